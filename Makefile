@@ -1,0 +1,54 @@
+# Needs only Python 3.11 and make. `make` alone lists the targets.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+DEMO   := build/demo
+
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+export RAY_USAGE_STATS_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	@echo "== setting up $(VENV) (torch, transformers, langgraph; once)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt -e ".[local]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "== adding the development tools and ray"
+	$(PIP) install -q -c constraints.txt -e ".[local,ray,dev]"
+	@touch $@
+
+setup: $(VENV)/.dev ## make .venv with everything, for development
+
+demo: $(VENV)/.run ## enrich a catalog of 40 drawn products with the bundled models
+	@echo "== drawing a catalog of 40 products into $(DEMO)-catalog"
+	@rm -rf $(DEMO) $(DEMO)-catalog
+	$(BIN)/python examples/demo/make_catalog.py --out $(DEMO)-catalog
+	@echo "== enriching it"
+	$(BIN)/orchestra batch $(DEMO)-catalog/products.csv --out $(DEMO) --language auto
+	@echo "== how right the category is (the truth is what was drawn)"
+	$(BIN)/orchestra eval $(DEMO) --truth $(DEMO)-catalog/truth.csv --field category
+
+check: $(VENV)/.dev ## format, lint, types and the import rule
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev ## every test
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.dev ## format and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was built, not the environment
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,136 @@
+"""Graph `listing`: the photo is looked at, the text read, both merged, and a listing written.
+
+What is extracted and how it is written comes from a recipe. The written parts are checked
+against the facts before they stand: what the inputs do not support is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar
+
+from langgraph.graph import END, START, StateGraph
+
+from graphs.writing import check_field, known_facts, shape_of
+from orchestra import Context, Job, JobState, Recipe, ask, merge, serve
+from orchestra.batch.recipe import WRITTEN, Language
+from orchestra.graph.outcome import fields_of, outcomes_of
+from orchestra.job import Field
+
+
+@lru_cache(maxsize=1)
+def default_recipe() -> Recipe:
+    """The recipe that ships with the graph."""
+    return Recipe.load(Path(str(resources.files("graphs.recipes").joinpath("listing.yaml"))))
+
+
+def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
+    """Wire the graph for `recipe` (default: the one that ships)."""
+    recipe = recipe or default_recipe()
+    graph = StateGraph(JobState, context_schema=Context)
+    photo = recipe.photo_schema()
+    graph.add_node("look", ask("vision", "Describe the product shown.", schema=photo))
+    graph.add_node(
+        "read", ask("text", "Extract what the text states.", schema=recipe.text_schema())
+    )
+    graph.add_node("merge", merge("look", "read", rules=recipe.merge_rules()), defer=True)
+    graph.add_edge(START, "look")
+    graph.add_edge(START, "read")
+    graph.add_edge("look", "merge")
+    graph.add_edge("read", "merge")
+    if recipe.write is None:
+        graph.add_edge("merge", END)
+        return graph
+    _add_writing(graph, recipe)
+    return graph
+
+
+def _add_writing(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
+    """One write node a language, then the check of all of them."""
+    writers: dict[str, str] = {}
+    for language in recipe.languages:
+        node = "write" if len(recipe.languages) == 1 else f"write_{language}"
+        writers[node] = language
+        wanted = "{language}" if language == "auto" else language
+        graph.add_node(
+            node,
+            ask(
+                "text",
+                f"Write a product listing in {wanted}. Tone: {recipe.tone}.",
+                schema=recipe.write_schema(),
+                data=RenderFacts(recipe, language),
+                shape=ShapeListing(recipe, language),
+                derived=True,
+            ),
+        )
+        graph.add_edge("merge", node)
+        graph.add_edge(node, "check")
+    graph.add_node("check", CheckWriting(recipe, tuple(writers.items())), defer=True)
+    graph.add_edge("check", END)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RenderFacts:
+    """Renders the merged facts as the writer's data, one a line, in the language asked for."""
+
+    recipe: Recipe
+    language: str
+
+    def __call__(self, state: JobState) -> str | None:
+        """`name: value` lines, or None when there is nothing to write about."""
+        facts = known_facts(self.recipe, fields_of(state), written_in(self.language, state))
+        return "\n".join(f"{name}: {value}" for name, (value, _) in facts.items()) or None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ShapeListing:
+    """The response schema of one listing: patterns made of its own facts."""
+
+    recipe: Recipe
+    language: str
+
+    def __call__(self, state: JobState) -> Mapping[str, Any]:
+        """JSON schema of title, description and bullets."""
+        language = written_in(self.language, state)
+        facts = known_facts(self.recipe, fields_of(state), language)
+        return shape_of(self.recipe, {name: value for name, (value, _) in facts.items()}, language)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CheckWriting:
+    """Keeps of the written parts what the facts support, with the evidence of those facts."""
+
+    recipe: Recipe
+    writers: tuple[tuple[str, str], ...]
+    costs_nothing: ClassVar[bool] = True
+
+    def __call__(self, state: JobState) -> dict[str, Any]:
+        """Fields title, description and bullets, suffixed if there are several languages."""
+        outcomes = outcomes_of(state)
+        checked: dict[str, Any] = {}
+        for node, wanted in self.writers:
+            outcome = outcomes.get(node)
+            if outcome is None:
+                continue
+            language = written_in(wanted, state)
+            facts = known_facts(self.recipe, fields_of(state), language)
+            suffix = "" if len(self.writers) == 1 else f"_{language}"
+            for name in WRITTEN:
+                field = outcome.fields.get(name) or Field(note="nothing was written")
+                kept = check_field(self.recipe, field, facts, language)
+                checked[f"{name}{suffix}"] = kept.model_dump(mode="json")
+        return {"fields": checked}
+
+
+def written_in(wanted: str, state: JobState) -> Language:
+    """The language a writer writes in; `auto` is the job's own."""
+    if wanted in ("en", "zh"):
+        return "zh" if wanted == "zh" else "en"
+    return "zh" if Job.model_validate(state["job"]).language == "zh" else "en"
+
+
+app = serve(build)

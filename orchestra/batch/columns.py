@@ -1,0 +1,91 @@
+"""Which columns of a table are text, photo and id, and the job that a row comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestra.batch.recipe import Recipe
+from orchestra.batch.tables import Row, Table, resolve_columns
+from orchestra.errors import InvalidTable
+from orchestra.job import Budget, Job
+
+TEXT_NAMES = ["text", "name", "title", "description"]
+IMAGE_NAMES = ["image", "photo", "picture"]
+ID_NAMES = ["id", "sku"]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns in use. Without an id column a row's id is its ordinal."""
+
+    text: tuple[str, ...]
+    image: str | None
+    id: str | None
+
+    @classmethod
+    def resolve(
+        cls,
+        table: Table,
+        recipe: Recipe | None,
+        *,
+        text: Sequence[str] | None = None,
+        image: str | None = None,
+        id: str | None = None,
+    ) -> Columns:
+        """Take the columns named, else those of the recipe that the table has.
+
+        Raises `InvalidTable` for a name the table does not have, or when neither text nor
+        photo is left.
+        """
+        names = list(table.columns)
+        texts = resolve_columns(
+            names,
+            None if text is None else list(text),
+            list(recipe.text_columns) if recipe and recipe.text_columns else TEXT_NAMES,
+            "text",
+        )
+        images = resolve_columns(
+            names,
+            None if image is None else [image] if image else [],
+            list(recipe.image_columns) if recipe and recipe.image_columns else IMAGE_NAMES,
+            "image",
+        )
+        ids = resolve_columns(
+            names,
+            None if id is None else [id] if id else [],
+            list(recipe.id_columns) if recipe and recipe.id_columns else ID_NAMES,
+            "id",
+        )
+        if not texts and not images:
+            raise InvalidTable(
+                f"The table has no column to work on (it has: {', '.join(names)}). "
+                "Name them: --text-columns name,description --image-column photo."
+            )
+        return cls(tuple(texts), images[0] if images else None, ids[0] if ids else None)
+
+    def row_id(self, row: Row) -> str:
+        """The row's id; its ordinal where the column is absent or empty."""
+        named = row.values.get(self.id, "").strip() if self.id else ""
+        return named or str(row.ordinal)
+
+    def has_id(self, row: Row) -> bool:
+        """Whether the row names its own id, so that using it twice is an error."""
+        return bool(self.id and row.values.get(self.id, "").strip())
+
+    def job(self, row: Row, language: Literal["en", "zh", "auto"], latency_ms: float | None) -> Job:
+        """The job of a row: one line a text column, and its photo."""
+        lines = [
+            f"{name}: {' '.join(value.split())}"
+            for name in self.text
+            if (value := row.values.get(name, "").strip())
+        ]
+        photo = row.values.get(self.image, "").strip() if self.image else ""
+        return Job(
+            text="\n".join(lines) or None,
+            images=(photo,) if photo else (),
+            language=language,
+            budget=Budget(latency_ms=latency_ms),
+            id=self.row_id(row),
+        )

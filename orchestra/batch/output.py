@@ -1,0 +1,210 @@
+"""Derives a batch's outputs from its book: tables, errors, summary, report, and scores.
+
+The book is the durable record; everything here can be written again from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from orchestra.atomic import atomic_file
+from orchestra.batch.columns import Columns
+from orchestra.batch.evaluate import evaluate
+from orchestra.batch.exports import ExportRow, write_exports
+from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.report import ModelNote, ReportRow, write_report
+from orchestra.batch.tables import Row, Table
+from orchestra.budget.money import usd
+from orchestra.fleet.card import FleetFile
+from orchestra.job import Result
+
+STATUSES = ("complete", "partial", "review", "failed")
+PENDING = Result(status="failed")
+THUMBNAIL_PX = 256
+FIELDS = "fields"
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a batch came to, as in summary.json. `pending` rows have not been run."""
+
+    rows: int = 0
+    complete: int = 0
+    partial: int = 0
+    review: int = 0
+    failed: int = 0
+    pending: int = 0
+    contradictions: int = 0
+    reused: int = 0
+    cost_usd: Decimal = Decimal(0)
+    presumed_usd: Decimal = Decimal(0)
+    tokens: int = 0
+    seconds: float = 0.0
+    plan_mix: dict[str, int] = field(default_factory=dict)
+    fleet: str = ""
+    snapshot: str = ""
+    stopped: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """Rows by status."""
+        return {name: getattr(self, name) for name in (*STATUSES, "pending")}
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in summary.json."""
+        return asdict(self) | {
+            "cost_usd": float(self.cost_usd),
+            "presumed_usd": float(self.presumed_usd),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An input row with its result; None where the row has not been run."""
+
+    row: Row
+    row_id: str
+    result: Result | None
+
+    @property
+    def status(self) -> str:
+        """The result's status, or pending."""
+        return "pending" if self.result is None else self.result.status
+
+
+def joined(
+    folder: Folder, table: Table, columns: Columns, limit: int | None = None
+) -> Iterator[Joined]:
+    """Every input row in order with its result, read as two streams in step."""
+    finished = folder.book.rows()
+    record = next(finished, None)
+    for row in table.rows():
+        if limit is not None and row.ordinal > limit:
+            return
+        while record is not None and record.ordinal < row.ordinal:
+            record = next(finished, None)
+        result = None
+        if record is not None and record.ordinal == row.ordinal:
+            result = Result.model_validate_json(record.record_json)
+        yield Joined(row, columns.row_id(row), result)
+
+
+def write_outputs(
+    folder: Folder,
+    table: Table,
+    columns: Columns,
+    fleet: FleetFile,
+    *,
+    limit: int | None,
+    stopped: str,
+) -> Summary:
+    """Write products.parquet, products.csv, errors.jsonl, summary.json and report.html.
+
+    Raises `DiskFull`; the book keeps every finished row, so running again writes them.
+    """
+    summary = _begin_summary(folder, fleet)
+    summary.stopped = stopped
+    counted = _counted(joined(folder, table, columns, limit), summary)
+    fields = json.loads(folder.book.meta(FIELDS) or "[]")
+    written = write_exports(folder.path, table.columns, fields, map(_export_row, counted))
+    report = folder.path / "report.html"
+    summary.files = {
+        "table": str(written.csv),
+        "parquet": str(written.parquet),
+        "errors": str(written.errors),
+        "report": str(report),
+    }
+    public = summary.public()
+    with atomic_file(folder.path / "summary.json") as file:
+        file.write((json.dumps(public, ensure_ascii=False, indent=2) + "\n").encode())
+    write_report(
+        report,
+        title=table.path.name,
+        summary=public,
+        rows=_report_rows(folder, table, columns, limit),
+        models=[_note(card) for card in fleet.models if card.is_hosted],
+        thumbnail=lambda key: folder.images.thumbnail(key, THUMBNAIL_PX),
+    )
+    return summary
+
+
+def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
+    spent = folder.book.spent(BATCH_ACCOUNT)
+    return Summary(
+        cost_usd=usd(spent.cost_micro),
+        presumed_usd=usd(spent.presumed_micro),
+        tokens=spent.tokens,
+        seconds=round(float(folder.book.meta("seconds") or 0), 3),
+        fleet=fleet.name,
+        snapshot=fleet.snapshot,
+    )
+
+
+def _counted(entries: Iterator[Joined], summary: Summary) -> Iterator[Joined]:
+    """Pass the rows on, counting them into `summary`."""
+    mix: Counter[str] = Counter()
+    for entry in entries:
+        summary.rows += 1
+        setattr(summary, entry.status, getattr(summary, entry.status) + 1)
+        if entry.result is not None:
+            summary.contradictions += entry.result.contradictions
+            summary.reused += entry.result.reused
+            nodes = entry.result.plan.get("nodes", [])
+            mix[" ".join(f"{n['node']}={n['model']}" for n in nodes) or "no model"] += 1
+        yield entry
+    summary.plan_mix = dict(mix.most_common())
+
+
+def _export_row(entry: Joined) -> ExportRow:
+    result = entry.result or PENDING
+    return ExportRow(
+        row=entry.row,
+        row_id=entry.row_id,
+        status=entry.status,
+        fields=result.fields,
+        errors=result.errors,
+    )
+
+
+def _report_rows(
+    folder: Folder, table: Table, columns: Columns, limit: int | None
+) -> Iterator[ReportRow]:
+    for entry in joined(folder, table, columns, limit):
+        if entry.result is not None:
+            yield ReportRow(entry.row.ordinal, entry.row_id, entry.row.values, entry.result)
+
+
+def _note(card: Any) -> ModelNote:
+    price = f"${card.price.usd_per_cpu_second:f} a CPU-second ({card.price.as_of})"
+    return ModelNote(
+        card.name, card.role, card.about, card.can, card.cannot, tuple(card.scores), price
+    )
+
+
+def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> dict[str, Any]:
+    """Score one field of the batch in `out` against the table `truth`, joined by id.
+
+    Raises `BookError` when `out` holds no batch, `InvalidTable` for a truth without the columns.
+    """
+    folder = Folder.read(out)
+    try:
+        source = folder.source
+        table = Table.open(truth)
+        wanted = id_column if id_column is not None else source.columns.id
+        has_id = wanted is not None and wanted in table.columns
+        truths = (
+            (row.values[wanted] if has_id and wanted else str(row.ordinal), row.values)
+            for row in table.rows()
+        )
+        answers = (
+            (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
+        )
+        return evaluate(answers, truths, field_name, table.columns)
+    finally:
+        folder.book.close()

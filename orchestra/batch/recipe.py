@@ -1,0 +1,260 @@
+"""The recipe: what a listing extracts and how it is written, in YAML a merchandiser edits.
+
+It knows no model. It becomes response schemas, merge rules and the words a text may use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field as Attribute
+from pydantic import ValidationError, model_validator
+
+from orchestra.batch.rows import output_columns
+from orchestra.combine.merge import MergeRules, Side
+from orchestra.combine.terms import canonical
+from orchestra.errors import InvalidRecipe
+from orchestra.fleet.source import load_yaml
+from orchestra.job import Word
+
+Language = Literal["en", "zh"]
+WRITTEN = ("title", "description", "bullets")
+# A channel may allow 5,000 characters; a bundled model's context holds about this many.
+MOST_DESCRIPTION_CHARS = 480
+MOST_TITLE_CHARS = 150
+
+
+class Value(Word):
+    """One allowed value: its name in Chinese, in English if not itself, and its synonyms."""
+
+    zh: str = ""
+    en: str = ""
+    synonyms: tuple[str, ...] = ()
+
+
+class FieldRule(Word):
+    """One field: its type, where it may come from, and its allowed values or length."""
+
+    type: Literal["choice", "span", "sentence", "measure"]
+    sources: tuple[Literal["photo", "text"], ...] = Attribute(alias="from", min_length=1)
+    values: dict[str, Value] = Attribute(default_factory=dict)
+    max_chars: int = Attribute(default=80, ge=1, le=2000)
+    alike: tuple[tuple[str, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if (self.type == "choice") != bool(self.values):
+            raise ValueError("a choice lists its values, and only a choice does")
+        if "photo" in self.sources and self.type != "choice":
+            raise ValueError(f"a {self.type} is read from text; set from: [text]")
+        unknown = [name for group in self.alike for name in group if name not in self.values]
+        if unknown:
+            raise ValueError(f"alike names {unknown[0]!r}, which is not among the values")
+        self._check_terms()
+        return self
+
+    def _check_terms(self) -> None:
+        """A word that meant two values would silently mean one of them."""
+        meaning: dict[str, str] = {}
+        for value, terms in self.terms.items():
+            for term in terms:
+                other = meaning.setdefault(term.casefold(), value)
+                if other != value:
+                    raise ValueError(
+                        f"the word {term!r} means both {other!r} and {value!r}; "
+                        "leave it in one of them"
+                    )
+
+    @cached_property
+    def terms(self) -> dict[str, list[str]]:
+        """Each value with every word that means it."""
+        return {
+            name: [term.strip() for term in (name, value.zh, *value.synonyms) if term.strip()]
+            for name, value in self.values.items()
+        }
+
+
+class Length(Word):
+    """How long a written part may be."""
+
+    max_chars: int = Attribute(default=150, ge=1)
+    max_items: int = Attribute(default=5, ge=1, le=20)
+
+
+class Writing(Word):
+    """What is written and in which words.
+
+    A sentence is an opener, the `subject` fields, a link, and the `predicate` fields; openers and
+    links go by the field they lead to. `phrases`
+    say how a field's value is put ("from {}"; "{}" allows it bare, and is what a field without
+    phrases has); fields in `proper` keep their capitals. `labels` name the fields in bullets.
+    """
+
+    title: Length = Length(max_chars=150)
+    description: Length = Length(max_chars=5000)
+    bullets: Length = Length(max_chars=120)
+    openers: dict[Language, dict[str, tuple[str, ...]]] = Attribute(default_factory=dict)
+    links: dict[Language, dict[str, tuple[str, ...]]] = Attribute(default_factory=dict)
+    phrases: dict[Language, dict[str, tuple[str, ...]]] = Attribute(default_factory=dict)
+    proper: tuple[str, ...] = ()
+    title_order: tuple[str, ...] = ()
+    subject: tuple[str, ...] = ()
+    predicate: tuple[str, ...] = ()
+    labels: dict[Language, dict[str, str]] = Attribute(default_factory=dict)
+
+
+class Recipe(Word):
+    """A recipe as it stands in YAML."""
+
+    name: str
+    version: int
+    languages: tuple[Literal["en", "zh", "auto"], ...] = Attribute(default=("en",), min_length=1)
+    tone: Literal["plain", "warm"] = "plain"
+    text_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
+    id_columns: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
+    fields: dict[str, FieldRule] = Attribute(min_length=1)
+    write: Writing | None = Writing()
+    glossary: dict[str, str] = Attribute(default_factory=dict)
+    banned_words: tuple[str, ...] = ()
+    prefer: Side = "text"
+    least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
+    least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
+    contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        if len(self.languages) > 1 and "auto" in self.languages:
+            raise ValueError("languages is either [auto] or a list of en and zh")
+        if len(set(self.languages)) < len(self.languages):
+            raise ValueError("languages names one of them twice")
+        written = self.written_parts()
+        clash = sorted(set(self.fields) & set(written))
+        if clash:
+            raise ValueError(f"the field {clash[0]!r} has the name of a written part")
+        columns = output_columns([*self.fields, *written])
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"two output columns would be called {twice[0]!r}: each field also writes "
+                "<field>_source and <field>_confidence, and each row 'status'"
+            )
+        locked = sorted(set(self.locked) & set(columns))
+        if locked:
+            raise ValueError(f"the column {locked[0]!r} is locked, so no field may write it")
+        return self
+
+    def written_parts(self) -> list[str]:
+        """Names of the fields that are written; with several languages each has its own."""
+        if self.write is None:
+            return []
+        if len(self.languages) == 1:
+            return list(WRITTEN)
+        return [f"{part}_{language}" for language in self.languages for part in WRITTEN]
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read a recipe. Raises `InvalidRecipe` naming the key and the cure."""
+        raw = load_yaml(path, what="recipe", error=InvalidRecipe)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            # A misspelt key is told before the one that it leaves missing.
+            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise InvalidRecipe(
+                f"{path} is not a recipe: {place}: {first['msg']} "
+                f"(got {first.get('input')!r:.80}). Keys: {', '.join(cls.model_fields)}."
+            ) from error
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the whole recipe: a change of any part is another job."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def photo_schema(self) -> dict[str, Any]:
+        """JSON schema of what the photo is asked."""
+        return _object(
+            {
+                name: {"enum": [*rule.values, None]}
+                for name, rule in self.fields.items()
+                if "photo" in rule.sources
+            }
+        )
+
+    def text_schema(self) -> dict[str, Any]:
+        """JSON schema of what the text is asked, still open to the words of each text."""
+        return _object(
+            {name: _text_shape(r) for name, r in self.fields.items() if "text" in r.sources}
+        )
+
+    def write_schema(self) -> dict[str, Any]:
+        """JSON schema of the written parts."""
+        parts = self.write or Writing()
+        title = min(parts.title.max_chars, MOST_TITLE_CHARS)
+        description = min(parts.description.max_chars, MOST_DESCRIPTION_CHARS)
+        bullet = {"type": "string", "maxLength": parts.bullets.max_chars}
+        return _object(
+            {
+                "title": {"type": "string", "maxLength": title},
+                "description": {"type": "string", "maxLength": description},
+                "bullets": {"type": "array", "items": bullet, "maxItems": parts.bullets.max_items},
+            }
+        )
+
+    def merge_rules(self) -> MergeRules:
+        """How photo and text are joined."""
+        return MergeRules(
+            prefer=self.prefer,
+            least_photo_confidence=self.least_photo_confidence,
+            least_text_confidence=self.least_text_confidence,
+            contradiction_confidence=self.contradiction_confidence,
+            alike={
+                name: tuple(frozenset(canonical(value) for value in group) for group in rule.alike)
+                for name, rule in self.fields.items()
+            },
+            sources={name: frozenset(rule.sources) for name, rule in self.fields.items()},
+        )
+
+    @cached_property
+    def from_chinese(self) -> dict[str, str]:
+        """The glossary read backwards."""
+        return {zh: en for en, zh in self.glossary.items()}
+
+    @cached_property
+    def into_chinese(self) -> dict[str, str]:
+        """The glossary with its English side casefolded."""
+        return {en.casefold(): zh for en, zh in self.glossary.items()}
+
+    def in_language(self, name: str, value: Any, language: Language) -> str:
+        """A field's value as it is written in `language`; unknown terms stay as they are."""
+        text = str(value)
+        rule = self.fields.get(name)
+        if rule is not None and rule.type == "choice":
+            known = rule.values.get(text)
+            return text if known is None else (getattr(known, language) or text)
+        if language == "zh":
+            return self.into_chinese.get(text.casefold(), text)
+        return self.from_chinese.get(text, text)
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _text_shape(rule: FieldRule) -> dict[str, Any]:
+    if rule.type == "choice":
+        return {"x-choice": rule.terms}
+    if rule.type in ("sentence", "measure"):
+        return {"type": "string", f"x-{rule.type}": True, "maxLength": rule.max_chars}
+    string = {"type": "string", "maxLength": rule.max_chars}
+    return {"anyOf": [string, {"type": "null"}]}

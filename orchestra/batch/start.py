@@ -1,0 +1,159 @@
+"""Starts a batch: settles what was asked for, checks that it can be done, opens its folder.
+
+What is wrong with the request shows here, before a row is run or a cent is spent.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from langgraph.graph.state import CompiledStateGraph
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.folder import Folder, Source, resume_command
+from orchestra.batch.output import Summary
+from orchestra.batch.progress import Progress, Silent
+from orchestra.batch.recipe import Recipe
+from orchestra.batch.runner import (
+    DEFAULT_IN_FLIGHT,
+    PROBE_DELAYS_S,
+    Batch,
+    Language,
+    Options,
+    row_budget,
+)
+from orchestra.batch.tables import Table
+from orchestra.errors import ConfirmationNeeded, InvalidBudget
+from orchestra.fleet.fleet import Build, Fleet
+from orchestra.job import Budget
+from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.planner import JobShape, plan
+
+SAMPLE_TEXT_BYTES = 200
+
+
+async def run_batch(
+    fleet: Fleet,
+    build: Build,
+    table: Path,
+    *,
+    out: str | Path,
+    limit: int | None = None,
+    budget: Budget | None = None,
+    recipe: Recipe | None = None,
+    text_columns: Sequence[str] | None = None,
+    image_column: str | None = None,
+    id_column: str | None = None,
+    language: Language | None = None,
+    in_flight: int = DEFAULT_IN_FLIGHT,
+    yes: bool = False,
+    progress: Progress | None = None,
+    probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S,
+) -> Summary:
+    """Enrich `table` into the folder `out`; run it again to continue where it stopped.
+
+    `limit` runs the first rows only (a pilot, which a later run continues). `budget.cost_usd` and
+    `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
+    `memory_gib` bounds what is hosted. Raises `UsageError` and `PlanError` before anything is
+    spent, and `BatchPaused` when a model stopped answering for longer than `probe_delays_s`.
+    """
+    budget = budget or Budget()
+    _check_counts(limit, in_flight)
+    _confirm_paid(fleet, budget, yes)
+    recipe = _recipe_of(build, recipe, language)
+    if recipe is not None:
+        build = functools.partial(build, recipe)
+    opened = Table.open(table)
+    columns = Columns.resolve(opened, recipe, text=text_columns, image=image_column, id=id_column)
+    graph = compile_graph(build)
+    await _try_sample(fleet, graph, columns, budget)
+    identity = _identity(fleet, build, opened, columns, recipe, language)
+    folder = Folder.open(Path(out), identity)
+    folder.remember(_source(fleet, table, columns, recipe, language))
+    options = Options(
+        budget=budget,
+        limit=limit,
+        in_flight=in_flight,
+        language=language or "auto",
+        probe_delays_s=probe_delays_s,
+        progress=progress or Silent(),
+        resume=resume_command(sys.argv),
+    )
+    try:
+        scoped = fleet.scoped(folder.book, folder.images)
+        return await Batch(scoped, graph, opened, columns, folder, identity, options).run()
+    finally:
+        folder.book.close()
+
+
+def _check_counts(limit: int | None, in_flight: int) -> None:
+    for name, count in (("limit", limit), ("in_flight", in_flight)):
+        if count is not None and count < 1:
+            raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
+
+
+def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
+    paid = [card.name for card in fleet.file.models if card.price.is_paid]
+    if paid and budget.cost_usd is None and not yes:
+        raise ConfirmationNeeded(
+            f"The fleet {fleet.file.name!r} bills calls of {', '.join(paid)}, and the batch has no "
+            "budget. Set one with --cost-usd, or confirm with --yes."
+        )
+
+
+def _recipe_of(build: Build, recipe: Recipe | None, language: Language | None) -> Recipe | None:
+    """The recipe of a graph that takes one, with the language asked for."""
+    target = build.func if isinstance(build, functools.partial) else build
+    if "recipe" not in inspect.signature(target).parameters:
+        return None
+    if recipe is None:
+        module = inspect.getmodule(target)
+        recipe = module.default_recipe() if module is not None else None
+    if recipe is not None and language is not None:
+        recipe = recipe.model_copy(update={"languages": (language,)})
+    return recipe
+
+
+async def _try_sample(
+    fleet: Fleet, graph: CompiledStateGraph, columns: Columns, budget: Budget
+) -> None:
+    """Plan a typical row and load its models: a fleet that cannot work fails before any row."""
+    shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
+    planned = plan(view(graph), shape, row_budget(budget), fleet.file)
+    for model in dict.fromkeys(node.model for node in planned.nodes):
+        await fleet.client(model).prepare()
+
+
+def _identity(
+    fleet: Fleet,
+    build: Build,
+    table: Table,
+    columns: Columns,
+    recipe: Recipe | None,
+    language: Language | None,
+) -> dict[str, str]:
+    target = build.func if isinstance(build, functools.partial) else build
+    return {
+        "table": table.fingerprint,
+        "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
+        "graph": f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}",
+        "recipe": recipe.fingerprint if recipe else "",
+        "language": language or "",
+        "fleet": f"{fleet.file.name} {fleet.file.snapshot}",
+    }
+
+
+def _source(
+    fleet: Fleet, table: Path, columns: Columns, recipe: Recipe | None, language: Language | None
+) -> Source:
+    return Source(
+        table=str(table.resolve()),
+        fleet=fleet.name,
+        columns=columns,
+        recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
+        language=language or "auto",
+    )

@@ -1,0 +1,115 @@
+"""`orchestra batch`: a graph over every row of a table, into an output folder."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestra.batch.output import Summary
+from orchestra.batch.progress import Bar
+from orchestra.batch.recipe import Recipe
+from orchestra.batch.runner import DEFAULT_IN_FLIGHT
+from orchestra.cli.options import (
+    EXIT_FAILED,
+    budget_of,
+    budget_options,
+    fail,
+    fleet_option,
+    graph_option,
+    json_option,
+    print_json,
+)
+from orchestra.errors import ConfirmationNeeded, OrchestraError
+from orchestra.fleet.fleet import Build, Fleet
+from orchestra.fleet.source import load_graph
+
+EPILOG = """\b
+Examples:
+  orchestra batch products.csv --out out --limit 20
+  orchestra batch products.csv --out out --cost-usd 40
+  orchestra batch photos.csv --image-column photo --text-columns "" --out out
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@graph_option("listing")
+@fleet_option
+@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe YAML (default: listing's).")
+@click.option("--limit", type=int, help="Only the first N rows: a pilot, continued later.")
+@click.option("--text-columns", help='Columns for the text model, with commas; "" for none.')
+@click.option("--image-column", help='Column of the photo; "" for none.')
+@click.option("--id-column", help='Column of the row id; "" for the row number.')
+@click.option("--language", type=click.Choice(["auto", "en", "zh"]), help="Language to write in.")
+@click.option("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
+@budget_options
+@json_option
+def batch(
+    table: Path,
+    graph: str,
+    fleet: str,
+    recipe: Path | None,
+    text_columns: str | None,
+    yes: bool,
+    as_json: bool,
+    cost_usd: str | None,
+    latency_ms: str | None,
+    memory_gib: str | None,
+    tokens: str | None,
+    **options: Any,
+) -> None:
+    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped."""
+    try:
+        options["budget"] = budget_of(cost_usd, latency_ms, memory_gib, tokens)
+        options["recipe"] = None if recipe is None else Recipe.load(recipe)
+        options["text_columns"] = _names(text_columns)
+        build = load_graph(graph)
+        summary = _run_confirmed(fleet, build, table, yes, options)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        print_json(summary.public())
+    else:
+        _print(summary)
+    if summary.stopped:
+        sys.exit(EXIT_FAILED)
+
+
+def _names(columns: str | None) -> list[str] | None:
+    if columns is None:
+        return None
+    return [name.strip() for name in columns.split(",") if name.strip()]
+
+
+def _run_confirmed(
+    fleet: str, build: Build, table: Path, yes: bool, options: dict[str, Any]
+) -> Summary:
+    try:
+        return asyncio.run(_run(fleet, build, table, yes, options))
+    except ConfirmationNeeded as question:
+        if not sys.stdin.isatty():
+            raise
+        click.confirm(f"{question}\nRun it without a budget?", abort=True, err=True)
+        return asyncio.run(_run(fleet, build, table, True, options))
+
+
+async def _run(name: str, build: Build, table: Path, yes: bool, options: dict[str, Any]) -> Summary:
+    async with Fleet.open(name) as fleet:
+        return await fleet.batch(build, table, yes=yes, progress=Bar(), **options)
+
+
+def _print(summary: Summary) -> None:
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts().items() if count)
+    click.echo(f"{summary.rows} rows: {counts}")
+    click.echo(
+        f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
+        f"{summary.contradictions} contradictions"
+    )
+    for name, path in summary.files.items():
+        click.echo(f"{name:<8} {path}")

@@ -1,0 +1,50 @@
+"""`orchestra models`: the cards of a fleet: what each takes, costs, and is good for."""
+
+from __future__ import annotations
+
+import click
+
+from orchestra.cli.options import fail, fleet_option, json_option, print_json
+from orchestra.errors import OrchestraError
+from orchestra.fleet.card import Card
+from orchestra.fleet.source import load_fleet
+
+EPILOG = """\b
+Examples:
+  orchestra models
+  orchestra models --fleet article --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@fleet_option
+@json_option
+def models(fleet: str, as_json: bool) -> None:
+    """List the models of a fleet."""
+    try:
+        file, _ = load_fleet(fleet)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        print_json(file.model_dump(mode="json") | {"snapshot": file.snapshot})
+        return
+    click.echo(f"{file.name}: {file.about}\n{file.domain}\n")
+    for card in file.models:
+        click.echo(_described(card))
+    click.echo(f"snapshot {file.snapshot}")
+
+
+def _described(card: Card) -> str:
+    takes = ", ".join(card.capabilities)
+    lines = [f"{card.name} ({card.role}): takes {takes}. {card.about}"]
+    lines += [f"  can: {card.can}"] if card.can else []
+    lines += [f"  cannot: {card.cannot}"] if card.cannot else []
+    lines += [f"  measured: {score}" for score in card.scores]
+    for task, quality in card.quality.items():
+        lines.append(f"  quality {task}: {quality.score} ({quality.origin}, {quality.measure})")
+    hosted = "planning only" if not card.is_hosted else f"{card.hosting.memory_gib:g} GiB, local"
+    lines.append(f"  hosting: {hosted}; data goes to: {card.data_goes_to}")
+    lines += (
+        [f"  estimated, not the source's: {', '.join(card.estimated)}"] if card.estimated else []
+    )
+    return "\n".join(lines) + "\n"

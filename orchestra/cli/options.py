@@ -1,0 +1,78 @@
+"""Options that several commands share, and how results and errors are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from orchestra.errors import NoFeasiblePlan, OrchestraError, UsageError
+from orchestra.job import Budget
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def fleet_option(command: Command) -> Command:
+    """`--fleet`."""
+    return click.option(
+        "--fleet", default="mini", show_default=True, help="Fleet: a name, or a YAML file."
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
+
+
+def graph_option(default: str) -> Callable[[Command], Command]:
+    """`--graph`, with the command's own default."""
+    return click.option(
+        "--graph",
+        default=default,
+        show_default=True,
+        help="Graph: a name, module:function, or file.py:function.",
+    )
+
+
+def budget_options(command: Command) -> Command:
+    """`--cost-usd --latency-ms --memory-gib --tokens`; read them with `budget_of`."""
+    for name, text in (
+        ("--tokens", "Most tokens, in and out."),
+        ("--memory-gib", "Most memory for hosting, in GiB."),
+        ("--latency-ms", "Deadline in milliseconds (of each row, in a batch)."),
+        ("--cost-usd", "Most money, in US dollars (of the whole batch, in a batch)."),
+    ):
+        command = click.option(name, default=None, metavar="N", help=text)(command)
+    return command
+
+
+def budget_of(
+    cost_usd: str | None, latency_ms: str | None, memory_gib: str | None, tokens: str | None
+) -> Budget:
+    """The budget given on the command line. Raises `InvalidBudget`."""
+    return Budget(cost_usd=cost_usd, latency_ms=latency_ms, memory_gib=memory_gib, tokens=tokens)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def fail(error: OrchestraError, *, as_json: bool) -> NoReturn:
+    """Print the error and leave: 2 when the request is wrong, else 1."""
+    if as_json:
+        body: dict[str, Any] = {"type": error.kind, "message": str(error)}
+        if isinstance(error, NoFeasiblePlan):
+            body |= {
+                "tightest": error.tightest,
+                "smallest": error.smallest,
+                "rejected": error.rejected,
+            }
+        print_json({"error": body})
+    click.echo(f"{error.kind}: {error}", err=True)
+    sys.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED)

@@ -1,0 +1,59 @@
+"""`orchestra plan`: how a job would be routed and what it would cost; spends nothing."""
+
+from __future__ import annotations
+
+import click
+
+from orchestra.cli.options import (
+    budget_of,
+    budget_options,
+    fail,
+    fleet_option,
+    graph_option,
+    json_option,
+    print_json,
+)
+from orchestra.errors import OrchestraError
+from orchestra.fleet.fleet import Fleet
+from orchestra.fleet.source import load_graph
+from orchestra.job import Job
+
+EPILOG = """\b
+Examples:
+  orchestra plan "Red cotton shirt" --image shirt.jpg --graph listing
+  orchestra plan "Is it ripe?" --fleet article --memory-gib 4
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("text", required=False)
+@click.option("--image", "images", multiple=True, help="Photo: path, URL or data URI.")
+@graph_option("answer")
+@fleet_option
+@click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
+@budget_options
+@json_option
+def plan(
+    text: str | None,
+    images: tuple[str, ...],
+    graph: str,
+    fleet: str,
+    local: bool,
+    as_json: bool,
+    **limits: str | None,
+) -> None:
+    """Print the plan for TEXT and photos: route, models, prices, and why not the others."""
+    try:
+        job = Job(
+            text=text,
+            images=images,
+            budget=budget_of(**limits),
+            data="local" if local else "any",
+        )
+        planned = Fleet.open(fleet).plan(load_graph(graph), job)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        print_json(planned.public())
+    else:
+        click.echo(str(planned))

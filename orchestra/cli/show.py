@@ -1,0 +1,144 @@
+"""`orchestra show`: everything about one row of a batch, and the same row run again."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestra.batch.folder import Folder, Source
+from orchestra.batch.recipe import Recipe
+from orchestra.batch.tables import Row, Table
+from orchestra.cli.options import fail, json_option, print_json
+from orchestra.cli.run import field_lines
+from orchestra.errors import BookError, OrchestraError, OutputMismatch
+from orchestra.fleet.fleet import Fleet
+from orchestra.fleet.source import load_graph
+from orchestra.job import CallRecord, Evidence, Field, Result
+
+EPILOG = """\b
+Examples:
+  orchestra show out 1007
+  orchestra show out 1007 --rerun
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("row")
+@click.option("--rerun", is_flag=True, help="Run the row again, outside the batch, and compare.")
+@json_option
+def show(out: Path, row: str, rerun: bool, as_json: bool) -> None:
+    """Show ROW (its id, or its number in the table): photo, prompts, replies, evidence, cost."""
+    try:
+        found = _find(out, row)
+        again = asyncio.run(_rerun(found)) if rerun else None
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        body = {"row_id": found["row_id"], "ordinal": found["ordinal"], "photos": found["photos"]}
+        body["result"] = found["result"].model_dump(mode="json")
+        if again is not None:
+            body["rerun"] = again.model_dump(mode="json")
+        print_json(body)
+        return
+    _print(found, again)
+
+
+def _find(out: Path, row: str) -> dict[str, Any]:
+    folder = Folder.read(out)
+    try:
+        record = folder.book.row_by_id(row)
+        if record is None and row.isdecimal():
+            record = next(folder.book.rows(after=int(row) - 1, limit=1), None)
+            record = record if record is not None and record.ordinal == int(row) else None
+        if record is None:
+            raise BookError(
+                f"The batch in {str(out)!r} has no finished row {row!r}. "
+                "Give a row's id, or its number from 1."
+            )
+        result = Result.model_validate_json(record.record_json)
+        return {
+            "row_id": record.row_id,
+            "ordinal": record.ordinal,
+            "result": result,
+            "photos": [str(folder.images.path(key)) for key in result.images],
+            "source": folder.source,
+            "identity": folder.identity,
+        }
+    finally:
+        folder.book.close()
+
+
+async def _rerun(found: dict[str, Any]) -> Result:
+    source: Source = found["source"]
+    table = Table.open(source.table)
+    row: Row | None = next(table.rows(start=found["ordinal"] - 1), None)
+    if row is None or table.fingerprint != found["identity"]["table"]:
+        raise OutputMismatch(
+            f"The table {source.table!r} has changed since the batch, and the row with it. "
+            "Put the table back as it was, or run a new batch."
+        )
+    build = load_graph(found["identity"]["graph"])
+    if source.recipe is not None:
+        build = partial(build, Recipe.model_validate_json(source.recipe))
+    async with Fleet.open(source.fleet) as fleet:
+        job = source.columns.job(row, source.language, None)
+        return await fleet.run(build, job, base=table.path.parent)
+
+
+def _print(found: dict[str, Any], again: Result | None) -> None:
+    result: Result = found["result"]
+    click.echo(f"row {found['ordinal']}  id {found['row_id']}  {result.status}")
+    click.echo(f"cost ${result.cost_usd:f}  {result.tokens} tokens  {result.seconds:.2f} s")
+    for photo in found["photos"]:
+        click.echo(f"photo {photo}")
+    for note in result.notes:
+        click.echo(f"note {note}")
+    for error in result.errors:
+        click.echo(f"error {error.stage}: {error.type}: {error.message}")
+    for name, field in result.fields.items():
+        _print_field(name, field)
+    for call in result.calls:
+        _print_call(call)
+    if again is not None:
+        click.echo("\nrun again:")
+        for line in field_lines(again):
+            click.echo(f"  {line}")
+        same = {n: f.value for n, f in again.fields.items()} == {
+            n: f.value for n, f in result.fields.items()
+        }
+        click.echo("  the same values" if same else "  the values DIFFER")
+
+
+def _print_field(name: str, field: Field) -> None:
+    value = field.value if field.answered else f"- ({field.note})"
+    sure = "" if field.confidence is None else f" confidence {field.confidence:.3f}"
+    click.echo(f"\n{name}: {value}\n  source {field.source}{sure} model {field.model}")
+    for evidence in field.evidence:
+        click.echo(f"  evidence {_evidence(evidence)}")
+    if field.contradiction:
+        click.echo(f"  CONTRADICTION {field.note}")
+
+
+def _evidence(evidence: Evidence) -> str:
+    if evidence.kind == "image":
+        return f"photo {evidence.image} box {evidence.box}"
+    return f"text {evidence.start}-{evidence.end} {evidence.text!r}"
+
+
+def _print_call(call: CallRecord) -> None:
+    reused = ", reused" if call.reused else ""
+    click.echo(
+        f"\ncall {call.node} -> {call.model}: {call.input_tokens} tokens in, "
+        f"{call.output_tokens} out, {call.cpu_s:.3f} CPU-s, ${call.cost_usd:f}{reused}"
+    )
+    click.echo(f"  prompt {call.prompt_hash}: {call.instruction}")
+    if call.data:
+        click.echo("  data:\n" + "\n".join(f"    {line}" for line in call.data.split("\n")))
+    click.echo(f"  reply: {call.raw}")
+    if call.error is not None:
+        click.echo(f"  error: {call.error.type}: {call.error.message}")

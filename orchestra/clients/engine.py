@@ -1,0 +1,82 @@
+"""The engine contract: what any model engine takes and gives; it knows no model library.
+
+`Call` is one prompt with its data, images and response schema. `Reply` is one raw
+answer with its confidences and its metered work. An engine answers a list of calls
+with a list of replies *or errors*, in order: one bad call never costs another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from PIL import Image
+
+from orchestra.errors import OrchestraError
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model call.
+
+    `text` is data, never instructions: it is rendered between delimiters. `schema` is a
+    JSON schema of a flat object. `x-span: true` holds a string to a verbatim run of whole words
+    of `text`. Choices and sentences of the text reach an engine as plain enumerations.
+    """
+
+    instruction: str
+    text: str | None = None
+    images: tuple[Image.Image, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Metered work of one call: tokens in and out, images, and measured CPU time."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    images: int = 0
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer.
+
+    `value` is the parsed JSON object (or the text itself without a schema).
+    `confidence` maps each top-level property to the probability of its value under the
+    constraint: the product of its tokens' probabilities, renormalised over allowed tokens;
+    for strings that are neither enumerated nor spans, their geometric mean.
+    """
+
+    text: str
+    value: Any
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+    finish: Literal["stop", "length"] = "stop"
+
+
+IsCancelled = Callable[[int], bool]
+
+
+class Engine(Protocol):
+    """A model in memory. Not thread-safe: one caller at a time."""
+
+    def generate(
+        self, calls: Sequence[Call], is_cancelled: IsCancelled | None = None
+    ) -> list[Reply | OrchestraError]:
+        """Answer `calls` in one batch, greedily.
+
+        `is_cancelled(row)` is asked before each decoding step; a cancelled row returns
+        `Cancelled` and costs the others nothing. A call that cannot be run returns its
+        error in its place (`PromptTooLong`, `InvalidSchema`, `AnswerTruncated`,
+        `AnswerInvalid`).
+        """
+        ...
+
+    def count_tokens(self, call: Call) -> int:
+        """Prompt tokens that `call` would use, image tokens included."""
+        ...

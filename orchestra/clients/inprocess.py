@@ -1,0 +1,150 @@
+"""Reaches an engine in this process: loads it once, and joins waiting calls into batches.
+
+It knows no graph and no money. One thread runs the engine; calls that arrive while it
+works form the next batch, so batches grow by load and an idle engine answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from orchestra.clients.engine import Call, Engine, Reply
+from orchestra.errors import Cancelled, ModelUnavailable, OrchestraError
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    call: Call
+    answer: asyncio.Future[Reply]
+    gone: bool = False
+
+    def end(self, answer: Reply | OrchestraError) -> None:
+        """Hand over the answer, unless nobody waits for it any more."""
+        if self.answer.done():
+            return
+        if isinstance(answer, OrchestraError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+@dataclass(eq=False)
+class InProcessClient:
+    """One model of this process. `load` makes the engine, in the worker thread, at first use."""
+
+    name: str
+    load: Callable[[], Engine]
+    max_batch: int = 16
+    _queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
+    _engine: Engine | None = None
+    _worker: asyncio.Task[None] | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _closed: bool = False
+
+    async def complete(self, call: Call) -> Reply:
+        """Answer one call; raises its typed error. Cancelling the wait stops the decoding.
+
+        Raises `ModelUnavailable` when the engine breaks down, and `Cancelled` when the client is
+        closed before the answer is there.
+        """
+        if self._closed:
+            raise self._closed_error()
+        if self._worker is None or self._worker.done():
+            self._queue = asyncio.Queue()  # a queue belongs to the loop that first waited on it
+            self._worker = asyncio.create_task(self._work(), name=f"engine {self.name}")
+        waiting = _Waiting(call, asyncio.get_running_loop().create_future())
+        self._queue.put_nowait(waiting)
+        try:
+            return await waiting.answer
+        finally:
+            waiting.gone = True
+
+    async def prepare(self) -> None:
+        """Load the model now, so that a damaged checkpoint shows before any work."""
+        await self.engine()
+
+    async def engine(self) -> Engine:
+        """The engine, loaded. Raises the typed error of loading, else `ModelUnavailable`."""
+        if self._engine is not None:
+            return self._engine
+        return await self._in_thread(self._load_once)
+
+    async def count_tokens(self, call: Call) -> int:
+        """Prompt tokens of `call`, as the model's own tokenizer counts."""
+        engine = await self.engine()
+        return await self._in_thread(lambda: engine.count_tokens(call))
+
+    async def close(self) -> None:
+        """Stop the worker; calls still waiting end with `Cancelled`."""
+        self._closed = True
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _load_once(self) -> Engine:
+        """Load in the worker thread, where two callers cannot both find no engine."""
+        if self._engine is None:
+            self._engine = self.load()
+        return self._engine
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """What `work` returns. An engine is foreign code: what else it raises is translated."""
+        if self._closed:
+            raise self._closed_error()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except OrchestraError:
+            raise
+        except Exception as cause:
+            raise ModelUnavailable(
+                f"The model {self.name!r} stopped with {type(cause).__name__}: {cause}. "
+                "Check memory and the checkpoint, then run again."
+            ) from cause
+
+    def _closed_error(self) -> Cancelled:
+        return Cancelled(f"The model {self.name!r} was closed. Open the fleet again to call it.")
+
+    async def _work(self) -> None:
+        batch: list[_Waiting] = []
+        queue = self._queue
+        try:
+            while True:
+                batch = [await queue.get()]
+                await asyncio.sleep(0)  # let siblings that are ready join this batch
+                while len(batch) < self.max_batch and not queue.empty():
+                    batch.append(queue.get_nowait())
+                batch = [waiting for waiting in batch if not waiting.gone]
+                if batch:
+                    await self._answer(batch)
+        finally:
+            while not queue.empty():
+                batch.append(queue.get_nowait())
+            for waiting in batch:
+                waiting.end(self._closed_error())
+
+    async def _answer(self, batch: list[_Waiting]) -> None:
+        calls = [waiting.call for waiting in batch]
+
+        def generate(engine: Engine) -> list[Reply | OrchestraError]:
+            answers = engine.generate(calls, lambda row: batch[row].gone)
+            if len(answers) != len(calls):
+                raise RuntimeError(f"{len(answers)} answers to {len(calls)} calls")
+            return answers
+
+        answers: Sequence[Reply | OrchestraError]
+        try:
+            engine = await self.engine()
+            answers = await self._in_thread(lambda: generate(engine))
+        except OrchestraError as error:
+            answers = [error] * len(batch)
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.end(answer)

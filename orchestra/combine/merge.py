@@ -1,0 +1,137 @@
+"""Merge: joins what photo and text say, field by field; contradictions are kept and flagged.
+
+Pure. It knows no model and no graph: readings in, fields out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestra.combine.terms import agree, comparable
+from orchestra.job import Field
+
+Side = Literal["image", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRules:
+    """How readings are weighed.
+
+    `prefer` names the side whose value stands when both answer. A reading under its side's least
+    confidence does not count. Two readings contradict each other only when the photo's confidence
+    is `contradiction_confidence` or more and they are not in one group of `alike[field]`.
+    `sources[field]` limits where a field may come from.
+    """
+
+    prefer: Side = "image"
+    least_photo_confidence: float = 0.0
+    least_text_confidence: float = 0.0
+    contradiction_confidence: float = 0.5
+    alike: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def merge_readings(
+    readings: list[Mapping[str, Field]], rules: MergeRules | None = None
+) -> dict[str, Field]:
+    """Join readings of the same job; the first that answers stands for each side.
+
+    No answer from a source that the rules allow is lost: it is the value, or an alternative.
+    """
+    rules = rules or MergeRules()
+    names = dict.fromkeys(name for reading in readings for name in reading)
+    return {
+        name: _merge_field(name, [reading[name] for reading in readings if name in reading], rules)
+        for name in names
+    }
+
+
+def _merge_field(name: str, found: list[Field], rules: MergeRules) -> Field:
+    usable = [entry for entry in found if entry.answered and _is_allowed(name, entry, rules)]
+    unsure = [entry for entry in usable if _sureness(entry) < _least(entry, rules)]
+    sure = [entry for entry in usable if entry not in unsure]
+    photo = next((entry for entry in sure if entry.source == "photo"), None)
+    text = next((entry for entry in sure if entry.source != "photo"), None)
+    if photo is None and text is None:
+        return _abstain_unsure(unsure, rules) if unsure else _abstain(found)
+    if photo is not None and text is not None:
+        joined = _join(name, photo, text, rules)
+    else:
+        joined = photo or text or Field()
+    left = [entry for entry in usable if entry is not photo and entry is not text]
+    if not left:
+        return joined
+    note = joined.note
+    if left[0] in unsure and not agree(left[0].value, joined.value):
+        note = note or _unsure_note(left[0], rules)
+    return joined.model_copy(update={"alternatives": (*joined.alternatives, *left), "note": note})
+
+
+def _is_allowed(name: str, entry: Field, rules: MergeRules) -> bool:
+    allowed = rules.sources.get(name)
+    if allowed is None:
+        return True
+    return {"photo", "text"} <= allowed if entry.source == "both" else entry.source in allowed
+
+
+def _sureness(entry: Field) -> float:
+    return entry.confidence or 0.0
+
+
+def _least(entry: Field, rules: MergeRules) -> float:
+    is_photo = entry.source == "photo"
+    return rules.least_photo_confidence if is_photo else rules.least_text_confidence
+
+
+def _abstain(found: list[Field]) -> Field:
+    """The abstention that says most: the first note, without a value."""
+    noted = next((entry for entry in found if entry.source == "none"), None)
+    return noted or Field(note="no allowed source answered")
+
+
+def _abstain_unsure(unsure: list[Field], rules: MergeRules) -> Field:
+    note = _unsure_note(unsure[0], rules)
+    return Field(note=note, model=unsure[0].model, alternatives=tuple(unsure))
+
+
+def _unsure_note(entry: Field, rules: MergeRules) -> str:
+    says = "photo may show" if entry.source == "photo" else "text may say"
+    return (
+        f"the {says} {entry.value!r}, but its confidence {_sureness(entry):.2f} "
+        f"is under {_least(entry, rules):g}"
+    )
+
+
+def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
+    first, second = (photo, text) if rules.prefer == "image" else (text, photo)
+    known = [side.confidence for side in (photo, text) if side.confidence is not None]
+    if agree(photo.value, text.value, rules.alike.get(name, ())):
+        return first.model_copy(
+            update={
+                "source": "both",
+                "confidence": max(known) if known else None,
+                "evidence": (*text.evidence, *photo.evidence),
+                "alternatives": (*first.alternatives, second),
+            }
+        )
+    note = f"{_said(photo)} against {_said(text)}"
+    contradiction = False
+    if not comparable(photo.value, text.value):
+        note += "; they are in two languages, and were not compared"
+    elif _sureness(photo) < rules.contradiction_confidence:
+        note += "; the photo is too unsure to contradict"
+    else:
+        contradiction = True
+    return first.model_copy(
+        update={
+            "contradiction": contradiction,
+            "alternatives": (*first.alternatives, second),
+            "note": note,
+        }
+    )
+
+
+def _said(reading: Field) -> str:
+    return f"the {reading.source} says {reading.value!r} ({_sureness(reading):.2f})"

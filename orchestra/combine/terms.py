@@ -1,0 +1,51 @@
+"""Whether two readings mean the same: case, spacing, and basic colour words in en and zh."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+
+COLOURS = {
+    "red": "红",
+    "orange": "橙",
+    "yellow": "黄",
+    "green": "绿",
+    "blue": "蓝",
+    "purple": "紫",
+    "pink": "粉",
+    "brown": "棕",
+    "black": "黑",
+    "white": "白",
+    "grey": "灰",
+    "beige": "米",
+}
+CANONICAL = {
+    **{zh + suffix: en for en, zh in COLOURS.items() for suffix in ("", "色")},
+    "gray": "grey",
+}
+
+
+def canonical(value: Any) -> Any:
+    """A value as it is compared: strings casefolded, spaces joined, colours in English."""
+    if not isinstance(value, str):
+        return value
+    plain = " ".join(value.casefold().split())
+    return CANONICAL.get(plain, plain)
+
+
+def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool:
+    """Whether two values say the same, or stand in one group of `alike` values."""
+    one, other = canonical(left), canonical(right)
+    if one == other:
+        return True
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    groups = ({canonical(value) for value in group} for group in alike)
+    return any(one in group and other in group for group in groups)
+
+
+def comparable(left: Any, right: Any) -> bool:
+    """Whether two values are in one script; a Chinese word may well mean the English one."""
+    return bool(CJK.search(str(canonical(left)))) == bool(CJK.search(str(canonical(right))))

@@ -1,0 +1,204 @@
+"""The exception tree: every failure a user can meet, with its cure; it knows no other module.
+
+OrchestraError
+|-- UsageError              the request itself is wrong; never retried
+|   |-- InvalidBudget       negative, NaN, not a number
+|   |-- InvalidFleet        a fleet file or card that does not validate
+|   |-- InvalidGraph        a graph that cannot be planned or run
+|   |-- InvalidRecipe       a recipe with an unknown key or type
+|   |-- InvalidTable        unreadable, empty, or without a named column
+|   |-- InvalidSchema       a response schema an engine cannot be held to
+|   |-- EmptyJob            neither text nor photo
+|   |-- DuplicateId         an id used twice in a table
+|   |-- OutputMismatch      an output folder that belongs to another job
+|   |-- ConfirmationNeeded  a paid fleet without a budget
+|   `-- MissingExtra        an optional package is not installed
+|-- ImageError              one image cannot be used; the job goes on without it
+|   |-- ImageNotFound
+|   |-- ImageTruncated
+|   |-- ImageTooLarge
+|   |-- ImageUnreadable     not an image, or a format that is not read
+|   `-- ImageForbidden      an address that may not be fetched
+|-- PlanError               no plan can be made
+|   |-- NoModel             no card takes the modality
+|   `-- NoFeasiblePlan      every route breaks a limit
+|-- BudgetExceeded          a reservation does not fit what is left
+|-- DeadlineExceeded        the time that was left has passed
+|-- ModelError              a model was called and gave no usable answer
+|   |-- ModelUnavailable    it does not answer; retryable, pauses a batch
+|   |-- CheckpointInvalid   weights or tokenizer are missing or damaged
+|   |-- PromptTooLong       the prompt does not fit the context
+|   |-- AnswerTruncated     the answer reached max_tokens before it was complete
+|   |-- AnswerInvalid       the answer does not fit the schema
+|   `-- Cancelled           the caller no longer wants the answer
+|-- BookError               the ledger or journal cannot be used
+|   |-- BookLocked          another process writes this book
+|   `-- DiskFull            nothing more can be written; what was finished is kept
+`-- BatchPaused             a model stopped answering; resume continues
+"""
+
+from __future__ import annotations
+
+
+class OrchestraError(Exception):
+    """Base of all errors; `retryable` says whether the same call may succeed later."""
+
+    retryable = False
+
+    @property
+    def kind(self) -> str:
+        """The error's type as it stands in errors.jsonl and in results."""
+        return type(self).__name__
+
+
+class UsageError(OrchestraError):
+    """The request is wrong and will stay wrong."""
+
+
+class InvalidBudget(UsageError, ValueError):
+    """A limit is negative, NaN or not a number."""
+
+
+class InvalidFleet(UsageError):
+    """A fleet or card does not validate."""
+
+
+class InvalidGraph(UsageError):
+    """A graph cannot be planned or run."""
+
+
+class InvalidRecipe(UsageError):
+    """A recipe does not validate."""
+
+
+class InvalidTable(UsageError):
+    """A table cannot be read, is empty, or lacks a column."""
+
+
+class InvalidSchema(UsageError):
+    """A response schema holds something an engine cannot be constrained to."""
+
+
+class EmptyJob(UsageError):
+    """A job has neither text nor an image that can be used."""
+
+
+class DuplicateId(UsageError):
+    """An id occurs a second time in one table."""
+
+
+class OutputMismatch(UsageError):
+    """An output folder holds the results of another job."""
+
+
+class ConfirmationNeeded(UsageError):
+    """A paid fleet would run without a budget."""
+
+
+class MissingExtra(UsageError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class ImageError(OrchestraError):
+    """One image cannot be used; other images and the text go on."""
+
+
+class ImageNotFound(ImageError):
+    """No file or resource at the given place."""
+
+
+class ImageTruncated(ImageError):
+    """The data ends before the image does."""
+
+
+class ImageTooLarge(ImageError):
+    """More bytes or pixels than the limit."""
+
+
+class ImageUnreadable(ImageError):
+    """Not an image, or a format that is not read."""
+
+
+class ImageForbidden(ImageError):
+    """An address that may not be fetched."""
+
+
+class PlanError(OrchestraError):
+    """No plan can be made for a job."""
+
+
+class NoModel(PlanError):
+    """No card of the fleet offers what a node asks for."""
+
+
+class NoFeasiblePlan(PlanError):
+    """Each assignment breaks a limit; `tightest` names it, `smallest` what would do."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tightest: str = "",
+        smallest: dict[str, str] | None = None,
+        rejected: list[dict[str, str]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.tightest = tightest
+        self.smallest = smallest or {}
+        self.rejected = rejected or []
+
+
+class BudgetExceeded(OrchestraError):
+    """A reservation does not fit into what is left of a budget."""
+
+
+class DeadlineExceeded(OrchestraError):
+    """The time left for a call has passed."""
+
+
+class ModelError(OrchestraError):
+    """A model was called and gave no usable answer."""
+
+
+class ModelUnavailable(ModelError):
+    """The model does not answer; the same call may succeed later."""
+
+    retryable = True
+
+
+class CheckpointInvalid(ModelError):
+    """Weights, tokenizer or configuration are missing or damaged."""
+
+
+class PromptTooLong(ModelError):
+    """The prompt and the answer do not fit the model's context."""
+
+
+class AnswerTruncated(ModelError):
+    """The answer reached `max_tokens` before it was complete."""
+
+
+class AnswerInvalid(ModelError):
+    """The answer does not fit the schema."""
+
+
+class Cancelled(ModelError):
+    """The caller no longer wants this answer."""
+
+
+class BookError(OrchestraError):
+    """The book cannot be opened or written."""
+
+
+class BookLocked(BookError):
+    """Another process writes this book."""
+
+
+class DiskFull(BookError):
+    """The disk is full; everything finished before is kept."""
+
+
+class BatchPaused(OrchestraError):
+    """A model stopped answering; untouched rows wait for a resume."""
+
+    retryable = True

@@ -1,0 +1,178 @@
+"""Cards and fleets: what a model takes, needs, costs and promises; no model is loaded here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from orchestra.errors import InvalidFleet
+from orchestra.job import Word
+
+Capability = Literal["text", "vision", "maths"]
+Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
+# A negative or infinite figure would make a plan that no budget can hold.
+Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Price(Word):
+    """What calls cost, with the date the price was read."""
+
+    as_of: date
+    usd_per_million_input_tokens: Dollars = Decimal(0)
+    usd_per_million_output_tokens: Dollars = Decimal(0)
+    usd_per_image: Dollars = Decimal(0)
+    usd_per_cpu_second: Dollars = Decimal(0)
+    usd_per_hour: Dollars = Decimal(0)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether calls are billed by somebody else (tokens or images), not our own machine."""
+        return bool(
+            self.usd_per_million_input_tokens
+            or self.usd_per_million_output_tokens
+            or self.usd_per_image
+        )
+
+
+class Profile(Word):
+    """How long a call takes: a fixed part, and a part for each token and image.
+
+    The same figures rate a local model's CPU seconds, so that a price per CPU-second is
+    known before the call and the same each time (docs/adr/0003).
+    """
+
+    origin: Origin
+    fixed_ms: Amount = 0.0
+    ms_per_input_token: Amount = 0.0
+    ms_per_output_token: Amount = 0.0
+    ms_per_image: Amount = 0.0
+
+    def milliseconds(self, input_tokens: int, output_tokens: int, images: int) -> float:
+        """Latency of one call in ms."""
+        return (
+            self.fixed_ms
+            + self.ms_per_input_token * input_tokens
+            + self.ms_per_output_token * output_tokens
+            + self.ms_per_image * images
+        )
+
+
+class Hosting(Word):
+    """Where a model runs. `worker` is `module:Class`; without it the card is for planning only."""
+
+    memory_gib: Amount
+    worker: str | None = None
+    checkpoint: str | None = None
+    max_batch: int = Field(default=16, ge=1)
+    device: str = "cpu"
+
+
+class Limits(Word):
+    """Bounds of one call."""
+
+    context_tokens: int = Field(ge=1)
+    image_tokens: int = Field(default=0, ge=0)
+    max_images: int = Field(default=0, ge=0)
+
+
+class Quality(Word):
+    """A score on one task, 0 to 100, with where the figure comes from."""
+
+    score: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    origin: Origin = "unknown"
+    measure: str = ""
+
+
+class Card(Word):
+    """One model of a fleet."""
+
+    name: str = Field(min_length=1)
+    role: str
+    about: str = ""
+    capabilities: tuple[Capability, ...] = Field(min_length=1)
+    price: Price
+    profile: Profile
+    hosting: Hosting
+    limits: Limits
+    quality: dict[str, Quality] = Field(default_factory=dict)
+    data_goes_to: str = "local"
+    can: str = ""
+    cannot: str = ""
+    scores: tuple[str, ...] = ()
+    estimated: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _vision_takes_images(self) -> Self:
+        if "vision" in self.capabilities and not self.limits.max_images:
+            raise ValueError(
+                f"model {self.name!r} offers 'vision' but limits.max_images is 0; set it to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _estimates_are_on_the_card(self) -> Self:
+        for path in self.estimated:
+            part: Any = self
+            for name in path.split("."):
+                part = getattr(part, name, None)
+            if part is None:
+                raise ValueError(
+                    f"model {self.name!r} marks {path!r} as estimated, which its card does not "
+                    "have; name a key, as in 'price' or 'hosting.memory_gib'"
+                )
+        return self
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the card says how to reach the model, not only what it would cost."""
+        return self.hosting.worker is not None
+
+
+class FleetFile(Word):
+    """A fleet as it stands in YAML: cards by name."""
+
+    name: str
+    about: str = ""
+    domain: str = ""
+    models: tuple[Card, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [card.name for card in self.models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two cards are called {twice[0]!r}; give each model its own name")
+        return self
+
+    @property
+    def snapshot(self) -> str:
+        """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def card(self, name: str) -> Card:
+        """The card called `name`."""
+        for card in self.models:
+            if card.name == name:
+                return card
+        have = ", ".join(repr(card.name) for card in self.models)
+        raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
+
+
+def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
+    """Validate a fleet read from YAML; `origin` names the file in errors."""
+    try:
+        return FleetFile.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidFleet(
+            f"{origin} is not a fleet: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            "See workers/fleets/mini.yaml for an example."
+        ) from error

@@ -1,0 +1,159 @@
+"""A fleet in use: cards with their clients, book and image store; plans, runs and batches.
+
+It knows no concrete graph; workers are reached by the `module:Class` on their cards.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from orchestra.budget.book import Book
+from orchestra.clients.inprocess import InProcessClient
+from orchestra.errors import InvalidFleet
+from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.source import load_fleet, load_worker
+from orchestra.graph.caller import Caller, Client
+from orchestra.graph.narrow import sanitise
+from orchestra.graph.run import run_job, take_in
+from orchestra.images.store import ImageStore
+from orchestra.job import Job, Result
+from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.plan import Plan
+from orchestra.routing.planner import JobShape, plan
+
+if TYPE_CHECKING:
+    from orchestra.batch.output import Summary
+
+Build = Callable[..., Any]
+
+
+class Fleet:
+    """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
+
+    `clients` replaces how models are reached (tests, servers); `book` is the path of a book
+    to keep; without one the spending is counted in memory.
+    """
+
+    def __init__(
+        self,
+        file: FleetFile,
+        folder: Path,
+        *,
+        book: Book | None = None,
+        images: ImageStore | None = None,
+        clients: dict[str, Client] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or file.name
+        self.file = file
+        self.folder = folder
+        self.book = book or Book.open(None)
+        self.images = images or ImageStore()
+        self.caller = Caller(self.book)
+        self._clients: dict[str, Client] = {} if clients is None else clients
+
+    @classmethod
+    def open(
+        cls,
+        name: str = "mini",
+        *,
+        book: Path | None = None,
+        images: Path | None = None,
+        clients: dict[str, Client] | None = None,
+    ) -> Fleet:
+        """The fleet called `name`, or of a YAML file. Models load at their first call.
+
+        Raises `InvalidFleet`, or `BookLocked` when another process writes `book`.
+        """
+        file, folder = load_fleet(name)
+        store = ImageStore() if images is None else ImageStore(images)
+        return cls(file, folder, book=Book.open(book), images=store, clients=clients, name=name)
+
+    def scoped(self, book: Book, images: ImageStore) -> Fleet:
+        """The same cards and clients, spending into `book`; the caller closes the book."""
+        return Fleet(
+            self.file, self.folder, book=book, images=images, clients=self._clients, name=self.name
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop the clients and close the book."""
+        for client in self._clients.values():
+            if isinstance(client, InProcessClient):
+                await client.close()
+        self.book.close()
+
+    def client(self, model: str) -> Client:
+        """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""
+        if model not in self._clients:
+            self._clients[model] = self._connect(self.file.card(model))
+        return self._clients[model]
+
+    def _connect(self, card: Card) -> InProcessClient:
+        worker = card.hosting.worker
+        if worker is None:
+            raise InvalidFleet(
+                f"The model {card.name!r} of fleet {self.file.name!r} is for planning only: its "
+                "card has no hosting.worker. Use --fleet mini to run, or add a worker to the card."
+            )
+        checkpoint = self.folder / (card.hosting.checkpoint or "")
+        hosted = sum(entry.is_hosted for entry in self.file.models)
+        threads = max(1, (os.cpu_count() or 1) // hosted)
+
+        def load() -> Any:
+            return load_worker(worker).load(checkpoint, threads=threads)
+
+        return InProcessClient(card.name, load, max_batch=card.hosting.max_batch)
+
+    def plan(self, build: Build, job: Job) -> Plan:
+        """Plan `job` over the graph of `build`; spends nothing and opens no image."""
+        text = sanitise(job.text or "").strip()
+        shape = JobShape(len(text.encode()), len(job.images), job.data == "local")
+        return plan(view(compile_graph(build)), shape, job.budget, self.file)
+
+    async def run(self, build: Build, job: Job, *, base: Path | None = None) -> Result:
+        """Run `job`. Image paths are relative to `base` (default: the working folder).
+
+        The planned models load before the deadline begins. Raises what planning and loading
+        raise; failures of calls and images stand in the result.
+        """
+        graph = compile_graph(build)
+        intake = await take_in(self, job, base)
+        planned = None
+        if not intake.is_lost:
+            planned = plan(view(graph), intake.shape, job.budget, self.file)
+            for model in dict.fromkeys(node.model for node in planned.nodes):
+                await self.client(model).prepare()
+        account = f"job:{uuid.uuid4().hex}"
+        return await run_job(self, graph, intake, account=account, planned=planned)
+
+    async def batch(self, build: Build, table: str | Path, **options: Any) -> Summary:
+        """Run every row of `table`; see `orchestra.batch.start.run_batch` for the options."""
+        from orchestra.batch.start import run_batch  # it imports this module
+
+        return await run_batch(self, build, Path(table), **options)
+
+
+_SHARED: dict[str, Fleet] = {}
+
+
+async def shared_fleet(name: str) -> Fleet:
+    """One fleet a process, for graphs invoked without `Fleet.run`."""
+    if name not in _SHARED:
+        _SHARED[name] = Fleet.open(name)
+    return _SHARED[name]

@@ -1,0 +1,152 @@
+"""Finds fleets, graphs and recipes by name or path; it does not know what is in them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib import metadata, resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from orchestra.errors import InvalidFleet, InvalidGraph, OrchestraError
+from orchestra.fleet.card import FleetFile, parse_fleet
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key written twice is an error; plain YAML would drop the first one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, getattr(key_node, "value", None))
+            if isinstance(key_node, yaml.ScalarNode) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
+    """Read one YAML file; `error` is raised, naming line and cure, where it cannot be read."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        raise error(f"There is no {what} file {str(path)!r}. Check the path.") from None
+    except (OSError, ValueError, yaml.YAMLError) as cause:
+        raise error(f"{path} cannot be read as a {what}: {cause}. Mend the file.") from cause
+
+
+def load_fleet(name: str) -> tuple[FleetFile, Path]:
+    """The fleet called `name` (an entry point, or a path to YAML) and the folder it stands in.
+
+    Raises `InvalidFleet` when there is none, or when it does not validate.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        points = {point.name: point for point in metadata.entry_points(group="orchestra.fleets")}
+        if name not in points:
+            raise InvalidFleet(
+                f"There is no fleet {name!r} (there are: {', '.join(sorted(points))}; "
+                "or give the path of a .yaml file)."
+            )
+        path = _shipped(points[name])
+    raw = load_yaml(path, what="fleet", error=InvalidFleet)
+    return parse_fleet(raw, origin=str(path)), path.parent
+
+
+def _shipped(point: metadata.EntryPoint) -> Path:
+    """The YAML file that an entry point names as `package:file`."""
+    try:
+        return Path(str(resources.files(point.module).joinpath(point.attr)))
+    except ImportError as cause:
+        raise InvalidFleet(_not_imported(point.module, cause)) from cause
+
+
+def load_graph(name: str) -> Callable[..., Any]:
+    """The build function called `name`: an entry point, `module:function` or `file.py:function`.
+
+    Raises `InvalidGraph` when it is not there, or hidden by a module of the same name.
+    """
+    if ":" in name:
+        return _attribute(name)
+    points = {point.name: point for point in metadata.entry_points(group="orchestra.graphs")}
+    if name not in points:
+        raise InvalidGraph(
+            f"There is no graph {name!r} (there are: {', '.join(sorted(points))}; "
+            "or give module:function or file.py:function)."
+        )
+    return _attribute(points[name].value)
+
+
+def _attribute(place: str) -> Callable[..., Any]:
+    module_name, _, attribute = place.rpartition(":")
+    module = _file_module(module_name) if module_name.endswith(".py") else _module(module_name)
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise InvalidGraph(
+            f"{place!r} is not a build function: {module_name} has no callable {attribute!r}."
+        )
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, SyntaxError, ValueError) as cause:
+        raise InvalidGraph(_not_imported(name, cause)) from cause
+
+
+def _not_imported(name: str, cause: Exception) -> str:
+    """Why a module cannot be imported, and what to do; a package that hides it is named."""
+    missing = cause.name or "" if isinstance(cause, ModuleNotFoundError) else None
+    top = name.partition(".")[0]
+    hidden = getattr(sys.modules.get(top), "__file__", None)
+    if missing is not None and missing.partition(".")[0] == top and hidden:
+        cure = f"{hidden} hides the package of that name: remove its __init__.py, or rename it"
+    elif missing is not None and missing.partition(".")[0] == top:
+        cure = "Check the name, and that it can be imported"
+    elif missing:
+        cure = f"Install what brings {missing!r}"
+    else:
+        cure = "Mend the module"
+    return f"The module {name!r} cannot be imported: {cause}. {cure}."
+
+
+def _file_module(path: str) -> ModuleType:
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise InvalidGraph(f"There is no file {path!r}. Check the path.")
+    # Its path is its name: two files called shop.py are two modules, json.py is not the json of
+    # the standard library, and `<module>:<function>` finds the graph again (`show --rerun`).
+    name = str(file)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InvalidGraph(f"{path!r} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as cause:
+        del sys.modules[name]
+        raise InvalidGraph(_not_imported(path, cause)) from cause
+    return module
+
+
+def load_worker(place: str) -> Any:
+    """The class named `module:Class` on a card."""
+    module_name, _, attribute = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as cause:
+        raise InvalidFleet(
+            f"The worker {place!r} of a card cannot be loaded: {cause}. "
+            "Install the extra it needs (pip install 'orchestra-fleet[local]') or mend the card."
+        ) from cause

@@ -1,0 +1,85 @@
+"""Turns a model's reply into fields with their source and evidence; no evidence, no value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from orchestra.clients.engine import Reply
+from orchestra.errors import AnswerInvalid
+from orchestra.graph.ask import Ask
+from orchestra.graph.narrow import choice_terms, find_span, lower, parsed
+from orchestra.job import Evidence, Field
+
+LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+
+
+def prompt_hash(ask: Ask) -> str:
+    """Identifies the wording and the schema that produced a value, not the data."""
+    return _prompt_hash(ask.instruction, ask.schema_json)
+
+
+@lru_cache(maxsize=256)
+def _prompt_hash(instruction: str, schema_json: str | None) -> str:
+    return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]
+
+
+def read_fields(
+    ask: Ask, reply: Reply, *, model: str, text: str | None, images: tuple[str, ...]
+) -> dict[str, Field]:
+    """Fields of one reply. `text` is what the model was shown, `images` the content hashes.
+
+    Raises `AnswerInvalid` when a schema was asked for and the reply is not an object.
+    """
+    if ask.schema_json is None:
+        return {}
+    if not isinstance(reply.value, Mapping):
+        raise AnswerInvalid(
+            f"The model {model!r} answered {reply.text[:80]!r}, not the object its schema asks "
+            "for. Use a model that can be held to a schema."
+        )
+    fields: dict[str, Field] = {}
+    for name, shape in parsed(ask.schema_json)["properties"].items():
+        value = reply.value.get(name)
+        base = {
+            "confidence": reply.confidence.get(name),
+            "model": model,
+            "prompt_hash": prompt_hash(ask),
+        }
+        if ask.derived:
+            fields[name] = _derived(value, base)
+        elif ask.capability == "vision":
+            fields[name] = _seen(value, images, base)
+        else:
+            meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
+            fields[name] = _read(value, dict(meaning), text or "", base)
+    return fields
+
+
+def _derived(value: Any, base: dict[str, Any]) -> Field:
+    if value in (None, "", []):
+        return Field(note="nothing was written", **base)
+    return Field(value=value, source="derived", **base)
+
+
+def _seen(value: Any, images: tuple[str, ...], base: dict[str, Any]) -> Field:
+    if value in (None, "", []) or not images:
+        return Field(note="the photo does not show it", **base)
+    evidence = tuple(Evidence(kind="image", image=key, box=WHOLE_IMAGE) for key in images)
+    return Field(value=value, source="photo", evidence=evidence, **base)
+
+
+def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any]) -> Field:
+    if value is None or value == "":
+        return Field(note="the text does not say", **base)
+    if isinstance(value, str):
+        value = value.rstrip(LOOSE_ENDS) or value
+    span = find_span(str(value), text)
+    if span is None:
+        return Field(note=f"the model said {value!r}, which the text does not", **base)
+    if isinstance(value, str):
+        value = meaning.get(lower(value.strip()), span.text)
+    return Field(value=value, source="text", evidence=(span,), **base)

@@ -1,0 +1,190 @@
+"""Turns any photo a user can name into one upright RGB image; it knows no model and no store.
+
+A photo may be a path, an http(s) address, a `data:` URI, raw bytes or a PIL image. Its size is
+bounded before anything is decoded, and whatever is wrong with it becomes a typed `ImageError`
+for that photo alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, ImageFile
+
+from orchestra.errors import ImageError, ImageTooLarge, ImageTruncated, ImageUnreadable
+from orchestra.images.pixels import flatten, to_eight_bits
+from orchestra.images.signatures import ends_early, foreign_format
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What one photo may take, and where it may come from.
+
+    `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
+    what comes out. `allow_private` lets addresses of private networks be fetched;
+    `allow_files` = False refuses paths, for a server that takes photos from strangers.
+    """
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 64_000_000
+    side_px: int = 1024
+    timeout_s: float = 10.0
+    max_redirects: int = 5
+    allow_private: bool = False
+    allow_files: bool = True
+
+
+def normalise(
+    source: str | bytes | Path | Image.Image,
+    *,
+    base: Path | None = None,
+    limits: ImageLimits = ImageLimits(),
+) -> Image.Image:
+    """The photo as mode RGB, 8 bits, upright, its longest side at most `limits.side_px`.
+
+    A relative path is read from `base` (the working directory without it). Alpha lies on
+    white, an animation gives its first frame, deeper pixels are scaled to 8 bits.
+    Raises ImageNotFound, ImageTruncated, ImageTooLarge, ImageUnreadable or ImageForbidden.
+    """
+    if isinstance(source, Image.Image):
+        return _from_pil(source, limits)
+    from orchestra.images.fetch import read_source, shown  # httpx only when bytes are fetched
+
+    data = source if isinstance(source, bytes) else read_source(source, base, limits)
+    name = f"<{len(data)} bytes>" if isinstance(source, bytes) else shown(source)
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(
+            f"Image {name} has {len(data):,} bytes; the limit is {limits.max_bytes:,}. "
+            "Save it smaller, or raise max_bytes."
+        )
+    return _translated(data, name, lambda: _decode(data, name, limits))
+
+
+def _from_pil(source: Image.Image, limits: ImageLimits) -> Image.Image:
+    """Normalise a PIL image without changing the caller's object beyond loading it."""
+    name = f"<PIL {source.mode} image>"
+    _check_size(source, name, limits)
+
+    def decode() -> Image.Image:
+        source.load()
+        return _finish(source, limits.side_px)
+
+    return _translated(None, name, decode)
+
+
+def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]) -> Image.Image:
+    """Run `decode`; what Pillow's decoders raise becomes a typed error.
+
+    They raise nearly anything on damaged data (OSError, SyntaxError, struct.error, ValueError,
+    IndexError, zlib.error), so this is the one place that catches them all.
+    """
+    try:
+        return decode()
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:
+        if (data is not None and ends_early(data)) or "truncated" in str(error).lower():
+            raise ImageTruncated(
+                f"Image {name} ends before its pixels do ({error}). "
+                "Copy or download the file again."
+            ) from error
+        raise ImageUnreadable(
+            f"Image {name} is damaged ({type(error).__name__}: {error}). Save it again as JPEG "
+            "or PNG."
+        ) from error
+
+
+def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+    image = _open(data, name)
+    _check_size(image, name, limits)
+    if image.format == "JPEG":
+        scale = min(1.0, limits.side_px / max(image.size))
+        wanted = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+        image.draft(None, wanted)  # decodes at 1/2, 1/4 or 1/8, never below what is wanted
+    image.load()
+    return _finish(image, limits.side_px)
+
+
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
+    """Read the header only.
+
+    The plugins are called directly because `Image.open` answers a large header with a warning
+    or an error that hides the size; the limit is ours and is checked by the caller.
+    """
+    if not data:
+        raise ImageUnreadable(f"Image {name} is empty (0 bytes). Copy or download it again.")
+    Image.preinit()
+    if any(format not in Image.OPEN for format in FORMATS):
+        Image.init()
+    failure: Exception | None = None
+    for format in FORMATS:
+        if format not in Image.OPEN:
+            continue
+        factory, accepts = Image.OPEN[format]
+        if accepts is not None and accepts(data[:16]) is not True:
+            continue
+        try:
+            return factory(io.BytesIO(data), "")
+        except Exception as error:  # any plugin error: see _translated
+            failure = error
+    if failure is not None:
+        raise failure
+    raise ImageUnreadable(
+        f"Image {name} is not a photo that can be read: {foreign_format(data)}. "
+        f"Formats read: {', '.join(FORMATS)}."
+    )
+
+
+def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise ImageUnreadable(f"Image {name} is {width}x{height} pixels and so holds nothing.")
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"Image {name} is {width}x{height} = {width * height / 1e6:.0f} megapixels; the limit "
+            f"is {limits.max_pixels / 1e6:.0f}. Save it smaller, or raise max_pixels."
+        )
+
+
+def _finish(image: Image.Image, side_px: int) -> Image.Image:
+    """Scale, flatten and turn a loaded image; what comes out carries no metadata.
+
+    Orientation is read first and applied last, on fewer pixels. Metadata must not survive:
+    a second pass over the result would turn it once more.
+    """
+    turn = UPRIGHT.get(_orientation(image))
+    pixels = to_eight_bits(image)
+    scale = side_px / max(pixels.size)
+    if scale < 1:
+        size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+        pixels = pixels.resize(size, Image.Resampling.LANCZOS)
+    pixels = flatten(pixels)
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+    clean = Image.new("RGB", pixels.size)
+    clean.paste(pixels)
+    return clean
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1-8; a damaged EXIF block counts as upright."""
+    try:
+        value: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(value)
+    except Exception:  # EXIF is optional, and its parser raises as freely as the decoders
+        return 1

@@ -1,0 +1,70 @@
+"""Converts any Pillow mode to 8-bit RGB without clipping; it knows no files and no sizes."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from PIL import Image
+
+from orchestra.errors import ImageUnreadable
+
+SIXTEEN_BITS = 65535
+
+
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """Any loaded image as RGB, or as RGBA when parts of it are transparent."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _scaled(image).convert("RGB")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """RGBA laid on white; RGB as it is."""
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """A greyscale of 16 or 32 bits as mode L, scaled where Pillow's own convert clips.
+
+    The integer modes are read as 16 bits unless their values say otherwise; floats are read as
+    0..1 or 0..255, and anything else is stretched from its least to its greatest value.
+    """
+    transparent = image.info.get("transparency")
+    deep = image.convert("F")
+    low, high = cast("tuple[float, float]", deep.getextrema())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ImageUnreadable(
+            f"The image of mode {image.mode!r} holds values that are not numbers "
+            f"({low}..{high}). Save it as 8-bit JPEG or PNG."
+        )
+    floor, ceiling = _range(image.mode, low, high)
+    factor = 255 / (ceiling - floor)
+    # Rounded by hand: convert("L") cuts the fraction off.
+    grey = deep.point(lambda value: value * factor + (0.5 - floor * factor)).convert("L")
+    if isinstance(transparent, int):
+        grey.paste(255, mask=_equals(deep, transparent))
+    return grey
+
+
+def _range(mode: str, low: float, high: float) -> tuple[float, float]:
+    if mode.startswith("I;16"):
+        return 0.0, float(SIXTEEN_BITS)
+    ceilings = (1.0, 255.0) if mode == "F" else (255.0, float(SIXTEEN_BITS))
+    if low >= 0:
+        for ceiling in ceilings:
+            if high <= ceiling:
+                return 0.0, ceiling
+    return low, max(high, low + 1)
+
+
+def _equals(deep: Image.Image, value: int) -> Image.Image:
+    """A mask of the 16-bit pixels that equal `value`, which a PNG names as transparent."""
+    table = [0] * (SIXTEEN_BITS + 1)
+    table[min(max(value, 0), SIXTEEN_BITS)] = 255
+    return deep.convert("I").point(table, "L")

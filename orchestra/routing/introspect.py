@@ -1,0 +1,166 @@
+"""Reads a LangGraph graph: its asks, edges and joins; the one file that knows LangGraph's inside.
+
+`compiled.builder` is not public API. tests/contract/test_langgraph_inside.py fails when a
+new LangGraph moves what is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from orchestra.errors import InvalidGraph
+from orchestra.graph.ask import Ask
+
+Edges = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphView:
+    """A graph as the planner sees it: node names in topological order, their asks, their edges."""
+
+    nodes: tuple[str, ...]
+    asks: dict[str, Ask]
+    edges: Edges
+    visits: dict[str, int]
+    unpriced: tuple[str, ...] = ()
+
+    def predecessors(self, node: str) -> list[str]:
+        """Nodes with an edge into `node`, START left out."""
+        return sorted(a for a, b in self.edges if b == node and a != START)
+
+
+def compile_graph(build: Callable[[], Any] | StateGraph | CompiledStateGraph) -> CompiledStateGraph:
+    """The compiled graph of a build function, a StateGraph, or a graph already compiled."""
+    if isinstance(build, CompiledStateGraph):
+        return build
+    if isinstance(build, StateGraph):
+        return _compile(build)
+    return _compile_built(build)
+
+
+@lru_cache(maxsize=64)
+def _compile_built(build: Callable[[], Any]) -> CompiledStateGraph:
+    built = build()
+    if isinstance(built, CompiledStateGraph):
+        return built
+    if not isinstance(built, StateGraph):
+        raise InvalidGraph(
+            f"{build!r} returned {type(built).__name__}; a build function returns a StateGraph."
+        )
+    return _compile(built)
+
+
+def _compile(graph: StateGraph) -> CompiledStateGraph:
+    try:
+        return graph.compile()
+    except ValueError as cause:
+        raise InvalidGraph(f"The graph does not compile: {cause}. Mend its edges.") from cause
+
+
+@lru_cache(maxsize=64)
+def view(compiled: CompiledStateGraph) -> GraphView:
+    """Read `compiled`, subgraphs included, as one flat graph.
+
+    Raises `InvalidGraph` for an undeclared destination, an unbounded loop, or two nodes of one
+    name in a graph and its subgraphs.
+    """
+    asks, edges, names, unpriced = _flatten(compiled)
+    order, looping = _topological(names, edges)
+    for name in sorted(looping & set(asks)):
+        if asks[name].max_visits is None:
+            raise InvalidGraph(
+                f"The node {name!r} stands in a loop without a bound, so it cannot be priced. "
+                "Give its ask(...) max_visits=N."
+            )
+    visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
+    return GraphView(order, asks, edges, visits, tuple(unpriced))
+
+
+def _flatten(
+    compiled: CompiledStateGraph,
+) -> tuple[dict[str, Ask], Edges, tuple[str, ...], list[str]]:
+    """Asks, edges (with START and END), names and unpriced nodes, subgraphs put in place."""
+    builder = compiled.builder
+    edges = _plain_edges(builder) | _branch_edges(builder)
+    asks: dict[str, Ask] = {}
+    names: list[str] = []
+    unpriced: list[str] = []
+    for name, spec in builder.nodes.items():
+        inner = spec.runnable
+        if isinstance(inner, CompiledStateGraph):
+            inner_asks, inner_edges, inner_names, inner_unpriced = _flatten(inner)
+            unpriced += inner_unpriced
+            edges = _spliced(edges, name, inner_edges)
+            asks |= inner_asks
+            names += inner_names
+            continue
+        names.append(name)
+        action = _action(spec)
+        if isinstance(action, Ask):
+            asks[name] = action
+        elif not getattr(action, "costs_nothing", False):
+            unpriced.append(name)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidGraph(
+            f"Two nodes are called {twice[0]!r}, in a graph and its subgraphs, so a plan could "
+            "not tell them apart. Rename one."
+        )
+    return asks, frozenset(edges), tuple(names), unpriced
+
+
+def _spliced(edges: set[tuple[str, str]], node: str, inner: Edges) -> set[tuple[str, str]]:
+    """`edges` with `node` replaced by the subgraph whose edges are `inner`."""
+    before = {a for a, b in edges if b == node}
+    after = {b for a, b in edges if a == node}
+    first = {b for a, b in inner if a == START}
+    last = {a for a, b in inner if b == END}
+    kept = {(a, b) for a, b in edges if node not in (a, b)}
+    kept |= {(a, b) for a, b in inner if a != START and b != END}
+    return kept | {(a, b) for a in before for b in first} | {(a, b) for a in last for b in after}
+
+
+def _action(spec: Any) -> Any:
+    """The function or object that the user gave as a node."""
+    # A plain function has an asynchronous wrapper beside it, so it is asked for first.
+    return getattr(spec.runnable, "func", None) or getattr(spec.runnable, "afunc", None)
+
+
+def _plain_edges(builder: StateGraph) -> set[tuple[str, str]]:
+    edges = set(builder.edges)
+    for starts, end in builder.waiting_edges:
+        edges |= {(start, end) for start in starts}
+    return edges
+
+
+def _branch_edges(builder: StateGraph) -> set[tuple[str, str]]:
+    edges: set[tuple[str, str]] = set()
+    for source, branches in builder.branches.items():
+        for name, branch in branches.items():
+            if branch.ends is None:
+                raise InvalidGraph(
+                    f"The conditional edge {name!r} out of {source!r} declares no destinations, "
+                    "so its routes cannot be priced. Pass path_map=[...] to "
+                    "add_conditional_edges, or annotate the function with Literal[...]."
+                )
+            edges |= {(source, end) for end in branch.ends.values()}
+    return edges
+
+
+def _topological(names: tuple[str, ...], edges: Edges) -> tuple[tuple[str, ...], set[str]]:
+    """Kahn's order; nodes that stand in or behind a loop follow in declared order."""
+    waiting = {name: {a for a, b in edges if b == name and a != START} for name in names}
+    order: list[str] = []
+    while ready := [name for name in names if name in waiting and not waiting[name]]:
+        for name in ready:
+            del waiting[name]
+            order.append(name)
+            for others in waiting.values():
+                others.discard(name)
+    return (*order, *waiting), set(waiting)

@@ -1,0 +1,23 @@
+"""What the planner reads of LangGraph's inside: fails first when a new version moves it."""
+
+from __future__ import annotations
+
+from langgraph.graph import END, START, StateGraph
+
+from orchestra.graph.ask import Ask, ask
+from orchestra.graph.state import Context, JobState
+
+
+def test_asks_edges_joins_and_branches_stand_where_introspection_reads_them() -> None:
+    graph = StateGraph(JobState, context_schema=Context)
+    for name in ("a", "b", "c"):
+        graph.add_node(name, ask("text", "Do."))
+    graph.add_edge(START, "a")
+    graph.add_edge(["a", "b"], "c")
+    graph.add_conditional_edges("a", lambda state: "b", ["b", END])
+    builder = graph.compile().builder
+    assert isinstance(getattr(builder.nodes["a"].runnable, "afunc", None), Ask)
+    assert (START, "a") in builder.edges
+    assert builder.waiting_edges == {(("a", "b"), "c")}
+    (branch,) = builder.branches["a"].values()
+    assert branch.ends == {"b": "b", END: END}

@@ -1,0 +1,17 @@
+"""A worker for fleet files of tests: answers as `first_allowed` does, without weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestra.testing import ScriptedEngine
+from tests.scripted import first_allowed
+
+
+class ScriptedWorker:
+    """Loaded by its name, as a fleet loads every worker."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> ScriptedEngine:
+        """An engine; there is nothing to load."""
+        return ScriptedEngine(first_allowed)

@@ -1,0 +1,134 @@
+"""A model's reply becomes fields, each with its evidence or without a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra.clients.engine import Reply
+from orchestra.errors import AnswerInvalid
+from orchestra.graph.ask import Ask, ask
+from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.job import Field
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "colour": {"x-choice": {"red": ["red", "红色"], "blue": ["blue"]}},
+        "brand": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "count": {"type": "integer"},
+    },
+}
+TEXT = "name: Arla Ko\ndescription: 红色 carton of 12 pieces"
+READ = ask("text", "Read.", schema=SCHEMA)
+LOOK = ask("vision", "Look.", schema=SCHEMA)
+WRITE = ask("text", "Write.", schema=SCHEMA, data=lambda state: "facts", derived=True)
+
+
+def read(
+    asked: Ask,
+    value: Any,
+    text: str | None = TEXT,
+    images: tuple[str, ...] = (),
+    confidence: Mapping[str, float] | None = None,
+) -> dict[str, Field]:
+    reply = Reply(text="raw", value=value, confidence=confidence or {})
+    return read_fields(asked, reply, model="r1", text=text, images=images)
+
+
+def test_a_value_that_stands_in_the_text_comes_with_its_place() -> None:
+    brand = read(READ, {"brand": "Arla Ko"}, confidence={"brand": 0.7})["brand"]
+    assert (brand.value, brand.source, brand.confidence, brand.model) == (
+        "Arla Ko",
+        "text",
+        0.7,
+        "r1",
+    )
+    assert (brand.evidence[0].start, brand.evidence[0].end) == (6, 13)
+
+
+def test_a_word_of_a_choice_becomes_the_value_it_means_with_the_word_as_evidence() -> None:
+    colour = read(READ, {"colour": " 红色 "})["colour"]
+    assert colour.value == "red"
+    assert colour.evidence[0].text == "红色"
+
+
+def test_a_span_is_quoted_as_the_text_writes_it() -> None:
+    assert read(READ, {"brand": "ARLA ko "})["brand"].value == "Arla Ko"
+
+
+def test_a_number_keeps_its_type() -> None:
+    assert read(READ, {"count": 12})["count"].value == 12
+    assert not read(READ, {"count": 2})["count"].answered
+
+
+@pytest.mark.parametrize("value", ["Dole", "rla", "12 piece"])
+def test_what_the_text_does_not_say_is_no_value_and_is_named(value: str) -> None:
+    brand = read(READ, {"brand": value})["brand"]
+    assert not brand.answered and brand.value is None
+    assert repr(value) in (brand.note or "")
+
+
+@pytest.mark.parametrize("value", [{}, {"brand": None}, {"brand": ""}])
+def test_nothing_said_is_an_abstention_with_a_reason(value: dict[str, Any]) -> None:
+    brand = read(READ, value)["brand"]
+    assert (brand.answered, brand.note) == (False, "the text does not say")
+
+
+def test_what_a_photo_shows_rests_on_every_photo() -> None:
+    colour = read(LOOK, {"colour": "red"}, images=("one", "two"))["colour"]
+    assert (colour.value, colour.source) == ("red", "photo")
+    assert [(e.image, e.box) for e in colour.evidence] == [
+        ("one", (0.0, 0.0, 1.0, 1.0)),
+        ("two", (0.0, 0.0, 1.0, 1.0)),
+    ]
+
+
+@pytest.mark.parametrize("value", [None, "", []])
+def test_a_photo_that_shows_nothing_abstains(value: Any) -> None:
+    assert not read(LOOK, {"colour": value}, images=("one",))["colour"].answered
+
+
+def test_a_vision_answer_without_a_photo_has_no_evidence_and_so_no_value() -> None:
+    assert not read(LOOK, {"colour": "red"})["colour"].answered
+
+
+def test_written_parts_carry_no_span_and_empty_ones_abstain() -> None:
+    fields = read(WRITE, {"brand": "A fine thing", "colour": "", "count": None})
+    assert (fields["brand"].source, fields["brand"].evidence) == ("derived", ())
+    assert not fields["colour"].answered and not fields["count"].answered
+
+
+def test_every_field_of_the_schema_is_there_and_no_other() -> None:
+    assert list(read(READ, {"brand": "Arla", "extra": "x"})) == ["colour", "brand", "count"]
+
+
+def test_a_reply_that_is_no_object_is_an_invalid_answer() -> None:
+    with pytest.raises(AnswerInvalid, match=r"'r1' answered 'raw'"):
+        read(READ, "just words")
+
+
+def test_a_question_without_a_schema_has_no_fields() -> None:
+    assert read(ask("text", "Say."), "words") == {}
+
+
+def test_the_prompt_hash_changes_with_wording_and_schema_and_not_with_bounds() -> None:
+    other = ask("text", "Read it.", schema=SCHEMA)
+    bounded = ask("text", "Read.", schema=SCHEMA, max_tokens=5)
+    assert prompt_hash(READ) == prompt_hash(bounded)
+    assert len({prompt_hash(READ), prompt_hash(other), prompt_hash(ask("text", "Read."))}) == 3
+
+
+@given(text=st.text(alphabet="Aab1 .红色\n", max_size=40), value=st.text("Aab1 .红色", max_size=8))
+def test_every_value_read_from_text_stands_where_its_evidence_says(text: str, value: str) -> None:
+    for field in read(READ, {"brand": value, "colour": value}, text=text).values():
+        if not field.answered:
+            assert field.note and not field.evidence
+            continue
+        evidence = field.evidence[0]
+        assert evidence.start is not None and evidence.end is not None
+        assert text[evidence.start : evidence.end] == evidence.text

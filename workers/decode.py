@@ -1,0 +1,88 @@
+"""Decodes a batch of answers greedily, each row held to its own constraint.
+
+Knows sessions and answers, not which model or schema is behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from orchestra.clients.engine import IsCancelled
+from orchestra.errors import Cancelled
+from workers.answer import Answer, Vocabulary
+from workers.session import AnySession
+
+# Ended rows leave the batch once they are this part of it: each removal copies the cache.
+ENDED_PART = 0.5
+
+
+def decode(
+    answers: Sequence[Answer],
+    session: AnySession,
+    vocabulary: Vocabulary,
+    image_features: torch.Tensor | None = None,
+    is_cancelled: IsCancelled | None = None,
+) -> None:
+    """Run `answers` (all without an outcome) until each has one.
+
+    The first block of a row is its whole queue, prompt included.
+    """
+    rows = list(answers)
+    first = True
+    while True:
+        _cancel(rows, is_cancelled)
+        if all(answer.outcome for answer in rows):
+            return
+        if not first:
+            rows = _drop_ended(rows, session)
+        blocks = [_next_block(answer, None if first else session.block_tokens) for answer in rows]
+        logits_BV = session.extend(blocks, image_features if first else None)
+        first = False
+        at = [i for i, answer in enumerate(rows) if not answer.queue and answer.outcome is None]
+        if at:
+            _choose([rows[i] for i in at], logits_BV[at], vocabulary)
+
+
+def _cancel(rows: Sequence[Answer], is_cancelled: IsCancelled | None) -> None:
+    if is_cancelled is None:
+        return
+    for answer in rows:
+        if answer.outcome is None and is_cancelled(answer.row):
+            answer.outcome = Cancelled(
+                f"Row {answer.row} was cancelled after {len(answer.tokens)} tokens. "
+                "Call again if it is wanted."
+            )
+
+
+def _drop_ended(rows: list[Answer], session: AnySession) -> list[Answer]:
+    live = [i for i, answer in enumerate(rows) if answer.outcome is None]
+    if len(live) > len(rows) * (1 - ENDED_PART):
+        return rows
+    session.keep(live)
+    return [rows[i] for i in live]
+
+
+def _next_block(answer: Answer, most: int | None) -> list[int]:
+    if answer.outcome is not None:
+        answer.queue.clear()
+        return []
+    block = answer.queue[:most]
+    del answer.queue[: len(block)]
+    return block
+
+
+def _choose(answers: Sequence[Answer], logits_BV: torch.Tensor, vocabulary: Vocabulary) -> None:
+    """Push each row's likeliest allowed token, with its probability among the allowed."""
+    masks = np.zeros((len(answers), vocabulary.mask_words), dtype=np.int32)
+    for mask, answer in zip(masks, answers, strict=True):
+        answer.fill_mask(mask)
+    bits = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, : vocabulary.size]
+    logits_BV = logits_BV.masked_fill(torch.from_numpy(bits) == 0, -torch.inf)
+    top_B, token_B = logits_BV.max(dim=-1)
+    probability_B = (top_B - logits_BV.logsumexp(dim=-1)).exp()
+    chosen = zip(answers, token_B.tolist(), probability_B.tolist(), strict=True)
+    for answer, token, probability in chosen:
+        answer.push(token, probability)
