@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.clients.engine import Call, IsCancelled, Reply, Usage
+from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.errors import Cancelled, OrchestraError
 
 Answer = Mapping[str, Any] | str | Reply | Exception
@@ -35,12 +36,20 @@ class ScriptedEngine:
     batches: list[int] = field(default_factory=list)
 
     def generate(
-        self, calls: Sequence[Call], is_cancelled: IsCancelled | None = None
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
-        """Answer in order; see `Engine.generate`."""
+        """Answer in order; see `Engine.generate`. A text is told word by word."""
         self.calls.extend(calls)
         self.batches.append(len(calls))
-        return [self._answer(row, call, is_cancelled) for row, call in enumerate(calls)]
+        answers = [self._answer(row, call, is_cancelled) for row, call in enumerate(calls)]
+        for row, answer in enumerate(answers):
+            if on_text is not None and isinstance(answer, Reply):
+                for piece in re.findall(r"\s*\S+|\s+", answer.text):
+                    on_text(row, piece)
+        return answers
 
     def count_tokens(self, call: Call) -> int:
         """A prompt token for every four characters, and 64 for every image."""

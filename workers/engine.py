@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from orchestra.clients.engine import Call, IsCancelled, Reply, Usage
+from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.errors import ModelUnavailable, OrchestraError, PromptTooLong
 from workers import text, vision
 from workers.answer import Answer, Vocabulary
@@ -48,7 +48,10 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def generate(
-        self, calls: Sequence[Call], is_cancelled: IsCancelled | None = None
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
         """Answer `calls` in one batch; see `Engine.generate`.
 

@@ -17,12 +17,21 @@ from orchestra.errors import OrchestraError
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One model call.
 
     `text` is data, never instructions: it is rendered between delimiters. `schema` is a
     JSON schema of a flat object. `x-span: true` holds a string to a verbatim run of whole words
-    of `text`. Choices and sentences of the text reach an engine as plain enumerations.
+    of `text`. Choices and sentences of the text reach an engine as plain enumerations. `turns`
+    are the messages before the instruction, oldest first.
     """
 
     instruction: str
@@ -30,6 +39,7 @@ class Call:
     images: tuple[Image.Image, ...] = ()
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 128
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,8 @@ class Reply:
     `value` is the parsed JSON object (or the text itself without a schema).
     `confidence` maps each top-level property to the probability of its value under the
     constraint: the product of its tokens' probabilities, renormalised over allowed tokens;
-    for strings that are neither enumerated nor spans, their geometric mean.
+    for strings that are neither enumerated nor spans, their geometric mean. A model that reports
+    no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
     """
 
     text: str
@@ -57,18 +68,27 @@ class Reply:
     confidence: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
     finish: Literal["stop", "length"] = "stop"
+    thinking: str = ""
 
 
 IsCancelled = Callable[[int], bool]
+OnText = Callable[[int, str], None]
+OnPiece = Callable[[str], None]
 
 
 class Engine(Protocol):
     """A model in memory. Not thread-safe: one caller at a time."""
 
     def generate(
-        self, calls: Sequence[Call], is_cancelled: IsCancelled | None = None
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
         """Answer `calls` in one batch, greedily.
+
+        `on_text(row, piece)` is given each piece of a row's text as it is decoded, whole
+        characters only; the pieces joined are the reply's text.
 
         `is_cancelled(row)` is asked before each decoding step; a cancelled row returns
         `Cancelled` and costs the others nothing. A call that cannot be run returns its

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from orchestra.clients.engine import Call, Engine, Reply
+from orchestra.clients.engine import Call, Engine, OnPiece, Reply
 from orchestra.errors import Cancelled, ModelUnavailable, OrchestraError
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ T = TypeVar("T")
 class _Waiting:
     call: Call
     answer: asyncio.Future[Reply]
+    on_piece: OnPiece | None = None
     gone: bool = False
 
     def end(self, answer: Reply | OrchestraError) -> None:
@@ -48,8 +49,13 @@ class InProcessClient:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _closed: bool = False
 
-    async def complete(self, call: Call) -> Reply:
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply:
         """Answer one call; raises its typed error. Cancelling the wait stops the decoding.
+
+        `left_s` is not needed here: who waits no longer cancels. `on_piece` is called in the
+        event loop's thread, before the answer is returned.
 
         Raises `ModelUnavailable` when the engine breaks down, and `Cancelled` when the client is
         closed before the answer is there.
@@ -59,7 +65,7 @@ class InProcessClient:
         if self._worker is None or self._worker.done():
             self._queue = asyncio.Queue()  # a queue belongs to the loop that first waited on it
             self._worker = asyncio.create_task(self._work(), name=f"engine {self.name}")
-        waiting = _Waiting(call, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(call, asyncio.get_running_loop().create_future(), on_piece)
         self._queue.put_nowait(waiting)
         try:
             return await waiting.answer
@@ -134,8 +140,17 @@ class InProcessClient:
     async def _answer(self, batch: list[_Waiting]) -> None:
         calls = [waiting.call for waiting in batch]
 
+        loop = asyncio.get_running_loop()
+
+        def pass_on(row: int, piece: str) -> None:
+            on_piece = batch[row].on_piece
+            if on_piece is not None and not batch[row].gone:
+                loop.call_soon_threadsafe(on_piece, piece)
+
+        heard = pass_on if any(waiting.on_piece for waiting in batch) else None
+
         def generate(engine: Engine) -> list[Reply | OrchestraError]:
-            answers = engine.generate(calls, lambda row: batch[row].gone)
+            answers = engine.generate(calls, lambda row: batch[row].gone, heard)
             if len(answers) != len(calls):
                 raise RuntimeError(f"{len(answers)} answers to {len(calls)} calls")
             return answers

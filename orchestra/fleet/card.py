@@ -63,22 +63,90 @@ class Profile(Word):
         )
 
 
+class Sampling(Word):
+    """How tokens are drawn. Temperature 0 is greedy, so the same call has the same answer."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    seed: int = 0
+
+
+class Endpoint(Word):
+    """A model behind an OpenAI-compatible server.
+
+    `url` ends before `/chat/completions`; `model` is the server's name for it. The key is read
+    from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
+    is how the server is held to a schema: by `response_format`, by `json_object` with the schema
+    in the prompt, or by the prompt alone. `images` is whether photos are sent, as data URIs.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    model: str = Field(min_length=1)
+    api_key_env: str | None = None
+    structured: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+    logprobs: bool = True
+    connect_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    attempts: int = Field(default=3, ge=1, le=10)
+
+
+class Scaling(Word):
+    """Replicas of a model on a cluster: a fixed number, or a range that follows the load.
+
+    `max_ongoing` is how many calls a replica takes at once; the engine joins them into batches of
+    at most `hosting.max_batch`. `cpus` and `gpus` are what one replica reserves of its node.
+    """
+
+    replicas: int = Field(default=1, ge=1)
+    max_replicas: int | None = Field(default=None, ge=1)
+    max_ongoing: int = Field(default=32, ge=1)
+    cpus: Amount = 1.0
+    gpus: Amount = 0.0
+    resources: dict[str, Amount] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _range_is_upward(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas={self.max_replicas} is under replicas={self.replicas}; "
+                "raise it, or leave it out for a fixed number"
+            )
+        return self
+
+
 class Hosting(Word):
-    """Where a model runs. `worker` is `module:Class`; without it the card is for planning only."""
+    """Where a model runs: `worker` is `module:Class` here, `endpoint` a server that runs already.
+
+    Without either the card is for planning only.
+    """
 
     memory_gib: Amount
     worker: str | None = None
     checkpoint: str | None = None
     max_batch: int = Field(default=16, ge=1)
     device: str = "cpu"
+    sampling: Sampling = Sampling()
+    endpoint: Endpoint | None = None
+    scaling: Scaling = Scaling()
+
+    @model_validator(mode="after")
+    def _one_host(self) -> Self:
+        if self.worker is not None and self.endpoint is not None:
+            raise ValueError(
+                f"hosting names the worker {self.worker!r} and the endpoint "
+                f"{self.endpoint.url!r}; a model runs in one place, so remove one of them"
+            )
+        return self
 
 
 class Limits(Word):
-    """Bounds of one call."""
+    """Bounds of one call, and of the calls of a minute; an absent rate does not bind."""
 
     context_tokens: int = Field(ge=1)
     image_tokens: int = Field(default=0, ge=0)
     max_images: int = Field(default=0, ge=0)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class Quality(Word):
@@ -102,6 +170,7 @@ class Card(Word):
     limits: Limits
     quality: dict[str, Quality] = Field(default_factory=dict)
     data_goes_to: str = "local"
+    fallback: str | None = None
     can: str = ""
     cannot: str = ""
     scores: tuple[str, ...] = ()
@@ -131,7 +200,7 @@ class Card(Word):
     @property
     def is_hosted(self) -> bool:
         """Whether the card says how to reach the model, not only what it would cost."""
-        return self.hosting.worker is not None
+        return self.hosting.worker is not None or self.hosting.endpoint is not None
 
 
 class FleetFile(Word):
@@ -148,6 +217,17 @@ class FleetFile(Word):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two cards are called {twice[0]!r}; give each model its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _fallbacks_are_cards(self) -> Self:
+        names = {card.name for card in self.models}
+        for card in self.models:
+            if card.fallback is not None and card.fallback not in names - {card.name}:
+                raise ValueError(
+                    f"model {card.name!r} falls back on {card.fallback!r}, which is no other model "
+                    f"of the fleet (it has: {', '.join(sorted(names))}); name one of those"
+                )
         return self
 
     @property

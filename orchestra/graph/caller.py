@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from orchestra.budget.book import Book
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work, cost_micro
-from orchestra.clients.engine import Call, Reply, Usage
+from orchestra.clients.engine import Call, OnPiece, Reply, Usage
 from orchestra.errors import (
     AnswerInvalid,
     AnswerTruncated,
@@ -29,11 +29,17 @@ from orchestra.job import CallRecord
 
 
 class Client(Protocol):
-    """How a node reaches a model."""
+    """How a node reaches a model.
+
+    `complete` may use `left_s` to stop work elsewhere by itself; the caller stops waiting then
+    in any case, by cancelling. `on_piece` is given the text as it is decoded.
+    """
 
     async def prepare(self) -> None: ...
 
-    async def complete(self, call: Call) -> Reply: ...
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply: ...
 
     async def count_tokens(self, call: Call) -> int: ...
 
@@ -101,7 +107,7 @@ class Caller:
         shared.add_done_callback(_mark_seen)
         self._under_way[key] = shared
         try:
-            reply = await _within(client.complete(call), ticket)
+            reply = await _within(client.complete(call, left_s=ticket.left_s), ticket)
         except OrchestraError as error:
             shared.set_exception(error)
             return error, self._close_failed(entry, error, worst, ticket)
@@ -176,6 +182,7 @@ def call_key(call: Call, ticket: Ticket) -> str:
         ticket.images,
         call.schema,
         call.max_tokens,
+        [[turn.role, turn.text] for turn in call.turns],
     ]
     text = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

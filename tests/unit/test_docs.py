@@ -163,6 +163,8 @@ def test_architecture_names_files_that_exist() -> None:
     names = set(re.findall(r"`([\w/]+\.py)`", life))
     assert len(names) > 30
     places = [
-        path.as_posix() for top in ("orchestra", "graphs", "workers") for path in (ROOT / top).rglob("*.py")
+        path.as_posix()
+        for top in ("orchestra", "graphs", "workers")
+        for path in (ROOT / top).rglob("*.py")
     ]
     assert [name for name in sorted(names) if not any(p.endswith(f"/{name}") for p in places)] == []

@@ -96,7 +96,7 @@ async def test_cancelling_one_wait_cancels_its_row_and_no_other() -> None:
     seen: list[bool] = []
 
     class Watching(ScriptedEngine):
-        def generate(self, calls: Any, is_cancelled: Any = None) -> Any:
+        def generate(self, calls: Any, is_cancelled: Any = None, on_text: Any = None) -> Any:
             started.set()
             go_on.wait(30)
             seen.extend(is_cancelled(row) for row in range(len(calls)))
@@ -145,7 +145,7 @@ async def test_a_crash_ends_its_batch_and_the_next_one_is_served(crash: type[Exc
 
 async def test_an_engine_that_loses_a_row_is_unavailable_rather_than_silent() -> None:
     class Forgetful(ScriptedEngine):
-        def generate(self, calls: Any, is_cancelled: Any = None) -> Any:
+        def generate(self, calls: Any, is_cancelled: Any = None, on_text: Any = None) -> Any:
             return super().generate(calls, is_cancelled)[:-1]
 
     async with opened(lambda: Forgetful(echo)) as client:
