@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestra.budget.book import Book
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import InvalidFleet
 from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.source import load_fleet, load_worker
+from orchestra.fleet.local import local_client
+from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
 from orchestra.graph.narrow import sanitise
 from orchestra.graph.run import run_job, take_in
@@ -104,21 +104,10 @@ class Fleet:
             self._clients[model] = self._connect(self.file.card(model))
         return self._clients[model]
 
-    def _connect(self, card: Card) -> InProcessClient:
-        worker = card.hosting.worker
-        if worker is None:
-            raise InvalidFleet(
-                f"The model {card.name!r} of fleet {self.file.name!r} is for planning only: its "
-                "card has no hosting.worker. Use --fleet mini to run, or add a worker to the card."
-            )
-        checkpoint = self.folder / (card.hosting.checkpoint or "")
+    def _connect(self, card: Card) -> Client:
         hosted = sum(entry.is_hosted for entry in self.file.models)
-        threads = max(1, (os.cpu_count() or 1) // hosted)
-
-        def load() -> Any:
-            return load_worker(worker).load(checkpoint, threads=threads)
-
-        return InProcessClient(card.name, load, max_batch=card.hosting.max_batch)
+        threads = max(1, (os.cpu_count() or 1) // max(1, hosted))
+        return local_client(card, self.folder, threads=threads)
 
     def plan(self, build: Build, job: Job) -> Plan:
         """Plan `job` over the graph of `build`; spends nothing and opens no image."""

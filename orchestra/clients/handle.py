@@ -1,0 +1,153 @@
+"""Reaches a model on Ray Serve through its deployment handle; the one file that calls `.remote`.
+
+It knows no HTTP, no graph and no money. A replica that dies under a call is replaced by Serve,
+and the call is made again: the caller reserved it once and settles it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+)
+
+from orchestra.clients.engine import Call, OnPiece, Reply
+from orchestra.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.observe.trace import carrier
+
+ATTEMPTS = 6
+RETRY_S = 0.5  # Serve needs a moment to notice a dead replica and route around it
+READY_S = 120.0  # a replica that loads longer than this is reported, not waited for
+LOST = (ActorDiedError, ActorUnavailableError, RayActorError, ReplicaUnavailableError)
+
+
+@dataclass(eq=False, slots=True)
+class HandleClient:
+    """One model behind a deployment handle, whose replicas are `ModelReplica`s."""
+
+    name: str
+    handle: Any
+    _ready: bool = False
+
+    async def prepare(self) -> None:
+        """Wait until a replica has loaded the model. Raises its error, or `ModelUnavailable`."""
+        if self._ready:
+            return
+        await self._answer("prepare", READY_S)
+        self._ready = True
+
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply:
+        """Answer one call; raises its typed error. Cancelling the wait stops the decoding.
+
+        A call whose replica died is made again while time is left, unless a piece of its answer
+        was heard already. Raises `ModelUnavailable` when no replica answers.
+        """
+        if on_piece is None:
+            return await self._answer("complete", left_s, call, carrier())
+        return await self._listen(call, left_s, on_piece)
+
+    async def count_tokens(self, call: Call) -> int:
+        """Prompt tokens of `call`, as the model's own tokenizer counts."""
+        return await self._answer("count_tokens", None, call)
+
+    async def _answer(self, method: str, left_s: float | None, *arguments: Any) -> Any:
+        ends_at = None if left_s is None else time.monotonic() + left_s
+        lost: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(RETRY_S)
+            left = None if ends_at is None else ends_at - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            try:
+                answer = await self._once(method, left, *arguments)
+            except LOST as error:
+                lost = error
+                continue
+            if isinstance(answer, OrchestraError):
+                raise answer
+            return answer
+        raise self._silent(lost) from lost
+
+    async def _once(self, method: str, left_s: float | None, *arguments: Any) -> Any:
+        """One round trip. What the caller cancels is cancelled on the replica, too."""
+        response = getattr(self.handle, method).remote(*arguments, left_s=left_s)
+        try:
+            async with asyncio.timeout(left_s):
+                return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+        except TimeoutError:
+            response.cancel()
+            raise self._too_late(left_s) from None
+        except BackPressureError as cause:
+            raise self._overloaded(cause) from cause
+        except DeploymentUnavailableError as cause:
+            raise self._silent(cause) from cause
+        except RayTaskError as cause:
+            if isinstance(cause, LOST):  # ray mixes the cause's class into the wrapper
+                raise
+            raise ModelUnavailable(
+                f"A replica of {self.name!r} failed with {cause.cause!r}. See its log with "
+                "`ray logs`, or under the session's logs/serve folder."
+            ) from cause
+
+    async def _listen(self, call: Call, left_s: float | None, on_piece: OnPiece) -> Reply:
+        """The answer piece by piece; the last item is the reply, or the error."""
+        method = self.handle.options(stream=True).stream
+        pieces = method.remote(call, carrier(), left_s=left_s)
+        heard = False
+        try:
+            async with asyncio.timeout(left_s):
+                async for piece in pieces:
+                    if isinstance(piece, OrchestraError):
+                        raise piece
+                    if isinstance(piece, Reply):
+                        return piece
+                    heard = True
+                    on_piece(piece)
+        except asyncio.CancelledError:
+            pieces.cancel()
+            raise
+        except TimeoutError:
+            pieces.cancel()
+            raise self._too_late(left_s) from None
+        except LOST as error:
+            if heard:
+                raise self._silent(error) from error
+            return await self._answer("complete", left_s, call, carrier())
+        raise self._silent(None)
+
+    def _too_late(self, left_s: float | None) -> OrchestraError:
+        if left_s == READY_S:
+            return ModelUnavailable(
+                f"The model {self.name!r} was not ready after {READY_S:g} s. `serve status` says "
+                "why: too few CPUs or GPUs free, or a checkpoint that cannot be loaded."
+            )
+        return DeadlineExceeded(
+            f"The model {self.name!r} gave no answer in the {(left_s or 0) * 1000:.0f} ms that "
+            "were left. Raise latency_ms."
+        )
+
+    def _overloaded(self, cause: BackPressureError) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"The model {self.name!r} has more calls waiting than it takes: {cause.message} "
+            "Try again later, or raise hosting.scaling.max_replicas on its card."
+        )
+
+    def _silent(self, cause: Exception | None) -> ModelUnavailable:
+        why = "" if cause is None else f" ({type(cause).__name__})"
+        return ModelUnavailable(
+            f"No replica of {self.name!r} answers{why}. `serve status` says why; the same "
+            "request may succeed once one is up again."
+        )

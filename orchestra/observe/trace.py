@@ -1,0 +1,44 @@
+"""Spans from HTTP to engine, by OpenTelemetry's API; without it, or without an SDK, they are free.
+
+It knows no exporter: who runs Orchestra chooses one in the usual way
+(`opentelemetry-instrument`, or an SDK set up in code). No text, photo or key is put on a span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+try:
+    from opentelemetry import context, propagate, trace
+except ImportError:  # comes with the `ray` extra; nothing is traced without it
+    trace = None
+
+TRACER = "orchestra"
+
+
+@contextmanager
+def span(
+    name: str, attributes: Mapping[str, Any] | None = None, parent: Mapping[str, str] | None = None
+) -> Iterator[Any]:
+    """A span around the block, or None where OpenTelemetry is not installed.
+
+    `parent` is a carrier that another process sent (W3C `traceparent`), for a span that goes on
+    there.
+    """
+    if trace is None:
+        yield None
+        return
+    above = propagate.extract(parent) if parent else None
+    tracer = trace.get_tracer(TRACER)
+    with tracer.start_as_current_span(name, context=above, attributes=attributes) as started:
+        yield started
+
+
+def carrier() -> dict[str, str]:
+    """The current span as headers, to continue it in another process; empty without a span."""
+    sent: dict[str, str] = {}
+    if trace is not None:
+        propagate.inject(sent, context=context.get_current())
+    return sent

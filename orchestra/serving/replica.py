@@ -1,0 +1,102 @@
+"""One model's replica: loads the engine its card names and answers calls; knows no HTTP or graph.
+
+A plain class that is bound to Ray Serve in `deployment.py`. Expected failures are returned, not
+raised, so that Ray wraps none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from orchestra.clients.engine import Call, Reply
+from orchestra.clients.inprocess import InProcessClient
+from orchestra.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.fleet.local import local_client
+from orchestra.fleet.source import load_fleet
+from orchestra.observe.trace import span
+
+Answer = Reply | OrchestraError
+
+
+class ModelReplica:
+    """One loaded model. Calls that wait together are decoded together.
+
+    `client` stands for the engine; it loads when the replica starts, so a replica that cannot
+    load never becomes ready.
+    """
+
+    def __init__(self, client: InProcessClient) -> None:
+        self._client = client
+        self._broken: str | None = None
+
+    @classmethod
+    def of(cls, fleet: str, model: str) -> ModelReplica:
+        """The replica of `model`, found by names, so that each node uses its own files."""
+        file, folder = load_fleet(fleet)
+        card = file.card(model)
+        return cls(local_client(card, folder, threads=max(1, round(card.hosting.scaling.cpus))))
+
+    async def prepare(self, *, left_s: float | None = None) -> OrchestraError | None:
+        """Load the model; the error of loading is the answer."""
+        try:
+            await self._client.prepare()
+        except OrchestraError as error:
+            return error
+        return None
+
+    async def complete(
+        self, call: Call, trace: Mapping[str, str], *, left_s: float | None = None
+    ) -> Answer:
+        """Answer one call. Cancelling it, or the end of `left_s`, stops its decoding."""
+        with span("orchestra.engine", {"orchestra.model": self._client.name}, trace):
+            return await self._within(left_s, call)
+
+    async def stream(
+        self, call: Call, trace: Mapping[str, str], *, left_s: float | None = None
+    ) -> AsyncIterator[str | Answer]:
+        """The text of the answer as it is decoded, then the reply or the error itself."""
+        pieces: asyncio.Queue[str | Answer] = asyncio.Queue()
+
+        async def work() -> None:
+            with span("orchestra.engine", {"orchestra.model": self._client.name}, trace):
+                pieces.put_nowait(await self._within(left_s, call, pieces))
+
+        task = asyncio.create_task(work())
+        try:
+            while True:
+                piece = await pieces.get()
+                yield piece
+                if not isinstance(piece, str):
+                    return
+        finally:
+            task.cancel()
+
+    async def count_tokens(self, call: Call, *, left_s: float | None = None) -> int:
+        """Prompt tokens of `call`."""
+        return await self._client.count_tokens(call)
+
+    async def check_health(self) -> None:
+        """Raises when the engine broke down, so that Serve replaces this replica."""
+        if self._broken is not None:
+            raise RuntimeError(self._broken)
+
+    async def _within(
+        self, left_s: float | None, call: Call, pieces: asyncio.Queue[str | Answer] | None = None
+    ) -> Answer:
+        heard = None if pieces is None else pieces.put_nowait
+        try:
+            # A caller that died cannot cancel: the replica keeps the time by itself as well.
+            async with asyncio.timeout(left_s):
+                return await self._client.complete(call, on_piece=heard)
+        except TimeoutError:
+            return DeadlineExceeded(
+                f"The model {self._client.name!r} gave no answer in the "
+                f"{(left_s or 0) * 1000:.0f} ms that were left. Raise latency_ms."
+            )
+        except ModelUnavailable as error:
+            # Without a cause the engine refused (too little memory for a batch) and lives on.
+            self._broken = None if error.__cause__ is None else str(error)
+            return error
+        except OrchestraError as error:
+            return error
