@@ -11,6 +11,7 @@ OrchestraError
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
+|   |-- UnknownModel        a request names no card or graph that is served
 |   |-- ConfirmationNeeded  a paid fleet without a budget
 |   `-- MissingExtra        an optional package is not installed
 |-- ImageError              one image cannot be used; the job goes on without it
@@ -26,6 +27,8 @@ OrchestraError
 |-- DeadlineExceeded        the time that was left has passed
 |-- ModelError              a model was called and gave no usable answer
 |   |-- ModelUnavailable    it does not answer; retryable, pauses a batch
+|   |   `-- RateLimited     the calls or tokens of a minute are used up
+|   |-- AccessRefused       the key of an endpoint is missing or refused
 |   |-- CheckpointInvalid   weights or tokenizer are missing or damaged
 |   |-- PromptTooLong       the prompt does not fit the context
 |   |-- AnswerTruncated     the answer reached max_tokens before it was complete
@@ -41,9 +44,14 @@ from __future__ import annotations
 
 
 class OrchestraError(Exception):
-    """Base of all errors; `retryable` says whether the same call may succeed later."""
+    """Base of all errors; `retryable` says whether the same call may succeed later.
+
+    `may_have_spent` says that the model may have worked, and billed, before it failed: the book
+    settles such a call at its worst case instead of releasing it.
+    """
 
     retryable = False
+    may_have_spent = False
 
     @property
     def kind(self) -> str:
@@ -89,6 +97,10 @@ class DuplicateId(UsageError):
 
 class OutputMismatch(UsageError):
     """An output folder holds the results of another job."""
+
+
+class UnknownModel(UsageError):
+    """A request names no card or graph that is served."""
 
 
 class ConfirmationNeeded(UsageError):
@@ -155,6 +167,8 @@ class BudgetExceeded(OrchestraError):
 class DeadlineExceeded(OrchestraError):
     """The time left for a call has passed."""
 
+    may_have_spent = True
+
 
 class ModelError(OrchestraError):
     """A model was called and gave no usable answer."""
@@ -164,6 +178,18 @@ class ModelUnavailable(ModelError):
     """The model does not answer; the same call may succeed later."""
 
     retryable = True
+
+    def __init__(self, message: str, *, may_have_spent: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_spent = may_have_spent
+
+
+class RateLimited(ModelUnavailable):
+    """The calls or tokens that a minute allows are used up."""
+
+
+class AccessRefused(ModelError):
+    """The key of an endpoint is missing, refused, or has no credit."""
 
 
 class CheckpointInvalid(ModelError):
@@ -177,9 +203,13 @@ class PromptTooLong(ModelError):
 class AnswerTruncated(ModelError):
     """The answer reached `max_tokens` before it was complete."""
 
+    may_have_spent = True
+
 
 class AnswerInvalid(ModelError):
     """The answer does not fit the schema."""
+
+    may_have_spent = True
 
 
 class Cancelled(ModelError):
@@ -202,3 +232,11 @@ class BatchPaused(OrchestraError):
     """A model stopped answering; untouched rows wait for a resume."""
 
     retryable = True
+
+
+def named(kind: str, message: str) -> OrchestraError:
+    """The error that a record of it names, to be raised again; its extra attributes are gone."""
+    kinds = [OrchestraError]
+    for known in kinds:
+        kinds += known.__subclasses__()
+    return next((known for known in kinds if known.__name__ == kind), OrchestraError)(message)

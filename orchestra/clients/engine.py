@@ -44,12 +44,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Metered work of one call: tokens in and out, images, and measured CPU time."""
+    """Metered work of one call: tokens in and out, images, and measured CPU time.
+
+    `is_bound`: the server reported nothing, so these are the most the call can have used.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     images: int = 0
     cpu_s: float = 0.0
+    is_bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
