@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic import Field as Attribute
 
-from orchestra.errors import InvalidBudget, OrchestraError
+from orchestra.errors import InvalidBudget, OrchestraError, named
 
 Source = Literal["photo", "text", "both", "derived", "none"]
 Status = Literal["complete", "partial", "review", "failed"]
@@ -148,6 +148,10 @@ class ErrorRecord(Word):
         """Record `error` as raised at `stage`."""
         return cls(stage=stage, type=error.kind, message=str(error))
 
+    def error(self) -> OrchestraError:
+        """The error that was recorded, to be raised."""
+        return named(self.type, self.message)
+
 
 class CallRecord(Word):
     """One model call as it was made: prompt, raw reply, metered work and price."""
@@ -158,6 +162,8 @@ class CallRecord(Word):
     data: str | None = None
     images: tuple[str, ...] = ()
     raw: str | None = None
+    thinking: str = ""
+    finish: Literal["stop", "length"] = "stop"
     confidence: Mapping[str, float] = Attribute(default_factory=dict)
     prompt_hash: str = ""
     input_tokens: int = 0

@@ -80,7 +80,7 @@ class InProcessClient:
         """The engine, loaded. Raises the typed error of loading, else `ModelUnavailable`."""
         if self._engine is not None:
             return self._engine
-        return await self._in_thread(self._load_once)
+        return await self._in_thread(self.load_engine)
 
     async def count_tokens(self, call: Call) -> int:
         """Prompt tokens of `call`, as the model's own tokenizer counts."""
@@ -96,8 +96,12 @@ class InProcessClient:
                 await self._worker
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _load_once(self) -> Engine:
-        """Load in the worker thread, where two callers cannot both find no engine."""
+    def load_engine(self) -> Engine:
+        """The engine, loaded now if it was not.
+
+        Elsewhere than before the first call it belongs into the client's own thread, where two
+        callers cannot both find no engine.
+        """
         if self._engine is None:
             self._engine = self.load()
         return self._engine

@@ -20,6 +20,7 @@ from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
 from orchestra.graph.narrow import sanitise
 from orchestra.graph.run import run_job, take_in
+from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.job import Job, Result
 from orchestra.routing.introspect import compile_graph, view
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from orchestra.batch.output import Summary
 
 Build = Callable[..., Any]
+PHOTO_LIMITS = ImageLimits()
 
 
 class Fleet:
     """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
 
     `clients` replaces how models are reached (tests, servers); `book` is the path of a book
-    to keep; without one the spending is counted in memory.
+    to keep; without one the spending is counted in memory. `image_limits` bounds the photos of
+    jobs, and says whether they may name files of this machine.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Fleet:
         images: ImageStore | None = None,
         clients: dict[str, Client] | None = None,
         name: str | None = None,
+        image_limits: ImageLimits = PHOTO_LIMITS,
     ) -> None:
         self.name = name or file.name
         self.file = file
         self.folder = folder
         self.book = book or Book.open(None)
         self.images = images or ImageStore()
+        self.image_limits = image_limits
         self.caller = Caller(self.book)
         self._clients: dict[str, Client] = {} if clients is None else clients
 
@@ -65,6 +70,7 @@ class Fleet:
         book: Path | None = None,
         images: Path | None = None,
         clients: dict[str, Client] | None = None,
+        image_limits: ImageLimits = PHOTO_LIMITS,
     ) -> Fleet:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
@@ -72,12 +78,26 @@ class Fleet:
         """
         file, folder = load_fleet(name)
         store = ImageStore() if images is None else ImageStore(images)
-        return cls(file, folder, book=Book.open(book), images=store, clients=clients, name=name)
+        return cls(
+            file,
+            folder,
+            book=Book.open(book),
+            images=store,
+            clients=clients,
+            name=name,
+            image_limits=image_limits,
+        )
 
     def scoped(self, book: Book, images: ImageStore) -> Fleet:
         """The same cards and clients, spending into `book`; the caller closes the book."""
         return Fleet(
-            self.file, self.folder, book=book, images=images, clients=self._clients, name=self.name
+            self.file,
+            self.folder,
+            book=book,
+            images=images,
+            clients=self._clients,
+            name=self.name,
+            image_limits=self.image_limits,
         )
 
     async def __aenter__(self) -> Self:

@@ -20,6 +20,7 @@ Reads = Literal["image", "text", "facts"]
 DataOf = Callable[[JobState], str | None]
 ShapeOf = Callable[[JobState], Mapping[str, Any]]
 DEFAULT_STRING_CHARS = 120
+DEEPEST = 8  # an engine refuses schemas that are nested deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,34 @@ def _longest_answer_tokens(schema: Mapping[str, Any] | None) -> int:
     """Tokens that hold the longest answer: half its characters, as byte-level BPE needs fewer."""
     if schema is None:
         return 128
-    longest = sum(
-        len(name) + 6 + _longest_value(shape) for name, shape in schema["properties"].items()
-    )
-    return max(32, min(384, round(longest / 2)))
+    return max(32, min(384, round(_longest_value(schema, schema, 0) / 2)))
 
 
-def _longest_value(shape: Mapping[str, Any]) -> int:
+def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> int:
+    """Characters of the longest value under `shape`; `root` holds the definitions it refers to."""
+    if depth > DEEPEST:
+        return DEFAULT_STRING_CHARS
+    if "$ref" in shape:
+        name = str(shape["$ref"]).rpartition("/")[2]
+        found = root.get("$defs", root.get("definitions", {})).get(name, {})
+        return _longest_value(found, root, depth + 1)
     if "enum" in shape:
-        return max(len(str(value)) for value in shape["enum"])
-    if "anyOf" in shape:
-        return max(_longest_value(option) for option in shape["anyOf"])
+        return max((len(str(value)) for value in shape["enum"]), default=0)
+    options = shape.get("anyOf") or shape.get("oneOf")
+    if options:
+        return max(_longest_value(option, root, depth + 1) for option in options)
     if "x-choice" in shape:
         return max(len(term) for terms in shape["x-choice"].values() for term in terms)
-    if shape.get("type") == "array":
-        return (_longest_value(shape.get("items", {})) + 3) * shape.get("maxItems", 8)
-    if shape.get("type") in {"integer", "number", "boolean", "null"}:
+    kinds = shape.get("type")
+    if isinstance(kinds, list):
+        kind = next((known for known in kinds if known != "null"), "null")
+        return _longest_value({**shape, "type": kind}, root, depth + 1)
+    if "properties" in shape:
+        properties = shape["properties"].items()
+        return sum(len(name) + 6 + _longest_value(p, root, depth + 1) for name, p in properties)
+    if kinds == "array":
+        item = _longest_value(shape.get("items", {}), root, depth + 1)
+        return (item + 3) * shape.get("maxItems", 8)
+    if kinds in ("integer", "number", "boolean", "null"):
         return 16
     return shape.get("maxLength", DEFAULT_STRING_CHARS)

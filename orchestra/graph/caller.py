@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Ticket:
     images: tuple[str, ...]
     prompt_hash: str
     left_s: float | None
+    on_piece: OnPiece | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -107,7 +108,7 @@ class Caller:
         shared.add_done_callback(_mark_seen)
         self._under_way[key] = shared
         try:
-            reply = await _within(client.complete(call, left_s=ticket.left_s), ticket)
+            reply = await _within(_answer(client, call, ticket), ticket)
         except OrchestraError as error:
             shared.set_exception(error)
             return error, self._close_failed(entry, error, worst, ticket)
@@ -162,6 +163,10 @@ def _mark_seen(shared: asyncio.Future[Reply]) -> None:
         shared.exception()
 
 
+def _answer(client: Client, call: Call, ticket: Ticket) -> Awaitable[Reply]:
+    return client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
+
+
 async def _within(answer: Any, ticket: Ticket) -> Reply:
     try:
         async with asyncio.timeout(ticket.left_s):
@@ -197,6 +202,7 @@ def _to_json(reply: Reply) -> str:
             "confidence": dict(reply.confidence),
             "usage": [usage.input_tokens, usage.output_tokens, usage.images],
             "finish": reply.finish,
+            "thinking": reply.thinking,
         },
         ensure_ascii=False,
     )
@@ -204,7 +210,14 @@ def _to_json(reply: Reply) -> str:
 
 def _from_json(stored: str) -> Reply:
     raw: Mapping[str, Any] = json.loads(stored)
-    return Reply(raw["text"], raw["value"], raw["confidence"], Usage(*raw["usage"]), raw["finish"])
+    return Reply(
+        raw["text"],
+        raw["value"],
+        raw["confidence"],
+        Usage(*raw["usage"]),
+        raw["finish"],
+        raw.get("thinking", ""),
+    )
 
 
 def _record(
@@ -225,6 +238,8 @@ def _record(
     return base.model_copy(
         update={
             "raw": answer.text,
+            "thinking": answer.thinking,
+            "finish": answer.finish,
             "confidence": dict(answer.confidence),
             "input_tokens": answer.usage.input_tokens,
             "output_tokens": answer.usage.output_tokens,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.budget.pricing import Work
-from orchestra.clients.engine import Call
+from orchestra.clients.engine import Call, OnPiece, Turn
 from orchestra.errors import BookError, DeadlineExceeded, ImageError, OrchestraError
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
@@ -61,7 +61,7 @@ async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
     errors: list[ErrorRecord] = []
     for source in job.images:
         try:
-            image = await asyncio.to_thread(normalise, source, base=base)
+            image = await asyncio.to_thread(normalise, source, base=base, limits=fleet.image_limits)
             keys.append(await asyncio.to_thread(fleet.images.put, image))
         except ImageError as error:
             errors.append(ErrorRecord.of("images", error))
@@ -87,6 +87,9 @@ class JobRun:
     account: str
     plan: Plan | None
     ends_at: float | None = None
+    # A conversation that goes on, and who hears the answer as it is decoded (`graph/direct.py`).
+    turns: tuple[Turn, ...] = ()
+    on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
 
@@ -127,6 +130,7 @@ class JobRun:
             text=_data(ask, state, job),
             images=tuple(self.fleet.images.get(key) for key in images),
             max_tokens=ask.max_tokens,
+            turns=self.turns,
         )
         room = card.limits.context_tokens - ask.max_tokens
         call, notes = await _fit(call, room, client)
@@ -140,6 +144,7 @@ class JobRun:
             images=images,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
+            on_piece=self.on_piece,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
         if isinstance(answer, OrchestraError):

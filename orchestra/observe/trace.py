@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 try:
-    from opentelemetry import context, propagate, trace
+    from opentelemetry import propagate, trace
 except ImportError:  # comes with the `ray` extra; nothing is traced without it
-    trace = None
+    propagate = trace = None
 
 TRACER = "orchestra"
 
@@ -27,7 +27,7 @@ def span(
     `parent` is a carrier that another process sent (W3C `traceparent`), for a span that goes on
     there.
     """
-    if trace is None:
+    if trace is None or propagate is None:
         yield None
         return
     above = propagate.extract(parent) if parent else None
@@ -39,6 +39,6 @@ def span(
 def carrier() -> dict[str, str]:
     """The current span as headers, to continue it in another process; empty without a span."""
     sent: dict[str, str] = {}
-    if trace is not None:
-        propagate.inject(sent, context=context.get_current())
+    if propagate is not None:
+        propagate.inject(sent)
     return sent

@@ -1,61 +1,83 @@
-"""`serve`: a graph as a Ray Serve application; ray is imported only when one is built.
-
-The graph and its models run in the ingress replica. One deployment a model comes with the
-serving milestone; what a caller sends and gets stays the same.
-"""
+"""`serve`: a graph as a Ray Serve application; ray is imported only when one is built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Attribute
 
-from orchestra.errors import MissingExtra, OrchestraError
-from orchestra.fleet.fleet import Build, Fleet
-from orchestra.job import Job
-
-
-@dataclass(frozen=True, slots=True)
-class JobIngress:
-    """Answers one job a request: POST a `Job` as JSON, get its `Result`."""
-
-    build: Build
-    fleet: Fleet
-
-    async def answer(self, body: Any) -> tuple[int, dict[str, Any]]:
-        """HTTP status and body for a request's JSON; errors name their cure."""
-        try:
-            job = Job.model_validate(body)
-            result = await self.fleet.run(self.build, job)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "body"
-            message = f"{place}: {first['msg']}. Keys: {', '.join(Job.model_fields)}."
-            return 422, {"error": {"type": "InvalidJob", "message": message}}
-        except OrchestraError as error:
-            return 400, {"error": {"type": error.kind, "message": str(error)}}
-        return 200, result.model_dump(mode="json")
+from orchestra.errors import InvalidFleet, MissingExtra
+from orchestra.fleet.fleet import Build
+from orchestra.fleet.source import load_fleet, load_graph
 
 
-def serve(build: Build) -> Callable[[dict[str, str]], Any]:
-    """An application builder for `serve run module:app fleet=mini`.
+class AppArgs(BaseModel):
+    """What stands behind `serve run module:app` as key=value, or under `args` in a deploy YAML.
 
-    Raises `MissingExtra` when it is called without ray installed.
+    `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
+    names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
+    replicas that run graphs, `max_ongoing` how many requests each takes at once.
     """
 
-    def app(args: dict[str, str]) -> Any:
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fleet: str = "mini"
+    graphs: str = ""
+    ingresses: int = Attribute(default=1, ge=1)
+    max_ongoing: int = Attribute(default=256, ge=1)
+
+
+def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
+    """An application builder for `serve run module:app fleet=mini`.
+
+    The application has one deployment for each hosted model of the fleet, and the ingress, which
+    runs the graphs and speaks HTTP. Raises `MissingExtra` when it is called without ray
+    installed, and `InvalidFleet` for arguments or a fleet that do not validate.
+    """
+
+    def app(args: Mapping[str, Any]) -> Any:
         try:
-            from ray import serve as ray_serve
+            from orchestra.serving.deployment import bind
         except ImportError as cause:
             raise MissingExtra(
-                "Serving needs ray, which is not installed. "
+                f"Serving needs a package that is not installed ({cause.name!r}). "
                 "Install it: pip install 'orchestra-fleet[ray,local]'."
             ) from cause
-        from orchestra.serving.deployment import Ingress
-
-        deployment = ray_serve.deployment(name="orchestra")(Ingress)
-        return deployment.bind(build, args.get("fleet", "mini"))
+        wanted = read_args(args)
+        file, _ = load_fleet(wanted.fleet)
+        return bind(file, wanted, served_graphs(build, wanted))
 
     return app
+
+
+def read_args(args: Mapping[str, Any]) -> AppArgs:
+    """The arguments as given. Raises `InvalidFleet` naming the one that is wrong."""
+    try:
+        return AppArgs.model_validate(dict(args))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidFleet(
+            f"The app's argument {place!r} is wrong: {first['msg']} (got {first['input']!r}). "
+            f"It takes: {', '.join(AppArgs.model_fields)}."
+        ) from error
+
+
+def served_graphs(build: Build, args: AppArgs) -> dict[str, Build]:
+    """The graphs by name, the app's own first."""
+    graphs = {graph_name(build): build}
+    for name in filter(None, (part.strip() for part in args.graphs.split(","))):
+        graphs[name] = load_graph(name)
+    return graphs
+
+
+def graph_name(build: Build) -> str:
+    """The entry point that names `build`, else its module's last name."""
+    place = f"{build.__module__}:{getattr(build, '__qualname__', '')}"
+    for point in metadata.entry_points(group="orchestra.graphs"):
+        if point.value == place:
+            return point.name
+    return build.__module__.rpartition(".")[2]

@@ -1,28 +1,104 @@
-"""The Ray Serve shim: lifecycle and HTTP only; what is answered is decided in `JobIngress`."""
+"""The Ray Serve shim: which deployments an application has, and what each reserves.
+
+What a model does is decided in `replica.py`, what a request gets in `service.py`; here they are
+bound to Ray, one deployment a model and one for the ingress.
+"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
 
+from orchestra.clients.handle import HandleClient
+from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.fleet import Build, Fleet
-from orchestra.serving.app import JobIngress
+from orchestra.graph.caller import Client
+from orchestra.images.intake import ImageLimits
+from orchestra.serving.app import AppArgs
+from orchestra.serving.http import make_app
+from orchestra.serving.replica import ModelReplica
+from orchestra.serving.service import Service
+
+INGRESS = "ingress"
+GIB = 2**30
+HEALTH_S = 5.0
+GRACE_S = 20.0  # a replica that is taken down finishes its calls first
+STARTS = 3  # a checkpoint that cannot be loaded fails each time: three are enough to say so
 
 
 class Ingress:
-    """One replica: a fleet opened once, and a job answered for each request."""
+    """A fleet whose local models are reached through handles, its graphs, and the HTTP face."""
 
-    def __init__(self, build: Build, fleet: str) -> None:
-        self._ingress = JobIngress(build, Fleet.open(fleet))
+    def __init__(
+        self, fleet: str, graphs: Mapping[str, Build], models: Mapping[str, DeploymentHandle]
+    ) -> None:
+        clients: dict[str, Client] = {
+            name: HandleClient(name, handle) for name, handle in models.items()
+        }
+        # Strangers' jobs may not name files of this machine.
+        limits = ImageLimits(allow_files=False)
+        self._service = Service(
+            Fleet.open(fleet, clients=clients, image_limits=limits), dict(graphs)
+        )
 
-    async def __call__(self, request: Request) -> JSONResponse:
-        """Answer one HTTP request."""
-        try:
-            body = await request.json()
-        except json.JSONDecodeError as error:
-            message = f"The body is not JSON: {error}. POST a job, e.g. {{'text': '...'}}."
-            return JSONResponse({"error": {"type": "InvalidJob", "message": message}}, 400)
-        status, answer = await self._ingress.answer(body)
-        return JSONResponse(answer, status)
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Called by Serve after the constructor."""
+        return make_app(self._service)
+
+
+def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build]) -> Any:
+    """The application: the ingress over one deployment for each model that runs on the cluster.
+
+    A model behind an endpoint needs none: the ingress reaches it by itself.
+    """
+    models = {
+        card.name: _deployed(ModelReplica, **model_options(card)).bind(args.fleet, card.name)
+        for card in file.models
+        if card.hosting.worker is not None
+    }
+    ingress = _deployed(
+        serve.ingress()(Ingress),
+        name=INGRESS,
+        num_replicas=args.ingresses,
+        max_ongoing_requests=args.max_ongoing,
+        # It waits for models most of the time, so it reserves no CPU of its own.
+        ray_actor_options={"num_cpus": 0},
+        health_check_period_s=HEALTH_S,
+        graceful_shutdown_timeout_s=GRACE_S,
+    )
+    return ingress.bind(args.fleet, dict(graphs), models)
+
+
+def _deployed(plain: type, **options: Any) -> Any:
+    return serve.deployment(**options)(plain)
+
+
+def model_options(card: Card) -> dict[str, Any]:
+    """How Serve hosts `card`: replicas or a range of them, and what each reserves of a node."""
+    scaling = card.hosting.scaling
+    options: dict[str, Any] = {
+        "name": card.name,
+        "max_ongoing_requests": scaling.max_ongoing,
+        "ray_actor_options": {
+            "num_cpus": scaling.cpus,
+            "num_gpus": scaling.gpus,
+            "memory": round(card.hosting.memory_gib * GIB),
+            "resources": dict(scaling.resources),
+        },
+        "health_check_period_s": HEALTH_S,
+        "graceful_shutdown_timeout_s": GRACE_S,
+        "max_constructor_retry_count": STARTS,
+    }
+    if scaling.max_replicas is None:
+        options["num_replicas"] = scaling.replicas
+    else:
+        options["autoscaling_config"] = {
+            "min_replicas": scaling.replicas,
+            "max_replicas": scaling.max_replicas,
+            "target_ongoing_requests": max(1, scaling.max_ongoing // 2),
+        }
+    return options

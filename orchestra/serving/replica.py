@@ -22,20 +22,15 @@ Answer = Reply | OrchestraError
 class ModelReplica:
     """One loaded model. Calls that wait together are decoded together.
 
-    `client` stands for the engine; it loads when the replica starts, so a replica that cannot
-    load never becomes ready.
+    Fleet and model are found by name, so that each node uses its own files. `client` takes the
+    place of the engine that the card names. The model loads before the first call is taken: a
+    replica that cannot load does not become healthy.
     """
 
-    def __init__(self, client: InProcessClient) -> None:
-        self._client = client
+    def __init__(self, fleet: str, model: str, client: InProcessClient | None = None) -> None:
+        self._client = client or _of_card(fleet, model)
+        self._client.load_engine()
         self._broken: str | None = None
-
-    @classmethod
-    def of(cls, fleet: str, model: str) -> ModelReplica:
-        """The replica of `model`, found by names, so that each node uses its own files."""
-        file, folder = load_fleet(fleet)
-        card = file.card(model)
-        return cls(local_client(card, folder, threads=max(1, round(card.hosting.scaling.cpus))))
 
     async def prepare(self, *, left_s: float | None = None) -> OrchestraError | None:
         """Load the model; the error of loading is the answer."""
@@ -100,3 +95,9 @@ class ModelReplica:
             return error
         except OrchestraError as error:
             return error
+
+
+def _of_card(fleet: str, model: str) -> InProcessClient:
+    file, folder = load_fleet(fleet)
+    card = file.card(model)
+    return local_client(card, folder, threads=max(1, round(card.hosting.scaling.cpus)))

@@ -1,0 +1,191 @@
+"""Translates a chat request to a job and an ask, and a result to a chat answer; calls nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Any
+
+from orchestra.clients.engine import Turn
+from orchestra.errors import InvalidSchema, UsageError
+from orchestra.graph.ask import Ask, ask
+from orchestra.job import Field, Job, Result
+from orchestra.serving.words import (
+    AnswerMessage,
+    ChatAnswer,
+    ChatRequest,
+    Choice,
+    ImagePart,
+    Message,
+    TextPart,
+    Told,
+    Usage,
+)
+
+ANSWER_TOKENS = 256
+
+
+def job_of(request: ChatRequest) -> Job:
+    """The job of the last message: its text and all of its photos."""
+    last = request.messages[-1]
+    if last.role != "user":
+        raise UsageError(
+            f"The last message has role {last.role!r}; it must be the user's. "
+            "Put the question last."
+        )
+    told = request.orchestra
+    return Job(
+        text=_text(last),
+        images=_images(last),
+        budget=told.budget,
+        language=told.language,
+        data=told.data,
+    )
+
+
+def turns_of(request: ChatRequest) -> tuple[Turn, ...]:
+    """The messages before the last. Raises `UsageError` for a photo in one of them."""
+    turns: list[Turn] = []
+    for number, message in enumerate(request.messages[:-1]):
+        if _images(message):
+            raise UsageError(
+                f"messages[{number}] holds a photo; only the last message may. "
+                "Send the photo again with the question about it."
+            )
+        role = "system" if message.role == "developer" else message.role
+        turns.append(Turn(role, _text(message)))
+    return tuple(turns)
+
+
+def ask_of(request: ChatRequest, job: Job) -> Ask:
+    """What is asked of one model: the last message, held to the schema if one is given."""
+    return ask(
+        "vision" if job.images else "text",
+        job.text or "Describe the photo.",
+        schema=_schema(request),
+        max_tokens=request.max_completion_tokens or request.max_tokens or _bound(request),
+        derived=True,
+        question=True,
+    )
+
+
+def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatAnswer:
+    """The chat answer of a result, of a graph or of one model (`is_direct`).
+
+    A result without an answer is a refusal that says why.
+    """
+    content = content_of(result, is_direct=is_direct)
+    refusal = None if content is not None else _why_not(result)
+    last = result.calls[-1] if result.calls else None
+    message = AnswerMessage(
+        content=content,
+        refusal=refusal,
+        reasoning_content=(last.thinking or None) if last else None,
+    )
+    length = last is not None and last.finish == "length"
+    return ChatAnswer(
+        id=new_id(),
+        created=int(time.time()),
+        model=request.model,
+        choices=[Choice(message=message, finish_reason="length" if length else "stop")],
+        usage=usage_of(result),
+        orchestra=told_of(request, result),
+    )
+
+
+def content_of(result: Result, *, is_direct: bool) -> str | None:
+    """The text of the answer: what the model wrote, or a graph's answer or fields as JSON."""
+    if is_direct:
+        return result.calls[-1].raw if result.calls else None
+    if result.answer is not None:
+        return result.answer
+    if not any(field.answered for field in result.fields.values()):
+        return None
+    values = {name: _value(field) for name, field in result.fields.items()}
+    return json.dumps(values, ensure_ascii=False)
+
+
+def usage_of(result: Result) -> Usage:
+    """Tokens of all calls that were paid for."""
+    paid = [call for call in result.calls if not call.reused]
+    sent = sum(call.input_tokens for call in paid)
+    made = sum(call.output_tokens for call in paid)
+    return Usage(prompt_tokens=sent, completion_tokens=made, total_tokens=sent + made)
+
+
+def told_of(request: ChatRequest, result: Result) -> Told:
+    """Orchestra's own part of the answer."""
+    return Told(
+        status=result.status,
+        cost_usd=float(result.cost_usd),
+        models=list(dict.fromkeys(call.model for call in result.calls)),
+        seconds=result.seconds,
+        notes=[*result.notes, *_notes(request)],
+        fields=dict(result.fields),
+        plan=dict(result.plan),
+    )
+
+
+def new_id() -> str:
+    """An id as OpenAI's look."""
+    return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+def _notes(request: ChatRequest) -> list[str]:
+    given = [
+        name for name in ("temperature", "top_p", "seed") if getattr(request, name) is not None
+    ]
+    if not given:
+        return []
+    return [f"{', '.join(given)} had no effect: how tokens are drawn stands on the model's card"]
+
+
+def _schema(request: ChatRequest) -> dict[str, Any] | None:
+    form = request.response_format
+    if form is None or form.type == "text":
+        return None
+    if form.type == "json_object":
+        raise InvalidSchema(
+            "response_format 'json_object' names no schema to hold the answer to. Use "
+            "{'type': 'json_schema', 'json_schema': {'name': ..., 'schema': {...}}}."
+        )
+    if form.json_schema is None:
+        raise InvalidSchema(
+            "response_format 'json_schema' has no json_schema. Give name and schema."
+        )
+    schema = form.json_schema.schema_
+    if not isinstance(schema.get("properties"), dict):
+        raise InvalidSchema(
+            f"The schema {form.json_schema.name!r} is of type {schema.get('type')!r} and has no "
+            "properties. Wrap it: {'type': 'object', 'properties': {...}}."
+        )
+    return schema
+
+
+def _bound(request: ChatRequest) -> int | None:
+    """Tokens of an answer that names no bound: a schema has its own."""
+    return ANSWER_TOKENS if _schema(request) is None else None
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
+
+
+def _images(message: Message) -> list[str]:
+    if isinstance(message.content, str):
+        return []
+    return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
+
+
+def _value(field: Field) -> Any:
+    return field.value if field.answered else None
+
+
+def _why_not(result: Result) -> str:
+    if result.errors:
+        return result.errors[0].message
+    notes = [field.note for field in result.fields.values() if field.note]
+    return notes[0] if notes else "No model could tell."

@@ -1,0 +1,234 @@
+"""The HTTP face: routes, body bounds, streams and hang-ups; what is answered is `Service`'s.
+
+It runs under any ASGI server, so tests need no Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestra.errors import OrchestraError
+from orchestra.job import Result
+from orchestra.observe import metrics
+from orchestra.observe.trace import span
+from orchestra.serving.problems import CLIENT_CLOSED, body, headers_of, problem
+from orchestra.serving.service import Service
+from orchestra.serving.stream import chat_stream
+from orchestra.serving.words import (
+    ChatAnswer,
+    ChatRequest,
+    Health,
+    JobRequest,
+    ModelList,
+    ProblemBody,
+)
+
+MAX_BODY_BYTES = 48 * 2**20  # a photo of 32 MiB, the most that is read, as a data URI
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemBody} for status in (400, 402, 404, 413, 422, 500, 502, 503, 504)
+}
+T = TypeVar("T")
+LOG = logging.getLogger("orchestra.serving")
+
+
+class HungUp(Exception):
+    """The client is gone, and its work was cancelled."""
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application of one ingress replica."""
+    app = FastAPI(
+        title="Orchestra",
+        description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
+        responses=ERRORS,
+    )
+    app.add_middleware(BodyLimit)
+    app.add_exception_handler(OrchestraError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HungUp, _on_hung_up)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_bug)
+    _add_jobs(app, service)
+    _add_chat(app, service)
+    _add_state(app, service)
+    return app
+
+
+def _add_jobs(app: FastAPI, service: Service) -> None:
+    @app.post("/", include_in_schema=False)
+    @app.post("/v1/jobs", response_model=Result)
+    async def jobs(job: JobRequest, request: Request) -> Result:
+        """Run a job through a graph: every field with its source, evidence and confidence."""
+        with _seen(request, "jobs"):
+            return await until_gone(request, service.job(job))
+
+    @app.post("/v1/plan")
+    async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
+        """How a job would be routed and what it would cost at most; spends nothing."""
+        with _seen(request, "plan"):
+            return service.plan(job).public()
+
+
+def _add_chat(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/chat/completions", response_model=ChatAnswer)
+    async def chat(wanted: ChatRequest, request: Request) -> Any:
+        """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
+        if not wanted.stream:
+            with _seen(request, "chat"):
+                return await until_gone(request, service.chat(wanted))
+        with _seen(request, "chat"):
+            events = await chat_stream(service, wanted)
+        return StreamingResponse(events, media_type="text/event-stream")
+
+    @app.get("/v1/models")
+    async def models() -> ModelList:
+        """The names that `model` may take."""
+        return ModelList(data=service.models())
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    @app.get("/healthz")
+    async def healthz() -> Health:
+        """Whether this process answers."""
+        return Health(status="ok")
+
+    @app.get("/readyz", responses={503: {"model": Health}})
+    async def readyz() -> JSONResponse:
+        """Whether every model can answer, and why one cannot."""
+        models = await service.ready()
+        ready = all(state == "ready" for state in models.values())
+        state = Health(status="ok" if ready else "not ready", models=models)
+        return JSONResponse(state.model_dump(), 200 if ready else 503)
+
+    @app.get("/metrics", response_class=Response)
+    async def prometheus() -> Response:
+        """Prometheus metrics of this ingress replica."""
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+
+def _seen(request: Request, route: str) -> Any:
+    """One span around a request, a child of the caller's if it sent a `traceparent`."""
+    sent = {name: request.headers[name] for name in ("traceparent",) if name in request.headers}
+    return span("orchestra.http", {"http.route": route}, sent)
+
+
+async def until_gone(request: Request, work: Awaitable[T]) -> T:
+    """What `work` returns; a client that hangs up cancels it, down to the decoding.
+
+    Raises `HungUp` then.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.create_task(_hang_up(request.receive))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise HungUp
+        return task.result()
+    finally:
+        watch.cancel()
+        task.cancel()
+
+
+async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        """The rest of a body that was read already."""
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, OrchestraError):
+        raise error
+    status, said = problem(error)
+    metrics.count_problem(error.kind)
+    return JSONResponse(said, status, headers_of(status))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """No such route, a wrong method, or a body over the bound."""
+    if not isinstance(error, HTTPException):
+        raise error
+    codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
+    code = codes.get(error.status_code, "InvalidRequest")
+    message = str(error.detail)
+    if error.status_code in (404, 405):
+        message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
+    metrics.count_problem(code)
+    return JSONResponse(body(error.status_code, code, message), error.status_code)
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    """What nobody foresaw: logged with its trace, told without it."""
+    metrics.count_problem("InternalError")
+    LOG.error("request failed", exc_info=error)
+    message = (
+        f"The server failed with {type(error).__name__}. Its log has the trace; report it, with "
+        "the request that led to it."
+    )
+    return JSONResponse(body(500, "InternalError", message), 500)
+
+
+async def _on_hung_up(request: Request, error: Exception) -> Response:
+    metrics.count_problem("Cancelled")
+    return Response(status_code=CLIENT_CLOSED)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    """What does not validate: where, what was given, and what may stand there."""
+    if not isinstance(error, RequestValidationError | ValidationError):
+        raise error
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    given = repr(first.get("input"))
+    if isinstance(first.get("input"), bytes):
+        given = "a body that is not application/json: send that Content-Type"
+    shown = given if len(given) <= 80 else f"{given[:80]}..."
+    words = ChatRequest if request.url.path.endswith("completions") else JobRequest
+    keys = ", ".join(words.model_fields)
+    message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
+    metrics.count_problem("InvalidRequest")
+    return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+
+
+class BodyLimit:
+    """Refuses a body over the bound, by its header or, where that is silent, as it comes in."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if said.isdigit() and int(said) > self._max_bytes:
+            refusal = JSONResponse(body(413, "BodyTooLarge", self._message(f"{int(said):,}")), 413)
+            await refusal(scope, receive, send)
+            return
+        came = 0
+
+        async def counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._max_bytes:
+                raise HTTPException(413, self._message(f"more than {self._max_bytes:,}"))
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _message(self, size: str) -> str:
+        return (
+            f"The body has {size} bytes; the limit is {self._max_bytes:,}. Send a smaller photo, "
+            "or its address."
+        )

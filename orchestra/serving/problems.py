@@ -1,0 +1,71 @@
+"""HTTP status and OpenAI-shaped body of each error; the one place that knows both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestra.errors import (
+    AnswerInvalid,
+    AnswerTruncated,
+    BookError,
+    BudgetExceeded,
+    Cancelled,
+    DeadlineExceeded,
+    DiskFull,
+    ImageError,
+    InvalidFleet,
+    MissingExtra,
+    ModelUnavailable,
+    NoFeasiblePlan,
+    OrchestraError,
+    PlanError,
+    PromptTooLong,
+    UnknownModel,
+    UsageError,
+)
+from orchestra.serving.words import Problem, ProblemBody
+
+CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
+# The first class that fits decides, so the special ones stand before the general ones.
+STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
+    (UnknownModel, 404),
+    (MissingExtra, 500),
+    (InvalidFleet, 500),
+    (UsageError, 400),
+    (ImageError, 400),
+    (NoFeasiblePlan, 422),
+    (PlanError, 422),
+    (BudgetExceeded, 402),
+    (DeadlineExceeded, 504),
+    (PromptTooLong, 400),
+    (AnswerTruncated, 502),
+    (AnswerInvalid, 502),
+    (ModelUnavailable, 503),
+    (Cancelled, CLIENT_CLOSED),
+    (DiskFull, 507),
+    (BookError, 500),
+)
+RETRY_AFTER_S = 2
+
+
+def status_of(error: OrchestraError) -> int:
+    """The HTTP status of `error`."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def problem(error: OrchestraError, param: str | None = None) -> tuple[int, dict[str, Any]]:
+    """Status and body of `error`."""
+    status = status_of(error)
+    return status, body(status, error.kind, str(error), param)
+
+
+def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """The body of an error with this status."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    said = Problem(message=message, type=kind, param=param, code=code)
+    return ProblemBody(error=said).model_dump()
+
+
+def headers_of(status: int) -> dict[str, str]:
+    """Headers that tell a client when to come again."""
+    return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}

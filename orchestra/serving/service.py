@@ -1,0 +1,148 @@
+"""Answers requests over a fleet and its served graphs; it knows neither HTTP nor Ray."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from orchestra.clients.engine import OnPiece
+from orchestra.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
+from orchestra.fleet.fleet import Build, Fleet
+from orchestra.graph.direct import Question, answer_question
+from orchestra.job import Budget, Job, Result
+from orchestra.observe.metrics import count_result
+from orchestra.observe.trace import span
+from orchestra.routing.plan import Plan
+from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
+from orchestra.serving.words import ChatAnswer, ChatRequest, JobRequest, ModelEntry
+
+AUTO = "auto"
+READY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One ingress's work. The first of `graphs` runs a job that names none."""
+
+    fleet: Fleet
+    graphs: Mapping[str, Build]
+
+    async def job(self, request: JobRequest) -> Result:
+        """Run a job through the graph it names. Raises what planning raises."""
+        build, job = self._of(request)
+        with span("orchestra.job", {"orchestra.graph": request.graph or next(iter(self.graphs))}):
+            result = await self.fleet.run(build, job)
+        count_result(result)
+        return result
+
+    def plan(self, request: JobRequest) -> Plan:
+        """How a job would run; spends nothing."""
+        build, job = self._of(request)
+        return self.fleet.plan(build, job)
+
+    async def chat(self, request: ChatRequest, on_piece: OnPiece | None = None) -> ChatAnswer:
+        """Answer a conversation: by one model, or by a graph from its last message alone.
+
+        Raises the typed error of a request that got no answer.
+        """
+        job = job_of(request)
+        _in_time(job.budget)
+        if request.model in self.graphs:
+            return await self._graph_chat(request, job)
+        question = Question(
+            ask_of(request, job),
+            turns_of(request),
+            None if request.model == AUTO else self._card(request.model),
+        )
+        with span("orchestra.chat", {"orchestra.model": request.model}):
+            result = await answer_question(self.fleet, question, job, on_piece)
+        count_result(result)
+        _raise_failure(result)
+        return answer_of(request, result, is_direct=True)
+
+    def models(self) -> list[ModelEntry]:
+        """Every name a request may give as its `model`."""
+        file = self.fleet.file
+        newest = max(card.price.as_of for card in file.models)
+        made = int(datetime.combine(newest, time(), UTC).timestamp())
+        entries = [_entry(AUTO, made, "auto", "Whichever model fits the request and its budget")]
+        entries += [_entry(name, made, "graph", "A graph") for name in self.graphs]
+        return entries + [
+            ModelEntry(
+                id=card.name,
+                created=made,
+                owned_by="orchestra",
+                kind="card",
+                about=card.about,
+                capabilities=list(card.capabilities),
+                data_goes_to=card.data_goes_to,
+            )
+            for card in file.models
+            if card.is_hosted
+        ]
+
+    async def ready(self) -> dict[str, str]:
+        """What each hosted model says: `ready`, or why it cannot answer."""
+        hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
+        return dict(zip(hosted, await asyncio.gather(*map(self._state, hosted)), strict=True))
+
+    async def _state(self, model: str) -> str:
+        try:
+            async with asyncio.timeout(READY_S):
+                await self.fleet.client(model).prepare()
+        except TimeoutError:
+            return f"loading for longer than {READY_S:g} s"
+        except OrchestraError as error:
+            return f"{error.kind}: {error}"
+        return "ready"
+
+    async def _graph_chat(self, request: ChatRequest, job: Job) -> ChatAnswer:
+        if len(request.messages) > 1 or request.response_format is not None:
+            raise UsageError(
+                f"The graph {request.model!r} takes one message and has its own fields; the "
+                f"request has {len(request.messages)} messages, response_format "
+                f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
+            )
+        with span("orchestra.job", {"orchestra.graph": request.model}):
+            result = await self.fleet.run(self.graphs[request.model], job)
+        count_result(result)
+        if result.status == "failed":
+            _raise_failure(result)
+        return answer_of(request, result, is_direct=False)
+
+    def _of(self, request: JobRequest) -> tuple[Build, Job]:
+        name = request.graph or next(iter(self.graphs))
+        if name not in self.graphs:
+            raise UnknownModel(
+                f"The graph {name!r} is not served (served are: {', '.join(self.graphs)})."
+            )
+        _in_time(request.budget)
+        return self.graphs[name], Job(**request.model_dump(exclude={"graph"}))
+
+    def _card(self, name: str) -> str:
+        hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
+        if name not in hosted:
+            have = ", ".join([AUTO, *self.graphs, *hosted])
+            raise UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
+        return name
+
+
+def _raise_failure(result: Result) -> None:
+    if result.errors:
+        raise result.errors[0].error()
+
+
+def _in_time(budget: Budget) -> None:
+    if budget.latency_ms is not None and budget.latency_ms <= 0:
+        raise DeadlineExceeded(
+            f"The deadline has passed already: latency_ms={budget.latency_ms:g}. "
+            "Give the milliseconds that are left, more than 0."
+        )
+
+
+def _entry(name: str, made: int, kind: str, about: str) -> ModelEntry:
+    return ModelEntry.model_validate(
+        {"id": name, "created": made, "owned_by": "orchestra", "kind": kind, "about": about}
+    )

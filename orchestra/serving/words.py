@@ -1,0 +1,210 @@
+"""What goes over HTTP: OpenAI's chat requests and answers, jobs, models; it decides nothing.
+
+Source of the chat shapes: OpenAI's public API reference, "Create chat completion". A key that is
+not listed is refused by name, and so is a value that would change the answer and is not done
+here: nothing that was asked for is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Attribute
+
+from orchestra.job import Budget, Field, Job
+
+
+class Shape(BaseModel):
+    """Base of what is received: no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TextPart(Shape):
+    """A piece of text in a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(Shape):
+    """A photo: an http(s) address or a data URI. `detail` is accepted and has no effect."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(Shape):
+    """A photo in a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class Message(Shape):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart | ImagePart]
+    name: str | None = None
+    refusal: str | None = None
+
+
+class NamedSchema(Shape):
+    """The JSON schema of an answer."""
+
+    name: str
+    schema_: dict[str, Any] = Attribute(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Shape):
+    """How the answer is held to a form."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+
+
+class StreamOptions(Shape):
+    """Whether a last chunk tells the usage."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class Extension(Shape):
+    """Orchestra's own part of a request: `extra_body={"orchestra": {...}}` in OpenAI's client."""
+
+    budget: Budget = Budget()
+    language: Literal["en", "zh", "auto"] = "auto"
+    data: Literal["any", "local"] = "any"
+
+
+class ChatRequest(Shape):
+    """Body of POST /v1/chat/completions. `model` is a card, a graph, or `auto`."""
+
+    model: str = "auto"
+    messages: list[Message] = Attribute(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+    max_tokens: int | None = Attribute(default=None, ge=1)
+    max_completion_tokens: int | None = Attribute(default=None, ge=1)
+    orchestra: Extension = Extension()
+    # Accepted, with a note in the answer: how tokens are drawn is the card's to say.
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    # Accepted in the one form that asks for nothing.
+    n: Literal[1] | None = None
+    stop: list[str] | None = Attribute(default=None, max_length=0)
+    tools: list[Any] | None = Attribute(default=None, max_length=0)
+    logprobs: Literal[False] | None = None
+    presence_penalty: Literal[0] | None = None
+    frequency_penalty: Literal[0] | None = None
+    # Accepted; they concern the caller's own books.
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class JobRequest(Job):
+    """Body of POST /v1/jobs and /v1/plan: a job, and which of the served graphs runs it."""
+
+    graph: str | None = None
+
+
+class Usage(BaseModel):
+    """Tokens of an answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Told(BaseModel):
+    """Orchestra's own part of an answer."""
+
+    status: str
+    cost_usd: float
+    models: list[str]
+    seconds: float
+    notes: list[str] = []
+    fields: dict[str, Field] = {}
+    plan: dict[str, Any] = {}
+
+
+class AnswerMessage(BaseModel):
+    """The answer; `refusal` says why there is none."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+
+class Choice(BaseModel):
+    """The one choice there is."""
+
+    index: int = 0
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"] = "stop"
+
+
+class ChatAnswer(BaseModel):
+    """Answer of POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    orchestra: Told
+
+
+class ModelEntry(BaseModel):
+    """One name that `model` may take."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    kind: Literal["card", "graph", "auto"]
+    about: str = ""
+    capabilities: list[str] = []
+    data_goes_to: str = ""
+
+
+class ModelList(BaseModel):
+    """Answer of GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
+class Problem(BaseModel):
+    """An error as OpenAI's clients read it; `code` is Orchestra's name for it."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str
+
+
+class ProblemBody(BaseModel):
+    """Body of every error."""
+
+    error: Problem
+
+
+class Health(BaseModel):
+    """Answer of /healthz and /readyz; `models` says of each one whether it can answer."""
+
+    status: Literal["ok", "not ready"]
+    models: dict[str, str] = {}
