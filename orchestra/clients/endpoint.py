@@ -1,0 +1,211 @@
+"""Reaches a model behind an OpenAI-compatible server: attempts, rate limits, deadline, answer.
+
+It knows no graph and no money. A request is sent again only when the server cannot have worked
+on it: the connection was refused, or the server turned it away (429, 503). Once it may have been
+accepted, a failure says so (`may_have_spent`) and the book counts the worst case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from orchestra.clients.endpoint_errors import error_of, refused_part
+from orchestra.clients.endpoint_link import Link, TurnedAway, deadline_passed
+from orchestra.clients.endpoint_messages import (
+    BYTES_PER_TOKEN,
+    OPTIONAL,
+    THINK_CLOSE,
+    Spoken,
+    most_usage,
+    prompt_bytes,
+    reply_of,
+    request_of,
+)
+from orchestra.clients.endpoint_pace import Pace
+from orchestra.clients.endpoint_stream import Stream
+from orchestra.clients.engine import Call, OnPiece, Reply
+from orchestra.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
+from orchestra.fleet.card import Card, Endpoint
+
+LOG = logging.getLogger(__name__)
+FIRST_PAUSE_S = 0.5  # doubles with each attempt, where the server does not say how long
+
+
+@dataclass(eq=False)
+class EndpointClient:
+    """One model of a card with `hosting.endpoint`; shared by all calls, whatever their job.
+
+    What a server refuses of a request and the card does not decide (`stream_options`, bounds of a
+    schema) is left out from then on. Raises `InvalidFleet` for a card without an endpoint.
+    """
+
+    card: Card
+    pace: Pace = field(init=False)
+    _endpoint: Endpoint = field(init=False)
+    _link: Link = field(init=False)
+    _without: set[str] = field(default_factory=set)
+    _opens_inside: bool = False
+    _is_ready: bool = False
+    _closed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.card.hosting.endpoint is None:
+            raise InvalidFleet(
+                f"The model {self.card.name!r} has no hosting.endpoint. Add one to its card."
+            )
+        self._endpoint = self.card.hosting.endpoint
+        self._link = Link(self.card.name, self._endpoint)
+        limits = self.card.limits
+        self.pace = Pace(self.card.name, limits.requests_per_minute, limits.tokens_per_minute)
+
+    async def prepare(self) -> None:
+        """Ask for the server's models once, so that a missing key or server shows before any work.
+
+        Raises `AccessRefused`, or `ModelUnavailable` when nothing answers there. A server that
+        does not list models is taken as it is.
+        """
+        if self._is_ready:
+            return
+        answer = await self._get_models()
+        if answer.status_code in (401, 402, 403, 429) or answer.status_code >= 500:
+            raise error_of(self._link.refusal(answer), self._endpoint, [])
+        self._is_ready = True
+
+    async def models(self) -> list[str]:
+        """Names of the models that the server lists; none where it does not say."""
+        answer = await self._get_models()
+        try:
+            return [str(entry["id"]) for entry in answer.json()["data"]]
+        except (ValueError, KeyError, TypeError):
+            return []
+
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply:
+        """Answer one call within `left_s` and the card's `timeout_s`; streams with `on_piece`.
+
+        Raises the typed error of what went wrong: `DeadlineExceeded`, `ModelUnavailable`,
+        `RateLimited`, `AccessRefused`, `PromptTooLong`, `AnswerTruncated`, `AnswerInvalid`,
+        `InvalidSchema`, `InvalidFleet`.
+        """
+        if self._closed:
+            raise Cancelled(f"The model {self.card.name!r} was closed. Open the fleet again.")
+        most = most_usage(call, self._endpoint, self.card.limits.image_tokens)
+        until = None if left_s is None else _now() + left_s
+        pauses = 0
+        while True:
+            place = await self.pace.wait(most.input_tokens + most.output_tokens, _left(until))
+            try:
+                spoken = await self._attempt(call, until, on_piece)
+            except TurnedAway as turned:
+                self.pace.settle(place, 0)
+                if turned.part is None:
+                    pauses += 1
+                    await self._pause(turned, pauses, until)
+                continue
+            reply = reply_of(spoken, call, most)
+            self.pace.settle(place, reply.usage.input_tokens + reply.usage.output_tokens)
+            if reply.usage.is_bound:
+                LOG.warning("%s reports no usage; it is counted at the most", self.card.name)
+            return reply
+
+    async def count_tokens(self, call: Call) -> int:
+        """Prompt tokens of `call`, estimated from its bytes: the server's tokenizer is not here."""
+        images = self.card.limits.image_tokens * len(call.images)
+        return -(-prompt_bytes(call, self._endpoint) // BYTES_PER_TOKEN) + images
+
+    async def close(self) -> None:
+        """Close the connections; further calls end with `Cancelled`."""
+        self._closed = True
+        await self._link.close()
+
+    async def _attempt(self, call: Call, until: float | None, on_piece: OnPiece | None) -> Spoken:
+        """Send the request once. Raises `TurnedAway` when it may be sent again."""
+        body = await self._body(call, stream=on_piece is not None)
+        left_s = _left(until)
+        if left_s is not None and left_s <= 0:
+            error = deadline_passed(self.card.name, left_s)
+            error.may_have_spent = False  # nothing was sent
+            raise error
+        async with self._link.post(body, left_s) as answer:
+            if not answer.is_success:
+                await answer.aread()
+                raise await self._refused(answer, body)
+            if on_piece is None:
+                return self._read(await answer.aread())
+            return await self._listen(answer, on_piece)
+
+    async def _body(self, call: Call, *, stream: bool) -> dict[str, Any]:
+        def render() -> dict[str, Any]:
+            sampling = self.card.hosting.sampling
+            without = frozenset(self._without)
+            return request_of(call, self._endpoint, sampling, stream=stream, without=without)
+
+        return await asyncio.to_thread(render) if call.images else render()
+
+    def _read(self, raw: bytes) -> Spoken:
+        try:
+            return Spoken.of(json.loads(raw))
+        except ValueError as error:
+            raise AnswerInvalid(
+                f"The server {self._endpoint.url!r} answered {raw[:80]!r}, which is not JSON. "
+                "Check hosting.endpoint.url on the card."
+            ) from error
+
+    async def _listen(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
+        stream = Stream(on_piece, self._opens_inside)
+        spoken = await stream.collect(answer.aiter_lines())
+        if THINK_CLOSE in spoken.text:
+            # The template opens the thought: from now on it is held back until it is closed.
+            self._opens_inside = True
+            thought, _, text = spoken.text.partition(THINK_CLOSE)
+            spoken = replace(spoken, thinking=thought.strip(), text=text)
+        return spoken
+
+    async def _refused(self, answer: httpx.Response, body: dict[str, Any]) -> Exception:
+        """What a refusal means: `TurnedAway` where the request may be sent again."""
+        refusal = self._link.refusal(answer)
+        listed = await self._listed() if refusal.status == 404 else []
+        error = error_of(refusal, self._endpoint, listed)
+        part = refused_part(refusal, body, OPTIONAL)
+        if part is not None and part not in self._without:
+            self._without.add(part)
+            LOG.info("%s does not take %r; it is left out", self._endpoint.url, part)
+            return TurnedAway(error, part=part)
+        if refusal.may_try_again:
+            return TurnedAway(error, after_s=refusal.retry_after_s)
+        return error
+
+    async def _listed(self) -> list[str]:
+        try:
+            return await self.models()
+        except ModelUnavailable:
+            return []  # the refusal is told without them
+
+    async def _pause(self, turned: TurnedAway, pauses: int, until: float | None) -> None:
+        """Wait before the next attempt. Raises the server's error when none is left in time."""
+        wait_s = FIRST_PAUSE_S * 2 ** (pauses - 1) if turned.after_s is None else turned.after_s
+        most_s = self._endpoint.timeout_s if until is None else until - _now()
+        if pauses >= self._endpoint.attempts or wait_s >= most_s:
+            raise turned.error
+        await asyncio.sleep(wait_s)
+
+    async def _get_models(self) -> httpx.Response:
+        try:
+            return await self._link.get_models()
+        except TurnedAway as turned:
+            raise turned.error from turned
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _left(until: float | None) -> float | None:
+    return None if until is None else until - _now()

@@ -1,0 +1,155 @@
+"""The connection to one OpenAI-compatible server: key, time limits, and what breaks it.
+
+It knows no call and no retry. `TurnedAway` says that the server did no work on a request, so
+that it may be sent again; every other failure may have been billed once the request was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from orchestra.clients.endpoint_errors import Refusal
+from orchestra.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.fleet.card import Endpoint
+
+
+class TurnedAway(Exception):
+    """The server did no work: `error` if nothing helps, else send again after `after_s` seconds.
+
+    `part` is what the server refused of the request, which the next one goes without.
+    """
+
+    def __init__(
+        self, error: OrchestraError, *, after_s: float | None = None, part: str | None = None
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after_s = after_s
+        self.part = part
+
+
+@dataclass(eq=False)
+class Link:
+    """Requests to `endpoint` on behalf of the model `name`."""
+
+    name: str
+    endpoint: Endpoint
+    _http: httpx.AsyncClient | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @asynccontextmanager
+    async def post(
+        self, body: Mapping[str, Any], left_s: float | None
+    ) -> AsyncIterator[httpx.Response]:
+        """Ask for a chat completion; the body of the answer is still to be read inside.
+
+        Raises `TurnedAway`, `AccessRefused`, `DeadlineExceeded` or `ModelUnavailable`.
+        """
+        headers = self._headers()
+        async with self._bounded(self.endpoint.timeout_s, left_s):
+            http = self._connections()
+            request = http.build_request("POST", "chat/completions", json=body, headers=headers)
+            answer = await http.send(request, stream=True)
+            try:
+                yield answer
+            finally:
+                await answer.aclose()
+
+    async def get_models(self) -> httpx.Response:
+        """Ask for the list of models. Raises as `post` does."""
+        headers = self._headers()
+        async with self._bounded(self.endpoint.timeout_s, None):
+            return await self._connections().get("models", headers=headers)
+
+    def refusal(self, answer: httpx.Response) -> Refusal:
+        """What a read answer without success says, with the key masked."""
+        return Refusal.of(answer.status_code, answer.content, answer.headers, self._key())
+
+    async def close(self) -> None:
+        """Close the connections, if they are of the running loop."""
+        if self._http is not None and self._loop is asyncio.get_running_loop():
+            await self._http.aclose()
+        self._http = None
+
+    def _key(self) -> str | None:
+        name = self.endpoint.api_key_env
+        if name is None:
+            return None
+        key = os.environ.get(name, "").strip()
+        if not key:
+            raise AccessRefused(
+                f"The model {self.name!r} needs a key for {self.endpoint.url!r}, and the "
+                f"environment variable {name!r} is not set. Set it: export {name}=..."
+            )
+        return key
+
+    def _headers(self) -> dict[str, str]:
+        key = self._key()
+        return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+    def _connections(self) -> httpx.AsyncClient:
+        """Connections of the running loop: those of an earlier one cannot be used here."""
+        loop = asyncio.get_running_loop()
+        if self._http is None or self._loop is not loop:
+            self._loop = loop
+            self._http = httpx.AsyncClient(
+                base_url=self.endpoint.url.rstrip("/") + "/",
+                timeout=httpx.Timeout(None, connect=self.endpoint.connect_timeout_s),
+                # A proxy of the environment is for servers elsewhere.
+                trust_env=not is_loopback(self.endpoint.url),
+            )
+        return self._http
+
+    @asynccontextmanager
+    async def _bounded(self, timeout_s: float, left_s: float | None) -> AsyncIterator[None]:
+        """Bounds one request in time, and translates what a connection raises."""
+        where = f"The server {self.endpoint.url!r}"
+        is_deadline = left_s is not None and left_s <= timeout_s
+        try:
+            async with asyncio.timeout(left_s if is_deadline else timeout_s):
+                yield
+        except TimeoutError:
+            if is_deadline:
+                raise deadline_passed(self.name, left_s) from None
+            raise ModelUnavailable(
+                f"{where} did not answer within {timeout_s:g} s. Raise hosting.endpoint.timeout_s, "
+                "or look at the server's load; the call may have been billed.",
+                may_have_spent=True,
+            ) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise TurnedAway(
+                ModelUnavailable(f"{where} cannot be reached ({why}). Start it, or mend the url.")
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            raise ModelUnavailable(
+                f"{where} broke the connection ({why}). Look at its log; the call may have been "
+                "billed.",
+                may_have_spent=True,
+            ) from error
+
+
+def deadline_passed(name: str, left_s: float | None) -> DeadlineExceeded:
+    """The error of a deadline that passed while, or before, the model `name` worked."""
+    return DeadlineExceeded(
+        f"The deadline passed at model {name!r} ({max(0.0, left_s or 0.0) * 1000:.0f} ms were "
+        "left). Raise latency_ms."
+    )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url` is of this machine."""
+    host = httpx.URL(url).host
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

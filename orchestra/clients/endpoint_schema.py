@@ -1,0 +1,242 @@
+"""What a public server is told of a response schema, and the check of what it answers.
+
+Our schemas hold private keywords (`x-span`, `x-choice`) that no server knows: they are
+translated into plain JSON Schema, and the answer is checked here against the schema as it was,
+so that a server that ignores a keyword cannot pass anything by it. Pure; it knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.errors import AnswerInvalid, InvalidSchema
+from orchestra.graph.narrow import find_span
+
+Schema = Mapping[str, Any]
+VERBATIM = "Copied word for word from the data."
+# Bounds that some servers refuse; the check below holds them whether they are sent or not.
+BOUNDS = ("maxLength", "minLength", "pattern", "minItems", "maxItems", "minimum", "maximum")
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+    "array": list,
+    "object": dict,
+}
+
+
+def public_schema(schema: Schema, without: Iterable[str] = ()) -> dict[str, Any]:
+    """`schema` in plain JSON Schema, objects closed and every key required.
+
+    `without` names keywords that the server refused. Raises `InvalidSchema` for a broken `$ref`.
+    """
+    return _public(schema, schema, frozenset(without), ())
+
+
+def _public(
+    schema: Schema, root: Schema, without: frozenset[str], refs: tuple[str, ...]
+) -> dict[str, Any]:
+    schema, refs = resolved(schema, root, refs)
+    if "x-choice" in schema:
+        return _listed([*schema["x-choice"], None])
+    if "const" in schema or "enum" in schema:
+        return _listed(schema["enum"] if "enum" in schema else [schema["const"]])
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            extra = {"x-span": True} if schema.get("x-span") else {}
+            options = [_public({**extra, **o}, root, without, refs) for o in schema[choice]]
+            return {"anyOf": options} | _description(schema)
+    public = {key: schema[key] for key in ("type", "format") if key in schema}
+    public |= {key: schema[key] for key in BOUNDS if key in schema and key not in without}
+    if schema.get("x-grounded"):
+        public.pop("pattern", None)  # what is written is checked against its facts later
+    if "items" in schema:
+        public["items"] = _public(schema["items"], root, without, refs)
+    if "properties" in schema:
+        parts = {n: _public(s, root, without, refs) for n, s in schema["properties"].items()}
+        public |= {"type": "object", "properties": parts, "required": list(parts)}
+        public["additionalProperties"] = False
+    return public | _description(schema)
+
+
+def _description(schema: Schema) -> dict[str, str]:
+    said = [str(schema["description"])] if schema.get("description") else []
+    said += [VERBATIM] if schema.get("x-span") and "anyOf" not in schema else []
+    return {"description": " ".join(said)} if said else {}
+
+
+def _listed(values: Iterable[Any]) -> dict[str, Any]:
+    """An enumeration with its types, which strict servers ask for."""
+    listed = list(values)
+    types = [name for name in TYPES if any(_is(name, value) for value in listed)]
+    if "integer" in types and "number" in types:
+        types.remove("integer")
+    return {"type": types[0] if len(types) == 1 else types, "enum": listed}
+
+
+def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
+    """`schema` with its reference and a lone `allOf` followed."""
+    while "$ref" in schema or len(schema.get("allOf", ())) == 1:
+        if "$ref" not in schema:
+            rest = {key: value for key, value in schema.items() if key != "allOf"}
+            schema = {**schema["allOf"][0], **rest}
+            continue
+        ref = str(schema["$ref"])
+        target: Any = root
+        for part in ref.removeprefix("#/").split("/"):
+            target = target.get(part) if isinstance(target, Mapping) else None
+        if ref in refs or not ref.startswith("#/") or not isinstance(target, Mapping):
+            raise InvalidSchema(
+                f"The schema refers to {ref!r}, which is not in it or refers to itself. "
+                "Define it under '$defs', without a loop."
+            )
+        refs = (*refs, ref)
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema, refs
+
+
+def read_answer(schema: Schema, text: str, data: str) -> dict[str, Any]:
+    """The object in `text`, held to `schema`; `data` is what spans must stand in.
+
+    A span is given the data's own spelling. A key that may be null and is left out is null;
+    keys that were not asked for are left out. Raises `AnswerInvalid` naming the place.
+    """
+    value = _object_in(text)
+    asked = resolved(schema, schema, ())[0].get("properties", {})
+    check = _Check(schema, data)
+    return {name: check.value(value.get(name), shape, name, ()) for name, shape in asked.items()}
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """The first JSON object of `text`: models fence it, or say something before it."""
+    start = text.find("{")
+    try:
+        value = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
+    except json.JSONDecodeError as error:
+        raise AnswerInvalid(
+            f"The answer {text[-80:]!r} is not JSON: {error}. Set hosting.endpoint.structured to "
+            "'json_schema' or 'json_object' where the server can, or use another model."
+        ) from error
+    if not isinstance(value, dict):
+        raise AnswerInvalid(
+            f"The answer {text[:80]!r} holds no JSON object, which the schema asks for. Set "
+            "hosting.endpoint.structured to 'json_schema' where the server can, or use another "
+            "model."
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Holds values to the parts of `root`; `data` is what spans must stand in."""
+
+    root: Schema
+    data: str
+
+    def value(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
+        schema, refs = resolved(schema, self.root, refs)
+        if "x-choice" in schema:
+            schema = {"enum": [*schema["x-choice"], None]}
+        for choice in ("anyOf", "oneOf"):
+            if choice in schema:
+                extra = {"x-span": True} if schema.get("x-span") else {}
+                options = [{**extra, **option} for option in schema[choice]]
+                return self._any(value, options, place, refs)
+        if "enum" in schema or "const" in schema:
+            listed = schema["enum"] if "enum" in schema else [schema["const"]]
+            if any(value == one and type(value) is type(one) for one in listed):
+                return value
+            raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
+        kinds = schema.get("type", "object" if "properties" in schema else list(TYPES))
+        kinds = [kinds] if isinstance(kinds, str) else kinds
+        kind = next((kind for kind in kinds if _is(kind, value)), None)
+        if kind is None:
+            raise _wrong(place, value, f"is not of type {' or '.join(kinds)}")
+        return self._typed(kind, value, schema, place, refs)
+
+    def _any(self, value: Any, options: Sequence[Schema], place: str, refs: tuple[str, ...]) -> Any:
+        wrong: list[AnswerInvalid] = []
+        for option in options:
+            try:
+                return self.value(value, option, place, refs)
+            except AnswerInvalid as error:
+                wrong.append(error)
+        # The option of the value's own type says best what is wrong with it.
+        raise next((e for e in wrong if "is not of type" not in str(e)), wrong[0])
+
+    def _typed(
+        self, kind: str, value: Any, schema: Schema, place: str, refs: tuple[str, ...]
+    ) -> Any:
+        if kind == "string":
+            return self._string(value, schema, place)
+        if kind in ("integer", "number"):
+            _check_number(value, schema, place)
+        if kind == "array":
+            _check_size(len(value), schema, ("minItems", "maxItems"), "items", place, value)
+            items = schema.get("items", {})
+            return [self.value(v, items, f"{place}[{n}]", refs) for n, v in enumerate(value)]
+        if kind == "object":
+            parts = schema.get("properties", {})
+            return {n: self.value(value.get(n), s, f"{place}.{n}", refs) for n, s in parts.items()}
+        return value
+
+    def _string(self, value: str, schema: Schema, place: str) -> str:
+        if schema.get("x-span") and value:
+            span = find_span(value, self.data)
+            if span is None:
+                raise _wrong(place, value, "does not stand in the data")
+            value = span.text or value
+        _check_size(len(value), schema, ("minLength", "maxLength"), "characters", place, value)
+        pattern = None if schema.get("x-grounded") else schema.get("pattern")
+        if pattern is not None and not _matches(pattern, value):
+            raise _wrong(place, value, f"does not match {pattern!r}")
+        return value
+
+
+def _is(kind: str, value: Any) -> bool:
+    """Whether `value` is of the JSON type `kind`; true and false are no numbers."""
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, TYPES.get(kind, ()))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.search(pattern, value) is not None
+    except re.error as error:
+        raise InvalidSchema(
+            f"pattern {pattern!r} cannot be read: {error}. Use a plain regular expression."
+        ) from error
+
+
+def _check_size(
+    size: int, schema: Schema, names: tuple[str, str], unit: str, place: str, value: Any
+) -> None:
+    least, most = schema.get(names[0], 0), schema.get(names[1])
+    if size < least or (most is not None and size > most):
+        bounds = f"{least} to {most}" if most is not None else f"{least} or more"
+        raise _wrong(place, value, f"has {size} {unit}, and the schema asks for {bounds}")
+
+
+def _check_number(value: float, schema: Schema, place: str) -> None:
+    for name, breaks in (
+        ("minimum", lambda limit: value < limit),
+        ("maximum", lambda limit: value > limit),
+        ("exclusiveMinimum", lambda limit: value <= limit),
+        ("exclusiveMaximum", lambda limit: value >= limit),
+    ):
+        if schema.get(name) is not None and breaks(schema[name]):
+            raise _wrong(place, value, f"breaks {name}={schema[name]!r}")
+
+
+def _wrong(place: str, value: Any, why: str) -> AnswerInvalid:
+    return AnswerInvalid(
+        f"The answer's {place!r} is {str(value)[:80]!r}, which {why:.200}. Ask a model that can "
+        "be held to a schema, or loosen the schema."
+    )
