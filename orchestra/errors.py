@@ -12,6 +12,7 @@ OrchestraError
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
+|   |-- PortTaken           another program listens where ours should
 |   |-- ConfirmationNeeded  a paid fleet without a budget
 |   `-- MissingExtra        an optional package is not installed
 |-- ImageError              one image cannot be used; the job goes on without it
@@ -101,6 +102,10 @@ class OutputMismatch(UsageError):
 
 class UnknownModel(UsageError):
     """A request names no card or graph that is served."""
+
+
+class PortTaken(UsageError):
+    """Another program listens at a port that ours was to take."""
 
 
 class ConfirmationNeeded(UsageError):

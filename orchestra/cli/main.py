@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("orchestra.cli.models", "models"),
     "plan": ("orchestra.cli.plan", "plan"),
     "run": ("orchestra.cli.run", "run"),
+    "serve": ("orchestra.cli.serve", "serve"),
     "show": ("orchestra.cli.show", "show"),
 }
 

@@ -42,3 +42,11 @@ def carrier() -> dict[str, str]:
     if propagate is not None:
         propagate.inject(sent)
     return sent
+
+
+def trace_id() -> str:
+    """The current trace as 32 hexadecimal digits, for a log line; empty without a span."""
+    if trace is None:
+        return ""
+    number = trace.get_current_span().get_span_context().trace_id
+    return f"{number:032x}" if number else ""

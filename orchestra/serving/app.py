@@ -50,6 +50,7 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
         file, _ = load_fleet(wanted.fleet)
         return bind(file, wanted, served_graphs(build, wanted))
 
+    app.build = build  # type: ignore[attr-defined]  # `orchestra serve --write-config` finds it
     return app
 
 
@@ -66,11 +67,15 @@ def read_args(args: Mapping[str, Any]) -> AppArgs:
         ) from error
 
 
-def served_graphs(build: Build, args: AppArgs) -> dict[str, Build]:
-    """The graphs by name, the app's own first."""
-    graphs = {graph_name(build): build}
+def served_graphs(build: Build, args: AppArgs) -> dict[str, Build | str]:
+    """The graphs by name, the app's own first.
+
+    Those that are named stay names, which a replica resolves on its own node. Raises
+    `InvalidGraph` here already for a name that is not there.
+    """
+    graphs: dict[str, Build | str] = {graph_name(build): build}
     for name in filter(None, (part.strip() for part in args.graphs.split(","))):
-        graphs[name] = load_graph(name)
+        graphs.setdefault(graph_name(load_graph(name)), name)
     return graphs
 
 

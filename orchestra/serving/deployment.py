@@ -6,6 +6,7 @@ bound to Ray, one deployment a model and one for the ingress.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from orchestra.clients.handle import HandleClient
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.fleet import Build, Fleet
+from orchestra.fleet.source import load_graph
 from orchestra.graph.caller import Client
 from orchestra.images.intake import ImageLimits
 from orchestra.serving.app import AppArgs
@@ -34,47 +36,64 @@ class Ingress:
     """A fleet whose local models are reached through handles, its graphs, and the HTTP face."""
 
     def __init__(
-        self, fleet: str, graphs: Mapping[str, Build], models: Mapping[str, DeploymentHandle]
+        self, fleet: str, graphs: Mapping[str, Build | str], models: Mapping[str, DeploymentHandle]
     ) -> None:
+        _log_with_serve()
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
         # Strangers' jobs may not name files of this machine.
         limits = ImageLimits(allow_files=False)
-        self._service = Service(
-            Fleet.open(fleet, clients=clients, image_limits=limits), dict(graphs)
-        )
+        builds = {
+            name: load_graph(graph) if isinstance(graph, str) else graph
+            for name, graph in graphs.items()
+        }
+        self._service = Service(Fleet.open(fleet, clients=clients, image_limits=limits), builds)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
         return make_app(self._service)
 
 
-def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build]) -> Any:
+def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> Any:
     """The application: the ingress over one deployment for each model that runs on the cluster.
 
     A model behind an endpoint needs none: the ingress reaches it by itself.
     """
     models = {
-        card.name: _deployed(ModelReplica, **model_options(card)).bind(args.fleet, card.name)
+        card.name: _deployed(
+            ModelReplica, **model_options(card), max_constructor_retry_count=STARTS
+        ).bind(args.fleet, card.name)
         for card in file.models
         if card.hosting.worker is not None
     }
-    ingress = _deployed(
-        serve.ingress()(Ingress),
-        name=INGRESS,
-        num_replicas=args.ingresses,
-        max_ongoing_requests=args.max_ongoing,
-        # It waits for models most of the time, so it reserves no CPU of its own.
-        ray_actor_options={"num_cpus": 0},
-        health_check_period_s=HEALTH_S,
-        graceful_shutdown_timeout_s=GRACE_S,
-    )
+    ingress = _deployed(serve.ingress()(Ingress), **ingress_options(args))
     return ingress.bind(args.fleet, dict(graphs), models)
+
+
+def _log_with_serve() -> None:
+    """Send our log lines to the replica's log file, where Serve's own lines go."""
+    log = logging.getLogger("orchestra")
+    log.setLevel(logging.INFO)
+    for handler in logging.getLogger("ray.serve").handlers:
+        log.addHandler(handler)
 
 
 def _deployed(plain: type, **options: Any) -> Any:
     return serve.deployment(**options)(plain)
+
+
+def ingress_options(args: AppArgs) -> dict[str, Any]:
+    """How Serve hosts the ingress."""
+    return {
+        "name": INGRESS,
+        "num_replicas": args.ingresses,
+        "max_ongoing_requests": args.max_ongoing,
+        # It waits for models most of the time, so it reserves no CPU of its own.
+        "ray_actor_options": {"num_cpus": 0},
+        "health_check_period_s": HEALTH_S,
+        "graceful_shutdown_timeout_s": GRACE_S,
+    }
 
 
 def model_options(card: Card) -> dict[str, Any]:
@@ -91,7 +110,6 @@ def model_options(card: Card) -> dict[str, Any]:
         },
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
-        "max_constructor_retry_count": STARTS,
     }
     if scaling.max_replicas is None:
         options["num_replicas"] = scaling.replicas

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestra.errors import OrchestraError
 from orchestra.job import Result
 from orchestra.observe import metrics
+from orchestra.observe.log import log_problem
 from orchestra.observe.trace import span
 from orchestra.serving.problems import CLIENT_CLOSED, body, headers_of, problem
 from orchestra.serving.service import Service
@@ -149,6 +150,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
         raise error
     status, said = problem(error)
     metrics.count_problem(error.kind)
+    log_problem(error.kind, status)
     return JSONResponse(said, status, headers_of(status))
 
 

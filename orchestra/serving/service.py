@@ -12,6 +12,7 @@ from orchestra.errors import DeadlineExceeded, OrchestraError, UnknownModel, Usa
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.graph.direct import Question, answer_question
 from orchestra.job import Budget, Job, Result
+from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
@@ -34,7 +35,7 @@ class Service:
         build, job = self._of(request)
         with span("orchestra.job", {"orchestra.graph": request.graph or next(iter(self.graphs))}):
             result = await self.fleet.run(build, job)
-        count_result(result)
+            _seen("job", request.graph or next(iter(self.graphs)), result)
         return result
 
     def plan(self, request: JobRequest) -> Plan:
@@ -58,7 +59,7 @@ class Service:
         )
         with span("orchestra.chat", {"orchestra.model": request.model}):
             result = await answer_question(self.fleet, question, job, on_piece)
-        count_result(result)
+            _seen("chat", request.model, result)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
 
@@ -107,7 +108,7 @@ class Service:
             )
         with span("orchestra.job", {"orchestra.graph": request.model}):
             result = await self.fleet.run(self.graphs[request.model], job)
-        count_result(result)
+            _seen("chat", request.model, result)
         if result.status == "failed":
             _raise_failure(result)
         return answer_of(request, result, is_direct=False)
@@ -127,6 +128,11 @@ class Service:
             have = ", ".join([AUTO, *self.graphs, *hosted])
             raise UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
         return name
+
+
+def _seen(kind: str, name: str, result: Result) -> None:
+    count_result(result)
+    log_result(kind, name, result)
 
 
 def _raise_failure(result: Result) -> None:

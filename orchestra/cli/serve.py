@@ -1,0 +1,148 @@
+"""`orchestra serve`: graphs and models over HTTP, on a Ray cluster that this command owns."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestra.cli.options import fail, fleet_option, json_option, print_json
+from orchestra.errors import ModelUnavailable, OrchestraError
+from orchestra.fleet.source import load_fleet, load_graph
+from orchestra.serving.cluster import LOOPBACK, check_port, cpus_for, own_cluster, served
+from orchestra.serving.config import as_yaml, deploy_config
+
+EPILOG = """\b
+Examples:
+  orchestra serve
+  orchestra serve --graph shop.py:build --fleet fleet.yaml --port 8080
+  orchestra serve --graph listing --write-config serve.yaml
+"""
+DEFAULT_GRAPHS = ("answer", "listing")
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--graph",
+    "graphs",
+    multiple=True,
+    default=DEFAULT_GRAPHS,
+    show_default=True,
+    help="Graph to serve; may be given again. The first one runs jobs that name none.",
+)
+@fleet_option
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
+@click.option(
+    "--write-config",
+    type=click.Path(path_type=Path),
+    help="Write the YAML for `serve deploy` here instead of serving.",
+)
+@json_option
+def serve(
+    graphs: tuple[str, ...],
+    fleet: str,
+    port: int,
+    cpus: int | None,
+    write_config: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
+    try:
+        if write_config is not None:
+            _write(write_config, graphs, fleet, port)
+            return
+        _serve(graphs, fleet, port, cpus, as_json)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+
+
+def _write(path: Path, graphs: Sequence[str], fleet: str, port: int) -> None:
+    text = as_yaml(deploy_config(graphs, fleet, port), path.name)
+    path.write_text(text, encoding="utf-8")
+    click.echo(f"wrote {path}; deploy it on a cluster with: serve deploy {path}", err=True)
+
+
+def _serve(graphs: Sequence[str], fleet: str, port: int, cpus: int | None, as_json: bool) -> None:
+    file, _ = load_fleet(fleet)
+    first, *more = graphs
+    build = load_graph(first)
+    check_port(port)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    click.echo(f"starting a cluster on loopback with the fleet {file.name!r} ...", err=True)
+    with own_cluster(cpus=cpus or cpus_for(file)), served(port):
+        if stop.is_set():
+            return
+        _deploy(build, {"fleet": _absolute(fleet), "graphs": ",".join(more)})
+        _tell(port, as_json, list(graphs))
+        stop.wait()
+        click.echo("stopping: requests under way are finished first", err=True)
+    click.echo("stopped", err=True)
+
+
+def _deploy(build: Any, args: dict[str, str]) -> None:
+    """Deploy and wait until every model has loaded. Raises `ModelUnavailable` with the reason."""
+    from ray import serve as ray_serve
+
+    from orchestra import serve as app_of
+
+    try:
+        ray_serve.run(app_of(build)(args), name="orchestra", route_prefix="/")
+    except RuntimeError as cause:
+        raise ModelUnavailable(f"The application did not start: {_reason()}") from cause
+
+
+def _reason() -> str:
+    """What Serve says of the deployment that failed: the last line of its trace, which is ours."""
+    from ray import serve as ray_serve
+
+    told = [
+        f"{name}: {_last_line(deployment.message)}"
+        for app in ray_serve.status().applications.values()
+        for name, deployment in app.deployments.items()
+        if "UNHEALTHY" in deployment.status or "FAILED" in deployment.status
+    ]
+    return "; ".join(told) or "Serve gives no reason; see its logs under the session's folder."
+
+
+def _last_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    typed = [line for line in lines if line.startswith("orchestra.errors.")]
+    return typed[-1].removeprefix("orchestra.errors.") if typed else (lines or ["no reason"])[-1]
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Ctrl-C and SIGTERM end the service in order; they come while nothing else is waited for."""
+
+    def asked(number: int, frame: Any) -> None:
+        if stop.is_set():
+            sys.exit(130)  # asked twice
+        stop.set()
+
+    signal.signal(signal.SIGINT, asked)
+    signal.signal(signal.SIGTERM, asked)
+
+
+def _absolute(fleet: str) -> str:
+    """Replicas run in other folders, so a file is named by its whole path."""
+    return str(Path(fleet).resolve()) if fleet.endswith((".yaml", ".yml")) else fleet
+
+
+def _tell(port: int, as_json: bool, graphs: list[str]) -> None:
+    url = f"http://{LOOPBACK}:{port}"
+    if as_json:
+        print_json({"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs})
+        return
+    click.echo(f"ready   {url}   (OpenAI base URL {url}/v1, documentation {url}/docs)")
+    click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz   metrics {url}/metrics")
+    click.echo(
+        f"try     curl {url}/v1/jobs -H 'Content-Type: application/json' "
+        '-d \'{"text": "A red apple from Italy. What colour is it?"}\''
+    )
+    click.echo("stop    Ctrl-C", err=True)

@@ -1,0 +1,114 @@
+"""A Ray cluster that this process owns: on loopback only, and gone when the block ends.
+
+Ray asks for the machine's own address on Linux and then listens on every interface. The switch
+that makes it stay on loopback elsewhere is set here before ray is imported, so that nothing of a
+cluster of ours can be reached from another machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from orchestra.errors import MissingExtra, PortTaken, UsageError
+from orchestra.fleet.card import FleetFile
+
+LOOPBACK = "127.0.0.1"
+SETTINGS = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # off: this node is 127.0.0.1 and listens there
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # ray would rebuild the environment under `uv run`
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; the old one warns
+}
+
+
+@contextmanager
+def own_cluster(*, cpus: int | None = None, namespace: str = "orchestra") -> Iterator[None]:
+    """Start a cluster of one node, and stop every process of it at the end of the block.
+
+    `cpus` are logical: what deployments may reserve, by default the machine's cores. Raises
+    `MissingExtra` without ray, and `UsageError` when this process already uses a cluster, or
+    imported ray before it could be kept on loopback.
+    """
+    _keep_on_loopback()
+    try:
+        import ray
+    except ImportError as cause:
+        raise MissingExtra(
+            "A cluster needs ray, which is not installed. "
+            "Install it: pip install 'orchestra-fleet[ray]'."
+        ) from cause
+    if ray.is_initialized():
+        raise UsageError(
+            "This process is connected to a Ray cluster already. Call ray.shutdown() first, or "
+            "use that cluster with `serve run`."
+        )
+    ray.init(
+        address="local",
+        num_cpus=cpus or os.cpu_count() or 1,
+        include_dashboard=False,
+        _node_ip_address=LOOPBACK,
+        namespace=namespace,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _keep_on_loopback() -> None:
+    late = "ray" in sys.modules
+    for name, value in SETTINGS.items():
+        if late and name.endswith("CLUSTER") and os.environ.get(name) != value:
+            raise UsageError(
+                "ray was imported before the cluster could be kept on loopback. Start it before "
+                f"anything imports ray, or set {name}={value} in the environment."
+            )
+        os.environ.setdefault(name, value)
+
+
+def cpus_for(file: FleetFile) -> int:
+    """Logical CPUs that hold every replica of a fleet, and never fewer than the machine has."""
+    asked = sum(
+        card.hosting.scaling.cpus * (card.hosting.scaling.max_replicas or 0)
+        or card.hosting.scaling.cpus * card.hosting.scaling.replicas
+        for card in file.models
+        if card.hosting.worker is not None
+    )
+    return max(os.cpu_count() or 1, math.ceil(asked))
+
+
+def check_port(port: int) -> None:
+    """Raises `PortTaken` when another program listens there, before a cluster is started."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except (OSError, OverflowError) as cause:
+            raise PortTaken(
+                f"Port {port} of {LOOPBACK} cannot be used: {cause}. Choose another with --port."
+            ) from cause
+
+
+@contextmanager
+def served(port: int) -> Iterator[None]:
+    """Ray Serve on the cluster, its HTTP proxy on loopback at `port`."""
+    from ray import serve
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(
+        http_options={"host": LOOPBACK, "port": port},
+        logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
+    )
+    try:
+        yield
+    finally:
+        with suppress(KeyboardInterrupt):
+            serve.shutdown()

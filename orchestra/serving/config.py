@@ -1,0 +1,70 @@
+"""The deploy file of an application, as `serve deploy` and KubeRay read it.
+
+`serve build` refuses applications that a function makes, so this writes the file itself: one
+application, its arguments, and each deployment's replicas and reservations to be edited.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from orchestra.errors import InvalidGraph
+from orchestra.fleet.source import load_fleet, load_graph
+from orchestra.serving.app import graph_name, read_args
+
+HEAD = """\
+# Written by `orchestra serve --write-config`. Deploy it on a cluster: serve deploy {name}
+# Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md).
+# The proxy listens on loopback: give http_options.host another address only behind something
+# that asks for a key. Ray itself has none unless RAY_AUTH_MODE=token is set on every node.
+"""
+
+
+def deploy_config(graphs: Sequence[str], fleet: str, port: int) -> dict[str, Any]:
+    """The file as a mapping: the first graph is the application, the others go with it.
+
+    Raises `InvalidGraph` for a graph whose module has no `app`, and `InvalidFleet`.
+    """
+    from orchestra.serving.deployment import ingress_options, model_options
+
+    first, *more = graphs
+    # Given as it came: the other graphs are looked up by these names on the cluster.
+    args = {"fleet": fleet, "graphs": ",".join(more)}
+    file, _ = load_fleet(fleet)
+    hosted = [card for card in file.models if card.hosting.worker is not None]
+    deployments = [model_options(card) for card in hosted]
+    return {
+        "proxy_location": "HeadOnly",
+        "http_options": {"host": "127.0.0.1", "port": port},
+        "logging_config": {"encoding": "JSON", "enable_access_log": False},
+        "applications": [
+            {
+                "name": "orchestra",
+                "route_prefix": "/",
+                "import_path": import_path(first),
+                "args": {name: value for name, value in args.items() if value},
+                "deployments": [*deployments, ingress_options(read_args(args))],
+            }
+        ],
+    }
+
+
+def import_path(graph: str) -> str:
+    """`module:app` of the application that serves `graph`. Raises `InvalidGraph` without one."""
+    build = load_graph(graph)
+    module = importlib.import_module(build.__module__)
+    if getattr(getattr(module, "app", None), "build", None) is not build:
+        raise InvalidGraph(
+            f"The module {build.__module__!r} of the graph {graph_name(build)!r} has no app. "
+            f"Add to it: app = serve({build.__name__})."
+        )
+    return f"{build.__module__}:app"
+
+
+def as_yaml(config: dict[str, Any], name: str) -> str:
+    """The file's text, with what to do with it."""
+    return HEAD.format(name=name) + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
