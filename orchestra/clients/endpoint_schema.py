@@ -76,7 +76,7 @@ def _listed(values: Iterable[Any]) -> dict[str, Any]:
     listed = list(values)
     types = [name for name in TYPES if any(_is(name, value) for value in listed)]
     if "integer" in types and "number" in types:
-        types.remove("integer")
+        types.remove("integer" if any(type(value) is float for value in listed) else "number")
     return {"type": types[0] if len(types) == 1 else types, "enum": listed}
 
 

@@ -1,0 +1,84 @@
+"""The sliding minute of a rate limit, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra.clients.endpoint_pace import MINUTE_S, Pace
+from orchestra.errors import RateLimited
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_limits_every_call_starts_at_once() -> None:
+    pace = Pace("m", clock=Clock())
+    assert [pace.book(10**9).at for _ in range(3)] == [0, 0, 0]
+
+
+def test_calls_beyond_the_minute_wait_in_order() -> None:
+    pace = Pace("m", requests_per_minute=2, clock=Clock())
+    assert [pace.book(1).at for _ in range(5)] == [0, 0, 60, 60, 120]
+
+
+def test_tokens_count_too_and_what_was_not_used_is_given_back() -> None:
+    clock = Clock()
+    pace = Pace("m", tokens_per_minute=100, clock=clock)
+    first = pace.book(80)
+    pace.settle(first, 10)
+    assert pace.book(90).at == 0
+    clock.now = 30
+    assert pace.book(50).at == 60
+
+
+def test_a_call_that_would_start_too_late_books_nothing() -> None:
+    pace = Pace("m", requests_per_minute=1, clock=Clock())
+    pace.book(1)
+    with pytest.raises(RateLimited, match=r"requests_per_minute=1.*60\.0 s.*9\.0 s are left"):
+        pace.book(1, left_s=9)
+    assert pace.book(1, left_s=60).at == 60
+
+
+def test_a_call_that_never_fits_says_so() -> None:
+    with pytest.raises(RateLimited, match=r"never fits.*tokens_per_minute=5"):
+        Pace("m", tokens_per_minute=5).book(6)
+
+
+async def test_a_cancelled_wait_gives_its_place_back() -> None:
+    pace = Pace("m", requests_per_minute=1, clock=Clock())
+    pace.book(1)
+    waiting = asyncio.create_task(pace.wait(1, None))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert pace.book(1).at == 60
+
+
+@given(
+    calls=st.lists(st.tuples(st.floats(0, 90), st.integers(0, 50)), max_size=40),
+    requests=st.integers(1, 5),
+    tokens=st.integers(50, 120),
+)
+def test_no_minute_ever_holds_more_than_its_limits(
+    calls: list[tuple[float, int]], requests: int, tokens: int
+) -> None:
+    clock = Clock()
+    pace = Pace("m", requests, tokens, clock)
+    booked: list[tuple[float, int]] = []
+    for step, used in calls:
+        clock.now += step
+        booked.append((pace.book(used).at, used))
+    starts = [at for at, _ in booked]
+    assert starts == sorted(starts)
+    for at in starts:
+        inside = [used for other, used in booked if at <= other < at + MINUTE_S]
+        assert len(inside) <= requests and sum(inside) <= tokens
