@@ -39,6 +39,11 @@ DEFAULT_GRAPHS = ("answer", "listing")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 @click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
 @click.option(
+    "--book",
+    type=click.Path(path_type=Path),
+    help="File that keeps the ledger over restarts (default: spending counts from the start).",
+)
+@click.option(
     "--write-config",
     type=click.Path(path_type=Path),
     help="Write the YAML for `serve deploy` here instead of serving.",
@@ -49,21 +54,25 @@ def serve(
     fleet: str,
     port: int,
     cpus: int | None,
+    book: Path | None,
     write_config: Path | None,
     as_json: bool,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
+    args = {"fleet": fleet, "graphs": ",".join(graphs[1:])}
+    if book is not None:
+        args["book"] = str(book.resolve())
     try:
         if write_config is not None:
-            _write(write_config, graphs, fleet, port)
+            _write(write_config, graphs, args, port)
             return
-        _serve(graphs, fleet, port, cpus, as_json)
+        _serve(graphs, args, port, cpus, as_json)
     except OrchestraError as error:
         fail(error, as_json=as_json)
 
 
-def _write(path: Path, graphs: Sequence[str], fleet: str, port: int) -> None:
-    text = as_yaml(deploy_config(graphs, fleet, port), path.name)
+def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
+    text = as_yaml(deploy_config(graphs[0], args, port), path.name)
     path.write_text(text, encoding="utf-8")
     click.echo(f"wrote {path}; deploy it on a cluster with: serve deploy {path}", err=True)
 
@@ -75,11 +84,11 @@ def _serve(graphs: Sequence[str], fleet: str, port: int, cpus: int | None, as_js
     check_port(port)
     stop = threading.Event()
     _stop_on_signals(stop)
-    click.echo(f"starting a cluster on loopback with the fleet {file.name!r} ...", err=True)
+    click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     with own_cluster(cpus=cpus or cpus_for(file)), served(port):
         if stop.is_set():
             return
-        _deploy(build, {"fleet": _absolute(fleet), "graphs": ",".join(more)})
+        _deploy(build, {**args, "fleet": _absolute(args["fleet"])})
         _tell(port, as_json, list(graphs))
         stop.wait()
         click.echo("stopping: requests under way are finished first", err=True)

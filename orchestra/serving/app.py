@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
 from orchestra.errors import InvalidFleet, MissingExtra
@@ -19,7 +19,9 @@ class AppArgs(BaseModel):
 
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs, `max_ongoing` how many requests each takes at once.
+    replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
+    on the head node that keeps the ledger over restarts; without it each ingress counts what it
+    spent since it started.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +30,16 @@ class AppArgs(BaseModel):
     graphs: str = ""
     ingresses: int = Attribute(default=1, ge=1)
     max_ongoing: int = Attribute(default=256, ge=1)
+    book: str = ""
+
+    @model_validator(mode="after")
+    def _one_writer(self) -> Self:
+        if self.book and self.ingresses > 1:
+            raise ValueError(
+                f"book={self.book!r} has one writer, and ingresses={self.ingresses}; "
+                "use one ingress, or no book"
+            )
+        return self
 
 
 def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
@@ -60,7 +72,7 @@ def read_args(args: Mapping[str, Any]) -> AppArgs:
         return AppArgs.model_validate(dict(args))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "together"
         raise InvalidFleet(
             f"The app's argument {place!r} is wrong: {first['msg']} (got {first['input']!r}). "
             f"It takes: {', '.join(AppArgs.model_fields)}."

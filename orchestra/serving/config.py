@@ -7,7 +7,7 @@ application, its arguments, and each deployment's replicas and reservations to b
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -24,17 +24,15 @@ HEAD = """\
 """
 
 
-def deploy_config(graphs: Sequence[str], fleet: str, port: int) -> dict[str, Any]:
-    """The file as a mapping: the first graph is the application, the others go with it.
+def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, Any]:
+    """The file as a mapping, for the application of `graph` with its arguments.
 
     Raises `InvalidGraph` for a graph whose module has no `app`, and `InvalidFleet`.
     """
     from orchestra.serving.deployment import ingress_options, model_options
 
-    first, *more = graphs
-    # Given as it came: the other graphs are looked up by these names on the cluster.
-    args = {"fleet": fleet, "graphs": ",".join(more)}
-    file, _ = load_fleet(fleet)
+    given = read_args(args)
+    file, _ = load_fleet(given.fleet)
     hosted = [card for card in file.models if card.hosting.worker is not None]
     deployments = [model_options(card) for card in hosted]
     return {
@@ -45,9 +43,9 @@ def deploy_config(graphs: Sequence[str], fleet: str, port: int) -> dict[str, Any
             {
                 "name": "orchestra",
                 "route_prefix": "/",
-                "import_path": import_path(first),
+                "import_path": import_path(graph),
                 "args": {name: value for name, value in args.items() if value},
-                "deployments": [*deployments, ingress_options(read_args(args))],
+                "deployments": [*deployments, ingress_options(given)],
             }
         ],
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 
 INGRESS = "ingress"
+HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
@@ -36,7 +38,10 @@ class Ingress:
     """A fleet whose local models are reached through handles, its graphs, and the HTTP face."""
 
     def __init__(
-        self, fleet: str, graphs: Mapping[str, Build | str], models: Mapping[str, DeploymentHandle]
+        self,
+        args: AppArgs,
+        graphs: Mapping[str, Build | str],
+        models: Mapping[str, DeploymentHandle],
     ) -> None:
         _log_with_serve()
         clients: dict[str, Client] = {
@@ -48,7 +53,10 @@ class Ingress:
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
         }
-        self._service = Service(Fleet.open(fleet, clients=clients, image_limits=limits), builds)
+        book = Path(args.book) if args.book else None
+        fleet = Fleet.open(args.fleet, clients=clients, image_limits=limits, book=book)
+        fleet.book.recover()
+        self._service = Service(fleet, builds)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
@@ -68,7 +76,7 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
         if card.hosting.worker is not None
     }
     ingress = _deployed(serve.ingress()(Ingress), **ingress_options(args))
-    return ingress.bind(args.fleet, dict(graphs), models)
+    return ingress.bind(args, dict(graphs), models)
 
 
 def _log_with_serve() -> None:
@@ -89,11 +97,21 @@ def ingress_options(args: AppArgs) -> dict[str, Any]:
         "name": INGRESS,
         "num_replicas": args.ingresses,
         "max_ongoing_requests": args.max_ongoing,
-        # It waits for models most of the time, so it reserves no CPU of its own.
-        "ray_actor_options": {"num_cpus": 0},
+        "ray_actor_options": _ingress_place(args),
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
     }
+
+
+def _ingress_place(args: AppArgs) -> dict[str, Any]:
+    """It waits for models most of the time, so it reserves no CPU of its own.
+
+    A single one stands on the head node, beside the proxy and the book: no other node's death
+    takes a request with it.
+    """
+    if args.ingresses > 1:
+        return {"num_cpus": 0}
+    return {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 
 
 def model_options(card: Card) -> dict[str, Any]:
