@@ -77,10 +77,11 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
     click.echo(f"wrote {path}; deploy it on a cluster with: serve deploy {path}", err=True)
 
 
-def _serve(graphs: Sequence[str], fleet: str, port: int, cpus: int | None, as_json: bool) -> None:
-    file, _ = load_fleet(fleet)
-    first, *more = graphs
-    build = load_graph(first)
+def _serve(
+    graphs: Sequence[str], args: dict[str, str], port: int, cpus: int | None, as_json: bool
+) -> None:
+    file, _ = load_fleet(args["fleet"])
+    build = load_graph(graphs[0])
     check_port(port)
     stop = threading.Event()
     _stop_on_signals(stop)
