@@ -20,6 +20,7 @@ from orchestra.batch.exports import ExportRow, write_exports
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.report import ModelNote, ReportRow, write_report
 from orchestra.batch.tables import Row, Table
+from orchestra.budget.ledger import FIELDS
 from orchestra.budget.money import usd
 from orchestra.fleet.card import FleetFile
 from orchestra.job import Result
@@ -27,7 +28,6 @@ from orchestra.job import Result
 STATUSES = ("complete", "partial", "review", "failed")
 PENDING = Result(status="failed")
 THUMBNAIL_PX = 256
-FIELDS = "fields"
 
 
 @dataclass(slots=True)

@@ -18,13 +18,12 @@ from orchestra.batch.folder import Folder, Source, resume_command
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
+from orchestra.batch.row_run import Language, row_budget
 from orchestra.batch.runner import (
     DEFAULT_IN_FLIGHT,
     PROBE_DELAYS_S,
     Batch,
-    Language,
     Options,
-    row_budget,
 )
 from orchestra.batch.tables import Table
 from orchestra.errors import ConfirmationNeeded, InvalidBudget

@@ -30,7 +30,8 @@ class Book(Recoverable, Journal):
     """Accounts, entries, replies and finished rows; used by any threads of one process.
 
     Each method is one transaction; `with book.transaction():` groups several. Read the ledger's
-    methods in `accounts` and `entries`, the journal's in `journal`, `recover` in `recovery`.
+    methods in `accounts`, `entries` and `named`, the journal's in `journal`, and `recover` in
+    `recovery`.
     """
 
     _lock: FileLock | None

@@ -33,6 +33,7 @@ class Entry:
     node: str
     model: str
     key: str | None
+    uid: str | None
     reserved_micro: int
     reserved_tokens: int
     cost_micro: int
@@ -70,11 +71,15 @@ class Entries(Accounts):
         node: str,
         model: str,
         key: str | None = None,
+        uid: str | None = None,
+        sent: bool = False,
     ) -> int:
         """Reserve a call's worst case and return its entry; `key` names its reply.
 
+        `uid` is a name of the call that its client made (see `named`); `sent` dispatches at once.
+
         Raises `BudgetExceeded` naming the account that is tight, and `BookError` for an unknown
-        or closed account or a negative amount.
+        or closed account, a negative amount or a `uid` used before.
         """
         who = f"the call of node {node!r} on model {model!r}"
         check_amount("cost_micro", cost_micro, about=who)
@@ -83,9 +88,19 @@ class Entries(Accounts):
             chain = self._chain(account)
             self._change(chain, Amount(cost_micro, tokens), pending=1, who=who)
             number = self._write(
-                "INSERT INTO entries (account, epoch, state, node, model, key, reserved_micro,"
-                " reserved_tokens) VALUES (?, ?, 'reserved', ?, ?, ?, ?, ?)",
-                (chain[0].number, self._epoch, node, model, key, cost_micro, tokens),
+                "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
+                " reserved_micro, reserved_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    chain[0].number,
+                    self._epoch,
+                    "dispatched" if sent else "reserved",
+                    node,
+                    model,
+                    key,
+                    uid,
+                    cost_micro,
+                    tokens,
+                ),
             ).lastrowid
         if number is None:  # sqlite gives every inserted row a number
             raise BookError(f"The entry of {who} got no number. Open the book again.")

@@ -5,6 +5,7 @@ Rows are read page by page, so that memory stays bounded and no read transaction
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -108,6 +109,14 @@ class Journal(Store):
                 " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 (f"note.{key}", value),
             )
+
+    def add_names(self, key: str, names: Sequence[str]) -> None:
+        """Add to the list of names in the note under `key` those that are not in it."""
+        with self.transaction():
+            known: list[str] = json.loads(self.meta(key) or "[]")
+            new = [name for name in dict.fromkeys(names) if name not in known]
+            if new:
+                self.set_meta(key, json.dumps(known + new))
 
     def _insert_row(self, row: Row, account: int | None) -> bool:
         """Insert a finished row; False when its key is finished already."""

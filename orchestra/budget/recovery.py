@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestra.budget.amounts import Amount
-from orchestra.budget.entries import Entries
+from orchestra.budget.named import NamedCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Recovery:
     closed_accounts: int
 
 
-class Recoverable(Entries):
+class Recoverable(NamedCalls):
     """A ledger that can tell what an earlier owner left open."""
 
     def recover(self) -> Recovery:

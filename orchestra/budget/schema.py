@@ -16,9 +16,12 @@ import sqlite3
 from orchestra.errors import BookError
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 120.0
 CACHE_KIB = 16_384
+
+# Partial, so that a book of version 1, whose entries have no uids, gets it in no time.
+_UIDS = "CREATE UNIQUE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL"
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -55,6 +58,7 @@ _TABLES = (
         node TEXT NOT NULL,
         model TEXT NOT NULL,
         key TEXT,
+        uid TEXT,
         reserved_micro INTEGER NOT NULL CHECK (reserved_micro >= 0),
         reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
         cost_micro INTEGER NOT NULL DEFAULT 0 CHECK (cost_micro BETWEEN 0 AND reserved_micro),
@@ -65,6 +69,7 @@ _TABLES = (
         measured TEXT
     )""",
     """CREATE INDEX entries_account ON entries (account)""",
+    _UIDS,
     """CREATE INDEX entries_open ON entries (epoch) WHERE state IN ('reserved', 'dispatched')""",
     """CREATE TABLE replies (
         key TEXT PRIMARY KEY,
@@ -113,7 +118,8 @@ def connect(target: str, *, synchronous: str) -> sqlite3.Connection:
 def prepare(database: sqlite3.Connection, target: str) -> None:
     """Create the tables in an empty database, or check that they are a book's; in a transaction.
 
-    Raises `BookError` for another program's file or another version's book.
+    A book of version 1 becomes one of version 2. Raises `BookError` for another program's file
+    or another version's book.
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
@@ -128,6 +134,10 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
             f"{target!r} is a sqlite file of another program (application id {application}). "
             f"Choose another output folder."
         )
+    elif version == 1:
+        database.execute("ALTER TABLE entries ADD COLUMN uid TEXT")
+        database.execute(_UIDS)
+        database.execute(f"PRAGMA user_version = {VERSION}")
     elif version != VERSION:
         raise BookError(
             f"The book {target!r} has format {version}; this Orchestra reads format {VERSION}. "

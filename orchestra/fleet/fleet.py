@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestra.budget.book import Book
+from orchestra.budget.ledger import Ledger, LocalLedger
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.local import local_client
@@ -38,7 +39,8 @@ class Fleet:
     """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
 
     `clients` replaces how models are reached (tests, servers); `book` is the path of a book
-    to keep; without one the spending is counted in memory. `image_limits` bounds the photos of
+    to keep; without one the spending is counted in memory. `ledger` is a book kept elsewhere:
+    with one, `book` stays empty. `image_limits` bounds the photos of
     jobs, and says whether they may name files of this machine.
     """
 
@@ -48,6 +50,7 @@ class Fleet:
         folder: Path,
         *,
         book: Book | None = None,
+        ledger: Ledger | None = None,
         images: ImageStore | None = None,
         clients: dict[str, Client] | None = None,
         name: str | None = None,
@@ -59,7 +62,8 @@ class Fleet:
         self.book = book or Book.open(None)
         self.images = images or ImageStore()
         self.image_limits = image_limits
-        self.caller = Caller(self.book)
+        self.ledger = ledger or LocalLedger(self.book)
+        self.caller = Caller(self.ledger)
         self._clients: dict[str, Client] = {} if clients is None else clients
 
     @classmethod
@@ -68,6 +72,7 @@ class Fleet:
         name: str = "mini",
         *,
         book: Path | None = None,
+        ledger: Ledger | None = None,
         images: Path | None = None,
         clients: dict[str, Client] | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
@@ -82,18 +87,22 @@ class Fleet:
             file,
             folder,
             book=Book.open(book),
+            ledger=ledger,
             images=store,
             clients=clients,
             name=name,
             image_limits=image_limits,
         )
 
-    def scoped(self, book: Book, images: ImageStore) -> Fleet:
-        """The same cards and clients, spending into `book`; the caller closes the book."""
+    def scoped(
+        self, book: Book | None, images: ImageStore, *, ledger: Ledger | None = None
+    ) -> Fleet:
+        """The same cards and clients, spending into `book` (the caller closes it) or `ledger`."""
         return Fleet(
             self.file,
             self.folder,
             book=book,
+            ledger=ledger,
             images=images,
             clients=self._clients,
             name=self.name,

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import time
-from collections.abc import Awaitable, Mapping
+import uuid
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestra.budget.book import Book
+from orchestra.budget.ledger import Ledger, Payment, Start
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work, cost_micro
 from orchestra.clients.engine import Call, OnPiece, Reply, Usage
-from orchestra.errors import (
-    AnswerInvalid,
-    AnswerTruncated,
-    DeadlineExceeded,
-    OrchestraError,
-)
+from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
 from orchestra.job import CallRecord
 
@@ -62,8 +59,11 @@ class Ticket:
 class Caller:
     """Calls within budgets. One for each opened fleet."""
 
-    book: Book
+    ledger: Ledger
     _under_way: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
+    # Calls are named here, so that a ledger elsewhere knows a message that is sent again.
+    _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def call(
         self, client: Client, call: Call, ticket: Ticket
@@ -71,90 +71,119 @@ class Caller:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
         key = call_key(call, ticket)
-        reused = await self._reuse(key)
-        spent = 0
-        answer: Reply | OrchestraError
-        if reused is not None:
-            answer = reused
-        else:
-            answer, spent = await self._pay(key, client, call, ticket)
-        record = _record(call, ticket, answer, spent, time.monotonic() - started)
-        return answer, record.model_copy(update={"reused": reused is not None})
-
-    async def _reuse(self, key: str) -> Reply | None:
-        first = self._under_way.get(key)
-        if first is not None:
-            try:
-                return await asyncio.shield(first)
-            except OrchestraError:
-                return None  # the first asker failed; this one tries for itself
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if not first.cancelled() or (task is not None and task.cancelling()):
-                    raise
-                return None  # the first asker was cancelled, and this one was not
-        stored = self.book.reply(key)
-        return None if stored is None else _from_json(stored)
-
-    async def _pay(
-        self, key: str, client: Client, call: Call, ticket: Ticket
-    ) -> tuple[Reply | OrchestraError, int]:
-        worst = cost_micro(ticket.card, ticket.ceiling)
         try:
-            entry = self._reserve(key, worst, ticket)
+            paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
+        except BookError:
+            raise  # the book failed: nobody may go on as if the call had just failed
         except OrchestraError as error:
-            return error, 0
+            paid = _Paid(error)
+        return paid.answer, _record(call, ticket, paid, time.monotonic() - started)
+
+    async def _join(self, key: str, ticket: Ticket) -> _Paid | None:
+        """The answer of an identical call under way; None without one, or when that one failed."""
+        first = self._under_way.get(key)
+        if first is None:
+            return None
+        try:
+            return _Paid(await _within(asyncio.shield(first), ticket), reused=True)
+        except DeadlineExceeded:
+            if first.done():
+                return None  # the first asker's own deadline; this one tries for itself
+            raise
+        except OrchestraError:
+            return None  # the first asker failed; this one tries for itself
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not first.cancelled() or (task is not None and task.cancelling()):
+                raise
+            return None  # the first asker was cancelled, and this one was not
+
+    async def _make(self, key: str, client: Client, call: Call, ticket: Ticket) -> _Paid:
+        """Answer a call that others may join from now on."""
         shared: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         shared.add_done_callback(_mark_seen)
-        self._under_way[key] = shared
+        is_first = self._under_way.setdefault(key, shared) is shared
+        try:
+            paid = await self._pay(key, client, call, ticket)
+        except BaseException as error:
+            if isinstance(error, OrchestraError):
+                shared.set_exception(error)
+            else:
+                shared.cancel()
+            raise
+        finally:
+            if is_first:
+                del self._under_way[key]
+        if isinstance(paid.answer, OrchestraError):
+            shared.set_exception(paid.answer)
+        else:
+            shared.set_result(paid.answer)
+        return paid
+
+    async def _pay(self, key: str, client: Client, call: Call, ticket: Ticket) -> _Paid:
+        uid = f"{self._name}:{next(self._numbers)}"
+        worst = cost_micro(ticket.card, ticket.ceiling)
+        stored = await self._begin(uid, key, worst, ticket)
+        if stored is not None:
+            return _Paid(_from_json(stored), reused=True)
         try:
             reply = await _within(_answer(client, call, ticket), ticket)
         except OrchestraError as error:
-            shared.set_exception(error)
-            return error, self._close_failed(entry, error, worst, ticket)
+            if not error.may_have_spent:
+                await self.ledger.release(uid)
+                return _Paid(error)
+            await self.ledger.settle(_worst(uid, worst, ticket))
+            return _Paid(error, worst)
         except asyncio.CancelledError:
-            shared.cancel()
-            self._settle_worst(entry, worst, ticket)
+            await asyncio.shield(self.ledger.settle(_worst(uid, worst, ticket)))
             raise
-        finally:
-            self._under_way.pop(key, None)
-        spent = self._settle(entry, reply, ticket)
-        shared.set_result(reply)
-        return reply, spent
+        payment = _payment(uid, reply, worst, ticket)
+        await self._settle(payment)
+        return _Paid(reply, payment.cost_micro)
 
-    def _reserve(self, key: str, worst: int, ticket: Ticket) -> int:
-        """Reserve and dispatch in one transaction: an engine in this process starts at once."""
-        with self.book.transaction():
-            entry = self.book.reserve(
-                ticket.account,
-                cost_micro=worst,
-                tokens=ticket.ceiling.tokens,
-                node=ticket.node,
-                model=ticket.card.name,
-                key=key,
-            )
-            self.book.dispatch(entry)
-        return entry
-
-    def _settle(self, entry: int, reply: Reply, ticket: Ticket) -> int:
-        usage = reply.usage
-        work = Work(usage.input_tokens, usage.output_tokens, usage.images)
-        spent = min(cost_micro(ticket.card, work), cost_micro(ticket.card, ticket.ceiling))
-        self.book.settle(
-            entry, cost_micro=spent, tokens=work.tokens, cpu_s=usage.cpu_s, reply=_to_json(reply)
+    async def _begin(self, uid: str, key: str, worst: int, ticket: Ticket) -> str | None:
+        start = Start(
+            uid=uid,
+            account=ticket.account,
+            key=key,
+            node=ticket.node,
+            model=ticket.card.name,
+            cost_micro=worst,
+            tokens=ticket.ceiling.tokens,
         )
-        return spent
+        try:
+            return await self.ledger.begin(start)
+        except asyncio.CancelledError:
+            # A ledger elsewhere may have begun it all the same, and the call is never sent.
+            await asyncio.shield(self.ledger.release(uid))
+            raise
 
-    def _close_failed(self, entry: int, error: OrchestraError, worst: int, ticket: Ticket) -> int:
-        """Work that was done is paid at its worst case; a call refused outright costs nothing."""
-        if isinstance(error, (DeadlineExceeded, AnswerTruncated, AnswerInvalid)):
-            self._settle_worst(entry, worst, ticket)
-            return worst
-        self.book.release(entry)
-        return 0
+    async def _settle(self, payment: Payment) -> None:
+        try:
+            await self.ledger.settle(payment)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.ledger.settle(payment))  # once, however often it is sent
+            raise
 
-    def _settle_worst(self, entry: int, worst: int, ticket: Ticket) -> None:
-        self.book.settle(entry, cost_micro=worst, tokens=ticket.ceiling.tokens)
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """What a call came to, for how many micro-dollars; `reused` when somebody else paid."""
+
+    answer: Reply | OrchestraError
+    cost_micro: int = 0
+    reused: bool = False
+
+
+def _worst(uid: str, worst: int, ticket: Ticket) -> Payment:
+    return Payment(uid, worst, ticket.ceiling.tokens)
+
+
+def _payment(uid: str, reply: Reply, worst: int, ticket: Ticket) -> Payment:
+    usage = reply.usage
+    work = Work(usage.input_tokens, usage.output_tokens, usage.images)
+    spent = min(cost_micro(ticket.card, work), worst)
+    return Payment(uid, spent, work.tokens, usage.cpu_s, _to_json(reply))
 
 
 def _mark_seen(shared: asyncio.Future[Reply]) -> None:
@@ -220,30 +249,30 @@ def _from_json(stored: str) -> Reply:
     )
 
 
-def _record(
-    call: Call, ticket: Ticket, answer: Reply | OrchestraError, spent: int, seconds: float
-) -> CallRecord:
-    base = CallRecord(
+def _record(call: Call, ticket: Ticket, paid: _Paid, seconds: float) -> CallRecord:
+    answer = paid.answer
+    made: dict[str, Any] = {}
+    if isinstance(answer, Reply):
+        usage = answer.usage
+        made = {
+            "raw": answer.text,
+            "thinking": answer.thinking,
+            "finish": answer.finish,
+            "confidence": dict(answer.confidence),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "image_count": usage.images,
+            "cpu_s": usage.cpu_s,
+        }
+    return CallRecord(
         node=ticket.node,
         model=ticket.card.name,
         instruction=call.instruction,
         data=call.text,
         images=ticket.images,
         prompt_hash=ticket.prompt_hash,
-        cost_usd=usd(spent),
+        cost_usd=usd(paid.cost_micro),
+        reused=paid.reused,
         seconds=round(seconds, 6),
-    )
-    if isinstance(answer, OrchestraError):
-        return base
-    return base.model_copy(
-        update={
-            "raw": answer.text,
-            "thinking": answer.thinking,
-            "finish": answer.finish,
-            "confidence": dict(answer.confidence),
-            "input_tokens": answer.usage.input_tokens,
-            "output_tokens": answer.usage.output_tokens,
-            "image_count": answer.usage.images,
-            "cpu_s": answer.usage.cpu_s,
-        }
+        **made,
     )

@@ -64,14 +64,14 @@ async def answer_question(
     ends_at = None if budget.latency_ms is None else started + budget.latency_ms / 1000
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    fleet.book.open_account(account, cost_micro=planned.cost_micro, tokens=planned.tokens)
+    await fleet.ledger.open_account(account, cost_micro=planned.cost_micro, tokens=planned.tokens)
     run = JobRun(
         fleet, intake.job, account, planned, ends_at, turns=question.turns, on_piece=on_piece
     )
     try:
         outcome = await run.ask(NODE, question.ask, state)
     finally:
-        fleet.book.close_account(account)
+        await fleet.ledger.close_account(account)
     done = {"outcomes": {NODE: outcome.model_dump(mode="json")}}
     seconds = time.monotonic() - started
     return assemble(done, intake.job, (), planned, tuple(run.calls), seconds)

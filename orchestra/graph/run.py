@@ -229,7 +229,7 @@ async def run_job(
     if intake.is_lost:
         return assemble({}, intake.job, intake.errors, None, (), 0.0)
     chosen = planned or plan(view(graph), intake.shape, job.budget, fleet.file)
-    fleet.book.open_account(
+    await fleet.ledger.open_account(
         account,
         parent=parent,
         cost_micro=chosen.cost_micro,
@@ -250,7 +250,7 @@ async def run_job(
         if parent is None:
             # A book that failed leaves calls open, and its own error is the one to tell.
             with suppress(BookError):
-                fleet.book.close_account(account)
+                await fleet.ledger.close_account(account)
     seconds = time.monotonic() - started
     return assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
 
@@ -261,5 +261,5 @@ async def unprepared_run(fleet_name: str) -> JobRun:
 
     fleet = await shared_fleet(fleet_name)
     account = f"unplanned:{uuid.uuid4().hex}"
-    fleet.book.open_account(account)
+    await fleet.ledger.open_account(account)
     return JobRun(fleet, Job(), account, None)

@@ -1,0 +1,173 @@
+"""Runs one row: its job, within the batch's budget, to its record in the book.
+
+It knows no table, no pause and no output, so the same unit runs in the batch's own process or
+beside workers elsewhere. The row's result, the end of its account and its mark as finished are
+one message to the ledger, so a row is done and paid, or neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from langgraph.graph.state import CompiledStateGraph
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.folder import BATCH_ACCOUNT, row_key
+from orchestra.batch.rows import Row
+from orchestra.budget.amounts import Spent
+from orchestra.budget.ledger import Candidate, RowEnd
+from orchestra.errors import (
+    BookError,
+    BudgetExceeded,
+    DuplicateId,
+    ModelUnavailable,
+    OrchestraError,
+)
+from orchestra.fleet.fleet import Fleet
+from orchestra.graph.run import Intake, run_job, take_in
+from orchestra.job import Budget, ErrorRecord, Job, Result
+
+Language = Literal["en", "zh", "auto"]
+REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
+
+
+@dataclass(frozen=True, slots=True)
+class RowOptions:
+    """What all rows of a batch share; photo paths are relative to `base`."""
+
+    identity: Mapping[str, str]
+    budget: Budget = field(default_factory=Budget)
+    language: Language = "auto"
+    base: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a row ended: it is in the book, its model was silent, or the budget has no room.
+
+    A row that is not in the book has cost nothing and may be run again; `why` says what to do.
+    """
+
+    end: Literal["finished", "silent", "no room"]
+    why: str = ""
+
+
+class RowRun:
+    """Runs rows of one batch on one fleet, whose ledger is the batch's book."""
+
+    def __init__(
+        self, fleet: Fleet, graph: CompiledStateGraph, columns: Columns, options: RowOptions
+    ) -> None:
+        self.fleet = fleet
+        self.graph = graph
+        self.columns = columns
+        self.options = options
+        self._budget = row_budget(options.budget)
+        self._stopping = False
+        self._refunded = asyncio.Event()
+        self._noted: set[str] = set()
+
+    def stop(self) -> None:
+        """Start no row that has to wait for room; those under way end as they would."""
+        self._stopping = True
+        self._refunded.set()
+
+    def key(self, row: Row) -> str:
+        """The row's key in the journal."""
+        return row_key(self.options.identity, self.columns.row_id(row), row.ordinal)
+
+    def candidate(self, row: Row) -> Candidate:
+        """The row as the ledger admits it. Rows are admitted in the table's order."""
+        named = row.error is None and self.columns.has_id(row)
+        row_id = self.columns.row_id(row) if named else None
+        return Candidate(self.key(row), row.ordinal, row_id)
+
+    def duplicate(self, row: Row, owner: int) -> ErrorRecord:
+        """The error of a row whose id the row `owner` has claimed."""
+        error = DuplicateId(
+            f"The id {self.columns.row_id(row)!r} of row {row.ordinal} is used by row {owner} "
+            "already. Give each row its own id, or choose another --id-column."
+        )
+        return ErrorRecord.of("job", error)
+
+    async def run(self, row: Row) -> Ran:
+        """Run an admitted row to its end in the book.
+
+        Raises `BookError` when the book fails: then nothing may go on as if it had not.
+        """
+        account = f"row:{row.ordinal}:{uuid.uuid4().hex[:8]}"
+        try:
+            result, opened = await self._answer(row, account)
+        except _NoRoom as full:
+            return Ran("no room", str(full))
+        silent = [error for error in result.errors if error.type == ModelUnavailable.__name__]
+        if silent:
+            if opened:
+                await self.fleet.ledger.close_account(account)
+            return Ran("silent", silent[0].message)
+        names = tuple(name for name in result.fields if name not in self._noted)
+        await self.fleet.ledger.finish_row(
+            RowEnd(
+                key=self.key(row),
+                ordinal=row.ordinal,
+                row_id=self.columns.row_id(row),
+                status=result.status,
+                record_json=result.model_dump_json(),
+                account=account if opened else None,
+                names=names,
+            )
+        )
+        self._noted.update(names)
+        self._refunded.set()
+        return Ran("finished")
+
+    async def _answer(self, row: Row, account: str) -> tuple[Result, bool]:
+        """The row's result, and whether an account was opened for it."""
+        if row.error is not None:
+            return Result(status="failed", errors=(row.error,)), False
+        try:
+            intake = await take_in(self.fleet, self._job(row), self.options.base)
+            return await self._run_within_budget(intake, account)
+        except BookError:
+            raise
+        except OrchestraError as error:
+            return Result(status="failed", errors=(ErrorRecord.of("job", error),)), False
+
+    def _job(self, row: Row) -> Job:
+        job = self.columns.job(row, self.options.language, None)
+        return job.model_copy(update={"budget": self._budget})
+
+    async def _run_within_budget(self, intake: Intake, account: str) -> tuple[Result, bool]:
+        """Run once the row's ceiling fits; refunds of finished rows make room."""
+        while True:
+            self._refunded.clear()
+            try:
+                result = await run_job(
+                    self.fleet, self.graph, intake, account=account, parent=BATCH_ACCOUNT
+                )
+                return result, bool(result.plan)
+            except BudgetExceeded as error:
+                if self._stopping or not _is_open(await self.fleet.ledger.spent(BATCH_ACCOUNT)):
+                    raise _NoRoom(str(error)) from None
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._refunded.wait(), timeout=REFUND_POLL_S)
+
+
+class _NoRoom(Exception):
+    """The batch's budget has no room for another row."""
+
+
+def _is_open(spent: Spent) -> bool:
+    """Whether rows under way hold a part of the budget, which they may give back."""
+    return bool(spent.open_cost_micro or spent.open_tokens)
+
+
+def row_budget(budget: Budget) -> Budget:
+    """The limits that hold for each row by itself; what is spent is held by the batch."""
+    return Budget(latency_ms=budget.latency_ms, memory_gib=budget.memory_gib)

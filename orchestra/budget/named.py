@@ -1,0 +1,88 @@
+"""Calls named by ids that their clients make, so that a message sent twice counts once.
+
+A client that lost an answer sends the same message again: a call that began, was paid or was
+given back under its `uid` is left as it is. It knows no message and no process.
+"""
+
+from __future__ import annotations
+
+from orchestra.budget.entries import Entries
+from orchestra.errors import BookError
+
+
+class NamedCalls(Entries):
+    """The calls of a book by their uids."""
+
+    def begin(
+        self,
+        uid: str,
+        account: str,
+        *,
+        key: str,
+        node: str,
+        model: str,
+        cost_micro: int,
+        tokens: int,
+    ) -> str | None:
+        """The reply already paid for under `key`; else None, with the call reserved and dispatched.
+
+        A `uid` that is under way already gives None again. Raises what `reserve` raises, and
+        `BookError` for a `uid` whose call is over.
+        """
+        with self.transaction():
+            known = self._find(uid)
+            if known is None:
+                stored = self.reply(key)
+                if stored is None:
+                    self.reserve(
+                        account,
+                        cost_micro=cost_micro,
+                        tokens=tokens,
+                        node=node,
+                        model=model,
+                        key=key,
+                        uid=uid,
+                        sent=True,
+                    )
+                return stored
+            if known[1] != "dispatched":
+                raise BookError(
+                    f"The call {uid!r} is {known[1]!r} already and cannot begin again. "
+                    "Give each call an id of its own."
+                )
+            return None
+
+    def pay(
+        self,
+        uid: str,
+        *,
+        cost_micro: int,
+        tokens: int,
+        cpu_s: float = 0.0,
+        reply: str | None = None,
+    ) -> None:
+        """Settle the call `uid`; a settled one stays as it is. Raises as `settle` does."""
+        with self.transaction():
+            number, state = self._found(uid)
+            if state != "settled":
+                self.settle(number, cost_micro=cost_micro, tokens=tokens, cpu_s=cpu_s, reply=reply)
+
+    def give_back(self, uid: str) -> None:
+        """Release the call `uid`; one that never began, or was released, stays as it is.
+
+        Raises `BookError` when it was paid for.
+        """
+        with self.transaction():
+            known = self._find(uid)
+            if known is not None and known[1] != "released":
+                self.release(known[0])
+
+    def _found(self, uid: str) -> tuple[int, str]:
+        known = self._find(uid)
+        if known is None:
+            raise BookError(f"No call {uid!r} in this book. Begin it before settling it.")
+        return known
+
+    def _find(self, uid: str) -> tuple[int, str] | None:
+        row = self._read_one("SELECT number, state FROM entries WHERE uid = ?", (uid,))
+        return None if row is None else (row[0], row[1])
