@@ -9,8 +9,34 @@ from orchestra.budget.money import usd
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """The model that a node asks when its own is unavailable; figures of all its visits."""
+
+    model: str
+    latency_ms: float
+    cost_micro: int
+    memory_gib: float
+    tokens: int
+    prompt_tokens: int
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in `plan --json`."""
+        return {
+            "model": self.model,
+            "latency_ms": round(self.latency_ms, 3),
+            "cost_usd": float(usd(self.cost_micro)),
+            "memory_gib": self.memory_gib,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One model call of the plan. `cost_micro` is the guaranteed ceiling, in micro-dollars."""
+    """One model call of the plan. `cost_micro` is the guaranteed ceiling, in micro-dollars.
+
+    Ceilings of cost and tokens hold the fallback too; latency and expected cost are those of the
+    model itself. `prompt_tokens` bounds the prompt of one visit.
+    """
 
     node: str
     model: str
@@ -22,6 +48,8 @@ class NodePlan:
     visits: int = 1
     quality: float | None = None
     quality_origin: str = "unknown"
+    prompt_tokens: int = 0
+    fallback: Fallback | None = None
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -36,6 +64,7 @@ class NodePlan:
             "visits": self.visits,
             "quality": self.quality,
             "quality_origin": self.quality_origin,
+            "fallback": None if self.fallback is None else self.fallback.public(),
         }
 
 
@@ -138,6 +167,12 @@ def render(plan: Plan) -> str:
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
+    ]
+    lines += [
+        f"fallback  {node.node}: {node.fallback.model} when {node.model} is unavailable; "
+        "'cost at most' holds both"
+        for node in plan.nodes
+        if node.fallback is not None
     ]
     lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
     lines += [

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from decimal import Decimal
 
 from orchestra.budget.money import limit_micro
 from orchestra.budget.pricing import Work, cost_micro, latency_ms
-from orchestra.errors import EmptyJob, InvalidGraph, NoFeasiblePlan, NoModel
+from orchestra.errors import EmptyJob, InvalidGraph, NoFeasiblePlan
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.graph.ask import Ask
 from orchestra.job import Budget
+from orchestra.routing.candidates import Choice, JobShape, candidates
+from orchestra.routing.endpoint_prompt import added_bytes
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.plan import NodePlan, Plan, Rejected, money
+from orchestra.routing.plan import Fallback, NodePlan, Plan, Rejected, money
 
 TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
 EXPECTED_FACTS_TOKENS = 160
 EXPECTED_ANSWER_SHARE = 0.4
 MOST_OPTIONS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class JobShape:
-    """What the planner needs of a job: bytes of text (0 = none), number of images, data rule."""
-
-    text_bytes: int
-    images: int
-    local_only: bool = False
 
 
 Option = tuple[NodePlan, ...]
@@ -52,8 +45,8 @@ def plan(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) -> 
     if not active:
         missing = "; ".join(f"{entry.option}: {entry.reason}" for entry in skipped)
         raise EmptyJob(f"No node of the graph can use this job ({missing}).")
-    candidates, refused = _candidates(active, shape, fleet)
-    options = list(_options(active, view, shape, candidates))
+    choices, refused = candidates(active, shape, fleet)
+    options = list(_options(active, view, shape, choices))
     checked = [(option, _violations(option, view, budget)) for option in options]
     fitting = [option for option, broken in checked if not broken]
     if not fitting:
@@ -94,57 +87,23 @@ def _active(view: GraphView, shape: JobShape) -> tuple[dict[str, Ask], list[Reje
     return active, skipped
 
 
-def _candidates(
-    active: dict[str, Ask], shape: JobShape, fleet: FleetFile
-) -> tuple[dict[str, list[Card]], list[Rejected]]:
-    candidates: dict[str, list[Card]] = {}
-    refused: list[Rejected] = []
-    for node, ask in active.items():
-        fit: list[Card] = []
-        for card in fleet.models:
-            reason = _unsuitable(card, ask, shape)
-            if reason is None:
-                fit.append(card)
-            else:
-                refused.append(Rejected(f"{node}={card.name}", reason))
-        if not fit:
-            raise _no_model(node, ask, fleet, refused)
-        candidates[node] = fit
-    return candidates, refused
-
-
-def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
-    if ask.capability not in card.capabilities:
-        takes = ", ".join(card.capabilities)
-        return f"takes {takes}, and the node asks for {ask.capability}"
-    if shape.local_only and card.data_goes_to != "local":
-        return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
-    if ask.reads == "image" and shape.images > card.limits.max_images:
-        return f"takes {card.limits.max_images} images a call, and the job has {shape.images}"
-    if ask.max_tokens >= card.limits.context_tokens:
-        return f"context {card.limits.context_tokens} is under the answer's {ask.max_tokens} tokens"
-    return None
-
-
-def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) -> NoModel:
-    have = ", ".join(sorted({repr(c) for card in fleet.models for c in card.capabilities}))
-    why = "; ".join(f"{e.option}: {e.reason}" for e in refused if e.option.startswith(f"{node}="))
-    return NoModel(
-        f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
-        f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
-    )
-
-
 def _options(
-    active: dict[str, Ask], view: GraphView, shape: JobShape, candidates: dict[str, list[Card]]
+    active: dict[str, Ask], view: GraphView, shape: JobShape, choices: dict[str, list[Choice]]
 ) -> Iterator[Option]:
     priced = [
-        [_node_plan(node, ask, card, shape, view.visits[node]) for card in candidates[node]]
+        [
+            _with_fallback(
+                _node_plan(node, ask, card, shape, view.visits[node]),
+                other and _node_plan(node, ask, other, shape, view.visits[node]),
+                may_bill=card.hosting.endpoint is not None,
+            )
+            for card, other in choices[node]
+        ]
         for node, ask in active.items()
     ]
     count = 1
-    for choices in priced:
-        count *= len(choices)
+    for alternatives in priced:
+        count *= len(alternatives)
     if count > MOST_OPTIONS:
         raise InvalidGraph(
             f"The graph has {count} assignments of models to nodes, over {MOST_OPTIONS}. "
@@ -153,17 +112,42 @@ def _options(
     return itertools.product(*priced)
 
 
+def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> NodePlan:
+    """`own` with ceilings that hold its fallback's call too.
+
+    A model elsewhere may bill a call whose answer never came, so both calls are counted; one
+    that is hosted here is paid only when it answers, so the dearer of the two is enough.
+    """
+    if other is None:
+        return own
+    costs, tokens = (own.cost_micro, other.cost_micro), (own.tokens, other.tokens)
+    return replace(
+        own,
+        cost_micro=sum(costs) if may_bill else max(costs),
+        tokens=sum(tokens) if may_bill else max(tokens),
+        fallback=Fallback(
+            model=other.model,
+            latency_ms=other.latency_ms,
+            cost_micro=other.cost_micro,
+            memory_gib=other.memory_gib,
+            tokens=other.tokens,
+            prompt_tokens=other.prompt_tokens,
+        ),
+    )
+
+
 def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) -> NodePlan:
     images = shape.images if ask.reads == "image" else 0
     room = card.limits.context_tokens - ask.max_tokens
     fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
+    data = shape.text_bytes if ask.reads == "text" else 0
+    added = added_bytes(ask.schema_json, data) if card.hosting.endpoint is not None else 0
     if ask.reads == "facts":
         most, expected = room, fixed + EXPECTED_FACTS_TOKENS
     else:
-        data = shape.text_bytes if ask.reads == "text" else 0
-        most, expected = fixed + data, round(fixed / 2 + data / BYTES_PER_TOKEN)
+        most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
     worst = Work(min(most, room), ask.max_tokens, images)
-    likely = Work(min(expected, room), round(ask.max_tokens * EXPECTED_ANSWER_SHARE), images)
+    likely = Work(min(round(expected), room), round(ask.max_tokens * EXPECTED_ANSWER_SHARE), images)
     quality = card.quality.get(ask.capability)
     return NodePlan(
         node=node,
@@ -176,6 +160,7 @@ def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) ->
         visits=visits,
         quality=quality.score if quality else None,
         quality_origin=quality.origin if quality else "unknown",
+        prompt_tokens=worst.input_tokens,
     )
 
 
@@ -214,7 +199,9 @@ def _critical_path(option: Option, view: GraphView) -> float:
 
 
 def _distinct_memory(option: Option) -> float:
-    return round(sum({node.model: node.memory_gib for node in option}.values()), 6)
+    models = {node.model: node.memory_gib for node in option}
+    models |= {n.fallback.model: n.fallback.memory_gib for n in option if n.fallback is not None}
+    return round(sum(models.values()), 6)
 
 
 def _rank(option: Option) -> tuple[float, int, float, str]:

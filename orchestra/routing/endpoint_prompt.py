@@ -1,0 +1,63 @@
+"""How much longer a prompt is at a public server than at a bundled model: rules and schema.
+
+A bundled engine is held to a schema without reading it. A server counts the schema as prompt, so
+a ceiling that is to hold must count it too. Pure; everything is in bytes, of which a token has
+at least one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from orchestra.clients.endpoint_messages import DATA_RULE, JSON_RULE, TEMPLATE_TOKENS
+from orchestra.clients.endpoint_schema import public_schema
+from orchestra.graph.narrow import MOST_MEASURES, parsed
+
+# The rules around the data, its marks, and the blank lines between the parts.
+RULES_BYTES = len(DATA_RULE) + len(JSON_RULE) + TEMPLATE_TOKENS + 64
+QUOTES_BYTES = 4  # two quotes, comma and space around a listed value
+ENUM_BYTES = 64  # "type" and "enum" of a list
+
+
+def added_bytes(schema_json: str | None, text_bytes: int) -> int:
+    """Most bytes that a server's prompt holds beside instruction and data.
+
+    Choices, sentences and measures are narrowed to what a text of `text_bytes` holds, so they
+    list parts of it that do not overlap; 0 bytes is a call without data, whose schema stays whole.
+    """
+    if schema_json is None:
+        return RULES_BYTES
+    fixed, listed = _parts(schema_json, text_bytes > 0)
+    most = sum(text_bytes + QUOTES_BYTES * min(count, text_bytes) + ENUM_BYTES for count in listed)
+    return RULES_BYTES + fixed + most
+
+
+@lru_cache(maxsize=256)
+def _parts(schema_json: str, is_narrowed: bool) -> tuple[int, tuple[int, ...]]:
+    """Bytes of the schema that no text changes, and the most values of each list that it does."""
+    schema = parsed(schema_json)
+    if not is_narrowed:
+        return _bytes(schema), ()
+    properties: dict[str, Any] = {}
+    listed: list[int] = []
+    for name, shape in schema["properties"].items():
+        count = _most_listed(shape)
+        listed += [] if count is None else [count]
+        properties[name] = {"enum": [None]} if count is not None else {**shape, "x-span": True}
+    return _bytes({**schema, "properties": properties}), tuple(listed)
+
+
+def _most_listed(shape: Mapping[str, Any]) -> int | None:
+    if "x-choice" in shape:
+        return sum(len(terms) for terms in shape["x-choice"].values()) + 1
+    options = [shape, *shape.get("anyOf", ())]
+    if any("x-sentence" in option or "x-measure" in option for option in options):
+        return MOST_MEASURES + 1
+    return None
+
+
+def _bytes(schema: Mapping[str, Any]) -> int:
+    return len(json.dumps(public_schema(schema), ensure_ascii=False).encode())
