@@ -65,9 +65,9 @@ def _fallback(
     card: Card, ask: Ask, shape: JobShape, fleet: FleetFile
 ) -> tuple[Card | None, str | None]:
     """The fallback of `card` if it may do this node's work, else None and why it may not."""
-    if card.fallback is None:
-        return None, None
-    other = fleet.card(card.fallback)
+    other = next((entry for entry in fleet.models if entry.name == card.fallback), None)
+    if other is None:
+        return None, None  # none is named, or the request names the one model that may answer
     reason = _unsuitable(other, ask, shape)
     return (other, None) if reason is None else (None, reason)
 
