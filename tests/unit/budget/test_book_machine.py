@@ -111,6 +111,7 @@ class BookMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="book-"))
         self.lives = 0
         self.model = Model()
+        self.named: dict[int, str] = {}  # entries begun by a uid
         self.book = Book.open(self.path)
 
     @property
@@ -199,6 +200,51 @@ class BookMachine(RuleBasedStateMachine):
         if done is None:
             call.state = "released"
 
+    @rule(pick=picks, amount=amounts, times=st.integers(1, 3))
+    def begin(self, pick: int, amount: Amount, times: int) -> None:
+        """A call named by its client, whose message arrives up to three times."""
+        id, uid = self.account(pick), f"uid-{self.lives}-{len(self.named)}"
+        self.model.calls[-1] = Call(id, amount, "dispatched")
+        refusals = self.refusals(usable=self.model.usable(id))
+        call = self.model.calls.pop(-1)
+        for _ in range(times):
+            assert self.attempt(lambda: self.begun(uid, id, amount)) in (refusals or [None])
+        if not refusals:
+            entry = self.book._find(uid)
+            assert entry is not None
+            self.model.calls[entry[0]] = call
+            self.named[entry[0]] = uid
+
+    @precondition(lambda self: self.named)
+    @rule(pick=picks, actual=amounts, times=st.integers(1, 3))
+    def settle_named(self, pick: int, actual: Amount, times: int) -> None:
+        entry = sorted(self.named)[-1 - pick % len(self.named)]
+        call = self.model.calls[entry]
+        allowed = call.state in ("dispatched", "settled")
+        for _ in range(times):
+            done = self.attempt(
+                lambda: self.book.pay(
+                    self.named[entry], cost_micro=actual.micro, tokens=actual.tokens
+                )
+            )
+            assert (done is None) == allowed
+        if call.state == "dispatched":
+            call.state = "settled"
+            call.cost = Amount(
+                min(actual.micro, call.reserved.micro), min(actual.tokens, call.reserved.tokens)
+            )
+
+    @precondition(lambda self: self.named)
+    @rule(pick=picks, times=st.integers(1, 3))
+    def give_back(self, pick: int, times: int) -> None:
+        entry = sorted(self.named)[-1 - pick % len(self.named)]
+        call = self.model.calls[entry]
+        for _ in range(times):
+            done = self.attempt(lambda: self.book.give_back(self.named[entry]))
+            assert (done is None) == (call.state in ("dispatched", "released"))
+        if call.state == "dispatched":
+            call.state = "released"
+
     @rule(pick=picks)
     def close(self, pick: int) -> None:
         id = self.account(pick)
@@ -273,6 +319,11 @@ class BookMachine(RuleBasedStateMachine):
     def reserved(self, id: str, amount: Amount) -> int:
         return self.book.reserve(
             id, cost_micro=amount.micro, tokens=amount.tokens, node="n", model="m"
+        )
+
+    def begun(self, uid: str, id: str, amount: Amount) -> str | None:
+        return self.book.begin(
+            uid, id, key=uid, node="n", model="m", cost_micro=amount.micro, tokens=amount.tokens
         )
 
     def image(self) -> Path:

@@ -1,0 +1,130 @@
+"""A row run by itself, on a book that is elsewhere: the unit that a worker of a cluster uses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphs.listing import build
+from orchestra import Budget
+from orchestra.batch.columns import Columns
+from orchestra.batch.folder import BATCH_ACCOUNT
+from orchestra.batch.row_run import RowOptions, RowRun
+from orchestra.batch.rows import Row, row_error
+from orchestra.budget.book import Book
+from orchestra.clients.engine import Call
+from orchestra.images.store import ImageStore
+from orchestra.job import Result
+from orchestra.routing.introspect import compile_graph
+from tests.far_ledger import FarLedger
+from tests.scripted import first_allowed, scripted_fleet
+
+COLUMNS = Columns(("name",), None, "id")
+
+
+@asynccontextmanager
+async def workers(
+    tmp_path: Path, ledger: FarLedger, count: int = 1, text: Any = first_allowed
+) -> AsyncIterator[list[RowRun]]:
+    """As many workers of one batch, each with a fleet of its own."""
+    fleets = [scripted_fleet(text)[0] for _ in range(count)]
+    options = RowOptions({"table": "t"}, Budget(), "en", tmp_path)
+    yield [
+        RowRun(
+            fleet.scoped(None, ImageStore(), ledger=ledger), compile_graph(build), COLUMNS, options
+        )
+        for fleet in fleets
+    ]
+    for fleet in fleets:
+        await fleet.close()
+
+
+def batch_book(**limits: int) -> Book:
+    book = Book.open(None)
+    book.open_account(BATCH_ACCOUNT, label="batch")
+    book.set_limits(BATCH_ACCOUNT, cost_micro=limits.get("cost_micro"), tokens=limits.get("tokens"))
+    return book
+
+
+def row(ordinal: int, name: str = "Red apple") -> Row:
+    return Row(ordinal, {"id": f"A{ordinal}", "name": f"{name}, lot {ordinal}"})
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_workers_share_a_book_and_each_message_counts_once(
+    tmp_path: Path, times: int
+) -> None:
+    with batch_book() as book:
+        async with workers(tmp_path, FarLedger(book, times), 2) as (one, other):
+            ran = await asyncio.gather(*(one.run(row(n)) for n in (1, 2)), other.run(row(3)))
+        assert [done.end for done in ran] == ["finished"] * 3
+        results = [Result.model_validate_json(found.record_json) for found in book.rows()]
+        spent = book.spent(BATCH_ACCOUNT)
+        assert sum(int(result.cost_usd * 1_000_000) for result in results) == spent.cost_micro
+        assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
+
+
+async def test_a_row_that_runs_again_elsewhere_is_not_paid_again(tmp_path: Path) -> None:
+    with batch_book() as book:
+        async with workers(tmp_path, FarLedger(book), 2) as (one, other):
+            await one.run(row(1))
+            before = book.spent(BATCH_ACCOUNT).cost_micro
+            await other.run(row(1))
+        assert book.spent(BATCH_ACCOUNT).cost_micro == before > 0
+        assert len(list(book.rows())) == 1
+
+
+async def test_a_damaged_row_fails_in_the_book_and_claims_no_id(tmp_path: Path) -> None:
+    damaged = Row(1, {"id": "A1", "name": ""}, row_error("torn"))
+    with batch_book() as book:
+        async with workers(tmp_path, FarLedger(book)) as (one,):
+            assert one.candidate(damaged).row_id is None
+            assert (await one.run(damaged)).end == "finished"
+        assert [(found.ordinal, found.status) for found in book.rows()] == [(1, "failed")]
+
+
+async def test_a_silent_model_leaves_the_row_to_be_run_again(tmp_path: Path) -> None:
+    def dies(call: Call) -> Any:
+        raise RuntimeError("device lost")
+
+    with batch_book() as book:
+        async with workers(tmp_path, FarLedger(book), text=dies) as (one,):
+            ran = await one.run(row(1))
+        assert ran.end == "silent" and "device lost" in ran.why
+        assert list(book.rows()) == []
+        assert book.spent(BATCH_ACCOUNT).open_cost_micro == 0
+
+
+async def test_no_room_is_told_and_a_stopped_worker_does_not_wait_for_it(tmp_path: Path) -> None:
+    with batch_book(tokens=50) as book:
+        async with workers(tmp_path, FarLedger(book)) as (one,):
+            assert (await one.run(row(1))).end == "no room"
+            book.reserve(BATCH_ACCOUNT, cost_micro=0, tokens=50, node="n", model="m")
+            waiting = asyncio.create_task(one.run(row(2)))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            one.stop()
+            assert (await waiting).end == "no room"
+
+
+@pytest.mark.parametrize("lost", ["begin", "settle"])
+async def test_a_cancelled_worker_leaves_no_call_open(tmp_path: Path, lost: str) -> None:
+    with batch_book() as book:
+        ledger = FarLedger(book, hold=lost)
+        async with workers(tmp_path, ledger) as (one,):
+            task = asyncio.create_task(one.run(row(1)))
+            await ledger.held.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        states = [call.state for found in _accounts(book) for call in book.entries(found)]
+        assert states == ["released" if lost == "begin" else "settled"]
+
+
+def _accounts(book: Book) -> list[str]:
+    return [row[0] for row in book._read("SELECT id FROM accounts WHERE id != 'batch'")]
