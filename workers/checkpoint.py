@@ -1,4 +1,4 @@
-"""Checks a checkpoint folder before it is trusted: files, hashes, architecture, tokenizer.
+"""Checks a checkpoint folder before it is trusted: files, hashes, architecture, weights.
 
 Only safetensors are read, nothing is downloaded and no code of a checkpoint is run. It
 knows which files a checkpoint needs, not what the model does.
@@ -12,30 +12,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from orchestra.errors import CheckpointInvalid
-
-# transformers can load a tokenizer wrongly in silence, so it has to spell this back.
-PROBE = 'Äpple "Royal" 500 g,\n红色 <x> {"a":null}'
-RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
+from workers.device import Place
+from workers.location import missing_files
+from workers.tokenizer import RESTORE
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a checkpoint whose files are all there and unchanged."""
     if not folder.is_dir():
         raise CheckpointInvalid(f"No checkpoint folder at {str(folder)!r}. {RESTORE}")
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        if not (folder / name).is_file():
-            raise CheckpointInvalid(f"{name!r} is missing from {str(folder)!r}. {RESTORE}")
     if not any(folder.glob("*.safetensors")):
         raise CheckpointInvalid(
             f"No .safetensors file in {str(folder)!r} (found {sorted(_names(folder))!r}). Other "
             "weight formats can run code and are not read; convert them with save_pretrained()."
         )
+    for name in missing_files(folder):
+        raise CheckpointInvalid(f"{name!r} is missing from {str(folder)!r}. {RESTORE}")
     _check_hashes(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -51,15 +48,16 @@ def architecture(config: dict[str, Any]) -> str:
     return next(iter(config.get("architectures") or ()), "")
 
 
-def load_weights(model_class: Any, folder: Path) -> PreTrainedModel:
-    """The model in float32, ready to run. Raises CheckpointInvalid for damaged weights."""
+def load_weights(model_class: Any, folder: Path, place: Place) -> PreTrainedModel:
+    """The model at `place`, ready to run. Raises CheckpointInvalid for damaged weights."""
     logging.disable_progress_bar()
     try:
         model, report = model_class.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=place.dtype,
             local_files_only=True,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
         )
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -72,35 +70,7 @@ def load_weights(model_class: Any, folder: Path) -> PreTrainedModel:
             f"{len(missing)} tensors are missing from the weights in {str(folder)!r}, "
             f"{missing[0]!r} first. {RESTORE}"
         )
-    return model.eval().requires_grad_(False)
-
-
-def load_tokenizer(folder: Path, vocab_size: int) -> PreTrainedTokenizerFast:
-    """The tokenizer, once it has spelled a probe back. Raises CheckpointInvalid."""
-    try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointInvalid(
-            f"The tokenizer in {str(folder)!r} cannot be read: {error}. {RESTORE}"
-        ) from error
-    ids = tokenizer.encode(PROBE, add_special_tokens=False)
-    spelled = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    if spelled != PROBE:
-        raise CheckpointInvalid(
-            f"The tokenizer in {str(folder)!r} turns {PROBE!r} into {spelled!r}. Use the "
-            "tokenizer.json that belongs to these weights."
-        )
-    if len(tokenizer) > vocab_size:
-        raise CheckpointInvalid(
-            f"The tokenizer in {str(folder)!r} has {len(tokenizer)} tokens, the model embeds "
-            f"{vocab_size}. Use the tokenizer.json that belongs to these weights."
-        )
-    if tokenizer.eos_token_id is None or tokenizer.chat_template is None:
-        raise CheckpointInvalid(
-            f"The tokenizer in {str(folder)!r} has eos token {tokenizer.eos_token!r} and "
-            f"{'a' if tokenizer.chat_template else 'no'} chat template. Give it both."
-        )
-    return tokenizer
+    return place.put(model.eval().requires_grad_(False))
 
 
 def require_known(name: str, known: Sequence[str], folder: Path) -> None:
@@ -108,8 +78,8 @@ def require_known(name: str, known: Sequence[str], folder: Path) -> None:
     if name not in known:
         raise CheckpointInvalid(
             f"Architecture {name!r} in {str(folder / 'config.json')!r} is not one that this "
-            f"engine runs ({len(known)} causal language models of transformers, and "
-            "'DeepseekVLForConditionalGeneration'). Connect it as an endpoint instead."
+            f"engine runs ({len(known)} are: {', '.join(known[:3])}, and the causal language "
+            "models of transformers). Connect it as an endpoint instead."
         )
 
 

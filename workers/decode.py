@@ -1,4 +1,4 @@
-"""Decodes a batch of answers greedily, each row held to its own constraint.
+"""Decodes a batch of answers, greedily or by sampling, each row held to its own constraint.
 
 Knows sessions and answers, not which model or schema is behind them.
 """
@@ -12,7 +12,9 @@ import torch
 
 from orchestra.clients.engine import IsCancelled
 from orchestra.errors import Cancelled
+from orchestra.fleet.card import Sampling
 from workers.answer import Answer, Vocabulary
+from workers.sampling import GREEDY, draw
 from workers.session import AnySession
 
 # Ended rows leave the batch once they are this part of it: each removal copies the cache.
@@ -25,10 +27,12 @@ def decode(
     vocabulary: Vocabulary,
     image_features: torch.Tensor | None = None,
     is_cancelled: IsCancelled | None = None,
+    sampling: Sampling = GREEDY,
 ) -> None:
     """Run `answers` (all without an outcome) until each has one.
 
-    The first block of a row is its whole queue, prompt included.
+    The first block of a row is its whole queue, prompt included. `sampling` bounds what the
+    answers with draws of their own draw from.
     """
     rows = list(answers)
     first = True
@@ -43,7 +47,7 @@ def decode(
         first = False
         at = [i for i, answer in enumerate(rows) if not answer.queue and answer.outcome is None]
         if at:
-            _choose([rows[i] for i in at], logits_BV[at], vocabulary)
+            _choose([rows[i] for i in at], logits_BV[at], vocabulary, sampling)
 
 
 def _cancel(rows: Sequence[Answer], is_cancelled: IsCancelled | None) -> None:
@@ -74,14 +78,25 @@ def _next_block(answer: Answer, most: int | None) -> list[int]:
     return block
 
 
-def _choose(answers: Sequence[Answer], logits_BV: torch.Tensor, vocabulary: Vocabulary) -> None:
-    """Push each row's likeliest allowed token, with its probability among the allowed."""
+def _choose(
+    answers: Sequence[Answer], logits_BV: torch.Tensor, vocabulary: Vocabulary, sampling: Sampling
+) -> None:
+    """Push each row's next token: the likeliest allowed one, or one that is drawn.
+
+    Its probability is the one among the allowed tokens, whatever the temperature.
+    """
     masks = np.zeros((len(answers), vocabulary.mask_words), dtype=np.int32)
     for mask, answer in zip(masks, answers, strict=True):
         answer.fill_mask(mask)
     bits = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, : vocabulary.size]
-    logits_BV = logits_BV.masked_fill(torch.from_numpy(bits) == 0, -torch.inf)
+    forbidden = torch.from_numpy(bits).to(logits_BV.device) == 0
+    logits_BV = logits_BV.masked_fill(forbidden, -torch.inf)
     top_B, token_B = logits_BV.max(dim=-1)
+    drawing = [answer.draws for answer in answers if answer.draws is not None]
+    if drawing:
+        # One engine samples all its rows, or none.
+        token_B = draw(logits_BV, sampling, [source.random() for source in drawing])
+        top_B = logits_BV.gather(-1, token_B[:, None])[:, 0]
     probability_B = (top_B - logits_BV.logsumexp(dim=-1)).exp()
     chosen = zip(answers, token_B.tolist(), probability_B.tolist(), strict=True)
     for answer, token, probability in chosen:

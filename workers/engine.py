@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.errors import ModelUnavailable, OrchestraError, PromptTooLong
-from workers import text, vision
+from orchestra.fleet.card import Sampling
+from workers import location, text, vision
 from workers.answer import Answer, Vocabulary
 from workers.checkpoint import architecture, read_config, require_known
 from workers.decode import decode
+from workers.device import Place, place_of
 from workers.meter import PROCESS
+from workers.sampling import GREEDY, generator
 from workers.text import Prompt, TextModel
 from workers.vision import VisionModel
 
@@ -26,21 +30,36 @@ _LOADING = threading.Lock()
 class TransformersEngine:
     """One model in memory; see `orchestra.clients.engine.Engine` for the contract.
 
-    Answers are greedy, so the same call has the same answer, alone or in any batch.
+    Greedy or sampled, the same call has the same answer, alone or in any batch: what is drawn
+    depends on the seed and the call only.
     """
 
-    def __init__(self, model: TextModel) -> None:
+    def __init__(self, model: TextModel, sampling: Sampling = GREEDY) -> None:
         self._model = model
-        self._vocabulary = Vocabulary(model.tokenizer, model.vocab_size)
+        self._sampling = sampling
+        self._vocabulary = Vocabulary(model.tokenizer, model.vocab_size, thinks=model.writer.thinks)
 
     @classmethod
-    def load(cls, checkpoint: Path | str, *, threads: int | None = None) -> TransformersEngine:
-        """Load a checkpoint folder into float32 on the CPU, offline.
+    def load(
+        cls,
+        checkpoint: Path | str,
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        dtype: str | None = None,
+        sampling: Sampling = GREEDY,
+    ) -> TransformersEngine:
+        """Load a checkpoint folder, or a public one by its id (see `workers.location`).
 
-        `threads` sets torch's threads for the whole process. Raises CheckpointInvalid.
+        `threads` sets torch's threads for the whole process. `device` is `cpu`, `cuda` or
+        `cuda:N`; `dtype` is `float32`, `bfloat16`, `float16` or `auto`, and by default float32
+        on a CPU and the checkpoint's own on a GPU. Raises CheckpointInvalid, InvalidFleet for a
+        device that is not here, and ModelUnavailable when the weights do not fit its memory.
         """
+        place = place_of(device, dtype)
+        folder = location.find(checkpoint)
         with _LOADING:
-            return cls(_load(Path(checkpoint), threads))
+            return cls(_load(folder, threads, place), sampling)
 
     def count_tokens(self, call: Call) -> int:
         """Prompt tokens that `call` would use, image tokens included."""
@@ -59,21 +78,28 @@ class TransformersEngine:
         the rows in proportion to their tokens (see `workers.meter` for engines that overlap).
         """
         with PROCESS.measure() as spent:
-            begun = [self._begin(row, call) for row, call in enumerate(calls)]
+            begun = [self._begin(row, call, on_text) for row, call in enumerate(calls)]
             answers = [answer for answer in begun if isinstance(answer, Answer)]
             self._decode([a for a in answers if a.outcome is None], is_cancelled)
-        total = sum(len(a.prompt.ids) + len(a.tokens) for a in answers) or 1
+        total = sum(len(a.prompt.ids) + a.made for a in answers) or 1
         return [
             _outcome(answer, spent.cpu_s / total) if isinstance(answer, Answer) else answer
             for answer in begun
         ]
 
-    def _begin(self, row: int, call: Call) -> Answer | OrchestraError:
+    def _begin(self, row: int, call: Call, on_text: OnText | None) -> Answer | OrchestraError:
         try:
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
-            rendered = self._model.writer.data(call.text or "")
-            return Answer.begin(row, call, prompt, self._vocabulary, rendered)
+            return Answer.begin(
+                row,
+                call,
+                prompt,
+                self._vocabulary,
+                self._model.writer.data(call.text or ""),
+                draws=generator(self._sampling, call),
+                hear=None if on_text is None else partial(on_text, row),
+            )
         except OrchestraError as error:
             return error
 
@@ -93,7 +119,8 @@ class TransformersEngine:
             capacity = [len(a.queue) + a.call.max_tokens for a in answers]
             prompts = [answer.prompt for answer in answers]
             session, image_features = self._model.open(prompts, capacity)
-            decode(answers, session, self._vocabulary, image_features, is_cancelled)
+            vocabulary, sampling = self._vocabulary, self._sampling
+            decode(answers, session, vocabulary, image_features, is_cancelled, sampling)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -110,7 +137,7 @@ def _outcome(answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
         return answer.outcome or ModelUnavailable(
             f"Row {answer.row} was left without an answer. Report this as a bug."
         )
-    sent, made = len(answer.prompt.ids), len(answer.tokens)
+    sent, made = len(answer.prompt.ids), answer.made
     usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
     return replace(answer.outcome, usage=usage)
 
@@ -119,12 +146,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "memory" in str(error).lower()
 
 
-def _load(folder: Path, threads: int | None) -> TextModel:
+def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
     if threads is not None:
         torch.set_num_threads(threads)
     config = read_config(folder)
     name = architecture(config)
-    if name == vision.ARCHITECTURE:
-        return VisionModel.load(folder, config)
-    require_known(name, sorted(text.ARCHITECTURES), folder)
-    return TextModel.load(folder, config)
+    if name in vision.FAMILIES:
+        return VisionModel.load(folder, config, place)
+    require_known(name, [*vision.FAMILIES, *sorted(text.ARCHITECTURES)], folder)
+    return TextModel.load(folder, config, place)

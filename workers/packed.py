@@ -50,9 +50,10 @@ class Places:
 
     def mask(self) -> Tensor:
         """Which slots each token may look at, (B, 1, S, L); unused places see slot 0."""
-        position_BS = torch.zeros(self.rows, self.blocks, dtype=torch.long)
+        device = self.row_N.device
+        position_BS = torch.zeros(self.rows, self.blocks, dtype=torch.long, device=device)
         position_BS[self.row_N, self.place_N] = self.position_N
-        return torch.arange(self.slots) <= position_BS[:, None, :, None]
+        return torch.arange(self.slots, device=device) <= position_BS[:, None, :, None]
 
 
 class PackedLayer:
@@ -120,6 +121,9 @@ class PackedDecoder:
         self.head: Any = model.get_output_embeddings()
         self.norm = decoder.norm
         self._rotary = decoder.rotary_emb
+        weight = decoder.embed_tokens.weight
+        self.device: torch.device = weight.device
+        self.dtype: torch.dtype = weight.dtype
 
     def rotary(self, x_NW: Tensor, position_N: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines (N, 1, D) of the positions."""
@@ -142,7 +146,9 @@ class PackedSession:
         layer = decoder.layers[0]
         # Zeros, because a masked slot is still multiplied and must not hold a NaN.
         shape = (2, len(capacity), layer.key_heads, max(capacity), layer.head_width)
-        self._caches = [torch.zeros(shape) for _ in decoder.layers]
+        self._device = decoder.device
+        kind = {"device": decoder.device, "dtype": decoder.dtype}
+        self._caches = [torch.zeros(shape, **kind) for _ in decoder.layers]
 
     def extend(
         self, blocks: Sequence[Sequence[int]], image_features: Tensor | None = None
@@ -154,7 +160,7 @@ class PackedSession:
         places = self._place(blocks)
         x_NW = self._embed(blocks, image_features)
         rotary = self._decoder.rotary(x_NW, places.position_N)
-        last = torch.tensor(lengths).cumsum(0) - 1
+        last = torch.tensor(lengths, device=self._device).cumsum(0) - 1
         *earlier, final = zip(self._decoder.layers, self._caches, strict=True)
         mask = None if is_fresh else places.mask()
         for layer, cache in earlier:
@@ -173,7 +179,7 @@ class PackedSession:
         if len(fed) == len(blocks):
             return logits
         return logits.new_zeros(len(blocks), logits.shape[1]).index_copy_(
-            0, torch.tensor(fed), logits
+            0, torch.tensor(fed, device=self._device), logits
         )
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -184,14 +190,15 @@ class PackedSession:
     def _place(self, blocks: Sequence[Sequence[int]]) -> Places:
         row = [at for at, block in enumerate(blocks) for _ in block]
         place = [at for block in blocks for at in range(len(block))]
-        row_N, place_N = torch.tensor(row), torch.tensor(place)
-        position_N = torch.tensor(self._length)[row_N] + place_N
+        row_N = torch.tensor(row, device=self._device)
+        place_N = torch.tensor(place, device=self._device)
+        position_N = torch.tensor(self._length, device=self._device)[row_N] + place_N
         self._length = [n + len(block) for n, block in zip(self._length, blocks, strict=True)]
         longest = max(map(len, blocks))
         return Places(row_N, position_N, place_N, len(blocks), longest, max(self._length))
 
     def _embed(self, blocks: Sequence[Sequence[int]], image_features: Tensor | None) -> Tensor:
-        ids_N = torch.tensor([token for block in blocks for token in block])
+        ids_N = torch.tensor([token for block in blocks for token in block], device=self._device)
         x_NW = self._decoder.embed(ids_N)
         if image_features is not None:
             x_NW[ids_N == self._image_token_id] = image_features.flatten(0, 1).to(x_NW.dtype)

@@ -47,20 +47,23 @@ class Session:
         self._model = model
         self._image_token_id = image_token_id
         self._cache = DynamicCache(config=model.config.get_text_config())
-        self._seen_BL = torch.zeros(rows, 0, dtype=torch.long)
-        self._length_B = torch.zeros(rows, dtype=torch.long)
+        self._device = model.device
+        self._seen_BL = torch.zeros(rows, 0, dtype=torch.long, device=self._device)
+        self._length_B = torch.zeros(rows, dtype=torch.long, device=self._device)
 
     def extend(
         self, blocks: Sequence[Sequence[int]], image_features: Tensor | None = None
     ) -> Tensor:
         """Append `blocks[row]` to each row; returns logits (B, V) after each last token."""
         longest = max(map(len, blocks))
+        # Filled on the CPU and sent at once: a row at a time would wait for a GPU each time.
         ids_BT = torch.zeros(len(blocks), longest, dtype=torch.long)
         new_BT = torch.zeros_like(ids_BT)
         for row, block in enumerate(blocks):
             if block:
                 ids_BT[row, -len(block) :] = torch.tensor(block)
                 new_BT[row, -len(block) :] = 1
+        ids_BT, new_BT = ids_BT.to(self._device), new_BT.to(self._device)
         position_BT = (self._length_B[:, None] + new_BT.cumsum(1) - 1).clamp_min_(0)
         self._seen_BL = torch.cat([self._seen_BL, new_BT], dim=1)
         self._length_B += new_BT.sum(1)
@@ -76,7 +79,7 @@ class Session:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop every row but `rows` from the batch, in that order."""
-        index = torch.tensor(rows, dtype=torch.long)
+        index = torch.tensor(rows, dtype=torch.long, device=self._device)
         self._cache.batch_select_indices(index)
         self._seen_BL = self._seen_BL[index]
         self._length_B = self._length_B[index]

@@ -13,20 +13,26 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from orchestra.clients.engine import Call
 from orchestra.errors import UsageError
-from workers.checkpoint import load_tokenizer, load_weights
+from workers.checkpoint import load_weights
+from workers.device import Place
 from workers.packed import PackedDecoder, PackedSession, is_packable
 from workers.prompt import PromptWriter
 from workers.session import AnySession, Session
+from workers.tokenizer import load_tokenizer
 
 ARCHITECTURES = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids of one call, and its images as pixels (images, 3, height, width) or None."""
+    """Token ids of one call, and its images as pixels, or None.
+
+    `pixels` has one tensor (images, 3, height, width) for each resolution that the vision tower
+    takes, by the name that transformers gives it.
+    """
 
     ids: list[int]
-    pixels: torch.Tensor | None = None
+    pixels: dict[str, torch.Tensor] | None = None
 
 
 class TextModel:
@@ -43,10 +49,10 @@ class TextModel:
         self._packed = PackedDecoder(model, decoder) if is_packable(decoder) else None
 
     @classmethod
-    def load(cls, folder: Path, config: dict[str, Any]) -> TextModel:
+    def load(cls, folder: Path, config: dict[str, Any], place: Place) -> TextModel:
         """Load a checked folder. Raises CheckpointInvalid."""
         tokenizer = load_tokenizer(folder, config["vocab_size"])
-        return cls(load_weights(AutoModelForCausalLM, folder), tokenizer)
+        return cls(load_weights(AutoModelForCausalLM, folder, place), tokenizer)
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call. Raises UsageError for an image."""

@@ -1,43 +1,84 @@
-"""The vision role: DeepSeek-VL (SigLIP tower and Llama decoder); knows no schema and no job.
+"""The vision role: DeepSeek-VL, its hybrid, and Janus; knows no schema and no job.
 
-The processor's slow image path is used, because it needs PIL and numpy only. It takes RGB
-images that are upright already: it ignores EXIF and turns transparency black.
+All three put a tower's features where image tokens stand in a Llama decoder. Janus can also
+draw images; here it only looks at them. The processors' PIL path is used, because it needs PIL
+and numpy only. It takes RGB images that are upright already: it ignores EXIF and turns
+transparency black.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import (
     DeepseekVLForConditionalGeneration,
+    DeepseekVLHybridForConditionalGeneration,
+    JanusForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
     DeepseekVLImageProcessorPil,
 )
+from transformers.models.deepseek_vl_hybrid.image_processing_pil_deepseek_vl_hybrid import (
+    DeepseekVLHybridImageProcessorPil,
+)
+from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
+from transformers.models.janus.processing_janus import DEFAULT_SYSTEM_PROMPT
 
 from orchestra.clients.engine import Call
 from orchestra.errors import CheckpointInvalid
-from workers.checkpoint import RESTORE, load_tokenizer, load_weights
+from workers.checkpoint import load_weights
+from workers.device import Place
 from workers.prompt import PromptWriter
 from workers.session import AnySession
 from workers.text import Prompt, TextModel
+from workers.tokenizer import RESTORE, load_tokenizer
 
-ARCHITECTURE = "DeepseekVLForConditionalGeneration"
+# Sixteen images of 384 px: more at once take memory and gain nothing.
+PIXELS_AT_ONCE = 16 * 384 * 384
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Classes of one vision-language family, and the tokens it puts around an image."""
+
+    model: Any
+    processor: Any
+    around: tuple[str, str] = ("", "")
+
+
+FAMILIES = {
+    "DeepseekVLForConditionalGeneration": Family(
+        DeepseekVLForConditionalGeneration, DeepseekVLImageProcessorPil
+    ),
+    "DeepseekVLHybridForConditionalGeneration": Family(
+        DeepseekVLHybridForConditionalGeneration, DeepseekVLHybridImageProcessorPil
+    ),
+    "JanusForConditionalGeneration": Family(
+        JanusForConditionalGeneration,
+        JanusImageProcessorPil,
+        around=("<begin_of_image>", "<end_of_image>"),
+    ),
+}
 
 
 class VisionModel(TextModel):
-    """A DeepSeek-VL model; a call may have any number of images, or none."""
+    """A vision-language model; a call may have any number of images, or none."""
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
-        processor: DeepseekVLImageProcessorPil,
+        processor: Any,
+        *,
+        around: tuple[str, str] = ("", ""),
+        preamble: str = "",
     ) -> None:
         super().__init__(model, tokenizer)
         config = cast(Any, model.config)
@@ -45,21 +86,25 @@ class VisionModel(TextModel):
         self._image_token_id: int = config.image_token_id
         side = config.vision_config.image_size // config.vision_config.patch_size
         self.image_tokens: int = side * side
-        mark = tokenizer.convert_ids_to_tokens(self._image_token_id)
-        self.writer = PromptWriter(tokenizer, image_block=str(mark) * self.image_tokens)
+        mark = str(tokenizer.convert_ids_to_tokens(self._image_token_id))
+        block = around[0] + mark * self.image_tokens + around[1]
+        self.writer = PromptWriter(tokenizer, mark, block, preamble)
 
     @classmethod
-    def load(cls, folder: Path, config: dict[str, Any]) -> VisionModel:
+    def load(cls, folder: Path, config: dict[str, Any], place: Place) -> VisionModel:
         """Load a checked folder. Raises CheckpointInvalid."""
+        family = FAMILIES[config["architectures"][0]]
         tokenizer = load_tokenizer(folder, config["text_config"]["vocab_size"])
+        _require_tokens(tokenizer, family, folder)
         try:
-            processor = DeepseekVLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+            processor = family.processor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise CheckpointInvalid(
                 f"The image processor in {str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
-        model = load_weights(DeepseekVLForConditionalGeneration, folder)
-        return cls(model, tokenizer, processor)
+        model = load_weights(family.model, folder, place)
+        preamble = _preamble(folder)
+        return cls(model, tokenizer, processor, around=family.around, preamble=preamble)
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its images as pixels."""
@@ -75,13 +120,49 @@ class VisionModel(TextModel):
         """A session for these rows, and their image features (images, tokens, width)."""
         session = self._session(capacity, self._image_token_id)
         pixels = [prompt.pixels for prompt in prompts if prompt.pixels is not None]
-        if not pixels:
-            return session, None
-        model = cast(DeepseekVLForConditionalGeneration, self.model)
-        features: Any = model.model.get_image_features(torch.cat(pixels))
-        return session, features.pooler_output
+        return session, self._look(pixels) if pixels else None
 
-    def _pixels(self, call: Call) -> torch.Tensor | None:
+    def _look(self, pixels: Sequence[dict[str, torch.Tensor]]) -> torch.Tensor:
+        """Features of all images, in order; looked at a few at a time, because a tower that
+        takes 1024 px needs a gibibyte of working memory for each.
+        """
+        joined = {name: torch.cat([part[name] for part in pixels]) for name in pixels[0]}
+        largest = max(tensor[0, 0].numel() for tensor in joined.values())
+        at_once = max(1, PIXELS_AT_ONCE // largest)
+        pieces = {name: tensor.split(at_once) for name, tensor in joined.items()}
+        model = cast(Any, self.model)
+        features = []
+        for part in zip(*pieces.values(), strict=True):
+            given = {
+                name: tensor.to(model.device, model.dtype)
+                for name, tensor in zip(pieces, part, strict=True)
+            }
+            features.append(model.model.get_image_features(**given).pooler_output)
+        return torch.cat(features)
+
+    def _pixels(self, call: Call) -> dict[str, torch.Tensor] | None:
         if not call.images:
             return None
-        return self._processor(images=list(call.images), return_tensors="pt")["pixel_values"]
+        return dict(self._processor(images=list(call.images), return_tensors="pt"))
+
+
+def _require_tokens(tokenizer: PreTrainedTokenizerFast, family: Family, folder: Path) -> None:
+    known = tokenizer.get_vocab()
+    for token in filter(None, family.around):
+        if token not in known:
+            raise CheckpointInvalid(
+                f"The tokenizer in {str(folder)!r} has no token {token!r}, which "
+                f"{family.model.__name__} puts around an image. {RESTORE}"
+            )
+
+
+def _preamble(folder: Path) -> str:
+    """What the checkpoint's processor writes before a conversation (Janus-Pro: a system prompt)."""
+    path = folder / "processor_config.json"
+    if not path.is_file():
+        return ""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointInvalid(f"{str(path)!r} is not JSON: {error}. {RESTORE}") from error
+    return DEFAULT_SYSTEM_PROMPT if settings.get("use_default_system_prompt") else ""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import InvalidFleet
-from orchestra.fleet.card import Card
+from orchestra.fleet.card import Card, Hosting, Sampling
 from orchestra.fleet.source import load_worker
+
+# `organisation/name`, as public checkpoints are called
+PUBLIC_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
     """A client of the worker that `card` names; its checkpoint is relative to `folder`.
 
-    The model loads at the first call, in the client's own thread. Raises `InvalidFleet` for a
-    card that is for planning only.
+    A checkpoint that is no folder there, and has the form of a public id, reaches the worker as
+    that id. Device and sampling reach it where the card sets them. The model loads at the first
+    call, in the client's own thread. Raises `InvalidFleet` for a card that is for planning only.
     """
     worker = card.hosting.worker
     if worker is None:
@@ -23,9 +28,25 @@ def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
             f"The model {card.name!r} is for planning only: its card has no hosting.worker. "
             "Use --fleet mini to run, or add a worker to the card."
         )
-    checkpoint = folder / (card.hosting.checkpoint or "")
+    checkpoint = _place(card.hosting.checkpoint or "", folder)
+    settings = _settings(card.hosting)
 
     def load() -> Any:
-        return load_worker(worker).load(checkpoint, threads=threads)
+        return load_worker(worker).load(checkpoint, threads=threads, **settings)
 
     return InProcessClient(card.name, load, max_batch=card.hosting.max_batch)
+
+
+def _place(checkpoint: str, folder: Path) -> Path | str:
+    path = folder / checkpoint
+    return checkpoint if PUBLIC_ID.fullmatch(checkpoint) and not path.exists() else path
+
+
+def _settings(hosting: Hosting) -> dict[str, Any]:
+    """What the card sets beyond the defaults, so that a simple worker needs no such parameter."""
+    settings: dict[str, Any] = {}
+    if hosting.device != "cpu":
+        settings["device"] = hosting.device
+    if hosting.sampling != Sampling():
+        settings["sampling"] = hosting.sampling
+    return settings

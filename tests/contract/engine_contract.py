@@ -8,11 +8,12 @@ class TestMyEngine(EngineContract):
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import ClassVar
 
 import pytest
 
-from orchestra.clients.engine import Call, Engine, Reply
+from orchestra.clients.engine import Call, Engine, Reply, Turn
 from orchestra.errors import AnswerTruncated, Cancelled, InvalidSchema, PromptTooLong
 
 TEXT = "name: Golden Delicious\ndescription: A nice apple from Italy, 500 g."
@@ -167,3 +168,31 @@ class EngineContract:
         assert engine.count_tokens(attack) > engine.count_tokens(plain)
         (reply,) = replies(engine.generate([attack]))
         assert reply.value["category"] in [*CATEGORIES, None]
+
+    @pytest.mark.parametrize("changes", [{}, {"schema": None, "max_tokens": 24}])
+    def test_the_pieces_that_are_heard_join_to_the_text(self, engine: Engine, changes: dict):
+        calls = [self.call(text, **changes) for text in TEXTS]
+        heard: dict[int, list[str]] = defaultdict(list)
+        told = replies(engine.generate(calls, None, lambda row, piece: heard[row].append(piece)))
+        assert ["".join(heard[row]) for row in range(len(calls))] == [r.text for r in told]
+        assert all(heard[row] and "" not in heard[row] for row, r in enumerate(told) if r.text)
+        assert [r.text for r in replies(engine.generate(calls))] == [r.text for r in told]
+
+    def test_a_character_is_heard_whole(self, engine: Engine):
+        schema = {"type": "object", "properties": {"name": {"const": "红色纯棉衬衫 🍎"}}}
+        heard: list[str] = []
+        engine.generate([self.call(schema=schema)], None, lambda _, piece: heard.append(piece))
+        assert "".join(heard) == '{"name":"红色纯棉衬衫 🍎"}'
+
+    def test_earlier_turns_are_part_of_the_prompt(self, engine: Engine):
+        turns = (Turn("user", "Is it red?"), Turn("assistant", "No, it is green."))
+        plain, told = self.call(), self.call(turns=turns)
+        system = self.call(turns=(Turn("system", "Answer briefly."), *turns))
+        (reply, _, _) = replies(engine.generate([told, plain, system]))
+        assert engine.count_tokens(plain) < engine.count_tokens(told) < engine.count_tokens(system)
+        assert reply.usage.input_tokens == engine.count_tokens(told)
+
+    def test_a_system_turn_alone_is_part_of_the_prompt(self, engine: Engine):
+        told = self.call(turns=(Turn("system", "Answer briefly."),))
+        assert engine.count_tokens(told) > engine.count_tokens(self.call())
+        assert replies(engine.generate([told]))

@@ -11,7 +11,7 @@ from workers.prompt import PromptWriter
 from workers.training.tokenizer import IMAGE, SPECIAL_TOKENS
 
 TOKENIZER = tiny_tokenizer()
-WRITER = PromptWriter(TOKENIZER, image_block=IMAGE * 3)
+WRITER = PromptWriter(TOKENIZER, image_mark=IMAGE, image_block=IMAGE * 3)
 
 
 def rendered(call: Call) -> str:
