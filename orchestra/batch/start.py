@@ -123,8 +123,7 @@ async def _try_sample(
     """Plan a typical row and load its models: a fleet that cannot work fails before any row."""
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
     planned = plan(view(graph), shape, row_budget(budget), fleet.file)
-    for model in dict.fromkeys(node.model for node in planned.nodes):
-        await fleet.client(model).prepare()
+    await fleet.prepare(planned)
 
 
 def _identity(

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestra.budget.book import Book
 from orchestra.budget.ledger import Ledger, LocalLedger
+from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
+from orchestra.errors import ModelUnavailable
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
@@ -123,7 +126,7 @@ class Fleet:
     async def close(self) -> None:
         """Stop the clients and close the book."""
         for client in self._clients.values():
-            if isinstance(client, InProcessClient):
+            if isinstance(client, InProcessClient | EndpointClient):
                 await client.close()
         self.book.close()
 
@@ -133,8 +136,27 @@ class Fleet:
             self._clients[model] = self._connect(self.file.card(model))
         return self._clients[model]
 
+    async def prepare(self, planned: Plan) -> None:
+        """Load or reach the models of a plan, fallbacks too, before any deadline begins.
+
+        Raises what loading raises. A model that is unavailable is left to its fallback.
+        """
+        for node in planned.nodes:
+            try:
+                await self.client(node.model).prepare()
+            except ModelUnavailable:
+                if node.fallback is None:
+                    raise
+                await self.client(node.fallback.model).prepare()
+                continue
+            if node.fallback is not None:
+                with suppress(ModelUnavailable):  # it is not needed yet
+                    await self.client(node.fallback.model).prepare()
+
     def _connect(self, card: Card) -> Client:
-        hosted = sum(entry.is_hosted for entry in self.file.models)
+        if card.hosting.endpoint is not None:
+            return EndpointClient(card)
+        hosted = sum(entry.hosting.worker is not None for entry in self.file.models)
         threads = max(1, (os.cpu_count() or 1) // max(1, hosted))
         return local_client(card, self.folder, threads=threads)
 
@@ -155,8 +177,7 @@ class Fleet:
         planned = None
         if not intake.is_lost:
             planned = plan(view(graph), intake.shape, job.budget, self.file)
-            for model in dict.fromkeys(node.model for node in planned.nodes):
-                await self.client(model).prepare()
+            await self.prepare(planned)
         account = f"job:{uuid.uuid4().hex}"
         return await run_job(self, graph, intake, account=account, planned=planned)
 

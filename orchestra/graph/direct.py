@@ -57,8 +57,7 @@ async def answer_question(
     if intake.errors:
         raise intake.errors[0].error()
     planned = plan_question(fleet, question, intake.job)
-    for node in planned.nodes:
-        await fleet.client(node.model).prepare()
+    await fleet.prepare(planned)
     started = time.monotonic()
     budget = intake.job.budget
     ends_at = None if budget.latency_ms is None else started + budget.latency_ms / 1000

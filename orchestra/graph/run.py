@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +17,19 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.budget.pricing import Work
 from orchestra.clients.engine import Call, OnPiece, Turn
-from orchestra.errors import BookError, DeadlineExceeded, ImageError, OrchestraError
+from orchestra.errors import (
+    BookError,
+    DeadlineExceeded,
+    ImageError,
+    ModelUnavailable,
+    OrchestraError,
+)
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
-from orchestra.graph.narrow import CJK, clip, narrow, parsed, sanitise
+from orchestra.graph.narrow import CJK, sanitise
 from orchestra.graph.outcome import Outcome
 from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
@@ -122,40 +129,76 @@ class JobRun:
     async def _ask(
         self, node: str, ask: Ask, state: JobState, job: Job, planned: NodePlan
     ) -> Outcome:
-        card = self.fleet.file.card(planned.model)
-        client = self.fleet.client(planned.model)
+        """Ask the planned model, and its fallback when it is unavailable and time is left.
+
+        Words that were heard cannot be taken back, so an answer that broke off has no fallback.
+        """
+        heard: list[str] = []
+        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard))
+        outcome, failure = await self._call(node, ask, state, job, first)
+        fallback = planned.fallback
+        if fallback is None or heard or not isinstance(failure, ModelUnavailable):
+            return outcome
+        why = f"{planned.model} was unavailable ({failure.kind}: {failure})"
+        if self.ends_at is not None and self.ends_at <= time.monotonic():
+            late = f"{why}; no time was left to ask {fallback.model}"
+            return outcome.model_copy(update={"notes": (*outcome.notes, late)})
+        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece)
+        outcome, _ = await self._call(node, ask, state, job, second)
+        note = f"{node} was answered by the fallback {fallback.model}: {why}"
+        if outcome.error is not None:
+            note = f"{node} asked the fallback {fallback.model} in vain: {why}"
+        return outcome.model_copy(update={"notes": (note, *outcome.notes)})
+
+    def _hearing(self, heard: list[str]) -> OnPiece | None:
+        """`on_piece`, which notes in `heard` that something was told."""
+        on_piece = self.on_piece
+        if on_piece is None:
+            return None
+
+        def hear(piece: str) -> None:
+            heard.append(piece)
+            on_piece(piece)
+
+        return hear
+
+    async def _call(
+        self, node: str, ask: Ask, state: JobState, job: Job, asked: _Asked
+    ) -> tuple[Outcome, OrchestraError | None]:
+        card = self.fleet.file.card(asked.model)
+        client = self.fleet.client(asked.model)
         images = job.images if ask.reads == "image" else ()
         call = Call(
-            instruction=_instruction(ask, job),
-            text=_data(ask, state, job),
+            instruction=instruction_of(ask, job),
+            text=data_of(ask, state, job),
             images=tuple(self.fleet.images.get(key) for key in images),
             max_tokens=ask.max_tokens,
             turns=self.turns,
         )
         room = card.limits.context_tokens - ask.max_tokens
-        call, notes = await _fit(call, room, client)
-        call = _constrained(call, ask, state)
-        per_visit = planned.tokens // planned.visits - ask.max_tokens
+        call, notes = await fit(call, room, client)
+        call = constrained(call, ask, state)
         ticket = Ticket(
             node=node,
             card=card,
             account=self.account,
-            ceiling=Work(per_visit, ask.max_tokens, len(images)),
+            ceiling=Work(asked.prompt_tokens, ask.max_tokens, len(images)),
             images=images,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
-            on_piece=self.on_piece,
+            on_piece=asked.on_piece,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
             self.calls.append(record)
-            return Outcome(error=error, call=record, notes=notes)
+            return Outcome(error=error, call=record, notes=notes), answer
         self.calls.append(record)
         fields = read_fields(ask, answer, model=card.name, text=call.text, images=images)
         text = answer.text if ask.schema_json is None else None
-        return Outcome(fields=fields, answer=text, call=record, notes=notes)
+        notes += usage_notes(answer, ticket)
+        return Outcome(fields=fields, answer=text, call=record, notes=notes), None
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:
@@ -169,43 +212,13 @@ class JobRun:
         return left
 
 
-def _instruction(ask: Ask, job: Job) -> str:
-    if ask.question:
-        return job.text or ask.instruction
-    return ask.instruction.replace("{language}", job.language)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A model that a node asks, the most tokens of its prompt, and who hears it answer."""
 
-
-def _data(ask: Ask, state: JobState, job: Job) -> str | None:
-    if ask.data is not None:
-        rendered = ask.data(state)
-        return None if rendered is None else sanitise(rendered)
-    return None if ask.question or ask.reads == "image" else job.text
-
-
-async def _fit(call: Call, room: int, client: Any) -> tuple[Call, tuple[str, ...]]:
-    """Cut data that does not fit the context, and say so; the instruction is never cut."""
-    text = call.text
-    bound = len(call.instruction.encode()) + len((text or "").encode())
-    if text is None or bound < room - 64:
-        return call, ()
-    fitted = call
-    while fitted.text and (tokens := await client.count_tokens(fitted)) > room:
-        keep = int(len(fitted.text) * min(0.95, room / tokens))
-        fitted = replace(fitted, text=clip(fitted.text, keep))
-    if fitted.text == text:
-        return call, ()
-    read = len(fitted.text or "")
-    return fitted, (f"the model read the first {read} of {len(text)} characters of the text",)
-
-
-def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
-    if ask.schema_json is None:
-        return call
-    if ask.shape is not None:
-        return replace(call, schema=ask.shape(state))
-    read_off = not ask.derived and ask.capability == "text"
-    schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
-    return replace(call, schema=schema)
+    model: str
+    prompt_tokens: int
+    on_piece: OnPiece | None
 
 
 async def run_job(
