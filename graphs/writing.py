@@ -22,6 +22,9 @@ from orchestra.job import Field
 ARTICLE = re.compile(r"\b(?P<article>[Aa]n?) (?P<next>\w)")
 KEPT_IN_ANY_LANGUAGE = frozenset({"name", "brand", "quantity"})
 
+# `check_field` drops what the facts do not support, so a server need not know the pattern.
+GROUNDED = {"x-grounded": True}
+
 Facts = Mapping[str, tuple[str, Field]]
 
 
@@ -123,11 +126,11 @@ def shape_of(recipe: Recipe, facts: Mapping[str, str], language: Language) -> Ma
     parts = dict(schema["properties"])
     if sentences.subject or sentences.predicate or quotes:
         pattern = description_pattern(sentences, chinese=language == "zh")
-        parts["description"] = {**parts["description"], "pattern": pattern}
+        parts["description"] = {**parts["description"], **GROUNDED, "pattern": pattern}
     # A value longer than the whole title would leave nothing that fits both bounds.
     longest = parts["title"]["maxLength"]
     if fitting := [value for value in titled or facts.values() if len(value) <= longest]:
-        parts["title"] = {**parts["title"], "pattern": title_pattern(fitting)}
+        parts["title"] = {**parts["title"], **GROUNDED, "pattern": title_pattern(fitting)}
     parts["bullets"] = _bullets_shape(parts["bullets"], bullets_of(recipe, said, language))
     return {**schema, "properties": parts}
 

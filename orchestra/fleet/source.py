@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import metadata, resources
@@ -15,6 +17,10 @@ import yaml
 
 from orchestra.errors import InvalidFleet, InvalidGraph, OrchestraError
 from orchestra.fleet.card import FleetFile, parse_fleet
+
+# ${NAME}, ${NAME:-default}, and $${ for a "${" that is meant.
+VARIABLE = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
+REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -46,7 +52,8 @@ def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
 def load_fleet(name: str) -> tuple[FleetFile, Path]:
     """The fleet called `name` (an entry point, or a path to YAML) and the folder it stands in.
 
-    Raises `InvalidFleet` when there is none, or when it does not validate.
+    `${NAME:-default}` in a value stands for the environment variable NAME. Raises `InvalidFleet`
+    when there is no such fleet, or when it does not validate.
     """
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
@@ -58,8 +65,40 @@ def load_fleet(name: str) -> tuple[FleetFile, Path]:
                 "or give the path of a .yaml file)."
             )
         path = _shipped(points[name])
-    raw = load_yaml(path, what="fleet", error=InvalidFleet)
+    raw = _expanded(load_yaml(path, what="fleet", error=InvalidFleet), path, "")
     return parse_fleet(raw, origin=str(path)), path.parent
+
+
+def _expanded(raw: Any, path: Path, place: str) -> Any:
+    """`raw` with the environment variables that its strings name; keys stay as they are.
+
+    Values are read after YAML is, so that a variable is one value whatever it holds.
+    """
+    if isinstance(raw, dict):
+        return {key: _expanded(value, path, f"{place}.{key}") for key, value in raw.items()}
+    if isinstance(raw, list):
+        return [_expanded(value, path, f"{place}[{at}]") for at, value in enumerate(raw)]
+    if not isinstance(raw, str):
+        return raw
+    return VARIABLE.sub(lambda found: _variable(found, path, place.lstrip(".")), raw)
+
+
+def _variable(found: re.Match[str], path: Path, place: str) -> str:
+    if found[1] is not None:
+        return "${"
+    reference = REFERENCE.fullmatch(found[2])
+    if reference is None:
+        raise InvalidFleet(
+            f"{path}: {place} holds {found[0]!r}, which names no environment variable. Write "
+            "${NAME} or ${NAME:-default}, and $${ for a ${ that is meant."
+        )
+    value = os.environ.get(reference[1]) or reference[2]
+    if value is None:
+        raise InvalidFleet(
+            f"{path}: {place} needs the environment variable {reference[1]!r}, which is not set. "
+            f"Set it: export {reference[1]}=..., or give a default: ${{{reference[1]}:-value}}."
+        )
+    return value
 
 
 def _shipped(point: metadata.EntryPoint) -> Path:

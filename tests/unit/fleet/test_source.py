@@ -15,7 +15,7 @@ from orchestra.fleet.source import load_fleet, load_graph, load_worker, load_yam
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", ["mini", "article"])
+@pytest.mark.parametrize("name", ["mini", "article", "endpoints"])
 def test_shipped_fleets_load_with_the_folder_they_stand_in(name: str) -> None:
     file, folder = load_fleet(name)
     assert file.name == name
@@ -27,6 +27,49 @@ def test_a_fleet_of_a_users_own_file_loads(tmp_path: Path) -> None:
     shipped = load_fleet("article")[1] / "article.yaml"
     path.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     assert load_fleet(str(path))[1] == tmp_path
+
+
+def own_fleet(folder: Path, about: str) -> str:
+    path = folder / "own.yaml"
+    shipped = (load_fleet("article")[1] / "article.yaml").read_text(encoding="utf-8")
+    lines = [
+        f"about: {about}" if line.startswith("about:") else line for line in shipped.split("\n")
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "read"),
+    [
+        ("${OWN_WORD}", "here: [", "here: ["),  # a variable is a value, and no YAML
+        ("a ${OWN_WORD:-b} ${OWN_WORD:-c}", None, "a b c"),
+        ("${OWN_WORD:-b}", "", "b"),
+        ("${OWN_WORD:-}x", None, "x"),
+        ("$${OWN_WORD} $5", "no", "${OWN_WORD} $5"),
+    ],
+)
+def test_a_fleet_reads_environment_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, value: str | None, read: str
+) -> None:
+    monkeypatch.delenv("OWN_WORD", raising=False)
+    if value is not None:
+        monkeypatch.setenv("OWN_WORD", value)
+    assert load_fleet(own_fleet(tmp_path, f"'{written}'"))[0].about == read
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("${NOT_SET_HERE}", r"about needs the environment variable 'NOT_SET_HERE'.*export NOT_SET"),
+        ("${NOT SET}", r"about holds '\$\{NOT SET\}', which names no environment variable"),
+    ],
+)
+def test_a_variable_that_is_missing_or_misspelt_is_named(
+    tmp_path: Path, written: str, words: str
+) -> None:
+    with pytest.raises(InvalidFleet, match=words):
+        load_fleet(own_fleet(tmp_path, f"'{written}'"))
 
 
 def test_an_unknown_fleet_lists_the_fleets_there_are() -> None:
