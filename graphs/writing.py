@@ -63,7 +63,7 @@ def check_field(recipe: Recipe, field: Field, facts: Facts, language: Language) 
     text = " ".join(kept) if isinstance(kept, list) else kept
     used = [entry for value, entry in facts.values() if value.casefold() in text.casefold()]
     evidence = tuple(item for entry in used for item in entry.evidence)
-    note = "dropped " + "; ".join(dropped) if dropped else None
+    note = "dropped " + "; ".join(dropped) if dropped else field.note
     return field.model_copy(update={"value": kept, "evidence": evidence, "note": note})
 
 

@@ -116,8 +116,8 @@ class Field(Word):
     """One value with where it comes from.
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
-    gives it; it is not calibrated on the user's data.
-    `note` says why a field abstains. A contradiction keeps the other reading in `alternatives`.
+    gives it; it is not calibrated on the user's data, and None where a model reports none.
+    `note` says why a field abstains, or what to know of its value. A contradiction keeps the other reading in `alternatives`.
     """
 
     value: Any = None

@@ -20,9 +20,10 @@ class MergeRules:
     """How readings are weighed.
 
     `prefer` names the side whose value stands when both answer. A reading under its side's least
-    confidence does not count. Two readings contradict each other only when the photo's confidence
-    is `contradiction_confidence` or more and they are not in one group of `alike[field]`.
-    `sources[field]` limits where a field may come from.
+    confidence does not count. One whose confidence is unknown (its model reports none) counts,
+    but stands behind the other side's where that one is known. Two readings contradict each other
+    only when the photo's confidence is `contradiction_confidence` or more and they are not in one
+    group of `alike[field]`. `sources[field]` limits where a field may come from.
     """
 
     prefer: Side = "image"
@@ -50,10 +51,10 @@ def merge_readings(
 
 def _merge_field(name: str, found: list[Field], rules: MergeRules) -> Field:
     usable = [entry for entry in found if entry.answered and _is_allowed(name, entry, rules)]
-    unsure = [entry for entry in usable if _sureness(entry) < _least(entry, rules)]
+    unsure = [entry for entry in usable if _is_unsure(entry, rules)]
     sure = [entry for entry in usable if entry not in unsure]
-    photo = next((entry for entry in sure if entry.source == "photo"), None)
-    text = next((entry for entry in sure if entry.source != "photo"), None)
+    photo = _first([entry for entry in sure if entry.source == "photo"])
+    text = _first([entry for entry in sure if entry.source != "photo"])
     if photo is None and text is None:
         return _abstain_unsure(unsure, rules) if unsure else _abstain(found)
     if photo is not None and text is not None:
@@ -76,8 +77,15 @@ def _is_allowed(name: str, entry: Field, rules: MergeRules) -> bool:
     return {"photo", "text"} <= allowed if entry.source == "both" else entry.source in allowed
 
 
-def _sureness(entry: Field) -> float:
-    return entry.confidence or 0.0
+def _is_unsure(entry: Field, rules: MergeRules) -> bool:
+    """Whether a confidence is known and too low; an unknown one is no low one."""
+    return entry.confidence is not None and entry.confidence < _least(entry, rules)
+
+
+def _first(readings: list[Field]) -> Field | None:
+    """The first reading whose confidence is known, else the first of all."""
+    known = (entry for entry in readings if entry.confidence is not None)
+    return next(known, readings[0] if readings else None)
 
 
 def _least(entry: Field, rules: MergeRules) -> float:
@@ -99,13 +107,13 @@ def _abstain_unsure(unsure: list[Field], rules: MergeRules) -> Field:
 def _unsure_note(entry: Field, rules: MergeRules) -> str:
     says = "photo may show" if entry.source == "photo" else "text may say"
     return (
-        f"the {says} {entry.value!r}, but its confidence {_sureness(entry):.2f} "
+        f"the {says} {entry.value!r}, but its confidence {entry.confidence:.2f} "
         f"is under {_least(entry, rules):g}"
     )
 
 
 def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
-    first, second = (photo, text) if rules.prefer == "image" else (text, photo)
+    first, second = _in_order(photo, text, rules)
     known = [side.confidence for side in (photo, text) if side.confidence is not None]
     if agree(photo.value, text.value, rules.alike.get(name, ())):
         return first.model_copy(
@@ -114,13 +122,16 @@ def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
                 "confidence": max(known) if known else None,
                 "evidence": (*text.evidence, *photo.evidence),
                 "alternatives": (*first.alternatives, second),
+                "note": None if known else first.note,
             }
         )
     note = f"{_said(photo)} against {_said(text)}"
     contradiction = False
     if not comparable(photo.value, text.value):
         note += "; they are in two languages, and were not compared"
-    elif _sureness(photo) < rules.contradiction_confidence:
+    elif photo.confidence is None:
+        note += "; a photo of unknown confidence does not contradict"
+    elif photo.confidence < rules.contradiction_confidence:
         note += "; the photo is too unsure to contradict"
     else:
         contradiction = True
@@ -133,5 +144,13 @@ def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
     )
 
 
+def _in_order(photo: Field, text: Field, rules: MergeRules) -> tuple[Field, Field]:
+    """The reading that stands, and the other: the preferred one, unless only the other is known."""
+    first, second = (photo, text) if rules.prefer == "image" else (text, photo)
+    swap = first.confidence is None and second.confidence is not None
+    return (second, first) if swap else (first, second)
+
+
 def _said(reading: Field) -> str:
-    return f"the {reading.source} says {reading.value!r} ({_sureness(reading):.2f})"
+    sure = "confidence unknown" if reading.confidence is None else f"{reading.confidence:.2f}"
+    return f"the {reading.source} says {reading.value!r} ({sure})"

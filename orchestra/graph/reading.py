@@ -14,6 +14,7 @@ from orchestra.graph.narrow import choice_terms, find_span, lower, parsed
 from orchestra.job import Evidence, Field
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
+UNKNOWN = "its confidence is unknown: the model reports none"
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -56,7 +57,14 @@ def read_fields(
         else:
             meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
             fields[name] = _read(value, dict(meaning), text or "", base)
-    return fields
+    return {name: _flagged(field) for name, field in fields.items()}
+
+
+def _flagged(field: Field) -> Field:
+    """`field`, with a note where nothing is known of how sure the model was."""
+    if not field.answered or field.confidence is not None or field.note is not None:
+        return field
+    return field.model_copy(update={"note": UNKNOWN})
 
 
 def _derived(value: Any, base: dict[str, Any]) -> Field:

@@ -118,6 +118,43 @@ def test_a_field_that_one_side_alone_knows_is_taken_as_it_is() -> None:
     assert fields == {"colour": photo("red"), "brand": text("Arla")}
 
 
+def unknown(entry: Field) -> Field:
+    return entry.model_copy(update={"confidence": None, "note": "its confidence is unknown"})
+
+
+@pytest.mark.parametrize("entry", [photo("red"), text("red")])
+def test_an_unknown_confidence_is_no_low_one_and_stays_flagged(entry: Field) -> None:
+    found = merged(unknown(entry), least_photo_confidence=0.9, least_text_confidence=0.9)
+    assert (found.value, found.confidence, found.note) == ("red", None, "its confidence is unknown")
+
+
+@pytest.mark.parametrize("prefer", ["image", "text"])
+def test_a_known_confidence_stands_before_an_unknown_one(prefer: str) -> None:
+    found = merged(unknown(photo("red")), text("blue", 0.9), prefer=prefer)
+    assert (found.value, found.source, found.contradiction) == ("blue", "text", False)
+    assert [entry.value for entry in found.alternatives] == ["red"]
+    assert "(confidence unknown)" in (found.note or "")
+    found = merged(photo("red", 0.9), unknown(text("blue")), prefer=prefer)
+    assert (found.value, found.contradiction) == ("red", True)
+
+
+def test_where_both_are_unknown_the_preferred_side_stands_and_nothing_contradicts() -> None:
+    found = merged(unknown(photo("red")), unknown(text("blue")), prefer="text")
+    assert (found.value, found.contradiction) == ("blue", False)
+    assert "does not contradict" in (found.note or "")
+
+
+def test_agreement_with_a_known_confidence_clears_the_flag() -> None:
+    found = merged(unknown(photo("red")), text("red", 0.8))
+    assert (found.source, found.confidence, found.note) == ("both", 0.8, None)
+    both = merged(unknown(photo("red")), unknown(text("red")))
+    assert (both.source, both.confidence, both.note) == ("both", None, "its confidence is unknown")
+
+
+def test_a_sure_reading_behind_an_unknown_one_of_its_side_is_taken() -> None:
+    assert merged(unknown(photo("red")), photo("blue", 0.8)).value == "blue"
+
+
 CONFIDENCE = st.none() | st.floats(0, 1)
 READING = st.builds(
     Field,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.clients.engine import Reply
+from graphs.listing import build as listing
+from orchestra.clients.engine import Call, Reply
 from orchestra.errors import AnswerInvalid
 from orchestra.graph.ask import Ask, ask
 from orchestra.graph.reading import prompt_hash, read_fields
-from orchestra.job import Field
+from orchestra.job import Field, Job
+from tests.scripted import first_allowed, scripted_fleet
 
 SCHEMA = {
     "type": "object",
@@ -132,3 +135,27 @@ def test_every_value_read_from_text_stands_where_its_evidence_says(text: str, va
         evidence = field.evidence[0]
         assert evidence.start is not None and evidence.end is not None
         assert text[evidence.start : evidence.end] == evidence.text
+
+
+@pytest.mark.parametrize("asked", [READ, LOOK, WRITE])
+def test_a_value_of_unknown_confidence_is_kept_and_flagged(asked: Ask) -> None:
+    value = {"brand": "Arla Ko", "colour": None}
+    found = read(asked, value, images=("photo",))
+    assert (found["brand"].answered, found["brand"].confidence) == (True, None)
+    assert "confidence is unknown" in (found["brand"].note or "")
+    assert "unknown" not in (found["colour"].note or "")
+    sure = read(asked, value, images=("photo",), confidence={"brand": 0.5})
+    assert sure["brand"].note is None
+
+
+async def test_a_listing_by_models_without_log_probabilities_does_not_abstain() -> None:
+    def silent(call: Call) -> Reply:
+        value = first_allowed(call)
+        return Reply(text=json.dumps(value), value=value)
+
+    fleet, _ = scripted_fleet(silent, silent)
+    async with fleet:
+        result = await fleet.run(listing, Job(text="name: Red apple\norigin: Italy"))
+    category = result.fields["category"]
+    assert (category.value, category.confidence) == ("Apple", None)
+    assert "confidence is unknown" in (category.note or "")
