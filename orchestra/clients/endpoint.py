@@ -34,6 +34,7 @@ from orchestra.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavai
 from orchestra.fleet.card import Card, Endpoint
 
 LOG = logging.getLogger(__name__)
+NOT_READY = frozenset({401, 402, 403, 502, 503, 504})  # said by GET /models
 FIRST_PAUSE_S = 0.5  # doubles with each attempt, where the server does not say how long
 
 
@@ -68,12 +69,12 @@ class EndpointClient:
         """Ask for the server's models once, so that a missing key or server shows before any work.
 
         Raises `AccessRefused`, or `ModelUnavailable` when nothing answers there. A server that
-        does not list models is taken as it is.
+        cannot list its models is taken as it is: `transformers serve` fails to on a fresh machine.
         """
         if self._is_ready:
             return
         answer = await self._get_models()
-        if answer.status_code in (401, 402, 403, 429) or answer.status_code >= 500:
+        if answer.status_code in NOT_READY:
             raise error_of(self._link.refusal(answer), self._endpoint, [])
         self._is_ready = True
 

@@ -64,8 +64,9 @@ class Link:
                 await answer.aclose()
 
     async def get_models(self) -> httpx.Response:
-        """Ask for the list of models. Raises as `post` does."""
-        headers = self._headers()
+        """Ask for the list of models, on a connection of its own. Raises as `post` does."""
+        # A server that fails here may drop the connection, and no paid call should be the next.
+        headers = {**self._headers(), "Connection": "close"}
         async with self._bounded(self.endpoint.timeout_s, None):
             return await self._connections().get("models", headers=headers)
 

@@ -107,29 +107,34 @@ def read_answer(schema: Schema, text: str, data: str) -> dict[str, Any]:
     A span is given the data's own spelling. A key that may be null and is left out is null;
     keys that were not asked for are left out. Raises `AnswerInvalid` naming the place.
     """
-    value = _object_in(text)
     asked = resolved(schema, schema, ())[0].get("properties", {})
+    value = _object_in(text, set(asked))
     check = _Check(schema, data)
     return {name: check.value(value.get(name), shape, name, ()) for name, shape in asked.items()}
 
 
-def _object_in(text: str) -> dict[str, Any]:
-    """The first JSON object of `text`: models fence it, or say something before it."""
-    start = text.find("{")
-    try:
-        value = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
-    except json.JSONDecodeError as error:
+def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
+    """The last JSON object of `text` that answers something of `asked`.
+
+    Models fence an answer, say something before it, or repeat the schema they were given.
+    """
+    found: dict[str, Any] | None = None
+    at = text.find("{")
+    while at >= 0:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, at)
+        except json.JSONDecodeError:
+            end = at + 1
+        else:
+            found = value if asked & set(value) else found
+        at = text.find("{", end)
+    if found is None:
         raise AnswerInvalid(
-            f"The answer {text[-80:]!r} is not JSON: {error}. Set hosting.endpoint.structured to "
-            "'json_schema' or 'json_object' where the server can, or use another model."
-        ) from error
-    if not isinstance(value, dict):
-        raise AnswerInvalid(
-            f"The answer {text[:80]!r} holds no JSON object, which the schema asks for. Set "
-            "hosting.endpoint.structured to 'json_schema' where the server can, or use another "
-            "model."
+            f"The answer {text[-80:]!r} holds no whole JSON object of the schema's keys. Set "
+            "hosting.endpoint.structured to 'json_schema' or 'json_object' where the server can, "
+            "or use another model."
         )
-    return value
+    return found
 
 
 @dataclass(frozen=True, slots=True)

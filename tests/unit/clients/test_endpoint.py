@@ -130,8 +130,9 @@ async def test_a_server_without_schemas_gets_it_in_the_prompt(structured: str) -
         ('{"colour":"red","brand":"Nike","note":"x"}', "'Nike', which does not stand in the data"),
         ('{"colour":"red","brand":null,"note":"far too long"}', "has 12 characters"),
         ('{"colour":"red","brand":null}', "'note' is 'None', which is not of type string"),
-        ('{"colour":"red"', "is not JSON"),
-        ("no idea", "holds no JSON object"),
+        ('{"colour":"red"', "holds no whole JSON object"),
+        ("no idea", "holds no whole JSON object"),
+        ('{"type":"object","properties":{"f":{}}}', "holds no whole JSON object"),
     ],
 )
 async def test_an_answer_that_breaks_the_schema_is_invalid(answer: str, words: str) -> None:
@@ -354,12 +355,23 @@ async def test_a_missing_key_shows_when_the_model_is_prepared() -> None:
         assert not server.headers
 
 
-async def test_a_server_is_prepared_once_and_one_without_a_list_is_taken_as_it_is() -> None:
+@pytest.mark.parametrize("status", [404, 500])
+async def test_a_server_is_prepared_once_and_one_without_a_list_is_taken_as_it_is(
+    status: int,
+) -> None:
     async with client_of() as (client, server):
-        server.models = failing(404, "no list")
+        server.models = failing(status, "no list")
         await client.prepare()
         await client.prepare()
         assert len(server.headers) == 1 and await client.models() == []
+
+
+async def test_a_server_that_is_loading_is_unavailable_and_nothing_is_billed() -> None:
+    async with client_of() as (client, server):
+        server.models = failing(503, "loading the model")
+        with pytest.raises(ModelUnavailable, match="loading the model") as caught:
+            await client.prepare()
+        assert not caught.value.may_have_spent
 
 
 async def test_a_refused_key_shows_when_the_model_is_prepared() -> None:

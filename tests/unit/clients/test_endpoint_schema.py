@@ -130,9 +130,16 @@ def test_a_value_outside_its_schema_is_invalid(shape: dict[str, Any], value: Any
         read(shape, value)
 
 
-def test_the_first_object_is_read_whatever_is_said_around_it() -> None:
+def test_the_answer_is_read_whatever_is_said_around_it() -> None:
     schema = one({"type": "string"})
-    for text in ('{"f":"x"}', 'Sure!\n```json\n{"f": "x"}\n```', '{"f":"x"} Anything else?'):
+    echo = json.dumps(public_schema(schema))
+    for text in (
+        '{"f":"x"}',
+        f'{echo} {{"f":"x"}}',
+        "{a} {b: {c}} " + '{"f":"x"}',
+        'Sure!\n```json\n{"f": "x"}\n```',
+        '{"f":"x"} Anything else?',
+    ):
         assert read_answer(schema, text, "") == {"f": "x"}
 
 
