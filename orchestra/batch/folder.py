@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal
 
 from orchestra.batch.columns import Columns
 from orchestra.budget.book import Book
-from orchestra.errors import BookError, DiskFull, OutputMismatch
+from orchestra.errors import BookError, BookLocked, DiskFull, OutputMismatch
 from orchestra.images.store import ImageStore
 
 BOOK = "book.sqlite"
@@ -22,6 +23,7 @@ IMAGES = "images"
 IDENTITY = "identity"
 SOURCE = "source"
 BATCH_ACCOUNT = "batch"
+LOCKED_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class Folder:
     images: ImageStore
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, str]) -> Folder:
+    def open(cls, path: Path, identity: Mapping[str, str], *, patient: bool = False) -> Folder:
         """Open or make the folder for the batch that `identity` describes.
+
+        `patient` waits for the processes of a run on a cluster whose driver was killed.
 
         Raises `OutputMismatch` when it holds another batch, `BookLocked` when that batch runs
         now, `DiskFull`.
@@ -77,7 +81,7 @@ class Folder:
                 f"The folder {str(path)!r} is not empty and holds no batch. "
                 "Give --out a new folder, or empty this one."
             )
-        book = Book.open(path / BOOK)
+        book = open_patiently(path / BOOK) if patient else Book.open(path / BOOK)
         try:
             _check_identity(path, book, identity)
         except BaseException:
@@ -111,6 +115,21 @@ class Folder:
     def identity(self) -> dict[str, str]:
         """What the batch was started with."""
         return json.loads(self.book.meta(IDENTITY) or "{}")
+
+
+def open_patiently(path: Path) -> Book:
+    """The book at `path`; one that a dying process still holds is waited for.
+
+    Raises `BookLocked` when it is held for longer than `LOCKED_S`.
+    """
+    until = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            return Book.open(path)
+        except BookLocked:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _check_identity(path: Path, book: Book, identity: Mapping[str, str]) -> None:

@@ -96,12 +96,12 @@ class RowRun:
         )
         return ErrorRecord.of("job", error)
 
-    async def run(self, row: Row) -> Ran:
-        """Run an admitted row to its end in the book.
+    async def run(self, row: Row, account: str | None = None) -> Ran:
+        """Run an admitted row to its end in the book, under `account` or one of its own.
 
         Raises `BookError` when the book fails: then nothing may go on as if it had not.
         """
-        account = f"row:{row.ordinal}:{uuid.uuid4().hex[:8]}"
+        account = account or row_account(row)
         try:
             result, opened = await self._answer(row, account)
         except _NoRoom as full:
@@ -161,6 +161,11 @@ class RowRun:
 
 class _NoRoom(Exception):
     """The batch's budget has no room for another row."""
+
+
+def row_account(row: Row) -> str:
+    """A new account for one try at a row."""
+    return f"row:{row.ordinal}:{uuid.uuid4().hex[:8]}"
 
 
 def _is_open(spent: Spent) -> bool:

@@ -20,8 +20,9 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output import Summary, write_outputs
 from orchestra.batch.progress import Progress, Silent
-from orchestra.batch.row_run import Language, RowOptions, RowRun
+from orchestra.batch.row_run import Language, Ran, RowOptions, RowRun
 from orchestra.batch.tables import Row, Table
+from orchestra.budget.ledger import Ledger
 from orchestra.budget.money import limit_micro
 from orchestra.errors import BatchPaused, BookError
 from orchestra.fleet.fleet import Fleet
@@ -63,6 +64,7 @@ class Batch:
         self.columns = columns
         self.folder = folder
         self.book = folder.book
+        self.ledger: Ledger = fleet.ledger
         self.options = options
         self.rows = RowRun(
             fleet,
@@ -88,7 +90,7 @@ class Batch:
         total = total if self.options.limit is None else min(total, self.options.limit)
         self.options.progress.start(total, sum(self.book.counts().values()))
         try:
-            async with _stopped_by_signals(self._ask_to_stop):
+            async with _stopped_by_signals(self._ask_to_stop), self.hosting():
                 await self._run_rows()
         finally:
             self.options.progress.stop()
@@ -107,6 +109,24 @@ class Batch:
                 f"of them failed. Once the model answers, continue with:\n  {self.options.resume}"
             )
         return summary
+
+    @property
+    def in_flight(self) -> int:
+        """Rows under way at once."""
+        return self.options.in_flight
+
+    @asynccontextmanager
+    async def hosting(self) -> AsyncIterator[None]:
+        """Around the rows: here they run in this process, which has the book."""
+        yield
+
+    async def run_one(self, row: Row) -> Ran:
+        """Run an admitted row to its end in the book."""
+        return await self.rows.run(row)
+
+    def stop_rows(self) -> None:
+        """Start no row that would have to wait for room."""
+        self.rows.stop()
 
     def _open_account(self) -> None:
         cost = self.options.budget.cost_usd
@@ -128,7 +148,7 @@ class Batch:
                 f"{why}: finishing the rows in flight. Continue later with:\n"
                 f"  {self.options.resume}"
             )
-        self.rows.stop()
+        self.stop_rows()
 
     async def _run_rows(self) -> None:
         async with aclosing(self._admitted()) as rows:
@@ -158,7 +178,7 @@ class Batch:
         """Rows that are not finished, a page at a time; one with another row's id has an error."""
         rows = islice(self.table.rows(), self.options.limit)
         while page := list(islice(rows, ROWS_A_PAGE)):
-            owners = await self.fleet.ledger.admit([self.rows.candidate(row) for row in page])
+            owners = await self.ledger.admit([self.rows.candidate(row) for row in page])
             for row, owner in zip(page, owners, strict=True):
                 if owner == row.ordinal:
                     yield row
@@ -170,7 +190,7 @@ class Batch:
         under_way: set[asyncio.Task[None]] = set()
         try:
             async for row in rows:
-                while len(under_way) >= self.options.in_flight:
+                while len(under_way) >= self.in_flight:
                     await _one_done(under_way)
                 if self._stop or self._unavailable:
                     self._put_back(row)
@@ -190,14 +210,14 @@ class Batch:
             self._unavailable.append(row)
 
     async def _run_row(self, row: Row) -> None:
-        ran = await self.rows.run(row)
+        ran = await self.run_one(row)
         if ran.end == "silent":
             self._unavailable.append(row)
             self._why_unavailable = ran.why
         elif ran.end == "no room":
             self._ask_to_stop(f"The budget is used up ({ran.why})")
         else:
-            spent = await self.fleet.ledger.spent(BATCH_ACCOUNT)
+            spent = await self.ledger.spent(BATCH_ACCOUNT)
             self.options.progress.row(spent.cost_micro)
 
 

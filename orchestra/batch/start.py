@@ -9,16 +9,18 @@ import functools
 import inspect
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.folder import Folder, Source, resume_command
+from orchestra.batch.folder import IMAGES, Folder, Source, resume_command
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.row_run import Language, row_budget
+from orchestra.batch.row_host import RowWork
+from orchestra.batch.row_run import Language, RowOptions, row_budget
 from orchestra.batch.runner import (
     DEFAULT_IN_FLIGHT,
     PROBE_DELAYS_S,
@@ -26,11 +28,14 @@ from orchestra.batch.runner import (
     Options,
 )
 from orchestra.batch.tables import Table
-from orchestra.errors import ConfirmationNeeded, InvalidBudget
+from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
 from orchestra.fleet.fleet import Build, Fleet
+from orchestra.fleet.source import load_graph
 from orchestra.job import Budget
 from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan
+from orchestra.serving.cluster import connected
 
 SAMPLE_TEXT_BYTES = 200
 
@@ -52,6 +57,7 @@ async def run_batch(
     yes: bool = False,
     progress: Progress | None = None,
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S,
+    on: str | None = None,
 ) -> Summary:
     """Enrich `table` into the folder `out`; run it again to continue where it stopped.
 
@@ -59,6 +65,10 @@ async def run_batch(
     `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
     `memory_gib` bounds what is hosted. Raises `UsageError` and `PlanError` before anything is
     spent, and `BatchPaused` when a model stopped answering for longer than `probe_delays_s`.
+
+    `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
+    uses one that this machine belongs to. Photos and fleet must then have the same paths on all
+    nodes; `in_flight` counts for each host.
     """
     budget = budget or Budget()
     _check_counts(limit, in_flight)
@@ -69,9 +79,11 @@ async def run_batch(
     opened = Table.open(table)
     columns = Columns.resolve(opened, recipe, text=text_columns, image=image_column, id=id_column)
     graph = compile_graph(build)
-    await _try_sample(fleet, graph, columns, budget)
+    planned = _sample_plan(fleet, graph, columns, budget)
+    if on is None:
+        await fleet.prepare(planned)
     identity = _identity(fleet, build, opened, columns, recipe, language)
-    folder = Folder.open(Path(out), identity)
+    folder = Folder.open(Path(out), identity, patient=on is not None)
     folder.remember(_source(fleet, table, columns, recipe, language))
     options = Options(
         budget=budget,
@@ -82,11 +94,19 @@ async def run_batch(
         progress=progress or Silent(),
         resume=resume_command(sys.argv),
     )
-    try:
-        scoped = fleet.scoped(folder.book, folder.images)
-        return await Batch(scoped, graph, opened, columns, folder, identity, options).run()
-    finally:
-        folder.book.close()
+    scoped = fleet.scoped(folder.book, folder.images)
+    parts = (scoped, graph, opened, columns, folder, identity, options)
+    with ExitStack() as stack:
+        stack.callback(folder.book.close)
+        if on is None:
+            return await Batch(*parts).run()
+        stack.enter_context(connected(on, fleet.file))
+        from orchestra.batch.cluster import ClusterBatch  # ray; after it was kept on loopback
+
+        work = _work(fleet, build, recipe, columns, folder, table, options, identity)
+        batch = ClusterBatch(*parts).on(work, planned)
+        stack.callback(lambda: batch.folder.book.close())
+        return await batch.run()
 
 
 def _check_counts(limit: int | None, in_flight: int) -> None:
@@ -117,13 +137,41 @@ def _recipe_of(build: Build, recipe: Recipe | None, language: Language | None) -
     return recipe
 
 
-async def _try_sample(
-    fleet: Fleet, graph: CompiledStateGraph, columns: Columns, budget: Budget
-) -> None:
-    """Plan a typical row and load its models: a fleet that cannot work fails before any row."""
+def _sample_plan(fleet: Fleet, graph: CompiledStateGraph, columns: Columns, budget: Budget) -> Plan:
+    """The plan of a typical row: a fleet that cannot work fails before any row."""
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
-    planned = plan(view(graph), shape, row_budget(budget), fleet.file)
-    await fleet.prepare(planned)
+    return plan(view(graph), shape, row_budget(budget), fleet.file)
+
+
+def _work(
+    fleet: Fleet,
+    build: Build,
+    recipe: Recipe | None,
+    columns: Columns,
+    folder: Folder,
+    table: Path,
+    options: Options,
+    identity: dict[str, str],
+) -> RowWork:
+    """What hosts elsewhere are told, every path absolute."""
+    is_file = fleet.name.endswith((".yaml", ".yml"))
+    return RowWork(
+        fleet=str(Path(fleet.name).resolve()) if is_file else fleet.name,
+        graph=_named(build, identity["graph"]),
+        recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
+        columns=columns,
+        options=RowOptions(identity, options.budget, options.language, table.resolve().parent),
+        images=folder.path.resolve() / IMAGES,
+    )
+
+
+def _named(build: Build, place: str) -> str | Build:
+    """The graph by its name where it can be found again by that, else the function itself."""
+    target = build.func if isinstance(build, functools.partial) else build
+    try:
+        return place if load_graph(place) is target else target
+    except InvalidGraph:
+        return target
 
 
 def _identity(

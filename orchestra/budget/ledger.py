@@ -7,12 +7,16 @@ its answer was lost: the second one changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from orchestra.budget.amounts import Spent
 from orchestra.budget.book import Book
+from orchestra.errors import BookError, OrchestraError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,10 @@ class Ledger(Protocol):
         """Close `id` and give back what it holds; see `Accounts.close_account`."""
         ...
 
+    async def abandon_account(self, id: str) -> None:
+        """Close `id` as a crash would have left it; see `Recoverable.abandon`."""
+        ...
+
     async def begin(self, start: Start) -> str | None:
         """The reply already paid for under the call's key; else None, and the call is on its way.
 
@@ -128,10 +136,17 @@ FIELDS = "fields"
 
 
 class LocalLedger:
-    """A book of this process: each message is done at once, without waiting."""
+    """A book of this process.
+
+    Messages to a file that come in one turn of the event loop are done in one transaction, each
+    answered once it is committed; a message that fails takes back only itself. A book in memory
+    does each at once.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._waiting: list[_Message] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open_account(
         self,
@@ -143,69 +158,131 @@ class LocalLedger:
         hold: bool = False,
     ) -> None:
         """Open the budget `id`."""
-        self._book.open_account(id, parent=parent, cost_micro=cost_micro, tokens=tokens, hold=hold)
+        await self._done(
+            lambda book: book.open_account(
+                id, parent=parent, cost_micro=cost_micro, tokens=tokens, hold=hold
+            )
+        )
 
     async def close_account(self, id: str) -> None:
         """Close `id` and give back what it holds."""
-        self._book.close_account(id)
+        await self._done(lambda book: book.close_account(id))
+
+    async def abandon_account(self, id: str) -> None:
+        """Close `id` as a crash would have left it."""
+        self._book.abandon(id)
 
     async def begin(self, start: Start) -> str | None:
         """The reply already paid for, or None: the call is on its way."""
-        return self._book.begin(
-            start.uid,
-            start.account,
-            key=start.key,
-            node=start.node,
-            model=start.model,
-            cost_micro=start.cost_micro,
-            tokens=start.tokens,
+        return await self._done(
+            lambda book: book.begin(
+                start.uid,
+                start.account,
+                key=start.key,
+                node=start.node,
+                model=start.model,
+                cost_micro=start.cost_micro,
+                tokens=start.tokens,
+            )
         )
 
     async def settle(self, payment: Payment) -> None:
         """Book what a call cost, once."""
-        self._book.pay(
-            payment.uid,
-            cost_micro=payment.cost_micro,
-            tokens=payment.tokens,
-            cpu_s=payment.cpu_s,
-            reply=payment.reply,
+        await self._done(
+            lambda book: book.pay(
+                payment.uid,
+                cost_micro=payment.cost_micro,
+                tokens=payment.tokens,
+                cpu_s=payment.cpu_s,
+                reply=payment.reply,
+            )
         )
 
     async def release(self, uid: str) -> None:
         """Give back what a call reserved, once."""
-        self._book.give_back(uid)
+        await self._done(lambda book: book.give_back(uid))
 
     async def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved."""
-        return self._book.spent(account)
+        return await self._done(lambda book: book.spent(account))
 
     async def admit(self, rows: Sequence[Candidate]) -> list[int | None]:
         """Which rows are finished, and who owns the ids of the others."""
-        with self._book.transaction():
-            finished = self._book.finished_among([row.key for row in rows])
-            named = [
-                (row.row_id, row.ordinal)
-                for row in rows
-                if row.row_id is not None and row.key not in finished
-            ]
-            owners = dict(zip(named, self._book.claim_ids(named), strict=True))
-        admitted: list[int | None] = []
-        for row in rows:
-            owner = None if row.row_id is None else owners.get((row.row_id, row.ordinal))
-            own = row.ordinal if owner is None else owner
-            admitted.append(None if row.key in finished else own)
-        return admitted
+        return await self._done(lambda book: _admit(book, rows))
 
     async def finish_row(self, row: RowEnd) -> bool:
         """Record a row, close its account and note its fields' names."""
-        with self._book.transaction():
-            if row.names:
-                self._book.add_names(FIELDS, row.names)
-            return self._book.finish_row(
-                row.key,
-                ordinal=row.ordinal,
-                row_id=row.row_id,
-                status=row.status,
-                record_json=row.record_json,
-                close=row.account,
-            )
+        return await self._done(lambda book: _finish_row(book, row))
+
+    async def _done(self, act: Callable[[Book], T]) -> T:
+        if self._book.in_memory:
+            return act(self._book)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        if not self._waiting or self._loop is not loop:
+            self._loop = loop
+            loop.call_soon(self._do_waiting)
+        self._waiting.append((act, answer))
+        return await answer
+
+    def _do_waiting(self) -> None:
+        """Do what has come in, in its order; one that nobody waits for any more is done too."""
+        waiting, self._waiting = self._waiting, []
+        answers: list[Any] = []
+        try:
+            with self._book.transaction():
+                for act, _ in waiting:
+                    answers.append(_attempt(act, self._book))
+        except Exception as error:  # also a defect: who waits must hear of it
+            # Nothing was kept. A full disk shows at a message or at the end, and is told to all.
+            failed = next((told for told in answers if isinstance(told, BookError)), error)
+            answers = [failed] * len(waiting)
+        for (_, answer), told in zip(waiting, answers, strict=True):
+            if answer.done():
+                continue
+            if isinstance(told, Exception):
+                answer.set_exception(told)
+            else:
+                answer.set_result(told)
+
+
+_Message = tuple[Callable[[Book], Any], asyncio.Future[Any]]
+
+
+def _attempt(act: Callable[[Book], Any], book: Book) -> Any:
+    """What `act` gave or the error it raised, with what it did taken back by its own block."""
+    try:
+        return act(book)
+    except OrchestraError as error:
+        return error
+
+
+def _admit(book: Book, rows: Sequence[Candidate]) -> list[int | None]:
+    with book.transaction():
+        finished = book.finished_among([row.key for row in rows])
+        named = [
+            (row.row_id, row.ordinal)
+            for row in rows
+            if row.row_id is not None and row.key not in finished
+        ]
+        owners = dict(zip(named, book.claim_ids(named), strict=True))
+    admitted: list[int | None] = []
+    for row in rows:
+        owner = None if row.row_id is None else owners.get((row.row_id, row.ordinal))
+        own = row.ordinal if owner is None else owner
+        admitted.append(None if row.key in finished else own)
+    return admitted
+
+
+def _finish_row(book: Book, row: RowEnd) -> bool:
+    with book.transaction():
+        if row.names:
+            book.add_names(FIELDS, row.names)
+        return book.finish_row(
+            row.key,
+            ordinal=row.ordinal,
+            row_id=row.row_id,
+            status=row.status,
+            record_json=row.record_json,
+            close=row.account,
+        )

@@ -61,20 +61,20 @@ class NamedCalls(Entries):
         cpu_s: float = 0.0,
         reply: str | None = None,
     ) -> None:
-        """Settle the call `uid`; a settled one stays as it is. Raises as `settle` does."""
+        """Settle the call `uid`; a settled or presumed one stays. Raises as `settle` does."""
         with self.transaction():
             number, state = self._found(uid)
-            if state != "settled":
+            if state not in ("settled", "presumed"):
                 self.settle(number, cost_micro=cost_micro, tokens=tokens, cpu_s=cpu_s, reply=reply)
 
     def give_back(self, uid: str) -> None:
-        """Release the call `uid`; one that never began, or was released, stays as it is.
+        """Release the call `uid`; one that never began, was released or presumed stays.
 
         Raises `BookError` when it was paid for.
         """
         with self.transaction():
             known = self._find(uid)
-            if known is not None and known[1] != "released":
+            if known is not None and known[1] not in ("released", "presumed"):
                 self.release(known[0])
 
     def _found(self, uid: str) -> tuple[int, str]:

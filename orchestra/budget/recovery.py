@@ -47,6 +47,30 @@ class Recoverable(NamedCalls):
                 closed_accounts=self._close_held(),
             )
 
+    def abandon(self, account: str) -> int:
+        """Close `account` as a crash would have left it, while its book goes on; calls presumed.
+
+        For who ran in another process and died there: calls on their way settle at their worst
+        case, and what its orphans still say of them changes nothing. An account that was never
+        opened, or is closed, is left as it is.
+        """
+        with self.transaction():
+            known = self._read_one("SELECT number, closed FROM accounts WHERE id = ?", (account,))
+            if known is None or known[1]:
+                return 0
+            left = self._read(
+                "SELECT number, state, reserved_micro, reserved_tokens FROM entries"
+                " WHERE account = ? AND state IN ('reserved', 'dispatched') ORDER BY number",
+                (known[0],),
+            )
+            for number, state, reserved_micro, reserved_tokens in left:
+                if state == "dispatched":
+                    self._presume(number, Amount(reserved_micro, reserved_tokens))
+                else:
+                    self.release(number)
+            self.close_account(account)
+            return sum(row[1] == "dispatched" for row in left)
+
     def _presume(self, entry: int, worst: Amount) -> None:
         self._close_entry(entry, "presumed", worst)
         row = self._read("SELECT account FROM entries WHERE number = ?", (entry,))[0]

@@ -31,6 +31,7 @@ EPILOG = """\b
 Examples:
   orchestra batch products.csv --out out --limit 20
   orchestra batch products.csv --out out --cost-usd 40
+  orchestra batch products.csv --out out --on ray
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
 """
 
@@ -47,6 +48,11 @@ Examples:
 @click.option("--id-column", help='Column of the row id; "" for the row number.')
 @click.option("--language", type=click.Choice(["auto", "en", "zh"]), help="Language to write in.")
 @click.option("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, show_default=True)
+@click.option(
+    "--on",
+    metavar="CLUSTER",
+    help='Run on Ray: "ray" starts a cluster here; "auto" or host:port uses one.',
+)
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @budget_options
 @json_option

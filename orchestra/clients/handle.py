@@ -1,4 +1,4 @@
-"""Reaches a model on Ray Serve through its deployment handle; the one file that calls `.remote`.
+"""Reaches models on Ray Serve, and actors of a batch; the one file that calls `.remote`.
 
 It knows no HTTP, no graph and no money. A replica that dies under a call is replaced by Serve,
 and the call is made again: the caller reserved it once and settles it once.
@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 from ray.serve.exceptions import (
     BackPressureError,
@@ -151,3 +152,43 @@ class HandleClient:
             f"No replica of {self.name!r} answers{why}. `serve status` says why; the same "
             "request may succeed once one is up again."
         )
+
+
+class ActorLink:
+    """A Ray actor of a plain class, called as if it were here."""
+
+    def __init__(self, plain: type, *arguments: Any, **options: Any) -> None:
+        """Start an actor of `plain` with `arguments`; `options` are those of `ray.remote`."""
+        self._actor: Any = ray.remote(plain).options(**options).remote(*arguments)
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """What the actor's method returns. A wait that is cancelled cancels the method, too.
+
+        Raises what the method raises, and one of `LOST` when the actor is gone.
+        """
+        reference = getattr(self._actor, method).remote(*arguments)
+        try:
+            return await reference
+        except asyncio.CancelledError:
+            ray.cancel(reference)
+            raise
+        except RayTaskError as error:
+            if isinstance(error, LOST) or not isinstance(error.cause, Exception):
+                raise
+            raise error.cause from error
+
+    @property
+    def actor(self) -> Any:
+        """The handle, to be given to other actors."""
+        return self._actor
+
+    def stop(self) -> None:
+        """End the actor's process."""
+        ray.kill(self._actor)
+
+
+def link_to(actor: Any) -> ActorLink:
+    """A link to an actor that somebody else started."""
+    link = ActorLink.__new__(ActorLink)
+    link._actor = actor
+    return link

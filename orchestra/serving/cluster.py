@@ -63,6 +63,38 @@ def own_cluster(*, cpus: int | None = None, namespace: str = "orchestra") -> Ite
         ray.shutdown()
 
 
+@contextmanager
+def connected(address: str, file: FleetFile) -> Iterator[None]:
+    """A cluster to run on: "ray" starts one here, anything else names one that runs already.
+
+    "auto" or "host:port" is a cluster that this machine is a node of. Raises `UsageError` for one
+    that does not answer, and for a `ray://` address: files of this machine are not there.
+    """
+    if address == "ray":
+        with own_cluster(cpus=cpus_for(file)):
+            yield
+        return
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"{address!r} is a client's address: table, photos and book would be on this machine, "
+            "and the rows on another. Log in to a node of the cluster, with the files on a disk "
+            "that all nodes share, and use --on auto; or submit that command: ray job submit."
+        )
+    import ray
+
+    try:
+        ray.init(address=address, namespace="orchestra", log_to_driver=False)
+    except (ConnectionError, ValueError) as cause:
+        raise UsageError(
+            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`), or "
+            "use --on ray for one of our own."
+        ) from cause
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
 def _keep_on_loopback() -> None:
     late = "ray" in sys.modules
     for name, value in SETTINGS.items():

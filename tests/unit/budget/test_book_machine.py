@@ -220,7 +220,7 @@ class BookMachine(RuleBasedStateMachine):
     def settle_named(self, pick: int, actual: Amount, times: int) -> None:
         entry = sorted(self.named)[-1 - pick % len(self.named)]
         call = self.model.calls[entry]
-        allowed = call.state in ("dispatched", "settled")
+        allowed = call.state in ("dispatched", "settled", "presumed")
         for _ in range(times):
             done = self.attempt(
                 lambda: self.book.pay(
@@ -241,7 +241,7 @@ class BookMachine(RuleBasedStateMachine):
         call = self.model.calls[entry]
         for _ in range(times):
             done = self.attempt(lambda: self.book.give_back(self.named[entry]))
-            assert (done is None) == (call.state in ("dispatched", "released"))
+            assert (done is None) == (call.state in ("dispatched", "released", "presumed"))
         if call.state == "dispatched":
             call.state = "released"
 
@@ -251,6 +251,28 @@ class BookMachine(RuleBasedStateMachine):
         allowed = self.model.accounts[id].closed or not self.model.busy(id)
         assert (self.attempt(lambda: self.book.close_account(id)) is None) == allowed
         self.model.accounts[id].closed |= allowed
+
+    @rule(pick=picks)
+    def abandon(self, pick: int) -> None:
+        """What a lost process leaves: all or nothing, and nothing for a closed account."""
+        id = self.account(pick)
+        if self.model.accounts[id].closed:
+            assert self.book.abandon(id) == 0
+            return
+        before = [(call, call.state, call.cost) for call in self.model.own(id)]
+        for call in self.model.own(id):
+            if call.state == "dispatched":
+                call.state, call.cost = "presumed", call.reserved
+            elif call.state == "reserved":
+                call.state = "released"
+        presumed = sum(state == "dispatched" for _, state, _ in before)
+        if self.model.busy(id):  # an account under it is in use
+            assert self.attempt(lambda: self.book.abandon(id)) is BookError
+            for call, state, cost in before:
+                call.state, call.cost = state, cost
+        else:
+            assert self.book.abandon(id) == presumed
+            self.model.accounts[id].closed = True
 
     @rule(pick=picks, limits=limits)
     def set_limits(self, pick: int, limits: Limits) -> None:

@@ -1,0 +1,184 @@
+"""A batch whose rows run on a Ray cluster: hosts beside their models, the book in one actor.
+
+Rows are fed, paused and stopped by the same `Batch` as in one process, so the decisions are the
+same; only where a row runs, and where the book is, differ (docs/adr/0010). A host that dies costs
+the rows it had under way one more try; the book's actor may die as well, and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from orchestra.batch.folder import BOOK, Folder, open_patiently
+from orchestra.batch.row_host import RowHost, RowWork
+from orchestra.batch.row_run import Ran, row_account
+from orchestra.batch.rows import Row
+from orchestra.batch.runner import Batch
+from orchestra.budget.remote import Keeper, Message, RemoteLedger, Send
+from orchestra.clients.handle import LOST, ActorLink, link_to
+from orchestra.errors import BookError, ModelUnavailable, OrchestraError
+from orchestra.routing.plan import Plan
+
+TRIES = 5  # of one row, each on a host that died under it
+SEND_TRIES, SEND_WAIT_S = 30, 1.0
+
+
+class BookKeeper(Keeper):
+    """The actor that has the batch's book."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(open_patiently(path))
+
+
+def reach(keeper: Any) -> Send:
+    """How messages get to the keeper. One that was lost is sent again: it bears that."""
+    link = link_to(keeper)
+
+    async def send(messages: list[Message]) -> list[Any]:
+        lost: Exception | None = None
+        for _ in range(SEND_TRIES):
+            try:
+                return await link.call("apply", messages)
+            except LOST as error:
+                lost = error
+                await asyncio.sleep(SEND_WAIT_S)
+        raise BookError(
+            f"The actor that keeps the book does not answer ({type(lost).__name__}). What was "
+            "finished is kept; run the same command again, it resumes."
+        ) from lost
+
+    return send
+
+
+class ClusterBatch(Batch):
+    """A `Batch` on the cluster this process is connected to."""
+
+    def on(self, work: RowWork, planned: Plan) -> ClusterBatch:
+        """Run rows as `work` says, on as many hosts as there is room for."""
+        self._work = work
+        self._models = list(dict.fromkeys(node.model for node in planned.nodes))
+        cards = [self.fleet.file.card(model) for model in self._models]
+        self._gpus = sum(card.hosting.scaling.gpus for card in cards)
+        self._hosts = hosts_of(self._gpus)
+        self._links: list[ActorLink] = []
+        self._busy: Counter[int] = Counter()
+        return self
+
+    @property
+    def in_flight(self) -> int:
+        """Rows at once: the option counts for each host."""
+        return self.options.in_flight * self._hosts
+
+    @asynccontextmanager
+    async def hosting(self) -> AsyncIterator[None]:
+        """Hand the book to its actor, start the hosts, and take the book back at the end."""
+        self.folder.book.close()
+        keeper = ActorLink(BookKeeper, self.folder.path / BOOK, **_here())
+        self.ledger = RemoteLedger(reach(keeper.actor))
+        try:
+            self._links = [self._start(keeper.actor) for _ in range(self._hosts)]
+            await self._prepare()
+            yield
+        finally:
+            for link in self._links:
+                link.stop()
+            await _let_go(keeper)
+            self._take_back()
+
+    def _start(self, keeper: Any) -> ActorLink:
+        return ActorLink(
+            RowHost,
+            self._work,
+            keeper,
+            reach,
+            num_cpus=1,
+            num_gpus=self._gpus,
+            max_restarts=-1,
+            max_concurrency=self.options.in_flight + 8,
+            scheduling_strategy="SPREAD",
+        )
+
+    async def _prepare(self) -> None:
+        """Load the models everywhere, so that a fleet that cannot work fails before any row."""
+        calls = (link.call("prepare", self._models) for link in self._links)
+        for answer in await asyncio.gather(*calls):
+            if isinstance(answer, OrchestraError):
+                raise answer
+
+    def _take_back(self) -> None:
+        """The book of the folder is this process's again."""
+        path = self.folder.path
+        self.folder = Folder(path, open_patiently(path / BOOK), self.folder.images)
+        self.book = self.folder.book
+
+    async def run_one(self, row: Row) -> Ran:
+        """Run a row on the host with the fewest; one that dies under it costs another try."""
+        why = ""
+        for _ in range(TRIES):
+            place = min(range(self._hosts), key=lambda number: self._busy[number])
+            account = row_account(row)
+            self._busy[place] += 1
+            try:
+                answer = await self._links[place].call("run", row, account)
+            except LOST as error:
+                why = f"The host that ran row {row.ordinal} was lost ({type(error).__name__})."
+                await self.ledger.abandon_account(account)
+                await asyncio.sleep(SEND_WAIT_S)  # Ray starts the host again
+                continue
+            finally:
+                self._busy[place] -= 1
+            if isinstance(answer, OrchestraError):
+                raise answer
+            return answer
+        return Ran("silent", f"{why} It was tried {TRIES} times; see the cluster's logs.")
+
+    def stop_rows(self) -> None:
+        """Ask every host to start no row that would wait for room."""
+        super().stop_rows()
+        self._stops = [asyncio.ensure_future(link.call("stop")) for link in self._links]
+
+
+async def _let_go(keeper: ActorLink) -> None:
+    """Close the book in its actor, then end the actor."""
+    try:
+        await keeper.call("close")
+    except LOST:
+        """It is gone already, and the lock with it."""
+    keeper.stop()
+
+
+def _here() -> dict[str, Any]:
+    """On this node, where the file is; sqlite is never used over a network."""
+    node = ray.get_runtime_context().get_node_id()
+    return {
+        "num_cpus": 0,
+        "max_restarts": -1,
+        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
+    }
+
+
+def hosts_of(gpus: float) -> int:
+    """How many hosts the cluster has room for: one a CPU, or as many as GPUs allow.
+
+    Raises `ModelUnavailable` when there is room for none.
+    """
+    room = ray.cluster_resources()
+    hosts = int(room.get("CPU", 0))
+    if gpus:
+        hosts = min(hosts, math.floor(room.get("GPU", 0) / gpus))
+    if hosts < 1:
+        raise ModelUnavailable(
+            f"The cluster has no room for a host: it has {room.get('CPU', 0):g} CPUs and "
+            f"{room.get('GPU', 0):g} GPUs, and a host takes 1 CPU and {gpus:g} GPUs. "
+            "Add nodes, or lower hosting.scaling.gpus on the cards."
+        )
+    return hosts

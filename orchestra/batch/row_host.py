@@ -1,0 +1,75 @@
+"""One process that runs rows beside its own models, for a batch on a cluster; it knows no Ray.
+
+Everything it is given can be pickled: names of fleet and graph, the recipe as JSON, columns, and
+how to reach the book.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.recipe import Recipe
+from orchestra.batch.row_run import Ran, RowOptions, RowRun
+from orchestra.batch.rows import Row
+from orchestra.budget.remote import RemoteLedger, Send
+from orchestra.errors import OrchestraError
+from orchestra.fleet.fleet import Build, Fleet
+from orchestra.fleet.source import load_graph
+from orchestra.images.store import ImageStore
+from orchestra.routing.introspect import compile_graph
+
+
+@dataclass(frozen=True, slots=True)
+class RowWork:
+    """What every host of a batch is told. `graph` is a name, or a function that pickles."""
+
+    fleet: str
+    graph: str | Build
+    recipe: str | None
+    columns: Columns
+    options: RowOptions
+    images: Path
+
+
+class RowHost:
+    """Runs rows with engines of its own; the ledger is reached through `reach(keeper)`."""
+
+    def __init__(self, work: RowWork, keeper: Any, reach: Callable[[Any], Send]) -> None:
+        self._work = work
+        ledger = RemoteLedger(reach(keeper))
+        opened = Fleet.open(work.fleet)
+        fleet = opened.scoped(None, ImageStore(work.images), ledger=ledger)
+        self._rows = RowRun(fleet, compile_graph(_build(work)), work.columns, work.options)
+        self._fleet = fleet
+
+    async def prepare(self, models: list[str]) -> OrchestraError | None:
+        """Load `models` before the first row; the error of loading is the answer."""
+        try:
+            for model in models:
+                await self._fleet.client(model).prepare()
+        except OrchestraError as error:
+            return error
+        return None
+
+    async def run(self, row: Row, account: str) -> Ran | OrchestraError:
+        """Run one row under `account`; an error of the book is the answer."""
+        try:
+            return await self._rows.run(row, account)
+        except OrchestraError as error:
+            return error
+
+    async def stop(self) -> None:
+        """Start no row that would have to wait for room."""
+        self._rows.stop()
+
+
+def _build(work: RowWork) -> Build:
+    build = load_graph(work.graph) if isinstance(work.graph, str) else work.graph
+    if work.recipe is None:
+        return build
+    return functools.partial(build, Recipe.model_validate_json(work.recipe))
