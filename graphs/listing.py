@@ -108,7 +108,7 @@ class CheckWriting:
     writers: tuple[tuple[str, str], ...]
     costs_nothing: ClassVar[bool] = True
 
-    def __call__(self, state: JobState) -> dict[str, Any]:
+    async def __call__(self, state: JobState) -> dict[str, Any]:
         """Fields title, description and bullets, suffixed if there are several languages."""
         outcomes = outcomes_of(state)
         checked: dict[str, Any] = {}

@@ -7,9 +7,11 @@ the connectives of its language. Chinese is matched greedily against the same te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+
+from orchestra.combine.terms import lower
 
 CJK = r"\u3400-\u9fff\uf900-\ufaff"
 CJK_RUN = re.compile(rf"[{CJK}]+")
@@ -41,23 +43,44 @@ def unsupported(text: str, support: Support) -> list[str]:
     """Words of `text` that nothing supports, in order."""
     left = text
     for quote in sorted(support.quotes, key=len, reverse=True):
-        left = _whole(quote).sub(" ", left)
+        left = _without(quote, left)
     words = [word for word in WORD.findall(left) if word.casefold() not in support.words]
     runs = [piece for run in CJK_RUN.findall(left) for piece in _foreign(run, support.terms)]
     return words + runs
 
 
-@lru_cache(maxsize=4096)
-def _whole(phrase: str, marks: str = "") -> re.Pattern[str]:
-    """Finds `phrase` as whole words; "red" is not in "hundred", and Chinese has no boundary.
+def _places(phrase: str, text: str, marks: str = "") -> Iterator[tuple[int, int]]:
+    """Where `phrase` stands in `text` as whole words, whatever their case.
 
-    `marks` are characters that count as parts of a word too.
+    "red" is not in "hundred", and Chinese has no boundary. `marks` are characters that count as
+    parts of a word too.
     """
+    before, after = _edges(marks)
+    opens, closes = WORD.match(phrase), WORD.match(phrase[-1:])
+    lowered, wanted = lower(text), lower(phrase)
+    start = lowered.find(wanted)
+    while start >= 0:
+        end = start + len(wanted)
+        stands = (not opens or before.match(text, start)) and (not closes or after.match(text, end))
+        if stands:
+            yield start, end
+        start = lowered.find(wanted, end if stands else start + 1)
+
+
+@lru_cache(maxsize=64)
+def _edges(marks: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What must hold before and behind a word; compiling the letter ranges takes milliseconds."""
     letter = rf"(?:[^\W{CJK}]|[{re.escape(marks)}])" if marks else rf"[^\W{CJK}]"
-    before = rf"(?<!{letter})(?<!\d[.,])" if WORD.match(phrase) else ""
-    after = rf"(?!{letter}|[.,]\d)" if WORD.match(phrase[-1:]) else ""
-    # Only the phrase ignores case: with it, compiling the letter ranges takes milliseconds.
-    return re.compile(f"{before}(?i:{re.escape(phrase)}){after}")
+    return re.compile(rf"(?<!{letter})(?<!\d[.,])"), re.compile(rf"(?!{letter}|[.,]\d)")
+
+
+def _without(phrase: str, text: str) -> str:
+    """`text` with a space where `phrase` stood."""
+    left, last = "", 0
+    for start, end in _places(phrase, text):
+        left += text[last:start] + " "
+        last = end
+    return left + text[last:]
 
 
 def _foreign(run: str, terms: frozenset[str]) -> list[str]:
@@ -115,4 +138,4 @@ def _objection(sentence: str, support: Support, banned: tuple[str, ...]) -> str 
 
 def holds_word(text: str, word: str) -> bool:
     """Whether `text` uses `word` on its own: "free" is not in "sugar-free"."""
-    return _whole(word, marks="-").search(text) is not None
+    return any(_places(word, text, marks="-"))

@@ -27,6 +27,14 @@ CANONICAL = {
 }
 
 
+def lower(text: str) -> str:
+    """Lower case of the same length, so that offsets stay true."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+
+
 def canonical(value: Any) -> Any:
     """A value as it is compared: strings casefolded, spaces joined, colours in English."""
     if not isinstance(value, str):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from orchestra.combine.terms import lower
 from orchestra.job import Evidence
 
 # A stop ends a sentence before a space or the end of the line: not in "1.5" or "www.arla.se".
@@ -100,14 +101,6 @@ def _narrow(shape: Mapping[str, Any], text: str) -> dict[str, Any]:
     if shape.get("type") == "string" and not {"enum", "const", "pattern"} & set(shape):
         return {**shape, "x-span": True}
     return dict(shape)
-
-
-def lower(text: str) -> str:
-    """Lower case of the same length, so that offsets stay true."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
 def occurrences(terms: Terms, text: str) -> list[tuple[str, int]]:

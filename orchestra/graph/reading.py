@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from orchestra.clients.engine import Reply
+from orchestra.combine.terms import lower
 from orchestra.errors import AnswerInvalid
 from orchestra.graph.ask import Ask
-from orchestra.graph.narrow import choice_terms, find_span, lower, parsed
+from orchestra.graph.narrow import choice_terms, find_span, parsed
 from orchestra.job import Evidence, Field
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
