@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,8 +40,8 @@ class BookKeeper(Keeper):
         super().__init__(open_patiently(path))
 
 
-def reach(keeper: Any) -> Send:
-    """How messages get to the keeper. One that was lost is sent again: it bears that."""
+def reach(keeper: str) -> Send:
+    """How messages get to the actor of that name; one that was lost is sent again."""
     link = link_to(keeper)
 
     async def send(messages: list[Message]) -> list[Any]:
@@ -82,10 +83,11 @@ class ClusterBatch(Batch):
     async def hosting(self) -> AsyncIterator[None]:
         """Hand the book to its actor, start the hosts, and take the book back at the end."""
         self.folder.book.close()
-        keeper = ActorLink(BookKeeper, self.folder.path / BOOK, **_here())
-        self.ledger = RemoteLedger(reach(keeper.actor))
+        name = f"book-{uuid.uuid4().hex}"
+        keeper = ActorLink(BookKeeper, self.folder.path / BOOK, name=name, **_here())
+        self.ledger = RemoteLedger(reach(name))
         try:
-            self._links = [self._start(keeper.actor) for _ in range(self._hosts)]
+            self._links = [self._start(name) for _ in range(self._hosts)]
             await self._prepare()
             yield
         finally:
@@ -94,7 +96,7 @@ class ClusterBatch(Batch):
             await _let_go(keeper)
             self._take_back()
 
-    def _start(self, keeper: Any) -> ActorLink:
+    def _start(self, keeper: str) -> ActorLink:
         return ActorLink(
             RowHost,
             self._work,

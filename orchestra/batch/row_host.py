@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
@@ -39,7 +38,7 @@ class RowWork:
 class RowHost:
     """Runs rows with engines of its own; the ledger is reached through `reach(keeper)`."""
 
-    def __init__(self, work: RowWork, keeper: Any, reach: Callable[[Any], Send]) -> None:
+    def __init__(self, work: RowWork, keeper: str, reach: Callable[[str], Send]) -> None:
         self._work = work
         ledger = RemoteLedger(reach(keeper))
         opened = Fleet.open(work.fleet)

@@ -177,18 +177,13 @@ class ActorLink:
                 raise
             raise error.cause from error
 
-    @property
-    def actor(self) -> Any:
-        """The handle, to be given to other actors."""
-        return self._actor
-
     def stop(self) -> None:
         """End the actor's process."""
         ray.kill(self._actor)
 
 
-def link_to(actor: Any) -> ActorLink:
-    """A link to an actor that somebody else started."""
+def link_to(name: str) -> ActorLink:
+    """A link to the actor of that name, which somebody else started."""
     link = ActorLink.__new__(ActorLink)
-    link._actor = actor
+    link._actor = ray.get_actor(name)
     return link
