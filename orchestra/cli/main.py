@@ -17,6 +17,7 @@ Examples:
 COMMANDS = {
     "batch": ("orchestra.cli.batch", "batch"),
     "eval": ("orchestra.cli.eval", "evaluate_command"),
+    "init": ("orchestra.cli.init", "init"),
     "models": ("orchestra.cli.models", "models"),
     "plan": ("orchestra.cli.plan", "plan"),
     "run": ("orchestra.cli.run", "run"),
