@@ -112,17 +112,18 @@ def shape_of(recipe: Recipe, facts: Mapping[str, str], language: Language) -> Ma
         return schema
     quotes = [value for name, value in facts.items() if recipe.fields[name].type == "sentence"]
     said = {name: value for name, value in facts.items() if value not in quotes}
+    distinct = _without_repeats(recipe, said)
     wording = writing.phrases.get(language, {})
     sentences = Sentences(
-        subject=_chosen(_without_repeats(recipe, said), writing.subject),
+        subject=_chosen(distinct, writing.subject),
         predicate=_chosen(_spoken(recipe, said, language), writing.predicate),
         wording=wording,
         openers=writing.openers.get(language, {}),
         links=writing.links.get(language, {}),
         quotes=quotes,
-        told=frozenset(said) - frozenset(_without_repeats(recipe, said)),
+        told=frozenset(said) - frozenset(distinct),
     )
-    titled = list(_chosen(_without_repeats(recipe, said), writing.title_order).values())
+    titled = list(_chosen(distinct, writing.title_order).values())
     parts = dict(schema["properties"])
     if sentences.subject or sentences.predicate or quotes:
         pattern = description_pattern(sentences, chinese=language == "zh")

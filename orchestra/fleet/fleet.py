@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from langgraph.graph.state import CompiledStateGraph
+
 from orchestra.budget.book import Book
 from orchestra.budget.ledger import Ledger, LocalLedger
 from orchestra.clients.endpoint import EndpointClient
@@ -26,7 +28,7 @@ from orchestra.graph.narrow import sanitise
 from orchestra.graph.run import run_job, take_in
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
-from orchestra.job import Job, Result
+from orchestra.job import Budget, Job, Result
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 Build = Callable[..., Any]
 PHOTO_LIMITS = ImageLimits()
+MOST_PLANS = 4096
 
 
 class Fleet:
@@ -68,6 +71,8 @@ class Fleet:
         self.ledger = ledger or LocalLedger(self.book)
         self.caller = Caller(self.ledger)
         self._clients: dict[str, Client] = {} if clients is None else clients
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._planned_for = file
 
     @classmethod
     def open(
@@ -164,7 +169,20 @@ class Fleet:
         """Plan `job` over the graph of `build`; spends nothing and opens no image."""
         text = sanitise(job.text or "").strip()
         shape = JobShape(len(text.encode()), len(job.images), job.data == "local")
-        return plan(view(compile_graph(build)), shape, job.budget, self.file)
+        return self.plan_for(compile_graph(build), shape, job.budget)
+
+    def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
+        """The plan of a job of `shape` over `graph`; made once, as it depends on nothing else."""
+        if self._planned_for is not self.file:
+            self._plans.clear()
+            self._planned_for = self.file
+        key = (graph, shape, *(limit for _, limit in budget))
+        known = self._plans.get(key)
+        if known is None:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            known = self._plans[key] = plan(view(graph), shape, budget, self.file)
+        return known
 
     async def run(self, build: Build, job: Job, *, base: Path | None = None) -> Result:
         """Run `job`. Image paths are relative to `base` (default: the working folder).
@@ -176,7 +194,7 @@ class Fleet:
         intake = await take_in(self, job, base)
         planned = None
         if not intake.is_lost:
-            planned = plan(view(graph), intake.shape, job.budget, self.file)
+            planned = self.plan_for(graph, intake.shape, job.budget)
             await self.prepare(planned)
         account = f"job:{uuid.uuid4().hex}"
         return await run_job(self, graph, intake, account=account, planned=planned)

@@ -64,13 +64,14 @@ class Caller:
     # Calls are named here, so that a ledger elsewhere knows a message that is sent again.
     _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _cards: dict[str, tuple[Card, str]] = field(default_factory=dict)
 
     async def call(
         self, client: Client, call: Call, ticket: Ticket
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket)
+        key = call_key(call, ticket, self._hosted(ticket.card))
         try:
             paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
         except BookError:
@@ -78,6 +79,14 @@ class Caller:
         except OrchestraError as error:
             paid = _Paid(error)
         return paid.answer, _record(call, ticket, paid, time.monotonic() - started)
+
+    def _hosted(self, card: Card) -> str:
+        """What of `card` decides an answer, as JSON, made once for a card."""
+        known = self._cards.get(card.name)
+        if known is None or known[0] is not card:
+            known = (card, card.model_dump_json(include={"name", "hosting"}))
+            self._cards[card.name] = known
+        return known[1]
 
     async def _join(self, key: str, ticket: Ticket) -> _Paid | None:
         """The answer of an identical call under way; None without one, or when that one failed."""
@@ -207,10 +216,10 @@ async def _within(answer: Any, ticket: Ticket) -> Reply:
         ) from None
 
 
-def call_key(call: Call, ticket: Ticket) -> str:
-    """Identity of a call: model with its card, wording, data, pixels, schema and bound."""
+def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
+    """Identity of a call: model with its hosting, wording, data, pixels, schema and bound."""
     parts = [
-        ticket.card.model_dump_json(include={"name", "hosting"}),
+        hosted,
         call.instruction,
         call.text,
         ticket.images,

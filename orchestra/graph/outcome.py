@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field as Attribute
 
@@ -21,13 +22,35 @@ class Outcome(Word):
     notes: tuple[str, ...] = ()
 
 
+# Fields already read, by the identity of their JSON: each node reads what those before it left.
+_READ: dict[int, tuple[dict[str, Any], dict[str, Any], Field]] = {}
+MOST_READ = 4096
+
+
+def field_of(raw: dict[str, Any]) -> Field:
+    """A field of a state; one that was read before, and is as it was, is not validated again."""
+    found = _READ.get(id(raw))
+    if found is not None and found[0] is raw and found[1] == raw:
+        return found[2]
+    read = Field.model_validate(raw)
+    if len(_READ) >= MOST_READ:
+        _READ.clear()
+    _READ[id(raw)] = (raw, dict(raw), read)
+    return read
+
+
 def outcomes_of(state: JobState) -> dict[str, Outcome]:
     """The outcomes in a state, by node."""
     raw = state.get("outcomes") or {}
-    return {node: Outcome.model_validate(value) for node, value in raw.items()}
+    return {node: _outcome_of(value) for node, value in raw.items()}
+
+
+def _outcome_of(raw: dict[str, Any]) -> Outcome:
+    fields = {name: field_of(value) for name, value in (raw.get("fields") or {}).items()}
+    return Outcome.model_validate({**raw, "fields": fields})
 
 
 def fields_of(state: JobState) -> dict[str, Field]:
     """The combined fields in a state, by name."""
     raw = state.get("fields") or {}
-    return {name: Field.model_validate(value) for name, value in raw.items()}
+    return {name: field_of(value) for name, value in raw.items()}

@@ -35,7 +35,7 @@ from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
 from orchestra.images.intake import normalise
 from orchestra.job import CallRecord, ErrorRecord, Job, Result
-from orchestra.routing.introspect import GraphView, view
+from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import JobShape, plan
 
@@ -99,10 +99,13 @@ class JobRun:
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
+    # The job as the graph was given it: a node that finds it unchanged need not read it again.
+    raw_job: dict[str, Any] | None = None
 
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
-        job = Job.model_validate(state["job"])
+        raw = state["job"]
+        job = self.job if raw is self.raw_job else Job.model_validate(raw)
         try:
             planned = self._planned(node, ask, job)
             if planned is None:
@@ -241,7 +244,7 @@ async def run_job(
     job = intake.job
     if intake.is_lost:
         return assemble({}, intake.job, intake.errors, None, (), 0.0)
-    chosen = planned or plan(view(graph), intake.shape, job.budget, fleet.file)
+    chosen = planned or fleet.plan_for(graph, intake.shape, job.budget)
     await fleet.ledger.open_account(
         account,
         parent=parent,
@@ -252,12 +255,13 @@ async def run_job(
     ends_at = None
     if job.budget.latency_ms is not None:
         ends_at = started + job.budget.latency_ms / 1000
-    run_id = uuid.uuid4().hex
-    run = JobRun(fleet, job, account, chosen, ends_at)
+    raw_job = job.model_dump(mode="json")
+    run_id = f"{account}@{id(fleet):x}"
+    run = JobRun(fleet, job, account, chosen, ends_at, raw_job=raw_job)
     enter(run_id, run)
     try:
         context = Context(fleet=fleet.file.name, run_id=run_id)
-        state = await graph.ainvoke({"job": job.model_dump(mode="json")}, context=context)
+        state = await graph.ainvoke({"job": raw_job}, context=context)
     finally:
         leave(run_id)
         if parent is None:
