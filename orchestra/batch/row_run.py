@@ -28,12 +28,15 @@ from orchestra.errors import (
     DuplicateId,
     ModelUnavailable,
     OrchestraError,
+    RateLimited,
 )
 from orchestra.fleet.fleet import Fleet
 from orchestra.graph.run import Intake, run_job, take_in
 from orchestra.job import Budget, ErrorRecord, Job, Result
 
 Language = Literal["en", "zh", "auto"]
+# A row that met one of these is not done: it waits for a resume.
+SILENT = frozenset({ModelUnavailable.__name__, RateLimited.__name__})
 REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 
 
@@ -106,7 +109,7 @@ class RowRun:
             result, opened = await self._answer(row, account)
         except _NoRoom as full:
             return Ran("no room", str(full))
-        silent = [error for error in result.errors if error.type == ModelUnavailable.__name__]
+        silent = [error for error in result.errors if error.type in SILENT]
         if silent:
             if opened:
                 await self.fleet.ledger.close_account(account)

@@ -18,6 +18,7 @@ from orchestra.batch.row_run import RowOptions, RowRun
 from orchestra.batch.rows import Row, row_error
 from orchestra.budget.book import Book
 from orchestra.clients.engine import Call
+from orchestra.errors import RateLimited
 from orchestra.images.store import ImageStore
 from orchestra.job import Result
 from orchestra.routing.introspect import compile_graph
@@ -98,6 +99,15 @@ async def test_a_silent_model_leaves_the_row_to_be_run_again(tmp_path: Path) -> 
         assert ran.end == "silent" and "device lost" in ran.why
         assert list(book.rows()) == []
         assert book.spent(BATCH_ACCOUNT).open_cost_micro == 0
+
+
+async def test_a_used_up_rate_leaves_the_row_to_be_run_again(tmp_path: Path) -> None:
+    def busy(call: Call) -> Any:
+        raise RateLimited("busy; later")
+
+    with batch_book() as book:
+        async with workers(tmp_path, FarLedger(book), text=busy) as (one,):
+            assert (await one.run(row(1))).end == "silent"
 
 
 async def test_no_room_is_told_and_a_stopped_worker_does_not_wait_for_it(tmp_path: Path) -> None:
