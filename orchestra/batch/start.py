@@ -15,6 +15,7 @@ from pathlib import Path
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.columns import Columns
+from orchestra.batch.far import run_far
 from orchestra.batch.folder import IMAGES, Folder, Source, resume_command
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Progress, Silent
@@ -68,8 +69,15 @@ async def run_batch(
 
     `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
-    nodes; `in_flight` counts for each host.
+    nodes; `in_flight` counts for each host. With "ray://host:port" the batch is run by the head
+    node: table, photos, fleet and `out` are its paths, and there is no progress to see.
     """
+    if on is not None and on.startswith("ray://"):
+        far = dict(limit=limit, budget=budget, recipe=recipe, text_columns=text_columns)
+        far |= dict(image_column=image_column, id_column=id_column, language=language)
+        far |= dict(in_flight=in_flight, yes=yes, out=str(out))
+        with connected(on, fleet.file):
+            return await run_far(fleet.name, _named(build, _place(build)), str(table), far)
     budget = budget or Budget()
     _check_counts(limit, in_flight)
     _confirm_paid(fleet, budget, yes)
@@ -182,15 +190,20 @@ def _identity(
     recipe: Recipe | None,
     language: Language | None,
 ) -> dict[str, str]:
-    target = build.func if isinstance(build, functools.partial) else build
     return {
         "table": table.fingerprint,
         "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
-        "graph": f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}",
+        "graph": _place(build),
         "recipe": recipe.fingerprint if recipe else "",
         "language": language or "",
         "fleet": f"{fleet.file.name} {fleet.file.snapshot}",
     }
+
+
+def _place(build: Build) -> str:
+    """`module:function` of the graph."""
+    target = build.func if isinstance(build, functools.partial) else build
+    return f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
 
 
 def _source(

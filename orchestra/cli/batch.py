@@ -51,7 +51,7 @@ Examples:
 @click.option(
     "--on",
     metavar="CLUSTER",
-    help='Run on Ray: "ray" starts a cluster here; "auto" or host:port uses one.',
+    help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @budget_options

@@ -67,27 +67,24 @@ def own_cluster(*, cpus: int | None = None, namespace: str = "orchestra") -> Ite
 def connected(address: str, file: FleetFile) -> Iterator[None]:
     """A cluster to run on: "ray" starts one here, anything else names one that runs already.
 
-    "auto" or "host:port" is a cluster that this machine is a node of. Raises `UsageError` for one
-    that does not answer, and for a `ray://` address: files of this machine are not there.
+    "auto" or "host:port" is a cluster that this machine is a node of, "ray://host:port" one that
+    it is a client of. Raises `UsageError` for one that does not answer.
     """
     if address == "ray":
         with own_cluster(cpus=cpus_for(file)):
             yield
         return
-    if address.startswith("ray://"):
-        raise UsageError(
-            f"{address!r} is a client's address: table, photos and book would be on this machine, "
-            "and the rows on another. Log in to a node of the cluster, with the files on a disk "
-            "that all nodes share, and use --on auto; or submit that command: ray job submit."
-        )
     import ray
 
+    if address == "auto" and ray.is_initialized():  # an actor of the cluster asks
+        yield
+        return
     try:
         ray.init(address=address, namespace="orchestra", log_to_driver=False)
     except (ConnectionError, ValueError) as cause:
         raise UsageError(
-            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`), or "
-            "use --on ray for one of our own."
+            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`; it "
+            "asks for a token, so set RAY_AUTH_MODE=token here), or use --on ray for one of our own."
         ) from cause
     try:
         yield
