@@ -83,8 +83,8 @@ def connected(address: str, file: FleetFile) -> Iterator[None]:
         ray.init(address=address, namespace="orchestra", log_to_driver=False)
     except (ConnectionError, ValueError) as cause:
         raise UsageError(
-            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`; it asks "
-            "for a token: set RAY_AUTH_MODE=token here), or use --on ray for one of our own."
+            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`; it "
+            "asks for a token: set RAY_AUTH_MODE=token here), or use --on ray for one of our own."
         ) from cause
     try:
         yield
