@@ -42,9 +42,15 @@ def _described(card: Card) -> str:
     lines += [f"  measured: {score}" for score in card.scores]
     for task, quality in card.quality.items():
         lines.append(f"  quality {task}: {quality.score} ({quality.origin}, {quality.measure})")
-    hosted = "planning only" if not card.is_hosted else f"{card.hosting.memory_gib:g} GiB, local"
-    lines.append(f"  hosting: {hosted}; data goes to: {card.data_goes_to}")
+    lines.append(f"  hosting: {_hosting(card)}; data goes to: {card.data_goes_to}")
+    lines += [f"  when it is unavailable: {card.fallback}"] if card.fallback else []
     lines += (
         [f"  estimated, not the source's: {', '.join(card.estimated)}"] if card.estimated else []
     )
     return "\n".join(lines) + "\n"
+
+
+def _hosting(card: Card) -> str:
+    if card.hosting.endpoint is not None:
+        return f"{card.hosting.endpoint.model} at {card.hosting.endpoint.url}"
+    return f"{card.hosting.memory_gib:g} GiB, local" if card.is_hosted else "planning only"

@@ -44,11 +44,17 @@ def data_of(ask: Ask, state: JobState, job: Job) -> str | None:
     return None if ask.question or ask.reads == "image" else job.text
 
 
-async def fit(call: Call, room: int, client: Client) -> tuple[Call, tuple[str, ...]]:
-    """Cut data that does not fit the context, and say so; the instruction is never cut."""
+async def fit(
+    call: Call, room: int, client: Client, *, is_counted_whole: bool = False
+) -> tuple[Call, tuple[str, ...]]:
+    """Cut data that does not fit the context, and say so; the instruction is never cut.
+
+    A prompt that is short in bytes is not counted at all, unless more than instruction and data
+    is in it (`is_counted_whole`).
+    """
     text = call.text
     bound = len(call.instruction.encode()) + len((text or "").encode())
-    if text is None or bound < room - 64:
+    if text is None or (bound < room - 64 and not is_counted_whole):
         return call, ()
     fitted = call
     while fitted.text and (tokens := await client.count_tokens(fitted)) > room:

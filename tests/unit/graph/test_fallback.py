@@ -170,6 +170,15 @@ async def test_unreported_usage_and_a_card_that_promises_too_little_are_noted() 
     assert "counted 3999 prompt tokens" in result.notes[0]
 
 
+async def test_a_text_is_cut_to_what_the_context_holds_beside_the_schema() -> None:
+    long = Job(text="A red shirt. " + "It is made of good cotton. " * 60)
+    result, _, _ = await run(chat('{"colour":"red"}'), job=long, limits={"context_tokens": 500})
+    assert result.fields["colour"].model == "far"
+    assert "read the first" in result.notes[0]
+    sent = result.calls[0].data or ""
+    assert 0 < len(sent) < 1000
+
+
 async def test_a_local_job_never_reaches_a_card_elsewhere() -> None:
     local = Job(text="A red shirt.", data="local")
     result, asked, _ = await run(chat('{"colour":"red"}'), job=local, data_goes_to="eu")
