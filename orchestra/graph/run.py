@@ -179,7 +179,10 @@ class JobRun:
             turns=self.turns,
         )
         room = card.limits.context_tokens - ask.max_tokens
-        call, notes = await fit(call, room, client)
+        is_far = card.hosting.endpoint is not None
+        if is_far:
+            call = constrained(call, ask, state)  # a server counts the schema as prompt
+        call, notes = await fit(call, room, client, is_counted_whole=is_far)
         call = constrained(call, ask, state)
         ticket = Ticket(
             node=node,
