@@ -24,6 +24,7 @@ from orchestra.errors import (
     ModelUnavailable,
     OrchestraError,
 )
+from orchestra.fleet.card import Card
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
 from orchestra.graph.narrow import CJK, sanitise
@@ -35,9 +36,10 @@ from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
 from orchestra.images.intake import normalise
 from orchestra.job import CallRecord, ErrorRecord, Job, Result
+from orchestra.routing.endpoint_prompt import call_bytes
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape, plan
 
 if TYPE_CHECKING:
     from orchestra.fleet.fleet import Fleet
@@ -188,7 +190,7 @@ class JobRun:
             node=node,
             card=card,
             account=self.account,
-            ceiling=Work(asked.prompt_tokens, ask.max_tokens, len(images)),
+            ceiling=Work(_most_prompt(ask, asked, call, card), ask.max_tokens, len(images)),
             images=images,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
@@ -225,6 +227,14 @@ class _Asked:
     model: str
     prompt_tokens: int
     on_piece: OnPiece | None
+
+
+def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:
+    """Most tokens of the prompt. Facts were unknown to the plan, which took the whole context."""
+    if ask.reads != "facts":
+        return asked.prompt_tokens
+    images = len(call.images) * card.limits.image_tokens
+    return min(asked.prompt_tokens, call_bytes(call, card) + TEMPLATE_TOKENS + images)
 
 
 async def run_job(

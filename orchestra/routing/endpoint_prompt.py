@@ -14,6 +14,8 @@ from typing import Any
 
 from orchestra.clients.endpoint_messages import DATA_RULE, JSON_RULE, TEMPLATE_TOKENS
 from orchestra.clients.endpoint_schema import public_schema
+from orchestra.clients.engine import Call
+from orchestra.fleet.card import Card
 from orchestra.graph.narrow import MOST_MEASURES, parsed
 
 # The rules around the data, its marks, and the blank lines between the parts.
@@ -33,6 +35,15 @@ def added_bytes(schema_json: str | None, text_bytes: int) -> int:
     fixed, listed = _parts(schema_json, text_bytes > 0)
     most = sum(text_bytes + QUOTES_BYTES * min(count, text_bytes) + ENUM_BYTES for count in listed)
     return RULES_BYTES + fixed + most
+
+
+def call_bytes(call: Call, card: Card) -> int:
+    """Most bytes of a call that is made, images left out: a token has one byte or more."""
+    said = [call.instruction, call.text or "", *(turn.role + turn.text for turn in call.turns)]
+    size = sum(len(part.encode()) for part in said)
+    if card.hosting.endpoint is None:
+        return size
+    return size + RULES_BYTES + (0 if call.schema is None else _bytes(call.schema))
 
 
 @lru_cache(maxsize=256)
