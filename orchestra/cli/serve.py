@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import click
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.errors import ModelUnavailable, OrchestraError
 from orchestra.fleet.source import load_fleet, load_graph
+from orchestra.observe.export import TRACES_FILE
 from orchestra.serving.cluster import LOOPBACK, check_port, cpus_for, own_cluster, served
 from orchestra.serving.config import as_yaml, deploy_config
 
@@ -44,6 +46,11 @@ DEFAULT_GRAPHS = ("answer", "listing")
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
 @click.option(
+    "--traces",
+    type=click.Path(path_type=Path),
+    help="Write the spans of every request to this file, one JSON object a line.",
+)
+@click.option(
     "--write-config",
     type=click.Path(path_type=Path),
     help="Write the YAML for `serve deploy` here instead of serving.",
@@ -55,6 +62,7 @@ def serve(
     port: int,
     cpus: int | None,
     book: Path | None,
+    traces: Path | None,
     write_config: Path | None,
     as_json: bool,
 ) -> None:
@@ -66,7 +74,7 @@ def serve(
         if write_config is not None:
             _write(write_config, graphs, args, port)
             return
-        _serve(graphs, args, port, cpus, as_json)
+        _serve(graphs, args, port, cpus, traces, as_json)
     except OrchestraError as error:
         fail(error, as_json=as_json)
 
@@ -78,7 +86,12 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
 
 
 def _serve(
-    graphs: Sequence[str], args: dict[str, str], port: int, cpus: int | None, as_json: bool
+    graphs: Sequence[str],
+    args: dict[str, str],
+    port: int,
+    cpus: int | None,
+    traces: Path | None,
+    as_json: bool,
 ) -> None:
     file, _ = load_fleet(args["fleet"])
     build = load_graph(graphs[0])
@@ -86,7 +99,9 @@ def _serve(
     stop = threading.Event()
     _stop_on_signals(stop)
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
-    with own_cluster(cpus=cpus or cpus_for(file)), served(port):
+    if traces is not None:
+        os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
+    with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
         if stop.is_set():
             return
         _deploy(build, {**args, "fleet": _absolute(args["fleet"])})

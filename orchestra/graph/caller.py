@@ -23,6 +23,7 @@ from orchestra.clients.engine import Call, OnPiece, Reply, Usage
 from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
 from orchestra.job import CallRecord
+from orchestra.observe.trace import span
 
 
 class Client(Protocol):
@@ -72,8 +73,10 @@ class Caller:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
         key = call_key(call, ticket, self._hosted(ticket.card))
+        names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
         try:
-            paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
+            with span("orchestra.call", names):
+                paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
         except BookError:
             raise  # the book failed: nobody may go on as if the call had just failed
         except OrchestraError as error:

@@ -24,13 +24,14 @@ def span(
 ) -> Iterator[Any]:
     """A span around the block, or None where OpenTelemetry is not installed.
 
-    `parent` is a carrier that another process sent (W3C `traceparent`), for a span that goes on
-    there.
+    `parent` is a carrier that another process sent (W3C `traceparent`), to go on with its trace
+    where none is under way here: Ray Serve, with tracing on, has carried it over already.
     """
     if trace is None or propagate is None:
         yield None
         return
-    above = propagate.extract(parent) if parent else None
+    is_under_way = trace.get_current_span().get_span_context().is_valid
+    above = propagate.extract(parent) if parent and not is_under_way else None
     tracer = trace.get_tracer(TRACER)
     with tracer.start_as_current_span(name, context=above, attributes=attributes) as started:
         yield started

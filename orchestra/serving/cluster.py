@@ -26,6 +26,12 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; the old one warns
 }
 
+TRACING = {
+    "enabled": True,
+    "exporter_import_path": "orchestra.observe.export:to_file",
+    "sampling_ratio": 1.0,
+}
+
 
 @contextmanager
 def own_cluster(*, cpus: int | None = None, namespace: str = "orchestra") -> Iterator[None]:
@@ -127,14 +133,18 @@ def check_port(port: int) -> None:
 
 
 @contextmanager
-def served(port: int) -> Iterator[None]:
-    """Ray Serve on the cluster, its HTTP proxy on loopback at `port`."""
+def served(port: int, *, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its HTTP proxy on loopback at `port`.
+
+    With `traces` every request is traced into the file of `observe.export`.
+    """
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
         http_options={"host": LOOPBACK, "port": port},
         logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
+        tracing_config=TRACING if traces else None,
     )
     try:
         yield
