@@ -29,10 +29,11 @@ IMAGE_TOKENS = 2048
 WAYS = tuple((m, p) for m in ("json_schema", "json_object", "prompt") for p in (True, False))
 # Above the bundled models, or plans would prefer those to the model that was connected.
 ASSUMED_QUALITY = {"score": 95, "origin": "estimated", "measure": "assumed above its fallback's"}
+# Only the schema tells the key, so that a server which ignores schemas is found out.
 HANDSHAKE = Call(
     "Which colour does the text name?",
     text="A red cotton shirt.",
-    schema={"type": "object", "properties": {"colour": {"enum": ["red", "blue", None]}}},
+    schema={"type": "object", "properties": {"c1": {"enum": ["red", "blue", None]}}},
     max_tokens=1000,
 )
 HEADER = """\

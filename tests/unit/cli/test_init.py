@@ -24,7 +24,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    with serving(chat('{"colour":"red"}'), chat('{"answer":"red cotton shirt"}')) as server:
+    with serving(chat('{"c1":"red"}'), chat('{"answer":"red cotton shirt"}')) as server:
         yield server
 
 
@@ -53,7 +53,7 @@ def test_json_holds_the_proof_and_stdout_nothing_else(tmp_path: Path, server: Fa
 
 
 def test_a_server_that_fails_the_proof_is_a_failure(tmp_path: Path, server: FakeServer) -> None:
-    server.script = [chat('{"colour":"red"}'), chat('{"answer":"blue jeans"}')]
+    server.script = [chat('{"c1":"red"}'), chat('{"answer":"blue jeans"}')]
     done = init(tmp_path, "--url", server.url)
     assert done.exit_code == 1 and "AnswerInvalid" in done.output
     assert (tmp_path / "mine.yaml").exists()

@@ -110,7 +110,7 @@ def test_a_local_draft_keeps_data_here_and_costs_nothing() -> None:
     assert "price" not in first.estimated
 
 
-GOOD = '{"colour":"red"}'
+GOOD = '{"c1":"red"}'
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ GOOD = '{"colour":"red"}'
         ),
         ((failing(400, "logprobs are not here"), chat(GOOD)), "json_schema", False),
         ((failing(400, "response_format unknown"), chat(GOOD)), "json_object", False),
-        ((chat("red"), chat("it is red"), chat(f"So: {GOOD}")), "prompt", False),
+        ((chat("red"), chat('{"colour":"red"}'), chat(f"So: {GOOD}")), "prompt", False),
     ],
 )
 async def test_the_way_of_asking_is_what_the_server_can(
