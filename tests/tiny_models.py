@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -18,6 +20,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
     DeepseekVLImageProcessorPil,
 )
 
+from tests.public_configs import BOS, EOS, write_tokenizer
 from workers.training.tokenizer import IMAGE, train_tokenizer
 
 TEXTS = [
@@ -106,4 +109,38 @@ def tiny_deepseek_vl(folder: Path, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     size = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
     DeepseekVLImageProcessorPil(size=size, min_size=2).save_pretrained(folder)
+    return folder
+
+
+def chain_model(folder: Path, chain: list[str]) -> Path:
+    """A Qwen2 with R1's template and tokens whose next token depends on the last one alone.
+
+    After a token of `chain` comes the one that follows it there; no token may stand in it twice.
+    Its layers add nothing, so a state is the last token's embedding, and those are orthogonal.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    vocab = write_tokenizer(folder, "qwen2")
+    even_head: dict[str, Any] = {"head_dim": 8}  # whatever the vocabulary's width
+    config = Qwen2Config(
+        vocab_size=len(vocab),
+        hidden_size=len(vocab),
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        **even_head,
+        max_position_embeddings=CONTEXT_TOKENS,
+        bos_token_id=vocab[BOS],
+        eos_token_id=vocab[EOS],
+        tie_word_embeddings=False,
+    )
+    model: Any = Qwen2ForCausalLM(config)
+    with torch.no_grad():
+        model.model.layers[0].self_attn.o_proj.weight.zero_()
+        model.model.layers[0].mlp.down_proj.weight.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(len(vocab)))
+        model.lm_head.weight.zero_()
+        for before, after in pairwise(chain):
+            model.lm_head.weight[vocab[after], vocab[before]] = 1.0
+    model.save_pretrained(folder)
     return folder

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer, hf
+from llguidance import LLMatcher
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
@@ -21,7 +21,7 @@ from workers.confidence import confidences
 from workers.constrain import Grammar, compile_schema, validate
 from workers.prompt import THINK_CLOSE
 from workers.text import Prompt
-from workers.tokenizer import marks
+from workers.tokenizer import grammar_tokens
 from workers.voice import Voice
 
 WORD_BITS = 32
@@ -41,10 +41,11 @@ class Vocabulary:
     ) -> None:
         self.size = size
         self.end = int(tokenizer.eos_token_id)  # pyright: ignore[reportArgumentType]
-        self.tokens: LLTokenizer = hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=self.end)
+        self.tokens = grammar_tokens(tokenizer, size, self.end)
         self.mask_words = -(-size // WORD_BITS)
-        steering = set(marks(tokenizer).values()) - {self.end}
-        self.free_mask = self._mask(len(tokenizer), steering)
+        # Added single letters go, too: as tokens they spell broken bytes.
+        added = set(tokenizer.get_added_vocab().values()) - {self.end}
+        self.free_mask = self._mask(len(tokenizer), added)
         self.break_ids: list[int] = tokenizer.encode(BREAK, add_special_tokens=False)
         self.think_mask = self.free_mask
         self.think_end: int | None = None
@@ -55,7 +56,7 @@ class Vocabulary:
                     f"The chat template opens <think>, but the tokenizer has no token "
                     f"{THINK_CLOSE!r}. Use the template that belongs to this tokenizer."
                 )
-            self.think_mask = self._mask(len(tokenizer), steering - {self.think_end})
+            self.think_mask = self._mask(len(tokenizer), added - {self.think_end})
 
     def spell(self, tokens: list[int]) -> bytes:
         """The bytes that `tokens` stand for."""

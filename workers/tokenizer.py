@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from llguidance import LLTokenizer, hf
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -66,6 +67,21 @@ def marks(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
     thirteen single letters (ö, ü, ...), which are text.
     """
     return {token: at for token, at in tokenizer.get_added_vocab().items() if len(token) > 1}
+
+
+def grammar_tokens(tokenizer: PreTrainedTokenizerFast, size: int, end: int) -> LLTokenizer:
+    """The tokens as llguidance sees them; `size` is the model's vocabulary.
+
+    Added single letters are left out: they spell broken bytes, so a constraint that forces "ü"
+    would contradict itself. Without them the letter is spelled by its bytes, which are tokens.
+    """
+    letters = tokenizer.get_added_vocab().keys() - marks(tokenizer).keys()
+    if not letters:
+        return hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
+    stored = json.loads(tokenizer.backend_tokenizer.to_str())
+    stored["added_tokens"] = [t for t in stored["added_tokens"] if t["content"] not in letters]
+    stored["padding"] = stored["truncation"] = None
+    return LLTokenizer(json.dumps(stored), n_vocab=size, eos_token=end)
 
 
 def _check_probe(

@@ -40,8 +40,8 @@ from workers.session import AnySession
 from workers.text import Prompt, TextModel
 from workers.tokenizer import RESTORE, load_tokenizer
 
-# Sixteen images of 384 px: more at once take memory and gain nothing.
-PIXELS_AT_ONCE = 16 * 384 * 384
+# Eight images of 384 px, one of 1024 px: more at once take memory and gain little.
+PIXELS_AT_ONCE = 8 * 384 * 384
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,7 @@ class VisionModel(TextModel):
         return session, self._look(pixels) if pixels else None
 
     def _look(self, pixels: Sequence[dict[str, torch.Tensor]]) -> torch.Tensor:
-        """Features of all images, in order; looked at a few at a time, because a tower that
-        takes 1024 px needs a gibibyte of working memory for each.
-        """
+        """Features of all images, in order, looked at a few at a time."""
         joined = {name: torch.cat([part[name] for part in pixels]) for name in pixels[0]}
         largest = max(tensor[0, 0].numel() for tensor in joined.values())
         at_once = max(1, PIXELS_AT_ONCE // largest)

@@ -8,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+from transformers import LlamaTokenizerFast, PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from orchestra.clients.engine import Call, Reply
+from orchestra.clients.engine import Call, Reply, Turn
 from orchestra.errors import CheckpointInvalid, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXT, TEXTS, EngineContract, replies
+from tests.public_configs import write_tokenizer
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.engine import TransformersEngine
+from workers.tokenizer import load_tokenizer
 
 IMAGE_TOKENS = 4
 META = {"format": "pt"}
@@ -208,3 +210,47 @@ def test_weights_stored_in_half_precision_are_run_in_single(text_folder: Path, t
     (single,) = replies(TransformersEngine.load(folder).generate([call]))
     assert half.text == single.text
     assert half.confidence == pytest.approx(single.confidence, rel=1e-4)
+
+
+def test_a_tokenizer_that_was_loaded_with_other_tokens_is_refused(broken: Path):
+    settings = json.loads((broken / "tokenizer_config.json").read_text())
+    token = {"content": "null", "special": False, "normalized": False}
+    settings["added_tokens_decoder"] = {"900": token}
+    (broken / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointInvalid, match=r"loaded wrongly.*tokenizer\.json alone gives"):
+        TransformersEngine.load(broken)
+
+
+def test_the_class_that_the_public_files_name_would_lose_text(tmp_path: Path):
+    write_tokenizer(tmp_path, "qwen2")
+    text = "two  words\n"
+    llama = LlamaTokenizerFast.from_pretrained(tmp_path)
+    assert llama.decode(llama.encode(text, add_special_tokens=False)) != text
+    ours = load_tokenizer(tmp_path, 10_000)
+    assert ours.decode(ours.encode(text, add_special_tokens=False)) == text
+
+
+def test_a_template_in_the_older_file_is_found(broken: Path):
+    template = (broken / "chat_template.jinja").read_text()
+    (broken / "chat_template.jinja").unlink()
+    with pytest.raises(CheckpointInvalid, match="no chat template"):
+        TransformersEngine.load(broken)
+    (broken / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    assert TransformersEngine.load(broken).count_tokens(Call("Go on.")) > 0
+
+
+def test_a_template_that_shows_no_user_is_refused(broken: Path):
+    (broken / "chat_template.jinja").write_text("{{ 'always the same' }}")
+    with pytest.raises(CheckpointInvalid, match="renders no user message"):
+        TransformersEngine.load(broken)
+
+
+def test_turns_that_a_template_refuses_are_their_rows_error(broken: Path):
+    strict = "{% if messages | length > 2 %}{{ raise_exception('two at most') }}{% endif %}"
+    template = (broken / "chat_template.jinja").read_text()
+    (broken / "chat_template.jinja").write_text(strict + template)
+    engine = TransformersEngine.load(broken)
+    turns = (Turn("user", "a"), Turn("user", "b"))
+    fine, error = engine.generate([Call("c", max_tokens=2), Call("c", turns=turns)])
+    assert isinstance(fine, Reply)
+    assert isinstance(error, UsageError) and "two at most" in str(error)
