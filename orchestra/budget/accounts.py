@@ -104,21 +104,25 @@ class Accounts(Store):
         are open, and when it is unknown.
         """
         with self.transaction():
-            chain = self._chain(id)
-            closed, pending = self._fields(chain[0], "closed, pending")
-            if closed:
-                return
-            if pending:
-                raise BookError(
-                    f"Account {id!r} has {pending} open entries or held accounts under it. "
-                    f"Settle, release or close them before closing it."
-                )
-            self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0].number,))
-            if chain[0].hold:
-                limits, spent, _ = self._counters(chain[0])
-                self._change(chain[1:], -limits.less(spent), pending=-1, who=f"closing {id!r}")
-            self._chains.pop(id, None)
-            self._chains.pop(chain[0].number, None)
+            self._close_account(id)
+
+    def _close_account(self, id: str) -> None:
+        """`close_account` within a transaction."""
+        chain = self._chain(id)
+        closed, pending = self._fields(chain[0], "closed, pending")
+        if closed:
+            return
+        if pending:
+            raise BookError(
+                f"Account {id!r} has {pending} open entries or held accounts under it. "
+                f"Settle, release or close them before closing it."
+            )
+        self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0].number,))
+        if chain[0].hold:
+            limits, spent, _ = self._counters(chain[0])
+            self._change(chain[1:], -limits.less(spent), pending=-1, who=f"closing {id!r}")
+        self._chains.pop(id, None)
+        self._chains.pop(chain[0].number, None)
 
     def set_limits(self, id: str, *, cost_micro: int | None, tokens: int | None) -> None:
         """Replace the limits of `id`, as when a user raises the budget of a stopped batch.

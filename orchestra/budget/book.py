@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -106,9 +105,9 @@ class Book(Recoverable, Journal):
             first = self._insert_row(row, account)
             for settlement in settle:
                 if first or self._is_dispatched(settlement.entry):
-                    self.settle(**_arguments(settlement))
+                    self._settle(settlement)
             if close is not None:
-                self.close_account(close)
+                self._close_account(close)
             return first
 
     def _is_dispatched(self, entry: int) -> bool:
@@ -131,10 +130,6 @@ class Book(Recoverable, Journal):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _arguments(settlement: Settlement) -> dict:
-    return {field.name: getattr(settlement, field.name) for field in fields(settlement)}
 
 
 def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:

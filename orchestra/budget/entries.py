@@ -71,37 +71,55 @@ class Entries(Accounts):
         node: str,
         model: str,
         key: str | None = None,
-        uid: str | None = None,
-        sent: bool = False,
     ) -> int:
         """Reserve a call's worst case and return its entry; `key` names its reply.
 
-        `uid` is a name of the call that its client made (see `named`); `sent` dispatches at once.
-
         Raises `BudgetExceeded` naming the account that is tight, and `BookError` for an unknown
-        or closed account, a negative amount or a `uid` used before.
+        or closed account or a negative amount.
         """
-        who = f"the call of node {node!r} on model {model!r}"
-        check_amount("cost_micro", cost_micro, about=who)
-        check_amount("tokens", tokens, about=who)
         with self.transaction():
-            chain = self._chain(account)
-            self._change(chain, Amount(cost_micro, tokens), pending=1, who=who)
-            number = self._write(
-                "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
-                " reserved_micro, reserved_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    chain[0].number,
-                    self._epoch,
-                    "dispatched" if sent else "reserved",
-                    node,
-                    model,
-                    key,
-                    uid,
-                    cost_micro,
-                    tokens,
-                ),
-            ).lastrowid
+            return self._reserve(
+                account,
+                Amount(cost_micro, tokens),
+                node=node,
+                model=model,
+                key=key,
+                uid=None,
+                state="reserved",
+            )
+
+    def _reserve(
+        self,
+        account: str,
+        worst: Amount,
+        *,
+        node: str,
+        model: str,
+        key: str | None,
+        uid: str | None,
+        state: str,
+    ) -> int:
+        """`reserve` within a transaction; `uid` is a name that the call's client made."""
+        who = f"the call of node {node!r} on model {model!r}"
+        check_amount("cost_micro", worst.micro, about=who)
+        check_amount("tokens", worst.tokens, about=who)
+        chain = self._chain(account)
+        self._change(chain, worst, pending=1, who=who)
+        number = self._write(
+            "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
+            " reserved_micro, reserved_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                chain[0].number,
+                self._epoch,
+                state,
+                node,
+                model,
+                key,
+                uid,
+                worst.micro,
+                worst.tokens,
+            ),
+        ).lastrowid
         if number is None:  # sqlite gives every inserted row a number
             raise BookError(f"The entry of {who} got no number. Open the book again.")
         return number
@@ -137,25 +155,32 @@ class Entries(Accounts):
         Raises `BookError` unless the entry is dispatched, for a negative amount, or for a reply
         without a key.
         """
-        check_amount("cost_micro", cost_micro, about=f"entry {entry}")
-        check_amount("tokens", tokens, about=f"entry {entry}")
+        with self.transaction():
+            self._settle(
+                Settlement(entry, cost_micro, tokens, cpu_s, measured=measured, reply=reply)
+            )
+
+    def _settle(self, paid: Settlement) -> None:
+        """`settle` within a transaction."""
+        entry, cpu_s, measured = paid.entry, paid.cpu_s, paid.measured
+        check_amount("cost_micro", paid.cost_micro, about=f"entry {entry}")
+        check_amount("tokens", paid.tokens, about=f"entry {entry}")
         if not math.isfinite(cpu_s) or cpu_s < 0:
             raise BookError(f"cpu_s={cpu_s!r} of entry {entry} must be 0 or more seconds.")
-        with self.transaction():
-            reserved, key = self._close_entry(entry, "settled", Amount(cost_micro, tokens))
-            self._write(
-                "UPDATE entries SET overrun_micro = ?, overrun_tokens = ?, cpu_s = ?, measured = ?"
-                " WHERE number = ?",
-                (
-                    max(0, cost_micro - reserved.micro),
-                    max(0, tokens - reserved.tokens),
-                    cpu_s,
-                    None if measured is None else json.dumps(measured, sort_keys=True),
-                    entry,
-                ),
-            )
-            if reply is not None:
-                self._keep_reply(entry, key, reply)
+        reserved, key = self._close_entry(entry, "settled", Amount(paid.cost_micro, paid.tokens))
+        self._write(
+            "UPDATE entries SET overrun_micro = ?, overrun_tokens = ?, cpu_s = ?, measured = ?"
+            " WHERE number = ?",
+            (
+                max(0, paid.cost_micro - reserved.micro),
+                max(0, paid.tokens - reserved.tokens),
+                cpu_s,
+                None if measured is None else json.dumps(measured, sort_keys=True),
+                entry,
+            ),
+        )
+        if paid.reply is not None:
+            self._keep_reply(entry, key, paid.reply)
 
     def release(self, entry: int) -> None:
         """Give back the reservation of a call that was not made, or is known to cost nothing.

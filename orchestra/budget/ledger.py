@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -275,7 +276,7 @@ def _admit(book: Book, rows: Sequence[Candidate]) -> list[int | None]:
 
 
 def _finish_row(book: Book, row: RowEnd) -> bool:
-    with book.transaction():
+    with book.transaction() if row.names else nullcontext():
         if row.names:
             book.add_names(FIELDS, row.names)
         return book.finish_row(

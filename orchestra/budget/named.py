@@ -6,7 +6,8 @@ given back under its `uid` is left as it is. It knows no message and no process.
 
 from __future__ import annotations
 
-from orchestra.budget.entries import Entries
+from orchestra.budget.amounts import Amount
+from orchestra.budget.entries import Entries, Settlement
 from orchestra.errors import BookError
 
 
@@ -34,15 +35,14 @@ class NamedCalls(Entries):
             if known is None:
                 stored = self.reply(key)
                 if stored is None:
-                    self.reserve(
+                    self._reserve(
                         account,
-                        cost_micro=cost_micro,
-                        tokens=tokens,
+                        Amount(cost_micro, tokens),
                         node=node,
                         model=model,
                         key=key,
                         uid=uid,
-                        sent=True,
+                        state="dispatched",
                     )
                 return stored
             if known[1] != "dispatched":
@@ -65,7 +65,7 @@ class NamedCalls(Entries):
         with self.transaction():
             number, state = self._found(uid)
             if state not in ("settled", "presumed"):
-                self.settle(number, cost_micro=cost_micro, tokens=tokens, cpu_s=cpu_s, reply=reply)
+                self._settle(Settlement(number, cost_micro, tokens, cpu_s, reply=reply))
 
     def give_back(self, uid: str) -> None:
         """Release the call `uid`; one that never began, was released or presumed stays.
