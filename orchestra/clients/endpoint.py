@@ -112,8 +112,6 @@ class EndpointClient:
                 continue
             reply = reply_of(spoken, call, most)
             self.pace.settle(place, reply.usage.input_tokens + reply.usage.output_tokens)
-            if reply.usage.is_bound:
-                LOG.warning("%s reports no usage; it is counted at the most", self.card.name)
             return reply
 
     async def count_tokens(self, call: Call) -> int:

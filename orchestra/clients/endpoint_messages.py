@@ -51,10 +51,11 @@ def request_of(
         "model": endpoint.model,
         "messages": [*_turns(call), {"role": "user", "content": _content(call, endpoint, without)}],
         "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
         "seed": sampling.seed,
         "max_tokens": call.max_tokens,
     }
+    if sampling.top_p < 1:  # 1 is every server's default, and reasoning models refuse the word
+        body["top_p"] = sampling.top_p
     if "max_tokens" in without:
         body["max_completion_tokens"] = body.pop("max_tokens")
     if "seed" in without:

@@ -19,7 +19,14 @@ from orchestra.budget.pricing import Work, cost_micro
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.endpoint_messages import most_usage
 from orchestra.clients.engine import Call, Usage
-from orchestra.errors import AnswerInvalid, AnswerTruncated, InvalidFleet, InvalidSchema, UsageError
+from orchestra.errors import (
+    AnswerInvalid,
+    AnswerTruncated,
+    InvalidFleet,
+    InvalidSchema,
+    ModelError,
+    UsageError,
+)
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.discover import Listed, Server
 from orchestra.fleet.source import load_fleet
@@ -171,6 +178,10 @@ async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
             if not logprobs or "logprobs" not in str(error):
                 raise
             continue
+        except ModelError as error:
+            if "temperature" not in str(error) or first.hosting.sampling.temperature:
+                raise
+            return await settle_on([_warm(card) for card in cards])
         finally:
             await client.close()
         spent += _cost(tried, reply.usage)
@@ -180,6 +191,15 @@ async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
         f"{first.name!r} answered no way of asking for JSON rightly ({'; '.join(wrong)}). "
         "Choose a stronger model with --model."
     )
+
+
+def _warm(card: Card) -> Card:
+    """`card` drawing at temperature 1, the only one that some reasoning models take."""
+    if card.hosting.endpoint is None:
+        return card
+    sampling = card.hosting.sampling.model_copy(update={"temperature": 1.0})
+    hosting = card.hosting.model_copy(update={"sampling": sampling})
+    return card.model_copy(update={"hosting": hosting})
 
 
 def _most(card: Card) -> Usage:

@@ -139,6 +139,14 @@ async def test_the_way_of_asking_is_what_the_server_can(
     assert settled[1:] == cards[1:]
 
 
+async def test_a_model_that_takes_only_temperature_1_gets_it() -> None:
+    refused = failing(400, "Unsupported value: 'temperature' does not support 0")
+    with serving(refused, chat(GOOD)) as here:
+        settled, _ = await settle_on(draft_cards(choose(server("m", url=here.url))))
+        assert [body["temperature"] for body in here.asked] == [0, 1]
+    assert [card.hosting.sampling.temperature for card in settled] == [1, 0, 0]
+
+
 async def test_a_model_that_answers_no_way_is_refused() -> None:
     with serving(chat("red")) as here:
         with pytest.raises(InvalidSchema, match="stronger model"):
