@@ -149,5 +149,7 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
+        # Applications end in order, their requests first; the cluster's end takes Serve with it.
         with suppress(KeyboardInterrupt):
-            serve.shutdown()
+            for name in serve.status().applications:
+                serve.delete(name)
