@@ -25,6 +25,7 @@ from orchestra.errors import AccessRefused, ModelUnavailable
 PROBE_S = 2.0
 LIST_S = 20.0
 GPU_S = 30.0
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' own Linux
 LIST_GPUS = """
 import torch
 for at in range(torch.cuda.device_count()):
@@ -231,6 +232,8 @@ async def _asked_ollama(http: httpx.AsyncClient, base: str, model: Listed) -> Li
 
 def find_gpus() -> list[str]:
     """Names of the GPUs that torch can use, or that `nvidia-smi` lists where torch is missing."""
+    if sys.platform == "linux" and not any(os.path.exists(path) for path in GPU_DEVICES):
+        return []  # without a driver nothing is found, and importing torch takes seconds
     if importlib.util.find_spec("torch") is not None:
         # In a process of its own: torch takes seconds to import, and memory for good.
         return _lines([sys.executable, "-c", LIST_GPUS])
