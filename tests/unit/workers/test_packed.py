@@ -91,3 +91,17 @@ SMALL: dict[str, Any] = {
 )
 def test_only_plain_llama_and_qwen2_decoders_are_packed(decoder: torch.nn.Module, packable: bool):
     assert is_packable(decoder) is packable
+
+
+@torch.inference_mode()
+def test_a_session_makes_its_tensors_where_the_model_is():
+    """Device "meta" computes nothing, and like a GPU refuses tensors of the CPU."""
+    with torch.device("meta"):
+        model: Any = Qwen2ForCausalLM(Qwen2Config(**SMALL, num_key_value_heads=2))
+        model.to(torch.bfloat16)
+    session = PackedSession(PackedDecoder(model, model.get_decoder()), [20] * 3)
+    for blocks in ([[1, 2, 3], [4], [5, 6]], [[1], [], [2, 3]]):
+        scores = session.extend(blocks)
+        assert (scores.device.type, scores.dtype) == ("meta", torch.float32)
+    session.keep([2, 0])
+    assert session.extend([[1], [2]]).shape == (2, SMALL["vocab_size"])
