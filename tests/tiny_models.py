@@ -20,7 +20,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
     DeepseekVLImageProcessorPil,
 )
 
-from tests.public_configs import BOS, EOS, write_tokenizer
+from tests.public_tokenizers import BOS, EOS, write_tokenizer
 from workers.training.tokenizer import IMAGE, train_tokenizer
 
 TEXTS = [

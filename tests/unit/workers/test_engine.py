@@ -13,7 +13,7 @@ from transformers import LlamaTokenizerFast, PreTrainedTokenizerFast, Qwen2ForCa
 from orchestra.clients.engine import Call, Reply, Turn
 from orchestra.errors import CheckpointInvalid, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXT, TEXTS, EngineContract, replies
-from tests.public_configs import write_tokenizer
+from tests.public_tokenizers import write_tokenizer
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.engine import TransformersEngine
 from workers.tokenizer import load_tokenizer

@@ -36,7 +36,8 @@ from transformers.models.janus.processing_janus import JanusProcessor
 from orchestra.clients.engine import Call, Turn
 from orchestra.errors import AnswerTruncated, PromptTooLong
 from tests.contract.engine_contract import replies
-from tests.public_configs import ADDED_LETTERS, BOS, CONFIGS, IMAGE, VL_SYSTEM, make, whole_model
+from tests.public_configs import CONFIGS, make, whole_model
+from tests.public_tokenizers import ADDED_LETTERS, BOS, IMAGE, VL_SYSTEM
 from workers.engine import TransformersEngine
 
 IMAGE_TOKENS = 576

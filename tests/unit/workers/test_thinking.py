@@ -10,7 +10,7 @@ import pytest
 from orchestra.clients.engine import Call, Reply, Turn
 from orchestra.errors import AnswerTruncated, CheckpointInvalid
 from tests.contract.engine_contract import replies
-from tests.public_configs import BOS, EOS
+from tests.public_tokenizers import BOS, EOS
 from tests.tiny_models import chain_model
 from workers.engine import TransformersEngine
 
