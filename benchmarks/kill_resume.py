@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,11 @@ class Toll:
     repeated_calls: int
 
 
-def command(table: Path, out: Path, fleet: str) -> list[str]:
+def command(table: Path, out: Path, fleet: str, options: Sequence[str] = ()) -> list[str]:
     """The batch as a user types it."""
     return [
         ORCHESTRA, "batch", str(table), "--out", str(out), "--fleet", fleet,
-        "--in-flight", str(IN_FLIGHT),
+        "--in-flight", str(IN_FLIGHT), *options,
     ]  # fmt: skip
 
 
@@ -71,33 +71,64 @@ def toll(out: Path) -> Toll:
     return Toll(rows, spent.cost_micro, spent.presumed_entries, spent.presumed_micro, calls - kinds)
 
 
-def run_killed(table: Path, out: Path, fleet: str, rows: int, kills: int, seed: int) -> int:
-    """Run with `kills` kills at random row counts; the number of kills that struck."""
+def run_killed(
+    table: Path,
+    out: Path,
+    fleet: str,
+    rows: int,
+    kills: int,
+    seed: int,
+    *,
+    options: Sequence[str] = (),
+    kill: Callable[[subprocess.Popen[bytes]], None] = subprocess.Popen.kill,
+) -> int:
+    """Run with `kills` kills at random row counts; the number of kills that struck.
+
+    `options` are more of the command's, and `kill` does a SIGKILL.
+    """
     draw = random.Random(seed)
     moments = sorted(draw.sample(range(1, rows), kills))
     struck = 0
     for moment in moments:
         process = subprocess.Popen(
-            command(table, out, fleet), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(table, out, fleet, options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         until = time.monotonic() + LONGEST_RUN_S
         while process.poll() is None and finished(out) < moment and time.monotonic() < until:
             time.sleep(0.02)
         time.sleep(draw.uniform(0, 0.2))
         if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+            kill(process)
             struck += 1
         process.wait(timeout=30)
         print(f"killed at {finished(out)} finished rows", flush=True)
-    run_clean(table, out, fleet)
+    run_clean(table, out, fleet, options)
     return struck
 
 
-def run_clean(table: Path, out: Path, fleet: str) -> None:
+def run_clean(table: Path, out: Path, fleet: str, options: Sequence[str] = ()) -> None:
     """Run to the end."""
     subprocess.run(
-        command(table, out, fleet), check=True, timeout=LONGEST_RUN_S, stdout=subprocess.DEVNULL
+        command(table, out, fleet, options),
+        check=True,
+        timeout=LONGEST_RUN_S,
+        stdout=subprocess.DEVNULL,
     )
+
+
+def print_toll(clean: Toll, killed: Toll, struck: int, in_flight: int) -> None:
+    """What `struck` kills cost, beside the run without one; `in_flight` rows at once."""
+    a_row = clean.cost_micro / clean.rows
+    print(f"kills that struck      {struck}")
+    print(f"unique rows            {killed.rows} of {clean.rows}")
+    most = struck * in_flight
+    print(f"calls made twice       {killed.repeated_calls} (in flight at the kills: {most} rows)")
+    print(f"presumed calls         {killed.presumed} = {dollars(killed.presumed_micro)}")
+    print(f"total clean / killed   {dollars(clean.cost_micro)} / {dollars(killed.cost_micro)}")
+    over = (killed.cost_micro - clean.cost_micro) / (a_row * in_flight)
+    print(f"excess in in-flight batches of {in_flight} rows: {over:.2f} over {struck} kills")
 
 
 def write_table(path: Path, rows: int) -> None:
@@ -130,15 +161,7 @@ def main() -> None:
             table, folder / "killed", options.fleet, options.rows, options.kills, options.seed
         )
         clean, killed = toll(folder / "clean"), toll(folder / "killed")
-    most = struck * IN_FLIGHT
-    a_row = clean.cost_micro / options.rows
-    print(f"kills that struck      {struck}")
-    print(f"unique rows            {killed.rows} of {options.rows}")
-    print(f"calls made twice       {killed.repeated_calls} (in flight at the kills: {most} rows)")
-    print(f"presumed calls         {killed.presumed} = {dollars(killed.presumed_micro)}")
-    print(f"total clean / killed   {dollars(clean.cost_micro)} / {dollars(killed.cost_micro)}")
-    over = (killed.cost_micro - clean.cost_micro) / (a_row * IN_FLIGHT)
-    print(f"excess in in-flight batches of {IN_FLIGHT} rows: {over:.2f} over {struck} kills")
+    print_toll(clean, killed, struck, IN_FLIGHT)
 
 
 if __name__ == "__main__":

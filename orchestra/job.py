@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -92,8 +93,10 @@ class Job(Word):
     id: str | None = None
 
     def __init__(self, **values: Any) -> None:
-        if "images" in values:
-            values["images"] = tuple(str(image) for image in values["images"])
+        if isinstance(values.get("images"), list | tuple):  # what else is given is refused below
+            values["images"] = tuple(
+                str(image) if isinstance(image, PurePath) else image for image in values["images"]
+            )
         super().__init__(**values)
 
 
@@ -117,7 +120,8 @@ class Field(Word):
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.
-    `note` says why a field abstains, or what to know of its value. A contradiction keeps the other reading in `alternatives`.
+    `note` says why a field abstains, or what to know of its value. A contradiction keeps the
+    other reading in `alternatives`.
     """
 
     value: Any = None

@@ -32,6 +32,10 @@ class FarLedger:
         """See `Ledger`."""
         await self._send(self._near.close_account, id)
 
+    async def abandon_account(self, id: str) -> None:
+        """See `Ledger`."""
+        await self._send(self._near.abandon_account, id)
+
     async def begin(self, start: Start) -> str | None:
         """See `Ledger`."""
         return await self._send(self._near.begin, start)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from orchestra.budget.amounts import Spent
 from orchestra.budget.book import Book
-from orchestra.errors import BookError, OrchestraError
+from orchestra.errors import DiskFull, OrchestraError
 
 T = TypeVar("T")
 
@@ -236,7 +236,7 @@ class LocalLedger:
                     answers.append(_attempt(act, self._book))
         except Exception as error:  # also a defect: who waits must hear of it
             # Nothing was kept. A full disk shows at a message or at the end, and is told to all.
-            failed = next((told for told in answers if isinstance(told, BookError)), error)
+            failed = next((told for told in answers if isinstance(told, DiskFull)), error)
             answers = [failed] * len(waiting)
         for (_, answer), told in zip(waiting, answers, strict=True):
             if answer.done():

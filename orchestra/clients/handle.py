@@ -35,13 +35,20 @@ class HandleClient:
 
     name: str
     handle: Any
+    ready_s: float = READY_S
     _ready: bool = False
 
     async def prepare(self) -> None:
         """Wait until a replica has loaded the model. Raises its error, or `ModelUnavailable`."""
         if self._ready:
             return
-        await self._answer("prepare", READY_S)
+        try:
+            await self._answer("prepare", self.ready_s)
+        except DeadlineExceeded as cause:
+            raise ModelUnavailable(
+                f"The model {self.name!r} was not ready after {self.ready_s:g} s. `serve status` "
+                "says why: too few CPUs or GPUs free, or a checkpoint that cannot be loaded."
+            ) from cause
         self._ready = True
 
     async def complete(
@@ -68,7 +75,7 @@ class HandleClient:
                 await asyncio.sleep(RETRY_S)
             left = None if ends_at is None else ends_at - time.monotonic()
             if left is not None and left <= 0:
-                break
+                raise self._too_late(left_s) from lost
             try:
                 answer = await self._once(method, left, *arguments)
             except LOST as error:
@@ -130,11 +137,6 @@ class HandleClient:
         raise self._silent(None)
 
     def _too_late(self, left_s: float | None) -> OrchestraError:
-        if left_s == READY_S:
-            return ModelUnavailable(
-                f"The model {self.name!r} was not ready after {READY_S:g} s. `serve status` says "
-                "why: too few CPUs or GPUs free, or a checkpoint that cannot be loaded."
-            )
         return DeadlineExceeded(
             f"The model {self.name!r} gave no answer in the {(left_s or 0) * 1000:.0f} ms that "
             "were left. Raise latency_ms."

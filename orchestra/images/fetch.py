@@ -211,7 +211,8 @@ def _checked_address(address: str, host: str, port: int, limits: ImageLimits) ->
         if not limits.allow_private and not _is_public(place):
             raise ImageForbidden(
                 f"Image {shown(address)} leads to {place}, which is not a public address. "
-                "Give the file's path, or set allow_private for photos of your own network."
+                "Give the photo itself (its path; over HTTP a data URI), or set allow_private "
+                "for photos of your own network."
             )
     return places[0]
 

@@ -169,13 +169,13 @@ def _bound(request: ChatRequest) -> int | None:
 
 
 def _text(message: Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
+    if not isinstance(message.content, list):
+        return message.content or message.refusal or ""
     return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
 def _images(message: Message) -> list[str]:
-    if isinstance(message.content, str):
+    if not isinstance(message.content, list):
         return []
     return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestra.errors import (
+    AccessRefused,
     AnswerInvalid,
     AnswerTruncated,
     BookError,
@@ -20,6 +21,7 @@ from orchestra.errors import (
     OrchestraError,
     PlanError,
     PromptTooLong,
+    RateLimited,
     UnknownModel,
     UsageError,
 )
@@ -40,7 +42,9 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (PromptTooLong, 400),
     (AnswerTruncated, 502),
     (AnswerInvalid, 502),
+    (RateLimited, 429),
     (ModelUnavailable, 503),
+    (AccessRefused, 502),
     (Cancelled, CLIENT_CLOSED),
     (DiskFull, 507),
     (BookError, 500),

@@ -91,7 +91,8 @@ class ModelReplica:
             )
         except ModelUnavailable as error:
             # Without a cause the engine refused (too little memory for a batch) and lives on.
-            self._broken = None if error.__cause__ is None else str(error)
+            if error.__cause__ is not None:
+                self._broken = str(error)
             return error
         except OrchestraError as error:
             return error

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from orchestra.errors import OrchestraError
+from orchestra.observe.log import log_problem
+from orchestra.observe.metrics import count_problem
 from orchestra.serving.chat import new_id
 from orchestra.serving.problems import problem
 from orchestra.serving.service import Service
@@ -57,7 +59,10 @@ async def _events(
             yield chunks.event(chunks.delta({"content": event}))
             event = await queue.get()
         if isinstance(event, OrchestraError):
-            yield f"data: {json.dumps(problem(event)[1], ensure_ascii=False)}\n\n"
+            status, said = problem(event)
+            count_problem(event.kind)
+            log_problem(event.kind, status)
+            yield f"data: {json.dumps(said, ensure_ascii=False)}\n\n"
             return
         for chunk in chunks.ending(event, told=told):
             yield chunks.event(chunk)

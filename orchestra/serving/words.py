@@ -7,9 +7,9 @@ here: nothing that was asked for is dropped in silence.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Attribute
 
 from orchestra.job import Budget, Field, Job
@@ -43,12 +43,23 @@ class ImagePart(Shape):
 
 
 class Message(Shape):
-    """One message of the conversation."""
+    """One message of the conversation.
+
+    An answer may be sent back as it came: its `refusal` stands for a content that is null, and
+    its `reasoning_content` is not shown to a model again.
+    """
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart | ImagePart]
+    content: str | list[TextPart | ImagePart] | None = None
     name: str | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.content is None and (self.role != "assistant" or self.refusal is None):
+            raise ValueError("a message needs content")
+        return self
 
 
 class NamedSchema(Shape):
@@ -110,6 +121,10 @@ class ChatRequest(Shape):
     store: bool | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+
+
+# The keys of a chat request that are taken in one form only, in which they ask for nothing.
+NOT_DONE = ("n", "stop", "tools", "logprobs", "presence_penalty", "frequency_penalty")
 
 
 class JobRequest(Job):

@@ -240,7 +240,7 @@ async def test_a_full_disk_ends_the_run_and_is_no_value(tmp_path: Path) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise fails
 
-    book.settle = refuse  # type: ignore[method-assign]
+    book.pay = refuse  # type: ignore[method-assign]
     with pytest.raises(DiskFull):
         await scoped.run(build, Job(text="red shirt"))
     await fleet.close()
