@@ -1,66 +1,201 @@
-"""`serve(build)` on a real Ray Serve in this process: a job over HTTP, and bad requests."""
+"""The bundled fleet on a real Ray Serve, asked by the clients that people have."""
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from openai import BadRequestError, NotFoundError, OpenAI
+from PIL import Image
 
-from graphs.answer import build
-from orchestra import serve
-from tests.stub_worker import write_fleet
+from graphs.listing import build
+from orchestra import Fleet, Job, serve
+from orchestra.serving.cluster import own_cluster, served
+from workers.training.drawn import RESERVED_SEED, draw_product
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
+KINDS = (("Apple", "green"), ("Lemon", "yellow"), ("shirt", "red"), ("Tomato", "red"))
+FACTS = {
+    "type": "object",
+    "properties": {
+        "category": {"type": ["string", "null"]},
+        "colour": {"type": "string", "enum": ["red", "green"]},
+    },
+    "required": ["category", "colour"],
+    "additionalProperties": False,
+}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def photo(number: int) -> str:
+    """A drawn product as a data URI."""
+    kind, colour = KINDS[number % len(KINDS)]
+    image = draw_product(kind, colour, seed=RESERVED_SEED + number, size=128)
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def jobs(count: int) -> list[Job]:
+    """Texts, photos and both, in two languages, no two the same."""
+    made: list[Job] = []
+    for number in range(count):
+        kind, colour = KINDS[number % len(KINDS)]
+        english = f"{colour} {kind}, lot {number}. Origin: Italy, ca {100 + number} g."
+        chinese = f"品牌：晴川，产地：中国，净含量：{number + 1}件。"
+        text = None if number % 5 == 4 else chinese if number % 3 == 2 else english
+        images = [photo(number)] if number % 5 in (0, 4) else []
+        made.append(Job(text=text, images=images))
+    return made
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import ray
-    from ray import serve as ray_serve
-
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+def url() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     os.environ["PYTHONPATH"] = str(ROOT)
-    fleet = write_fleet(tmp_path_factory.mktemp("fleet"))
-    port = free_port()
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        log_to_driver=False,
-        configure_logging=False,
+    with own_cluster(cpus=4), served(port):
+        from ray import serve as ray_serve
+
+        ray_serve.run(serve(build)({"fleet": "mini", "graphs": "answer"}), name="listing")
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as made:
+        yield made
+
+
+async def test_the_same_100_jobs_give_the_same_plans_and_answers(url: str) -> None:
+    wanted = jobs(100)
+    async with Fleet.open("mini") as fleet:
+        here = [(await fleet.run(build, job)).model_dump(mode="json") for job in wanted]
+    async with httpx.AsyncClient(base_url=url, timeout=120) as http:
+        for job, mine in zip(wanted, here, strict=True):
+            answer = await http.post("/v1/jobs", json=job.model_dump(mode="json"))
+            theirs = answer.json()
+            assert (theirs["status"], theirs["plan"]) == (mine["status"], mine["plan"])
+            for name, field in mine["fields"].items():
+                other = theirs["fields"][name]
+                assert (other["value"], other["source"]) == (field["value"], field["source"])
+                assert other["confidence"] == pytest.approx(field["confidence"], abs=1e-3)
+
+
+def test_openai_asks_about_a_photo_and_a_graph_writes_a_listing(client: OpenAI) -> None:
+    seen = client.chat.completions.create(
+        model="auto",
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": "image_url", "image_url": {"url": photo(0)}},
+                ],
+            }
+        ],
     )
-    ray_serve.start(http_options={"host": "127.0.0.1", "port": port})
-    ray_serve.run(serve(build)({"fleet": str(fleet)}), name="answer")
-    yield f"http://127.0.0.1:{port}/"
-    ray_serve.shutdown()
-    ray.shutdown()
+    assert seen.choices[0].message.content
+    assert seen.usage is not None and seen.usage.prompt_tokens > 64
+    listing = client.chat.completions.create(
+        model="listing",
+        messages=[{"role": "user", "content": "Granny Smith apple from Italy, 180 g."}],
+        extra_body={"orchestra": {"budget": {"cost_usd": "0.01"}}},
+    )
+    assert "Italy" in (listing.choices[0].message.content or "")
+    assert {model.id for model in client.models.list()} >= {"auto", "listing", "answer", "r1"}
 
 
-def test_a_posted_job_gets_its_result(url: str) -> None:
-    answer = httpx.post(url, json={"text": "A red apple from Italy."}, timeout=60)
-    assert answer.status_code == 200
-    result = answer.json()
-    assert result["status"] == "complete"
-    assert result["fields"]["answer"]["evidence"][0]["start"] == 0
-    assert result["cost_usd"] > 0
+def test_openai_streams_and_holds_an_answer_to_a_schema(client: OpenAI) -> None:
+    pieces = list(
+        client.chat.completions.create(
+            model="r1",
+            messages=[{"role": "user", "content": "A red apple from Italy"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    whole = client.chat.completions.create(
+        model="r1", messages=[{"role": "user", "content": "A red apple from Italy"}]
+    )
+    told = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert len(pieces) > 4 and told == whole.choices[0].message.content
+    assert pieces[-1].usage is not None and pieces[-1].usage.completion_tokens > 0
+    held = client.chat.completions.create(
+        model="r1",
+        messages=[{"role": "user", "content": "Red cotton shirt"}],
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "facts", "schema": FACTS, "strict": True},
+        },
+    )
+    assert '"colour":"' in (held.choices[0].message.content or "")
 
 
-def test_a_bad_request_says_what_to_do(url: str) -> None:
-    unknown = httpx.post(url, json={"txt": "A red apple"}, timeout=60)
-    assert unknown.status_code == 422
-    assert "txt" in unknown.json()["error"]["message"]
-    empty = httpx.post(url, json={"text": ""}, timeout=60)
-    assert (empty.status_code, empty.json()["error"]["type"]) == (400, "EmptyJob")
-    broken = httpx.post(url, content=b"{", timeout=60)
-    assert broken.status_code == 400
+def test_langchain_works_unchanged(url: str) -> None:
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    model = ChatOpenAI(model="vl", base_url=f"{url}/v1", api_key=SecretStr("none"))
+    answer = model.invoke(
+        [
+            (
+                "user",
+                [
+                    {"type": "text", "text": "What colour is this?"},
+                    {"type": "image_url", "image_url": {"url": photo(2)}},
+                ],
+            )
+        ]
+    )
+    assert "red" in str(answer.content)
+
+
+def test_curl_posts_text_and_photo(url: str, tmp_path: Path) -> None:
+    body = tmp_path / "job.json"
+    job = Job(text="Green apple from Italy", images=[photo(0)])
+    body.write_text(job.model_dump_json(), encoding="utf-8")
+    said = subprocess.run(
+        ["curl", "-s", f"{url}/v1/jobs", "-H", "Content-Type: application/json", "-d", f"@{body}"],
+        capture_output=True,
+        check=True,
+        timeout=120,
+        text=True,
+    ).stdout
+    assert '"status":"complete"' in said and '"source":"both"' in said
+
+
+def test_bad_requests_say_what_to_do(client: OpenAI, url: str) -> None:
+    with pytest.raises(NotFoundError, match="Use one of: auto"):
+        client.chat.completions.create(model="none", messages=[{"role": "user", "content": "hi"}])
+    with pytest.raises(BadRequestError, match="not a public address"):
+        client.chat.completions.create(
+            model="vl",
+            messages=[
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "http://127.0.0.1/x"}}],
+                }
+            ],
+        )
+    late = httpx.post(f"{url}/v1/jobs", json={"text": "hi", "budget": {"latency_ms": 0}})
+    assert (late.status_code, late.json()["error"]["code"]) == (504, "DeadlineExceeded")
+    unknown = httpx.post(url, json={"txt": "A red apple"})
+    assert unknown.status_code == 400 and "txt" in unknown.json()["error"]["message"]
+    empty = httpx.post(url, json={"text": ""})
+    assert (empty.status_code, empty.json()["error"]["code"]) == (400, "EmptyJob")
+    large = httpx.post(url, content=b"0" * (49 << 20), headers={"Content-Type": "application/json"})
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "BodyTooLarge")
+
+
+def test_a_drawn_photo_is_an_image() -> None:
+    with Image.open(io.BytesIO(base64.b64decode(photo(1).partition(",")[2]))) as image:
+        assert image.size == (128, 128)
