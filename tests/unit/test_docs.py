@@ -24,7 +24,8 @@ from orchestra.routing.introspect import compile_graph, view
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
 GUIDES = ("docs/recipe.md", "docs/graphs.md")
-PAGES = (*READMES, *GUIDES, "ARCHITECTURE.md", "CONTRIBUTING.md")
+MANUALS = ("docs/serving.md", "docs/endpoints.md", "docs/checkpoints.md")
+PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 INLINE = re.compile(r"`(orchestra [^`]+)`")
@@ -94,7 +95,7 @@ def test_the_readme_shows_every_command() -> None:
 
 
 def test_the_readmes_example_plans_within_its_budget_and_serves() -> None:
-    (source,) = blocks("README.md", "python")
+    source, _ = blocks("README.md", "python")
     shop = run_module(source)
     job = Job(text="红色纯棉衬衫", images=["shirt.jpg"], budget=Budget(cost_usd="0.01"))
     plan = Fleet.open("mini").plan(shop.build, job)
@@ -103,7 +104,7 @@ def test_the_readmes_example_plans_within_its_budget_and_serves() -> None:
 
 
 def test_the_pictures_are_those_of_the_graphs() -> None:
-    (shop,) = blocks("README.md", "python")
+    shop, _ = blocks("README.md", "python")
     for page, build in (("README.md", run_module(shop).build), ("docs/graphs.md", listing)):
         (picture,) = blocks(page, "mermaid")
         drawn = compile_graph(build).get_graph().draw_mermaid()
