@@ -19,6 +19,7 @@ from orchestra.errors import MissingExtra, PortTaken, UsageError
 from orchestra.fleet.card import FleetFile
 
 LOOPBACK = "127.0.0.1"
+KNOCK_S = 5.0
 SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # off: this node is 127.0.0.1 and listens there
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # ray would rebuild the environment under `uv run`
@@ -86,8 +87,10 @@ def connected(address: str, file: FleetFile) -> Iterator[None]:
         yield
         return
     try:
+        if not address.startswith("ray://") and ":" in address:
+            _knock(address)  # ray itself would try for minutes
         ray.init(address=address, namespace="orchestra", log_to_driver=False)
-    except (ConnectionError, ValueError) as cause:
+    except (OSError, ValueError) as cause:
         raise UsageError(
             f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`; it "
             "asks for a token: set RAY_AUTH_MODE=token here), or use --on ray for one of our own."
@@ -96,6 +99,12 @@ def connected(address: str, file: FleetFile) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError` or `ValueError` when nothing listens at host:port."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _keep_on_loopback() -> None:

@@ -44,3 +44,10 @@ def test_100_rows_come_out_the_same_on_a_cluster_and_in_one_process(tmp_path: Pa
     kept = ("rows", "complete", "partial", "review", "failed", "contradictions", "plan_mix")
     mine, theirs = (json.loads((out / "summary.json").read_text()) for out in (here, there))
     assert {name: mine[name] for name in kept} == {name: theirs[name] for name in kept}
+
+
+def test_a_cluster_that_does_not_answer_is_a_clear_error(tmp_path: Path) -> None:
+    table = write_catalog(tmp_path / "catalog")
+    refused = batch(table, tmp_path / "out", "--on", "127.0.0.1:1")
+    assert refused.returncode == 2
+    assert "No Ray cluster answers at '127.0.0.1:1'" in refused.stderr
