@@ -32,7 +32,8 @@ def calls(card: Card) -> Iterator[Call]:
             shape = {"type": "string", "minLength": length, "maxLength": length}
             schema = {"type": "object", "properties": {"answer": shape}, "required": ["answer"]}
             text = WORDS * copies or None
-            yield Call("Describe the product.", text, images, schema, max_tokens=160)
+            room = card.limits.thinking_tokens
+            yield Call("Describe the product.", text, images, schema, 160, thinking_tokens=room)
 
 
 def measure(engine: Engine, card: Card) -> tuple[np.ndarray, np.ndarray]:

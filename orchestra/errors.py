@@ -33,6 +33,7 @@ OrchestraError
 |   |-- CheckpointInvalid   weights or tokenizer are missing or damaged
 |   |-- PromptTooLong       the prompt does not fit the context
 |   |-- AnswerTruncated     the answer reached max_tokens before it was complete
+|   |   `-- ThoughtTruncated  the model was still thinking when its tokens ran out
 |   |-- AnswerInvalid       the answer does not fit the schema
 |   `-- Cancelled           the caller no longer wants the answer
 |-- BookError               the ledger or journal cannot be used
@@ -209,6 +210,10 @@ class AnswerTruncated(ModelError):
     """The answer reached `max_tokens` before it was complete."""
 
     may_have_spent = True
+
+
+class ThoughtTruncated(AnswerTruncated):
+    """The model was still thinking when its tokens ran out, so there is no answer at all."""
 
 
 class AnswerInvalid(ModelError):

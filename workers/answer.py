@@ -15,8 +15,14 @@ from llguidance import LLMatcher
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import AnswerInvalid, AnswerTruncated, CheckpointInvalid, OrchestraError
+from orchestra.clients.engine import Call, Reply, thinking_cure
+from orchestra.errors import (
+    AnswerInvalid,
+    AnswerTruncated,
+    CheckpointInvalid,
+    OrchestraError,
+    ThoughtTruncated,
+)
 from workers.confidence import confidences
 from workers.constrain import Grammar, compile_schema, validate
 from workers.prompt import THINK_CLOSE
@@ -148,8 +154,19 @@ class Answer:
             if self.matcher is not None:
                 self.matcher.consume_token(token)
                 self._force()
-        if self.outcome is None and self.made >= self.call.max_tokens:
+        if self.outcome is None and self._left <= 0:
             self._run_out()
+
+    @property
+    def _left(self) -> int:
+        """Tokens that may still be written: of the answer, or of thoughts while it thinks."""
+        call = self.call
+        if not call.thinking_tokens:
+            return call.max_tokens - self.made
+        if not self.is_thinking:
+            return call.max_tokens - len(self.tokens)
+        breaks = 0 if self.matcher is None else len(self.vocabulary.break_ids)
+        return call.thinking_tokens - len(self.thought) - breaks
 
     def _think(self, token: int) -> None:
         """Append a token of thought; the answer begins after the one that ends it."""
@@ -189,7 +206,7 @@ class Answer:
             self._finish()
 
     def _finish(self) -> None:
-        if self.made > self.call.max_tokens:
+        if self._left < 0:
             self._run_out()
             return
         try:
@@ -199,10 +216,9 @@ class Answer:
 
     def _run_out(self) -> None:
         if self.is_thinking:
-            self.outcome = AnswerTruncated(
-                f"After {self.made} tokens (max_tokens={self.call.max_tokens!r}) the model had not "
-                f"closed its thoughts with {THINK_CLOSE!r}, so there is no answer. Raise "
-                "max_tokens: thoughts count, and often take thousands of tokens."
+            self.outcome = ThoughtTruncated(
+                f"After {self.made} tokens of thinking the model had not closed its thoughts with "
+                f"{THINK_CLOSE!r}, so there is no answer. {thinking_cure(self.call)}"
             )
         elif self.matcher is None:
             self.outcome = self._reply("length")

@@ -105,18 +105,20 @@ class TransformersEngine:
 
     def _check_length(self, call: Call, prompt: Prompt) -> None:
         tokens, context = len(prompt.ids), self._model.context_tokens
-        if tokens + call.max_tokens > context:
+        if tokens + call.written_tokens > context:
+            thoughts = f" after {call.thinking_tokens!r} of thinking" * bool(call.thinking_tokens)
+            cure = " or limits.thinking_tokens on the card" * bool(call.thinking_tokens)
             raise PromptTooLong(
-                f"The prompt has {tokens} tokens and the answer may have {call.max_tokens!r}, "
-                f"but the context holds {context}. Shorten the text by "
-                f"{tokens + call.max_tokens - context} tokens or lower max_tokens."
+                f"The prompt has {tokens} tokens and the answer may have {call.max_tokens!r}"
+                f"{thoughts}, but the context holds {context}. Shorten the text by "
+                f"{tokens + call.written_tokens - context} tokens or lower max_tokens{cure}."
             )
 
     def _decode(self, answers: list[Answer], is_cancelled: IsCancelled | None) -> None:
         if not answers:
             return
         try:
-            capacity = [len(a.queue) + a.call.max_tokens for a in answers]
+            capacity = [len(a.queue) + a.call.written_tokens for a in answers]
             prompts = [answer.prompt for answer in answers]
             session, image_features = self._model.open(prompts, capacity)
             vocabulary, sampling = self._vocabulary, self._sampling

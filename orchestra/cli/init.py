@@ -16,8 +16,9 @@ from orchestra.budget.money import dollars, usd
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
 from orchestra.errors import ConfirmationNeeded, OrchestraError, UsageError
 from orchestra.fleet.discover import Server, Surroundings, listed_models, look_around
-from orchestra.fleet.draft import Choice, choose, draft_cards, fleet_text, settle_on
+from orchestra.fleet.draft import Choice, choose, draft_cards, fleet_text
 from orchestra.fleet.fleet import Fleet
+from orchestra.fleet.handshake import settle_on
 from orchestra.fleet.source import load_graph
 from orchestra.job import Job, Result
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from orchestra.clients.endpoint_confidence import Token, confidences, tokens_of
 from orchestra.clients.endpoint_schema import BOUNDS, public_schema, read_answer
-from orchestra.clients.engine import Call, Reply, Usage
-from orchestra.errors import AnswerInvalid, AnswerTruncated
+from orchestra.clients.engine import Call, Reply, Usage, thinking_cure
+from orchestra.errors import AnswerInvalid, AnswerTruncated, ThoughtTruncated
 from orchestra.fleet.card import Endpoint, Sampling
 from orchestra.graph.narrow import sanitise
 
@@ -52,7 +52,7 @@ def request_of(
         "messages": [*_turns(call), {"role": "user", "content": _content(call, endpoint, without)}],
         "temperature": sampling.temperature,
         "seed": sampling.seed,
-        "max_tokens": call.max_tokens,
+        "max_tokens": call.written_tokens,  # servers count thoughts as part of the answer
     }
     if sampling.top_p < 1:  # 1 is every server's default, and reasoning models refuse the word
         body["top_p"] = sampling.top_p
@@ -129,7 +129,7 @@ def prompt_bytes(call: Call, endpoint: Endpoint) -> int:
 def most_usage(call: Call, endpoint: Endpoint, image_tokens: int) -> Usage:
     """The most that `call` can use: a token has at least a byte, and the answer its bound."""
     sent = prompt_bytes(call, endpoint) + TEMPLATE_TOKENS + image_tokens * len(call.images)
-    return Usage(sent, call.max_tokens, len(call.images), is_bound=True)
+    return Usage(sent, call.written_tokens, len(call.images), is_bound=True)
 
 
 @dataclass(slots=True)
@@ -229,11 +229,15 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
         why = spoken.refusal[:200] or "its filter held the answer back"
         raise AnswerInvalid(f"The model refuses to answer: {why!r}. Ask another model.")
     cut = spoken.finish == "length"
+    if cut and _is_all_thought(spoken, call, text):
+        raise ThoughtTruncated(
+            f"The model was still thinking after the {call.written_tokens} tokens that it may "
+            f"write, so there is no answer. {thinking_cure(call)}"
+        )
     if cut and (call.schema is not None or not text):
         raise AnswerTruncated(
             f"The answer needs more than max_tokens={call.max_tokens!r}; it was {text[-60:]!r} "
-            f"(after {len(spoken.thinking)} characters of thinking). Raise max_tokens, or ask a "
-            "model that does not think first."
+            f"(after {len(spoken.thinking)} characters of thinking). Raise max_tokens."
         )
     usage = usage_of(spoken.usage, call) or most
     if call.schema is None:
@@ -242,6 +246,25 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
     value = read_answer(call.schema, text, sanitise(call.text or ""))
     scores = confidences(call.schema, spoken.tokens)
     return Reply(text, value, scores, usage, thinking=spoken.thinking)
+
+
+def _is_all_thought(spoken: Spoken, call: Call, text: str) -> bool:
+    """Whether a cut answer is nothing but thought.
+
+    A template may open the thought; then a cut one holds no mark, and only the card tells that
+    this model thinks.
+    """
+    if spoken.thinking or _hidden_tokens(spoken.usage):
+        return not text
+    return call.thinking_tokens > 0
+
+
+def _hidden_tokens(reported: Mapping[str, Any] | None) -> int:
+    """Tokens of thoughts that a server counts, though it may not show them."""
+    try:
+        return int(reported["completion_tokens_details"]["reasoning_tokens"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def usage_of(reported: Mapping[str, Any] | None, call: Call) -> Usage | None:

@@ -31,7 +31,8 @@ class Call:
     `text` is data, never instructions: it is rendered between delimiters. `schema` is a
     JSON schema of a flat object. `x-span: true` holds a string to a verbatim run of whole words
     of `text`. Choices and sentences of the text reach an engine as plain enumerations. `turns`
-    are the messages before the instruction, oldest first.
+    are the messages before the instruction, oldest first. `max_tokens` bounds the answer,
+    `thinking_tokens` what a reasoning model writes before it; at 0 both share `max_tokens`.
     """
 
     instruction: str
@@ -40,6 +41,12 @@ class Call:
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 128
     turns: tuple[Turn, ...] = ()
+    thinking_tokens: int = 0
+
+    @property
+    def written_tokens(self) -> int:
+        """The most tokens that the model may write, thoughts included."""
+        return self.max_tokens + self.thinking_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,19 @@ class Reply:
     thinking: str = ""
 
 
+def thinking_cure(call: Call) -> str:
+    """What helps when the thoughts of `call` took all their tokens."""
+    room = (
+        "Raise it on the card (thoughts often take thousands of tokens)"
+        if call.thinking_tokens
+        else f"So thoughts had to share max_tokens={call.max_tokens!r} with the answer: set it"
+    )
+    return (
+        f"The card's limits.thinking_tokens is {call.thinking_tokens!r}. {room}, or ask a model "
+        "that does not think first."
+    )
+
+
 IsCancelled = Callable[[int], bool]
 OnText = Callable[[int, str], None]
 OnPiece = Callable[[str], None]
@@ -97,7 +117,7 @@ class Engine(Protocol):
         `is_cancelled(row)` is asked before each decoding step; a cancelled row returns
         `Cancelled` and costs the others nothing. A call that cannot be run returns its
         error in its place (`PromptTooLong`, `InvalidSchema`, `AnswerTruncated`,
-        `AnswerInvalid`).
+        `ThoughtTruncated`, `AnswerInvalid`).
         """
         ...
 

@@ -140,13 +140,28 @@ class Hosting(Word):
 
 
 class Limits(Word):
-    """Bounds of one call, and of the calls of a minute; an absent rate does not bind."""
+    """Bounds of one call, and of the calls of a minute; an absent rate does not bind.
+
+    `thinking_tokens` is the room for what a reasoning model writes before its answer, beside
+    the answer's own bound. It counts in every ceiling. Without it thoughts take from the answer.
+    """
 
     context_tokens: int = Field(ge=1)
+    thinking_tokens: int = Field(default=0, ge=0)
     image_tokens: int = Field(default=0, ge=0)
     max_images: int = Field(default=0, ge=0)
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _thoughts_fit(self) -> Self:
+        if self.thinking_tokens >= self.context_tokens:
+            raise ValueError(
+                f"thinking_tokens={self.thinking_tokens} leaves no room in "
+                f"context_tokens={self.context_tokens}; lower it, or raise the context if the "
+                "model's is larger"
+            )
+        return self
 
 
 class Quality(Word):

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -34,6 +34,10 @@ for at in range(torch.cuda.device_count()):
 SAYS_VISION = re.compile(
     r"vision|[-_.]?vl\b|vl[-_:\d]|llava|pixtral|minicpm-?v|gemma-?[34]|gpt-4o|gpt-[4-9]\.\d|gpt-5",
     re.I,
+)
+# Reasoning models, whose thoughts need room beside the answer. The trial call finds others out.
+SAYS_THINKS = re.compile(
+    r"(?:^|[-_/:])(?:r1|o[134])(?:$|[-_.:])|reason|think|qwq|magistral|gpt-oss|gpt-5", re.I
 )
 NO_CHAT = re.compile(
     r"embed|rerank|whisper|tts|dall-e|moderation|realtime|image-\d|sora|audio", re.I
@@ -80,7 +84,7 @@ LOCAL_SERVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A model that a server lists. `sees` and `context_tokens` are None where it does not say.
+    """A model that a server lists; `sees`, `thinks`, `context_tokens` are None where it is silent.
 
     Prices are US dollars for a million tokens.
     """
@@ -90,6 +94,12 @@ class Listed:
     sees: bool | None = None
     input_price: str | None = None
     output_price: str | None = None
+    thinks: bool | None = None
+
+    @property
+    def thinks_first(self) -> bool:
+        """Whether it reasons before it answers: what the server says, else what the name says."""
+        return bool(SAYS_THINKS.search(self.name)) if self.thinks is None else self.thinks
 
     @property
     def takes_photos(self) -> bool:
@@ -224,10 +234,11 @@ async def _asked_ollama(http: httpx.AsyncClient, base: str, model: Listed) -> Li
         return model
     answer = await http.post(f"{base.removesuffix('/v1')}/api/show", json={"model": model.name})
     try:
-        sees = "vision" in answer.json()["capabilities"]
+        can = answer.json()["capabilities"]
+        sees, thinks = "vision" in can, "thinking" in can
     except (ValueError, KeyError, TypeError):
         return model
-    return Listed(model.name, model.context_tokens, sees)
+    return replace(model, sees=sees, thinks=thinks)
 
 
 def find_gpus() -> list[str]:

@@ -1,4 +1,4 @@
-"""Drafts a fleet from a server that was found: cards, fallbacks, the YAML; and tries it out.
+"""Drafts a fleet from a server that was found: cards, fallbacks, the YAML; it asks nobody.
 
 What nobody has measured or said is marked as estimated on the cards. No key is ever written.
 """
@@ -15,34 +15,16 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from orchestra.budget.pricing import Work, cost_micro
-from orchestra.clients.endpoint import EndpointClient
-from orchestra.clients.endpoint_messages import most_usage
-from orchestra.clients.engine import Call, Usage
-from orchestra.errors import (
-    AnswerInvalid,
-    AnswerTruncated,
-    InvalidFleet,
-    InvalidSchema,
-    ModelError,
-    UsageError,
-)
+from orchestra.errors import UsageError
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.discover import Listed, Server
+from orchestra.fleet.handshake import with_thoughts
 from orchestra.fleet.source import load_fleet
 
 CONTEXT_TOKENS = 8192  # assumed where a server does not say
 IMAGE_TOKENS = 2048
-WAYS = tuple((m, p) for m in ("json_schema", "json_object", "prompt") for p in (True, False))
 # Above the bundled models, or plans would prefer those to the model that was connected.
 ASSUMED_QUALITY = {"score": 95, "origin": "estimated", "measure": "assumed above its fallback's"}
-# Only the schema tells the key, so that a server which ignores schemas is found out.
-HANDSHAKE = Call(
-    "Which colour does the text name?",
-    text="A red cotton shirt.",
-    schema={"type": "object", "properties": {"c1": {"enum": ["red", "blue", None]}}},
-    max_tokens=1000,
-)
 HEADER = """\
 # Written by `orchestra init` on {day}. Edit it freely; keys stay in the environment.
 # {notes}
@@ -123,7 +105,7 @@ def _card(choice: Choice, model: Listed, capability: str, bundled: dict[str, Car
         estimated += [] if "limits" in estimated else ["limits"]
     if not server.is_local and None in prices:
         estimated.append("price")
-    return Card.model_validate(
+    card = Card.model_validate(
         {
             "name": capability,
             "role": capability,
@@ -151,72 +133,7 @@ def _card(choice: Choice, model: Listed, capability: str, bundled: dict[str, Car
             "estimated": estimated,
         }
     )
-
-
-async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
-    """`cards` with the way of asking for JSON that their server can, and what trying cost at most.
-
-    The first connected card is tried, and the others of its server follow it. Micro-dollars.
-    Raises what a call raises that no other way could mend, and `InvalidSchema` when every way
-    gave a wrong answer.
-    """
-    first = next(card for card in cards if card.hosting.endpoint is not None)
-    spent = 0
-    wrong: list[str] = []
-    for mode, logprobs in WAYS:
-        if any(entry.startswith(f"{mode}: ") for entry in wrong):
-            continue  # log-probabilities were not what was wrong with it
-        tried = _asking(first, mode, logprobs=logprobs)
-        client = EndpointClient(tried)
-        try:
-            reply = await client.complete(HANDSHAKE)
-        except (InvalidSchema, AnswerInvalid, AnswerTruncated) as error:
-            wrong.append(f"{mode}: {error}")
-            spent += _cost(tried, _most(tried)) if error.may_have_spent else 0
-            continue
-        except InvalidFleet as error:
-            if not logprobs or "logprobs" not in str(error):
-                raise
-            continue
-        except ModelError as error:
-            if "temperature" not in str(error) or first.hosting.sampling.temperature:
-                raise
-            return await settle_on([_warm(card) for card in cards])
-        finally:
-            await client.close()
-        spent += _cost(tried, reply.usage)
-        found = logprobs and bool(reply.confidence)
-        return [_asking(card, mode, logprobs=found) for card in cards], spent
-    raise InvalidSchema(
-        f"{first.name!r} answered no way of asking for JSON rightly ({'; '.join(wrong)}). "
-        "Choose a stronger model with --model."
-    )
-
-
-def _warm(card: Card) -> Card:
-    """`card` drawing at temperature 1, the only one that some reasoning models take."""
-    if card.hosting.endpoint is None:
-        return card
-    sampling = card.hosting.sampling.model_copy(update={"temperature": 1.0})
-    hosting = card.hosting.model_copy(update={"sampling": sampling})
-    return card.model_copy(update={"hosting": hosting})
-
-
-def _most(card: Card) -> Usage:
-    endpoint = card.hosting.endpoint
-    return Usage() if endpoint is None else most_usage(HANDSHAKE, endpoint, 0)
-
-
-def _cost(card: Card, usage: Usage) -> int:
-    return cost_micro(card, Work(usage.input_tokens, usage.output_tokens))
-
-
-def _asking(card: Card, mode: str, *, logprobs: bool) -> Card:
-    if card.hosting.endpoint is None:
-        return card
-    raw = card.model_dump()
-    raw["hosting"]["endpoint"] |= {"structured": mode, "logprobs": logprobs}
-    return Card.model_validate(raw)
+    return with_thoughts(card) if model.thinks_first else card
 
 
 def fleet_text(cards: Sequence[Card], name: str, notes: Sequence[str]) -> str:

@@ -227,7 +227,7 @@ def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
         call.text,
         ticket.images,
         call.schema,
-        call.max_tokens,
+        [call.max_tokens, call.thinking_tokens],
         [[turn.role, turn.text] for turn in call.turns],
     ]
     text = json.dumps(parts, ensure_ascii=False)

@@ -70,14 +70,18 @@ async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
     errors: list[ErrorRecord] = []
     for source in job.images:
         try:
-            image = await asyncio.to_thread(normalise, source, base=base, limits=fleet.image_limits)
-            keys.append(await asyncio.to_thread(fleet.images.put, image))
+            keys.append(await asyncio.to_thread(_keep, fleet, source, base))
         except ImageError as error:
             errors.append(ErrorRecord.of("images", error))
     text = None if job.text is None else sanitise(job.text)
     language = language_of(text) if job.language == "auto" else job.language
     update = {"images": tuple(keys), "text": text, "language": language}
     return Intake(job.model_copy(update=update), tuple(errors))
+
+
+def _keep(fleet: Fleet, source: str, base: Path | None) -> str:
+    """Both steps in one thread: a way back to the loop between them would cost more than they do."""
+    return fleet.images.put(normalise(source, base=base, limits=fleet.image_limits))
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:
@@ -179,8 +183,9 @@ class JobRun:
             images=tuple(self.fleet.images.get(key) for key in images),
             max_tokens=ask.max_tokens,
             turns=self.turns,
+            thinking_tokens=card.limits.thinking_tokens,
         )
-        room = card.limits.context_tokens - ask.max_tokens
+        room = card.limits.context_tokens - call.written_tokens
         is_far = card.hosting.endpoint is not None
         if is_far:
             call = constrained(call, ask, state)  # a server counts the schema as prompt
@@ -190,7 +195,7 @@ class JobRun:
             node=node,
             card=card,
             account=self.account,
-            ceiling=Work(_most_prompt(ask, asked, call, card), ask.max_tokens, len(images)),
+            ceiling=Work(_most_prompt(ask, asked, call, card), call.written_tokens, len(images)),
             images=images,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),

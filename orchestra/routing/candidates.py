@@ -56,8 +56,10 @@ def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
         return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
     if ask.reads == "image" and shape.images > card.limits.max_images:
         return f"takes {card.limits.max_images} images a call, and the job has {shape.images}"
-    if ask.max_tokens >= card.limits.context_tokens:
-        return f"context {card.limits.context_tokens} is under the answer's {ask.max_tokens} tokens"
+    context, thinking = card.limits.context_tokens, card.limits.thinking_tokens
+    if ask.max_tokens + thinking >= context:
+        thoughts = f" and the thoughts' {thinking}" if thinking else ""
+        return f"context {context} is under the answer's {ask.max_tokens}{thoughts} tokens"
     return None
 
 

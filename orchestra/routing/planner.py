@@ -138,7 +138,8 @@ def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> 
 
 def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) -> NodePlan:
     images = shape.images if ask.reads == "image" else 0
-    room = card.limits.context_tokens - ask.max_tokens
+    written = ask.max_tokens + card.limits.thinking_tokens
+    room = card.limits.context_tokens - written
     fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
     data = shape.text_bytes if ask.reads == "text" else 0
     added = added_bytes(ask.schema_json, data) if card.hosting.endpoint is not None else 0
@@ -146,8 +147,8 @@ def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) ->
         most, expected = room, fixed + EXPECTED_FACTS_TOKENS
     else:
         most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
-    worst = Work(min(most, room), ask.max_tokens, images)
-    likely = Work(min(round(expected), room), round(ask.max_tokens * EXPECTED_ANSWER_SHARE), images)
+    worst = Work(min(most, room), written, images)
+    likely = Work(min(round(expected), room), round(written * EXPECTED_ANSWER_SHARE), images)
     quality = card.quality.get(ask.capability)
     return NodePlan(
         node=node,

@@ -8,6 +8,7 @@ import io
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from orchestra.errors import (
     OrchestraError,
     PromptTooLong,
     RateLimited,
+    ThoughtTruncated,
 )
 from tests.fake_server import FakeServer, Said, chat, endpoint_card, failing, serving, streamed
 
@@ -154,6 +156,55 @@ async def test_a_cut_answer_is_truncated_where_a_schema_asks_and_marked_where_no
     assert isinstance(error, AnswerTruncated) and "max_tokens=50" in str(error)
     reply, _ = await ask(TALK, chat("hello the", finish="length"))
     assert reply.finish == "length"
+
+
+async def test_room_for_thoughts_is_asked_for_beside_the_answers_and_counted() -> None:
+    call = replace(TALK, thinking_tokens=500)
+    reply, server = await ask(call, chat("hi", usage=None))
+    assert server.asked[0]["max_tokens"] == TALK.max_tokens + 500
+    assert reply.usage.output_tokens == TALK.max_tokens + 500
+    refused = failing(400, "max_tokens is not supported, use max_completion_tokens")
+    _, server = await ask(call, refused, chat("hi"))
+    assert server.asked[1]["max_completion_tokens"] == TALK.max_tokens + 500
+
+
+REASONING = {
+    "prompt_tokens": 9,
+    "completion_tokens": 520,
+    "completion_tokens_details": {"reasoning_tokens": 520},
+}
+
+
+@pytest.mark.parametrize("call", [TALK, ASK])
+@pytest.mark.parametrize(
+    ("said", "thinking_tokens"),
+    [
+        (chat("<think>is it r", finish="length"), 500),
+        (chat("<think>is it r", finish="length"), 0),
+        (chat("", finish="length", message={"reasoning_content": "is it"}), 0),
+        (chat("", finish="length", usage=REASONING), 0),
+        (chat("is it r", finish="length"), 500),  # the template opened the thought
+        (streamed("is it", " r", finish="length"), 500),
+    ],
+)
+async def test_a_cut_thought_is_an_error_of_its_own(
+    call: Call, said: Said, thinking_tokens: int
+) -> None:
+    call = replace(call, thinking_tokens=thinking_tokens)
+    async with client_of(said) as (client, _):
+        with pytest.raises(ThoughtTruncated, match="still thinking") as caught:
+            await client.complete(call, on_piece=(lambda _: None) if said.events else None)
+    assert f"limits.thinking_tokens is {thinking_tokens}" in str(caught.value)
+    assert caught.value.may_have_spent
+
+
+async def test_a_cut_answer_after_a_thought_is_no_cut_thought() -> None:
+    said = chat('<think>hm</think>{"colour":"r', finish="length")
+    error, _ = await refuse(replace(ASK, thinking_tokens=500), said)
+    assert type(error) is AnswerTruncated
+    hidden = chat("hello the", finish="length", usage=REASONING)
+    reply, _ = await ask(replace(TALK, thinking_tokens=500), hidden)
+    assert (reply.text, reply.finish) == ("hello the", "length")
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_a_valid_card_is_read_as_it_stands() -> None:
         (lambda card: card.update(capabilities=[]), r"models\.0\.capabilities"),
         (lambda card: card.update(name=""), r"models\.0\.name"),
         (lambda card: card["limits"].update(context_tokens=0), r"limits\.context_tokens"),
+        (lambda card: card["limits"].update(thinking_tokens=100), r"thinking_tokens=100 leaves no"),
         (lambda card: card["hosting"].update(memory_gib=-1), r"hosting\.memory_gib.*-1"),
         (lambda card: card["price"].update(usd_per_image=-1), r"price\.usd_per_image.*-1"),
         (lambda card: card["price"].update(usd_per_hour=".nan"), r"price\.usd_per_hour"),

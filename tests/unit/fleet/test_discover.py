@@ -11,7 +11,8 @@ import yaml
 from orchestra.errors import AccessRefused, InvalidSchema, ModelUnavailable, UsageError
 from orchestra.fleet.card import parse_fleet
 from orchestra.fleet.discover import PROVIDERS, Listed, Server, listed_models, look_around
-from orchestra.fleet.draft import choose, draft_cards, fleet_text, settle_on
+from orchestra.fleet.draft import choose, draft_cards, fleet_text
+from orchestra.fleet.handshake import HANDSHAKE, THINKING_TOKENS, settle_on
 from tests.fake_server import Said, chat, failing, serving
 
 FAR = "https://api.example.com/v1"
@@ -145,6 +146,40 @@ async def test_a_model_that_takes_only_temperature_1_gets_it() -> None:
         settled, _ = await settle_on(draft_cards(choose(server("m", url=here.url))))
         assert [body["temperature"] for body in here.asked] == [0, 1]
     assert [card.hosting.sampling.temperature for card in settled] == [1, 0, 0]
+
+
+THOUGHT = chat(GOOD, message={"reasoning_content": "red, surely"})
+HIDDEN = chat(GOOD, usage={"prompt_tokens": 10, "completion_tokens": 300})
+CUT = chat("", finish="length", message={"reasoning_content": "is it red"})
+
+
+@pytest.mark.parametrize("script", [(THOUGHT,), (HIDDEN,), (CUT, chat(GOOD))])
+async def test_a_model_that_is_seen_to_think_gets_room_and_time_for_it(
+    script: tuple[Said, ...],
+) -> None:
+    with serving(*script) as here:
+        settled, _ = await settle_on(draft_cards(choose(server("m", url=here.url))))
+        asked = [body["max_tokens"] for body in here.asked]
+    first = settled[0]
+    assert first.limits.thinking_tokens == THINKING_TOKENS
+    assert first.hosting.endpoint is not None and first.hosting.endpoint.timeout_s == 300
+    assert all(card.limits.thinking_tokens == 0 for card in settled[1:])
+    assert asked[0] == HANDSHAKE.max_tokens
+    if script[0] is CUT:
+        assert asked[1:] == [HANDSHAKE.max_tokens + THINKING_TOKENS]
+
+
+def test_a_model_that_is_known_to_think_is_drafted_with_room_within_its_context() -> None:
+    for name in ("deepseek-r1:7b", "deepseek-reasoner", "o3-mini", "openai/gpt-5-mini", "qwq"):
+        assert Listed(name).thinks_first, name
+    for name in ("gpt-4o-mini", "deepseek-chat", "llama3", "gemma-3", "mistral-small-2501"):
+        assert not Listed(name).thinks_first, name
+    small = Listed("deepseek-r1:1.5b", context_tokens=2048)
+    first = draft_cards(choose(Server("s", "http://127.0.0.1:9/v1", models=(small,))))[0]
+    assert first.limits.thinking_tokens == 1024
+    assert "limits.thinking_tokens" in first.estimated
+    told = Listed("deepseek-r1:1.5b", thinks=False)
+    assert not draft_cards(choose(Server("s", FAR, models=(told,))))[0].limits.thinking_tokens
 
 
 async def test_a_model_that_answers_no_way_is_refused() -> None:

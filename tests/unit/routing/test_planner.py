@@ -183,3 +183,22 @@ def test_a_job_with_nothing_in_it_is_refused() -> None:
 def test_the_snapshot_changes_with_a_price() -> None:
     dearer = card("a", price={"as_of": date(2026, 1, 1), "usd_per_cpu_second": "0.02"})
     assert fleet(card("a")).snapshot != fleet(dearer).snapshot
+
+
+def test_thoughts_are_priced_beside_the_answer_and_take_their_part_of_the_context() -> None:
+    price = {"as_of": date(2026, 1, 1), "usd_per_million_output_tokens": "1000000"}
+    thinking = {"context_tokens": 1000, "thinking_tokens": 300}
+    seen, profile = view(compile_graph(one_node)), {"origin": "measured", "ms_per_output_token": 10}
+    (plain,), (thinker,) = (
+        plan(
+            seen, WORDS, Budget(), fleet(card("a", price=price, profile=profile, limits=limits))
+        ).nodes
+        for limits in ({"context_tokens": 1000}, thinking)
+    )
+    assert thinker.cost_micro - plain.cost_micro == 300 * 1_000_000
+    assert thinker.tokens - plain.tokens == 300
+    assert thinker.latency_ms > plain.latency_ms
+    with pytest.raises(NoModel, match="under the answer's 10 and the thoughts' 995 tokens"):
+        plan(seen, WORDS, Budget(), fleet(card("a", limits=thinking | {"thinking_tokens": 995})))
+    with pytest.raises(NoFeasiblePlan, match="cost_usd"):
+        plan(seen, WORDS, Budget(cost_usd="100"), fleet(card("a", price=price, limits=thinking)))

@@ -30,6 +30,7 @@ def test_memory_and_limits_fit_the_public_configuration(card):
     if "vision_config" in config:
         assert card.limits.image_tokens * card.limits.max_images < card.limits.context_tokens
         assert card.limits.image_tokens >= 576
+    assert (card.limits.thinking_tokens > 0) == (card.role == "R1")
     sampled = card.hosting.sampling.temperature, card.hosting.sampling.top_p
     assert sampled == ((0.6, 0.95) if card.role == "R1" else (0, 1))
 

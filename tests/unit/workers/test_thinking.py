@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestra.clients.engine import Call, Reply, Turn
-from orchestra.errors import AnswerTruncated, CheckpointInvalid
+from orchestra.errors import (
+    AnswerTruncated,
+    CheckpointInvalid,
+    PromptTooLong,
+    ThoughtTruncated,
+)
 from tests.contract.engine_contract import replies
 from tests.public_tokenizers import BOS, EOS
 from tests.tiny_models import chain_model
@@ -61,6 +67,42 @@ def test_thoughts_that_never_close_are_a_truncated_answer(thinker: TransformersE
     assert isinstance(endless, AnswerTruncated)
     assert "max_tokens=2" in str(endless) and "</think>" in str(endless)
     assert isinstance(fine, Reply)
+
+
+def test_room_for_thoughts_leaves_the_answer_its_own_bound(thinker: TransformersEngine):
+    call = Call("Is it red?", schema=SCHEMA, max_tokens=12, thinking_tokens=6)
+    (alone,) = thinker.generate([replace(call, thinking_tokens=0)])
+    assert isinstance(alone, AnswerTruncated)
+    (reply,) = replies(thinker.generate([call]))
+    assert reply.thinking == "Hm" and list(reply.value) == ["ok"]
+    assert reply.usage.output_tokens <= 12 + 6
+
+
+def test_an_answer_may_not_use_what_its_thoughts_left(thinker: TransformersEngine):
+    (reply,) = replies(thinker.generate([Call("What?", max_tokens=3, thinking_tokens=50)]))
+    assert (reply.thinking, reply.finish) == ("Hm", "length")
+    assert len(reply.text) <= 3
+
+
+@pytest.mark.parametrize("schema", [None, SCHEMA])
+def test_a_thought_without_room_is_an_error_of_its_own(thinker: TransformersEngine, schema):
+    short, shared = thinker.generate(
+        [
+            Call("?", schema=schema, max_tokens=60, thinking_tokens=2),
+            Call("?", schema=schema, max_tokens=2),
+        ]
+    )
+    assert isinstance(short, ThoughtTruncated) and isinstance(shared, ThoughtTruncated)
+    assert "limits.thinking_tokens is 2" in str(short) and "max_tokens" not in str(short)
+    assert "limits.thinking_tokens is 0" in str(shared) and "max_tokens=2" in str(shared)
+    assert "</think>" in str(short)
+
+
+def test_thoughts_count_against_the_context(thinker: TransformersEngine):
+    context = thinker._model.context_tokens
+    (error,) = thinker.generate([Call("?", max_tokens=8, thinking_tokens=context)])
+    assert isinstance(error, PromptTooLong)
+    assert f"after {context} of thinking" in str(error) and "thinking_tokens" in str(error)
 
 
 def test_a_model_that_ends_while_it_thinks_gives_no_answer(tmp_path: Path):
