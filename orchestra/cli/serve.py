@@ -16,7 +16,14 @@ from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.errors import ModelUnavailable, OrchestraError
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.observe.export import TRACES_FILE
-from orchestra.serving.cluster import LOOPBACK, check_port, cpus_for, own_cluster, served
+from orchestra.serving.cluster import (
+    LOOPBACK,
+    check_port,
+    cpus_for,
+    own_cluster,
+    replica_metrics,
+    served,
+)
 from orchestra.serving.config import as_yaml, deploy_config
 
 EPILOG = """\b
@@ -25,6 +32,10 @@ Examples:
   orchestra serve --graph shop.py:build --fleet fleet.yaml --port 8080
   orchestra serve --graph listing --write-config serve.yaml
 """
+DIED = (
+    "its process died while the model loaded: it was killed for memory, or crashed in native code. "
+    "Free memory, or load the model alone to see it: orchestra run"
+)
 DEFAULT_GRAPHS = ("answer", "listing")
 
 
@@ -139,7 +150,11 @@ def _reason() -> str:
 def _last_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     typed = [line for line in lines if line.startswith("orchestra.errors.")]
-    return typed[-1].removeprefix("orchestra.errors.") if typed else (lines or ["no reason"])[-1]
+    if typed:
+        return typed[-1].removeprefix("orchestra.errors.")
+    if "ActorDiedError" in message:
+        return DIED
+    return (lines or ["no reason"])[-1]
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -161,11 +176,14 @@ def _absolute(fleet: str) -> str:
 
 def _tell(port: int, as_json: bool, graphs: list[str]) -> None:
     url = f"http://{LOOPBACK}:{port}"
+    replicas = replica_metrics()
     if as_json:
-        print_json({"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs})
+        said = {"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs}
+        print_json({**said, "metrics": f"{url}/metrics", "replica_metrics": replicas})
         return
     click.echo(f"ready   {url}   (OpenAI base URL {url}/v1, documentation {url}/docs)")
-    click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz   metrics {url}/metrics")
+    click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz")
+    click.echo(f"metrics {url}/metrics   of replicas {replicas}")
     click.echo(
         f"try     curl {url}/v1/jobs -H 'Content-Type: application/json' "
         '-d \'{"text": "A red apple from Italy. What colour is it?"}\''

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -38,11 +38,15 @@ class _Waiting:
 
 @dataclass(eq=False)
 class InProcessClient:
-    """One model of this process. `load` makes the engine, in the worker thread, at first use."""
+    """One model of this process. `load` makes the engine, in the worker thread, at first use.
+
+    `seen` is told what the engine made of each row, whether or not somebody waits for it still.
+    """
 
     name: str
     load: Callable[[], Engine]
     max_batch: int = 16
+    seen: Callable[[Reply | OrchestraError], None] | None = None
     _queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
     _engine: Engine | None = None
     _worker: asyncio.Task[None] | None = None
@@ -97,21 +101,28 @@ class InProcessClient:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def load_engine(self) -> Engine:
-        """The engine, loaded now if it was not.
+        """The engine, loaded now if it was not. Raises as `engine` does.
 
         Elsewhere than before the first call it belongs into the client's own thread, where two
         callers cannot both find no engine.
         """
         if self._engine is None:
-            self._engine = self.load()
+            with self._translated():
+                self._engine = self.load()
         return self._engine
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """What `work` returns. An engine is foreign code: what else it raises is translated."""
+        """What `work` returns."""
         if self._closed:
             raise self._closed_error()
-        try:
+        with self._translated():
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """An engine is foreign code: what it raises beside our errors is `ModelUnavailable`."""
+        try:
+            yield
         except OrchestraError:
             raise
         except Exception as cause:
@@ -166,4 +177,6 @@ class InProcessClient:
         except OrchestraError as error:
             answers = [error] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):
+            if self.seen is not None:
+                self.seen(answer)
             waiting.end(answer)

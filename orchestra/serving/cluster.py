@@ -162,3 +162,11 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
         with suppress(KeyboardInterrupt):
             for name in serve.status().applications:
                 serve.delete(name)
+
+
+def replica_metrics() -> str:
+    """Where Ray tells the metrics of this node's replicas, and its own, to Prometheus."""
+    import ray
+
+    node = next(node for node in ray.nodes() if node["Alive"])
+    return f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"

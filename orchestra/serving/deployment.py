@@ -7,15 +7,18 @@ bound to Ray, one deployment a model and one for the ingress.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from ray.serve.metrics import Counter
 
+from orchestra.clients.engine import Reply
 from orchestra.clients.handle import HandleClient
+from orchestra.errors import OrchestraError
 from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import load_graph
@@ -23,6 +26,7 @@ from orchestra.graph.caller import Client
 from orchestra.images.intake import ImageLimits
 from orchestra.serving.app import AppArgs
 from orchestra.serving.http import make_app
+from orchestra.serving.listen import listen_on_node
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 
@@ -43,6 +47,7 @@ class Ingress:
         graphs: Mapping[str, Build | str],
         models: Mapping[str, DeploymentHandle],
     ) -> None:
+        listen_on_node()
         _log_with_serve()
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
@@ -63,6 +68,27 @@ class Ingress:
         return make_app(self._service)
 
 
+class HostedModel(ModelReplica):
+    """A replica in a process of its own, whose rows are counted among Ray's metrics."""
+
+    def __init__(self, fleet: str, model: str) -> None:
+        listen_on_node()
+        super().__init__(fleet, model, seen=_row_counter(model))
+
+
+def _row_counter(model: str) -> Callable[[Reply | OrchestraError], None]:
+    """Counts what the engine made of each row: one that a hang-up stopped is `Cancelled`."""
+    keys: Any = ("model", "outcome")  # ray's hint names a tuple of one
+    told = "Rows that a replica's engine ended, by model and outcome."
+    rows = Counter("orchestra_engine_rows", told, tag_keys=keys)
+
+    def seen(answer: Reply | OrchestraError) -> None:
+        outcome = answer.kind if isinstance(answer, OrchestraError) else "answered"
+        rows.inc(tags={"model": model, "outcome": outcome})
+
+    return seen
+
+
 def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> Any:
     """The application: the ingress over one deployment for each model that runs on the cluster.
 
@@ -70,7 +96,7 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
     """
     models = {
         card.name: _deployed(
-            ModelReplica, **model_options(card), max_constructor_retry_count=STARTS
+            HostedModel, **model_options(card), max_constructor_retry_count=STARTS
         ).bind(args.fleet, card.name)
         for card in file.models
         if card.hosting.worker is not None

@@ -7,7 +7,7 @@ raised, so that Ray wraps none of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from orchestra.clients.engine import Call, Reply
 from orchestra.clients.inprocess import InProcessClient
@@ -23,12 +23,19 @@ class ModelReplica:
     """One loaded model. Calls that wait together are decoded together.
 
     Fleet and model are found by name, so that each node uses its own files. `client` takes the
-    place of the engine that the card names. The model loads before the first call is taken: a
-    replica that cannot load does not become healthy.
+    place of the engine that the card names; `seen` is told what the engine made of each row. The
+    model loads before the first call is taken: a replica that cannot load does not become healthy.
     """
 
-    def __init__(self, fleet: str, model: str, client: InProcessClient | None = None) -> None:
+    def __init__(
+        self,
+        fleet: str,
+        model: str,
+        client: InProcessClient | None = None,
+        seen: Callable[[Answer], None] | None = None,
+    ) -> None:
         self._client = client or _of_card(fleet, model)
+        self._client.seen = seen
         self._client.load_engine()
         self._broken: str | None = None
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orchestra.errors import OrchestraError
+from orchestra.errors import Cancelled, OrchestraError
 from orchestra.observe.log import log_problem
 from orchestra.observe.metrics import count_problem
 from orchestra.serving.chat import new_id
@@ -67,6 +67,9 @@ async def _events(
         for chunk in chunks.ending(event, told=told):
             yield chunks.event(chunk)
         yield DONE
+    except (asyncio.CancelledError, GeneratorExit):
+        count_problem(Cancelled.__name__)
+        raise
     finally:
         task.cancel()
 

@@ -1,0 +1,140 @@
+"""The serving commands as a user types them, each on a Ray cluster of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.processes import (
+    PATIENCE_S,
+    ROOT,
+    Running,
+    free_port,
+    is_loopback,
+    left_of,
+    listening,
+    running,
+)
+from tests.serving_workers import BrokenWorker, DyingWorker, EndlessWorker, write_fleet
+from workers.training.drawn import RESERVED_SEED, draw_product
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+RUN_PORT = 8000  # `serve run` has no option for another
+IMPORTABLE = {"PYTHONPATH": str(ROOT)}  # the replicas import the workers of these tests
+
+
+def apple() -> str:
+    """A drawn green apple as a data URI."""
+    buffer = io.BytesIO()
+    image = draw_product("Apple", "green", seed=RESERVED_SEED, size=128)
+    image.convert("RGB").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def rows_of(metrics_url: str, model: str) -> dict[str, float]:
+    """Rows that the replicas of `model` ended, by outcome, as Ray tells Prometheus."""
+    text = httpx.get(metrics_url, timeout=30).text
+    found: dict[str, float] = {}
+    for labels, value in re.findall(r"^ray_orchestra_engine_rows_total\{(.*)\} (\S+)$", text, re.M):
+        if f'model="{model}"' in labels:
+            outcome = re.search(r'outcome="(\w+)"', labels)
+            assert outcome is not None
+            found[outcome[1]] = found.get(outcome[1], 0.0) + float(value)
+    return found
+
+
+def test_serve_run_answers_text_and_photo_from_any_folder(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", RUN_PORT)) == 0:
+            pytest.skip(f"another program listens on {RUN_PORT}, which `serve run` always takes")
+    command = ["serve", "run", "--address", "local", "graphs.listing:app", "fleet=mini"]
+    url = f"http://127.0.0.1:{RUN_PORT}"
+    with running(command, tmp_path) as serve:
+        serve.wait_for(f"{url}/readyz")
+        job = {"text": "Brand: Brandal. Origin: Italy.", "images": [apple()]}
+        answer = httpx.post(url, json=job, timeout=60)
+        assert answer.status_code == 200, answer.text
+        fields = answer.json()["fields"]
+        assert (fields["origin"]["value"], fields["origin"]["source"]) == ("Italy", "text")
+        assert fields["origin"]["evidence"][0]["text"] == "Italy"
+        assert (fields["colour"]["value"], fields["colour"]["source"]) == ("green", "photo")
+        assert fields["colour"]["evidence"][0]["image"]
+        assert {host for host, _ in listening(serve.process.pid) if not is_loopback(host)} == set()
+        code, left = serve.interrupt()
+    assert (code, left) == (0, [])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, dict[str, str]]]:
+    """`orchestra serve` when it is ready, and the addresses it tells."""
+    folder = tmp_path_factory.mktemp("serve")
+    fleet = write_fleet(folder, EndlessWorker, name="endless", mini=True)
+    command = ["orchestra", "serve", "--json", "--fleet", str(fleet), "--port", str(free_port())]
+    soon = {"RAY_metrics_report_interval_ms": "500"}
+    with running(command, folder, IMPORTABLE | soon) as serve:
+        until = time.monotonic() + PATIENCE_S
+        while '"replica_metrics"' not in serve.said and time.monotonic() < until:
+            assert serve.process.poll() is None, serve.said
+            time.sleep(0.2)
+        told = serve.said[serve.said.index("{") :]
+        yield serve, json.JSONDecoder().raw_decode(told)[0]
+
+
+def test_a_client_that_hangs_up_stops_the_decoding_on_the_replica(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    _, told = served
+    asked = {"model": "endless", "messages": [{"role": "user", "content": "Go on"}], "stream": True}
+    with httpx.stream("POST", f"{told['openai']}/chat/completions", json=asked, timeout=60) as live:
+        heard = next(line for line in live.iter_lines() if "word" in line)
+    assert '"content": "word "' in heard
+    until = time.monotonic() + PATIENCE_S
+    while not (rows := rows_of(told["replica_metrics"], "endless")) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert rows == {"Cancelled": 1.0}  # left alone, the row would end "answered"
+    ingress = httpx.get(told["metrics"], timeout=30).text
+    assert 'orchestra_problems_total{type="Cancelled"} 1.0' in ingress
+
+
+def test_orchestra_serve_listens_on_loopback_and_leaves_nothing(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    serve, told = served
+    job = {"text": "A red apple from Italy.", "images": [apple()], "graph": "listing"}
+    answer = httpx.post(f"{told['url']}/v1/jobs", json=job, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["fields"]["origin"]["value"] == "Italy"
+    sockets = listening(serve.process.pid)
+    assert len(sockets) > 5  # proxy, replicas and Ray's own
+    assert {(host, port) for host, port in sockets if not is_loopback(host)} == set()
+    code, left = serve.interrupt()
+    assert (code, left) == (0, []), serve.said
+
+
+@pytest.mark.parametrize(
+    ("worker", "told"),
+    [
+        (BrokenWorker, ("RuntimeError: weights of layer 3", "Check memory and the checkpoint")),
+        (DyingWorker, ("process died while the model loaded", "Free memory")),
+    ],
+)
+def test_a_worker_that_crashes_on_load_is_named_with_cause_and_cure(
+    tmp_path: Path, worker: type, told: tuple[str, ...]
+) -> None:
+    fleet = write_fleet(tmp_path, worker, name="broken")
+    command = ["orchestra", "serve", "--fleet", str(fleet), "--port", str(free_port())]
+    with running(command, tmp_path, IMPORTABLE) as serve:
+        family, code = serve.end()
+    error = serve.said[serve.said.index("ModelUnavailable:") :]
+    assert (code, left_of(family)) == (1, [])
+    assert family and "Traceback" not in serve.said
+    assert "broken" in error and all(part in error for part in told)

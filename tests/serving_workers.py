@@ -1,0 +1,95 @@
+"""Workers for tests of a real Ray Serve: one that decodes until it is stopped, two that crash."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.errors import Cancelled, OrchestraError
+from orchestra.fleet.source import load_fleet
+
+STEPS, STEP_S = 3000, 0.02
+
+
+class EndlessWorker:
+    """Tells a word at each step, for a minute, unless its row is cancelled."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> EndlessWorker:
+        """There is nothing to load."""
+        return cls()
+
+    def generate(
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
+    ) -> list[Reply | OrchestraError]:
+        """See `Engine.generate`."""
+        answers: list[Reply | OrchestraError | None] = [None] * len(calls)
+        for _ in range(STEPS):
+            for row, answer in enumerate(answers):
+                if answer is None and is_cancelled is not None and is_cancelled(row):
+                    answers[row] = Cancelled(f"Row {row} was cancelled by its caller.")
+                elif answer is None and on_text is not None:
+                    on_text(row, "word ")
+            if all(answers):
+                break
+            time.sleep(STEP_S)
+        text = "word " * STEPS
+        done = Reply(text, text, usage=Usage(output_tokens=STEPS))
+        return [answer or done for answer in answers]
+
+    def count_tokens(self, call: Call) -> int:
+        """A fixed number."""
+        return 8
+
+
+class BrokenWorker:
+    """Fails as foreign code does: with an error that is not ours."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> Any:
+        """Raises."""
+        raise RuntimeError("weights of layer 3 have the wrong shape")
+
+
+class DyingWorker:
+    """Takes its whole process with it, as a crash in native code does."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> Any:
+        """Ends the process."""
+        os._exit(13)
+
+
+def write_fleet(folder: Path, worker: type, *, name: str, mini: bool = False) -> Path:
+    """A fleet of one model, called `name`, which `worker` hosts; with `mini` beside the bundled."""
+    card = {
+        "name": name,
+        "role": "a model of a test",
+        "capabilities": ["text"],
+        "profile": {"origin": "measured", "ms_per_output_token": 20.0},
+        "hosting": {"memory_gib": 0.1, "worker": f"{worker.__module__}:{worker.__qualname__}"},
+        "limits": {"context_tokens": 8192},
+        "price": {"as_of": "2026-11-01", "usd_per_cpu_second": 0.0000139},
+    }
+    path = folder / f"{name}.yaml"
+    fleet = {"name": "tested", "models": [*(_bundled() if mini else []), card]}
+    path.write_text(yaml.safe_dump(fleet), encoding="utf-8")
+    return path
+
+
+def _bundled() -> list[dict[str, Any]]:
+    """The cards of `mini`, as another folder's file names their checkpoints."""
+    file, home = load_fleet("mini")
+    cards = file.model_dump(mode="json", exclude_defaults=True)["models"]
+    for card in cards:
+        card["hosting"]["checkpoint"] = str((home / card["hosting"]["checkpoint"]).resolve())
+    return cards
