@@ -42,8 +42,9 @@ class RowHost:
         self._work = work
         ledger = RemoteLedger(reach(keeper))
         opened = Fleet.open(work.fleet)
-        fleet = opened.scoped(None, ImageStore(work.images), ledger=ledger)
-        self._rows = RowRun(fleet, compile_graph(_build(work)), work.columns, work.options)
+        fleet = opened.scoped(ledger, ImageStore(work.images))
+        graph = compile_graph(_build(work))
+        self._rows = RowRun(fleet, ledger, graph, work.columns, work.options)
         self._fleet = fleet
 
     async def prepare(self, models: list[str]) -> OrchestraError | None:

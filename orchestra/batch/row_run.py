@@ -21,7 +21,7 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, row_key
 from orchestra.batch.rows import Row
 from orchestra.budget.amounts import Spent
-from orchestra.budget.ledger import Candidate, RowEnd
+from orchestra.budget.ledger import Candidate, RowEnd, RowLedger
 from orchestra.errors import (
     BookError,
     BudgetExceeded,
@@ -62,12 +62,18 @@ class Ran:
 
 
 class RowRun:
-    """Runs rows of one batch on one fleet, whose ledger is the batch's book."""
+    """Runs rows of one batch on one fleet, which spends into the batch's `ledger`."""
 
     def __init__(
-        self, fleet: Fleet, graph: CompiledStateGraph, columns: Columns, options: RowOptions
+        self,
+        fleet: Fleet,
+        ledger: RowLedger,
+        graph: CompiledStateGraph,
+        columns: Columns,
+        options: RowOptions,
     ) -> None:
         self.fleet = fleet
+        self.ledger = ledger
         self.graph = graph
         self.columns = columns
         self.options = options
@@ -112,10 +118,10 @@ class RowRun:
         silent = [error for error in result.errors if error.type in SILENT]
         if silent:
             if opened:
-                await self.fleet.ledger.close_account(account)
+                await self.ledger.close_account(account)
             return Ran("silent", silent[0].message)
         names = tuple(name for name in result.fields if name not in self._noted)
-        await self.fleet.ledger.finish_row(
+        await self.ledger.finish_row(
             RowEnd(
                 key=self.key(row),
                 ordinal=row.ordinal,
@@ -156,7 +162,7 @@ class RowRun:
                 )
                 return result, bool(result.plan)
             except BudgetExceeded as error:
-                if self._stopping or not _is_open(await self.fleet.ledger.spent(BATCH_ACCOUNT)):
+                if self._stopping or not _is_open(await self.ledger.spent(BATCH_ACCOUNT)):
                     raise _NoRoom(str(error)) from None
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._refunded.wait(), timeout=REFUND_POLL_S)

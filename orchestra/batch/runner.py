@@ -22,7 +22,7 @@ from orchestra.batch.output import Summary, write_outputs
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.row_run import Language, Ran, RowOptions, RowRun
 from orchestra.batch.tables import Row, Table
-from orchestra.budget.ledger import Ledger
+from orchestra.budget.ledger import RowLedger
 from orchestra.budget.money import limit_micro
 from orchestra.errors import BatchPaused, BookError
 from orchestra.fleet.fleet import Fleet
@@ -52,6 +52,7 @@ class Batch:
     def __init__(
         self,
         fleet: Fleet,
+        ledger: RowLedger,
         graph: CompiledStateGraph,
         table: Table,
         columns: Columns,
@@ -64,10 +65,11 @@ class Batch:
         self.columns = columns
         self.folder = folder
         self.book = folder.book
-        self.ledger: Ledger = fleet.ledger
+        self.ledger: RowLedger = ledger
         self.options = options
         self.rows = RowRun(
             fleet,
+            ledger,
             graph,
             columns,
             RowOptions(identity, options.budget, options.language, table.path.parent),

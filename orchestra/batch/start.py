@@ -29,6 +29,7 @@ from orchestra.batch.runner import (
     Options,
 )
 from orchestra.batch.tables import Table
+from orchestra.budget.ledger import LocalLedger
 from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import load_graph
@@ -102,8 +103,9 @@ async def run_batch(
         progress=progress or Silent(),
         resume=resume_command(sys.argv),
     )
-    scoped = fleet.scoped(folder.book, folder.images)
-    parts = (scoped, graph, opened, columns, folder, identity, options)
+    ledger = LocalLedger(folder.book)
+    scoped = fleet.scoped(ledger, folder.images)
+    parts = (scoped, ledger, graph, opened, columns, folder, identity, options)
     with ExitStack() as stack:
         stack.callback(folder.book.close)
         if on is None:

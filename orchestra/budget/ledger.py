@@ -70,7 +70,7 @@ class RowEnd:
 
 
 class Ledger(Protocol):
-    """What a run, a call and a row need of the book, in this process or in another one.
+    """What a run and a call need of the book, in this process or in another one.
 
     Each method raises `BookError` (and `BookLocked`, `DiskFull`) when the book cannot be used.
     """
@@ -115,6 +115,10 @@ class Ledger(Protocol):
         """What `account` has spent and reserved."""
         ...
 
+
+class RowLedger(Ledger, Protocol):
+    """What a batch needs besides: its rows."""
+
     async def admit(self, rows: Sequence[Candidate]) -> list[int | None]:
         """Claim the ids of rows: for each None when it is finished, else the id's owner.
 
@@ -139,9 +143,8 @@ FIELDS = "fields"
 class LocalLedger:
     """A book of this process.
 
-    Messages to a file that come in one turn of the event loop are done in one transaction, each
-    answered once it is committed; a message that fails takes back only itself. A book in memory
-    does each at once.
+    Messages that come in one turn of the event loop are done in one transaction, each answered
+    once it is committed; a message that fails takes back only itself.
     """
 
     def __init__(self, book: Book) -> None:
@@ -216,8 +219,6 @@ class LocalLedger:
         return await self._done(lambda book: _finish_row(book, row))
 
     async def _done(self, act: Callable[[Book], T]) -> T:
-        if self._book.in_memory:
-            return act(self._book)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if not self._waiting or self._loop is not loop:

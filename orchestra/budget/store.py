@@ -20,7 +20,6 @@ from typing import Any
 from orchestra.errors import BookError, BookLocked, DiskFull, OrchestraError
 
 Parameters = Sequence[Any]
-MEMORY = ":memory:"
 
 
 class Store:
@@ -46,11 +45,6 @@ class Store:
     def epoch(self) -> int:
         """How many exclusive openings the book has had, this one included."""
         return self._epoch
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether the book is no file, so that a transaction costs next to nothing."""
-        return self._name == MEMORY
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.budget.book import Book
 from orchestra.budget.ledger import Ledger, LocalLedger
+from orchestra.budget.memory import MemoryLedger
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import ModelUnavailable
@@ -44,10 +45,10 @@ MOST_PLANS = 4096
 class Fleet:
     """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
 
-    `clients` replaces how models are reached (tests, servers); `book` is the path of a book
-    to keep; without one the spending is counted in memory. `ledger` is a book kept elsewhere:
-    with one, `book` stays empty. `image_limits` bounds the photos of
-    jobs, and says whether they may name files of this machine.
+    `clients` replaces how models are reached (tests, servers). What is spent is counted in
+    `book`, which is closed with the fleet, or in `ledger`, or without either in memory.
+    `image_limits` bounds the photos of jobs, and says whether they may name files of this
+    machine.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class Fleet:
         self.name = name or file.name
         self.file = file
         self.folder = folder
-        self.book = book or Book.open(None)
+        self.book = book
         self.images = images or ImageStore()
         self.image_limits = image_limits
-        self.ledger = ledger or LocalLedger(self.book)
+        self.ledger: Ledger = ledger or (LocalLedger(book) if book else MemoryLedger())
         self.caller = Caller(self.ledger)
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: dict[tuple[Any, ...], Plan] = {}
@@ -80,7 +81,6 @@ class Fleet:
         name: str = "mini",
         *,
         book: Path | None = None,
-        ledger: Ledger | None = None,
         images: Path | None = None,
         clients: dict[str, Client] | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
@@ -94,22 +94,18 @@ class Fleet:
         return cls(
             file,
             folder,
-            book=Book.open(book),
-            ledger=ledger,
+            book=None if book is None else Book.open(book),
             images=store,
             clients=clients,
             name=name,
             image_limits=image_limits,
         )
 
-    def scoped(
-        self, book: Book | None, images: ImageStore, *, ledger: Ledger | None = None
-    ) -> Fleet:
-        """The same cards and clients, spending into `book` (the caller closes it) or `ledger`."""
+    def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
+        """The same cards and clients, spending into `ledger`."""
         return Fleet(
             self.file,
             self.folder,
-            book=book,
             ledger=ledger,
             images=images,
             clients=self._clients,
@@ -133,7 +129,8 @@ class Fleet:
         for client in self._clients.values():
             if isinstance(client, InProcessClient | EndpointClient):
                 await client.close()
-        self.book.close()
+        if self.book is not None:
+            self.book.close()
 
     def client(self, model: str) -> Client:
         """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""

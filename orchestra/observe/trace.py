@@ -18,16 +18,25 @@ except ImportError:  # comes with the `ray` extra; nothing is traced without it
 TRACER = "orchestra"
 
 
+def _is_off() -> bool:
+    """Whether nobody chose an SDK and no span came in, so that a span would be heard by none."""
+    return (
+        trace is not None
+        and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        and not trace.get_current_span().get_span_context().is_valid
+    )
+
+
 @contextmanager
 def span(
     name: str, attributes: Mapping[str, Any] | None = None, parent: Mapping[str, str] | None = None
 ) -> Iterator[Any]:
-    """A span around the block, or None where OpenTelemetry is not installed.
+    """A span around the block, or None where nothing is traced.
 
     `parent` is a carrier that another process sent (W3C `traceparent`), to go on with its trace
     where none is under way here: Ray Serve, with tracing on, has carried it over already.
     """
-    if trace is None or propagate is None:
+    if trace is None or propagate is None or _is_off():
         yield None
         return
     is_under_way = trace.get_current_span().get_span_context().is_valid

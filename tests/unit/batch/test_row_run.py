@@ -36,9 +36,7 @@ async def workers(
     fleets = [scripted_fleet(text)[0] for _ in range(count)]
     options = RowOptions({"table": "t"}, Budget(), "en", tmp_path)
     yield [
-        RowRun(
-            fleet.scoped(None, ImageStore(), ledger=ledger), compile_graph(build), COLUMNS, options
-        )
+        RowRun(fleet.scoped(ledger, ImageStore()), ledger, compile_graph(build), COLUMNS, options)
         for fleet in fleets
     ]
     for fleet in fleets:

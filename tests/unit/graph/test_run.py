@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from graphs.answer import build as answer
 from orchestra import Budget, Context, Job, JobState, ask, merge
 from orchestra.budget.book import Book
+from orchestra.budget.ledger import LocalLedger
 from orchestra.clients.engine import Call
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
@@ -234,7 +235,7 @@ async def test_each_visit_of_a_loop_is_in_the_result_and_paid() -> None:
 async def test_a_full_disk_ends_the_run_and_is_no_value(tmp_path: Path) -> None:
     fleet, _ = scripted_fleet(facts("shirt", "red"))
     book = Book.open(tmp_path / "book.sqlite")
-    scoped = fleet.scoped(book, fleet.images)
+    scoped = fleet.scoped(LocalLedger(book), fleet.images)
     fails = DiskFull("No room. Free space.")
 
     def refuse(*_: Any, **__: Any) -> None:
