@@ -1,0 +1,106 @@
+"""A batch on a real cluster that loses processes, or its budget, before its end."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.kill_resume import finished, toll, write_table
+from benchmarks.processes import descendants
+from orchestra import Budget, Fleet
+from orchestra.batch.output import Summary
+from orchestra.budget.money import dollars
+from orchestra.fleet.source import load_graph
+from orchestra.serving.cluster import own_cluster
+from tests.stub_worker import write_fleet
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
+ROOT = Path(__file__).parents[2]
+ROWS, HOSTS, IN_FLIGHT = 120, 2, 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    os.environ["PYTHONPATH"] = str(ROOT)  # the hosts import the stub worker
+    with own_cluster(cpus=HOSTS):
+        yield
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "products.csv"
+    write_table(path, ROWS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clean(table: Path) -> Path:
+    """What comes out in one process, undisturbed."""
+    out = table.parent / "clean"
+    asyncio.run(run(table, out, on=None))
+    return out
+
+
+async def run(table: Path, out: Path, **options: Any) -> Summary:
+    """The batch on the cluster of this module, or in this process with `on=None`."""
+    options = {"on": "auto", "in_flight": IN_FLIGHT, **options}
+    async with Fleet.open(str(write_fleet(table.parent))) as fleet:
+        return await fleet.batch(load_graph("listing"), table, out=out, **options)
+
+
+@asynccontextmanager
+async def killed(title: str, out: Path, after: int) -> AsyncIterator[None]:
+    """SIGKILL one actor of that title once `after` rows are finished."""
+
+    async def kill() -> None:
+        while finished(out) < after:
+            await asyncio.sleep(0.02)
+        victim = next(one for one in descendants(os.getpid()) if title in one.title)
+        victim.kill()
+
+    killing = asyncio.create_task(kill())
+    yield
+    assert killing.done() and killing.exception() is None, "the batch was over before the kill"
+
+
+def ids(out: Path) -> list[str]:
+    with (out / "products.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [row["id"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize(("title", "most_lost"), [("RowHost", IN_FLIGHT), ("BookKeeper", 0)])
+async def test_a_killed_actor_costs_no_row_and_none_is_there_twice(
+    table: Path, clean: Path, tmp_path: Path, title: str, most_lost: int
+) -> None:
+    out = tmp_path / "killed"
+    async with killed(title, out, after=ROWS // 4):
+        summary = await run(table, out)
+    assert (summary.rows, summary.pending, summary.failed) == (ROWS, 0, 0)
+    assert ids(out) == ids(clean)
+    lost, whole = toll(out), toll(clean)
+    assert lost.rows == ROWS
+    # Only what was on its way on the killed host may be made again, and is presumed.
+    assert lost.presumed <= most_lost and lost.repeated_calls <= most_lost
+    assert whole.cost_micro <= lost.cost_micro <= whole.cost_micro + lost.presumed_micro
+
+
+async def test_a_budget_stops_the_cluster_and_a_larger_one_goes_on(
+    table: Path, clean: Path, tmp_path: Path
+) -> None:
+    whole = toll(clean)
+    limit_micro = whole.cost_micro // 2
+    out = tmp_path / "out"
+    stopped = await run(table, out, budget=Budget(cost_usd=dollars(limit_micro).strip("$")))
+    part = toll(out)
+    assert 0 < part.rows < ROWS and stopped.pending == ROWS - part.rows
+    assert part.cost_micro <= limit_micro
+    rest = await run(table, out)
+    assert (rest.rows, rest.pending) == (ROWS, 0)
+    assert toll(out) == whole  # nothing was paid twice
