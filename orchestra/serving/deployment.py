@@ -60,7 +60,8 @@ class Ingress:
         }
         book = Path(args.book) if args.book else None
         fleet = Fleet.open(args.fleet, clients=clients, image_limits=limits, book=book)
-        fleet.book.recover()
+        if fleet.book is not None:
+            fleet.book.recover()
         self._service = Service(fleet, builds)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
