@@ -24,7 +24,7 @@ from workers.text import Prompt, TextModel
 from workers.vision import VisionModel
 
 # transformers patches torch while it loads a model: two at once leave tensors out.
-_LOADING = threading.Lock()
+LOADING = threading.Lock()
 
 
 class TransformersEngine:
@@ -58,7 +58,7 @@ class TransformersEngine:
         """
         place = place_of(device, dtype)
         folder = location.find(checkpoint)
-        with _LOADING:
+        with LOADING:
             return cls(_load(folder, threads, place), sampling)
 
     def count_tokens(self, call: Call) -> int:

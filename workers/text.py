@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from workers.session import AnySession, Session
 from workers.tokenizer import load_tokenizer
 
 ARCHITECTURES = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+# Makes a session of rows that hold at most so many tokens each; the id marks image tokens.
+OpenSession = Callable[[Sequence[int], int | None], AnySession]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,26 @@ class Prompt:
 class TextModel:
     """A causal language model with its tokenizer and prompt format."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.model = model
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        open_session: OpenSession,
+        *,
+        vocab_size: int,
+        context_tokens: int,
+    ) -> None:
         self.tokenizer = tokenizer
-        text_config: Any = model.config.get_text_config()
-        self.vocab_size: int = text_config.vocab_size
-        self.context_tokens: int = text_config.max_position_embeddings
+        self.vocab_size = vocab_size
+        self.context_tokens = context_tokens
         self.writer = PromptWriter(tokenizer)
-        decoder = model.get_decoder()
-        self._packed = PackedDecoder(model, decoder) if is_packable(decoder) else None
+        self._open_session = open_session
 
     @classmethod
     def load(cls, folder: Path, config: dict[str, Any], place: Place) -> TextModel:
         """Load a checked folder. Raises CheckpointInvalid."""
         tokenizer = load_tokenizer(folder, config["vocab_size"])
-        return cls(load_weights(AutoModelForCausalLM, folder, place), tokenizer)
+        model = load_weights(AutoModelForCausalLM, folder, place)
+        return cls(tokenizer, sessions_of(model), **sizes(model))
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call. Raises UsageError for an image."""
@@ -74,9 +81,19 @@ class TextModel:
 
         `capacity` is the most tokens that each row will hold, its answer included.
         """
-        return self._session(capacity), None
+        return self._open_session(capacity, None), None
 
-    def _session(self, capacity: Sequence[int], image_token_id: int | None = None) -> AnySession:
-        if self._packed is not None:
-            return PackedSession(self._packed, capacity, image_token_id)
-        return Session(self.model, len(capacity), image_token_id)
+
+def sizes(model: PreTrainedModel) -> dict[str, int]:
+    """Vocabulary and context of a model, as `TextModel` takes them."""
+    config: Any = model.config.get_text_config()
+    return {"vocab_size": config.vocab_size, "context_tokens": config.max_position_embeddings}
+
+
+def sessions_of(model: PreTrainedModel) -> OpenSession:
+    """The fastest sessions that torch has for `model`."""
+    decoder = model.get_decoder()
+    if not is_packable(decoder):
+        return lambda capacity, image_token_id: Session(model, len(capacity), image_token_id)
+    packed = PackedDecoder(model, decoder)
+    return lambda capacity, image_token_id: PackedSession(packed, capacity, image_token_id)

@@ -37,7 +37,7 @@ from workers.checkpoint import load_weights
 from workers.device import Place
 from workers.prompt import PromptWriter
 from workers.session import AnySession
-from workers.text import Prompt, TextModel
+from workers.text import OpenSession, Prompt, TextModel, sessions_of, sizes
 from workers.tokenizer import RESTORE, load_tokenizer
 
 # Eight images of 384 px, one of 1024 px: more at once take memory and gain little.
@@ -77,10 +77,12 @@ class VisionModel(TextModel):
         tokenizer: PreTrainedTokenizerFast,
         processor: Any,
         *,
+        open_session: OpenSession | None = None,
         around: tuple[str, str] = ("", ""),
         preamble: str = "",
     ) -> None:
-        super().__init__(model, tokenizer)
+        super().__init__(tokenizer, open_session or sessions_of(model), **sizes(model))
+        self.model = model
         config = cast(Any, model.config)
         self._processor = processor
         self._image_token_id: int = config.image_token_id
@@ -91,8 +93,17 @@ class VisionModel(TextModel):
         self.writer = PromptWriter(tokenizer, mark, block, preamble)
 
     @classmethod
-    def load(cls, folder: Path, config: dict[str, Any], place: Place) -> VisionModel:
-        """Load a checked folder. Raises CheckpointInvalid."""
+    def load(
+        cls,
+        folder: Path,
+        config: dict[str, Any],
+        place: Place,
+        open_session: OpenSession | None = None,
+    ) -> VisionModel:
+        """Load a checked folder; `open_session` may run its decoder otherwise than torch.
+
+        Raises CheckpointInvalid.
+        """
         family = FAMILIES[config["architectures"][0]]
         tokenizer = load_tokenizer(folder, config["text_config"]["vocab_size"])
         _require_tokens(tokenizer, family, folder)
@@ -103,8 +114,14 @@ class VisionModel(TextModel):
                 f"The image processor in {str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
         model = load_weights(family.model, folder, place)
-        preamble = _preamble(folder)
-        return cls(model, tokenizer, processor, around=family.around, preamble=preamble)
+        return cls(
+            model,
+            tokenizer,
+            processor,
+            open_session=open_session,
+            around=family.around,
+            preamble=_preamble(folder),
+        )
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its images as pixels."""
@@ -118,7 +135,7 @@ class VisionModel(TextModel):
         self, prompts: Sequence[Prompt], capacity: Sequence[int]
     ) -> tuple[AnySession, torch.Tensor | None]:
         """A session for these rows, and their image features (images, tokens, width)."""
-        session = self._session(capacity, self._image_token_id)
+        session = self._open_session(capacity, self._image_token_id)
         pixels = [prompt.pixels for prompt in prompts if prompt.pixels is not None]
         return session, self._look(pixels) if pixels else None
 

@@ -1,0 +1,77 @@
+"""Loads a decoder into ONNX Runtime: the graph from `decoder.onnx`, the weights from safetensors.
+
+It knows no tokens, no batch and no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore
+
+from orchestra.errors import CheckpointInvalid
+from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout
+from workers.onnx.weights import Array, read_weights
+
+# What onnxruntime raises for a graph or weights that it cannot load.
+REFUSALS: tuple[type[Exception], ...] = tuple(
+    getattr(onnxruntime_pybind11_state, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+)
+
+
+class OnnxDecoder:
+    """One decoder in memory: its embedding (V, W), and a session that runs its graph."""
+
+    def __init__(self, layout: Layout, table: Array, session: onnxruntime.InferenceSession) -> None:
+        self.layout = layout
+        self.table = table
+        self.session = session
+
+    @classmethod
+    def load(cls, folder: Path, config: Mapping[str, Any], threads: int) -> OnnxDecoder:
+        """Load a checked folder, to run on `threads` threads. Raises CheckpointInvalid."""
+        layout = Layout.read(config)
+        path = folder / GRAPH
+        remake = f"Make it with: python -m workers.onnx.graph {str(folder)!r}"
+        if not path.is_file():
+            raise CheckpointInvalid(f"{GRAPH!r} is missing from {str(folder)!r}. {remake}")
+        table, weights = read_weights(folder, layout)
+        try:
+            session = _open(path, weights, threads)
+        except REFUSALS as error:
+            raise CheckpointInvalid(
+                f"onnxruntime cannot load {str(path)!r}: {error}. {remake}"
+            ) from error
+        written = session.get_modelmeta().custom_metadata_map.get(LAYOUT_KEY, "{}")
+        if json.loads(written) != json.loads(layout.to_json()):
+            raise CheckpointInvalid(
+                f"{str(path)!r} was made for {written}, config.json says {layout.to_json()}. "
+                f"{remake}"
+            )
+        return cls(layout, table, session)
+
+
+def _open(path: Path, weights: Mapping[str, Array], threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that wait in a loop would take the CPU from the other models of a fleet.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_external_initializers(list(weights), [_owned(w) for w in weights.values()])
+    return onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _owned(weight: Array) -> onnxruntime.OrtValue:
+    """A copy that belongs to onnxruntime, which drops it once it has packed it for its products."""
+    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(weight.shape, np.float32)
+    value.update_inplace(weight)
+    return value

@@ -1,0 +1,241 @@
+"""Writes a decoder's ONNX graph, without its weights: needed once for a shape, not to run it.
+
+    python -m workers.onnx.graph workers/checkpoints/r1
+
+It writes `decoder.onnx` into the checkpoint's folder: some kilobytes that depend on config.json
+alone, so weights may be trained again under it. Every weight is a name, which `weights.py` fills
+from the safetensors. Attention is onnxruntime's GroupQueryAttention: it turns queries and keys by
+their positions, writes keys and values into the cache in place, and takes rows of any lengths.
+
+Shapes: N packed tokens, E rows that are fed, B rows, S tokens of the longest block, C slots of
+the cache, H heads, K key heads, D width of a head, W width of the model, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+from torch.nn.functional import embedding
+from torch.onnx import ops
+
+from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout, cache_names
+
+INPUTS = ("x", "cell", "token", "last", "last_cell", "past", "fed", "total")
+MICROSOFT = "com.microsoft::"
+
+
+class Layer(nn.Module):
+    """The weights of one layer; matrices lie as (in, out), so that no product transposes."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        width, inner = layout.width, layout.inner
+        joined = (layout.heads + 2 * layout.key_heads) * layout.head_width
+        self.before_attention = _weight(width)
+        self.qkv = _weight(width, joined)
+        self.qkv_bias = _weight(joined) if layout.has_bias else None
+        self.out = _weight(layout.heads * layout.head_width, width)
+        self.before_mlp = _weight(width)
+        self.gate, self.up = _weight(width, inner), _weight(width, inner)
+        self.down = _weight(inner, width)
+
+    def project(self, x_NW: Tensor) -> Tensor:
+        """Queries, keys and values, joined."""
+        if self.qkv_bias is None:
+            return x_NW @ self.qkv
+        return torch.addmm(self.qkv_bias, x_NW, self.qkv)
+
+    def mlp(self, x_NW: Tensor) -> Tensor:
+        """The gated product: QuickGelu with alpha 1 is SiLU."""
+        gate = x_NW @ self.gate
+        gate = ops.symbolic(
+            f"{MICROSOFT}QuickGelu", [gate], {"alpha": 1.0}, dtype=gate.dtype, shape=gate.shape
+        )
+        return (gate * (x_NW @ self.up)) @ self.down
+
+
+class DecoderGraph(nn.Module):
+    """The graph as a module, to be exported; it cannot be run in torch."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.layout = layout
+        self.layers = nn.ModuleList(Layer(layout) for _ in range(layout.layers))
+        self.norm = _weight(layout.width)
+        self.head = _weight(layout.width, layout.vocabulary)
+        self.cos, self.sin = (_weight(layout.context, layout.head_width // 2) for _ in range(2))
+
+    def forward(
+        self,
+        x: Tensor,
+        cell: Tensor,
+        token: Tensor,
+        last: Tensor,
+        last_cell: Tensor,
+        past: Tensor,
+        fed: Tensor,
+        total: Tensor,
+        caches: list[Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Logits (E, V) after each row's last token, and the caches with the tokens written.
+
+        Embedded tokens `x` (N, W) are packed. `cell` (B, S) says which of them stands where in
+        its row's block, padded on the right; `token` (N,) is the way back from the flattened
+        cells. `last` and `last_cell` (E,) are each row's last token, packed and as a cell. `fed`
+        (B,) is the length of each block, `past` (B,) the row's last position after it, and
+        `total` the longest row's length. `caches` are (B, K, C, D).
+        """
+        normed, written = self._norm_first(x), []
+        width = self.layout.heads * self.layout.head_width
+        for at, layer in enumerate(cast(list[Layer], self.layers)):
+            qkv = embedding(cell, layer.project(normed))
+            key, value = caches[2 * at : 2 * at + 2]
+            attended, key, value = self._attend(qkv, key, value, past, total, fed)
+            written += [key, value]
+            following: Any = self.norm
+            if at + 1 < len(self.layers):
+                attended = embedding(token, attended.reshape(-1, width))
+                following = self.layers[at + 1].before_attention
+            else:  # of the last layer only each row's last token is needed
+                attended, x = embedding(last_cell, attended.reshape(-1, width)), embedding(last, x)
+            normed, x = self._add_norm(x, attended @ layer.out, layer.before_mlp)
+            normed, x = self._add_norm(x, layer.mlp(normed), following)
+        return normed @ self.head, written
+
+    def _attend(
+        self, qkv: Tensor, key: Tensor, value: Tensor, past: Tensor, total: Tensor, fed: Tensor
+    ) -> Any:
+        layout = self.layout
+        given = [qkv, None, None, key, value, past, total, self.cos, self.sin, *[None] * 7, fed]
+        heads: dict[str, Any] = {
+            "num_heads": layout.heads,
+            "kv_num_heads": layout.key_heads,
+            "do_rotary": 1,
+        }
+        out = (*qkv.shape[:2], layout.heads * layout.head_width)
+        return ops.symbolic_multi_out(
+            f"{MICROSOFT}GroupQueryAttention",
+            given,
+            heads,
+            dtypes=[qkv.dtype] * 3,
+            shapes=[out, key.shape, value.shape],
+            version=1,
+        )
+
+    def _norm_first(self, x: Tensor) -> Tensor:
+        first: Any = self.layers[0]
+        settings = {"epsilon": self.layout.epsilon, "axis": -1}
+        given = [x, first.before_attention]
+        return ops.symbolic(
+            "SimplifiedLayerNormalization", given, settings, dtype=x.dtype, shape=x.shape
+        )
+
+    def _add_norm(self, x: Tensor, added: Tensor, weight: Any) -> tuple[Tensor, Tensor]:
+        """The RMS norm of `x + added`, and that sum."""
+        normed, _, _, total = ops.symbolic_multi_out(
+            f"{MICROSOFT}SkipSimplifiedLayerNormalization",
+            [x, added, weight],
+            {"epsilon": self.layout.epsilon},
+            dtypes=[x.dtype] * 4,
+            shapes=[x.shape, (x.shape[0], 1), (x.shape[0], 1), x.shape],
+        )
+        return normed, total
+
+
+def export(layout: Layout) -> ir.Model:
+    """The graph of any decoder of this layout; its weights are names without data."""
+    caches = cache_names(layout.layers)
+    program = torch.onnx.export(
+        DecoderGraph(layout).eval(),
+        _example(layout),
+        input_names=[*INPUTS, *caches],
+        output_names=["logits", *(f"new.{name}" for name in caches)],
+        dynamic_shapes=_dynamic(layout),
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program.")
+    return _without_data(program.model, layout)
+
+
+def _example(layout: Layout) -> tuple[Any, ...]:
+    """Two rows of one and two tokens in a cache of five: no two sizes alike."""
+    cache = torch.zeros(2, layout.key_heads, 5, layout.head_width)
+    whole, half = torch.zeros(4, dtype=torch.long), torch.zeros(2, dtype=torch.int32)
+    return (
+        torch.zeros(4, layout.width),
+        torch.zeros(2, 3, dtype=torch.long),
+        whole,
+        *[torch.zeros(2, dtype=torch.long)] * 2,
+        *[half] * 2,
+        torch.tensor(3, dtype=torch.int32),
+        [cache] * (2 * layout.layers),
+    )
+
+
+def _dynamic(layout: Layout) -> tuple[Any, ...]:
+    any_size = Dim.DYNAMIC
+    row = {0: any_size}
+    block = {0: any_size, 1: any_size}
+    return (
+        row,
+        block,
+        row,
+        row,
+        row,
+        row,
+        row,
+        None,
+        [{0: any_size, 2: any_size}] * 2 * layout.layers,
+    )
+
+
+def _without_data(model: ir.Model, layout: Layout) -> ir.Model:
+    for node in model.graph:
+        node.metadata_props.clear()
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if isinstance(tensor, ir.TensorProtocol) and tensor.dtype == ir.DataType.FLOAT:
+            value.const_value = ir.ExternalTensor(
+                "model.safetensors",
+                0,
+                tensor.nbytes,
+                tensor.dtype,
+                shape=ir.Shape(tensor.numpy().shape),
+                name=name,
+            )
+    model.metadata_props[LAYOUT_KEY] = layout.to_json()
+    return model
+
+
+def _weight(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape), requires_grad=False)
+
+
+def write(folder: Path) -> Path:
+    """Write `decoder.onnx` into a checkpoint's folder. Raises CheckpointInvalid."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    path = folder / GRAPH
+    ir.save(export(Layout.read(config)), path)
+    return path
+
+
+def main() -> None:
+    """Parse the command line and write the graphs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    for folder in parser.parse_args().checkpoints:
+        path = write(folder)
+        print(f"{path}  {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What a config says of a decoder's graph: its sizes, and what the graph cannot express.
+
+It reads JSON only and knows neither torch nor ONNX.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from orchestra.errors import CheckpointInvalid
+
+GRAPH = "decoder.onnx"
+LAYOUT_KEY = "orchestra.layout"
+CURE = "Name workers.engine:TransformersEngine as the card's worker; it runs this checkpoint."
+# For each family: whether its query, key and value products have a bias, unless the config says.
+FAMILIES = {"qwen2": True, "llama": False}
+# Settings that would change the graph, with the only value that it has.
+FIXED: dict[str, Any] = {"hidden_act": "silu", "mlp_bias": False, "use_sliding_window": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Sizes of one Llama or Qwen2 decoder; `theta` is the base of its rotary positions."""
+
+    width: int
+    heads: int
+    key_heads: int
+    head_width: int
+    inner: int
+    layers: int
+    vocabulary: int
+    context: int
+    epsilon: float
+    theta: float
+    has_bias: bool
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Self:
+        """The layout of a checkpoint's config.json. Raises CheckpointInvalid."""
+        text = config.get("text_config", config)
+        _check(text)
+        try:
+            heads = int(text["num_attention_heads"])
+            return cls(
+                width=int(text["hidden_size"]),
+                heads=heads,
+                key_heads=int(text.get("num_key_value_heads") or heads),
+                head_width=int(text.get("head_dim") or text["hidden_size"] // heads),
+                inner=int(text["intermediate_size"]),
+                layers=int(text["num_hidden_layers"]),
+                vocabulary=int(text["vocab_size"]),
+                context=int(text["max_position_embeddings"]),
+                epsilon=float(text["rms_norm_eps"]),
+                theta=float(_rope(text).get("rope_theta", 10_000.0)),
+                has_bias=FAMILIES[text["model_type"]],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointInvalid(
+                f"config.json does not give the decoder's sizes: {error!r}. {CURE}"
+            ) from error
+
+    def to_json(self) -> str:
+        """The layout as text, to be stored with its graph."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def cache_names(layers: int) -> list[str]:
+    """Names of the cache's tensors in a graph: keys, then values, of each layer."""
+    return [f"{part}.{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
+def _rope(text: Mapping[str, Any]) -> Mapping[str, Any]:
+    return text.get("rope_parameters") or {"rope_theta": text.get("rope_theta", 10_000.0)}
+
+
+def _check(text: Mapping[str, Any]) -> None:
+    family = text.get("model_type")
+    if family not in FAMILIES:
+        raise CheckpointInvalid(
+            f"model_type is {family!r}; the ONNX graph is written for {sorted(FAMILIES)!r}. {CURE}"
+        )
+    kind = _rope(text).get("rope_type", "default")
+    wanted = {**FIXED, "rope_scaling": None, "attention_bias": FAMILIES[family]}
+    found = {key: text.get(key, value) for key, value in wanted.items()}
+    found["rope_type"], wanted["rope_type"] = kind, "default"
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise CheckpointInvalid(
+                f"{key} is {found[key]!r}; the ONNX graph has {value!r}. {CURE}"
+            )
