@@ -36,10 +36,10 @@ from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
 from orchestra.images.intake import normalise
 from orchestra.job import CallRecord, ErrorRecord, Job, Result
-from orchestra.routing.endpoint_prompt import call_bytes
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape, plan
+from orchestra.routing.prompt_size import call_bytes, schema_copies
 
 if TYPE_CHECKING:
     from orchestra.fleet.fleet import Fleet
@@ -80,7 +80,7 @@ async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
 
 
 def _keep(fleet: Fleet, source: str, base: Path | None) -> str:
-    """Both steps in one thread: a way back to the loop between them would cost more than they do."""
+    """Both steps in one turn of a thread: the way back between them costs more than they do."""
     return fleet.images.put(normalise(source, base=base, limits=fleet.image_limits))
 
 
@@ -184,12 +184,13 @@ class JobRun:
             max_tokens=ask.max_tokens,
             turns=self.turns,
             thinking_tokens=card.limits.thinking_tokens,
+            schema_in_prompt=card.hosting.schema_in_prompt,
         )
         room = card.limits.context_tokens - call.written_tokens
-        is_far = card.hosting.endpoint is not None
-        if is_far:
-            call = constrained(call, ask, state)  # a server counts the schema as prompt
-        call, notes = await fit(call, room, client, is_counted_whole=is_far)
+        counts_schema = schema_copies(card) > 0
+        if counts_schema:
+            call = constrained(call, ask, state)  # it takes room in the prompt
+        call, notes = await fit(call, room, client, is_counted_whole=counts_schema)
         call = constrained(call, ask, state)
         ticket = Ticket(
             node=node,

@@ -9,9 +9,12 @@ from pydantic import BaseModel
 
 from orchestra import Context, Job, JobState, ask
 from orchestra.budget.book import Book
+from orchestra.budget.entries import Entry
+from orchestra.budget.ledger import LocalLedger
 from orchestra.clients.engine import Call
+from orchestra.fleet.fleet import Fleet
 from orchestra.graph.outcome import MOST_READ, field_of
-from orchestra.job import Budget, Field
+from orchestra.job import Budget, Field, Result
 from orchestra.routing.introspect import compile_graph
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
 from tests.scripted import scripted_fleet
@@ -37,9 +40,8 @@ def titled(call: Call) -> Any:
 async def test_a_call_on_facts_reserves_its_own_prompt_and_the_account_holds_the_plans() -> None:
     fleet, _ = scripted_fleet(titled)
     async with fleet:
-        result = await fleet.run(build, Job(text="A red apple"))
+        result, entry = await _run(fleet)
         planned = fleet.plan(build, Job(text="A red apple"))
-        (entry,) = fleet.book.entries(_account(fleet.book))
     assert result.status == "complete"
     room = fleet.file.card("r1").limits.context_tokens - 40
     assert planned.tokens == room + 40
@@ -47,8 +49,28 @@ async def test_a_call_on_facts_reserves_its_own_prompt_and_the_account_holds_the
     assert entry.tokens <= entry.reserved_tokens
 
 
-def _account(book: Book) -> str:
-    return book._read("SELECT id FROM accounts")[0][0]
+async def test_thoughts_are_reserved_with_the_answer_and_told_to_the_model() -> None:
+    fleet, engines = scripted_fleet(titled)
+    card = fleet.file.card("r1")
+    limits = card.limits.model_copy(update={"thinking_tokens": 200})
+    thinker = card.model_copy(update={"limits": limits})
+    fleet.file = fleet.file.model_copy(update={"models": (thinker,)})
+    async with fleet:
+        _, entry = await _run(fleet)
+    (call,) = engines["r1"].calls
+    assert (call.max_tokens, call.thinking_tokens) == (40, 200)
+    prompt = len("Write." + "colour: red") + TEMPLATE_TOKENS
+    assert entry.reserved_tokens == prompt + 40 + 200
+
+
+async def _run(fleet: Fleet) -> tuple[Result, Entry]:
+    """The result of the only call of a job, and its entry."""
+    with Book.open(None) as book:
+        scoped = fleet.scoped(LocalLedger(book), fleet.images)
+        result = await scoped.run(build, Job(text="A red apple"))
+        account = book._read("SELECT id FROM accounts")[0][0]
+        (entry,) = book.entries(account)
+    return result, entry
 
 
 async def test_a_plan_is_made_once_for_a_shape_and_budget() -> None:
