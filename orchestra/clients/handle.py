@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,11 +89,20 @@ class HandleClient:
         raise self._silent(lost) from lost
 
     async def _once(self, method: str, left_s: float | None, *arguments: Any) -> Any:
-        """One round trip. What the caller cancels is cancelled on the replica, too."""
+        """One round trip."""
         response = getattr(self.handle, method).remote(*arguments, left_s=left_s)
-        try:
+        with self._bounded(response, left_s):
             async with asyncio.timeout(left_s):
                 return await response
+
+    @contextmanager
+    def _bounded(self, response: Any, left_s: float | None) -> Iterator[None]:
+        """What is cancelled or late here is cancelled on the replica, too; Serve's errors are ours.
+
+        One of `LOST` is raised as it is: whether to call again depends on what was heard.
+        """
+        try:
+            yield
         except asyncio.CancelledError:
             response.cancel()
             raise
@@ -112,27 +123,23 @@ class HandleClient:
 
     async def _listen(self, call: Call, left_s: float | None, on_piece: OnPiece) -> Reply:
         """The answer piece by piece; the last item is the reply, or the error."""
-        method = self.handle.options(stream=True).stream
-        pieces = method.remote(call, carrier(), left_s=left_s)
+        ends_at = None if left_s is None else time.monotonic() + left_s
+        pieces = self.handle.options(stream=True).stream.remote(call, carrier(), left_s=left_s)
         heard = False
         try:
-            async with asyncio.timeout(left_s):
-                async for piece in pieces:
-                    if isinstance(piece, OrchestraError):
-                        raise piece
-                    if isinstance(piece, Reply):
-                        return piece
-                    heard = True
-                    on_piece(piece)
-        except asyncio.CancelledError:
-            pieces.cancel()
-            raise
-        except TimeoutError:
-            pieces.cancel()
-            raise self._too_late(left_s) from None
+            with self._bounded(pieces, left_s):
+                async with asyncio.timeout(left_s):
+                    async for piece in pieces:
+                        if isinstance(piece, OrchestraError):
+                            raise piece
+                        if isinstance(piece, Reply):
+                            return piece
+                        heard = True
+                        on_piece(piece)
         except LOST as error:
             if heard:
                 raise self._silent(error) from error
+            left_s = None if ends_at is None else ends_at - time.monotonic()
             return await self._answer("complete", left_s, call, carrier())
         raise self._silent(None)
 
