@@ -1,5 +1,7 @@
 """Renders a call as the chat prompt that its checkpoint was trained on; knows no weights.
 
+A schema stands in it where the call says so: public models know none but those they read.
+
 The checkpoint's own chat template does the rendering. Product text is data: it stands between
 `<data>` marks, and nothing in it can end them or open a chat turn, because every mark is broken
 before it is rendered. Sanitising keeps the length, so that a span of the rendered text is at
@@ -16,6 +18,7 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
+from orchestra.clients.endpoint_schema import schema_words
 from orchestra.clients.engine import Call, Turn
 from orchestra.errors import CheckpointInvalid, UsageError
 from orchestra.graph.narrow import sanitise
@@ -104,6 +107,9 @@ class PromptWriter:
             messages.append(self._message(turn.role, text))
         if call.text is not None:
             instruction = f"{instruction}{DATA_OPEN}{self.data(call.text)}{DATA_CLOSE}"
+        if call.schema is not None and call.schema_in_prompt:
+            # Its choices may be words of the text, so that marks are broken here, too.
+            instruction = f"{instruction}\n\n{self._without_marks(schema_words(call.schema))}"
         return [*messages, self._message("user", instruction, images=len(call.images))]
 
     def _folded(self, turns: Sequence[Turn]) -> tuple[list[Turn], str]:

@@ -17,6 +17,7 @@ from orchestra.errors import AnswerInvalid, InvalidSchema
 from orchestra.graph.narrow import find_span
 
 Schema = Mapping[str, Any]
+JSON_RULE = "Answer with one JSON object and nothing else. It must match this JSON schema:"
 VERBATIM = "Copied word for word from the data."
 # Bounds that some servers refuse; the check below holds them whether they are sent or not.
 BOUNDS = ("maxLength", "minLength", "pattern", "minItems", "maxItems", "minimum", "maximum")
@@ -37,6 +38,11 @@ def public_schema(schema: Schema, without: Iterable[str] = ()) -> dict[str, Any]
     `without` names keywords that the server refused. Raises `InvalidSchema` for a broken `$ref`.
     """
     return _public(schema, schema, frozenset(without), ())
+
+
+def schema_words(schema: Schema, without: Iterable[str] = ()) -> str:
+    """What a prompt says of `schema`: the rule, and the schema as a server is told it."""
+    return f"{JSON_RULE}\n{json.dumps(public_schema(schema, without), ensure_ascii=False)}"
 
 
 def _public(

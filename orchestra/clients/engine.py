@@ -33,6 +33,7 @@ class Call:
     of `text`. Choices and sentences of the text reach an engine as plain enumerations. `turns`
     are the messages before the instruction, oldest first. `max_tokens` bounds the answer,
     `thinking_tokens` what a reasoning model writes before it; at 0 both share `max_tokens`.
+    With `schema_in_prompt` the model reads the schema, too, and is not only held to it.
     """
 
     instruction: str
@@ -42,6 +43,7 @@ class Call:
     max_tokens: int = 128
     turns: tuple[Turn, ...] = ()
     thinking_tokens: int = 0
+    schema_in_prompt: bool = False
 
     @property
     def written_tokens(self) -> int:

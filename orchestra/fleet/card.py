@@ -117,7 +117,8 @@ class Scaling(Word):
 class Hosting(Word):
     """Where a model runs: `worker` is `module:Class` here, `endpoint` a server that runs already.
 
-    Without either the card is for planning only.
+    Without either the card is for planning only. `schema_in_prompt`: the model reads the schema
+    as well as being held to it; not so for models that were trained without.
     """
 
     memory_gib: Amount
@@ -126,6 +127,7 @@ class Hosting(Word):
     max_batch: int = Field(default=16, ge=1)
     device: str = "cpu"
     sampling: Sampling = Sampling()
+    schema_in_prompt: bool = True
     endpoint: Endpoint | None = None
     scaling: Scaling = Scaling()
 

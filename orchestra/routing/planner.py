@@ -19,9 +19,9 @@ from orchestra.fleet.card import Card, FleetFile
 from orchestra.graph.ask import Ask
 from orchestra.job import Budget
 from orchestra.routing.candidates import Choice, JobShape, candidates
-from orchestra.routing.endpoint_prompt import added_bytes
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import Fallback, NodePlan, Plan, Rejected, money
+from orchestra.routing.prompt_size import added_bytes
 
 TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
@@ -142,7 +142,7 @@ def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) ->
     room = card.limits.context_tokens - written
     fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
     data = shape.text_bytes if ask.reads == "text" else 0
-    added = added_bytes(ask.schema_json, data) if card.hosting.endpoint is not None else 0
+    added = added_bytes(card, ask.schema_json, data)
     if ask.reads == "facts":
         most, expected = room, fixed + EXPECTED_FACTS_TOKENS
     else:

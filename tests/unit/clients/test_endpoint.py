@@ -115,6 +115,16 @@ async def test_a_schema_goes_as_response_format_without_private_keywords() -> No
     assert reply.value == {"colour": "red", "brand": "Arla", "note": "x"}
 
 
+async def test_a_model_that_reads_schemas_gets_it_in_the_prompt_as_well() -> None:
+    _, server = await ask(ASK, chat(GOOD))
+    assert "enum" not in server.asked[0]["messages"][0]["content"]
+    _, server = await ask(replace(ASK, schema_in_prompt=True), chat(GOOD))
+    (body,) = server.asked
+    assert '"enum": ["red", "blue", null]' in body["messages"][0]["content"]
+    assert "x-span" not in body["messages"][0]["content"]
+    assert body["response_format"]["type"] == "json_schema"
+
+
 @pytest.mark.parametrize("structured", ["json_object", "prompt"])
 async def test_a_server_without_schemas_gets_it_in_the_prompt(structured: str) -> None:
     fenced = f"Here it is:\n```json\n{GOOD}\n```"

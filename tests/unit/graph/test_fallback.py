@@ -23,6 +23,7 @@ from orchestra.graph.ask import ask as ask_node
 from orchestra.graph.direct import Question, answer_question
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
+from tests.scripted import scripted_fleet
 
 JOB = Job(text="A red shirt.")
 
@@ -102,6 +103,18 @@ async def test_a_model_that_is_not_there_is_free_and_its_fallback_answers() -> N
     assert (first.cost_usd, second.error) == (0, None)
     assert "read was answered by the fallback near: far was unavailable" in result.notes[0]
     assert result.cost_usd == second.cost_usd > 0
+
+
+async def test_models_read_the_schema_unless_their_card_says_that_they_do_not() -> None:
+    with serving(failing(503, "loading")) as server:
+        async with fleet_of(server.url) as (fleet, engine):
+            await fleet.run(build, JOB)
+    assert '"colour"' in server.asked[0]["messages"][0]["content"]
+    assert engine.calls[0].schema_in_prompt
+    fleet, engines = scripted_fleet()
+    async with fleet:
+        await fleet.run(build, JOB)
+    assert [call.schema_in_prompt for call in engines["r1"].calls] == [False]
 
 
 async def test_a_call_that_may_have_been_billed_is_paid_beside_its_fallback() -> None:

@@ -21,6 +21,7 @@ from orchestra.graph.state import Context, JobState
 from orchestra.job import Budget
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.prompt_size import RULES_BYTES
 
 WORDS = JobShape(text_bytes=40, images=0)
 WORDS_AND_PHOTO = JobShape(text_bytes=40, images=1)
@@ -183,6 +184,32 @@ def test_a_job_with_nothing_in_it_is_refused() -> None:
 def test_the_snapshot_changes_with_a_price() -> None:
     dearer = card("a", price={"as_of": date(2026, 1, 1), "usd_per_cpu_second": "0.02"})
     assert fleet(card("a")).snapshot != fleet(dearer).snapshot
+
+
+def prompt_of(card: Card) -> int:
+    schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}}
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("write", ask("text", "Write.", schema=schema, max_tokens=10, derived=True))
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END)
+    planned = plan(view(compile_graph(lambda: graph)), WORDS, Budget(), fleet(card))
+    return planned.nodes[0].prompt_tokens
+
+
+def test_a_schema_is_counted_once_for_each_place_it_stands_in() -> None:
+    limits = {"context_tokens": 10_000}
+
+    def near(**hosting: Any) -> int:
+        return prompt_of(card("a", limits=limits, hosting={"memory_gib": 1} | hosting))
+
+    def far(structured: str, **hosting: Any) -> int:
+        place = {"url": "http://127.0.0.1:9/v1", "model": "m", "structured": structured}
+        return near(endpoint=place, **hosting)
+
+    assert near(schema_in_prompt=False) < near()
+    once, twice = far("json_schema", schema_in_prompt=False), far("json_schema")
+    assert once == far("prompt") == far("json_object", schema_in_prompt=False)
+    assert twice - once == near() - near(schema_in_prompt=False) - RULES_BYTES > 0
 
 
 def test_thoughts_are_priced_beside_the_answer_and_take_their_part_of_the_context() -> None:

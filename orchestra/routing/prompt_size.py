@@ -1,8 +1,8 @@
-"""How much longer a prompt is at a public server than at a bundled model: rules and schema.
+"""How much longer a prompt is than instruction and data: the rules and the schema it holds.
 
-A bundled engine is held to a schema without reading it. A server counts the schema as prompt, so
-a ceiling that is to hold must count it too. Pure; everything is in bytes, of which a token has
-at least one.
+A bundled model is held to a schema without reading it. Others read it, and a server may count
+once more the one it is sent as a constraint, so a ceiling that is to hold counts each. Pure;
+everything is in bytes, of which a token has at least one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from orchestra.clients.endpoint_messages import DATA_RULE, JSON_RULE, TEMPLATE_TOKENS
-from orchestra.clients.endpoint_schema import public_schema
+from orchestra.clients.endpoint_messages import DATA_RULE, TEMPLATE_TOKENS
+from orchestra.clients.endpoint_schema import JSON_RULE, public_schema
 from orchestra.clients.engine import Call
 from orchestra.fleet.card import Card
 from orchestra.graph.narrow import MOST_MEASURES, parsed
@@ -24,26 +24,38 @@ QUOTES_BYTES = 4  # two quotes, comma and space around a listed value
 ENUM_BYTES = 64  # "type" and "enum" of a list
 
 
-def added_bytes(schema_json: str | None, text_bytes: int) -> int:
-    """Most bytes that a server's prompt holds beside instruction and data.
+def schema_copies(card: Card) -> int:
+    """How often a schema counts as prompt: where the model reads it, and where a server is told."""
+    endpoint = card.hosting.endpoint
+    if endpoint is None:
+        return int(card.hosting.schema_in_prompt)
+    if endpoint.structured != "json_schema":
+        return 1  # the prompt is the only place for it
+    return 1 + card.hosting.schema_in_prompt
+
+
+def added_bytes(card: Card, schema_json: str | None, text_bytes: int) -> int:
+    """Most bytes that a prompt to `card` holds beside instruction and data.
 
     Choices, sentences and measures are narrowed to what a text of `text_bytes` holds, so they
     list parts of it that do not overlap; 0 bytes is a call without data, whose schema stays whole.
     """
-    if schema_json is None:
-        return RULES_BYTES
+    copies = schema_copies(card)
+    if schema_json is None or not copies:
+        return 0 if card.hosting.endpoint is None else RULES_BYTES
     fixed, listed = _parts(schema_json, text_bytes > 0)
     most = sum(text_bytes + QUOTES_BYTES * min(count, text_bytes) + ENUM_BYTES for count in listed)
-    return RULES_BYTES + fixed + most
+    return RULES_BYTES + copies * (fixed + most)
 
 
 def call_bytes(call: Call, card: Card) -> int:
     """Most bytes of a call that is made, images left out: a token has one byte or more."""
     said = [call.instruction, call.text or "", *(turn.role + turn.text for turn in call.turns)]
     size = sum(len(part.encode()) for part in said)
-    if card.hosting.endpoint is None:
+    copies = 0 if call.schema is None else schema_copies(card)
+    if card.hosting.endpoint is None and not copies:
         return size
-    return size + RULES_BYTES + (0 if call.schema is None else _bytes(call.schema))
+    return size + RULES_BYTES + (copies * _bytes(call.schema) if call.schema else 0)
 
 
 @lru_cache(maxsize=256)
