@@ -1,0 +1,74 @@
+"""Clusters of our own, as far as it goes without starting one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from orchestra.errors import PortTaken, UsageError
+from orchestra.fleet.card import FleetFile
+from orchestra.fleet.source import load_fleet
+from orchestra.serving.cluster import SETTINGS, check_port, connected, cpus_for
+
+LATE = """
+import ray
+from orchestra.errors import UsageError
+from orchestra.serving.cluster import own_cluster
+try:
+    with own_cluster():
+        print("started")
+except UsageError as error:
+    print(error)
+"""
+
+
+def scaled(**scaling: float) -> FleetFile:
+    """The bundled fleet, each model scaled like this."""
+    file, _ = load_fleet("mini")
+    raw = file.model_dump(mode="json")
+    for card in raw["models"]:
+        card["hosting"]["scaling"] = scaling
+    return FleetFile.model_validate(raw)
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"Port {port} of 127\.0\.0\.1.*--port"):
+            check_port(port)
+    check_port(port)
+
+
+def test_a_cluster_has_a_logical_cpu_for_every_replica_and_never_fewer_than_the_machine() -> None:
+    machine = os.cpu_count() or 1
+    assert cpus_for(scaled(cpus=0.1)) == machine
+    assert cpus_for(scaled(cpus=machine, replicas=3)) == 2 * 3 * machine
+    assert cpus_for(scaled(cpus=machine, replicas=1, max_replicas=4)) == 2 * 4 * machine
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:none"])
+def test_a_cluster_that_is_not_there_is_an_error_with_a_cure(address: str) -> None:
+    file, _ = load_fleet("mini")
+    told = f"No Ray cluster answers at '{address}'.*ray start --head"
+    with pytest.raises(UsageError, match=told), connected(address, file):
+        pytest.fail("nothing is there")
+
+
+def test_a_cluster_that_could_listen_beyond_loopback_is_not_started() -> None:
+    (switch,) = (name for name in SETTINGS if name.endswith("CLUSTER"))
+    environment = {name: value for name, value in os.environ.items() if name != switch}
+    said = subprocess.run(
+        [sys.executable, "-c", LATE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    assert "ray was imported before" in said and f"set {switch}=0" in said
