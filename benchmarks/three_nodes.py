@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.processes import Process, descendants
 from orchestra.serving.cluster import LOOPBACK, SETTINGS
+from orchestra.serving.config import NODE_LOSS
 
 WORKERS, CPUS = 2, 2
 
@@ -39,10 +40,11 @@ class WorkerNode:
 @contextmanager
 def three_nodes() -> Iterator[list[WorkerNode]]:
     """The worker nodes of a cluster that this process is connected to."""
-    os.environ.update(SETTINGS)
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        # `ray_current_cluster` stands there: another cluster of this machine keeps its own.
-        os.environ["RAY_TMPDIR"] = folder
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        # `ray_current_cluster` stands in the folder: another cluster of this machine keeps its own.
+        _environment({**SETTINGS, **NODE_LOSS, "RAY_TMPDIR": folder}),
+    ):
         import ray
         from ray.cluster_utils import Cluster
 
@@ -61,6 +63,21 @@ def three_nodes() -> Iterator[list[WorkerNode]]:
         finally:
             ray.shutdown()
             cluster.shutdown()
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """What processes started in the block inherit; as it was afterwards."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _raylet(node: Any) -> int:

@@ -143,14 +143,17 @@ def check_port(port: int) -> None:
 
 @contextmanager
 def served(port: int, *, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its HTTP proxy on loopback at `port`.
+    """Ray Serve on the cluster, its one HTTP proxy on the head node's loopback at `port`.
 
+    Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
+    took it, though the ingress and its book stand on the head node.
     With `traces` every request is traced into the file of `observe.export`.
     """
     from ray import serve
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
+        proxy_location="HeadOnly",
         http_options={"host": LOOPBACK, "port": port},
         logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
         tracing_config=TRACING if traces else None,

@@ -16,11 +16,20 @@ from orchestra.errors import InvalidGraph
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.serving.app import graph_name, read_args
 
+# Ray asks a node every 3 s, waits 10 s, and gives it up after 5 silences: calls to a replica on a
+# node that was killed wait 15 s, on one that lost its power 65 s. These make it 5 and 20 s. A
+# raylet does not run models, so a busy node answers in time.
+NODE_LOSS = {
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "5",
+}
 HEAD = """\
 # Written by `orchestra serve --write-config`. Deploy it on a cluster: serve deploy {name}
 # Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md).
 # The proxy listens on loopback: give http_options.host another address only behind something
 # that asks for a key. Ray itself has none unless RAY_AUTH_MODE=token is set on every node.
+# The head notices a dead node in seconds if `ray start --head` was given: {node_loss}
 """
 
 
@@ -65,4 +74,7 @@ def import_path(graph: str) -> str:
 
 def as_yaml(config: dict[str, Any], name: str) -> str:
     """The file's text, with what to do with it."""
-    return HEAD.format(name=name) + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    node_loss = " ".join(f"{key}={value}" for key, value in NODE_LOSS.items())
+    return HEAD.format(name=name, node_loss=node_loss) + yaml.safe_dump(
+        config, sort_keys=False, allow_unicode=True
+    )

@@ -9,7 +9,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from orchestra.errors import InvalidFleet, InvalidGraph
-from orchestra.serving.config import as_yaml, deploy_config, import_path
+from orchestra.serving.config import NODE_LOSS, as_yaml, deploy_config, import_path
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +29,15 @@ def test_the_rayservice_example_holds_a_deploy_file() -> None:
     inner = yaml.safe_load(service["spec"]["serveConfigV2"])
     (app,) = ServeDeploySchema.model_validate(inner).applications
     assert app.import_path == import_path("listing")
+
+
+def test_the_rayservice_example_notices_a_lost_node_as_soon_as_the_written_file_advises() -> None:
+    service = yaml.safe_load((ROOT / "examples/serve/rayservice.yaml").read_text(encoding="utf-8"))
+    head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+    (container,) = head["containers"]
+    assert {entry["name"]: entry["value"] for entry in container["env"]} == NODE_LOSS
+    advice = as_yaml(deploy_config("listing", {}, 8000), "serve.yaml")
+    assert all(f"{name}={value}" in advice for name, value in NODE_LOSS.items())
 
 
 def test_wrong_arguments_are_named() -> None:
