@@ -129,15 +129,19 @@ async def _prove(path: Path) -> Result:
 
 def _proof(result: Result, tried_micro: int) -> dict[str, Any]:
     answered = next((call.model for call in reversed(result.calls) if call.error is None), None)
+    is_proved = answered == "text" and result.answer is not None
+    abstained = [
+        field.note for field in result.fields.values() if field.note and not field.answered
+    ]
     return {
-        "status": "failed" if answered != "text" else result.status,
+        "status": result.status if is_proved else "failed",
         "asked": PROOF,
         "answer": result.answer,
         "model": answered,
         "cost_usd": float(result.cost_usd + usd(tried_micro)),
         "seconds": result.seconds,
         "errors": [f"{error.type}: {error.message}" for error in result.errors],
-        "notes": list(result.notes),
+        "notes": [*result.notes, *abstained],
     }
 
 

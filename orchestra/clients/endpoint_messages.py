@@ -245,9 +245,12 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
     if call.schema is None:
         finish = "length" if cut else "stop"
         return Reply(text, text, usage=usage, finish=finish, thinking=spoken.thinking)
-    value = read_answer(call.schema, text, sanitise(call.text or ""))
+    value, abstained = read_answer(call.schema, text, sanitise(call.text or ""))
     scores = confidences(call.schema, spoken.tokens)
-    return Reply(text, value, scores, usage, thinking=spoken.thinking)
+    for name in abstained:
+        scores.pop(name, None)  # it was of the value that was refused
+    thinking = spoken.thinking
+    return Reply(text, value, scores, usage, thinking=thinking, abstained=abstained)
 
 
 def _is_all_thought(spoken: Spoken, call: Call, text: str) -> bool:

@@ -107,16 +107,29 @@ def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schem
     return schema, refs
 
 
-def read_answer(schema: Schema, text: str, data: str) -> dict[str, Any]:
-    """The object in `text`, held to `schema`; `data` is what spans must stand in.
+class _NotInData(AnswerInvalid):
+    """A span that does not stand in the data: no evidence, so its property abstains."""
 
-    A span is given the data's own spelling. A key that may be null and is left out is null;
-    keys that were not asked for are left out. Raises `AnswerInvalid` naming the place.
+
+def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The object in `text`, held to `schema`, and why some of its properties abstain.
+
+    `data` is what spans must stand in, and lend their spelling. A property with a span that does
+    not is None, whatever the schema allows, and the others stand. A key that may be null and is
+    left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
+    place for any other value outside its schema.
     """
     asked = resolved(schema, schema, ())[0].get("properties", {})
-    value = _object_in(text, set(asked))
+    given = _object_in(text, set(asked))
     check = _Check(schema, data)
-    return {name: check.value(value.get(name), shape, name, ()) for name, shape in asked.items()}
+    value: dict[str, Any] = {}
+    abstained: dict[str, str] = {}
+    for name, shape in asked.items():
+        try:
+            value[name] = check.value(given.get(name), shape, name, ())
+        except _NotInData as error:
+            value[name], abstained[name] = None, str(error)
+    return value, abstained
 
 
 def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
@@ -201,7 +214,7 @@ class _Check:
         if schema.get("x-span") and value:
             span = find_span(value, self.data)
             if span is None:
-                raise _wrong(place, value, "does not stand in the data")
+                raise _NotInData(f"the model said {value[:80]!r}, which the text does not")
             value = span.text or value
         _check_size(len(value), schema, ("minLength", "maxLength"), "characters", place, value)
         pattern = None if schema.get("x-grounded") else schema.get("pattern")

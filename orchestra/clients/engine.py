@@ -74,6 +74,7 @@ class Reply:
     constraint: the product of its tokens' probabilities, renormalised over allowed tokens;
     for strings that are neither enumerated nor spans, their geometric mean. A model that reports
     no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
+    `abstained` maps a property whose given value was refused, and is None now, to the reason.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Reply:
     usage: Usage = Usage()
     finish: Literal["stop", "length"] = "stop"
     thinking: str = ""
+    abstained: Mapping[str, str] = field(default_factory=dict)
 
 
 def thinking_cure(call: Call) -> str:

@@ -244,6 +244,7 @@ def _to_json(reply: Reply) -> str:
             "usage": [usage.input_tokens, usage.output_tokens, usage.images],
             "finish": reply.finish,
             "thinking": reply.thinking,
+            "abstained": dict(reply.abstained),
         },
         ensure_ascii=False,
     )
@@ -258,6 +259,7 @@ def _from_json(stored: str) -> Reply:
         Usage(*raw["usage"]),
         raw["finish"],
         raw.get("thinking", ""),
+        raw.get("abstained", {}),
     )
 
 

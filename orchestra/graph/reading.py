@@ -51,7 +51,9 @@ def read_fields(
             "model": model,
             "prompt_hash": prompt_hash(ask),
         }
-        if ask.derived:
+        if name in reply.abstained:
+            fields[name] = Field(note=reply.abstained[name], **base)
+        elif ask.derived:
             fields[name] = _derived(value, base)
         elif ask.capability == "vision":
             fields[name] = _seen(value, images, base)

@@ -139,7 +139,6 @@ async def test_a_server_without_schemas_gets_it_in_the_prompt(structured: str) -
     ("answer", "words"),
     [
         ('{"colour":"green","brand":null,"note":"x"}', "'colour' is 'green', which is not one of"),
-        ('{"colour":"red","brand":"Nike","note":"x"}', "'Nike', which does not stand in the data"),
         ('{"colour":"red","brand":null,"note":"far too long"}', "has 12 characters"),
         ('{"colour":"red","brand":null}', "'note' is 'None', which is not of type string"),
         ('{"colour":"red"', "holds no whole JSON object"),
@@ -151,6 +150,18 @@ async def test_an_answer_that_breaks_the_schema_is_invalid(answer: str, words: s
     error, _ = await refuse(ASK, chat(answer))
     assert isinstance(error, AnswerInvalid) and error.may_have_spent
     assert words in str(error)
+
+
+async def test_a_span_that_is_not_in_the_text_abstains_for_its_field_alone() -> None:
+    tokens = logprobs(
+        ('{"colour":', 0.0), ('"red"', -0.5), (',"brand":', 0.0), ('"Nike"', -0.1),
+        (',"note":"x"}', 0.0),
+    )  # fmt: skip
+    answer = "".join(t["token"] for t in tokens)
+    reply, _ = await ask(ASK, chat(answer, logprobs=tokens), endpoint={"logprobs": True})
+    assert reply.value == {"colour": "red", "brand": None, "note": "x"}
+    assert dict(reply.abstained) == {"brand": "the model said 'Nike', which the text does not"}
+    assert "colour" in reply.confidence and "brand" not in reply.confidence
 
 
 async def test_a_span_takes_the_spelling_of_the_text_and_what_is_left_out_is_null() -> None:

@@ -25,7 +25,7 @@ def told(shape: dict[str, Any], **options: Any) -> Any:
 
 
 def read(shape: dict[str, Any], value: Any, data: str = TEXT) -> Any:
-    return read_answer(one(shape), json.dumps({"f": value}), data)["f"]
+    return read_answer(one(shape), json.dumps({"f": value}), data)[0]["f"]
 
 
 def private_words(value: Any) -> list[str]:
@@ -79,7 +79,7 @@ def test_references_of_pydantic_are_followed_and_loops_refused() -> None:
     public = public_schema(schema)
     assert "$ref" not in json.dumps(public)
     value = {"parts": [{"kind": "a"}], "best": None}
-    assert read_answer(schema, json.dumps(value), "") == value
+    assert read_answer(schema, json.dumps(value), "") == (value, {})
     with pytest.raises(AnswerInvalid, match=r"'parts\[0\].kind' is 'c'"):
         read_answer(schema, '{"parts":[{"kind":"c"}],"best":null}', "")
     loop = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "properties": {"f": {"$ref": "#/$defs/a"}}}
@@ -111,8 +111,7 @@ def test_a_value_within_its_schema_stands(shape: dict[str, Any], value: Any) -> 
         ({"type": "string", "maxLength": 2}, "abc"),
         ({"type": "string", "minLength": 4}, "abc"),
         ({"type": "string", "pattern": "^[a-z]+$"}, "ABC"),
-        ({"type": "string", "x-span": True}, "green apple"),
-        ({"type": "string", "x-span": True}, "appl"),
+        ({"type": "string", "x-span": True}, 5),
         ({"type": "integer"}, 1.5),
         ({"type": "integer"}, True),
         ({"type": "integer", "minimum": 0}, -1),
@@ -140,7 +139,30 @@ def test_the_answer_is_read_whatever_is_said_around_it() -> None:
         'Sure!\n```json\n{"f": "x"}\n```',
         '{"f":"x"} Anything else?',
     ):
-        assert read_answer(schema, text, "") == {"f": "x"}
+        assert read_answer(schema, text, "") == ({"f": "x"}, {})
+
+
+@pytest.mark.parametrize(
+    ("shape", "value"),
+    [
+        ({"type": "string", "x-span": True}, "green apple"),
+        ({"type": "string", "x-span": True}, "appl"),
+        (
+            {"anyOf": [{"type": "string", "maxLength": 20}, {"type": "null"}], "x-span": True},
+            "pear",
+        ),
+        ({"type": "array", "items": {"type": "string", "x-span": True}}, ["red", "green"]),
+    ],
+)
+def test_a_span_that_is_not_in_the_data_abstains_and_the_others_stand(
+    shape: dict[str, Any], value: Any
+) -> None:
+    schema = {"type": "object", "properties": {"f": shape, "kind": {"enum": ["fruit"]}}}
+    text = json.dumps({"f": value, "kind": "fruit"})
+    read_value, abstained = read_answer(schema, text, TEXT)
+    assert read_value == {"f": None, "kind": "fruit"}
+    said = value[-1] if isinstance(value, list) else value
+    assert abstained == {"f": f"the model said {said!r}, which the text does not"}
 
 
 def tokens(*pieces: tuple[str, float]) -> Any:

@@ -117,6 +117,30 @@ async def test_models_read_the_schema_unless_their_card_says_that_they_do_not() 
     assert [call.schema_in_prompt for call in engines["r1"].calls] == [False]
 
 
+class Brand(BaseModel):
+    colour: str | None
+    brand: str | None
+
+
+async def test_a_field_without_evidence_abstains_and_the_others_are_kept_and_reused() -> None:
+    graph = StateGraph(JobState, context_schema=Context)
+    for node in ("one", "two"):
+        graph.add_node(node, ask("text", "Extract what the text states.", schema=Brand))
+    graph.add_edge(START, "one")
+    graph.add_edge("one", "two")
+    graph.add_edge("two", END)
+    with serving(chat('{"colour":"red","brand":"Nike"}')) as server:
+        async with fleet_of(server.url) as (fleet, _):
+            result = await fleet.run(lambda: graph, JOB)
+    assert (result.status, result.errors) == ("complete", ())
+    assert result.fields["colour"].value == "red"
+    brand = result.fields["brand"]
+    assert (brand.value, brand.source) == (None, "none")
+    assert brand.note == "the model said 'Nike', which the text does not"
+    # The second call is the first one's reply out of the book: it abstains just the same.
+    assert [call.reused for call in result.calls] == [False, True]
+
+
 async def test_a_call_that_may_have_been_billed_is_paid_beside_its_fallback() -> None:
     result, asked, _ = await run(Said({}, 500))
     first, second = result.calls
@@ -133,7 +157,7 @@ async def test_a_rate_limit_of_the_server_asks_the_fallback_too() -> None:
 
 @pytest.mark.parametrize(
     ("said", "kind"),
-    [(failing(401, "no"), AccessRefused), (chat('{"colour":"green"}'), AnswerInvalid)],
+    [(failing(401, "no"), AccessRefused), (chat('{"colour":5}'), AnswerInvalid)],
 )
 async def test_other_failures_are_told_and_not_covered_up(said: Said, kind: type) -> None:
     result, asked, _ = await run(said)
