@@ -42,8 +42,20 @@ def span(
     is_under_way = trace.get_current_span().get_span_context().is_valid
     above = propagate.extract(parent) if parent and not is_under_way else None
     tracer = trace.get_tracer(TRACER)
-    with tracer.start_as_current_span(name, context=above, attributes=attributes) as started:
-        yield started
+    # An error's message may quote the text or an address, so a span holds its type alone.
+    with tracer.start_as_current_span(
+        name,
+        context=above,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as started:
+        try:
+            yield started
+        except BaseException as error:
+            started.set_status(trace.StatusCode.ERROR)
+            started.set_attribute("error.type", type(error).__name__)
+            raise
 
 
 def carrier() -> dict[str, str]:

@@ -152,19 +152,13 @@ def test_a_result_without_an_answer_is_a_refusal_that_says_why(result: Result, w
     assert (message.content, message.refusal) == (None, why)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    {
-        "n": 2,
-        "stop": ["."],
-        "tools": [{}],
-        "logprobs": True,
-        "presence_penalty": 1,
-        "frequency_penalty": 1,
-        "top_k": 4,
-        "audio": {},
-    }.items(),  # fmt: skip
-)
+REFUSED: dict[str, Any] = {
+    "n": 2, "stop": ["."], "tools": [{}], "logprobs": True, "presence_penalty": 1,
+    "frequency_penalty": 1, "top_k": 4, "audio": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), REFUSED.items())
 def test_what_would_change_an_answer_and_is_not_done_is_refused(key: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=key):
         request("What?", **{key: value})
