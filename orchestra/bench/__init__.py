@@ -1,0 +1,1 @@
+"""Measures the models of a fleet on questions with known answers."""
