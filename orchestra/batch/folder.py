@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestra.batch.columns import Columns
+from orchestra.batch.mismatch import differences
 from orchestra.budget.book import Book
 from orchestra.errors import BookError, BookLocked, DiskFull, OutputMismatch
 from orchestra.images.store import ImageStore
@@ -53,10 +54,18 @@ class Folder:
     images: ImageStore
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, str], *, patient: bool = False) -> Folder:
+    def open(
+        cls,
+        path: Path,
+        identity: Mapping[str, str],
+        *,
+        source: Source | None = None,
+        patient: bool = False,
+    ) -> Folder:
         """Open or make the folder for the batch that `identity` describes.
 
-        `patient` waits for the processes of a run on a cluster whose driver was killed.
+        `source` is only for the words of an error. `patient` waits for the processes of a run on
+        a cluster whose driver was killed.
 
         Raises `OutputMismatch` when it holds another batch, `BookLocked` when that batch runs
         now, `DiskFull`.
@@ -83,7 +92,7 @@ class Folder:
             )
         book = open_patiently(path / BOOK) if patient else Book.open(path / BOOK)
         try:
-            _check_identity(path, book, identity)
+            _check_identity(path, book, identity, source)
         except BaseException:
             book.close()
             raise
@@ -132,18 +141,20 @@ def open_patiently(path: Path) -> Book:
             time.sleep(0.2)
 
 
-def _check_identity(path: Path, book: Book, identity: Mapping[str, str]) -> None:
+def _check_identity(
+    path: Path, book: Book, identity: Mapping[str, str], now: Source | None
+) -> None:
     stored = book.meta(IDENTITY)
     if stored is None:
         book.set_meta(IDENTITY, json.dumps(dict(identity)))
         return
-    known = json.loads(stored)
-    differing = [name for name in identity if known.get(name) != identity[name]]
+    source = book.meta(SOURCE)
+    before = None if source is None else Source.of_json(source)
+    differing = differences(json.loads(stored), identity, before, now)
     if differing:
-        name = differing[0]
         raise OutputMismatch(
-            f"The folder {str(path)!r} holds another batch: its {name} was {known.get(name)!r}, "
-            f"now {identity[name]!r}. Give --out a new folder, or run the batch it holds."
+            f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
+            "Give --out a new folder, or run the batch it holds."
         )
 
 

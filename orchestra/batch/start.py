@@ -92,8 +92,9 @@ async def run_batch(
     if on is None:
         await fleet.prepare(planned)
     identity = _identity(fleet, build, opened, columns, recipe, language)
-    folder = Folder.open(Path(out), identity, patient=on is not None)
-    folder.remember(_source(fleet, table, columns, recipe, language))
+    source = _source(fleet, table, columns, recipe, language)
+    folder = Folder.open(Path(out), identity, source=source, patient=on is not None)
+    folder.remember(source)
     options = Options(
         budget=budget,
         limit=limit,

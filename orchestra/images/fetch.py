@@ -45,9 +45,12 @@ def shown(source: str | Path, length: int = 120) -> str:
 
 
 def read_source(source: str | Path, base: Path | None, limits: ImageLimits) -> bytes:
-    """The bytes of `source`, at most `limits.max_bytes` of them."""
+    """The bytes of `source`, at most `limits.max_bytes` of them.
+
+    `base` is the folder that relative paths start at: a table's, or None for the working directory.
+    """
     if isinstance(source, Path):
-        return _read_path(source, base, limits)
+        return _read_path(source, source, base, limits)
     text = source.strip()
     if text[:5].lower() == "data:":
         return _read_data_uri(text, limits)
@@ -63,34 +66,40 @@ def read_source(source: str | Path, base: Path | None, limits: ImageLimits) -> b
     path = unquote(urlsplit(text).path) if address else text
     if not path:
         raise ImageNotFound("No image is named: the path is empty. Give a path or an address.")
-    return _read_path(Path(path), base, limits)
+    return _read_path(text, Path(path), base, limits)
 
 
-def _read_path(path: Path, base: Path | None, limits: ImageLimits) -> bytes:
+def _read_path(source: str | Path, path: Path, base: Path | None, limits: ImageLimits) -> bytes:
+    """The bytes at `path`; errors name `source`, which is how the user wrote it."""
+    name = shown(source)
     if not limits.allow_files:
         raise ImageForbidden(
-            f"Image {shown(path)} is a path on this machine, and paths are not taken here. "
+            f"Image {name} is a path on this machine, and paths are not taken here. "
             "Send the photo as a data URI or an https address."
         )
     place = path if base is None else base / path
     try:
         status = place.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageUnreadable(f"Image {shown(place)} is a folder. Name the file inside it.")
+            raise ImageUnreadable(f"Image {name} is a folder. Name the file inside it.")
         if not stat.S_ISREG(status.st_mode):
-            raise ImageUnreadable(f"Image {shown(place)} is not a regular file. Copy it to one.")
+            raise ImageUnreadable(f"Image {name} is not a regular file. Copy it to one.")
         if status.st_size > limits.max_bytes:
-            raise _too_large(str(place), f"{status.st_size:,}", limits)
+            raise _too_large(str(source), f"{status.st_size:,}", limits)
         return place.read_bytes()
     except PermissionError as error:
         raise ImageUnreadable(
-            f"Image {shown(place)} may not be read by this user. Change its permissions."
+            f"Image {name} may not be read by this user. Change its permissions."
+        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        start = "of the working directory" if base is None else "of the table"
+        raise ImageNotFound(
+            f"Image {name} does not exist. Check the name and its capitals; a path that is not "
+            f"absolute starts at the folder {start}."
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ImageNotFound(
-            f"Image {shown(place)} does not exist ({error.__class__.__name__}). Paths in a table "
-            "are relative to the table; check the name and its capitals."
-        ) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise ImageNotFound(f"Image {name} cannot be read: {why}. Correct the path.") from error
 
 
 def _read_data_uri(text: str, limits: ImageLimits) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BOOK, Folder, Source, resume_command, row_key
 from orchestra.errors import BookError, OutputMismatch
 
-IDENTITY = {"table": "abc", "graph": "graphs.listing:build"}
+IDENTITY = {
+    "table": "abc123",
+    "graph": "graphs.listing:build",
+    "recipe": "abc123",
+    "fleet": "mini abc123",
+}
 SOURCE = Source(
     table="products.csv",
     fleet="mini",
@@ -30,12 +36,43 @@ def test_a_new_folder_is_made_with_its_parents_and_opens_again(tmp_path: Path) -
     assert (out / BOOK).is_file()
 
 
-@pytest.mark.parametrize("name", ["table", "graph"])
-def test_the_folder_of_another_batch_is_refused_by_what_differs(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "source", "words"),
+    [
+        ({"graph": "shop:build"}, {}, "its graph was 'graphs.listing:build', now 'shop:build'"),
+        ({"table": "ffff00"}, {}, "its table 'products.csv' had other content"),
+        ({"table": "ffff00"}, {"table": "a/b.csv"}, "its table was 'products.csv', now 'b.csv'"),
+        ({"fleet": "mini ffff00"}, {}, "the cards of its fleet 'mini' have changed since"),
+        ({"fleet": "big ffff00"}, {}, "its fleet was 'mini', now 'big'"),
+        (
+            {"recipe": "ffff00"},
+            {"recipe": '{"tone": "warm", "fields": {"a": 1, "b": 3}}'},
+            r"its recipe was another \(it differs in: tone, fields\.b\)",
+        ),
+        (
+            {"table": "ffff00", "graph": "shop:build"},
+            {"table": "b.csv"},
+            "its table was 'products.csv', now 'b.csv'; its graph was",
+        ),
+    ],
+)
+def test_the_folder_of_another_batch_is_refused_by_what_differs_in_words(
+    tmp_path: Path, change: dict[str, str], source: dict[str, str], words: str
+) -> None:
+    started = replace(SOURCE, recipe='{"tone": "plain", "fields": {"a": 1, "b": 2}}')
+    folder = Folder.open(tmp_path / "out", IDENTITY, source=started)
+    folder.remember(started)
+    folder.book.close()
+    with pytest.raises(OutputMismatch, match=words) as caught:
+        Folder.open(tmp_path / "out", IDENTITY | change, source=replace(started, **source))
+    assert not any(word in str(caught.value) for word in ("abc123", "ffff00"))
+    Folder.open(tmp_path / "out", IDENTITY, source=started).book.close()
+
+
+def test_a_folder_whose_source_was_never_kept_is_refused_all_the_same(tmp_path: Path) -> None:
     Folder.open(tmp_path / "out", IDENTITY).book.close()
-    with pytest.raises(OutputMismatch, match=rf"its {name} was '.*', now 'other'"):
-        Folder.open(tmp_path / "out", {**IDENTITY, name: "other"})
-    Folder.open(tmp_path / "out", IDENTITY).book.close()
+    with pytest.raises(OutputMismatch, match="its table has other content; its recipe was another"):
+        Folder.open(tmp_path / "out", IDENTITY | {"table": "ffff00", "recipe": "ffff00"})
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

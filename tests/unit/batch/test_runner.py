@@ -176,9 +176,9 @@ async def test_bad_rows_fail_alone_with_their_type(tmp_path: Path) -> None:
 
 async def test_another_table_does_not_write_into_the_folder(tmp_path: Path) -> None:
     await run(table(tmp_path, 2), tmp_path / "out")
-    with pytest.raises(OutputMismatch, match=r"its table was"):
+    with pytest.raises(OutputMismatch, match=r"its table was 'products.csv', now 'other.csv'"):
         await run(table(tmp_path, 3, "other.csv"), tmp_path / "out")
-    with pytest.raises(OutputMismatch, match=r"its recipe was"):
+    with pytest.raises(OutputMismatch, match=r"its recipe was another \(it differs in: tone\)"):
         recipe = default_recipe().model_copy(update={"tone": "warm"})
         await run(tmp_path / "products.csv", tmp_path / "out", recipe=recipe)
 

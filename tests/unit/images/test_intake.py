@@ -263,8 +263,22 @@ def test_path_is_relative_to_the_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["missing.jpg", "", "  ", "a\0b.jpg", "x" * 5000, "file:///no"])
 def test_missing_file_is_not_found(tmp_path: Path, source: str) -> None:
-    with pytest.raises(ImageNotFound):
+    with pytest.raises(ImageNotFound) as caught:
         normalise(source, base=tmp_path)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_a_missing_file_is_named_as_the_user_wrote_it_and_where_paths_start(
+    tmp_path: Path, base: bool
+) -> None:
+    with pytest.raises(ImageNotFound) as caught:
+        normalise("./photos/a.jpg", base=tmp_path if base else None)
+    start = "the table" if base else "the working directory"
+    assert str(caught.value) == (
+        "Image './photos/a.jpg' does not exist. Check the name and its capitals; a path that is "
+        f"not absolute starts at the folder of {start}."
+    )
 
 
 def test_folder_and_device_are_unreadable(tmp_path: Path) -> None:
