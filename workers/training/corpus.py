@@ -1,26 +1,23 @@
 """Generate the synthetic examples that the text model `r1` learns from; trains nothing.
 
-Three tasks, as in use: extract spans, write a listing, answer a question. An example is
-the prompt and the answer as they stand in the shared chat format.
+The tasks of a listing stand here: extract spans, write, answer a question about a product; the
+others in `skills`. Shares say how often each is practised.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from workers.training import lexicon as lx
+from workers.training import skills
 from workers.training.chinese_rows import chinese_sentences
 from workers.training.english_prose import english_sentences
+from workers.training.example import Example, Task, compact
 from workers.training.lexicon import Split
 from workers.training.product import Product, make_product
 from workers.training.rows import KEYS, Row, make_row, sanitise
 from workers.training.writer import write_listing
-
-Task = Literal["copy", "extract", "write", "answer"]
 
 EXTRACT = (
     "Extract what the text states.",
@@ -114,23 +111,10 @@ UNANSWERABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One training example: instruction, data and the compact JSON answer."""
-
-    task: Task
-    instruction: str
-    data: str | None
-    answer: str
-
-    @property
-    def prompt(self) -> str:
-        """The prompt in the shared chat format, up to and with `<|assistant|>`."""
-        block = "" if self.data is None else f"\n<data>\n{self.data}\n</data>"
-        return f"<|user|>{self.instruction}{block}<|assistant|>"
-
-
-SHARES: dict[Task, float] = {"extract": 0.5, "write": 0.38, "answer": 0.12}
+SHARES: dict[Task, float] = {
+    "extract": 0.28, "write": 0.19, "answer": 0.08, "ask": 0.1, "classify": 0.13, "triples": 0.05,
+    "fields": 0.06, "summarise": 0.04, "chat": 0.07,
+}  # fmt: skip
 
 
 def examples(seed: int, split: Split) -> Iterator[Example]:
@@ -143,12 +127,19 @@ def examples(seed: int, split: Split) -> Iterator[Example]:
 
 def make_example(rng: random.Random, task: Task, split: Split) -> Example:
     """One example of `task`."""
-    makers = {"copy": _copy, "extract": _extract, "write": _write, "answer": _answer}
+    makers = {
+        "copy": _copy,
+        "extract": _extract,
+        "write": _write,
+        "answer": _answer,
+        "ask": skills.ask,
+        "classify": skills.classify,
+        "triples": skills.relate,
+        "fields": skills.fields,
+        "summarise": skills.summarise,
+        "chat": skills.chat,
+    }
     return makers[task](rng, split)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _language(rng: random.Random) -> str:
@@ -175,7 +166,7 @@ def _copy(rng: random.Random, split: Split) -> Example:
     answer: dict[str, str | None] = {k: values[k] for k in asked}
     if rng.random() < 0.4:
         answer[rng.choice(missing)] = None
-    return Example("copy", EXTRACT[0], "\n".join(lines), _json(answer))
+    return Example("copy", EXTRACT[0], "\n".join(lines), compact(answer))
 
 
 # ---------------------------------------------------------------- extracting
@@ -187,7 +178,7 @@ def _extract(rng: random.Random, split: Split) -> Example:
     data: str | None = row.text
     if not row.text and rng.random() < 0.3:
         data = None
-    return Example("extract", instruction, data, _json(asked_fields(rng, row)))
+    return Example("extract", instruction, data, compact(asked_fields(rng, row)))
 
 
 def asked_fields(rng: random.Random, row: Row) -> dict[str, str | None]:
@@ -224,7 +215,7 @@ def _write(rng: random.Random, split: Split) -> Example:
         facts = dict(items)
     lines = "\n".join(f"{key}: {value}" for key, value in facts.items())
     instruction = f"Write a product listing in {lang}. Tone: {tone}."
-    return Example("write", instruction, lines, _json(write_listing(facts, lang, tone)))
+    return Example("write", instruction, lines, compact(write_listing(facts, lang, tone)))
 
 
 def make_facts(rng: random.Random, lang: str, split: Split) -> dict[str, str]:
@@ -303,4 +294,6 @@ def _answer(rng: random.Random, split: Split) -> Example:
     data = f"{text}\nquestion: {question}" if text else f"question: {question}"
     if rng.random() < 0.15 and not lx.HAN.search(text) and answer is None:
         data = data.lower()
-    return Example("answer", "Answer the question from the text.", data, _json({"answer": answer}))
+    return Example(
+        "answer", "Answer the question from the text.", data, compact({"answer": answer})
+    )

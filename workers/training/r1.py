@@ -23,14 +23,16 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from workers.training.corpus import EXTRACT, SHARES, Example, examples, make_example
+from workers.training.corpus import EXTRACT, SHARES, examples, make_example
+from workers.training.example import Example
 from workers.training.muon import Muon
 from workers.training.scoring import score
-from workers.training.tokenizer import END, train_tokenizer
+from workers.training.tokenizer import END, add_thinking, train_tokenizer
 
 log = logging.getLogger("r1")
 
-VOCAB_SIZE = 3072
+LEARNT_TOKENS = 3072
+VOCAB_SIZE = LEARNT_TOKENS + 2  # the think marks
 CONTEXT = 1024
 BATCH_TOKENS = 3072
 MUON_LR, ADAM_LR, FINAL_LR_SHARE = 0.02, 3e-3, 0.05
@@ -96,13 +98,13 @@ def build_tokenizer(seed: int) -> PreTrainedTokenizerFast:
     """Learn the vocabulary on training examples of every task."""
     sample = islice(examples(seed, "train"), TOKENIZER_EXAMPLES)
     texts = (text for e in sample for text in (e.instruction, e.data or "", e.answer))
-    return train_tokenizer(texts, VOCAB_SIZE)
+    return add_thinking(train_tokenizer(texts, LEARNT_TOKENS))
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerFast) -> Encoded:
     """Prompt and answer as ids, ending with the end token."""
     prompt = tokenizer.encode(example.prompt, add_special_tokens=False)
-    answer = tokenizer.encode(example.answer + END, add_special_tokens=False)
+    answer = tokenizer.encode(example.completion + END, add_special_tokens=False)
     return Encoded(prompt + answer, len(prompt))
 
 
@@ -224,8 +226,11 @@ def _beginning(seed: int, init: Path | None) -> tuple[PreTrainedTokenizerFast, Q
     if init is None:
         return build_tokenizer(seed), model
     earlier: Any = Qwen2ForCausalLM.from_pretrained(init, dtype=torch.float32)
+    tokenizer = add_thinking(PreTrainedTokenizerFast.from_pretrained(init))
+    if len(tokenizer) > earlier.config.vocab_size:  # a checkpoint from before the think marks
+        earlier.resize_token_embeddings(len(tokenizer))
     model.load_state_dict(earlier.state_dict())
-    return PreTrainedTokenizerFast.from_pretrained(init), model
+    return tokenizer, model
 
 
 def _report(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int) -> None:

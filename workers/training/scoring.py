@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from workers.training.corpus import Example, examples
-from workers.training.tokenizer import END
+from workers.training.corpus import examples
+from workers.training.example import Example
+from workers.training.tokenizer import END, THINK_END
 
 BATCH = 32
+BREAK = THINK_END + "\n\n"
+ANY_KEY = ("ask", "classify", "triples", "fields", "summarise")
 
 
 @torch.no_grad()
@@ -33,7 +37,7 @@ def answer_all(
         rows = order[start : start + BATCH]
         batch = tokenizer([asked[i].prompt for i in rows], padding=True, return_tensors="pt",
                           add_special_tokens=False, padding_side="left")  # fmt: skip
-        bound = max(len(asked[i].answer) for i in rows) // 2 + 40
+        bound = max(len(asked[i].completion) for i in rows) // 2 + 40
         out = generator.generate(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
             do_sample=False, max_new_tokens=min(bound, 320), pad_token_id=0, eos_token_id=3,
@@ -53,24 +57,40 @@ def score(
     tally: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for example, text in zip(asked, answer_all(model, tokenizer, asked), strict=True):
-        try:
-            given = json.loads(text)
-        except json.JSONDecodeError:
-            given = {}
-        if not isinstance(given, dict):
-            given = {}
-        _count(example, given, json.loads(example.answer), tally, total)
+        if example.task == "chat":
+            _note(f"chat: {example.kind} exact", text == example.answer, tally, total)
+            continue
+        thought, _, text = text.rpartition(BREAK) if example.thought else ("", "", text)
+        if example.thought:
+            _note("thought exact", thought == example.thought, tally, total)
+        _count(example, _object(text), json.loads(example.answer), tally, total)
     return {name: tally[name] / total[name] for name in sorted(total)}
+
+
+def _note(name: str, holds: bool, tally: Counter[str], total: Counter[str]) -> None:
+    total[name] += 1
+    tally[name] += holds
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return given if isinstance(given, dict) else {}
 
 
 def _count(
     example: Example, given: dict[str, Any], wanted: dict[str, Any],
     tally: Counter[str], total: Counter[str],
 ) -> None:  # fmt: skip
-    def note(name: str, holds: bool) -> None:
-        total[name] += 1
-        tally[name] += holds
-
+    note = partial(_note, tally=tally, total=total)
+    if example.task in ANY_KEY:
+        # The prompt need not name the key, so values alone are compared.
+        name = f"{example.task}: {example.kind}".rstrip(": ")
+        said = list(given.values())
+        note(f"{name} exact", said == list(wanted.values()))
+        return
     if example.task == "write":
         facts = dict(line.split(": ", 1) for line in (example.data or "").split("\n"))
         written = json.dumps(given, ensure_ascii=False)

@@ -9,6 +9,7 @@ words keep the space before them (they are the prose, and it halves their length
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -32,6 +33,16 @@ CHAT_TEMPLATE = (
     "{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+
+THINK, THINK_END = "<think>", "</think>"
+# Thinking is by request: the instruction says so, never the data.
+THINKING_TEMPLATE = CHAT_TEMPLATE.replace(
+    "{{- '<|assistant|>' -}}{%- endif -%}",
+    "{{- '<|assistant|>' -}}"
+    "{%- set asked = messages[-1]['content'].split('<data>')[0] -%}"
+    "{%- if 'Think first.' in asked or '先思考。' in asked -%}{{- '<think>' -}}{%- endif -%}"
+    "{%- endif -%}",
 )
 
 PIECE = (
@@ -83,3 +94,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         chat_template=CHAT_TEMPLATE,
         model_max_length=1024,
     )
+
+
+def add_thinking(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """`tokenizer` with think marks, and a template that opens a thought when it is asked for."""
+    marks: list[str | Any] = [USER, ASSISTANT, IMAGE, THINK, THINK_END]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    tokenizer.chat_template = THINKING_TEMPLATE
+    return tokenizer
