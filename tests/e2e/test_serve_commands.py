@@ -79,6 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
     folder = tmp_path_factory.mktemp("serve")
     fleet = write_fleet(folder, EndlessWorker, name="endless", mini=True)
     command = ["orchestra", "serve", "--json", "--fleet", str(fleet), "--port", str(free_port())]
+    command += ["--traces", str(folder / "spans.jsonl")]
     soon = {"RAY_metrics_report_interval_ms": "500"}
     with running(command, folder, IMPORTABLE | soon) as serve:
         until = time.monotonic() + PATIENCE_S
@@ -103,6 +104,21 @@ def test_a_client_that_hangs_up_stops_the_decoding_on_the_replica(
     assert rows == {"Cancelled": 1.0}  # left alone, the row would end "answered"
     ingress = httpx.get(told["metrics"], timeout=30).text
     assert 'orchestra_problems_total{type="Cancelled"} 1.0' in ingress
+
+
+def test_a_request_is_one_trace_from_http_to_the_replicas_engine(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    serve, told = served
+    job = {"text": "A red cashmere-jumper-91 from Italy."}
+    sent = {"traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}
+    answer = httpx.post(f"{told['url']}/v1/jobs", json=job, headers=sent, timeout=60)
+    assert answer.status_code == 200, answer.text
+    text = (serve.log.parent / "spans.jsonl").read_text(encoding="utf-8")
+    spans = [json.loads(line) for line in text.splitlines()]
+    mine = [one for one in spans if one["context"]["trace_id"] == "0x" + sent["traceparent"][3:35]]
+    assert {one["name"] for one in mine} >= {f"orchestra.{n}" for n in ("http", "job", "engine")}
+    assert "cashmere" not in text
 
 
 def test_orchestra_serve_listens_on_loopback_and_leaves_nothing(
