@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestra.batch.folder import BOOK, Folder, open_patiently
+from orchestra.batch.hosts import Hosts
 from orchestra.batch.row_host import RowHost, RowWork
 from orchestra.batch.row_run import Ran, row_account
 from orchestra.batch.rows import Row
@@ -69,15 +69,14 @@ class ClusterBatch(Batch):
         self._models = list(dict.fromkeys(node.model for node in planned.nodes))
         cards = [self.fleet.file.card(model) for model in self._models]
         self._gpus = sum(card.hosting.scaling.gpus for card in cards)
-        self._hosts = hosts_of(self._gpus)
-        self._links: list[ActorLink] = []
-        self._busy: Counter[int] = Counter()
+        self._room = hosts_of(self._gpus)
+        self._hosts = Hosts([], self._models)
         return self
 
     @property
     def in_flight(self) -> int:
-        """Rows at once: the option counts for each host."""
-        return self.options.in_flight * self._hosts
+        """Rows at once: the option counts for each host that is up."""
+        return self.options.in_flight * max(1, self._hosts.up)
 
     @asynccontextmanager
     async def hosting(self) -> AsyncIterator[None]:
@@ -87,12 +86,11 @@ class ClusterBatch(Batch):
         keeper = ActorLink(BookKeeper, self.folder.path / BOOK, name=name, **_here())
         self.ledger = RemoteLedger(reach(name))
         try:
-            self._links = [self._start(name) for _ in range(self._hosts)]
-            await self._prepare()
+            self._hosts = Hosts([self._start(name) for _ in range(self._room)], self._models)
+            await self._hosts.prepare()
             yield
         finally:
-            for link in self._links:
-                link.stop()
+            self._hosts.end()
             await _let_go(keeper)
             self._take_back()
 
@@ -109,13 +107,6 @@ class ClusterBatch(Batch):
             scheduling_strategy="SPREAD",
         )
 
-    async def _prepare(self) -> None:
-        """Load the models everywhere, so that a fleet that cannot work fails before any row."""
-        calls = (link.call("prepare", self._models) for link in self._links)
-        for answer in await asyncio.gather(*calls):
-            if isinstance(answer, OrchestraError):
-                raise answer
-
     def _take_back(self) -> None:
         """The book of the folder is this process's again."""
         path = self.folder.path
@@ -123,21 +114,18 @@ class ClusterBatch(Batch):
         self.book = self.folder.book
 
     async def run_one(self, row: Row) -> Ran:
-        """Run a row on the host with the fewest; one that dies under it costs another try."""
+        """Run a row on a host; one that dies under it costs another try."""
         why = ""
         for _ in range(TRIES):
-            place = min(range(self._hosts), key=lambda number: self._busy[number])
             account = row_account(row)
-            self._busy[place] += 1
             try:
-                answer = await self._links[place].call("run", row, account)
+                answer = await self._hosts.run(row, account)
+            except ModelUnavailable as error:
+                return Ran("silent", str(error))
             except LOST as error:
                 why = f"The host that ran row {row.ordinal} was lost ({type(error).__name__})."
                 await self.ledger.abandon_account(account)
-                await asyncio.sleep(SEND_WAIT_S)  # Ray starts the host again
                 continue
-            finally:
-                self._busy[place] -= 1
             if isinstance(answer, OrchestraError):
                 raise answer
             return answer
@@ -146,7 +134,7 @@ class ClusterBatch(Batch):
     def stop_rows(self) -> None:
         """Ask every host to start no row that would wait for room."""
         super().stop_rows()
-        self._stops = [asyncio.ensure_future(link.call("stop")) for link in self._links]
+        self._hosts.stop_rows()
 
 
 async def _let_go(keeper: ActorLink) -> None:

@@ -1,18 +1,24 @@
-"""A served graph on three nodes, under load, that loses a replica and then a node."""
+"""Three nodes: a served graph that loses a replica and a node, a batch that loses a node."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 import yaml
 
 from benchmarks.cluster_kill import MODEL, REPLICAS, Asked, calls_of, questions, serve_struck
+from benchmarks.kill_resume import finished, toll, write_table
+from benchmarks.three_nodes import CPUS, three_nodes
+from orchestra import Fleet
+from orchestra.fleet.source import load_graph
 from tests.stub_worker import FLEET
+from tests.stub_worker import write_fleet as write_stub
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
-JOBS = 90
+JOBS, ROWS, IN_FLIGHT = 90, 240, 4
 
 
 def test_no_accepted_job_is_lost_or_paid_twice(
@@ -33,3 +39,33 @@ def test_no_accepted_job_is_lost_or_paid_twice(
     calls = calls_of(tmp_path / "book.sqlite")
     assert calls.states == {"settled": JOBS}
     assert calls.paid_again == 0
+
+
+def test_a_batch_goes_on_with_the_hosts_that_a_lost_node_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    table, out = tmp_path / "products.csv", tmp_path / "out"
+    write_table(table, ROWS)
+    with three_nodes() as nodes:
+
+        async def kill() -> None:
+            while finished(out) < ROWS // 4:
+                await asyncio.sleep(0.02)
+            nodes[0].kill()
+
+        async def run() -> None:
+            killing = asyncio.create_task(kill())
+            async with Fleet.open(str(write_stub(tmp_path))) as fleet:
+                graph = load_graph("listing")
+                # Paused at once if a row finds no host: the lost ones have nowhere to come back.
+                summary = await fleet.batch(
+                    graph, table, out=out, on="auto", in_flight=IN_FLIGHT, probe_delays_s=()
+                )
+            await killing
+            assert (summary.rows, summary.pending, summary.failed) == (ROWS, 0, 0)
+
+        asyncio.run(run())
+    counts = toll(out)
+    assert counts.rows == ROWS
+    assert counts.presumed <= CPUS * IN_FLIGHT and counts.repeated_calls <= CPUS * IN_FLIGHT
