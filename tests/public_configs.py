@@ -1,11 +1,15 @@
 """The public checkpoints' configurations, for tests without their weights.
 
-`CONFIGS` holds each checkpoint's own configuration, whole. `make` writes a checkpoint folder
-with the same widths, random weights, and fewer layers, a small vocabulary, fewer experts (V2)
-and fewer heads in SAM (the hybrid), so that it fits a test. Sources:
+`CONFIGS` holds what of each checkpoint's configuration decides the model. `make` writes a
+checkpoint folder with the same widths, random weights, and fewer layers, a small vocabulary,
+fewer experts (V2) and fewer heads in SAM (the hybrid), so that it fits a test. Sources:
 
-- R1-Distill-Qwen: config.json of deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B and -7B. The files
-  were not at hand; their sizes come out exactly (test_public.py).
+- R1-Distill-Qwen: the files were not at hand. The 7B's sizes, context, rope and norm stand in the
+  metadata of its conversions (ggml-org/llama.cpp issue 11702, likelovewant/ollama-for-amd issue
+  54, read 2026-11-24). The 1.5B has the sizes of its base, Qwen2.5-Math-1.5B, with an output
+  matrix of its own; its context is 131,072 (docs of xorbitsai/inference), its rope is taken to be
+  the 7B's, which nothing found confirms. Both sizes come out exactly (test_public.py). Keys
+  without effect here (token ids, the window, which is off) are left out.
 - DeepSeek-V2-Lite-Chat: config.json of that repository, as public analyses transcribe it; its
   size comes out exactly, too.
 - deepseek-vl as `deepseek-community` converted it: convert_deepseek_vl_weights_to_hf.py and
@@ -37,19 +41,15 @@ QWEN: dict[str, Any] = {
     "architectures": ["Qwen2ForCausalLM"],
     "model_type": "qwen2",
     "attention_dropout": 0.0,
-    "bos_token_id": 151643,
-    "eos_token_id": 151643,
     "hidden_act": "silu",
     "initializer_range": 0.02,
     "max_position_embeddings": 131072,
     "num_hidden_layers": 28,
     "rms_norm_eps": 1e-06,
     "rope_theta": 10000,
-    "sliding_window": 4096,
     "tie_word_embeddings": False,
     "torch_dtype": "bfloat16",
     "use_cache": True,
-    "use_mrope": False,
     "use_sliding_window": False,
 }
 V2_LITE: dict[str, Any] = {
@@ -176,7 +176,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **QWEN,
         "hidden_size": 1536,
         "intermediate_size": 8960,
-        "max_window_layers": 21,
         "num_attention_heads": 12,
         "num_key_value_heads": 2,
         "vocab_size": 151936,
@@ -185,7 +184,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         **QWEN,
         "hidden_size": 3584,
         "intermediate_size": 18944,
-        "max_window_layers": 28,
         "num_attention_heads": 28,
         "num_key_value_heads": 4,
         "vocab_size": 152064,

@@ -32,12 +32,15 @@ for at in range(torch.cuda.device_count()):
     print(torch.cuda.get_device_name(at))
 """
 SAYS_VISION = re.compile(
-    r"vision|[-_.]?vl\b|vl[-_:\d]|llava|pixtral|minicpm-?v|gemma-?[34]|gpt-4o|gpt-[4-9]\.\d|gpt-5",
+    r"vision|[-_.]?vl\b|vl[-_:\d]|llava|pixtral|minicpm-?v|gemma-?[34]|gpt-4o|gpt-[4-9]\.\d"
+    r"|gpt-[5-9]|deepseek-flash",
     re.I,
 )
 # Reasoning models, whose thoughts need room beside the answer. The trial call finds others out.
 SAYS_THINKS = re.compile(
-    r"(?:^|[-_/:])(?:r1|o[134])(?:$|[-_.:])|reason|think|qwq|magistral|gpt-oss|gpt-5", re.I
+    r"(?:^|[-_/:])(?:r1|o[134])(?:$|[-_.:])|reason|think|qwq|magistral|gpt-oss|gpt-[5-9]"
+    r"|deepseek-(?:flash|v4)|kimi-k",
+    re.I,
 )
 NO_CHAT = re.compile(
     r"embed|rerank|whisper|tts|dall-e|moderation|realtime|image-\d|sora|audio", re.I
@@ -54,28 +57,44 @@ class Provider:
     preferred: tuple[str, ...] = ()
 
 
-# Addresses as the providers' own documentation gives them.
+# Read on 2026-11-24 at the place named after each. A preferred name that a server no longer lists
+# is passed over, so an old one does no harm; `--url` reaches what is not here.
 PROVIDERS = (
+    # developers.openai.com/api/docs/deprecations: gpt-6-luna is the replacement of gpt-4o-mini,
+    # which ends on 2027-01-14 (gpt-5-mini on 2026-12-11).
     Provider(
-        "openai", "OPENAI_API_KEY", "https://api.openai.com/v1", ("gpt-5-mini", "gpt-4o-mini")
+        "openai", "OPENAI_API_KEY", "https://api.openai.com/v1", ("gpt-6-luna", "gpt-4o-mini")
     ),
-    Provider("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", ("deepseek-chat",)),
+    # api-docs.deepseek.com/quick_start/pricing: deepseek-chat is no longer offered.
+    Provider("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com", ("deepseek-flash",)),
+    # openrouter.ai/openrouter/free/api
     Provider("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1"),
+    # alibabacloud.com/help/model-studio/compatibility-of-openai-with-dashscope, for Beijing
+    # (Singapore: dashscope-intl); qwen-turbo ended on 2026-07-13 in favour of Qwen3.6.
     Provider(
         "dashscope",
         "DASHSCOPE_API_KEY",
         "https://dashscope.aliyuncs.com/compatible-mode/v1",
-        ("qwen-flash", "qwen-turbo"),
+        ("qwen3.6-flash", "qwen-flash"),
     ),
+    # docs.siliconflow.cn/docs/userguide/quickstart (elsewhere: api.siliconflow.com); the vendor
+    # names no variable, integrations use this one.
     Provider("siliconflow", "SILICONFLOW_API_KEY", "https://api.siliconflow.cn/v1"),
+    # promptfoo.dev/docs/providers/moonshot, docs.jambonz.org: for keys of platform.moonshot.cn
+    # (those of platform.moonshot.ai: https://api.moonshot.ai/v1).
     Provider("moonshot", "MOONSHOT_API_KEY", "https://api.moonshot.cn/v1"),
+    # docs.mistral.ai/getting-started/models
     Provider("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", ("mistral-small-latest",)),
+    # console.groq.com/docs/openai
     Provider("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1"),
-    Provider("together", "TOGETHER_API_KEY", "https://api.together.xyz/v1"),
+    # docs.together.ai/docs/inference/openai-compatibility
+    Provider("together", "TOGETHER_API_KEY", "https://api.together.ai/v1"),
 )
-# Where the servers that people run listen unless they are told otherwise.
+# Where the servers that people run listen unless they are told otherwise, by their own
+# documentation (2026-11-24).
 LOCAL_SERVERS = (
-    ("vLLM, SGLang or transformers serve", "http://127.0.0.1:8000/v1"),
+    ("vLLM or transformers serve", "http://127.0.0.1:8000/v1"),
+    ("SGLang", "http://127.0.0.1:30000/v1"),
     ("Ollama", "http://127.0.0.1:11434/v1"),
     ("llama.cpp", "http://127.0.0.1:8080/v1"),
     ("LM Studio", "http://127.0.0.1:1234/v1"),

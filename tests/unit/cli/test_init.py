@@ -83,7 +83,9 @@ def test_a_key_of_the_environment_is_found_and_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-secret")
-    done = init(tmp_path, "--provider", "deepseek", "--model", "deepseek-chat", "--no-run", "--yes")
+    done = init(
+        tmp_path, "--provider", "deepseek", "--model", "deepseek-flash", "--no-run", "--yes"
+    )
     assert done.exit_code == 0, done.output
     written = (tmp_path / "mine.yaml").read_text(encoding="utf-8")
     assert (

@@ -170,7 +170,14 @@ async def test_a_model_that_is_seen_to_think_gets_room_and_time_for_it(
 
 
 def test_a_model_that_is_known_to_think_is_drafted_with_room_within_its_context() -> None:
-    for name in ("deepseek-r1:7b", "deepseek-reasoner", "o3-mini", "openai/gpt-5-mini", "qwq"):
+    for name in (
+        "deepseek-r1:7b",
+        "deepseek-reasoner",
+        "o3-mini",
+        "openai/gpt-6-luna",
+        "qwq",
+        "deepseek-flash",
+    ):
         assert Listed(name).thinks_first, name
     for name in ("gpt-4o-mini", "deepseek-chat", "llama3", "gemma-3", "mistral-small-2501"):
         assert not Listed(name).thinks_first, name
