@@ -73,6 +73,7 @@ class EndpointClient:
         """
         if self._is_ready:
             return
+        self._link.breaker.check()
         answer = await self._get_models()
         if answer.status_code in NOT_READY:
             raise error_of(self._link.refusal(answer), self._endpoint, [])
@@ -101,6 +102,7 @@ class EndpointClient:
         until = None if left_s is None else _now() + left_s
         pauses = 0
         while True:
+            self._link.breaker.check()
             place = await self.pace.wait(most.input_tokens + most.output_tokens, _left(until))
             try:
                 spoken = await self._attempt(call, until, on_piece)

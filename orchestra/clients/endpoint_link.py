@@ -11,11 +11,12 @@ import ipaddress
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
+from orchestra.clients.endpoint_breaker import Breaker
 from orchestra.clients.endpoint_errors import Refusal
 from orchestra.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.fleet.card import Endpoint
@@ -42,8 +43,14 @@ class Link:
 
     name: str
     endpoint: Endpoint
+    breaker: Breaker = field(init=False)
     _http: httpx.AsyncClient | None = None
     _loop: asyncio.AbstractEventLoop | None = None
+
+    def __post_init__(self) -> None:
+        endpoint = self.endpoint
+        where = f"The server {endpoint.url!r}"
+        self.breaker = Breaker(where, endpoint.failures_in_row, endpoint.rest_s)
 
     @asynccontextmanager
     async def post(
@@ -111,32 +118,42 @@ class Link:
 
     @asynccontextmanager
     async def _bounded(self, timeout_s: float, left_s: float | None) -> AsyncIterator[None]:
-        """Bounds one request in time, and translates what a connection raises."""
+        """Bounds one request in time, translates what a connection raises, and counts it."""
         where = f"The server {self.endpoint.url!r}"
         is_deadline = left_s is not None and left_s <= timeout_s
         try:
             async with asyncio.timeout(left_s if is_deadline else timeout_s):
                 yield
+            self.breaker.answered()
+        except (OrchestraError, TurnedAway):
+            self.breaker.answered()  # it was read, and what it says is wrong
+            raise
         except TimeoutError:
             if is_deadline:
                 raise deadline_passed(self.name, left_s) from None
+            self.breaker.failed(f"no answer within {timeout_s:g} s")
             raise ModelUnavailable(
                 f"{where} did not answer within {timeout_s:g} s. Raise hosting.endpoint.timeout_s, "
                 "or look at the server's load; the call may have been billed.",
                 may_have_spent=True,
             ) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            why = self._failed(error)
             raise TurnedAway(
                 ModelUnavailable(f"{where} cannot be reached ({why}). Start it, or mend the url.")
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            why = f"{type(error).__name__}: {error}".rstrip(": ")
+            why = self._failed(error)
             raise ModelUnavailable(
                 f"{where} broke the connection ({why}). Look at its log; the call may have been "
                 "billed.",
                 may_have_spent=True,
             ) from error
+
+    def _failed(self, error: Exception) -> str:
+        why = f"{type(error).__name__}: {error}".rstrip(": ")
+        self.breaker.failed(why)
+        return why
 
 
 def deadline_passed(name: str, left_s: float | None) -> DeadlineExceeded:

@@ -77,7 +77,8 @@ class Endpoint(Word):
     `url` ends before `/chat/completions`; `model` is the server's name for it. The key is read
     from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
     is how the server is held to a schema: by `response_format`, by `json_object` with the schema
-    in the prompt, or by the prompt alone. `images` is whether photos are sent, as data URIs.
+    in the prompt, or by the prompt alone. After `failures_in_row` failed connections the model
+    counts as unavailable for `rest_s` seconds, so that fallbacks are asked at once.
     """
 
     url: str = Field(pattern=r"^https?://[^\s/]+")
@@ -88,6 +89,8 @@ class Endpoint(Word):
     connect_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     attempts: int = Field(default=3, ge=1, le=10)
+    failures_in_row: int = Field(default=5, ge=1)
+    rest_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
 
 
 class Scaling(Word):

@@ -390,6 +390,40 @@ async def test_a_server_that_is_not_there_is_unavailable_and_free() -> None:
     await client.close()
 
 
+async def test_a_server_that_keeps_failing_is_left_alone_until_its_rest_is_over() -> None:
+    broken = chat("x" * 99, breaks_off=True)
+    limits = {"failures_in_row": 2, "rest_s": 0.2}
+    async with client_of(broken, broken, chat("back"), endpoint=limits) as (client, server):
+        for _ in range(2):
+            with pytest.raises(ModelUnavailable, match="broke the connection"):
+                await client.complete(TALK)
+        with pytest.raises(
+            ModelUnavailable, match=r"failed 2 times in a row.*tried again in"
+        ) as left:
+            await client.complete(TALK)
+        assert len(server.asked) == 2 and not left.value.may_have_spent
+        await asyncio.sleep(0.25)
+        assert (await client.complete(TALK)).text == "back"
+
+
+async def test_what_a_server_says_is_no_failed_connection() -> None:
+    refusals = [failing(500, "oom"), failing(400, "no"), chat("{}"), failing(500, "oom")]
+    async with client_of(*refusals, endpoint={"failures_in_row": 1}) as (client, server):
+        for _ in range(5):
+            with pytest.raises(OrchestraError) as caught:
+                await client.complete(ASK)
+            assert "in a row" not in str(caught.value)
+    assert len(server.asked) == 5
+
+
+async def test_a_deadline_is_no_fault_of_the_server() -> None:
+    slow = chat("late", pause_s=0.3)
+    async with client_of(slow, endpoint={"failures_in_row": 1}) as (client, _):
+        with pytest.raises(DeadlineExceeded):
+            await client.complete(TALK, left_s=0.05)
+        assert (await client.complete(TALK)).text == "late"
+
+
 async def test_a_connection_that_breaks_while_reading_may_have_been_billed() -> None:
     error, server = await refuse(TALK, chat("hello", breaks_off=True))
     assert type(error) is ModelUnavailable and error.may_have_spent

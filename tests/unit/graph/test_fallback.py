@@ -105,6 +105,16 @@ async def test_a_model_that_is_not_there_is_free_and_its_fallback_answers() -> N
     assert result.cost_usd == second.cost_usd > 0
 
 
+async def test_a_model_that_keeps_failing_is_not_tried_before_its_fallback() -> None:
+    async with fleet_of(nobody(), endpoint={"failures_in_row": 2, "rest_s": 60}) as (fleet, engine):
+        first = await fleet.run(build, JOB)
+        second = await fleet.run(build, Job(text="A red hat."))
+    assert first.fields["colour"].value == second.fields["colour"].value == "red"
+    assert "cannot be reached" in first.notes[0]
+    assert "failed 2 times in a row" in second.notes[0] and "tried again in" in second.notes[0]
+    assert len(engine.calls) == 2
+
+
 async def test_models_read_the_schema_unless_their_card_says_that_they_do_not() -> None:
     with serving(failing(503, "loading")) as server:
         async with fleet_of(server.url) as (fleet, engine):
