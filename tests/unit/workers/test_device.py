@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,9 @@ def test_weights_are_float32_on_a_cpu():
 @pytest.mark.parametrize("make", [tiny_qwen2, tiny_qwen3, tiny_deepseek_vl])
 def test_bfloat16_runs_through_every_path(make, tmp_path: Path):
     engine = TransformersEngine.load(make(tmp_path / "m"), dtype="bfloat16")
-    assert next(engine._model.model.parameters()).dtype == torch.bfloat16
+    session: Any = engine._model._open_session([1], None)
+    runs = session._decoder if hasattr(session, "_decoder") else session._model
+    assert runs.dtype == torch.bfloat16
     call = Call("Extract.", text=TEXT, schema=SCHEMA, max_tokens=200)
     (reply,) = replies(engine.generate([call]))
     assert list(reply.value) == list(SCHEMA["properties"])

@@ -95,8 +95,9 @@ class Made:
 
     @property
     def model(self) -> Any:
-        """The transformers model that the engine runs."""
-        return self.engine._model.model
+        """The transformers model that the engine runs: a vision model's own, or a session's."""
+        held: Any = self.engine._model
+        return held.model if hasattr(held, "model") else held._open_session([1], None)._model
 
     def prompt(self, call: Call) -> str:
         """The prompt of `call` as text."""
