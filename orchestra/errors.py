@@ -31,6 +31,7 @@ OrchestraError
 |   |   `-- RateLimited     the calls or tokens of a minute are used up
 |   |-- AccessRefused       the key of an endpoint is missing or refused
 |   |-- CheckpointInvalid   weights or tokenizer are missing or damaged
+|   |-- OutsideDomain       the question is none that the model learnt
 |   |-- PromptTooLong       the prompt does not fit the context
 |   |-- AnswerTruncated     the answer reached max_tokens before it was complete
 |   |   `-- ThoughtTruncated  the model was still thinking when its tokens ran out
@@ -200,6 +201,10 @@ class AccessRefused(ModelError):
 
 class CheckpointInvalid(ModelError):
     """Weights, tokenizer or configuration are missing or damaged."""
+
+
+class OutsideDomain(ModelError):
+    """The question is none that the model learnt to answer, so it does not guess."""
 
 
 class PromptTooLong(ModelError):
