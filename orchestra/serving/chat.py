@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestra.clients.engine import Turn
 from orchestra.errors import InvalidSchema, UsageError
+from orchestra.fleet.card import Capability, Card
 from orchestra.graph.ask import Ask, ask
 from orchestra.job import Field, Job, Result
 from orchestra.serving.words import (
@@ -58,10 +59,15 @@ def turns_of(request: ChatRequest) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def ask_of(request: ChatRequest, job: Job) -> Ask:
-    """What is asked of one model: the last message, held to the schema if one is given."""
+def ask_of(request: ChatRequest, job: Job, card: Card | None = None) -> Ask:
+    """What is asked of one model: the last message, held to the schema if one is given.
+
+    A `card` that was named is asked for what it offers, so a model of maths alone can be asked.
+    """
+    offers: tuple[Capability, ...] = () if card is None else card.capabilities
+    spoken: Capability = "maths" if offers and not {"text", "vision"} & {*offers} else "text"
     return ask(
-        "vision" if job.images else "text",
+        "vision" if job.images else spoken,
         job.text or "Describe the photo.",
         schema=_schema(request),
         max_tokens=request.max_completion_tokens or request.max_tokens or _bound(request),

@@ -52,11 +52,8 @@ class Service:
         _in_time(job.budget)
         if request.model in self.graphs:
             return await self._graph_chat(request, job)
-        question = Question(
-            ask_of(request, job),
-            turns_of(request),
-            None if request.model == AUTO else self._card(request.model),
-        )
+        card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
+        question = Question(ask_of(request, job, card), turns_of(request), card and card.name)
         with span("orchestra.chat", {"orchestra.model": request.model}):
             result = await answer_question(self.fleet, question, job, on_piece)
             _seen("chat", request.model, result)
