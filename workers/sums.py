@@ -58,7 +58,7 @@ class SumsModulo(gymnasium.Env[Observation, np.int64]):
         self,
         *,
         modulus: int = 8,
-        numbers: int = 16,
+        numbers: int = 64,
         kept_out: float = 0.25,
         split: int = 0,
         problems: Problems = "training",

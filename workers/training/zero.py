@@ -92,7 +92,8 @@ def _run(env: str, kept_out: str | None, seeds: list[int], episodes: int, out: P
             log.info("parameters %d", sum(p.numel() for p in policy.parameters()))
             save_policy(policy, World.open(env), env, out)
         write_table(points, out / "curve.csv")
-    draw_curve(points, out / "curve.png", title=f"{env}, {len(seeds)} seeds", random_rate=by_chance)
+    title = f"{env}: seeds {', '.join(map(str, seeds))} thin, their mean thick"
+    draw_curve(points, out / "curve.png", title=title, random_rate=by_chance)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,19 +10,22 @@ Shapes: B steps in a batch, T tokens of an observation, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
 from workers.training.zero_world import LONGEST_EPISODE, World
 from workers.zero import action_logits
 
-RANDOM_ROUNDS = 20
+RANDOM_EPISODES = 4000
+AT_ONCE = 256  # environments that are measured side by side
 SOLVED = 1.0  # the total reward of an episode that counts as solved
 
 
@@ -36,7 +39,7 @@ class Settings:
 
     episodes: int = 5000
     episodes_per_round: int = 50
-    updates_per_round: int = 20
+    updates_per_round: int = 40
     batch: int = 256
     lr: float = 1e-3
     last_lr_share: float = 0.1
@@ -158,30 +161,56 @@ class Learner:
 def solve_rate(policy: Qwen2ForCausalLM, world: World) -> float:
     """Share of the world's problems that the likeliest actions solve; nothing is learnt."""
 
-    def likeliest(observation: Any) -> int:
-        seen = torch.tensor([world.read(observation)])
-        return int(action_logits(policy, seen, world.actions).argmax())
+    def likeliest(seen: list[list[int]]) -> list[int]:
+        return action_logits(policy, torch.tensor(seen), world.actions).argmax(-1).tolist()
 
-    return _solved_share(world, likeliest, world.starts())
+    return _solved_share(world, likeliest, list(world.starts()))
 
 
 def random_rate(world: World, seed: int) -> float:
-    """Share of episodes that evenly drawn actions solve, each problem played several times."""
+    """Share of episodes that evenly drawn actions solve, in at least `RANDOM_EPISODES` plays."""
     dice = np.random.default_rng(seed)
-    starts = [start for _ in range(RANDOM_ROUNDS) for start in world.starts()]
-    return _solved_share(world, lambda _: int(dice.integers(world.actions)), starts)
+    once = list(world.starts())
+    starts = once * -(-RANDOM_EPISODES // len(once))
+
+    def any_action(seen: list[list[int]]) -> list[int]:
+        return dice.integers(world.actions, size=len(seen)).tolist()
+
+    return _solved_share(world, any_action, starts)
 
 
 def _solved_share(
-    world: World, choose: Callable[[Any], int], starts: Iterable[dict[str, Any]]
+    world: World, choose: Callable[[list[list[int]]], list[int]], starts: list[dict[str, Any]]
 ) -> float:
+    """Play `starts`, many at a time so that the policy is asked for many actions at once."""
+    envs = world.copies(min(len(starts), AT_ONCE))
     solved: list[bool] = []
-    for start in starts:
-        observation, _ = world.env.reset(**start)
-        total, ended, steps = 0.0, False, 0
-        while not ended and steps < LONGEST_EPISODE:
-            action = np.int64(choose(observation) + world.first_action)
-            observation, reward, done, cut, _ = world.env.step(action)
-            total, ended, steps = total + float(reward), done or cut, steps + 1
-        solved.append(total >= SOLVED)
+    for begin in range(0, len(starts), AT_ONCE):
+        some = starts[begin : begin + AT_ONCE]
+        totals = _totals(world, choose, envs[: len(some)], some)
+        solved += (totals >= SOLVED).tolist()
     return float(np.mean(solved))
+
+
+def _totals(
+    world: World,
+    choose: Callable[[list[list[int]]], list[int]],
+    envs: list[gymnasium.Env[Any, Any]],
+    starts: list[dict[str, Any]],
+) -> NDArray[np.float64]:
+    """The total reward of one episode of each environment, played side by side."""
+    shown = [env.reset(**start)[0] for env, start in zip(envs, starts, strict=True)]
+    totals = np.zeros(len(envs))
+    under_way = list(range(len(envs)))
+    for _ in range(LONGEST_EPISODE):
+        actions = choose([world.read(shown[at]) for at in under_way])
+        still: list[int] = []
+        for at, action in zip(under_way, actions, strict=True):
+            shown[at], reward, done, cut, _ = envs[at].step(np.int64(action + world.first_action))
+            totals[at] += float(reward)
+            if not (done or cut):
+                still.append(at)
+        under_way = still
+        if not under_way:
+            break
+    return totals

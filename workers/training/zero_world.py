@@ -31,6 +31,7 @@ class World:
     `sizes` are how many values each token of an observation has, `lows` the least of each.
     """
 
+    name: str
     env: gymnasium.Env[Any, Any]
     sizes: tuple[int, ...]
     lows: tuple[int, ...]
@@ -44,6 +45,12 @@ class World:
         Raises UsageError for one that is not there, fails the check, or has other spaces.
         """
         env = _made(name)
+        sizes, lows = _tokens(env.observation_space, name)
+        if not isinstance(env.action_space, spaces.Discrete):
+            raise UsageError(
+                f"The environment {name!r} has actions {env.action_space}; the policy chooses one "
+                "of a list. Wrap it so that its action space is Discrete."
+            )
         try:
             check_env(_made(name).unwrapped, skip_render_check=True)
         except Exception as cause:  # the checker asserts, and the environment may raise anything
@@ -51,13 +58,7 @@ class World:
                 f"The environment {name!r} fails Gymnasium's checker: {cause} Mend it: "
                 "gymnasium.utils.env_checker.check_env(env) repeats the check."
             ) from cause
-        sizes, lows = _tokens(env.observation_space, name)
-        if not isinstance(env.action_space, spaces.Discrete):
-            raise UsageError(
-                f"The environment {name!r} has actions {env.action_space}; the policy chooses one "
-                "of a list. Wrap it so that its action space is Discrete."
-            )
-        return cls(env, sizes, lows, int(env.action_space.n), int(env.action_space.start))
+        return cls(name, env, sizes, lows, int(env.action_space.n), int(env.action_space.start))
 
     @property
     def query(self) -> int:
@@ -68,6 +69,10 @@ class World:
         """The tokens of an observation, the query at the end."""
         flat = np.asarray(observation, dtype=np.int64).reshape(-1)
         return [*(int(v) - low for v, low in zip(flat, self.lows, strict=True)), self.query]
+
+    def copies(self, count: int) -> list[gymnasium.Env[Any, Any]]:
+        """Environments like this one, to be played side by side."""
+        return [_made(self.name) for _ in range(count)]
 
     def starts(self) -> Iterator[dict[str, Any]]:
         """What to reset with, so that each problem is seen once, if the environment lists them.
