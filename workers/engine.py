@@ -13,11 +13,12 @@ import torch
 from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.errors import ModelUnavailable, OrchestraError, PromptTooLong
 from orchestra.fleet.card import Sampling
-from workers import location, text, vision
+from workers import fused, location, text, vision
 from workers.answer import Answer, Vocabulary
 from workers.checkpoint import architecture, read_config, require_known
 from workers.decode import decode
 from workers.device import Place, place_of
+from workers.fused import FusedModel, FusedSession
 from workers.meter import PROCESS
 from workers.sampling import GREEDY, generator
 from workers.text import Prompt, TextModel
@@ -123,6 +124,8 @@ class TransformersEngine:
             session, image_features = self._model.open(prompts, capacity)
             vocabulary, sampling = self._vocabulary, self._sampling
             decode(answers, session, vocabulary, image_features, is_cancelled, sampling)
+            if isinstance(session, FusedSession):
+                _note_weights(answers, session)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -144,6 +147,13 @@ def _outcome(answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
     return replace(answer.outcome, usage=usage)
 
 
+def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
+    """Write into each reply what its modalities weighed."""
+    for answer, weights in zip(answers, session.weights(), strict=True):
+        if isinstance(answer.outcome, Reply):
+            answer.outcome = replace(answer.outcome, modality_weights=weights)
+
+
 def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "memory" in str(error).lower()
 
@@ -155,5 +165,7 @@ def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
     name = architecture(config)
     if name in vision.FAMILIES:
         return VisionModel.load(folder, config, place)
-    require_known(name, [*vision.FAMILIES, *sorted(text.ARCHITECTURES)], folder)
+    if name == fused.ARCHITECTURE:
+        return FusedModel.load(folder, config, place)
+    require_known(name, [*vision.FAMILIES, fused.ARCHITECTURE, *sorted(text.ARCHITECTURES)], folder)
     return TextModel.load(folder, config, place)

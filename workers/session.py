@@ -10,7 +10,7 @@ Shapes: B rows, T tokens of the longest row's block, L cached positions, V vocab
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -74,6 +74,7 @@ class Session:
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **self._extras(),
         )
         return output.logits[:, -1].float()
 
@@ -83,6 +84,10 @@ class Session:
         self._cache.batch_select_indices(index)
         self._seen_BL = self._seen_BL[index]
         self._length_B = self._length_B[index]
+
+    def _extras(self) -> dict[str, Any]:
+        """What else the model is given at each step."""
+        return {}
 
     def _embed(self, ids_BT: Tensor, image_features: Tensor | None) -> Tensor:
         embeds = self._model.get_input_embeddings()(ids_BT)

@@ -75,6 +75,8 @@ class Reply:
     for strings that are neither enumerated nor spans, their geometric mean. A model that reports
     no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
     `abstained` maps a property whose given value was refused, and is None now, to the reason.
+    `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
+    fused model gives it.
     """
 
     text: str
@@ -84,6 +86,7 @@ class Reply:
     finish: Literal["stop", "length"] = "stop"
     thinking: str = ""
     abstained: Mapping[str, str] = field(default_factory=dict)
+    modality_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def thinking_cure(call: Call) -> str:

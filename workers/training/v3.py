@@ -1,0 +1,247 @@
+"""Train the bundled fused checkpoint `v3` over a frozen text stream and a frozen tower.
+
+    python -m workers.training.v3 --data DIR --out DIR --cache DIR --seed 0 --minutes 4
+
+Only the alignment module, the gated cross-attention and the probe `need` are trained, so a call
+without an image is answered exactly as the text checkpoint answers it. `--minutes` is wall clock;
+`--steps` makes a run repeatable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+from workers.fused_model import FusedConfig, FusedForConditionalGeneration, Vision
+from workers.tokenizer import load_tokenizer
+from workers.training.coordinate import set_gradients
+from workers.training.photos import Shot
+from workers.training.r1 import encode, lr_share
+from workers.training.v3_features import Seen, cut_tower, gather
+from workers.training.v3_lessons import (
+    Lesson,
+    caption,
+    fused_lesson,
+    picture_lesson,
+    read_texts,
+)
+from workers.training.views import Sampler
+
+TEXT_STREAM = Path(__file__).parent.parent / "checkpoints" / "r1"
+SIZES = (18, 12, 10)  # photos, scenes, and photos with a text of a batch
+LR, ALIGN_SHARE, NEED_SHARE = 2e-3, 0.2, 0.5
+TRAINED = ("cross", "aligner", "need")
+
+
+@dataclass
+class Feed:
+    """Draws batches: photos in a random view, scenes, and photos with a text."""
+
+    views: list[Seen]
+    scenes: Seen
+    texts: dict[str, str]
+    tokenizer: PreTrainedTokenizerFast
+    seed: int
+    sizes: tuple[int, int, int] = SIZES
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.sampler = Sampler(self.views[0].shots, self.generator)
+
+    def pictures(self) -> tuple[list[Lesson], Tensor, list[Shot]]:
+        """Lessons on pictures alone, their tokens, and the photos' shots."""
+        shots, tokens = self._photos(self.sizes[0])
+        rows = [self.rng.randrange(len(self.scenes.shots)) for _ in range(self.sizes[1])]
+        drawn = [self.scenes.shots[row] for row in rows]
+        told = [picture_lesson(shot, at, self.rng) for at, shot in enumerate([*shots, *drawn])]
+        return told, torch.cat([tokens, self.scenes.tokens[rows].float()]), shots
+
+    def fused(self) -> tuple[list[Lesson], Tensor]:
+        """Lessons on photos with a text, and the photos' tokens."""
+        shots, tokens = self._photos(self.sizes[2])
+        told = [fused_lesson(shot, at, self.texts, self.rng) for at, shot in enumerate(shots)]
+        return told, tokens
+
+    def _photos(self, count: int) -> tuple[list[Shot], Tensor]:
+        rows = self.sampler.rows(count).tolist()
+        seen = [self.rng.choice(self.views).tokens[row] for row in rows]
+        return [self.views[0].shots[row] for row in rows], torch.stack(seen).float()
+
+
+def build(seed: int, text_stream: Path = TEXT_STREAM) -> FusedForConditionalGeneration:
+    """The model with its frozen streams; the rest is random, and its gates are closed."""
+    torch.manual_seed(seed)
+    stream = Qwen2ForCausalLM.from_pretrained(text_stream, dtype=torch.float32)
+    tower = cut_tower()
+    model = FusedForConditionalGeneration(
+        FusedConfig(stream.config.to_dict(), tower.config.to_dict())
+    )
+    model.text.load_state_dict(stream.model.state_dict(), strict=False)
+    model.vision.load_state_dict(tower.state_dict())
+    model.eval().requires_grad_(False)
+    for parameter in trained(model):
+        parameter.requires_grad_(True)
+    return model
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that training changes."""
+    named = model.named_parameters()
+    return [p for name, p in named if any(part in name.split(".") for part in TRAINED)]
+
+
+def answer_loss(
+    model: FusedForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    lessons: Sequence[Lesson],
+    image_BTW: Tensor,
+) -> Tensor:
+    """Cross entropy on the answers' tokens."""
+    coded = [encode(lesson.example, tokenizer) for lesson in lessons]
+    longest = max(len(code.ids) for code in coded)
+    ids_BS = torch.zeros(len(coded), longest, dtype=torch.long)
+    targets_BS = torch.full((len(coded), longest), -100)
+    for row, code in enumerate(coded):
+        ids_BS[row, : len(code.ids)] = torch.tensor(code.ids)
+        answer = slice(code.answer_start, len(code.ids))
+        targets_BS[row, answer.start - 1 : answer.stop - 1] = ids_BS[row, answer]
+    vision = Vision(image_BTW, torch.ones(len(coded)))
+    hidden = model.text(input_ids=ids_BS, vision=vision, use_cache=False).last_hidden_state
+    keep_BS = targets_BS != -100
+    return F.cross_entropy(model.logits(hidden[keep_BS]), targets_BS[keep_BS])
+
+
+@torch.no_grad()
+def prompt_states(
+    model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, prompts: list[str]
+) -> Tensor:
+    """The text stream's state after each prompt, (B, W)."""
+    states = []
+    for prompt in prompts:
+        ids = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)])
+        states.append(model.text(input_ids=ids, use_cache=False).last_hidden_state[0, -1])
+    return torch.stack(states)
+
+
+def align_loss(
+    model: FusedForConditionalGeneration, shots: list[Shot], image: Tensor, captions: Captions
+) -> Tensor:
+    """The alignment module's own loss, on one photo of each caption."""
+    first = {caption(shot): row for row, shot in reversed(list(enumerate(shots)))}
+    text_BW = torch.stack([captions[name] for name in first])
+    return model.aligner.loss(image[list(first.values())], text_BW)
+
+
+Captions = dict[str, Tensor]
+
+
+@dataclass
+class Run:
+    """One training: its bounds and options; `watch` is called after each step."""
+
+    seed: int
+    steps: int
+    minutes: float | None
+    coordinate: bool
+    log: Callable[[str], None]
+    watch: Callable[[int], bool] = lambda step: True
+
+
+def train(model: FusedForConditionalGeneration, feed: Feed, run: Run) -> int:
+    """Train until the bound, or until `watch` says no; returns the steps taken."""
+    parameters = trained(model)
+    optimizer = torch.optim.AdamW(parameters, lr=LR, betas=(0.9, 0.98), weight_decay=0.01)
+    captions = _captions(model, feed)
+    started, conflicts = time.monotonic(), 0
+    for step in range(1, run.steps + 1):
+        passed = (time.monotonic() - started) / 60
+        done = step / run.steps if run.minutes is None else passed / run.minutes
+        if done > 1:
+            return step - 1
+        told, tokens, shots = feed.pictures()
+        image = model.aligner(tokens)
+        pictures = answer_loss(model, feed.tokenizer, told, image)
+        align = align_loss(model, shots, image, captions)
+        both, tokens = feed.fused()
+        fused = answer_loss(model, feed.tokenizer, both, model.aligner(tokens))
+        states = prompt_states(model, feed.tokenizer, [one.example.prompt for one in both])
+        wanted = torch.tensor([float(one.needs_image) for one in both])
+        need = F.binary_cross_entropy_with_logits(model.need(states)[:, 0], wanted)
+        losses = [pictures + ALIGN_SHARE * align, fused + NEED_SHARE * need]
+        conflicts += set_gradients(losses, parameters, run.coordinate)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = LR * lr_share(min(done, 1.0))
+        optimizer.step()
+        if step % 50 == 0:
+            run.log(
+                f"step {step} pictures {pictures:.3f} align {align:.3f} fused {fused:.3f} "
+                f"need {need:.3f} conflicts {conflicts / step:.2f}"
+            )
+        if not run.watch(step):
+            return step
+    return run.steps
+
+
+def _captions(model: FusedForConditionalGeneration, feed: Feed) -> Captions:
+    names = sorted({caption(shot) for shot in feed.views[0].shots})
+    return dict(zip(names, prompt_states(model, feed.tokenizer, names), strict=True))
+
+
+def save(
+    model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path
+) -> None:
+    """Write fp16 weights, the tokenizer and checksums to `out`."""
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
+    (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description="Train the bundled v3 checkpoint.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for the tower's tokens")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--coordinate", action="store_true", help="project conflicting gradients")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    file = (given.out / "train.log").open("w", encoding="utf-8")
+
+    def log(line: str) -> None:
+        print(line, flush=True)
+        file.write(line + "\n")
+        file.flush()
+
+    views, scenes, _, _ = gather(given.data, given.cache, given.seed, log)
+    tokenizer = load_tokenizer(TEXT_STREAM, 3072)
+    model = build(given.seed)
+    count = sum(p.numel() for p in trained(model))
+    log(f"seed {given.seed} trained {count} coordinate {given.coordinate}")
+    feed = Feed(views, scenes, read_texts(given.data), tokenizer, given.seed)
+    run = Run(given.seed, given.steps, given.minutes, given.coordinate, log)
+    log(f"steps {train(model, feed, run)}")
+    save(model, tokenizer, given.out)
+
+
+if __name__ == "__main__":
+    main()
