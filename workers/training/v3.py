@@ -128,11 +128,13 @@ def prompt_states(
     model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, prompts: list[str]
 ) -> Tensor:
     """The text stream's state after each prompt, (B, W)."""
-    states = []
-    for prompt in prompts:
-        ids = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)])
-        states.append(model.text(input_ids=ids, use_cache=False).last_hidden_state[0, -1])
-    return torch.stack(states)
+    coded = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
+    ids_BS = torch.zeros(len(coded), max(map(len, coded)), dtype=torch.long)
+    for row, ids in enumerate(coded):
+        ids_BS[row, : len(ids)] = torch.tensor(ids)
+    # Padding is on the right and attention is causal, so no mask is needed.
+    hidden_BSW = model.text(input_ids=ids_BS, use_cache=False).last_hidden_state
+    return hidden_BSW[torch.arange(len(coded)), torch.tensor([len(ids) - 1 for ids in coded])]
 
 
 def align_loss(
