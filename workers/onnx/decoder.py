@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore
 
@@ -28,10 +27,17 @@ REFUSALS: tuple[type[Exception], ...] = tuple(
 class OnnxDecoder:
     """One decoder in memory: its embedding (V, W), and a session that runs its graph."""
 
-    def __init__(self, layout: Layout, table: Array, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        table: Array,
+        weights: Mapping[str, Array],
+        session: onnxruntime.InferenceSession,
+    ) -> None:
         self.layout = layout
         self.table = table
         self.session = session
+        self._weights = weights  # the session reads some of them where they lie
 
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, Any], threads: int) -> OnnxDecoder:
@@ -54,7 +60,7 @@ class OnnxDecoder:
                 f"{str(path)!r} was made for {written}, config.json says {layout.to_json()}. "
                 f"{remake}"
             )
-        return cls(layout, table, session)
+        return cls(layout, table, weights, session)
 
 
 def _open(path: Path, weights: Mapping[str, Array], threads: int) -> onnxruntime.InferenceSession:
@@ -64,14 +70,8 @@ def _open(path: Path, weights: Mapping[str, Array], threads: int) -> onnxruntime
     options.log_severity_level = 3
     # Threads that wait in a loop would take the CPU from the other models of a fleet.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_external_initializers(list(weights), [_owned(w) for w in weights.values()])
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
+    options.add_external_initializers(list(weights), values)
     return onnxruntime.InferenceSession(
         path.read_bytes(), options, providers=["CPUExecutionProvider"]
     )
-
-
-def _owned(weight: Array) -> onnxruntime.OrtValue:
-    """A copy that belongs to onnxruntime, which drops it once it has packed it for its products."""
-    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(weight.shape, np.float32)
-    value.update_inplace(weight)
-    return value

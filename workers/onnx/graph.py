@@ -167,17 +167,15 @@ def export(layout: Layout) -> ir.Model:
 
 
 def _example(layout: Layout) -> tuple[Any, ...]:
-    """Two rows of one and two tokens in a cache of five: no two sizes alike."""
-    cache = torch.zeros(2, layout.key_heads, 5, layout.head_width)
-    whole, half = torch.zeros(4, dtype=torch.long), torch.zeros(2, dtype=torch.int32)
+    """Two rows of one and three tokens. Each is a tensor of its own: the exporter joins equals."""
+    cache = (2, layout.key_heads, 5, layout.head_width)
     return (
         torch.zeros(4, layout.width),
         torch.zeros(2, 3, dtype=torch.long),
-        whole,
-        *[torch.zeros(2, dtype=torch.long)] * 2,
-        *[half] * 2,
+        *(torch.zeros(size, dtype=torch.long) for size in (4, 2, 2)),
+        *(torch.zeros(2, dtype=torch.int32) for _ in range(2)),
         torch.tensor(3, dtype=torch.int32),
-        [cache] * (2 * layout.layers),
+        [torch.zeros(cache) for _ in range(2 * layout.layers)],
     )
 
 
@@ -217,7 +215,8 @@ def _without_data(model: ir.Model, layout: Layout) -> ir.Model:
 
 
 def _weight(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.zeros(shape), requires_grad=False)
+    """Room for a weight. It is never zeros: the exporter makes equal tensors one."""
+    return nn.Parameter(torch.rand(shape), requires_grad=False)
 
 
 def write(folder: Path) -> Path:
