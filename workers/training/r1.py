@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from workers.training.corpus import EXTRACT, SHARES, examples, make_example
+from workers.training.corpus import SHARES, examples, make_example
 from workers.training.example import Example
 from workers.training.muon import Muon
 from workers.training.scoring import score
+from workers.training.team import Team, run_together
 from workers.training.tokenizer import END, add_thinking, train_tokenizer
 
 log = logging.getLogger("r1")
@@ -39,6 +40,7 @@ MUON_LR, ADAM_LR, FINAL_LR_SHARE = 0.02, 3e-3, 0.05
 WARMUP_SHARE = 0.02
 COPY_UNTIL = 0.2  # of the run: plain copying fades out by then
 TOKENIZER_EXAMPLES = 12_000
+SEED_GAP = 1000  # between the batches of two processes
 LOOK_BACK, LOOK_BACK_STRENGTH = (1, 1, 2), 6.0
 
 
@@ -177,48 +179,71 @@ def build_optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
     return [Muon(matrices, lr=MUON_LR), adam]
 
 
-def train(
-    out: Path, seed: int, minutes: float, snapshot_minutes: float, init: Path | None, lr: float
-) -> None:
-    """Train for `minutes` of wall time, from `init` if given, and write a checkpoint to `out`.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: `minutes` of wall time from `init` if given; `lr` is a share of the peak rates."""
 
-    `lr` is the share of the peak learning rates to use; a second stage needs less.
-    """
-    tokenizer, model = _beginning(seed, init)
+    out: Path
+    seed: int
+    minutes: float
+    snapshot_minutes: float
+    init: Path | None
+    lr: float
+
+
+def train(team: Team, run: Run) -> None:
+    """Train as `run` says and write a checkpoint; a second stage needs lower rates."""
+    start_log(team, run.out)
+    tokenizer, model = _beginning(run.seed, run.init)
     parameters = sum(p.numel() for p in model.parameters())
-    log.info("parameters %d, vocabulary %d, seed %d, threads %d", parameters, len(tokenizer),
-             seed, torch.get_num_threads())  # fmt: skip
+    log.info("parameters %d, vocabulary %d, seed %d, processes %d", parameters, len(tokenizer),
+             run.seed, team.size)  # fmt: skip
     optimizers = build_optimizers(model)
-    peaks = [group["lr"] for o in optimizers for group in o.param_groups]
-    progress = {"done": 0.0 if init is None else COPY_UNTIL}
+    progress = {"done": 0.0 if run.init is None else COPY_UNTIL}
     started = last_snapshot = time.monotonic()
     tokens, running = 0, 0.0
-    for step, (ids_BT, targets_BT) in enumerate(batches(tokenizer, seed, progress), start=1):
-        elapsed_s = time.monotonic() - started
-        done = elapsed_s / (minutes * 60)
+    stream = batches(tokenizer, run.seed + SEED_GAP * team.rank, progress)
+    for step, (ids_BT, targets_BT) in enumerate(stream, start=1):
+        elapsed_s = team.latest(time.monotonic() - started)
+        done = elapsed_s / (run.minutes * 60)
         if done >= 1:
             break
         progress["done"] = max(progress["done"], done)
-        share = lr_share(done) * lr
-        groups = [group for o in optimizers for group in o.param_groups]
-        for group, peak in zip(groups, peaks, strict=True):
-            group["lr"] = peak * share
         loss = answer_loss(model, ids_BT, targets_BT)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        tokens += ids_BT.numel()
+        take_step(team, model, optimizers, lr_share(done) * run.lr)
+        tokens += ids_BT.numel() * team.size
         running = loss.item() if step == 1 else 0.95 * running + 0.05 * loss.item()
         if step % 25 == 0:
             log.info("step %d loss %.4f tokens %d elapsed_s %.0f", step, running, tokens, elapsed_s)
-        if time.monotonic() - last_snapshot > snapshot_minutes * 60:
-            save(out / "snapshot", model, tokenizer)
-            _report(model, tokenizer, count=64)
+        if team.leads and time.monotonic() - last_snapshot > run.snapshot_minutes * 60:
+            save(run.out / "snapshot", model, tokenizer)
             last_snapshot = time.monotonic()
-    save(out, model, tokenizer)
-    _report(model, tokenizer, count=400)
+    if team.leads:
+        save(run.out, model, tokenizer)
+        _report(model, tokenizer, count=400)
+
+
+def take_step(
+    team: Team, model: nn.Module, optimizers: list[torch.optim.Optimizer], share: float
+) -> None:
+    """One step of all optimizers at `share` of their peak rates, with the team's mean gradient."""
+    team.mean_gradients(model)
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("peak", group["lr"]) * share
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def start_log(team: Team, out: Path) -> None:
+    """Log to the screen and to `out/train.log`, from the leading process only."""
+    if not team.leads:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    handlers = [logging.StreamHandler(), logging.FileHandler(out / "train.log", mode="w")]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers)
 
 
 def _beginning(seed: int, init: Path | None) -> tuple[PreTrainedTokenizerFast, Qwen2ForCausalLM]:
@@ -259,17 +284,11 @@ def main() -> None:
     parser.add_argument("--snapshot-minutes", type=float, default=8.0)
     parser.add_argument("--init", type=Path, help="a checkpoint to train further")
     parser.add_argument("--lr", type=float, default=1.0, help="share of the peak rates")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="each takes one thread")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(args.threads)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(message)s",
-        handlers=[logging.StreamHandler(), logging.FileHandler(args.out / "train.log", mode="w")],
-    )
-    log.info("first instruction: %s", EXTRACT[0])
-    train(args.out, args.seed, args.minutes, args.snapshot_minutes, args.init, args.lr)
+    torch.set_num_threads(1)
+    run = Run(args.out, args.seed, args.minutes, args.snapshot_minutes, args.init, args.lr)
+    run_together(args.processes, train, run)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,18 +22,20 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from workers.training import quantise
-from workers.training.muon import Muon
 from workers.training.prune import prune
 from workers.training.r1 import (
-    ADAM_LR,
     CONTEXT,
-    MUON_LR,
+    SEED_GAP,
     VOCAB_SIZE,
     answer_loss,
     batches,
+    build_optimizers,
     lr_share,
+    start_log,
+    take_step,
 )
 from workers.training.scoring import score
+from workers.training.team import Team, run_together
 
 log = logging.getLogger("v2")
 
@@ -64,6 +65,9 @@ def small_config() -> Qwen2Config:
 class Plan:
     """One run; shares are of its minutes."""
 
+    teacher: Path
+    out: Path
+    init: Path | None
     minutes: float
     lr: float
     seed: int
@@ -101,27 +105,20 @@ def distil_loss(
     return (1 - SOFT_SHARE) * hard + SOFT_SHARE * TEMPERATURE**2 * soft
 
 
-def build_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices, AdamW for the rest; for plain and rounded weights alike."""
-    named = dict(model.named_parameters())
-    matrices = [p for n, p in named.items() if p.ndim == 2 and "layers" in n]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in named.values() if id(p) not in chosen]
-    adam = torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.98), weight_decay=0.0)
-    return [Muon(matrices, lr=MUON_LR), adam]
-
-
-def train(
-    plan: Plan, student: Any, teacher: Any, tokenizer: PreTrainedTokenizerFast, out: Path
-) -> None:
-    """Train `student` in place for `plan.minutes` of wall clock and save it to `out`."""
+def train(team: Team, plan: Plan) -> None:
+    """Train a student as `plan` says and save it."""
+    start_log(team, plan.out)
+    torch.manual_seed(plan.seed)
+    teacher, tokenizer = _load(plan.teacher)
+    student = _load(plan.init)[0] if plan.init else cut(teacher, tokenizer, plan.seed)
+    log.info("parameters %d, seed %d, processes %d", sum(p.numel() for p in student.parameters()),
+             plan.seed, team.size)  # fmt: skip
     optimizers = build_optimizers(student)
-    peaks = [group["lr"] for o in optimizers for group in o.param_groups]
     started = last_snapshot = time.monotonic()
     tokens, running, is_rounded = 0, 0.0, False
-    stream: Iterator[tuple[Tensor, Tensor]] = batches(tokenizer, plan.seed, {"done": 1.0})
+    stream = batches(tokenizer, plan.seed + SEED_GAP * team.rank, {"done": 1.0})
     for step, (ids_BT, targets_BT) in enumerate(stream, start=1):
-        elapsed_s = time.monotonic() - started
+        elapsed_s = team.latest(time.monotonic() - started)
         done = elapsed_s / (plan.minutes * 60)
         if done >= 1:
             break
@@ -129,27 +126,24 @@ def train(
             is_rounded = True
             quantise.begin_rounding(student)
             log.info("step %d: int8 weights from here", step)
-        groups = [group for o in optimizers for group in o.param_groups]
-        for group, peak in zip(groups, peaks, strict=True):
-            group["lr"] = peak * plan.lr * lr_share(done)
         if done >= plan.distil_from:
             loss = distil_loss(student, teacher, ids_BT, targets_BT)
         else:
             loss = answer_loss(student, ids_BT, targets_BT)
         loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        tokens += ids_BT.numel()
+        take_step(team, student, optimizers, lr_share(done) * plan.lr)
+        tokens += ids_BT.numel() * team.size
         running = loss.item() if step == 1 else 0.95 * running + 0.05 * loss.item()
-        if step % 50 == 0:
+        if step % 25 == 0:
             log.info("step %d loss %.4f tokens %d elapsed_s %.0f", step, running, tokens, elapsed_s)
-        if time.monotonic() - last_snapshot > plan.snapshot_minutes * 60 and not is_rounded:
-            save(out / "snapshot", student, tokenizer)
+        is_due = time.monotonic() - last_snapshot > plan.snapshot_minutes * 60
+        if team.leads and is_due and not is_rounded:
+            save(plan.out / "snapshot", student, tokenizer)
             last_snapshot = time.monotonic()
+    if not team.leads:
+        return
     quantise.end_rounding(student)
-    save(out, student, tokenizer)
+    save(plan.out, student, tokenizer)
     for name, value in score(student, tokenizer, count=400).items():
         log.info("held out: %s %.3f", name, value)
 
@@ -177,20 +171,12 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.0, help="share of the peak rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--snapshot-minutes", type=float, default=8.0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="each takes one thread")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(args.threads)
-    handlers = [logging.StreamHandler(), logging.FileHandler(args.out / "train.log", mode="w")]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers)
-    torch.manual_seed(args.seed)
-    teacher, tokenizer = _load(args.teacher)
-    student = _load(args.init)[0] if args.init else cut(teacher, tokenizer, args.seed)
-    log.info("parameters %d, seed %d", sum(p.numel() for p in student.parameters()), args.seed)
-    plan = Plan(
-        args.minutes, args.lr, args.seed, args.distil_from, args.round_from, args.snapshot_minutes
-    )
-    train(plan, student, teacher, tokenizer, args.out)
+    torch.set_num_threads(1)
+    plan = Plan(args.teacher, args.out, args.init, args.minutes, args.lr, args.seed,
+                args.distil_from, args.round_from, args.snapshot_minutes)  # fmt: skip
+    run_together(args.processes, train, plan)
 
 
 if __name__ == "__main__":
