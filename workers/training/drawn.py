@@ -7,7 +7,7 @@ The same kind, colour and seed give the same picture. Training uses seeds below
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -18,6 +18,7 @@ from workers.training.strokes import RGB, Pen, Shape, shift
 from workers.training.vegetables import VEGETABLES
 
 RESERVED_SEED = 1_000_000
+FAR = 110  # how much a background differs from a paint, all channels added
 PALETTE: dict[str, RGB] = {
     "red": (202, 34, 38),
     "orange": (241, 134, 28),
@@ -72,6 +73,8 @@ BACKGROUNDS: tuple[RGB, ...] = (
     (96, 104, 112),
     (62, 66, 74),
     (212, 204, 228),
+    (255, 255, 255),
+    (12, 12, 14),
 )
 
 
@@ -88,16 +91,16 @@ def draw_product(kind: str, colour: str, *, seed: int, size: int = 256) -> Image
             f"{kind} is not drawn in {colour!r}. Choose one of: {', '.join(KINDS[kind])}."
         )
     rng = random.Random(f"{kind}/{colour}/{seed}")
-    paint = _paint(kind, colour, rng)
-    scene = _background(size, rng, avoid=paint)
+    paint = paint_of(kind, colour, rng)
+    scene = background(size, rng, avoid=[paint])
     if kind in GARMENTS or rng.random() < 0.65:
         places = [(rng.uniform(0.45, 0.55), rng.uniform(0.45, 0.55), rng.uniform(0.7, 0.95))]
     else:
         places = _heap(rng)
     spread = 9 if kind in GARMENTS or kind in PACKAGES else 40
     for x, y, scale in places:
-        layer = _pose(SHAPES[kind], paint, size, scale, spread, rng)
-        _put(scene, layer, (round(x * size), round(y * size)))
+        layer = pose(SHAPES[kind], paint, size, scale, spread, rng)
+        put(scene, layer, (round(x * size), round(y * size)))
     return scene
 
 
@@ -106,7 +109,7 @@ def draw_nothing(*, seed: int, size: int = 256) -> Image.Image:
     rng = random.Random(f"nothing/{seed}")
     painters: tuple[Callable[[int, random.Random], Image.Image], ...] = (
         _noise,
-        _background,
+        background,
         _flat,
         _abstract,
         _abstract,
@@ -115,7 +118,8 @@ def draw_nothing(*, seed: int, size: int = 256) -> Image.Image:
     return rng.choice(painters)(size, rng)
 
 
-def _paint(kind: str, colour: str, rng: random.Random) -> RGB:
+def paint_of(kind: str, colour: str, rng: random.Random) -> RGB:
+    """A shade of the palette's `colour` for a thing of this kind."""
     base = PALETTE[colour]
     if kind in DEEP:
         base = shift(base, -0.35)
@@ -123,14 +127,14 @@ def _paint(kind: str, colour: str, rng: random.Random) -> RGB:
     return shift((wobble[0], wobble[1], wobble[2]), rng.uniform(-0.12, 0.08))
 
 
-def _background(size: int, rng: random.Random, avoid: RGB | None = None) -> Image.Image:
-    far = [
-        tone
-        for tone in BACKGROUNDS
-        if avoid is None or sum(abs(a - b) for a, b in zip(tone, avoid, strict=True)) > 110
-    ]
-    tone = rng.choice(far)
+def background(
+    size: int, rng: random.Random, avoid: Sequence[RGB] = (), *, is_flat: bool = False
+) -> Image.Image:
+    """A plain wall, some with a table, that differs from the paints of `avoid`."""
+    tone = rng.choice(_unlike(avoid))
     scene = Image.new("RGB", (size, size), tone)
+    if is_flat:
+        return scene
     if rng.random() < 0.5:  # a wall behind a table
         line = round(size * rng.uniform(0.5, 0.75))
         table = shift(tone, rng.choice((-0.22, -0.12, 0.35)))
@@ -142,6 +146,18 @@ def _background(size: int, rng: random.Random, avoid: RGB | None = None) -> Imag
     if rng.random() < 0.3:
         scene = Image.blend(scene, _noise(size, rng), 0.06)
     return scene
+
+
+def _unlike(avoid: Sequence[RGB]) -> list[RGB]:
+    """The backgrounds far from every paint; the farthest one where none is."""
+
+    def apart(tone: RGB) -> int:
+        return min(
+            (sum(abs(a - b) for a, b in zip(tone, paint, strict=True)) for paint in avoid),
+            default=FAR + 1,
+        )
+
+    return [tone for tone in BACKGROUNDS if apart(tone) > FAR] or [max(BACKGROUNDS, key=apart)]
 
 
 def _noise(size: int, rng: random.Random) -> Image.Image:
@@ -165,7 +181,7 @@ def _blur(size: int, rng: random.Random) -> Image.Image:
 
 
 def _abstract(size: int, rng: random.Random) -> Image.Image:
-    scene = _background(size, rng) if rng.random() < 0.5 else _flat(size, rng)
+    scene = background(size, rng) if rng.random() < 0.5 else _flat(size, rng)
     draw = ImageDraw.Draw(scene)
     for _ in range(rng.randint(3, 30)):
         fill = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
@@ -190,9 +206,10 @@ def _heap(rng: random.Random) -> list[tuple[float, float, float]]:
     )
 
 
-def _pose(
+def pose(
     shape: Shape, paint: RGB, size: int, scale: float, spread: float, rng: random.Random
 ) -> Image.Image:
+    """A layer `scale` times `size` pixels wide, turned by up to `spread` degrees, maybe mirrored."""
     pen = Pen(size * 2, rng)  # twice as large, so that edges are smooth when it shrinks
     shape(pen, paint)
     layer = pen.layer
@@ -205,13 +222,20 @@ def _pose(
     return turned.resize((round(side * grown), round(tall * grown)), Image.Resampling.LANCZOS)
 
 
-def _put(scene: Image.Image, layer: Image.Image, centre: tuple[int, int]) -> None:
-    """Paste `layer` with its soft shadow, centred."""
+def put(
+    scene: Image.Image, layer: Image.Image, centre: tuple[int, int], *, has_shadow: bool = True
+) -> None:
+    """Paste `layer` centred, with its soft shadow or without."""
     left, top = centre[0] - layer.width // 2, centre[1] - layer.height // 2
+    if has_shadow:
+        _shadow(scene, layer, left, top)
+    scene.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))
+
+
+def _shadow(scene: Image.Image, layer: Image.Image, left: int, top: int) -> None:
     drop = max(2, layer.width // 28)
     shadow = Image.new("L", scene.size, 0)
     shadow.paste(layer.getchannel("A"), (left + drop, top + drop))
     shadow = shadow.filter(ImageFilter.GaussianBlur(drop * 1.2))
     dark = ImageChops.multiply(scene, Image.new("RGB", scene.size, (120, 120, 125)))
     scene.paste(dark, mask=shadow.point([round(v * 0.75) for v in range(256)]))
-    scene.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))

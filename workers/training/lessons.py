@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 
 from workers.training.lexicon import choices
 from workers.training.photos import NOTHING, Shot
+from workers.training.scene_lessons import scene_lesson
+from workers.training.scenes import FIGURES, can_vary
 
 FIELDS = ("category", "colour", "product", "department")
+Value = str | int | None
 DESCRIBE = (
     "Describe the product shown.",
     "Describe the product shown.",
@@ -64,9 +68,12 @@ QUESTIONS_ZH: dict[str, tuple[str, ...]] = {
 
 
 def lesson(shot: Shot, rng: random.Random) -> tuple[str, str]:
-    """One instruction and its answer about `shot`; three in four ask for fields."""
-    if rng.random() < 0.75:
+    """One instruction and its answer about `shot`: fields for a photo, mostly; else a question."""
+    if rng.random() < (0.35 if shot.things else 0.75):
         return rng.choice(DESCRIBE), fields_answer(shot, rng)
+    if shot.things:
+        asked, answer = scene_lesson(shot.things, rng)
+        return asked, compact({"answer": answer})
     chinese = rng.random() < 0.25
     asked = _answers_zh(shot) if chinese else _answers(shot)
     key = rng.choice(sorted(asked))
@@ -78,20 +85,40 @@ def fields_answer(shot: Shot, rng: random.Random) -> str:
     """Some of the known fields, in any order; the listing's two more often than others."""
     values = known(shot)
     wanted = [name for name in ("category", "colour") if name in values]
-    if rng.random() < 0.6:
+    if rng.random() < 0.6 or not wanted:
         wanted = rng.sample(sorted(values), rng.randint(1, len(values)))
     return compact({name: values[name] for name in wanted})
 
 
-def known(shot: Shot) -> dict[str, str | None]:
+def known(shot: Shot) -> dict[str, Value]:
     """The values of the fields that somebody knows; all null for a picture of nothing."""
+    if shot.things:
+        return _known_of(shot)
     if shot.category == NOTHING:
         return dict.fromkeys(FIELDS)
     values = {name: getattr(shot, name) for name in FIELDS}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _answers(shot: Shot) -> dict[str, str | None]:
+def _known_of(shot: Shot) -> dict[str, Value]:
+    """What is known of a scene: its count, and what all its things share."""
+    things = shot.things
+    values: dict[str, Value] = {"count": len(things)}
+    kinds, patterns = ({getattr(thing, name) for thing in things} for name in ("kind", "pattern"))
+    if len(kinds) == 1:
+        is_figure = things[0].kind in FIGURES
+        values["category"] = None if is_figure else shot.category
+        values["department"] = None if is_figure else shot.department
+        if len(patterns) == 1 and can_vary(things[0].kind):
+            values["pattern"] = things[0].pattern
+    if shot.colour is not None:
+        values["colour"] = shot.colour
+    if len(things) == 1:
+        values["position"] = things[0].place
+    return values
+
+
+def _answers(shot: Shot) -> dict[str, Value]:
     values = known(shot)
     if shot.category == NOTHING:
         return {**values, "kind": None, "edible": "no", "worn": "no", "present": "no"}
@@ -120,7 +147,7 @@ def _answers_zh(shot: Shot) -> dict[str, str | None]:
     return answers
 
 
-def compact(answer: dict[str, str | None]) -> str:
+def compact(answer: Mapping[str, Value]) -> str:
     """The JSON that the engine's constraint writes: no spaces, no escapes."""
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 

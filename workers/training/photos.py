@@ -20,10 +20,11 @@ from torch import Tensor
 from workers.training.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
 from workers.training.fruit import FRUIT
 from workers.training.packages import PACKAGES
+from workers.training.scenes import FIGURES, Thing, compose, draw_scene
 from workers.training.vegetables import VEGETABLES
 
-IMAGE_PX = 64  # what the model sees
-STORE_PX = 80  # what augmentation crops from
+IMAGE_PX = 224  # what the model sees
+STORE_PX = 256  # what augmentation crops from
 GREY = (127, 127, 127)  # the processor's padding: image_mean 0.5 of 255
 UNKNOWN = -100  # the label that cross_entropy ignores
 NOTHING = "nothing"  # the class of a picture that shows no product
@@ -61,6 +62,7 @@ class Shot:
     category: str
     department: str
     colour: str | None
+    things: tuple[Thing, ...] = ()  # of a drawn scene: then the other fields say little
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,9 @@ def load(shots: list[Shot], px: int) -> PhotoSet:
         if shot.path is None:
             raise ValueError(f"Shot {row} of {shot.category!r} has no path to read from.")
         with Image.open(shot.path) as image:
+            image.draft(
+                "RGB", (2 * px, 2 * px)
+            )  # a large JPEG is decoded smaller, three times faster
             pixels[row] = square(image, px)
     return PhotoSet(tuple(shots), pixels)
 
@@ -158,6 +163,32 @@ def draw_pool(products: int, empty: int, seed: int, px: int) -> PhotoSet:
         shots.append(Shot(None, None, NOTHING, NOTHING, None))
         pictures.append(draw_nothing(seed=seed + products + number, size=px))
     return PhotoSet(tuple(shots), torch.stack([square(picture, px) for picture in pictures]))
+
+
+def draw_scenes(count: int, seed: int, px: int) -> PhotoSet:
+    """`count` drawn scenes of one to six things; see `draw_pool` for the seeds."""
+    if seed + count >= RESERVED_SEED:
+        raise ValueError(
+            f"The scenes would reach seed {seed + count!r}, and {RESERVED_SEED} on is reserved "
+            "for demos and tests. Ask for fewer."
+        )
+    scenes = [compose(seed + number) for number in range(count)]
+    pixels = [
+        square(draw_scene(things, seed=seed + number, size=px), px)
+        for number, things in enumerate(scenes)
+    ]
+    return PhotoSet(tuple(scene_shot(things) for things in scenes), torch.stack(pixels))
+
+
+def scene_shot(things: tuple[Thing, ...]) -> Shot:
+    """The labels that all things of a scene share; a plain figure is no product."""
+    kinds = {thing.kind for thing in things}
+    colours = {thing.colour for thing in things}
+    kind = kinds.pop() if len(kinds) == 1 else NOTHING
+    category = NOTHING if kind in FIGURES else kind
+    department = NOTHING if category == NOTHING else department_of(category)
+    colour = colours.pop() if len(colours) == 1 else None
+    return Shot(None, None, category, department, colour, things)
 
 
 def department_of(kind: str) -> str:
@@ -223,7 +254,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def augment(pixels: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Random views of (B, 3, H, W) uint8 pixels: normalised (B, 3, 64, 64).
+    """Random views of (B, 3, H, W) uint8 pixels: normalised (B, 3, IMAGE_PX, IMAGE_PX).
 
     Crops, turns, mirrors, shears, changes light and saturation, and erases a patch; hue stays
     since colour is a label. `strength` 0 leaves a centred full view.
@@ -281,7 +312,7 @@ def _relight(views: Tensor, generator: torch.Generator, strength: float) -> Tens
 def _erase(views: Tensor, generator: torch.Generator, strength: float) -> Tensor:
     chosen = torch.rand(len(views), generator=generator) < 0.25 * strength
     for row in chosen.nonzero().flatten().tolist():
-        side = int(torch.randint(10, 28, (1,), generator=generator))
+        side = int(torch.randint(IMAGE_PX // 6, IMAGE_PX // 2, (1,), generator=generator))
         top, left = torch.randint(0, IMAGE_PX - side, (2,), generator=generator).tolist()
         fill = math.tanh(float(torch.randn(1, generator=generator)))
         views[row, :, top : top + side, left : left + side] = fill

@@ -1,16 +1,17 @@
-"""Teach `vl`'s language model to speak of what the frozen tower sees; knows no files.
+"""Teach `vl`'s language model to speak of what its tower sees; knows no files.
 
-Shapes: B samples, P patches of an image, K of them kept, T tokens, D hidden, V vocabulary.
+Several lessons about one picture share its image tokens: they stand behind each other, and a mask
+keeps them apart. Shapes: B pictures, P image tokens, T tokens of their lessons, S = 1 + P + T,
+D hidden, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +21,19 @@ from transformers import (
     DeepseekVLForConditionalGeneration,
     LlamaConfig,
     PreTrainedTokenizerFast,
-    SiglipVisionModel,
 )
 
+from workers.lite import LiteTower
 from workers.training.lessons import lesson
 from workers.training.muon import Muon
-from workers.training.photos import PhotoSet, augment
+from workers.training.photos import Shot
 from workers.training.tokenizer import ASSISTANT, END, IMAGE, PAD, USER
-from workers.training.tower import Sampler, take_step, vision_config
+from workers.training.probe import Probe
+from workers.training.views import Sampler, Views
 
 MUON_RATE = 0.02
-PATCHES = 64
-PATCHES_KEPT = ((0.8, 28),)  # of 64, until this share of the run; then all
+ALIGNER_PACE = 0.25  # it starts from the probe, and should not forget it
+LESSONS = 3  # about each picture of a batch
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
@@ -39,10 +41,16 @@ def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     return tokenizer.get_vocab()[token]
 
 
+def image_tokens(model: DeepseekVLForConditionalGeneration) -> int:
+    """How many tokens an image takes."""
+    config = cast(Any, model.config).vision_config
+    return (config.image_size // config.patch_size) ** 2
+
+
 def build_model(
-    vision: SiglipVisionModel, tokenizer: PreTrainedTokenizerFast
+    tower: LiteTower, tokenizer: PreTrainedTokenizerFast
 ) -> DeepseekVLForConditionalGeneration:
-    """An untrained `DeepseekVL` around a trained tower: 3 Llama layers, 192 wide."""
+    """An untrained `DeepseekVL` around a folded tower: 3 Llama layers, 192 wide."""
     text = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=192,
@@ -57,12 +65,30 @@ def build_model(
     )
     config = DeepseekVLConfig(
         text_config=text.to_dict(),
-        vision_config=vision_config().to_dict(),
+        vision_config=tower.config.to_dict(),
         image_token_id=token_id(tokenizer, IMAGE),
     )
     model = DeepseekVLForConditionalGeneration(config)
-    model.model.vision_model.load_state_dict(vision.state_dict())
+    model.model.vision_model.load_state_dict(tower.state_dict())
     return model
+
+
+@torch.no_grad()
+def start_aligner(
+    model: DeepseekVLForConditionalGeneration, maps_BCHW: Tensor, probe: Probe
+) -> None:
+    """Begin with units that show each class of `probe` at each place; the rest see at random.
+
+    Every unit has deviation 1 over the tokens of these maps, so that no feature drowns another.
+    """
+    linear = model.model.aligner.linear1
+    tokens = cast(Any, model.model.vision_model).top(maps_BCHW).last_hidden_state.flatten(0, 1)
+    linear.weight.div_(tokens.std(dim=0) + 0.05)
+    shown = torch.cat(list(probe.weights.values()))[: len(linear.weight)]
+    linear.weight[: len(shown)] = 0
+    linear.weight[: len(shown), : shown.shape[1]] = shown
+    linear.weight.div_((tokens @ linear.weight.T).std(dim=0)[:, None])
+    linear.bias.copy_(-(linear.weight @ tokens.mean(dim=0)))
 
 
 def encode_lesson(
@@ -74,18 +100,26 @@ def encode_lesson(
     return asked, said
 
 
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """The lessons of a batch: tokens, labels, and which lesson and place each has, all (B, T)."""
+
+    ids_BT: Tensor
+    labels_BT: Tensor
+    lesson_BT: Tensor
+    place_BT: Tensor
+
+
 @dataclass(slots=True)
 class SpeechRun:
-    """One run's settings; `minutes` of wall clock or `steps` end it, whichever is given."""
+    """One run's settings; `shares` are those of photos, drawn products and scenes in a batch."""
 
-    minutes: float | None
-    steps: int | None
+    steps: int
     seed: int
     log: Callable[[str], None]
-    batch: int = 64
-    drawn_share: float = 0.3
+    batch: int = 48
+    shares: tuple[float, ...] = (0.55, 0.15, 0.3)
     rate: float = 2e-3
-    strength: float = 0.9
 
 
 class Speaker:
@@ -102,95 +136,124 @@ class Speaker:
         self.rng = random.Random(seed)
         self.user = token_id(tokenizer, USER)
         self.pad = token_id(tokenizer, PAD)
+        self.patches = image_tokens(model)
 
-    def features(self, pixels_B3HW: Tensor, keep: int | None) -> tuple[Tensor, Tensor]:
-        """The tower's (B, K, D) features of random patches, in order, and their places (B, K)."""
-        vision = self.model.model.vision_model
+    def features(self, maps_BCHW: Tensor) -> Tensor:
+        """The tower's tokens (B, P, D) from the trunk's maps; the tower learns nothing."""
         with torch.no_grad():
-            tokens_BPD = vision.embeddings(pixels_B3HW)
-            places_BK = torch.arange(PATCHES).expand(len(tokens_BPD), -1)
-            if keep is not None:
-                random_BP = torch.rand(tokens_BPD.shape[:2])
-                places_BK = random_BP.argsort(dim=1)[:, :keep].sort(dim=1).values
-                index = places_BK.unsqueeze(-1).expand(-1, -1, tokens_BPD.shape[-1])
-                tokens_BPD = tokens_BPD.gather(1, index)
-            hidden = vision.encoder(inputs_embeds=tokens_BPD).last_hidden_state
-            return vision.post_layernorm(hidden), places_BK
+            return cast(Any, self.model.model.vision_model).top(maps_BCHW).last_hidden_state
 
-    def loss(self, photos: PhotoSet, rows: list[int], views: Tensor, keep: int | None) -> Tensor:
-        """Cross-entropy of the answers to one random lesson about each row."""
-        features_BKD, places_BK = self.features(views, keep)
-        lessons = [
-            encode_lesson(self.tokenizer, *lesson(photos.shots[row], self.rng)) for row in rows
+    def lessons(self, shots: list[Shot]) -> Lessons:
+        """Random lessons about each of `shots`, encoded side by side."""
+        rows = [
+            [encode_lesson(self.tokenizer, *lesson(shot, self.rng)) for _ in range(LESSONS)]
+            for shot in shots
         ]
-        longest = max(len(asked) + len(said) for asked, said in lessons)
-        ids_BT = torch.full((len(rows), longest), self.pad)
-        labels_BT = torch.full((len(rows), longest), -100)
-        for line, (asked, said) in enumerate(lessons):
-            ids_BT[line, : len(asked) + len(said)] = torch.tensor(asked + said)
-            labels_BT[line, len(asked) : len(asked) + len(said)] = torch.tensor(said)
+        longest = max(sum(len(a) + len(s) for a, s in row) for row in rows)
+        shape = (len(rows), longest)
+        ids, labels = torch.full(shape, self.pad), torch.full(shape, -100)
+        number, place = torch.full(shape, -1), torch.zeros(shape, dtype=torch.long)
+        for line, row in enumerate(rows):
+            at = 0
+            for which, (asked, said) in enumerate(row):
+                end = at + len(asked) + len(said)
+                ids[line, at:end] = torch.tensor(asked + said)
+                labels[line, end - len(said) : end] = torch.tensor(said)
+                number[line, at:end] = which
+                place[line, at:end] = torch.arange(end - at)
+                at = end
+        return Lessons(ids, labels, number, place)
+
+    def loss(self, shots: list[Shot], maps_BCHW: Tensor) -> Tensor:
+        """Cross-entropy of the answers to random lessons about each picture."""
+        taught = self.lessons(shots)
+        model = self.model.model
+        seen_BPD = model.aligner(self.features(maps_BCHW).float())
         embed = self.model.get_input_embeddings()
-        user_B1D = embed(torch.full((len(rows), 1), self.user))
-        seen_BKD = self.model.model.aligner(features_BKD)
-        inputs = torch.cat([user_B1D, seen_BKD, embed(ids_BT)], dim=1)
-        after = torch.arange(longest).expand(len(rows), -1) + PATCHES + 1
-        places = torch.cat([torch.zeros(len(rows), 1).long(), places_BK + 1, after], dim=1)
-        hidden = self.model.model.language_model(
-            inputs_embeds=inputs, position_ids=places, use_cache=False
+        user_B1D = embed(torch.full((len(shots), 1), self.user))
+        inputs = torch.cat([user_B1D, seen_BPD, embed(taught.ids_BT)], dim=1)
+        head = torch.arange(self.patches + 1).expand(len(shots), -1)
+        places = torch.cat([head, taught.place_BT + self.patches + 1], dim=1)
+        hidden = model.language_model(
+            inputs_embeds=inputs,
+            attention_mask=self._mask(taught),
+            position_ids=places,
+            use_cache=False,
         ).last_hidden_state
+        longest = taught.ids_BT.shape[1]
         before_BTD = hidden[:, -longest - 1 : -1]  # each predicts the token after it
-        said_BT = labels_BT != -100
-        return F.cross_entropy(self.model.lm_head(before_BTD[said_BT]), labels_BT[said_BT])
+        said_BT = taught.labels_BT != -100
+        logits = self.model.lm_head(before_BTD[said_BT])
+        return F.cross_entropy(logits.float(), taught.labels_BT[said_BT])
+
+    def _mask(self, taught: Lessons) -> Tensor:
+        """Which tokens each sees, (B, 1, S, S) of added scores: the image, and its own lesson."""
+        before = self.patches + 1
+        lesson_BS = F.pad(taught.lesson_BT, (before, 0), value=-2)
+        same = lesson_BS[:, :, None] == lesson_BS[:, None, :]
+        sees = same | (torch.arange(lesson_BS.shape[1]) < before)
+        sees = sees & torch.ones(sees.shape[1:], dtype=torch.bool).tril()
+        return torch.zeros(sees.shape).masked_fill(~sees, -1e9)[:, None]
 
 
 def train_speech(
     run: SpeechRun,
     model: DeepseekVLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    photos: PhotoSet,
-    drawn: PhotoSet,
+    sources: list[Views],
+    probe: Probe,
 ) -> None:
-    """Train aligner and language model in place; the tower stays as it is."""
+    """Train aligner and language model in place on photos, drawn products and scenes."""
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed + 1)
     model.model.vision_model.requires_grad_(False)
-    model.eval()  # no dropout in it, and the tower's statistics stay
+    model.eval()  # no dropout in it
     speaker = Speaker(model, tokenizer, run.seed)
-    optimizers = _optimizers(model, run.rate)
-    extra = round(run.batch * run.drawn_share)
-    samplers = (Sampler(photos, generator), Sampler(drawn, generator))
-    both = PhotoSet(photos.shots + drawn.shots, torch.cat([photos.pixels, drawn.pixels]))
-    started, step, progress, reported, smooth = time.monotonic(), 0, 0.0, 0.0, 0.0
-    while progress < 1:
-        elapsed = time.monotonic() - started
-        share = elapsed / (run.minutes * 60) if run.minutes else step / (run.steps or 1)
-        progress = min(share, 1.0)
-        rows = torch.cat(
-            [samplers[0].rows(run.batch - extra), samplers[1].rows(extra) + len(photos)]
-        )
-        views = augment(both.pixels[rows], generator, run.strength)
-        keep = next((count for until, count in PATCHES_KEPT if progress < until), None)
-        loss = speaker.loss(both, rows.tolist(), views, keep)
+    counts = [round(run.batch * share) for share in run.shares]
+    samplers = [Sampler(views.shots, generator) for views in sources]
+    start_aligner(model, torch.cat([views.plain(slice(0, 64)) for views in sources]), probe)
+    optimizers, smooth = _optimizers(model, run.rate), 0.0
+    for step in range(run.steps):
+        shots: list[Shot] = []
+        maps = []
+        for views, sampler, count in zip(sources, samplers, counts, strict=True):
+            rows = sampler.rows(count)
+            shots += [views.shots[row] for row in rows.tolist()]
+            maps.append(views.random(rows, generator))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = speaker.loss(shots, torch.cat(maps))
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        progress = step / run.steps
         pace = min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        take_step(optimizers, pace)
-        step += 1
-        smooth = smooth * 0.95 + float(loss.detach()) * 0.05 if step > 1 else float(loss.detach())
-        if elapsed - reported > 45 or progress >= 1:
-            reported = elapsed
-            run.log(f"speech {elapsed / 60:5.1f} min step {step} of {run.batch} loss {smooth:.3f}")
+        _step(optimizers, pace)
+        smooth = smooth * 0.95 + float(loss.detach()) * 0.05 if step else float(loss.detach())
+        if (step + 1) % 50 == 0 or step + 1 == run.steps:
+            run.log(f"speech step {step + 1} of {run.steps} loss {smooth:.3f}")
+
+
+def _step(optimizers: list[tuple[torch.optim.Optimizer, float]], pace: float) -> None:
+    """Step each optimizer at `pace` times its highest rate."""
+    for optimizer, rate in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * pace
+        optimizer.step()
 
 
 def _optimizers(
     model: DeepseekVLForConditionalGeneration, rate: float
 ) -> list[tuple[torch.optim.Optimizer, float]]:
-    matrices: list[Tensor] = []
-    rest: list[Tensor] = []
+    """Muon for the decoder's matrices, AdamW for the rest, each with its highest rate."""
+    kinds: dict[str, list[Tensor]] = {"decoder": [], "aligner": [], "rest": []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            inner = parameter.ndim == 2 and (".layers." in name or ".aligner." in name)
-            (matrices if inner else rest).append(parameter)
-    adam: Any = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
-    return [(Muon(matrices, lr=MUON_RATE, decay=0.01), MUON_RATE), (adam, rate)]
+            inner = "decoder" if parameter.ndim == 2 and ".layers." in name else "rest"
+            kinds["aligner" if ".aligner." in name else inner].append(parameter)
+    adam: dict[str, Any] = {"betas": (0.9, 0.95), "weight_decay": 0.01}
+    slow = rate * ALIGNER_PACE
+    return [
+        (Muon(kinds["decoder"], lr=MUON_RATE, decay=0.01), MUON_RATE),
+        (torch.optim.AdamW(kinds["rest"], lr=rate, **adam), rate),
+        (torch.optim.AdamW(kinds["aligner"], lr=slow, **adam), slow),
+    ]

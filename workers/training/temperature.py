@@ -1,27 +1,23 @@
 """Fit one temperature to held-out photos, so that confidence means accuracy; no retraining.
 
-The model over-trusts what it learned from photos that its tower knows by heart. Scaling all
-logits by one number changes no greedy answer; it is folded into the last norm, so that the
-checkpoint needs no setting. Knows no files. Shapes: B photos, D hidden, T tokens, V vocabulary.
+The model over-trusts what it learned from photos that it has seen often. Scaling all logits by one
+number changes no greedy answer; it is folded into the last norm, so that the checkpoint needs no
+setting. Knows no files. Shapes: B photos, C channels, D hidden, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DeepseekVLForConditionalGeneration, PreTrainedTokenizerFast
 
-from workers.training.photos import PhotoSet, normalise
 from workers.training.speech import Speaker, encode_lesson
 
-# Never above 1: held-out photos come from the shelves that training photos come from, so they
-# are easier than a user's, and would make the model surer than it may be.
-SCALES = tuple(round(0.3 + 0.05 * step, 2) for step in range(15))
+SCALES = tuple(round(0.3 + 0.05 * step, 2) for step in range(19))
 INSTRUCTION = "Describe the product shown."
 
 
@@ -41,14 +37,14 @@ class Choosing:
 
 def choose(
     speaker: Speaker,
-    photos: PhotoSet,
+    maps_NCHW: Tensor,
     name: str,
     values: Sequence[str | None],
     *,
     instruction: str = INSTRUCTION,
     batch: int = 64,
 ) -> list[Choosing]:
-    """Answer `{"name":` for every photo with one of `values`, token by token, greedily."""
+    """Answer `{"name":` for every photo's map with one of `values`, token by token, greedily."""
     encode = speaker.tokenizer.encode
     spelled: dict[tuple[int, ...], str | None] = {
         tuple(encode(json.dumps(value, ensure_ascii=False), add_special_tokens=False)): value
@@ -57,25 +53,23 @@ def choose(
     asked, _ = encode_lesson(speaker.tokenizer, instruction, "")
     asked = asked + encode(f'{{"{name}":', add_special_tokens=False)
     chosen = []
-    for start in range(0, len(photos), batch):
-        pixels = normalise(photos.pixels[start : start + batch])
-        chosen += _choose_batch(speaker, pixels, asked, spelled)
+    for part in maps_NCHW.split(batch):
+        chosen += _choose_batch(speaker, part.float(), asked, spelled)
     return chosen
 
 
 @torch.inference_mode()
 def _choose_batch(
     speaker: Speaker,
-    pixels_B3HW: Tensor,
+    maps_BCHW: Tensor,
     asked: list[int],
     spelled: dict[tuple[int, ...], str | None],
 ) -> list[Choosing]:
     model = speaker.model
-    features_BPD, _ = speaker.features(pixels_B3HW, None)
     embed = model.get_input_embeddings()
-    head = embed(torch.tensor([speaker.user])).expand(len(pixels_B3HW), 1, -1)
-    seen = torch.cat([head, model.model.aligner(features_BPD)], dim=1)
-    rows = [Choosing() for _ in range(len(pixels_B3HW))]
+    head = embed(torch.tensor([speaker.user])).expand(len(maps_BCHW), 1, -1)
+    seen = torch.cat([head, model.model.aligner(speaker.features(maps_BCHW))], dim=1)
+    rows = [Choosing() for _ in range(len(maps_BCHW))]
     open_rows = list(range(len(rows)))
     while open_rows:
         longest = max(len(rows[i].said) for i in open_rows)
@@ -112,36 +106,23 @@ def _say(row: Choosing, logits_V: Tensor, spelled: dict[tuple[int, ...], str | N
     row.said.append(allowed[best])
 
 
-def best_scale(chosen: Sequence[Choosing], right: Sequence[bool]) -> float:
-    """The scale of the logits under which confidence predicts `right` best (log loss)."""
+def best_scale(chosen: Sequence[Choosing], right: Sequence[bool], likely: Sequence[float]) -> float:
+    """The scale of the logits under which confidence predicts `right` best (log loss).
+
+    `likely` is the probability that each photo is of a known kind: it multiplies the confidence.
+    """
 
     def loss(scale: float) -> float:
         total = 0.0
-        for choice, is_right in zip(chosen, right, strict=True):
-            sure = min(max(choice.confidence(scale), 1e-4), 1 - 1e-4)
+        for choice, is_right, known in zip(chosen, right, likely, strict=True):
+            sure = min(max(choice.confidence(scale) * known, 1e-4), 1 - 1e-4)
             total -= math.log(sure if is_right else 1 - sure)
         return total
 
     return min(SCALES, key=loss)
 
 
-def calibrate(
-    model: DeepseekVLForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
-    held: PhotoSet,
-    categories: Sequence[str],
-    log: Callable[[str], None],
-) -> None:
-    """Scale the model's logits in place so that it is as sure of a category as it is right."""
-    speaker = Speaker(model, tokenizer, seed=0)
-    chosen = choose(speaker, held, "category", [*categories, None])
-    right = [choice.value == shot.category for choice, shot in zip(chosen, held.shots, strict=True)]
-    scale = best_scale(chosen, right)
-    before = sum(choice.confidence() for choice in chosen) / len(chosen)
-    after = sum(choice.confidence(scale) for choice in chosen) / len(chosen)
+def scale_logits(speaker: Speaker, scale: float) -> None:
+    """Multiply every logit of the model by `scale`, in place."""
     with torch.no_grad():
-        model.model.language_model.norm.weight.mul_(scale)
-    log(
-        f"held-out category accuracy {sum(right) / len(right):.3f}, mean confidence "
-        f"{before:.3f}, after logits x{scale} {after:.3f}"
-    )
+        speaker.model.model.language_model.norm.weight.mul_(scale)

@@ -1,0 +1,98 @@
+"""How likely a photo is of the kinds that a checkpoint was trained on; knows no schema.
+
+An embedding of the photo is compared with the centres of the known kinds: the distance to the
+nearest, in units of the spread within kinds, over the distance from the middle of all, in units of
+the whole spread (after the relative Mahalanobis distance of Ren et al., 2021). A logistic curve
+that was fitted on kinds left out of a rehearsal turns the ratio into a probability.
+
+Shapes: B photos, E embedding, Q directions that are looked at, K centres.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from orchestra.errors import CheckpointInvalid
+from workers.tokenizer import RESTORE
+
+FILE = "domain.safetensors"
+TENSORS = ("middle", "inner", "outer", "centres")
+NUMBERS = ("slope", "turn", "least")
+
+
+class Domain:
+    """The known kinds of one checkpoint.
+
+    `inner` and `outer` (E, Q) project what is left after `middle` (E) to directions of unit spread
+    within kinds and of all photos; `centres` (K, Q) are kinds under `inner`. A photo whose
+    probability is below `least` is outside, for `reason`.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], settings: Mapping[str, str]) -> None:
+        self._parts = {name: tensors[name].float() for name in TENSORS}
+        self.slope, self.turn, self.least = (float(settings[name]) for name in NUMBERS)
+        self.reason = settings["reason"]
+
+    @classmethod
+    def load(cls, folder: Path) -> Domain | None:
+        """The domain of a checkpoint folder, or None. Raises CheckpointInvalid."""
+        path = folder / FILE
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                return cls({name: file.get_tensor(name) for name in TENSORS}, file.metadata())
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointInvalid(f"{str(path)!r} cannot be read: {error}. {RESTORE}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the file that `load` reads: float16 tensors."""
+        settings = {name: json.dumps(getattr(self, name)) for name in NUMBERS}
+        tensors = {name: part.half().contiguous() for name, part in self._parts.items()}
+        save_file(tensors, folder / FILE, {**settings, "reason": self.reason})
+
+    def ratio(self, embedding_BE: Tensor) -> Tensor:
+        """How far photos are from all kinds, (B,): small is near."""
+        left_BE = embedding_BE.float() - self._parts["middle"]
+        near_B = torch.cdist(left_BE @ self._parts["inner"], self._parts["centres"]).amin(dim=1)
+        return near_B / (left_BE @ self._parts["outer"]).norm(dim=1).clamp_min(1e-6)
+
+    def likely(self, embedding_BE: Tensor) -> Tensor:
+        """The probability that photos are of known kinds, (B,)."""
+        return torch.sigmoid(self.slope * (self.turn - self.ratio(embedding_BE)))
+
+
+def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = 128) -> dict[str, Any]:
+    """The tensors of a domain whose kinds are the numbers of `kind_N`."""
+    middle = embedding_NE.mean(dim=0)
+    left_NE = embedding_NE - middle
+    spread_E = left_NE.std(dim=0) + 1e-3
+    scaled_NE = left_NE / spread_E
+    variance, axes = torch.linalg.eigh(scaled_NE.T @ scaled_NE / len(scaled_NE))
+    axes_EQ = axes[:, -width:]
+    seen_NQ = scaled_NE @ axes_EQ
+    centres = torch.stack([seen_NQ[kind_N == k].mean(dim=0) for k in kind_N.unique()])
+    of_N = torch.searchsorted(kind_N.unique(), kind_N)
+    inner_QQ = _whitener(seen_NQ - centres[of_N])
+    outer_QQ = _whitener(seen_NQ)
+    return {
+        "middle": middle,
+        "inner": axes_EQ @ inner_QQ / spread_E[:, None],
+        "outer": axes_EQ @ outer_QQ / spread_E[:, None],
+        "centres": centres @ inner_QQ,
+    }
+
+
+def _whitener(residual_NQ: Tensor, shrink: float = 0.3) -> Tensor:
+    """(Q, Q) that gives residuals unit spread, their covariance shrunk towards a round one."""
+    covariance = residual_NQ.T @ residual_NQ / len(residual_NQ)
+    covariance += shrink * covariance.diagonal().mean() * torch.eye(len(covariance))
+    return torch.linalg.inv(torch.linalg.cholesky(covariance)).T
