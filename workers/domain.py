@@ -11,7 +11,8 @@ Shapes: B photos, E embedding, Q directions that are looked at, K centres.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from orchestra.clients.engine import Reply
 from orchestra.errors import CheckpointInvalid
 from workers.tokenizer import RESTORE
 
 FILE = "domain.safetensors"
 TENSORS = ("middle", "inner", "outer", "centres")
 NUMBERS = ("slope", "turn", "least")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How likely a photo is of the known kinds, and why it is not taken for one, or None."""
+
+    likely: float
+    reason: str | None
 
 
 class Domain:
@@ -69,6 +79,29 @@ class Domain:
         """The probability that photos are of known kinds, (B,)."""
         return torch.sigmoid(self.slope * (self.turn - self.ratio(embedding_BE)))
 
+    def standings(self, embedding_BE: Tensor) -> list[Standing]:
+        """Where each photo stands."""
+        likely = self.likely(embedding_BE).tolist()
+        return [Standing(p, self.reason if p < self.least else None) for p in likely]
+
+
+def judged(reply: Reply, standings: Sequence[Standing]) -> Reply:
+    """`reply` in the light of where its photos stand.
+
+    A photo outside leaves no value of an object, only the reason; one inside makes each value as
+    likely as the photo is known.
+    """
+    if not standings or not isinstance(reply.value, Mapping):
+        return reply
+    likely = min(standing.likely for standing in standings)
+    sure = {name: share * likely for name, share in reply.confidence.items()}
+    reason = next((standing.reason for standing in standings if standing.reason), None)
+    if reason is None:
+        return replace(reply, confidence=sure)
+    nothing = dict.fromkeys(reply.value)
+    refused = dict.fromkeys(reply.value, reason)
+    return replace(reply, value=nothing, confidence=sure, abstained=refused)
+
 
 def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = 128) -> dict[str, Any]:
     """The tensors of a domain whose kinds are the numbers of `kind_N`."""
@@ -76,7 +109,7 @@ def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = 128) -> dict[
     left_NE = embedding_NE - middle
     spread_E = left_NE.std(dim=0) + 1e-3
     scaled_NE = left_NE / spread_E
-    variance, axes = torch.linalg.eigh(scaled_NE.T @ scaled_NE / len(scaled_NE))
+    _, axes = torch.linalg.eigh(scaled_NE.T @ scaled_NE / len(scaled_NE))
     axes_EQ = axes[:, -width:]
     seen_NQ = scaled_NE @ axes_EQ
     centres = torch.stack([seen_NQ[kind_N == k].mean(dim=0) for k in kind_N.unique()])

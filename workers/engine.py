@@ -18,6 +18,7 @@ from workers.answer import Answer, Vocabulary
 from workers.checkpoint import architecture, read_config, require_known
 from workers.decode import decode
 from workers.device import Place, place_of
+from workers.domain import judged
 from workers.fused import FusedModel, FusedSession
 from workers.meter import PROCESS
 from workers.sampling import GREEDY, generator
@@ -144,7 +145,7 @@ def _outcome(answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
         )
     sent, made = len(answer.prompt.ids), answer.made
     usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
-    return replace(answer.outcome, usage=usage)
+    return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
 
 
 def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from orchestra.clients.engine import Call
 from orchestra.errors import UsageError
 from workers.checkpoint import load_weights
 from workers.device import Place
+from workers.domain import Standing
 from workers.packed import PackedDecoder, PackedSession, is_packable
 from workers.prompt import PromptWriter
 from workers.session import AnySession, Session
@@ -30,11 +31,13 @@ class Prompt:
     """Token ids of one call, and its images as pixels, or None.
 
     `pixels` has one tensor (images, 3, height, width) for each resolution that the vision tower
-    takes, by the name that transformers gives it.
+    takes, by the name that transformers gives it. `standings` is filled when the images are looked
+    at, by a model that knows its domain.
     """
 
     ids: list[int]
     pixels: dict[str, torch.Tensor] | None = None
+    standings: list[Standing] = field(default_factory=list)
 
 
 class TextModel:

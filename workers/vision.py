@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,11 +36,14 @@ from orchestra.clients.engine import Call
 from orchestra.errors import CheckpointInvalid
 from workers.checkpoint import load_weights
 from workers.device import Place
+from workers.domain import Domain
+from workers.lite import LiteTower
 from workers.prompt import PromptWriter
 from workers.session import AnySession
 from workers.text import OpenSession, Prompt, TextModel, sessions_of, sizes
 from workers.tokenizer import RESTORE, load_tokenizer
 
+OWN_TOWERS = (LiteTower,)  # a config may name one: its module registers it
 # Eight images of 384 px, one of 1024 px: more at once take memory and gain little.
 PIXELS_AT_ONCE = 8 * 384 * 384
 
@@ -80,11 +84,13 @@ class VisionModel(TextModel):
         open_session: OpenSession | None = None,
         around: tuple[str, str] = ("", ""),
         preamble: str = "",
+        domain: Domain | None = None,
     ) -> None:
         super().__init__(tokenizer, open_session or sessions_of(model), **sizes(model))
         self.model = model
         config = cast(Any, model.config)
         self._processor = processor
+        self._domain = domain
         self._image_token_id: int = config.image_token_id
         side = config.vision_config.image_size // config.vision_config.patch_size
         self.image_tokens: int = side * side
@@ -113,6 +119,7 @@ class VisionModel(TextModel):
             raise CheckpointInvalid(
                 f"The image processor in {str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
+        domain = Domain.load(folder)
         model = load_weights(family.model, folder, place)
         return cls(
             model,
@@ -121,6 +128,7 @@ class VisionModel(TextModel):
             open_session=open_session,
             around=family.around,
             preamble=_preamble(folder),
+            domain=domain,
         )
 
     def prepare(self, call: Call) -> Prompt:
@@ -136,23 +144,33 @@ class VisionModel(TextModel):
     ) -> tuple[AnySession, torch.Tensor | None]:
         """A session for these rows, and their image features (images, tokens, width)."""
         session = self._open_session(capacity, self._image_token_id)
-        pixels = [prompt.pixels for prompt in prompts if prompt.pixels is not None]
-        return session, self._look(pixels) if pixels else None
+        shown = [prompt for prompt in prompts if prompt.pixels is not None]
+        return session, self._look(shown) if shown else None
 
-    def _look(self, pixels: Sequence[dict[str, torch.Tensor]]) -> torch.Tensor:
+    def _look(self, prompts: Sequence[Prompt]) -> torch.Tensor:
         """Features of all images, in order, looked at a few at a time."""
+        pixels = [prompt.pixels or {} for prompt in prompts]
         joined = {name: torch.cat([part[name] for part in pixels]) for name in pixels[0]}
         largest = max(tensor[0, 0].numel() for tensor in joined.values())
         at_once = max(1, PIXELS_AT_ONCE // largest)
         pieces = {name: tensor.split(at_once) for name, tensor in joined.items()}
         model = cast(Any, self.model)
-        features = []
+        features, embeddings = [], []
         for part in zip(*pieces.values(), strict=True):
             given = {
                 name: tensor.to(model.device, model.dtype)
                 for name, tensor in zip(pieces, part, strict=True)
             }
-            features.append(model.model.get_image_features(**given).pooler_output)
+            if self._domain is None:
+                features.append(model.model.get_image_features(**given).pooler_output)
+                continue
+            seen = model.model.vision_model(given["pixel_values"])
+            embeddings.append(seen.pooler_output)
+            features.append(model.model.aligner(seen.last_hidden_state))
+        if self._domain is not None:
+            found = iter(self._domain.standings(torch.cat(embeddings)))
+            for prompt, part in zip(prompts, pixels, strict=True):
+                prompt.standings.extend(islice(found, len(part["pixel_values"])))
         return torch.cat(features)
 
     def _pixels(self, call: Call) -> dict[str, torch.Tensor] | None:

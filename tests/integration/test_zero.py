@@ -52,7 +52,9 @@ def test_the_worker_answers_in_words_what_the_policy_solves() -> None:
     problems: list[tuple[int, int]] = World.open(KEPT_OUT_ID).env.get_wrapper_attr("problems")
     calls = [Call(f"What is {a} + {b} modulo 8?") for a, b in problems]
     replies = [reply for reply in engine.generate(calls) if isinstance(reply, Reply)]
-    right = [reply.text == str((a + b) % 8) for (a, b), reply in zip(problems, replies, strict=True)]
+    right = [
+        reply.text == str((a + b) % 8) for (a, b), reply in zip(problems, replies, strict=True)
+    ]
     assert round(100 * sum(right) / len(right), 1) == card.quality["maths"].score
 
 

@@ -209,7 +209,7 @@ def _heap(rng: random.Random) -> list[tuple[float, float, float]]:
 def pose(
     shape: Shape, paint: RGB, size: int, scale: float, spread: float, rng: random.Random
 ) -> Image.Image:
-    """A layer `scale` times `size` pixels wide, turned by up to `spread` degrees, maybe mirrored."""
+    """A layer `scale` times `size` pixels wide, turned by up to `spread` degrees."""
     pen = Pen(size * 2, rng)  # twice as large, so that edges are smooth when it shrinks
     shape(pen, paint)
     layer = pen.layer

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,17 +151,26 @@ def draw_pool(products: int, empty: int, seed: int, px: int) -> PhotoSet:
             f"The pool would draw up to seed {last!r}, and {RESERVED_SEED} on is reserved for "
             "demos and tests. Ask for a lower seed or a smaller pool."
         )
-    looks = [(kind, round_ % len(KINDS[kind])) for round_ in range(12) for kind in KINDS]
-    shots, pictures = [], []
-    for number in range(products):
-        kind, which = looks[number % len(looks)]
-        colour = KINDS[kind][which]
-        shots.append(Shot(None, None, kind, department_of(kind), colour))
-        pictures.append(draw_product(kind, colour, seed=seed + number, size=px))
-    for number in range(empty):
-        shots.append(Shot(None, None, NOTHING, NOTHING, None))
-        pictures.append(draw_nothing(seed=seed + products + number, size=px))
-    return PhotoSet(tuple(shots), torch.stack([square(picture, px) for picture in pictures]))
+    shots = pool_shots(products, empty)
+    pictures = [
+        draw_product(shot.category, shot.colour, seed=seed + number, size=px)
+        if shot.colour
+        else draw_nothing(seed=seed + number, size=px)
+        for number, shot in enumerate(shots)
+    ]
+    return PhotoSet(shots, torch.stack([square(picture, px) for picture in pictures]))
+
+
+def pool_shots(products: int, empty: int) -> tuple[Shot, ...]:
+    """The shots of `draw_pool`, which says what they are."""
+    looks = [
+        (kind, KINDS[kind][at % len(KINDS[kind])]) for at in range(len(COLOURS)) for kind in KINDS
+    ]
+    drawn = [looks[number % len(looks)] for number in range(products)]
+    return (
+        *(Shot(None, None, kind, department_of(kind), colour) for kind, colour in drawn),
+        *(Shot(None, None, NOTHING, NOTHING, None) for _ in range(empty)),
+    )
 
 
 def draw_scenes(count: int, seed: int, px: int) -> PhotoSet:
@@ -197,57 +205,6 @@ def department_of(kind: str) -> str:
     return next((name for name, kinds in shelves.items() if kind in kinds), "Clothing")
 
 
-def near_duplicate_groups(photos: PhotoSet, distance: int = 6) -> list[int]:
-    """A group number for each photo: those of a class whose difference hashes are close.
-
-    Two photos share a group when their 64-bit horizontal-gradient hashes differ in at most
-    `distance` bits, or when a chain of such photos joins them.
-    """
-    grey = photos.pixels.float().mean(dim=1, keepdim=True)
-    small = F.interpolate(grey, size=(8, 9), mode="area")[:, 0]
-    bits = (small[:, :, 1:] > small[:, :, :-1]).flatten(1).float()
-    parent = list(range(len(photos)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    for rows in _rows_by_class(photos).values():
-        mine = bits[rows]
-        near = (torch.cdist(mine, mine, p=1) <= distance).nonzero().tolist()
-        for a, b in near:
-            parent[root(rows[b])] = root(rows[a])
-    return [root(i) for i in range(len(photos))]
-
-
-def _rows_by_class(photos: PhotoSet) -> dict[str, list[int]]:
-    classes: dict[str, list[int]] = defaultdict(list)
-    for row, shot in enumerate(photos.shots):
-        classes[shot.product or shot.category].append(row)
-    return classes
-
-
-def hold_out(photos: PhotoSet, share: float) -> tuple[PhotoSet, PhotoSet]:
-    """Split into what is trained on and what models are chosen by.
-
-    The last near-duplicate groups of each class, in file order, are held out: `share` of
-    its photos or a few more. File order keeps shots of one shelf together.
-    """
-    groups = near_duplicate_groups(photos)
-    held: set[int] = set()
-    for rows in _rows_by_class(photos).values():
-        wanted, mine = len(rows) * share, 0
-        for group in reversed(list(dict.fromkeys(groups[row] for row in rows))):
-            members = [row for row in rows if groups[row] == group]
-            if mine >= wanted or mine + len(members) > 2 * wanted + 1:
-                continue
-            mine += len(members)
-            held.update(members)
-    kept = [row for row in range(len(photos)) if row not in held]
-    return photos.pick(kept), photos.pick(sorted(held))
-
-
 def normalise(pixels: Tensor) -> Tensor:
     """uint8 pixels to the model's range: -1 to 1."""
     return pixels.float().div(127.5).sub(1.0)
@@ -278,7 +235,7 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def _poses(count: int, generator: torch.Generator, strength: float) -> Tensor:
-    size = 1 + (_uniform(count, 0.55, 1.12, generator) - 1) * strength
+    size = 1 + (_uniform(count, 0.5, 1.12, generator) - 1) * strength
     aspect = torch.exp(_uniform(count, -0.22, 0.22, generator) * strength)
     angle = _uniform(count, -0.35, 0.35, generator) * strength
     shear = _uniform(count, -0.15, 0.15, generator) * strength

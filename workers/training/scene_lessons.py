@@ -33,6 +33,7 @@ COUNT = (
     "How many things are there?", "How many objects are there?", "How many items are there?",
     "How many products are there?", "How many are there?", "How many objects are in the image?",
     "How many things are in the picture?", "Count the objects.", "How many products are shown?",
+    "How many shapes are there?", "How many shapes are in the image?", "How many do you see?",
 )  # fmt: skip
 COUNT_ZH = ("有几个？", "一共有几个？", "有多少个？", "图片里有几个东西？")
 WHERE = (
@@ -41,7 +42,12 @@ WHERE = (
 )  # fmt: skip
 WHERE_ALONE = (
     "Where is it?", "Where is the object?", "Where in the picture is it?", "Where is the product?",
-    "What is its position?", "Where is the object in the image?",
+    "What is its position?", "Where is the object in the image?", "Where is the shape?",
+    "Where is the shape in the image?", "Which part of the image is it in?",
+)  # fmt: skip
+COLOUR_ALONE = (
+    "What colour is it?", "What color is it?", "What colour is the shape?",
+    "What color is the object?", "What colour is the thing?",
 )  # fmt: skip
 
 
@@ -113,7 +119,7 @@ def _count_colour(things: Sequence[Thing], rng: random.Random) -> Lesson:
 def _colour(things: Sequence[Thing], rng: random.Random) -> Lesson | None:
     colours = {thing.colour for thing in things}
     if len(colours) == 1 and rng.random() < 0.5:
-        asked = "What colour is it?" if len(things) == 1 else "What colour are they?"
+        asked = rng.choice(COLOUR_ALONE) if len(things) == 1 else "What colour are they?"
         return asked, colours.pop()
     kind = rng.choice(things).kind
     colours = {thing.colour for thing in things if thing.kind == kind}

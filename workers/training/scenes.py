@@ -113,8 +113,10 @@ FIGURES: dict[str, Shape] = {
     "hexagon": _polygon(_around(6, 0.47)),
     "star": _polygon(_around(10, 0.48, 0.21)),
     "cross": _polygon(
-        [(0.36, 0.06), (0.64, 0.06), (0.64, 0.36), (0.94, 0.36), (0.94, 0.64), (0.64, 0.64)]
-        + [(0.64, 0.94), (0.36, 0.94), (0.36, 0.64), (0.06, 0.64), (0.06, 0.36), (0.36, 0.36)]
+        [
+            *((0.36, 0.06), (0.64, 0.06), (0.64, 0.36), (0.94, 0.36), (0.94, 0.64), (0.64, 0.64)),
+            *((0.64, 0.94), (0.36, 0.94), (0.36, 0.64), (0.06, 0.64), (0.06, 0.36), (0.36, 0.36)),
+        ]
     ),
     "heart": _heart,
 }
@@ -129,10 +131,8 @@ def compose(seed: int) -> tuple[Thing, ...]:
     count = rng.randint(2, MOST)
     size = rng.uniform(0.17, 0.3 if count > 4 else 0.36)
     centres = _apart(count, size, rng)
-    if share < ALONE + ALIKE:
-        looks = [_look(rng)] * len(centres)
-    else:
-        looks = [_look(rng) for _ in centres]
+    is_alike = share < ALONE + ALIKE
+    looks = [_look(rng)] * len(centres) if is_alike else [_look(rng) for _ in centres]
     return tuple(
         Thing(look.kind, look.colour, look.pattern, x, y, size * rng.uniform(0.92, 1.08))
         for look, (x, y) in zip(looks, centres, strict=True)

@@ -7,10 +7,10 @@ D hidden, V vocabulary.
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -27,13 +27,14 @@ from workers.lite import LiteTower
 from workers.training.lessons import lesson
 from workers.training.muon import Muon
 from workers.training.photos import Shot
-from workers.training.tokenizer import ASSISTANT, END, IMAGE, PAD, USER
 from workers.training.probe import Probe
+from workers.training.tokenizer import ASSISTANT, END, IMAGE, PAD, USER
 from workers.training.views import Sampler, Views
 
 MUON_RATE = 0.02
 ALIGNER_PACE = 0.25  # it starts from the probe, and should not forget it
-LESSONS = 3  # about each picture of a batch
+LESSONS = 4  # about each picture of a batch
+WARM_UP, COOL_DOWN = 30, 0.3  # steps, and the share of all at whose end the rate is near zero
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
@@ -112,14 +113,26 @@ class Lessons:
 
 @dataclass(slots=True)
 class SpeechRun:
-    """One run's settings; `shares` are those of photos, drawn products and scenes in a batch."""
+    """One run's settings; `shares` are those of the sources in a batch.
+
+    The state is kept in `snapshot` now and then, and a run that finds one goes on from there. Up to
+    the cool-down the rate is even, so that a run may go on to more steps than it began with.
+    """
 
     steps: int
     seed: int
     log: Callable[[str], None]
+    shares: tuple[float, ...]
     batch: int = 48
-    shares: tuple[float, ...] = (0.55, 0.15, 0.3)
     rate: float = 2e-3
+    snapshot: Path | None = None
+    kept_every: int = 100  # steps
+    stops: int | None = None  # the step that a run is cut short at
+
+    def pace(self, step: int) -> float:
+        """The share of the highest rate at `step`."""
+        left = (self.steps - step) / max(1.0, self.steps * COOL_DOWN)
+        return min(1.0, (step + 1) / WARM_UP, 0.02 + 0.98 * left)
 
 
 class Speaker:
@@ -200,37 +213,89 @@ def train_speech(
     run: SpeechRun,
     model: DeepseekVLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    sources: list[Views],
+    sources: Sequence[Views],
     probe: Probe,
 ) -> None:
-    """Train aligner and language model in place on photos, drawn products and scenes."""
+    """Train aligner and language model in place on pictures of all `sources`."""
     torch.manual_seed(run.seed)
     generator = torch.Generator().manual_seed(run.seed + 1)
     model.model.vision_model.requires_grad_(False)
     model.eval()  # no dropout in it
     speaker = Speaker(model, tokenizer, run.seed)
-    counts = [round(run.batch * share) for share in run.shares]
     samplers = [Sampler(views.shots, generator) for views in sources]
     start_aligner(model, torch.cat([views.plain(slice(0, 64)) for views in sources]), probe)
-    optimizers, smooth = _optimizers(model, run.rate), 0.0
-    for step in range(run.steps):
-        shots: list[Shot] = []
-        maps = []
-        for views, sampler, count in zip(sources, samplers, counts, strict=True):
-            rows = sampler.rows(count)
-            shots += [views.shots[row] for row in rows.tolist()]
-            maps.append(views.random(rows, generator))
+    optimizers = _optimizers(model, run.rate)
+    state = _State(model, [optimizer for optimizer, _ in optimizers], speaker.rng, generator)
+    first, smooth = state.load(run.snapshot), 0.0
+    for step in range(first, run.stops or run.steps):
+        shots, maps = _batch(run, sources, samplers, generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = speaker.loss(shots, torch.cat(maps))
+            loss = speaker.loss(shots, maps)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        progress = step / run.steps
-        pace = min(1.0, (step + 1) / 30) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        _step(optimizers, pace)
-        smooth = smooth * 0.95 + float(loss.detach()) * 0.05 if step else float(loss.detach())
+        _step(optimizers, run.pace(step))
+        now = float(loss.detach())
+        smooth = now if step == first else smooth * 0.95 + now * 0.05
         if (step + 1) % 50 == 0 or step + 1 == run.steps:
             run.log(f"speech step {step + 1} of {run.steps} loss {smooth:.3f}")
+        if (step + 1) % run.kept_every == 0:
+            state.save(run.snapshot, step + 1)
+
+
+def _batch(
+    run: SpeechRun,
+    sources: Sequence[Views],
+    samplers: Sequence[Sampler],
+    generator: torch.Generator,
+) -> tuple[list[Shot], Tensor]:
+    """The shots and maps of one step, each source with its share."""
+    shots: list[Shot] = []
+    maps = []
+    for views, sampler, share in zip(sources, samplers, run.shares, strict=True):
+        rows = sampler.rows(round(run.batch * share))
+        shots += [views.shots[row] for row in rows.tolist()]
+        maps.append(views.random(rows, generator))
+    return shots, torch.cat(maps)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """All that a run's next step depends on."""
+
+    model: DeepseekVLForConditionalGeneration
+    optimizers: list[torch.optim.Optimizer]
+    rng: random.Random
+    generator: torch.Generator
+
+    def save(self, path: Path | None, step: int) -> None:
+        """Write the state to `path`, if there is one; `step` is the next step."""
+        if path is None:
+            return
+        learned = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
+        state = {
+            "step": step,
+            "model": learned,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "rng": self.rng.getstate(),
+            "generator": self.generator.get_state(),
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def load(self, path: Path | None) -> int:
+        """Take up the state of `path`, if it is there; the next step."""
+        if path is None or not path.is_file():
+            return 0
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"], strict=False)
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        version, inner, gauss = state["rng"]
+        self.rng.setstate((version, tuple(inner), gauss))
+        self.generator.set_state(state["generator"])
+        return state["step"]
 
 
 def _step(optimizers: list[tuple[torch.optim.Optimizer, float]], pace: float) -> None:

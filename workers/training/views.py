@@ -1,8 +1,8 @@
 """Pictures as the tower sees them, in several views; knows no labels' meaning.
 
-The tower is never trained, so each view goes once through its trunk, which is most of its work; the
-maps may be kept in files. Shapes: V views, N pictures, C channels, H = W places of the finer map,
-B pictures of a batch, E embedding.
+The tower's trunk is never trained, so each view goes once through it, which is most of the tower's
+work; the maps may be kept in files. Shapes: V views, N pictures, C channels, H = W places of the
+finer map, B pictures of a batch, E embedding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from workers.lite import LiteTower
-from workers.training.photos import PhotoSet, Shot, augment
+from workers.training.photos import Shot, augment
 
 BATCH = 32
 
@@ -68,22 +68,35 @@ class Eye:
     log: Callable[[str], None]
     cache: Path | None = None
 
-    def look(self, name: str, photos: PhotoSet, count: int) -> Views:
-        """`count` views of `photos`: the whole picture, then random ones.
+    def look(
+        self, name: str, shots: Sequence[Shot], pixels: Callable[[], Tensor], count: int
+    ) -> Views:
+        """`count` views of `shots`: the whole picture, then random ones.
 
-        A kept file is taken for the same `name`, view, seed and number of pictures.
+        A kept file is taken for the same `name`, view, seed and number of pictures; `pixels`,
+        uint8 (N, 3, H, W), is asked for only where one is missing.
         """
-        views = [self._view(name, photos, view) for view in range(count)]
-        return Views(photos.shots, torch.stack(views))
+        made: list[Tensor] = []
+        views = [self._view(name, shots, pixels, made, view) for view in range(count)]
+        return Views(tuple(shots), torch.stack(views))
 
-    def _view(self, name: str, photos: PhotoSet, view: int) -> Tensor:
-        file = f"{name}-{len(photos)}-seed{self.seed}-view{view}.npy"
+    def _view(
+        self,
+        name: str,
+        shots: Sequence[Shot],
+        pixels: Callable[[], Tensor],
+        made: list[Tensor],
+        view: int,
+    ) -> Tensor:
+        file = f"{name}-{len(shots)}-seed{self.seed}-view{view}.npy"
         path = None if self.cache is None else self.cache / file
         if path is not None and path.is_file():
-            self.log(f"{name}: view {view} of {len(photos)} pictures from the cache")
+            self.log(f"{name}: view {view} of {len(shots)} pictures from the cache")
             return torch.from_numpy(np.load(path))
-        maps = trunk_maps(self.tower, photos.pixels, self.seed + view, 1.0 if view else 0.0)
-        self.log(f"{name}: view {view} of {len(photos)} pictures")
+        if not made:
+            made.append(pixels())
+        maps = trunk_maps(self.tower, made[0], self.seed + view, 1.0 if view else 0.0)
+        self.log(f"{name}: view {view} of {len(shots)} pictures")
         if path is not None:
             np.save(path, maps.numpy())
         return maps

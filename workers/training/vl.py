@@ -1,196 +1,204 @@
 """Train the bundled `vl` checkpoint: `python -m workers.training.vl --data DIR --out DIR`.
 
-First the vision tower under plain heads, then the language model over the frozen tower, then
-one temperature on photos that neither has seen. `--minutes` is wall clock, so two machines
-stop at different steps; `--epochs` makes a run repeatable. Knows no engine and no fleet.
+The tower begins with public ImageNet weights; its top is tuned to the photos, then the language
+model learns to speak of what it sees, on photos, drawn products and drawn scenes. Photos that
+nothing was trained on give the domain and the temperature. What is slow is kept in `--cache`, so
+that a run that was cut short goes on. Knows no engine and no fleet.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-from transformers import (
-    DeepseekVLForConditionalGeneration,
-    DeepseekVLProcessor,
-    PreTrainedTokenizerFast,
-)
-from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
-    DeepseekVLImageProcessorPil,
-)
 
+from workers.domain import Domain
+from workers.lite import LiteTower, fold
+from workers.training.imagenet import public_tower
 from workers.training.lessons import corpus
 from workers.training.photos import (
-    CLOTHING,
     IMAGE_PX,
-    NOTHING,
     STORE_PX,
-    PhotoSet,
-    Shot,
     draw_pool,
-    hold_out,
+    draw_scenes,
     load,
+    pool_shots,
     read_iconic,
     read_shots,
+    scene_shot,
 )
-from workers.training.speech import PATCHES, SpeechRun, build_model, train_speech
-from workers.training.temperature import calibrate
-from workers.training.tokenizer import (
-    ASSISTANT,
-    CHAT_TEMPLATE,
-    END,
-    IMAGE,
-    PAD,
-    USER,
-    train_tokenizer,
-)
-from workers.training.tower import Labels, Tower, TowerRun, train_tower
+from workers.training.plain_scenes import draw_plain_scenes, plain_shots
+from workers.training.probe import FIELDS, train_probe
+from workers.training.save import save
+from workers.training.scenes import compose
+from workers.training.speech import Speaker, SpeechRun, build_model, train_speech
+from workers.training.split import hold_out
+from workers.training.temperature import best_scale, choose, scale_logits
+from workers.training.tokenizer import train_tokenizer
+from workers.training.tune import TuneRun, tune
+from workers.training.unseen import fit_domain
+from workers.training.views import Eye, Views, embeddings
 
 HELD_OUT = 0.08
-DRAWN, EMPTY = 3600, 400
 ICONIC_WEIGHT = 3  # one shop photo a product would be lost among dozens from the shelf
 VOCABULARY = 1500
-SPEECH_SHARE = 0.3  # of the minutes; the tower has the rest
+SHARES = (0.45, 0.1, 0.2, 0.25)  # of photos, drawn products, scenes and plain scenes in a batch
+PROBED = 2  # views that a probe is fitted to
+TOWER = "tower"  # the folder of the tuned tower, in the cache
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much a run looks at, and how long it learns."""
+
+    views: int = 4
+    tune_epochs: float = 4
+    speech_steps: int = 1500
+    drawn: int = 1000
+    empty: int = 150
+    scenes: int = 3500
+    plain: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """What the model is trained on, and what it is chosen and calibrated by."""
+    """What the model learns from, and the held-out photos that it is fitted and judged by."""
 
-    photos: PhotoSet
-    drawn: PhotoSet
-    held: PhotoSet
-    labels: Labels
+    photos: Views  # of the training tables, then the shop photos
+    kept: list[int]
+    held: list[int]
+    drawn: Views
+    scenes: Views
+    plain: Views
 
+    @property
+    def taught(self) -> Views:
+        """The photos to train on, the shop photos several times."""
+        return self.photos.pick(self.kept)
 
-def gather(data: Path, seed: int) -> Pools:
-    """Read the photos under `data`, draw the scenes, and hold a part of the photos out."""
-    train = load(read_shots(data, "train"), STORE_PX)
-    kept, held = hold_out(train, HELD_OUT)
-    iconic = load(read_iconic(data), STORE_PX)
-    photos = PhotoSet(
-        kept.shots + iconic.shots * ICONIC_WEIGHT,
-        torch.cat([kept.pixels, *[iconic.pixels] * ICONIC_WEIGHT]),
-    )
-    exact = load(list(held.shots), IMAGE_PX)  # as the processor makes them
-    drawn = draw_pool(DRAWN, EMPTY, seed, STORE_PX)
-    return Pools(photos, drawn, exact, labels_of(train.shots))
+    @property
+    def held_views(self) -> Views:
+        """The held-out photos."""
+        return self.photos.pick(self.held)
 
 
-def labels_of(shots: tuple[Shot, ...]) -> Labels:
-    """The classes of a training set, sorted, with the clothes and `nothing` last."""
-    products = sorted({shot.product for shot in shots if shot.product})
-    groceries = sorted({shot.category for shot in shots if shot.department != "Clothing"})
-    return Labels(tuple(products), (*groceries, *CLOTHING, NOTHING))
-
-
-def save(
-    model: DeepseekVLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path
-) -> None:
-    """Write the folder that `DeepseekVLProcessor` and the model class load: fp16 weights."""
-    image_processor = DeepseekVLImageProcessorPil(
-        size={"height": IMAGE_PX, "width": IMAGE_PX},
-        min_size=1,
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.5, 0.5, 0.5],
-    )
-    processor = DeepseekVLProcessor(
-        image_processor,
-        _naming_its_image_token(tokenizer),
-        chat_template=CHAT_TEMPLATE,
-        num_image_tokens=PATCHES,
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(out)
-    model.float()
-    processor.save_pretrained(out)
-    image_processor.save_pretrained(out)
-    sums = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in (
-            "config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "preprocessor_config.json",
-        )
-    }
-    (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
-
-
-def _naming_its_image_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """The same tokenizer with the `image_token` that the processor asks it for."""
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        pad_token=PAD,
-        eos_token=END,
-        additional_special_tokens=[USER, ASSISTANT],
-        image_token=IMAGE,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=tokenizer.model_max_length,
+def gather(data: Path, tower: LiteTower, cache: Path, plan: Plan, seed: int, log: Log) -> Pools:
+    """Look at the photos under `data` and at drawings, and hold a part of the photos out."""
+    eye = Eye(tower, seed, log, cache)
+    shelf, iconic = read_shots(data, "train"), read_iconic(data)
+    every = [*shelf, *iconic]
+    photos = eye.look("photos", every, lambda: load(every, STORE_PX).pixels, plan.views)
+    held = hold_out(shelf, embeddings(tower, photos.maps[0, : len(shelf)]), HELD_OUT)
+    kept = sorted(set(range(len(shelf))) - set(held))
+    shop = list(range(len(shelf), len(every)))
+    return Pools(
+        photos,
+        kept + shop * ICONIC_WEIGHT,
+        held,
+        eye.look(
+            "drawn",
+            pool_shots(plan.drawn, plan.empty),
+            lambda: draw_pool(plan.drawn, plan.empty, seed, STORE_PX).pixels,
+            2,
+        ),
+        eye.look(
+            "scenes",
+            [scene_shot(compose(seed + at)) for at in range(plan.scenes)],
+            lambda: draw_scenes(plan.scenes, seed, IMAGE_PX).pixels,
+            1,
+        ),
+        eye.look(
+            "plain",
+            plain_shots(plan.plain, seed),
+            lambda: draw_plain_scenes(plan.plain, seed, IMAGE_PX),
+            1,
+        ),
     )
 
 
-def train(data: Path, out: Path, seed: int, minutes: float | None, epochs: float | None) -> None:
-    """Run every stage and write checkpoint and train.log to `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    log = _logger(out / "train.log")
-    pools = gather(data, seed)
-    log(
-        f"seed {seed} threads {torch.get_num_threads()} photos {len(pools.photos)} "
-        f"drawn {len(pools.drawn)} held-out {len(pools.held)}"
-    )
-    tower = _stage_one(pools, out / "tower.safetensors", seed, minutes, epochs, log)
-    texts = corpus(list(pools.photos.shots) + list(pools.drawn.shots), seed)
+def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log: Log) -> LiteTower:
+    """The tuned tower, its norms folded in: from `folder`, or tuned now and kept there."""
+    if (folder / "config.json").is_file():
+        log(f"tower from {folder.name!r} in the cache")
+        return LiteTower.from_pretrained(folder).eval()
+    taught, held = pools.taught, pools.held_views
+    probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, seed)
+    held_NE = embeddings(tower, held.maps[0])
+    found = " ".join(f"{f} {probe.accuracy(f, held_NE, held.shots):.3f}" for f in FIELDS)
+    log(f"probe of the public tower, held-out photos: {found}")
+    tune(TuneRun(plan.tune_epochs, seed, log), tower, probe, taught, held)
+    tuned = fold(tower)
+    tuned.save_pretrained(folder)
+    return tuned
+
+
+def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, log: Log) -> Speaker:
+    """The language model, trained over the frozen `tower`."""
+    taught, held = pools.taught, pools.held_views
+    seen = torch.cat([embeddings(tower, maps) for maps in taught.maps[:PROBED]])
+    probe = train_probe(seen, taught.shots * min(PROBED, len(taught.maps)), seed)
+    held_NE = embeddings(tower, held.maps[0])
+    found = " ".join(f"{f} {probe.accuracy(f, held_NE, held.shots):.3f}" for f in FIELDS)
+    log(f"probe of the tuned tower, held-out photos: {found}")
+    sources = (taught, pools.drawn, pools.scenes, pools.plain)
+    texts = corpus([shot for views in sources for shot in views.shots], seed)
     tokenizer = train_tokenizer(texts, VOCABULARY)
-    model = build_model(tower.vision, tokenizer)
-    run = SpeechRun(
-        minutes=None if minutes is None else minutes * SPEECH_SHARE,
-        steps=None,
-        seed=seed,
-        log=log,
+    torch.manual_seed(seed)
+    model = build_model(tower, tokenizer)
+    run = SpeechRun(plan.speech_steps, seed, log, SHARES, snapshot=cache / "speech.pt")
+    train_speech(run, model, tokenizer, sources, probe)
+    return Speaker(model, tokenizer, seed)
+
+
+def bound(tower: LiteTower, pools: Pools, seed: int, log: Log) -> Domain:
+    """What is inside: the kinds of the photos, and of the drawings."""
+    drawings = (pools.drawn, pools.scenes, pools.plain)
+    drawn_NE = torch.cat([embeddings(tower, views.maps[0]) for views in drawings])
+    shots = [shot for views in drawings for shot in views.shots]
+    photo_NE = embeddings(tower, pools.photos.maps[0])
+    domain = fit_domain(photo_NE, pools.photos.shots, pools.held, drawn_NE, shots, seed, log)
+    for name, views in zip(("drawn", "scenes", "plain"), drawings, strict=True):
+        inside = domain.likely(embeddings(tower, views.maps[0])) >= domain.least
+        log(f"unseen: {float(inside.float().mean()):.3f} of {name} pictures are inside")
+    return domain
+
+
+def calibrate(speaker: Speaker, pools: Pools, domain: Domain, log: Log) -> None:
+    """Scale the model's logits so that it is as sure of held-out photos as it is right."""
+    held = pools.held_views
+    names = sorted({shot.category for shot in pools.photos.shots})
+    chosen = choose(speaker, held.maps[0], "category", [*names, None])
+    right = [one.value == shot.category for one, shot in zip(chosen, held.shots, strict=True)]
+    tower = speaker.model.model.vision_model
+    likely = domain.likely(embeddings(tower, held.maps[0])).tolist()
+    scale = best_scale(chosen, right, likely)
+    scale_logits(speaker, scale)
+    log(
+        f"logits times {scale}: {sum(right) / len(right):.3f} of {len(right)} held-out photos right"
     )
-    if epochs is not None:
-        run.steps = _steps(epochs * SPEECH_SHARE, pools, run.batch)
-    train_speech(run, model, tokenizer, pools.photos, pools.drawn)
-    categories = [name for name in pools.labels.category if name != NOTHING]
-    calibrate(model, tokenizer, pools.held, categories, log)
-    save(model, tokenizer, out)
-    (out / "tower.safetensors").unlink()  # a way to resume, not a part of the checkpoint
 
 
-def _stage_one(
-    pools: Pools,
-    snapshot: Path,
-    seed: int,
-    minutes: float | None,
-    epochs: float | None,
-    log: Callable[[str], None],
-) -> Tower:
-    run = TowerRun(
-        minutes=None if minutes is None else minutes * (1 - SPEECH_SHARE),
-        steps=None,
-        seed=seed,
-        snapshot=snapshot,
-        log=log,
-    )
-    if epochs is not None:
-        run.steps = _steps(epochs, pools, run.batch)
-    return train_tower(run, pools.photos, pools.drawn, pools.held, pools.labels)
+def train(data: Path, out: Path, cache: Path, plan: Plan, seed: int) -> None:
+    """Run every stage and write checkpoint and train.log to `out`."""
+    for folder in (out, cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    log = _logger(out / "train.log")
+    log(f"seed {seed} threads {torch.get_num_threads()} {plan}")
+    public = public_tower(IMAGE_PX)
+    pools = gather(data, public, cache, plan, seed, log)
+    tower = see(public, pools, cache / TOWER, plan, seed, log)
+    speaker = speak(tower, pools, cache, plan, seed, log)
+    domain = bound(tower, pools, seed, log)
+    calibrate(speaker, pools, domain, log)
+    save(speaker.model, speaker.tokenizer, domain, out)
 
 
-def _steps(epochs: float, pools: Pools, batch: int) -> int:
-    return max(1, round(epochs * (len(pools.photos) + len(pools.drawn)) / batch))
-
-
-def _logger(path: Path) -> Callable[[str], None]:
+def _logger(path: Path) -> Log:
     started = time.monotonic()
 
     def log(line: str) -> None:
@@ -207,15 +215,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the bundled vl checkpoint.")
     parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    parser.add_argument("--cache", type=Path, help="folder of maps and states (OUT-cache)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="wall clock of both stages together")
-    length.add_argument("--epochs", type=float, help="passes over the pictures of stage one")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    minutes = given.minutes if given.minutes or given.epochs else 60.0
-    train(given.data, given.out, given.seed, minutes, given.epochs)
+    for field in fields(Plan):
+        kind = type(field.default)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+    given = vars(parser.parse_args())
+    torch.set_num_threads(given["threads"])
+    out: Path = given["out"]
+    cache = given["cache"] or out.with_name(out.name + "-cache")
+    plan = Plan(**{field.name: given[field.name] for field in fields(Plan)})
+    train(given["data"], out, cache, plan, given["seed"])
 
 
 if __name__ == "__main__":

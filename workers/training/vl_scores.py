@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 from pydantic import create_model
@@ -23,9 +23,13 @@ from workers.engine import TransformersEngine
 from workers.training.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
 from workers.training.lexicon import choices
 from workers.training.photos import COLOURS, read_shots
+from workers.training.plain_scenes import compose_plain, draw_plain
+from workers.training.scenes import MOST, PLACES, compose, draw_scene
+from workers.training.shapes import draw_shapes
 
 BATCH = 32
 INSTRUCTION = "Describe the product shown."
+ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Question:
     field: str
     values: tuple[str, ...]
     truth: Sequence[str | None]
+    asked: str = INSTRUCTION
 
 
 def photo_questions(data: Path) -> list[Question]:
@@ -62,7 +67,7 @@ def photo_questions(data: Path) -> list[Question]:
 
 
 def drawn_questions(count: int) -> list[Question]:
-    """The questions about scenes drawn with the reserved seeds."""
+    """The questions about products and empty scenes drawn with the reserved seeds."""
     rng = random.Random(RESERVED_SEED)
     looks = [(kind, rng.choice(KINDS[kind])) for _ in range(count) for kind in KINDS][:count]
     images = [draw_product(*look, seed=RESERVED_SEED + i) for i, look in enumerate(looks)]
@@ -77,6 +82,56 @@ def drawn_questions(count: int) -> list[Question]:
     ]
 
 
+def scene_questions(count: int) -> list[Question]:
+    """Colour, count and place in training's kinds of scene and in somebody else's."""
+    numbers = range(RESERVED_SEED, RESERVED_SEED + count)
+    counts = tuple(str(number) for number in range(1, MOST + 1))
+    found = []
+    for name, make, draw in (
+        ("scenes", compose, draw_scene),
+        ("plain scenes", compose_plain, draw_plain),
+    ):
+        scenes = [(make(number), number) for number in numbers]
+        alone = [(things, number) for things, number in scenes if len(things) == 1]
+        one = [
+            (things, number) for things, number in scenes if len({t.colour for t in things}) == 1
+        ]
+
+        def pictures(rows: list[Any], draw: Any = draw) -> list[Image.Image]:
+            return [draw(things, seed=number) for things, number in rows]
+
+        found += [
+            Question(
+                f"{name}, colour", pictures(one), ANSWER, COLOURS, [t[0].colour for t, _ in one],
+                "What colour is it?",
+            ),
+            Question(
+                f"{name}, count", pictures(scenes), ANSWER, counts,
+                [str(len(t)) for t, _ in scenes], "How many things are there?",
+            ),
+            Question(
+                f"{name}, place", pictures(alone), ANSWER, PLACES, [t[0].place for t, _ in alone],
+                "Where is it?",
+            ),
+        ]  # fmt: skip
+    alone_, many = ([draw_shapes(n, alone=only) for n in numbers] for only in (True, False))
+    return [
+        *found,
+        Question(
+            "other shapes, colour", [s.image for s in alone_], ANSWER, COLOURS,
+            [s.colour for s in alone_], "What colour is the shape?",
+        ),
+        Question(
+            "other shapes, count", [s.image for s in many], ANSWER, counts,
+            [str(s.count) for s in many], "How many shapes are there?",
+        ),
+        Question(
+            "other shapes, place", [s.image for s in alone_], ANSWER, PLACES,
+            [s.place for s in alone_], "Where is the shape?",
+        ),
+    ]  # fmt: skip
+
+
 def answers(engine: TransformersEngine, question: Question) -> list[tuple[str | None, float]]:
     """The model's value and confidence for each picture of `question`."""
     allowed = Literal[question.values]  # type: ignore[valid-type]
@@ -84,7 +139,7 @@ def answers(engine: TransformersEngine, question: Question) -> list[tuple[str | 
     found = []
     for start in range(0, len(question.images), BATCH):
         calls = [
-            Call(INSTRUCTION, images=(image,), schema=schema)
+            Call(question.asked, images=(image,), schema=schema)
             for image in question.images[start : start + BATCH]
         ]
         for reply in engine.generate(calls):
@@ -122,7 +177,8 @@ def main() -> None:
     engine = TransformersEngine.load(given.checkpoint, threads=given.threads)
     print("| Pictures and field | n | accuracy (95%) | macro | majority | confidence | null |")
     print("|---|---|---|---|---|---|---|")
-    for question in photo_questions(given.data) + drawn_questions(given.drawn):
+    sets = (photo_questions(given.data), drawn_questions(given.drawn), scene_questions(given.drawn))
+    for question in (question for some in sets for question in some):
         print(row(question, answers(engine, question)), flush=True)
 
 

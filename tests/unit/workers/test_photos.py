@@ -1,4 +1,4 @@
-"""Training pixels are what the processor makes, and a split never parts near-duplicates."""
+"""Training pixels are what the processor makes, and pools say what they show."""
 
 from pathlib import Path
 
@@ -18,9 +18,7 @@ from workers.training.photos import (
     Shot,
     augment,
     draw_pool,
-    hold_out,
     load,
-    near_duplicate_groups,
     normalise,
     square,
 )
@@ -59,24 +57,6 @@ def test_load_reads_photos_in_order_and_reports_a_missing_one(tmp_path: Path):
     assert load(shots, 8).pixels[:, :, 4, 4].tolist() == [[0, 0, 255], [255, 0, 0]]
     with pytest.raises(FileNotFoundError):
         load([Shot(tmp_path / "c.png", None, "hat", "Clothing", None)], 8)
-
-
-def test_near_duplicates_share_a_group_and_others_do_not():
-    photos = drawn_set([1, 2, 1, 3])
-    brighter = photos.pixels.clone()
-    brighter[2] = (brighter[2].float() * 1.1).clamp(0, 255).to(torch.uint8)
-    groups = near_duplicate_groups(PhotoSet(photos.shots, brighter), distance=3)
-    assert groups[0] == groups[2]
-    assert len(set(groups)) == 3
-
-
-def test_holding_out_parts_no_near_duplicates_and_loses_no_photo():
-    photos = drawn_set([*range(20), *range(20)])
-    kept, held = hold_out(photos, 0.2)
-    assert len(kept) + len(held) == len(photos)
-    assert 4 <= len(held) <= 17
-    near = {tuple(pixels.flatten().tolist()) for pixels in kept.pixels}
-    assert not near & {tuple(pixels.flatten().tolist()) for pixels in held.pixels}
 
 
 def test_augmented_views_repeat_by_generator_and_stay_in_range():

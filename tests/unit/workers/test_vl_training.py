@@ -9,15 +9,21 @@ import torch
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call, Reply
+from workers.domain import Domain, fit_tensors
 from workers.engine import TransformersEngine
+from workers.lite import LiteTower, LiteTowerConfig, fold
 from workers.training.drawn import draw_product
 from workers.training.lessons import fields_answer, known, lesson
-from workers.training.photos import IMAGE_PX, NOTHING, PhotoSet, Shot, draw_pool, square
-from workers.training.speech import Speaker, SpeechRun, build_model, train_speech
-from workers.training.temperature import Choosing, best_scale, calibrate, choose
+from workers.training.photos import NOTHING, Shot, draw_pool, normalise, square
+from workers.training.plain_scenes import draw_plain_scenes, plain_shots
+from workers.training.probe import train_probe
+from workers.training.save import save
+from workers.training.speech import Speaker, SpeechRun, build_model, image_tokens, train_speech
+from workers.training.temperature import Choosing, best_scale, choose, scale_logits
 from workers.training.tokenizer import train_tokenizer
-from workers.training.tower import Labels, Tower, TowerRun, train_tower
-from workers.training.vl import save
+from workers.training.tune import TuneRun, tune
+from workers.training.unseen import REASON
+from workers.training.views import Eye, Views, embeddings
 
 LEMON = Shot(None, "Lemon", "Lemon", "Fruit", "yellow")
 CARTON = Shot(None, "Oatly Oat Milk", "Oat Milk", "Packages", None)
@@ -52,73 +58,158 @@ def test_an_unknown_colour_is_left_out_and_never_taught_as_null():
 def test_scaling_makes_an_overconfident_model_as_sure_as_it_is_right():
     sure = [Choosing("Apple", [1], [(torch.tensor([4.0, 0.0]), 0)]) for _ in range(10)]
     right = [True] * 6 + [False] * 4
-    scale = best_scale(sure, right)
+    scale = best_scale(sure, right, [1.0] * 10)
     assert sure[0].confidence() > 0.95
     assert abs(sure[0].confidence(scale) - 0.6) < 0.2
 
 
-def labelled_pool(count: int) -> tuple[PhotoSet, Labels]:
-    pool = draw_pool(count, 2, seed=0, px=80)
-    categories = tuple(dict.fromkeys(shot.category for shot in pool.shots))
-    return pool, Labels(("Lemon",), categories)
+PX = 64  # of the small tower
 
 
-def test_both_stages_train_and_the_tower_stays_frozen_in_the_second():
-    pool, labels = labelled_pool(6)
-    logged: list[str] = []
-    held = PhotoSet(pool.shots, torch.stack([p[:, :IMAGE_PX, :IMAGE_PX] for p in pool.pixels]))
-    run = TowerRun(None, 2, seed=0, snapshot=None, log=logged.append, batch=4)
-    tower = train_tower(run, pool, pool, held, labels)
-    words = tokenizer()
-    model = build_model(tower.vision, words)
-    before = model.model.language_model.norm.weight.clone()
-    speech = SpeechRun(None, 2, seed=0, log=logged.append, batch=4)
-    train_speech(speech, model, words, pool, pool)
-    assert not torch.equal(before, model.model.language_model.norm.weight)
-    trained = model.model.vision_model.state_dict()
-    assert all(torch.equal(value, trained[key]) for key, value in tower.vision.state_dict().items())
-    assert any("held-out" in line for line in logged)
-
-
-def test_a_saved_checkpoint_answers_through_the_engine_as_in_training(tmp_path: Path):
+def small_tower() -> LiteTower:
+    """A tower of four narrow stages: 4 x 4 fine places, 2 x 2 tokens."""
+    stages = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 1), (3, 4, 2, 12, 1), (3, 2, 2, 16, 1))
+    config = LiteTowerConfig(image_size=PX, stem=8, stages=stages, embedding_size=24, fine_stage=2)
     torch.manual_seed(3)
-    _, labels = labelled_pool(2)
+    return LiteTower(config).eval()
+
+
+def seen(tower: LiteTower, count: int) -> Views:
+    """Two views of drawn products, as `tower` sees them."""
+    pool = draw_pool(count, 2, seed=0, px=PX)
+    eye = Eye(tower, 0, lambda line: None)
+    return eye.look("drawn", pool.shots, lambda: pool.pixels, 2)
+
+
+def test_tuning_changes_the_top_alone_and_logs_the_held_out_photos():
+    tower = small_tower()
+    views = seen(tower, 6)
+    before = {name: part.clone() for name, part in tower.state_dict().items()}
+    probe = train_probe(embeddings(tower, views.maps[0]), views.shots, 0)
+    logged: list[str] = []
+    tune(TuneRun(2, 0, logged.append, batch=4), tower, probe, views, views)
+    after = tower.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith(("stages.3.", "head.")) for name in changed)
+    assert "held-out" in logged[-1]
+
+
+def test_a_folded_tower_gives_what_the_tower_gave():
+    tower = small_tower()
+    with torch.no_grad():
+        for name, buffer in tower.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(std=0.1)
+    pixels = torch.randn(2, 3, PX, PX)
+    mine, folded = tower(pixels), fold(tower)(pixels)
+    assert mine.last_hidden_state.shape == (2, 4, tower.config.hidden_size)
+    assert torch.allclose(mine.last_hidden_state, folded.last_hidden_state, atol=1e-4)
+    assert torch.allclose(mine.pooler_output, folded.pooler_output, atol=1e-4)
+
+
+def test_speech_leaves_the_tower_and_a_run_that_was_cut_short_goes_on_as_if_it_was_not(
+    tmp_path: Path,
+):
+    tower = fold(small_tower())
+    views = seen(tower, 6)
+    scenes = Eye(tower, 0, lambda line: None).look(
+        "plain", plain_shots(3, 0), lambda: draw_plain_scenes(3, 0, PX), 1
+    )
+    probe = train_probe(embeddings(tower, views.maps[0]), views.shots, 0)
     words = tokenizer()
-    model = build_model(Tower(labels).vision, words).half().float().eval()
-    picture = draw_product("Lemon", "yellow", seed=1_000_000, size=96)
-    photos = PhotoSet((LEMON,), square(picture, IMAGE_PX).unsqueeze(0))
-    (mine,) = choose(Speaker(model, words, 0), photos, "category", [*VALUES, None])
-    save(model, words, tmp_path)
-    assert AutoProcessor.from_pretrained(tmp_path).num_image_tokens == 64
-    schema = {
+    logged: list[str] = []
+
+    def learned(steps: int, name: str, stops: int | None = None) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        model = build_model(tower, words)
+        run = SpeechRun(steps, 0, logged.append, (0.5, 0.5), batch=4, snapshot=tmp_path / name)
+        run.kept_every, run.stops = 2, stops
+        train_speech(run, model, words, (views, scenes), probe)
+        return {name: part.clone() for name, part in model.state_dict().items()}
+
+    whole = learned(4, "whole")
+    learned(4, "parts", stops=2)
+    parts = learned(4, "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert all(
+        torch.equal(part, whole[f"model.vision_model.{name}"])
+        for name, part in tower.state_dict().items()
+    )
+    assert "speech step 4 of 4" in logged[-1]
+
+
+def untrained(scale: float = 1.0) -> Speaker:
+    """A speaker with a small tower; `scale` makes it sure of what it says at random."""
+    torch.manual_seed(3)
+    words = tokenizer()
+    model = build_model(fold(small_tower()), words).half().float().eval()
+    speaker = Speaker(model, words, 0)
+    scale_logits(speaker, scale)
+    return speaker
+
+
+def maps_of(speaker: Speaker, pixels: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return speaker.model.model.vision_model.trunk(normalise(pixels))
+
+
+def lemon():
+    return draw_product("Lemon", "yellow", seed=1_000_000, size=96)
+
+
+def around(speaker: Speaker, least: float) -> Domain:
+    """A domain whose kinds are drawn products; at a `least` above 1 every photo is outside."""
+    tower = speaker.model.model.vision_model
+    embedding_NE = embeddings(tower, seen(tower, 12).maps[0])
+    tensors = fit_tensors(embedding_NE, torch.arange(len(embedding_NE)) % 3, width=8)
+    settings = {"slope": "2", "turn": "1", "least": str(least), "reason": REASON}
+    return Domain(tensors, settings)
+
+
+ASKED = Call(
+    "Describe the product shown.",
+    images=(lemon(),),
+    schema={
         "type": "object",
         "properties": {"category": {"enum": [*VALUES, None]}},
         "required": ["category"],
         "additionalProperties": False,
-    }
-    engine = TransformersEngine.load(tmp_path)
-    (reply,) = engine.generate(
-        [Call("Describe the product shown.", images=(picture,), schema=schema)]
-    )
+    },
+)
+
+
+def test_a_saved_checkpoint_answers_through_the_engine_as_in_training(tmp_path: Path):
+    speaker = untrained()
+    maps = maps_of(speaker, square(lemon(), PX).unsqueeze(0))
+    (mine,) = choose(speaker, maps, "category", [*VALUES, None])
+    domain = around(speaker, least=0.0)
+    save(speaker.model, speaker.tokenizer, domain, tmp_path)
+    assert AutoProcessor.from_pretrained(tmp_path).num_image_tokens == image_tokens(speaker.model)
+    (reply,) = TransformersEngine.load(tmp_path).generate([ASKED])
     assert isinstance(reply, Reply)
     assert reply.value == {"category": mine.value}
-    assert reply.confidence["category"] == pytest.approx(mine.confidence(), rel=1e-3)
+    tower = speaker.model.model.vision_model
+    likely = float(domain.likely(embeddings(tower, maps)))
+    assert 0 < likely < 1
+    assert reply.confidence["category"] == pytest.approx(mine.confidence() * likely, rel=0.02)
+    assert not reply.abstained
 
 
-def test_calibrating_changes_confidence_and_no_choice():
-    torch.manual_seed(3)
-    _, labels = labelled_pool(2)
-    words = tokenizer()
-    model = build_model(Tower(labels).vision, words).eval()
-    with torch.no_grad():
-        model.model.language_model.norm.weight.mul_(30)  # sure of everything
-    held = PhotoSet((LEMON, CARTON), torch.stack([square(_picture(i), IMAGE_PX) for i in range(2)]))
-    before = choose(Speaker(model, words, 0), held, "category", [*VALUES, None])
-    calibrate(model, words, held, VALUES, log=lambda line: None)
-    after = choose(Speaker(model, words, 0), held, "category", [*VALUES, None])
-    assert [c.value for c in before] == [c.value for c in after]
-    assert sum(c.confidence() for c in after) < sum(c.confidence() for c in before)
+def test_a_photo_outside_the_domain_gets_no_value_but_the_reason(tmp_path: Path):
+    speaker = untrained()
+    save(speaker.model, speaker.tokenizer, around(speaker, least=1.1), tmp_path)
+    (reply,) = TransformersEngine.load(tmp_path).generate([ASKED])
+    assert isinstance(reply, Reply)
+    assert reply.value == {"category": None}
+    assert reply.abstained == {"category": REASON}
 
 
-def _picture(seed: int):
-    return draw_product("Pear", "green", seed=1_000_000 + seed, size=64)
+def test_scaling_the_logits_changes_confidence_and_no_choice():
+    speaker = untrained(scale=30.0)  # sure of everything
+    pixels = torch.stack([square(lemon(), PX)] * 2)
+    before = choose(speaker, maps_of(speaker, pixels), "category", [*VALUES, None])
+    scale_logits(speaker, 0.05)
+    after = choose(speaker, maps_of(speaker, pixels), "category", [*VALUES, None])
+    assert [one.value for one in before] == [one.value for one in after]
+    assert sum(one.confidence() for one in after) < sum(one.confidence() for one in before)
