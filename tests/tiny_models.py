@@ -38,7 +38,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(TEXTS, vocab_size=340)
 
 
-def tiny_qwen2(folder: Path, seed: int = 0) -> Path:
+def tiny_qwen2(folder: Path, seed: int = 0, heads: int = 4) -> Path:
     """A two-layer Qwen2 with random weights, saved to `folder`."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
@@ -47,8 +47,8 @@ def tiny_qwen2(folder: Path, seed: int = 0) -> Path:
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
         max_position_embeddings=CONTEXT_TOKENS,
         initializer_range=0.4,
     )
@@ -77,7 +77,7 @@ def tiny_qwen3(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def tiny_deepseek_vl(folder: Path, seed: int = 0) -> Path:
+def tiny_deepseek_vl(folder: Path, seed: int = 0, heads: int = 4) -> Path:
     """A two-layer DeepSeek-VL with random weights and four tokens an image."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
@@ -88,8 +88,8 @@ def tiny_deepseek_vl(folder: Path, seed: int = 0) -> Path:
             "hidden_size": 32,
             "intermediate_size": 48,
             "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 4,
+            "num_attention_heads": heads,
+            "num_key_value_heads": heads,
             "max_position_embeddings": CONTEXT_TOKENS,
             "initializer_range": 0.4,
         },

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call, Reply, thinking_cure
 from orchestra.errors import (
@@ -25,9 +24,9 @@ from orchestra.errors import (
 )
 from workers.confidence import confidences
 from workers.constrain import Grammar, compile_schema, validate
+from workers.model import Prompt
 from workers.prompt import THINK_CLOSE
-from workers.text import Prompt
-from workers.tokenizer import grammar_tokens
+from workers.tokens import AnyTokenizer, grammar_tokens
 from workers.voice import Voice
 
 WORD_BITS = 32
@@ -42,11 +41,9 @@ class Vocabulary:
     CheckpointInvalid when that is no token of its own.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, size: int, *, thinks: bool = False
-    ) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, size: int, *, thinks: bool = False) -> None:
         self.size = size
-        self.end = int(tokenizer.eos_token_id)  # pyright: ignore[reportArgumentType]
+        self.end = int(tokenizer.eos_token_id)
         self.tokens = grammar_tokens(tokenizer, size, self.end)
         self.mask_words = -(-size // WORD_BITS)
         # Added single letters go, too: as tokens they spell broken bytes.

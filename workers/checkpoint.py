@@ -1,7 +1,7 @@
-"""Checks a checkpoint folder before it is trusted: files, hashes, architecture, weights.
+"""Checks a checkpoint folder before it is trusted: files, hashes, architecture.
 
-Only safetensors are read, nothing is downloaded and no code of a checkpoint is run. It
-knows which files a checkpoint needs, not what the model does.
+Only safetensors are accepted, nothing is downloaded and no code of a checkpoint is run. It
+knows which files a checkpoint needs, neither the library that reads them nor what the model does.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from transformers import PreTrainedModel
-from transformers.utils import logging
-
 from orchestra.errors import CheckpointInvalid
-from workers.device import Place
-from workers.location import missing_files
-from workers.tokenizer import RESTORE
+
+RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
+SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+INDEX = "model.safetensors.index.json"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -48,29 +45,16 @@ def architecture(config: dict[str, Any]) -> str:
     return next(iter(config.get("architectures") or ()), "")
 
 
-def load_weights(model_class: Any, folder: Path, place: Place) -> PreTrainedModel:
-    """The model at `place`, ready to run. Raises CheckpointInvalid for damaged weights."""
-    logging.disable_progress_bar()
-    try:
-        model, report = model_class.from_pretrained(
-            folder,
-            dtype=place.dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointInvalid(
-            f"The weights in {str(folder)!r} cannot be read: {error}. {RESTORE}"
-        ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointInvalid(
-            f"{len(missing)} tensors are missing from the weights in {str(folder)!r}, "
-            f"{missing[0]!r} first. {RESTORE}"
-        )
-    return place.put(model.eval().requires_grad_(False))
+def missing_files(folder: Path) -> list[str]:
+    """Names of the files without which `folder` is no whole checkpoint."""
+    missing = [name for name in SMALL_FILES if not (folder / name).is_file()]
+    if (folder / INDEX).is_file():
+        try:
+            shards = set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError):
+            return [*missing, INDEX]
+        return missing + sorted(name for name in shards if not (folder / name).is_file())
+    return missing if any(folder.glob("*.safetensors")) else [*missing, "model.safetensors"]
 
 
 def require_known(name: str, known: Sequence[str], folder: Path) -> None:

@@ -6,16 +6,16 @@ Knows sessions and answers, not which model or schema is behind them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
 from orchestra.clients.engine import IsCancelled
 from orchestra.errors import Cancelled
 from orchestra.fleet.card import Sampling
 from workers.answer import Answer, Vocabulary
-from workers.sampling import GREEDY, draw
-from workers.session import AnySession
+from workers.model import AnySession
+from workers.sampling import GREEDY, Draws
 
 # Ended rows leave the batch once they are this part of it: each removal copies the cache.
 ENDED_PART = 0.5
@@ -25,7 +25,7 @@ def decode(
     answers: Sequence[Answer],
     session: AnySession,
     vocabulary: Vocabulary,
-    image_features: torch.Tensor | None = None,
+    image_features: Any = None,
     is_cancelled: IsCancelled | None = None,
     sampling: Sampling = GREEDY,
 ) -> None:
@@ -47,7 +47,7 @@ def decode(
         first = False
         at = [i for i, answer in enumerate(rows) if not answer.queue and answer.outcome is None]
         if at:
-            _choose([rows[i] for i in at], logits_BV[at], vocabulary, sampling)
+            _choose([rows[i] for i in at], session, logits_BV[at], vocabulary, sampling)
 
 
 def _cancel(rows: Sequence[Answer], is_cancelled: IsCancelled | None) -> None:
@@ -79,7 +79,11 @@ def _next_block(answer: Answer, most: int | None) -> list[int]:
 
 
 def _choose(
-    answers: Sequence[Answer], logits_BV: torch.Tensor, vocabulary: Vocabulary, sampling: Sampling
+    answers: Sequence[Answer],
+    session: AnySession,
+    logits_BV: Any,
+    vocabulary: Vocabulary,
+    sampling: Sampling,
 ) -> None:
     """Push each row's next token: the likeliest allowed one, or one that is drawn.
 
@@ -89,15 +93,9 @@ def _choose(
     for mask, answer in zip(masks, answers, strict=True):
         answer.fill_mask(mask)
     bits = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, : vocabulary.size]
-    forbidden = torch.from_numpy(bits).to(logits_BV.device) == 0
-    logits_BV = logits_BV.masked_fill(forbidden, -torch.inf)
-    top_B, token_B = logits_BV.max(dim=-1)
-    drawing = [answer.draws for answer in answers if answer.draws is not None]
-    if drawing:
-        # One engine samples all its rows, or none.
-        token_B = draw(logits_BV, sampling, [source.random() for source in drawing])
-        top_B = logits_BV.gather(-1, token_B[:, None])[:, 0]
-    probability_B = (top_B - logits_BV.logsumexp(dim=-1)).exp()
-    chosen = zip(answers, token_B.tolist(), probability_B.tolist(), strict=True)
-    for answer, token, probability in chosen:
+    sources = [answer.draws for answer in answers if answer.draws is not None]
+    # One engine samples all its rows, or none.
+    draws = Draws(sampling, [source.random() for source in sources]) if sources else None
+    picked = session.pick(logits_BV, bits.view(np.bool_), draws)
+    for answer, token, probability in zip(answers, *picked, strict=True):
         answer.push(token, probability)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from orchestra.clients.engine import Reply
 from orchestra.errors import CheckpointInvalid
-from workers.tokenizer import RESTORE
+from workers.checkpoint import RESTORE
 
 FILE = "domain.safetensors"
 TENSORS = ("middle", "inner", "outer", "centres")

@@ -5,41 +5,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import ModelUnavailable, OrchestraError, PromptTooLong
+from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
+from orchestra.errors import OrchestraError
 from orchestra.fleet.card import Sampling
 from workers import fused, location, text, vision
-from workers.answer import Answer, Vocabulary
+from workers.answer import Answer
+from workers.answering import AnsweringEngine
 from workers.checkpoint import architecture, read_config, require_known
-from workers.decode import decode
 from workers.device import Place, place_of
 from workers.domain import judged
 from workers.fused import FusedModel, FusedSession
-from workers.meter import PROCESS
-from workers.sampling import GREEDY, generator
-from workers.text import Prompt, TextModel
+from workers.model import AnySession, TextModel
+from workers.sampling import GREEDY
 from workers.vision import VisionModel
 
 # transformers patches torch while it loads a model: two at once leave tensors out.
 LOADING = threading.Lock()
 
 
-class TransformersEngine:
-    """One model in memory; see `orchestra.clients.engine.Engine` for the contract.
-
-    Greedy or sampled, the same call has the same answer, alone or in any batch: what is drawn
-    depends on the seed and the call only.
-    """
-
-    def __init__(self, model: TextModel, sampling: Sampling = GREEDY) -> None:
-        self._model = model
-        self._sampling = sampling
-        self._vocabulary = Vocabulary(model.tokenizer, model.vocab_size, thinks=model.writer.thinks)
+class TransformersEngine(AnsweringEngine):
+    """A model of transformers in memory; see `AnsweringEngine`."""
 
     @classmethod
     def load(
@@ -63,10 +52,6 @@ class TransformersEngine:
         with LOADING:
             return cls(_load(folder, threads, place), sampling)
 
-    def count_tokens(self, call: Call) -> int:
-        """Prompt tokens that `call` would use, image tokens included."""
-        return self._model.count_tokens(call)
-
     @torch.inference_mode()
     def generate(
         self,
@@ -74,78 +59,18 @@ class TransformersEngine:
         is_cancelled: IsCancelled | None = None,
         on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
-        """Answer `calls` in one batch; see `Engine.generate`.
+        """Answer `calls` in one batch; see `Engine.generate`."""
+        return super().generate(calls, is_cancelled, on_text)
 
-        `usage.cpu_s` is this process's CPU time over the batch, all threads added, shared by
-        the rows in proportion to their tokens (see `workers.meter` for engines that overlap).
-        """
-        with PROCESS.measure() as spent:
-            begun = [self._begin(row, call, on_text) for row, call in enumerate(calls)]
-            answers = [answer for answer in begun if isinstance(answer, Answer)]
-            self._decode([a for a in answers if a.outcome is None], is_cancelled)
-        total = sum(len(a.prompt.ids) + a.made for a in answers) or 1
-        return [
-            _outcome(answer, spent.cpu_s / total) if isinstance(answer, Answer) else answer
-            for answer in begun
-        ]
+    def _outcome(self, answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
+        outcome = super()._outcome(answer, token_cpu_s)
+        if isinstance(outcome, Reply):
+            return judged(outcome, answer.prompt.standings)
+        return outcome
 
-    def _begin(self, row: int, call: Call, on_text: OnText | None) -> Answer | OrchestraError:
-        try:
-            prompt = self._model.prepare(call)
-            self._check_length(call, prompt)
-            return Answer.begin(
-                row,
-                call,
-                prompt,
-                self._vocabulary,
-                self._model.writer.data(call.text or ""),
-                draws=generator(self._sampling, call),
-                hear=None if on_text is None else partial(on_text, row),
-            )
-        except OrchestraError as error:
-            return error
-
-    def _check_length(self, call: Call, prompt: Prompt) -> None:
-        tokens, context = len(prompt.ids), self._model.context_tokens
-        if tokens + call.written_tokens > context:
-            thoughts = f" after {call.thinking_tokens!r} of thinking" * bool(call.thinking_tokens)
-            cure = " or limits.thinking_tokens on the card" * bool(call.thinking_tokens)
-            raise PromptTooLong(
-                f"The prompt has {tokens} tokens and the answer may have {call.max_tokens!r}"
-                f"{thoughts}, but the context holds {context}. Shorten the text by "
-                f"{tokens + call.written_tokens - context} tokens or lower max_tokens{cure}."
-            )
-
-    def _decode(self, answers: list[Answer], is_cancelled: IsCancelled | None) -> None:
-        if not answers:
-            return
-        try:
-            capacity = [len(a.queue) + a.call.written_tokens for a in answers]
-            prompts = [answer.prompt for answer in answers]
-            session, image_features = self._model.open(prompts, capacity)
-            vocabulary, sampling = self._vocabulary, self._sampling
-            decode(answers, session, vocabulary, image_features, is_cancelled, sampling)
-            if isinstance(session, FusedSession):
-                _note_weights(answers, session)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            for answer in answers:
-                answer.outcome = answer.outcome or ModelUnavailable(
-                    f"A batch of {len(answers)} rows does not fit the memory: {error}. "
-                    "Lower the card's batch size."
-                )
-
-
-def _outcome(answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
-    """The reply with its metered work, or the error as it is."""
-    if not isinstance(answer.outcome, Reply):
-        return answer.outcome or ModelUnavailable(
-            f"Row {answer.row} was left without an answer. Report this as a bug."
-        )
-    sent, made = len(answer.prompt.ids), answer.made
-    usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
-    return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
+    def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
+        if isinstance(session, FusedSession):
+            _note_weights(answers, session)
 
 
 def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
@@ -153,10 +78,6 @@ def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
     for answer, weights in zip(answers, session.weights(), strict=True):
         if isinstance(answer.outcome, Reply):
             answer.outcome = replace(answer.outcome, modality_weights=weights)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "memory" in str(error).lower()
 
 
 def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
@@ -169,4 +90,4 @@ def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
     if name == fused.ARCHITECTURE:
         return FusedModel.load(folder, config, place)
     require_known(name, [*vision.FAMILIES, fused.ARCHITECTURE, *sorted(text.ARCHITECTURES)], folder)
-    return TextModel.load(folder, config, place)
+    return text.load_text(folder, config, place)

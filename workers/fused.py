@@ -20,11 +20,12 @@ from transformers import PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call
 from orchestra.errors import UsageError
-from workers.checkpoint import load_weights
 from workers.device import Place
 from workers.fused_model import FusedForConditionalGeneration, Vision
-from workers.session import AnySession, Session
-from workers.text import Prompt, TextModel, sizes
+from workers.model import AnySession, Prompt, TextModel
+from workers.pretrained import load_weights
+from workers.session import Session
+from workers.text import sizes
 from workers.tokenizer import load_tokenizer
 
 ARCHITECTURE = "FusedForConditionalGeneration"

@@ -7,7 +7,6 @@ reads: JSON, chat templates and safetensors. It knows no model.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import httpx
@@ -16,10 +15,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from orchestra.errors import CheckpointInvalid
 from orchestra.fleet.local import PUBLIC_ID
+from workers.checkpoint import missing_files
 
 READ = ("*.json", "*.jinja", "*.safetensors")
-SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
-INDEX = "model.safetensors.index.json"
 
 
 def find(checkpoint: Path | str) -> Path:
@@ -46,18 +44,6 @@ def find(checkpoint: Path | str) -> Path:
             f"HF_HUB_OFFLINE is set. Fetch it once where there is a network: {_command(checkpoint)}"
         )
     return _download(checkpoint)
-
-
-def missing_files(folder: Path) -> list[str]:
-    """Names of the files without which `folder` is no whole checkpoint."""
-    missing = [name for name in SMALL_FILES if not (folder / name).is_file()]
-    if (folder / INDEX).is_file():
-        try:
-            shards = set(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError):
-            return [*missing, INDEX]
-        return missing + sorted(name for name in shards if not (folder / name).is_file())
-    return missing if any(folder.glob("*.safetensors")) else [*missing, "model.safetensors"]
 
 
 def _cached(checkpoint: str) -> Path | None:

@@ -14,11 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaModel, PreTrainedModel, Qwen2Model
 from transformers.models.llama.modeling_llama import rotate_half
+
+from workers.sampling import Draws
+from workers.tensor_pick import pick
 
 FAMILIES = (LlamaModel, Qwen2Model)
 
@@ -186,6 +191,12 @@ class PackedSession:
         """Drop every row but `rows` from the batch, in that order."""
         self._caches = [cache[:, list(rows)] for cache in self._caches]
         self._length = [self._length[row] for row in rows]
+
+    def pick(
+        self, logits_BV: Tensor, allowed_BV: NDArray[np.bool_], draws: Draws | None
+    ) -> tuple[list[int], list[float]]:
+        """Each row's next token, and its probability among the allowed ones at temperature 1."""
+        return pick(logits_BV, allowed_BV, draws)
 
     def _place(self, blocks: Sequence[Sequence[int]]) -> Places:
         row = [at for at, block in enumerate(blocks) for _ in block]

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerFast
 
 from orchestra.clients.endpoint_schema import schema_words
 from orchestra.clients.engine import Call, Turn
 from orchestra.errors import CheckpointInvalid, UsageError
 from orchestra.graph.narrow import sanitise
-from workers.tokenizer import marks
+from workers.tokens import AnyTokenizer, marks
 
 # Half of a UTF-16 pair has no UTF-8, so no tokenizer takes it.
 SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -45,7 +44,7 @@ class PromptWriter:
     begins after `</think>`. Raises CheckpointInvalid for a template that renders no text.
     """
 
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: AnyTokenizer
     image_mark: str = ""
     image_block: str = ""
     preamble: str = ""

@@ -10,31 +10,16 @@ Shapes: B rows, T tokens of the longest row's block, L cached positions, V vocab
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-
-class AnySession(Protocol):
-    """What decoding needs of a session."""
-
-    block_tokens: int
-
-    def extend(
-        self, blocks: Sequence[Sequence[int]], image_features: Tensor | None = None
-    ) -> Tensor:
-        """Append `blocks[row]` to each row; returns logits (B, V) after each last token.
-
-        A row with an empty block keeps its place; its logits mean nothing. `image_features`
-        (images, tokens, width) fill the image tokens of the blocks in order.
-        """
-        ...
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop every row but `rows` from the batch, in that order."""
-        ...
+from workers.sampling import Draws
+from workers.tensor_pick import pick
 
 
 class Session:
@@ -84,6 +69,12 @@ class Session:
         self._cache.batch_select_indices(index)
         self._seen_BL = self._seen_BL[index]
         self._length_B = self._length_B[index]
+
+    def pick(
+        self, logits_BV: Tensor, allowed_BV: NDArray[np.bool_], draws: Draws | None
+    ) -> tuple[list[int], list[float]]:
+        """Each row's next token, and its probability among the allowed ones at temperature 1."""
+        return pick(logits_BV, allowed_BV, draws)
 
     def _extras(self) -> dict[str, Any]:
         """What else the model is given at each step."""

@@ -11,24 +11,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from llguidance import LLTokenizer, hf
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from orchestra.errors import CheckpointInvalid
-
-RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
-CURE = "Use the tokenizer.json that belongs to these weights."
-# English, Chinese, code, JSON and white space. Letters that some public tokenizers cannot spell
-# (ö, ü and others are broken bytes in DeepSeek's vocabularies of 2024) are left out.
-PROBES = (
-    'Äpple "Royal" 500 g,\n红色 <x> {"a":null}',
-    "The price isn't $1,299.99: it's 20% less (v2.0)!",
-    "红色纯棉衬衫，产地：意大利。净含量500克！",
-    "def f(x):\n    if x > 0:\n\treturn {'k': [x, -1]}  # done\n",
-    '{"name":"Golden Delicious","tags":["new","sale"],"ok":true}',
-    "  two  spaces,\n\n\nthree lines\t\ttwo tabs ",
-)
+from workers.checkpoint import RESTORE
+from workers.tokens import CURE, PROBES, require_spelling
 
 
 def load_tokenizer(folder: Path, vocab_size: int) -> PreTrainedTokenizerFast:
@@ -60,39 +48,12 @@ def load_tokenizer(folder: Path, vocab_size: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def marks(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
-    """Tokens that steer a model instead of spelling text, with their ids.
-
-    These are the added tokens of more than one character: DeepSeek's tokenizers of 2024 also add
-    thirteen single letters (ö, ü, ...), which are text.
-    """
-    return {token: at for token, at in tokenizer.get_added_vocab().items() if len(token) > 1}
-
-
-def grammar_tokens(tokenizer: PreTrainedTokenizerFast, size: int, end: int) -> LLTokenizer:
-    """The tokens as llguidance sees them; `size` is the model's vocabulary.
-
-    Added single letters are left out: they spell broken bytes, so a constraint that forces "ü"
-    would contradict itself. Without them the letter is spelled by its bytes, which are tokens.
-    """
-    letters = tokenizer.get_added_vocab().keys() - marks(tokenizer).keys()
-    if not letters:
-        return hf.from_tokenizer(tokenizer, n_vocab=size, eos_token=end)
-    stored = json.loads(tokenizer.backend_tokenizer.to_str())
-    stored["added_tokens"] = [t for t in stored["added_tokens"] if t["content"] not in letters]
-    stored["padding"] = stored["truncation"] = None
-    return LLTokenizer(json.dumps(stored), n_vocab=size, eos_token=end)
-
-
 def _check_probe(
     tokenizer: PreTrainedTokenizerFast, stored: Tokenizer, probe: str, folder: Path
 ) -> None:
     ids = tokenizer.encode(probe, add_special_tokens=False)
     spelled = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    if spelled != probe:
-        raise CheckpointInvalid(
-            f"The tokenizer in {str(folder)!r} turns {probe!r} into {spelled!r}. {CURE}"
-        )
+    require_spelling(probe, spelled, folder)
     expected = stored.encode(probe, add_special_tokens=False).ids
     if ids != expected:
         raise CheckpointInvalid(

@@ -34,14 +34,15 @@ from transformers.models.janus.processing_janus import DEFAULT_SYSTEM_PROMPT
 
 from orchestra.clients.engine import Call
 from orchestra.errors import CheckpointInvalid
-from workers.checkpoint import load_weights
+from workers.checkpoint import RESTORE
 from workers.device import Place
 from workers.domain import Domain
 from workers.lite import LiteTower
+from workers.model import AnySession, OpenSession, Prompt, TextModel
+from workers.pretrained import load_weights
 from workers.prompt import PromptWriter
-from workers.session import AnySession
-from workers.text import OpenSession, Prompt, TextModel, sessions_of, sizes
-from workers.tokenizer import RESTORE, load_tokenizer
+from workers.text import sessions_of, sizes
+from workers.tokenizer import load_tokenizer
 
 OWN_TOWERS = (LiteTower,)  # a config may name one: its module registers it
 # Eight images of 384 px, one of 1024 px: more at once take memory and gain little.

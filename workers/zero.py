@@ -26,12 +26,12 @@ from orchestra.errors import (
     UsageError,
 )
 from workers import location
-from workers.checkpoint import architecture, load_weights, read_config, require_known
+from workers.checkpoint import RESTORE, architecture, read_config, require_known
 from workers.device import place_of
 from workers.meter import PROCESS
 from workers.number import writings
+from workers.pretrained import load_weights
 from workers.question import read_sum
-from workers.tokenizer import RESTORE
 
 TASK_FILE = "task.json"
 PROMPT_TOKENS = 3  # the two numbers, and the token that asks for the answer

@@ -1,10 +1,14 @@
 """The ONNX Runtime engine: the transformers engine with its decoder run by ONNX Runtime, on a CPU.
 
-Prompts, constraints, sampling and photos are the same code; only the session differs.
+Prompts, constraints, sampling and photos are the same code; only the session differs. Where
+onnxruntime is not installed, or a folder has no graph, it says so and transformers runs the model:
+the answers are the same, later.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from pathlib import Path
 
 import torch
@@ -15,12 +19,13 @@ from workers import location, vision
 from workers.checkpoint import architecture, read_config
 from workers.device import place_of
 from workers.engine import LOADING, TransformersEngine
-from workers.onnx.decoder import OnnxDecoder
-from workers.onnx.session import OnnxSession
+from workers.model import TextModel
+from workers.onnx.layout import GRAPH
 from workers.sampling import GREEDY
-from workers.text import OpenSession, TextModel
 from workers.tokenizer import load_tokenizer
 from workers.vision import VisionModel
+
+log = logging.getLogger(__name__)
 
 
 class OnnxEngine(TransformersEngine):
@@ -35,7 +40,7 @@ class OnnxEngine(TransformersEngine):
         device: str = "cpu",
         dtype: str | None = None,
         sampling: Sampling = GREEDY,
-    ) -> OnnxEngine:
+    ) -> TransformersEngine:
         """Load a checkpoint folder that has a `decoder.onnx` (see `workers.onnx.graph`).
 
         `threads` sets the threads of onnxruntime's session, and torch's, which look at photos.
@@ -48,26 +53,40 @@ class OnnxEngine(TransformersEngine):
                 "in 'float32'. Set them so, or name workers.engine:TransformersEngine."
             )
         folder = location.find(checkpoint)
+        lacking = _lacking(folder)
+        if lacking:
+            log.warning("%s transformers runs the model instead, which is slower.", lacking)
+            return TransformersEngine.load(folder, threads=threads, dtype=dtype, sampling=sampling)
         with LOADING:
             return cls(_load(folder, threads), sampling)
 
 
+def _lacking(folder: Path) -> str:
+    """What keeps `folder` from being run by onnxruntime, and the cure; empty when nothing does."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed: pip install 'orchestra-fleet[onnx]'."
+    if folder.is_dir() and not (folder / GRAPH).is_file():
+        return (
+            f"{GRAPH!r} is missing from {str(folder)!r}: make it with "
+            f"python -m workers.onnx.graph {str(folder)!r}."
+        )
+    return ""
+
+
 def _load(folder: Path, threads: int | None) -> TextModel:
+    from workers.onnx.decoder import OnnxDecoder
+    from workers.onnx.session import sessions_of
+
     if threads is not None:
         torch.set_num_threads(threads)
     config = read_config(folder)
     decoder = OnnxDecoder.load(folder, config, torch.get_num_threads())
-    open_session = _sessions(decoder)
     if architecture(config) in vision.FAMILIES:
-        return VisionModel.load(folder, config, place_of("cpu"), open_session)
+        return VisionModel.load(folder, config, place_of("cpu"), sessions_of(decoder))
     layout = decoder.layout
     return TextModel(
         load_tokenizer(folder, layout.vocabulary),
-        open_session,
+        sessions_of(decoder),
         vocab_size=layout.vocabulary,
         context_tokens=layout.context,
     )
-
-
-def _sessions(decoder: OnnxDecoder) -> OpenSession:
-    return lambda capacity, image_token_id: OnnxSession(decoder, capacity, image_token_id)

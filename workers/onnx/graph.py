@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,7 +71,7 @@ class DecoderGraph(nn.Module):
         self.layers = nn.ModuleList(Layer(layout) for _ in range(layout.layers))
         self.norm = _weight(layout.width)
         self.head = _weight(layout.width, layout.vocabulary)
-        self.cos, self.sin = (_weight(layout.context, layout.head_width // 2) for _ in range(2))
+        self.cos, self.sin = (_weight(layout.positions, layout.head_width // 2) for _ in range(2))
 
     def forward(
         self,
@@ -152,15 +153,18 @@ class DecoderGraph(nn.Module):
 def export(layout: Layout) -> ir.Model:
     """The graph of any decoder of this layout; its weights are names without data."""
     caches = cache_names(layout.layers)
-    program = torch.onnx.export(
-        DecoderGraph(layout).eval(),
-        _example(layout),
-        input_names=[*INPUTS, *caches],
-        output_names=["logits", *(f"new.{name}" for name in caches)],
-        dynamic_shapes=_dynamic(layout),
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # torch's exporter uses a call that torch itself is giving up.
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.onnx.export(
+            DecoderGraph(layout).eval(),
+            _example(layout),
+            input_names=[*INPUTS, *caches],
+            output_names=["logits", *(f"new.{name}" for name in caches)],
+            dynamic_shapes=_dynamic(layout),
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program.")
     return _without_data(program.model, layout)

@@ -17,6 +17,9 @@ LAYOUT_KEY = "orchestra.layout"
 CURE = "Name workers.engine:TransformersEngine as the card's worker; it runs this checkpoint."
 # For each family: whether its query, key and value products have a bias, unless the config says.
 FAMILIES = {"qwen2": True, "llama": False}
+HEAD_STEP = 16
+# A longer block pads the attention of every other row.
+BLOCK_TOKENS = 16
 # Settings that would change the graph, with the only value that it has.
 FIXED: dict[str, Any] = {"hidden_act": "silu", "mlp_bias": False, "use_sliding_window": False}
 
@@ -44,7 +47,7 @@ class Layout:
         _check(text)
         try:
             heads = int(text["num_attention_heads"])
-            return cls(
+            layout = cls(
                 width=int(text["hidden_size"]),
                 heads=heads,
                 key_heads=int(text.get("num_key_value_heads") or heads),
@@ -61,6 +64,17 @@ class Layout:
             raise CheckpointInvalid(
                 f"config.json does not give the decoder's sizes: {error!r}. {CURE}"
             ) from error
+        if layout.head_width % HEAD_STEP:
+            raise CheckpointInvalid(
+                f"The heads are {layout.head_width!r} wide; onnxruntime attends over multiples of "
+                f"{HEAD_STEP}. {CURE}"
+            )
+        return layout
+
+    @property
+    def positions(self) -> int:
+        """Positions that need an angle: a padded block may begin at the end of the context."""
+        return self.context + BLOCK_TOKENS
 
     def to_json(self) -> str:
         """The layout as text, to be stored with its graph."""

@@ -11,21 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
+from workers.array_pick import pick
+from workers.model import OpenSession
 from workers.onnx.decoder import OnnxDecoder
-from workers.onnx.layout import cache_names
+from workers.onnx.layout import BLOCK_TOKENS, cache_names
+from workers.sampling import Draws
 
 
 class OnnxSession:
     """The cache of one batch; see `AnySession` for what `extend` and `keep` promise."""
 
-    # A longer block pads the attention of every other row.
-    block_tokens = 16
+    block_tokens = BLOCK_TOKENS
 
     def __init__(
         self, decoder: OnnxDecoder, capacity: Sequence[int], image_token_id: int | None = None
@@ -44,15 +46,16 @@ class OnnxSession:
         self._bind_caches()
 
     def extend(
-        self, blocks: Sequence[Sequence[int]], image_features: torch.Tensor | None = None
-    ) -> torch.Tensor:
+        self, blocks: Sequence[Sequence[int]], image_features: Any = None
+    ) -> NDArray[np.float32]:
         """Append `blocks[row]` to each row; returns logits (B, V) after each last token."""
         fed_B = np.array([len(block) for block in blocks], dtype=np.int32)
         self._length_B = self._length_B + fed_B
         given = {
             "x": self._embed(blocks, image_features),
             **_places(fed_B),
-            "past": self._length_B - 1,
+            # A row that was cancelled before its prompt was read has no last position.
+            "past": np.maximum(self._length_B - 1, 0),
             "fed": fed_B,
             "total": self._length_B.max(),
         }
@@ -62,10 +65,10 @@ class OnnxSession:
         self._binding.bind_ortvalue_output("logits", OrtValue.ortvalue_from_numpy(logits_EV))
         self._decoder.session.run_with_iobinding(self._binding)
         if len(logits_EV) == len(blocks):
-            return torch.from_numpy(logits_EV)
+            return logits_EV
         logits_BV = np.zeros((len(blocks), logits_EV.shape[1]), np.float32)
         logits_BV[fed_B > 0] = logits_EV
-        return torch.from_numpy(logits_BV)
+        return logits_BV
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop every row but `rows` from the batch, in that order."""
@@ -74,6 +77,12 @@ class OnnxSession:
         self._length_B = self._length_B[kept]
         self._bind_caches()
 
+    def pick(
+        self, logits_BV: NDArray[np.float32], allowed_BV: NDArray[np.bool_], draws: Draws | None
+    ) -> tuple[list[int], list[float]]:
+        """Each row's next token, and its probability among the allowed ones at temperature 1."""
+        return pick(logits_BV, allowed_BV, draws)
+
     def _bind_caches(self) -> None:
         """Each cache is read and written in one place, so that a step copies none."""
         for name, cache in self._caches.items():
@@ -81,13 +90,13 @@ class OnnxSession:
             self._binding.bind_ortvalue_input(name, value)
             self._binding.bind_ortvalue_output(f"new.{name}", value)
 
-    def _embed(
-        self, blocks: Sequence[Sequence[int]], image_features: torch.Tensor | None
-    ) -> NDArray[np.float32]:
+    def _embed(self, blocks: Sequence[Sequence[int]], image_features: Any) -> NDArray[np.float32]:
         ids_N = np.fromiter(chain.from_iterable(blocks), dtype=np.int64)
         x_NW = self._decoder.table[ids_N]
         if image_features is not None:
-            x_NW[ids_N == self._image_token_id] = image_features.flatten(0, 1).numpy()
+            x_NW[ids_N == self._image_token_id] = np.asarray(image_features).reshape(
+                -1, x_NW.shape[1]
+            )
         return x_NW
 
 
@@ -106,3 +115,8 @@ def _places(fed_B: NDArray[np.int32]) -> dict[str, NDArray[np.int64]]:
         "last": start_B[fed_rows] + last_place,
         "last_cell": fed_rows * longest + last_place,
     }
+
+
+def sessions_of(decoder: OnnxDecoder) -> OpenSession:
+    """Sessions that `decoder` runs."""
+    return lambda capacity, image_token_id: OnnxSession(decoder, capacity, image_token_id)

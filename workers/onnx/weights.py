@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from orchestra.errors import CheckpointInvalid
+from workers.checkpoint import RESTORE
 from workers.onnx.layout import Layout
-from workers.tokenizer import RESTORE
 
 Array = NDArray[np.float32]
 EMBEDDING = "embed_tokens.weight"
@@ -86,5 +86,5 @@ def _rotary(layout: Layout) -> tuple[Array, Array]:
     """Cosines and sines (positions, D / 2), computed in float32 as transformers does."""
     exponents = np.arange(0, layout.head_width, 2, dtype=np.float32) / np.float32(layout.head_width)
     turns = np.float32(1.0) / np.float32(layout.theta) ** exponents
-    angles = np.arange(layout.context, dtype=np.float32)[:, None] * turns
+    angles = np.arange(layout.positions, dtype=np.float32)[:, None] * turns
     return np.cos(angles), np.sin(angles)

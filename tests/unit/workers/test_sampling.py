@@ -14,7 +14,8 @@ from orchestra.fleet.card import Sampling
 from tests.contract.engine_contract import SCHEMA, TEXTS, replies
 from tests.tiny_models import tiny_qwen2
 from workers.engine import TransformersEngine
-from workers.sampling import CANDIDATES, GREEDY, draw, generator
+from workers.sampling import CANDIDATES, GREEDY, generator
+from workers.tensor_pick import draw
 
 WARM = Sampling(temperature=0.6, top_p=0.95, seed=7)
 FOUR = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
