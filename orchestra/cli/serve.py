@@ -19,6 +19,7 @@ from orchestra.observe.export import TRACES_FILE
 from orchestra.serving.cluster import (
     LOOPBACK,
     check_port,
+    check_room,
     cpus_for,
     own_cluster,
     replica_metrics,
@@ -115,6 +116,7 @@ def _serve(
     with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
         if stop.is_set():
             return
+        check_room(file)
         _deploy(build, {**args, "fleet": _absolute(args["fleet"])})
         _tell(port, as_json, list(graphs))
         stop.wait()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 from orchestra.job import Result
 from orchestra.observe.trace import trace_id
 
 LOG = logging.getLogger("orchestra.jobs")
+FAILURES = logging.getLogger("orchestra.serving")
 
 
 def log_result(kind: str, name: str, result: Result) -> None:
@@ -41,3 +43,20 @@ def log_problem(kind: str, status: int) -> None:
             "orchestra_trace": trace_id(),
         },
     )
+
+
+def log_bug(error: Exception) -> None:
+    """An error that nobody foresaw: its type and the lines that led to it.
+
+    Its message may quote the text or a key, so it comes at level DEBUG only.
+    """
+    lines = traceback.extract_tb(error.__traceback__)
+    FAILURES.error(
+        "request failed",
+        extra={
+            "orchestra_type": type(error).__name__,
+            "orchestra_lines": [f"{line.filename}:{line.lineno} {line.name}" for line in lines],
+            "orchestra_trace": trace_id(),
+        },
+    )
+    FAILURES.debug("request failed, in full", exc_info=error)

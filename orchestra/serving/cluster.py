@@ -12,14 +12,15 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from orchestra.errors import MissingExtra, PortTaken, UsageError
+from orchestra.errors import MissingExtra, ModelUnavailable, PortTaken, UsageError
 from orchestra.fleet.card import FleetFile
 
 LOOPBACK = "127.0.0.1"
 KNOCK_S = 5.0
+GIB = 2**30
 SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # off: this node is 127.0.0.1 and listens there
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # ray would rebuild the environment under `uv run`
@@ -127,6 +128,44 @@ def cpus_for(file: FleetFile) -> int:
         if card.hosting.worker is not None
     )
     return max(os.cpu_count() or 1, math.ceil(asked))
+
+
+def check_room(file: FleetFile) -> None:
+    """Raises `ModelUnavailable` when the cluster has too little for every replica of `file`.
+
+    Serve would wait for more nodes, for ever and without a word.
+    """
+    import ray
+
+    short = shortage(file, ray.cluster_resources())
+    if short:
+        raise ModelUnavailable(
+            f"This machine cannot host the fleet {file.name!r}: {short}. Lower replicas, cpus, "
+            "gpus, resources or memory_gib under hosting on the cards, leave models out, or use a "
+            "cluster with more nodes (`serve deploy`)."
+        )
+
+
+def shortage(file: FleetFile, room: Mapping[str, float]) -> str:
+    """What all replicas reserve beyond `room`, in words; empty when they fit."""
+    asked: dict[str, float] = {}
+    for card in file.models:
+        if card.hosting.worker is not None:
+            scaling, memory = card.hosting.scaling, round(card.hosting.memory_gib * GIB)
+            one = {"CPU": scaling.cpus, "GPU": scaling.gpus, "memory": memory}
+            for name, amount in {**one, **scaling.resources}.items():
+                asked[name] = asked.get(name, 0.0) + amount * scaling.replicas
+    return ", ".join(
+        _lacking(name, amount, room.get(name, 0.0))
+        for name, amount in asked.items()
+        if amount > room.get(name, 0.0)
+    )
+
+
+def _lacking(name: str, asked: float, there: float) -> str:
+    if name == "memory":
+        return f"its models reserve {asked / GIB:.3g} GiB of memory and {there / GIB:.3g} are free"
+    return f"its models reserve {asked:g} {name} and there is {there:g}"
 
 
 def check_port(port: int) -> None:

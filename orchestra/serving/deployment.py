@@ -6,8 +6,9 @@ bound to Ray, one deployment a model and one for the ingress.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from orchestra.serving.service import Service
 
 INGRESS = "ingress"
 HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
+ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
@@ -62,11 +64,35 @@ class Ingress:
         fleet = Fleet.open(args.fleet, clients=clients, image_limits=limits, book=book)
         if fleet.book is not None:
             fleet.book.recover()
-        self._service = Service(fleet, builds)
+        app = serve.get_replica_context().app_name
+
+        async def lost() -> dict[str, str]:
+            return await asyncio.to_thread(models_lost, serve.status, app, list(models))
+
+        self._service = Service(fleet, builds, lost)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
         return make_app(self._service)
+
+
+def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:
+    """Those of `models` without a running replica, and what Serve says of each.
+
+    A handle does not tell: it remembers that the model was loaded once.
+    """
+    application = status().applications.get(app)
+    if application is None:
+        return dict.fromkeys(models, "Serve does not know the application any more")
+    said: dict[str, str] = {}
+    for model in models:
+        deployment = application.deployments.get(model)
+        if deployment is None:
+            said[model] = "Serve has no such deployment"
+        elif not any(deployment.replica_states.get(state, 0) for state in ANSWERING):
+            why = deployment.message.strip().splitlines()
+            said[model] = f"no replica runs ({deployment.status.value}). {why[-1] if why else ''}"
+    return said
 
 
 class HostedModel(ModelReplica):

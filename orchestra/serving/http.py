@@ -6,13 +6,12 @@ It runs under any ASGI server, so tests need no Ray.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,9 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestra.errors import OrchestraError
 from orchestra.job import Result
 from orchestra.observe import metrics
-from orchestra.observe.log import log_problem
 from orchestra.observe.trace import span
-from orchestra.serving.problems import CLIENT_CLOSED, body, headers_of, problem
+from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, told_of
 from orchestra.serving.service import Service
 from orchestra.serving.stream import chat_stream
 from orchestra.serving.words import (
@@ -36,10 +34,16 @@ from orchestra.serving.words import (
 
 MAX_BODY_BYTES = 48 * 2**20  # a photo of 32 MiB, the most that is read, as a data URI
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody} for status in (400, 402, 404, 413, 422, 500, 502, 503, 504)
+    status: {"model": ProblemBody}
+    for status in sorted({413, *(status for _, status in STATUSES)} - {CLIENT_CLOSED})
+}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with `stream`, chunks of it as server-sent events.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
 }
 T = TypeVar("T")
-LOG = logging.getLogger("orchestra.serving")
 
 
 class HungUp(Exception):
@@ -54,11 +58,11 @@ def make_app(service: Service) -> FastAPI:
         responses=ERRORS,
     )
     app.add_middleware(BodyLimit)
+    app.add_middleware(NothingForeseen)
     app.add_exception_handler(OrchestraError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HungUp, _on_hung_up)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
     _add_jobs(app, service)
     _add_chat(app, service)
     _add_state(app, service)
@@ -81,15 +85,14 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 
 
 def _add_chat(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/chat/completions", response_model=ChatAnswer)
+    @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
     async def chat(wanted: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
         if not wanted.stream:
             with _seen(request, "chat"):
                 return await until_gone(request, service.chat(wanted))
         with _seen(request, "chat"):
-            events = await chat_stream(service, wanted)
-        return StreamingResponse(events, media_type="text/event-stream")
+            return await until_gone(request, chat_stream(service, wanted))
 
     @app.get("/v1/models")
     async def models() -> ModelList:
@@ -148,9 +151,7 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, OrchestraError):
         raise error
-    status, said = problem(error)
-    metrics.count_problem(error.kind)
-    log_problem(error.kind, status)
+    status, said = told_of(error)
     return JSONResponse(said, status, headers_of(status))
 
 
@@ -165,17 +166,6 @@ async def _on_http(request: Request, error: Exception) -> Response:
         message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
     metrics.count_problem(code)
     return JSONResponse(body(error.status_code, code, message), error.status_code)
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    """What nobody foresaw: logged with its trace, told without it."""
-    metrics.count_problem("InternalError")
-    LOG.error("request failed", exc_info=error)
-    message = (
-        f"The server failed with {type(error).__name__}. Its log has the trace; report it, with "
-        "the request that led to it."
-    )
-    return JSONResponse(body(500, "InternalError", message), 500)
 
 
 async def _on_hung_up(request: Request, error: Exception) -> Response:
@@ -200,6 +190,34 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return JSONResponse(body(400, "InvalidRequest", message, place), 400)
 
 
+class NothingForeseen:
+    """Tells a client of an error that nobody foresaw.
+
+    A handler would do, but what it handles is raised on to the server all the same, which logs
+    the message, and with it what the message quotes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        is_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            status, said = told_of(error)
+            if is_begun:
+                raise  # half an answer: the server must break the connection
+            await JSONResponse(said, status)(scope, receive, send)
+
+
 class BodyLimit:
     """Refuses a body over the bound, by its header or, where that is silent, as it comes in."""
 
@@ -214,6 +232,7 @@ class BodyLimit:
             return
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > self._max_bytes:
+            metrics.count_problem("BodyTooLarge")
             refusal = JSONResponse(body(413, "BodyTooLarge", self._message(f"{int(said):,}")), 413)
             await refusal(scope, receive, send)
             return

@@ -1,4 +1,7 @@
-"""HTTP status and OpenAI-shaped body of each error; the one place that knows both."""
+"""HTTP status and OpenAI-shaped body of each error; the one place that knows both.
+
+`told_of` also counts and logs the error, once, as it is told to a client.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ from orchestra.errors import (
     UnknownModel,
     UsageError,
 )
+from orchestra.observe.log import log_bug, log_problem
+from orchestra.observe.metrics import count_problem
 from orchestra.serving.words import Problem, ProblemBody
 
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
@@ -52,6 +57,7 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (BookError, 500),
 )
 RETRY_AFTER_S = 2
+BUG = "InternalError"
 
 
 def status_of(error: OrchestraError) -> int:
@@ -63,6 +69,25 @@ def problem(error: OrchestraError, param: str | None = None) -> tuple[int, dict[
     """Status and body of `error`."""
     status = status_of(error)
     return status, body(status, error.kind, str(error), param)
+
+
+def told_of(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Status and body of any error, which is counted and logged.
+
+    One that nobody foresaw is logged with the lines that led to it, and told without them.
+    """
+    if isinstance(error, OrchestraError):
+        status, said = problem(error)
+        count_problem(error.kind)
+        log_problem(error.kind, status)
+        return status, said
+    count_problem(BUG)
+    log_bug(error)
+    message = (
+        f"The server failed with {type(error).__name__}. Its log has the trace; report it, with "
+        "the request that led to it."
+    )
+    return 500, body(500, BUG, message)
 
 
 def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
@@ -25,10 +25,14 @@ READY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One ingress's work. The first of `graphs` runs a job that names none."""
+    """One ingress's work. The first of `graphs` runs a job that names none.
+
+    `lost` tells of the models that nothing hosts at the moment why that is so.
+    """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
+    lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
 
     async def job(self, request: JobRequest) -> Result:
         """Run a job through the graph it names. Raises what planning raises."""
@@ -84,7 +88,9 @@ class Service:
     async def ready(self) -> dict[str, str]:
         """What each hosted model says: `ready`, or why it cannot answer."""
         hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
-        return dict(zip(hosted, await asyncio.gather(*map(self._state, hosted)), strict=True))
+        lost = {} if self.lost is None else await self.lost()
+        states = await asyncio.gather(*map(self._state, hosted))
+        return {**dict(zip(hosted, states, strict=True)), **lost}
 
     async def _state(self, model: str) -> str:
         try:

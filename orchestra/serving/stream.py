@@ -13,26 +13,69 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orchestra.errors import Cancelled, OrchestraError
-from orchestra.observe.log import log_problem
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from orchestra.errors import Cancelled
 from orchestra.observe.metrics import count_problem
 from orchestra.serving.chat import new_id
-from orchestra.serving.problems import problem
+from orchestra.serving.problems import told_of
 from orchestra.serving.service import Service
 from orchestra.serving.words import ChatAnswer, ChatRequest
 
-Event = str | ChatAnswer | OrchestraError
+Event = str | ChatAnswer | Exception
+Queue = asyncio.Queue[Event]
+Task = asyncio.Task[None]
 DONE = "data: [DONE]\n\n"
 
 
-async def chat_stream(service: Service, request: ChatRequest) -> AsyncIterator[str]:
-    """The events of an answer. Raises an error that comes before the first piece."""
-    queue: asyncio.Queue[Event] = asyncio.Queue()
+class ChatStream(StreamingResponse):
+    """An answer that is told while `task` makes it; who stops listening ends the task.
+
+    That must not be left to the generator: one whose reader is gone before the first event never
+    runs, and so never comes to its end either.
+    """
+
+    def __init__(self, request: ChatRequest, first: Event, queue: Queue, task: Task) -> None:
+        super().__init__(self._events(request, first, queue), media_type="text/event-stream")
+        self._task = task
+        self._is_told = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; at their end nobody works on the answer any more."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._task.cancel()
+            if not self._is_told:
+                count_problem(Cancelled.__name__)
+
+    async def _events(self, request: ChatRequest, event: Event, queue: Queue) -> AsyncIterator[str]:
+        chunks = _Chunks(request)
+        yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
+        is_heard = False
+        while isinstance(event, str):
+            is_heard = True
+            yield chunks.event(chunks.delta({"content": event}))
+            event = await queue.get()
+        self._is_told = True
+        if isinstance(event, Exception):
+            _, said = told_of(event)
+            yield f"data: {json.dumps(said, ensure_ascii=False)}\n\n"
+            return
+        for chunk in chunks.ending(event, told=is_heard):
+            yield chunks.event(chunk)
+        yield DONE
+
+
+async def chat_stream(service: Service, request: ChatRequest) -> ChatStream:
+    """The answer as a stream. Raises an error that comes before the first piece."""
+    queue: Queue = asyncio.Queue()
 
     async def work() -> None:
         try:
             queue.put_nowait(await service.chat(request, queue.put_nowait))
-        except OrchestraError as error:
+        except Exception as error:  # a graph's own, too: the reader would wait for ever
             queue.put_nowait(error)
 
     task = asyncio.create_task(work())
@@ -41,37 +84,9 @@ async def chat_stream(service: Service, request: ChatRequest) -> AsyncIterator[s
     except asyncio.CancelledError:
         task.cancel()
         raise
-    if isinstance(first, OrchestraError):
+    if isinstance(first, Exception):
         raise first
-    return _events(request, first, queue, task)
-
-
-async def _events(
-    request: ChatRequest, first: Event, queue: asyncio.Queue[Event], task: asyncio.Task[None]
-) -> AsyncIterator[str]:
-    """The chunks; a reader that goes away cancels the work."""
-    chunks = _Chunks(request)
-    try:
-        yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
-        event, told = first, False
-        while isinstance(event, str):
-            told = True
-            yield chunks.event(chunks.delta({"content": event}))
-            event = await queue.get()
-        if isinstance(event, OrchestraError):
-            status, said = problem(event)
-            count_problem(event.kind)
-            log_problem(event.kind, status)
-            yield f"data: {json.dumps(said, ensure_ascii=False)}\n\n"
-            return
-        for chunk in chunks.ending(event, told=told):
-            yield chunks.event(chunk)
-        yield DONE
-    except (asyncio.CancelledError, GeneratorExit):
-        count_problem(Cancelled.__name__)
-        raise
-    finally:
-        task.cancel()
+    return ChatStream(request, first, queue, task)
 
 
 class _Chunks:

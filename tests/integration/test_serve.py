@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import os
@@ -15,6 +16,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
+from benchmarks.processes import descendants
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.serving.cluster import own_cluster, served
@@ -194,6 +196,22 @@ def test_bad_requests_say_what_to_do(client: OpenAI, url: str) -> None:
     assert (empty.status_code, empty.json()["error"]["code"]) == (400, "EmptyJob")
     large = httpx.post(url, content=b"0" * (49 << 20), headers={"Content-Type": "application/json"})
     assert (large.status_code, large.json()["error"]["code"]) == (413, "BodyTooLarge")
+
+
+async def test_readyz_names_a_model_whose_only_replica_died_and_is_ready_again(url: str) -> None:
+    (victim,) = (one for one in descendants(os.getpid()) if "ServeReplica:listing:vl" in one.title)
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        assert (await http.get("/readyz")).status_code == 200
+        victim.kill()
+        while (state := await http.get("/readyz")).status_code == 200:
+            await asyncio.sleep(0.1)
+        assert (state.status_code, state.json()["status"]) == (503, "not ready")
+        models = state.json()["models"]
+        assert models["r1"] == "ready" and "no replica runs" in models["vl"]
+        while (await http.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.2)
+        job = Job(text="Green apple from Italy", images=[photo(0)]).model_dump(mode="json")
+        assert (await http.post("/v1/jobs", json=job)).json()["status"] == "complete"
 
 
 def test_a_drawn_photo_is_an_image() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from orchestra.errors import PortTaken, UsageError
 from orchestra.fleet.card import FleetFile
 from orchestra.fleet.source import load_fleet
-from orchestra.serving.cluster import SETTINGS, check_port, connected, cpus_for
+from orchestra.serving.cluster import SETTINGS, check_port, connected, cpus_for, shortage
 
 LATE = """
 import ray
@@ -26,7 +28,7 @@ except UsageError as error:
 """
 
 
-def scaled(**scaling: float) -> FleetFile:
+def scaled(**scaling: Any) -> FleetFile:
     """The bundled fleet, each model scaled like this."""
     file, _ = load_fleet("mini")
     raw = file.model_dump(mode="json")
@@ -50,6 +52,24 @@ def test_a_cluster_has_a_logical_cpu_for_every_replica_and_never_fewer_than_the_
     assert cpus_for(scaled(cpus=0.1)) == machine
     assert cpus_for(scaled(cpus=machine, replicas=3)) == 2 * 3 * machine
     assert cpus_for(scaled(cpus=machine, replicas=1, max_replicas=4)) == 2 * 4 * machine
+
+
+ROOM = {"CPU": 2.0, "memory": 8.0 * 2**30}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "told"),
+    [
+        ({"cpus": 0.1}, ""),
+        ({"cpus": 0.1, "gpus": 0.5}, r"^its models reserve \S+ GPU and there is 0$"),
+        ({"cpus": 2, "replicas": 1, "max_replicas": 4}, "CPU and there is 2"),
+        ({"cpus": 0.1, "resources": {"edge": 1}}, "edge and there is 0"),
+        ({"cpus": 0.0, "replicas": 99}, r"GiB of memory and 8 are free"),
+    ],
+)
+def test_what_a_fleet_reserves_beyond_the_machine_is_told(scaling: Any, told: str) -> None:
+    short = shortage(scaled(**scaling), ROOM)
+    assert re.search(told, short) if told else short == ""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:none"])

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx
+import prometheus_client
 import pytest
+from fastapi import FastAPI
+from langgraph.graph import END, START, StateGraph
 from starlette.types import Message
 
 from graphs.answer import build
-from orchestra.clients.engine import Call
+from orchestra import Context, Fleet, JobState, ask
+from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
+from orchestra.clients.inprocess import InProcessClient
+from orchestra.errors import OrchestraError
+from orchestra.graph.caller import Client
 from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
@@ -113,35 +121,152 @@ async def test_bad_photos_paths_and_bodies_are_refused(http: httpx.AsyncClient) 
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "UnknownModel")
 
 
-async def test_a_client_that_hangs_up_stops_the_decoding() -> None:
-    served, engines = service(delay_s=30.0)
-    app = make_app(served)
-    body = json.dumps({"text": "A red apple"}).encode()
-    came: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-    sent: list[Message] = []
+class Caller:
+    """A client right at the ASGI face, which hangs up when `is_enough` says so."""
 
-    async def receive() -> Message:
-        if came:
-            return came.pop(0)
-        while not engines["r1"].calls:
+    def __init__(self, path: str, asked: Any, is_enough: Callable[[], bool]) -> None:
+        body = json.dumps(asked).encode()
+        self._came: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._path, self._is_enough = path, is_enough
+        self.sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        if self._came:
+            return self._came.pop(0)
+        while not self._is_enough():
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
 
-    scope = {
-        "type": "http", "method": "POST", "path": "/v1/jobs", "raw_path": b"/v1/jobs",
-        "query_string": b"", "headers": [(b"content-type", b"application/json")],
-        "http_version": "1.1", "scheme": "http", "server": ("orchestra", 80), "root_path": "",
-    }  # fmt: skip
-    await asyncio.wait_for(app(scope, receive, send), timeout=20)
-    assert sent[0]["status"] == 499
-    # The engine is free again: another call is answered though the first one had 30 s to go.
-    engines["r1"].delay_s = 0.0
+    async def call(self, app: FastAPI) -> None:
+        scope = {
+            "type": "http", "method": "POST", "path": self._path,
+            "raw_path": self._path.encode(), "query_string": b"",
+            "headers": [(b"content-type", b"application/json")], "http_version": "1.1",
+            "scheme": "http", "server": ("orchestra", 80), "root_path": "",
+        }  # fmt: skip
+        await asyncio.wait_for(app(scope, self.receive, self.send), timeout=20)
+
+
+async def is_free(served: Service, engine: ScriptedEngine) -> bool:
+    """Whether another call is answered, though the one before it had long to go."""
+    engine.delay_s = 0.0
     answer = await asyncio.wait_for(served.fleet.client("r1").complete(Call("hi")), timeout=20)
-    assert answer.text == "two words"
+    return answer.text == "two words"
+
+
+STREAM = {"model": "r1", "messages": USER, "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/jobs", {"text": "A red apple"}),
+        ("/v1/chat/completions", {"messages": USER}),
+        ("/v1/chat/completions", STREAM),  # before its first piece
+    ],
+)
+async def test_a_client_that_hangs_up_stops_the_decoding(path: str, asked: Any) -> None:
+    served, engines = service(delay_s=30.0)
+    caller = Caller(path, asked, lambda: bool(engines["r1"].calls))
+    await caller.call(make_app(served))
+    assert caller.sent[0]["status"] == 499
+    assert await is_free(served, engines["r1"])
     await served.fleet.close()
+
+
+class Telling(ScriptedEngine):
+    """Tells one piece, then takes its time."""
+
+    def generate(
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
+    ) -> list[Reply | OrchestraError]:
+        if on_text is not None:
+            on_text(0, "one ")
+        return super().generate(calls, is_cancelled, on_text)
+
+
+@pytest.mark.parametrize("is_deaf", [False, True], ids=["after a piece", "before the first event"])
+async def test_a_client_that_leaves_a_stream_stops_the_decoding(is_deaf: bool) -> None:
+    engine = Telling(told, delay_s=30.0)
+    clients: dict[str, Client] = {"r1": InProcessClient("r1", lambda: engine)}
+    served = Service(Fleet.open("mini", clients=clients), {"answer": build})
+    caller = Caller("/v1/chat/completions", STREAM, lambda: b"one " in b"".join(pieces()))
+
+    def pieces() -> list[bytes]:
+        return [message.get("body", b"") for message in caller.sent]
+
+    async def refuse(message: Message) -> None:
+        raise ConnectionResetError(message["type"])
+
+    before = cancelled()
+    if is_deaf:
+        caller.send = refuse
+        with pytest.raises(ConnectionResetError):
+            await caller.call(make_app(served))
+    else:
+        await caller.call(make_app(served))
+    assert await is_free(served, engine)
+    assert cancelled() == before + 1
+    await served.fleet.close()
+
+
+def cancelled() -> float:
+    name, labels = "orchestra_problems_total", {"type": "Cancelled"}
+    return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def broken(state: JobState) -> JobState:
+    raise LookupError("no row for cashmere-jumper-91")
+
+
+def broken_build() -> StateGraph[JobState, Context]:
+    """A graph with a node of the user's own that fails."""
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("answer", ask("text", "What is it?"))
+    graph.add_node("look_up", broken)
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", "look_up")
+    graph.add_edge("look_up", END)
+    return graph
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_an_error_that_nobody_foresaw_is_told_and_its_message_stays_inside(
+    is_stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet, _ = scripted_fleet(told, told)
+    transport = httpx.ASGITransport(make_app(Service(fleet, {"broken": broken_build})))
+    asked = {"model": "broken", "messages": USER, "stream": is_stream}
+    async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as client:
+        with caplog.at_level(logging.INFO):
+            answer = await asyncio.wait_for(client.post("/v1/chat/completions", json=asked), 20)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (500, "InternalError")
+    assert "LookupError" in error["message"] and "report it" in error["message"]
+    (line,) = (record for record in caplog.records if record.name == "orchestra.serving")
+    assert vars(line)["orchestra_type"] == "LookupError"
+    assert "test_http.py" in vars(line)["orchestra_lines"][-1]
+    assert "cashmere" not in str([vars(record) for record in caplog.records]) + answer.text
+    await fleet.close()
+
+
+async def test_a_body_that_grows_over_the_bound_is_refused_as_it_comes(
+    http: httpx.AsyncClient,
+) -> None:
+    async def blocks() -> AsyncIterator[bytes]:
+        for _ in range(49):
+            yield b"0" * (1 << 20)
+
+    headers = {"Content-Type": "application/json"}
+    answer = await http.post("/v1/jobs", content=blocks(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "BodyTooLarge")
+    assert "Send a smaller photo" in answer.json()["error"]["message"]
 
 
 async def test_the_document_names_every_route(http: httpx.AsyncClient) -> None:
