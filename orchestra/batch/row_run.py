@@ -31,7 +31,8 @@ from orchestra.errors import (
     RateLimited,
 )
 from orchestra.fleet.fleet import Fleet
-from orchestra.graph.run import Intake, run_job, take_in
+from orchestra.graph.intake import Intake, take_in
+from orchestra.graph.run import run_job
 from orchestra.job import Budget, ErrorRecord, Job, Result
 
 Language = Literal["en", "zh", "auto"]

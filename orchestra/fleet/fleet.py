@@ -25,8 +25,9 @@ from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
+from orchestra.graph.intake import take_in
 from orchestra.graph.narrow import sanitise
-from orchestra.graph.run import run_job, take_in
+from orchestra.graph.run import run_job
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.job import Budget, Job, Result

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from orchestra.clients.engine import OnPiece, Turn
 from orchestra.fleet.card import FleetFile
 from orchestra.graph.ask import Ask
+from orchestra.graph.intake import take_in
 from orchestra.graph.result import assemble
-from orchestra.graph.run import JobRun, take_in
+from orchestra.graph.run import JobRun
 from orchestra.graph.state import JobState
 from orchestra.job import Job, Result
 from orchestra.routing.introspect import GraphView
@@ -60,7 +61,9 @@ async def answer_question(
     await fleet.prepare(planned)
     started = time.monotonic()
     budget = intake.job.budget
-    ends_at = None if budget.latency_ms is None else started + budget.latency_ms / 1000
+    ends_at = (
+        None if budget.latency_ms is None else started + budget.latency_ms / 1000 - intake.seconds
+    )
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
     await fleet.ledger.open_account(account, cost_micro=planned.cost_micro, tokens=planned.tokens)

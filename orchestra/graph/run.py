@@ -1,17 +1,15 @@
-"""Runs one job through a graph: intake, plan, account, graph, result.
+"""Runs one job that was taken in through a graph: plan, account, graph, result.
 
 It knows no concrete graph and no model; calls go through the fleet's clients.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
@@ -20,75 +18,27 @@ from orchestra.clients.engine import Call, OnPiece, Turn
 from orchestra.errors import (
     BookError,
     DeadlineExceeded,
-    ImageError,
     ModelUnavailable,
     OrchestraError,
 )
 from orchestra.fleet.card import Card
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
-from orchestra.graph.narrow import CJK, sanitise
+from orchestra.graph.intake import Intake
 from orchestra.graph.outcome import Outcome
 from orchestra.graph.reading import prompt_hash, read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
-from orchestra.images.intake import normalise
 from orchestra.job import CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
-from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape, plan
+from orchestra.routing.planner import TEMPLATE_TOKENS, plan
 from orchestra.routing.prompt_size import call_bytes, schema_copies
 
 if TYPE_CHECKING:
     from orchestra.fleet.fleet import Fleet
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """A job whose images are content hashes, and the errors of the images left out."""
-
-    job: Job
-    errors: tuple[ErrorRecord, ...] = ()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether every image failed and there is no text, so nothing can be done."""
-        return bool(self.errors) and not self.job.images and not (self.job.text or "").strip()
-
-    @property
-    def shape(self) -> JobShape:
-        """What the planner needs of it."""
-        text = len((self.job.text or "").strip().encode())
-        return JobShape(text, len(self.job.images), self.job.data == "local")
-
-
-async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
-    """Normalise and store the job's images; a bad one is an error for that image alone."""
-    keys: list[str] = []
-    errors: list[ErrorRecord] = []
-    for source in job.images:
-        try:
-            keys.append(await asyncio.to_thread(_keep, fleet, source, base))
-        except ImageError as error:
-            errors.append(ErrorRecord.of("images", error))
-    text = None if job.text is None else sanitise(job.text)
-    language = language_of(text) if job.language == "auto" else job.language
-    update = {"images": tuple(keys), "text": text, "language": language}
-    return Intake(job.model_copy(update=update), tuple(errors))
-
-
-def _keep(fleet: Fleet, source: str, base: Path | None) -> str:
-    """Both steps in one turn of a thread: the way back between them costs more than they do."""
-    return fleet.images.put(normalise(source, base=base, limits=fleet.image_limits))
-
-
-def language_of(text: str | None) -> Literal["en", "zh"]:
-    """The language to write in for a text: Chinese when a tenth of its letters are."""
-    letters = [char for char in text or "" if char.isalpha()]
-    chinese = sum(1 for char in letters if CJK.match(char))
-    return "zh" if chinese * 10 >= max(1, len(letters)) else "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +223,7 @@ async def run_job(
     )
     ends_at = None
     if job.budget.latency_ms is not None:
-        ends_at = started + job.budget.latency_ms / 1000
+        ends_at = started + job.budget.latency_ms / 1000 - intake.seconds
     raw_job = job.model_dump(mode="json")
     run_id = f"{account}@{id(fleet):x}"
     run = JobRun(fleet, job, account, chosen, ends_at, raw_job=raw_job)

@@ -44,6 +44,11 @@ def shown(source: str | Path, length: int = 120) -> str:
     return repr(text if len(text) <= length else text[: length - 1] + "…")
 
 
+def is_fetched(source: str | Path) -> bool:
+    """Whether `source` is an address of the web, whose server decides how long it takes."""
+    return isinstance(source, str) and source.strip()[:7].lower().startswith(("http:", "https:"))
+
+
 def read_source(source: str | Path, base: Path | None, limits: ImageLimits) -> bytes:
     """The bytes of `source`, at most `limits.max_bytes` of them.
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.serve.schema import DeploymentStatus, DeploymentStatusOverview
 
 from graphs.answer import build
 from orchestra.serving.deployment import models_lost
@@ -15,15 +14,10 @@ from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
 
-def deployment(message: str = "", **replicas: int) -> DeploymentStatusOverview:
+def deployment(message: str = "", **replicas: int) -> Any:
     """One deployment as Serve's status shows it."""
-    raw: Any = {
-        "status": DeploymentStatus.UNHEALTHY if message else DeploymentStatus.HEALTHY,
-        "status_trigger": "UNSPECIFIED",
-        "replica_states": replicas,
-        "message": message,
-    }
-    return DeploymentStatusOverview(**raw)
+    status = SimpleNamespace(value="UNHEALTHY" if message else "HEALTHY")
+    return SimpleNamespace(status=status, replica_states=replicas, message=message)
 
 
 def lost(deployments: Mapping[str, Any] | None) -> dict[str, str]:

@@ -1,0 +1,97 @@
+"""Takes a job in: photos as content hashes, clean text, its language; calls no model.
+
+A photo that cannot be read, or not in time, is an error of its own, and the job goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from orchestra.errors import DeadlineExceeded, ImageError
+from orchestra.graph.narrow import CJK, sanitise
+from orchestra.images.fetch import is_fetched, shown
+from orchestra.images.intake import normalise
+from orchestra.job import ErrorRecord, Job
+from orchestra.routing.planner import JobShape
+
+if TYPE_CHECKING:
+    from orchestra.fleet.fleet import Fleet
+
+# Servers that are slow to send photos hold up others who fetch, not photos that are here already.
+FETCHES = ThreadPoolExecutor(16, "photo-fetch")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A job whose images are content hashes, and the errors of the images left out.
+
+    `seconds` were spent on that, and are not left for the models.
+    """
+
+    job: Job
+    errors: tuple[ErrorRecord, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether every image failed and there is no text, so nothing can be done."""
+        return bool(self.errors) and not self.job.images and not (self.job.text or "").strip()
+
+    @property
+    def shape(self) -> JobShape:
+        """What the planner needs of it."""
+        text = len((self.job.text or "").strip().encode())
+        return JobShape(text, len(self.job.images), self.job.data == "local")
+
+
+async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
+    """Normalise and store the job's images; a bad one is an error for that image alone.
+
+    So is one that does not arrive before the job's deadline.
+    """
+    started = time.monotonic()
+    limit_ms = job.budget.latency_ms
+    keys: list[str] = []
+    errors: list[ErrorRecord] = []
+    for source in job.images:
+        left_s = None if limit_ms is None else started + limit_ms / 1000 - time.monotonic()
+        try:
+            keys.append(await _in_time(fleet, source, base, left_s))
+        except (ImageError, DeadlineExceeded) as error:
+            errors.append(ErrorRecord.of("images", error))
+    text = None if job.text is None else sanitise(job.text)
+    language = language_of(text) if job.language == "auto" else job.language
+    update = {"images": tuple(keys), "text": text, "language": language}
+    return Intake(job.model_copy(update=update), tuple(errors), time.monotonic() - started)
+
+
+async def _in_time(fleet: Fleet, source: str, base: Path | None, left_s: float | None) -> str:
+    """The key of an image. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
+    threads = FETCHES if is_fetched(source) else None
+    keep = functools.partial(_keep, fleet, source, base)
+    try:
+        async with asyncio.timeout(left_s):
+            return await asyncio.get_running_loop().run_in_executor(threads, keep)
+    except TimeoutError:
+        raise DeadlineExceeded(
+            f"The deadline passed before the image {shown(source, 60)} was read. Raise latency_ms, "
+            "or send the photo itself instead of its address."
+        ) from None
+
+
+def _keep(fleet: Fleet, source: str, base: Path | None) -> str:
+    """Both steps in one turn of a thread: the way back between them costs more than they do."""
+    return fleet.images.put(normalise(source, base=base, limits=fleet.image_limits))
+
+
+def language_of(text: str | None) -> Literal["en", "zh"]:
+    """The language to write in for a text: Chinese when a tenth of its letters are."""
+    letters = [char for char in text or "" if char.isalpha()]
+    chinese = sum(1 for char in letters if CJK.match(char))
+    return "zh" if chinese * 10 >= max(1, len(letters)) else "en"

@@ -1,0 +1,114 @@
+"""Photos that are slow to come: what they cost their own job, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from graphs.listing import build
+from orchestra import Budget, Fleet, Job
+from orchestra.clients.inprocess import InProcessClient
+from orchestra.graph.intake import FETCHES, Intake, take_in
+from orchestra.graph.run import run_job
+from orchestra.images.intake import ImageLimits
+from orchestra.routing.introspect import compile_graph
+from orchestra.testing import ScriptedEngine
+from tests.scripted import first_allowed
+
+
+@dataclass
+class SlowServer:
+    """A server of photos that come when `release` is set; `asked` counts who waits."""
+
+    url: str
+    release: threading.Event
+    asked: threading.Semaphore
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowServer]:
+    release, asked = threading.Event(), threading.Semaphore(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.release()
+            release.wait(30)
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield SlowServer(f"http://127.0.0.1:{server.server_port}/photo", release, asked)
+    release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def opened() -> Fleet:
+    """Scripted models, photos from this machine."""
+    clients: dict[str, Any] = {
+        name: InProcessClient(name, lambda: ScriptedEngine(first_allowed)) for name in ("r1", "vl")
+    }
+    limits = ImageLimits(allow_private=True, timeout_s=20)
+    return Fleet.open("mini", clients=clients, image_limits=limits)
+
+
+def photo() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (12, 8), (0, 128, 0)).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+async def test_a_photo_that_does_not_come_before_the_deadline_is_an_error_of_its_own(
+    slow: SlowServer,
+) -> None:
+    job = Job(text="red", images=[slow.url, photo()], budget=Budget(latency_ms=400))
+    async with opened() as fleet:
+        intake = await take_in(fleet, job)
+        assert not slow.release.is_set() and len(intake.job.images) < 2
+        error = intake.errors[0]
+        assert (error.stage, error.type) == ("images", "DeadlineExceeded")
+        assert slow.url in error.message and "Raise latency_ms" in error.message
+        slow.release.set()
+
+
+async def test_what_photos_took_is_not_left_for_the_models() -> None:
+    job = Job(text="A red shirt", budget=Budget(latency_ms=5000))
+    async with opened() as fleet:
+        graph = compile_graph(build)
+        quick = await run_job(fleet, graph, Intake(job, seconds=0.1), account="quick")
+        late = await run_job(fleet, graph, Intake(job, seconds=5.1), account="late")
+    assert quick.errors == ()
+    assert {error.type for error in late.errors} == {"DeadlineExceeded"}
+    assert "No time is left" in late.errors[0].message
+
+
+async def test_slow_servers_of_photos_do_not_hold_up_photos_that_are_here(
+    slow: SlowServer,
+) -> None:
+    many = FETCHES._max_workers
+    async with opened() as fleet:
+        waiting = [
+            asyncio.create_task(take_in(fleet, Job(images=[f"{slow.url}/{number}"])))
+            for number in range(2 * many)
+        ]
+        for _ in range(many):
+            await asyncio.to_thread(slow.asked.acquire)
+        here = await asyncio.wait_for(take_in(fleet, Job(images=[photo()])), timeout=15)
+        assert len(here.job.images) == 1 and not slow.release.is_set()
+        slow.release.set()
+        taken = await asyncio.gather(*waiting)
+    assert {intake.errors[0].type for intake in taken} == {"ImageNotFound"}
