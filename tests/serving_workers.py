@@ -1,4 +1,4 @@
-"""Workers for tests of a real Ray Serve: one that decodes until it is stopped, two that crash."""
+"""Workers for tests of a real Ray Serve: one that decodes until it is stopped, others that never load."""
 
 from __future__ import annotations
 
@@ -69,14 +69,30 @@ class DyingWorker:
         os._exit(13)
 
 
-def write_fleet(folder: Path, worker: type, *, name: str, mini: bool = False) -> Path:
+class SlowWorker:
+    """Loads for longer than anybody waits, and says in the folder of its checkpoint that it began."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> Any:
+        """Sleeps."""
+        (checkpoint / "loading").touch()
+        time.sleep(600)
+
+
+def write_fleet(
+    folder: Path, worker: type, *, name: str, mini: bool = False, **hosting: Any
+) -> Path:
     """A fleet of one model, called `name`, which `worker` hosts; with `mini` beside the bundled."""
     card = {
         "name": name,
         "role": "a model of a test",
         "capabilities": ["text"],
         "profile": {"origin": "measured", "ms_per_output_token": 20.0},
-        "hosting": {"memory_gib": 0.1, "worker": f"{worker.__module__}:{worker.__qualname__}"},
+        "hosting": {
+            "memory_gib": 0.1,
+            "worker": f"{worker.__module__}:{worker.__qualname__}",
+            **hosting,
+        },
         "limits": {"context_tokens": 8192},
         "price": {"as_of": "2026-11-01", "usd_per_cpu_second": 0.0000139},
     }

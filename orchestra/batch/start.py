@@ -30,9 +30,9 @@ from orchestra.batch.runner import (
 )
 from orchestra.batch.tables import Table
 from orchestra.budget.ledger import LocalLedger
-from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
+from orchestra.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.fleet.fleet import Build, Fleet
-from orchestra.fleet.source import load_graph
+from orchestra.fleet.source import graph_place
 from orchestra.job import Budget
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
@@ -78,7 +78,7 @@ async def run_batch(
         far |= dict(image_column=image_column, id_column=id_column, language=language)
         far |= dict(in_flight=in_flight, yes=yes, out=str(out))
         with connected(on, fleet.file):
-            return await run_far(fleet.name, _named(build, _place(build)), str(table), far)
+            return await run_far(fleet.name, _named(build), str(table), far)
     budget = budget or Budget()
     _check_counts(limit, in_flight)
     _confirm_paid(fleet, budget, yes)
@@ -168,7 +168,7 @@ def _work(
     is_file = fleet.name.endswith((".yaml", ".yml"))
     return RowWork(
         fleet=str(Path(fleet.name).resolve()) if is_file else fleet.name,
-        graph=_named(build, identity["graph"]),
+        graph=_named(build),
         recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
         columns=columns,
         options=RowOptions(identity, options.budget, options.language, table.resolve().parent),
@@ -176,13 +176,10 @@ def _work(
     )
 
 
-def _named(build: Build, place: str) -> str | Build:
+def _named(build: Build) -> str | Build:
     """The graph by its name where it can be found again by that, else the function itself."""
     target = build.func if isinstance(build, functools.partial) else build
-    try:
-        return place if load_graph(place) is target else target
-    except InvalidGraph:
-        return target
+    return graph_place(target) or target
 
 
 def _identity(

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import click
 
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.errors import ModelUnavailable, OrchestraError
-from orchestra.fleet.source import load_fleet, load_graph
+from orchestra.fleet.source import graph_place, load_fleet, load_graph
 from orchestra.observe.export import TRACES_FILE
+from orchestra.serving.app import graph_name
 from orchestra.serving.cluster import (
     LOOPBACK,
     check_port,
@@ -79,10 +80,10 @@ def serve(
     as_json: bool,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
-    args = {"fleet": fleet, "graphs": ",".join(graphs[1:])}
-    if book is not None:
-        args["book"] = str(book.resolve())
     try:
+        args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+        if book is not None:
+            args["book"] = str(book.resolve())
         if write_config is not None:
             _write(write_config, graphs, args, port)
             return
@@ -108,18 +109,18 @@ def _serve(
     file, _ = load_fleet(args["fleet"])
     build = load_graph(graphs[0])
     check_port(port)
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = _Stop()
+    stop.on_signals()
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     if traces is not None:
         os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
     with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
-        if stop.is_set():
-            return
         check_room(file)
-        _deploy(build, {**args, "fleet": _absolute(args["fleet"])})
-        _tell(port, as_json, list(graphs))
-        stop.wait()
+        if not stop.finishes(lambda: _deploy(build, args)):
+            click.echo("stopped before the models were loaded", err=True)
+            return
+        _tell(port, as_json, [graph_name(load_graph(graph)) for graph in graphs])
+        stop.asked.wait()
         click.echo("stopping: requests under way are finished first", err=True)
     click.echo("stopped", err=True)
 
@@ -159,21 +160,51 @@ def _last_line(message: str) -> str:
     return (lines or ["no reason"])[-1]
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    """Ctrl-C and SIGTERM end the service in order; they come while nothing else is waited for."""
+class _Interrupted(BaseException):
+    """Ctrl-C while the models load."""
 
-    def asked(number: int, frame: Any) -> None:
-        if stop.is_set():
+
+class _Stop:
+    """Ctrl-C and SIGTERM end the service in order: while the models load, at once."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._is_loading = False
+
+    def on_signals(self) -> None:
+        """From now on. They come to this thread, the main one."""
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def finishes(self, load: Callable[[], None]) -> bool:
+        """Run `load`, which a signal ends; whether it came to its own end."""
+        try:
+            self._is_loading = True
+            if not self.asked.is_set():
+                load()
+            self._is_loading = False
+        except _Interrupted:
+            return False
+        return not self.asked.is_set()
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked.is_set():
             sys.exit(130)  # asked twice
-        stop.set()
-
-    signal.signal(signal.SIGINT, asked)
-    signal.signal(signal.SIGTERM, asked)
+        self.asked.set()
+        if self._is_loading:
+            self._is_loading = False
+            raise _Interrupted
 
 
 def _absolute(fleet: str) -> str:
     """Replicas run in other folders, so a file is named by its whole path."""
     return str(Path(fleet).resolve()) if fleet.endswith((".yaml", ".yml")) else fleet
+
+
+def _found(graph: str) -> str:
+    """A graph as replicas find it: a file by its whole path. Raises `InvalidGraph`."""
+    place = graph_place(load_graph(graph))
+    return place if place and ".py:" in graph else graph
 
 
 def _tell(port: int, as_json: bool, graphs: list[str]) -> None:

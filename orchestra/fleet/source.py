@@ -125,6 +125,23 @@ def load_graph(name: str) -> Callable[..., Any]:
     return _attribute(points[name].value)
 
 
+def graph_place(build: Callable[..., Any]) -> str | None:
+    """The name by which `load_graph` finds `build` in another process on the same files.
+
+    None for one that is not at the top of a module, or in a module that only this process has.
+    """
+    module, name = getattr(build, "__module__", ""), getattr(build, "__qualname__", "")
+    if module.endswith(".py"):  # loaded from a file, again at each look-up
+        found = getattr(sys.modules.get(module), name, None)
+        return f"{module}:{name}" if callable(found) else None
+    if module == "__main__":
+        return None
+    try:
+        return f"{module}:{name}" if load_graph(f"{module}:{name}") is build else None
+    except InvalidGraph:
+        return None
+
+
 def _attribute(place: str) -> Callable[..., Any]:
     module_name, _, attribute = place.rpartition(":")
     module = _file_module(module_name) if module_name.endswith(".py") else _module(module_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -11,7 +12,7 @@ from pydantic import Field as Attribute
 
 from orchestra.errors import InvalidFleet, MissingExtra
 from orchestra.fleet.fleet import Build
-from orchestra.fleet.source import load_fleet, load_graph
+from orchestra.fleet.source import graph_place, load_fleet, load_graph
 
 
 class AppArgs(BaseModel):
@@ -82,17 +83,19 @@ def read_args(args: Mapping[str, Any]) -> AppArgs:
 def served_graphs(build: Build, args: AppArgs) -> dict[str, Build | str]:
     """The graphs by name, the app's own first.
 
-    Those that are named stay names, which a replica resolves on its own node. Raises
-    `InvalidGraph` here already for a name that is not there.
+    They stay names, which a replica resolves on its own node; a function that has none travels
+    itself. Raises `InvalidGraph` here already for a name that is not there.
     """
-    graphs: dict[str, Build | str] = {graph_name(build): build}
+    graphs: dict[str, Build | str] = {graph_name(build): graph_place(build) or build}
     for name in filter(None, (part.strip() for part in args.graphs.split(","))):
         graphs.setdefault(graph_name(load_graph(name)), name)
     return graphs
 
 
 def graph_name(build: Build) -> str:
-    """The entry point that names `build`, else its module's last name."""
+    """The entry point that names `build`, else its file's or module's last name."""
+    if build.__module__.endswith(".py"):
+        return Path(build.__module__).stem
     place = f"{build.__module__}:{getattr(build, '__qualname__', '')}"
     for point in metadata.entry_points(group="orchestra.graphs"):
         if point.value == place:

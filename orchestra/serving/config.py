@@ -6,8 +6,9 @@ application, its arguments, and each deployment's replicas and reservations to b
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,7 +27,8 @@ NODE_LOSS = {
 }
 HEAD = """\
 # Written by `orchestra serve --write-config`. Deploy it on a cluster: serve deploy {name}
-# Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md).
+# Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md),
+# a graph file of your own in a folder on its PYTHONPATH, and a fleet file at the same path.
 # The proxy listens on loopback: give http_options.host another address only behind something
 # that asks for a key. Ray itself has none unless RAY_AUTH_MODE=token is set on every node.
 # The head notices a dead node in seconds if `ray start --head` was given: {node_loss}
@@ -61,15 +63,19 @@ def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, A
 
 
 def import_path(graph: str) -> str:
-    """`module:app` of the application that serves `graph`. Raises `InvalidGraph` without one."""
+    """`module:app` of the application that serves `graph`. Raises `InvalidGraph` without one.
+
+    The module of a file is named as where its folder is on the nodes' PYTHONPATH.
+    """
     build = load_graph(graph)
-    module = importlib.import_module(build.__module__)
+    module = sys.modules[build.__module__]
     if getattr(getattr(module, "app", None), "build", None) is not build:
         raise InvalidGraph(
             f"The module {build.__module__!r} of the graph {graph_name(build)!r} has no app. "
             f"Add to it: app = serve({build.__name__})."
         )
-    return f"{build.__module__}:app"
+    name = build.__module__
+    return f"{Path(name).stem if name.endswith('.py') else name}:app"
 
 
 def as_yaml(config: dict[str, Any], name: str) -> str:

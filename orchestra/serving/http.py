@@ -28,6 +28,7 @@ from orchestra.serving.words import (
     ChatRequest,
     Health,
     JobRequest,
+    ModelEntry,
     ModelList,
     ProblemBody,
 )
@@ -98,6 +99,11 @@ def _add_chat(app: FastAPI, service: Service) -> None:
     async def models() -> ModelList:
         """The names that `model` may take."""
         return ModelList(data=service.models())
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> ModelEntry:
+        """One of them."""
+        return service.model(name)
 
 
 def _add_state(app: FastAPI, service: Service) -> None:

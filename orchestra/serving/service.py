@@ -85,6 +85,13 @@ class Service:
             if card.is_hosted
         ]
 
+    def model(self, name: str) -> ModelEntry:
+        """The entry of one name. Raises `UnknownModel`."""
+        found = next((entry for entry in self.models() if entry.id == name), None)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
     async def ready(self) -> dict[str, str]:
         """What each hosted model says: `ready`, or why it cannot answer."""
         hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
@@ -126,11 +133,13 @@ class Service:
         return self.graphs[name], Job(**request.model_dump(exclude={"graph"}))
 
     def _card(self, name: str) -> str:
-        hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
-        if name not in hosted:
-            have = ", ".join([AUTO, *self.graphs, *hosted])
-            raise UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
+        if not any(card.name == name and card.is_hosted for card in self.fleet.file.models):
+            raise self._unknown(name)
         return name
+
+    def _unknown(self, name: str) -> UnknownModel:
+        have = ", ".join(entry.id for entry in self.models())
+        return UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
 
 
 def _seen(kind: str, name: str, result: Result) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -24,11 +25,18 @@ from tests.processes import (
     listening,
     running,
 )
-from tests.serving_workers import BrokenWorker, DyingWorker, EndlessWorker, write_fleet
+from tests.serving_workers import (
+    BrokenWorker,
+    DyingWorker,
+    EndlessWorker,
+    SlowWorker,
+    write_fleet,
+)
 from workers.training.drawn import RESERVED_SEED, draw_product
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 RUN_PORT = 8000  # `serve run` has no option for another
+GO_ON = {"model": "endless", "messages": [{"role": "user", "content": "Go on"}]}
 IMPORTABLE = {"PYTHONPATH": str(ROOT)}  # the replicas import the workers of these tests
 
 
@@ -50,6 +58,17 @@ def rows_of(metrics_url: str, model: str) -> dict[str, float]:
             assert outcome is not None
             found[outcome[1]] = found.get(outcome[1], 0.0) + float(value)
     return found
+
+
+def ended_rows(told: dict[str, str], count: float) -> dict[str, float]:
+    """The rows of `endless` by outcome, once `count` of them ended."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        rows = rows_of(told["replica_metrics"], "endless")
+        if sum(rows.values()) >= count:
+            return rows
+        time.sleep(0.2)
+    raise AssertionError(f"fewer than {count} rows ended")
 
 
 def test_serve_run_answers_text_and_photo_from_any_folder(tmp_path: Path) -> None:
@@ -79,6 +98,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
     folder = tmp_path_factory.mktemp("serve")
     fleet = write_fleet(folder, EndlessWorker, name="endless", mini=True)
     command = ["orchestra", "serve", "--json", "--fleet", str(fleet), "--port", str(free_port())]
+    for name in ("shop", "more"):  # graphs of a user's own, in files beside where it is started
+        shutil.copy(ROOT / "graphs" / "answer.py", folder / f"{name}.py")
+    for graph in ("shop.py:build", "listing", "more.py:build"):
+        command += ["--graph", graph]
     command += ["--traces", str(folder / "spans.jsonl")]
     soon = {"RAY_metrics_report_interval_ms": "500"}
     with running(command, folder, IMPORTABLE | soon) as serve:
@@ -94,16 +117,41 @@ def test_a_client_that_hangs_up_stops_the_decoding_on_the_replica(
     served: tuple[Running, dict[str, str]],
 ) -> None:
     _, told = served
-    asked = {"model": "endless", "messages": [{"role": "user", "content": "Go on"}], "stream": True}
-    with httpx.stream("POST", f"{told['openai']}/chat/completions", json=asked, timeout=60) as live:
+    url = f"{told['openai']}/chat/completions"
+    with httpx.stream("POST", url, json=GO_ON | {"stream": True}, timeout=60) as live:
         heard = next(line for line in live.iter_lines() if "word" in line)
     assert '"content": "word "' in heard
-    until = time.monotonic() + PATIENCE_S
-    while not (rows := rows_of(told["replica_metrics"], "endless")) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert rows == {"Cancelled": 1.0}  # left alone, the row would end "answered"
+    # Left alone, a row would end "answered".
+    assert ended_rows(told, 1) == {"Cancelled": 1.0}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(url, json=GO_ON, timeout=2)
+    assert ended_rows(told, 2) == {"Cancelled": 2.0}
     ingress = httpx.get(told["metrics"], timeout=30).text
-    assert 'orchestra_problems_total{type="Cancelled"} 1.0' in ingress
+    assert 'orchestra_problems_total{type="Cancelled"} 2.0' in ingress
+
+
+def test_the_end_of_the_deadline_stops_the_decoding_on_the_replica(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    _, told = served
+    before = sum(rows_of(told["replica_metrics"], "endless").values())
+    asked = GO_ON | {"orchestra": {"budget": {"latency_ms": 1500}}}
+    late = httpx.post(f"{told['openai']}/chat/completions", json=asked, timeout=60)
+    assert (late.status_code, late.json()["error"]["code"]) == (504, "DeadlineExceeded")
+    assert "Raise latency_ms" in late.json()["error"]["message"]
+    assert set(ended_rows(told, before + 1)) == {"Cancelled"}
+
+
+@pytest.mark.parametrize("graph", [None, "shop", "more"])
+def test_graphs_in_files_are_served_under_their_files_names(
+    served: tuple[Running, dict[str, str]], graph: str | None
+) -> None:
+    _, told = served
+    assert told["graphs"] == ["shop", "listing", "more"]
+    job = {"text": "Origin: Italy. Where is it from?"} | ({"graph": graph} if graph else {})
+    answer = httpx.post(f"{told['url']}/v1/jobs", json=job, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert "answer" in answer.json()["fields"]
 
 
 def test_a_request_is_one_trace_from_http_to_the_replicas_engine(
@@ -154,3 +202,28 @@ def test_a_worker_that_crashes_on_load_is_named_with_cause_and_cure(
     assert (code, left_of(family)) == (1, [])
     assert family and "Traceback" not in serve.said
     assert "broken" in error and all(part in error for part in told)
+
+
+def test_ctrl_c_while_a_model_loads_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    fleet = write_fleet(tmp_path, SlowWorker, name="slow", checkpoint=str(tmp_path))
+    command = ["orchestra", "serve", "--fleet", str(fleet), "--port", str(free_port())]
+    with running(command, tmp_path, IMPORTABLE) as serve:
+        until = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "loading").exists() and time.monotonic() < until:
+            assert serve.process.poll() is None, serve.said
+            time.sleep(0.2)
+        code, left = serve.interrupt()
+    assert (code, left) == (0, []), serve.said
+    assert "stopped before the models were loaded" in serve.said
+    assert "Traceback" not in serve.said
+
+
+def test_a_fleet_that_the_machine_has_no_room_for_is_told_at_once(tmp_path: Path) -> None:
+    scaling = {"gpus": 64}
+    fleet = write_fleet(tmp_path, EndlessWorker, name="large", scaling=scaling)
+    command = ["orchestra", "serve", "--fleet", str(fleet), "--port", str(free_port())]
+    with running(command, tmp_path, IMPORTABLE) as serve:
+        family, code = serve.end()
+    assert (code, left_of(family)) == (1, []), serve.said
+    assert "ModelUnavailable: This machine cannot host the fleet 'tested'" in serve.said
+    assert "64 GPU and there is" in serve.said and "Traceback" not in serve.said

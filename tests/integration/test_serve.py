@@ -114,6 +114,7 @@ def test_openai_asks_about_a_photo_and_a_graph_writes_a_listing(client: OpenAI) 
     )
     assert "Italy" in (listing.choices[0].message.content or "")
     assert {model.id for model in client.models.list()} >= {"auto", "listing", "answer", "r1"}
+    assert client.models.retrieve("r1").id == "r1"
 
 
 def test_openai_streams_and_holds_an_answer_to_a_schema(client: OpenAI) -> None:

@@ -431,17 +431,19 @@ async def test_a_connection_that_breaks_while_reading_may_have_been_billed() -> 
 
 
 async def test_the_cards_timeout_and_the_deadline_are_two_errors() -> None:
-    async with client_of(chat("late", pause_s=2), endpoint={"timeout_s": 0.1}) as (client, server):
-        with pytest.raises(ModelUnavailable, match=r"within 0\.1 s.*timeout_s") as caught:
+    async with client_of(chat("late", pause_s=2), endpoint={"timeout_s": 0.5}) as (client, server):
+        with pytest.raises(ModelUnavailable, match=r"within 0\.5 s.*timeout_s") as caught:
             await client.complete(TALK)
         assert caught.value.may_have_spent
         with pytest.raises(DeadlineExceeded, match="latency_ms") as late:
-            await client.complete(TALK, left_s=0.05)
+            await client.complete(TALK, left_s=0.4)
         assert late.value.may_have_spent
         with pytest.raises(DeadlineExceeded) as passed:
             await client.complete(TALK, left_s=-1)
         assert not passed.value.may_have_spent
-        assert len(server.asked) == 2
+        while len(server.asked) < 2:  # a busy machine's server hears of it later
+            await asyncio.sleep(0.01)
+        assert len(server.asked) == 2  # and not of the third
 
 
 async def test_a_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

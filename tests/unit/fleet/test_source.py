@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from orchestra.errors import InvalidFleet, InvalidGraph, InvalidRecipe
-from orchestra.fleet.source import load_fleet, load_graph, load_worker, load_yaml
+from orchestra.fleet.source import (
+    graph_place,
+    load_fleet,
+    load_graph,
+    load_worker,
+    load_yaml,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -242,3 +248,41 @@ def test_a_worker_that_cannot_be_loaded_is_named_with_a_cure(place: str) -> None
 
 def test_a_worker_is_the_class_that_its_card_names() -> None:
     assert load_worker("orchestra.testing:ScriptedEngine").__name__ == "ScriptedEngine"
+
+
+ELSEWHERE = """
+import sys
+from orchestra.fleet.source import load_graph
+print(load_graph(sys.argv[1])().compile().get_graph().nodes.keys())
+"""
+
+
+def test_a_graph_is_found_in_another_process_by_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "graphs" / "answer.py").read_text(encoding="utf-8")
+    (tmp_path / "shop.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    mine, shipped = graph_place(load_graph("shop.py:build")), graph_place(load_graph("answer"))
+    assert (mine, shipped) == (f"{tmp_path}/shop.py:build", "graphs.answer:build")
+    for place in (mine, shipped):
+        told = subprocess.run(
+            [sys.executable, "-c", ELSEWHERE, str(place)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "'look', 'read', 'merge'" in told
+
+
+def test_a_function_that_another_process_cannot_find_has_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def inner() -> None: ...
+
+    assert graph_place(inner) is None
+    monkeypatch.setattr(inner, "__module__", "__main__")
+    monkeypatch.setattr(inner, "__qualname__", "inner")
+    monkeypatch.setattr(sys.modules["__main__"], "inner", inner, raising=False)
+    assert graph_place(inner) is None

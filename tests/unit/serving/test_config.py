@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from orchestra.errors import InvalidFleet, InvalidGraph
+from orchestra.fleet.source import load_graph
+from orchestra.serving.app import AppArgs, served_graphs
 from orchestra.serving.config import NODE_LOSS, as_yaml, deploy_config, import_path
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +44,18 @@ def test_the_rayservice_example_notices_a_lost_node_as_soon_as_the_written_file_
     assert all(f"{name}={value}" in advice for name, value in NODE_LOSS.items())
 
 
+def test_the_examples_name_the_ray_and_the_extras_that_the_package_has() -> None:
+    service = yaml.safe_load((ROOT / "examples/serve/rayservice.yaml").read_text(encoding="utf-8"))
+    pinned = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert pinned and service["spec"]["rayClusterConfig"]["rayVersion"] == pinned[1]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    image = (ROOT / "examples/serve/Dockerfile").read_text(encoding="utf-8")
+    install = re.search(r'"\.\[([\w,]+)\]"', image)
+    assert install and set(install[1].split(",")) <= set(project["optional-dependencies"])
+    start = re.search(r'^CMD \["(\w+)", "serve"\]$', image, re.M)
+    assert start and start[1] in project["scripts"]
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(InvalidFleet, match="'flet'"):
         deploy_config("listing", {"flet": "mini"}, 8000)
@@ -47,3 +63,15 @@ def test_wrong_arguments_are_named() -> None:
         deploy_config("listing", {"book": "b.sqlite", "ingresses": "2"}, 8000)
     with pytest.raises(InvalidGraph, match="no graph 'shop'"):
         deploy_config("shop", {}, 8000)
+
+
+def test_a_graph_in_a_file_is_served_under_the_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "graphs" / "answer.py").read_text(encoding="utf-8")
+    (tmp_path / "shop.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (app,) = deploy_config("shop.py:build", {}, 8000)["applications"]
+    assert app["import_path"] == "shop:app"
+    graphs = served_graphs(load_graph("shop.py:build"), AppArgs(graphs="listing"))
+    assert graphs == {"shop": f"{tmp_path}/shop.py:build", "listing": "listing"}

@@ -102,6 +102,16 @@ async def test_a_bad_chat_says_what_to_do(
     assert part in answer.json()["error"]["message"]
 
 
+async def test_models_are_listed_and_told_one_by_one(http: httpx.AsyncClient) -> None:
+    listed = (await http.get("/v1/models")).json()["data"]
+    assert [entry["id"] for entry in listed][:2] == ["auto", "answer"]
+    for entry in listed:
+        assert (await http.get(f"/v1/models/{entry['id']}")).json() == entry
+    none = await http.get("/v1/models/deepseek-ai/none")
+    assert none.status_code == 404
+    assert "'deepseek-ai/none'. Use one of: auto, answer, r1, vl" in none.json()["error"]["message"]
+
+
 async def test_bad_photos_paths_and_bodies_are_refused(http: httpx.AsyncClient) -> None:
     part = {"type": "image_url", "image_url": {"url": "/etc/hostname"}}
     asked = {"messages": [{"role": "user", "content": [part]}]}
