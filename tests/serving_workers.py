@@ -1,4 +1,4 @@
-"""Workers for tests of a real Ray Serve: one that decodes until it is stopped, others that never load."""
+"""Workers for tests of a real Ray Serve: one decodes until it is stopped, others never load."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DyingWorker:
 
 
 class SlowWorker:
-    """Loads for longer than anybody waits, and says in the folder of its checkpoint that it began."""
+    """Loads for longer than anybody waits; a file beside its checkpoint says that it began."""
 
     @classmethod
     def load(cls, checkpoint: Path, *, threads: int) -> Any:
