@@ -7,6 +7,7 @@ nowhere: a row goes to a host that is up, and to a lost one only once it has loa
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +21,10 @@ from orchestra.errors import ModelUnavailable, OrchestraError
 
 BACK_S = 60.0  # at most waited for when no host is up; a pause of the batch comes after it
 AGAIN_S = 1.0
+DIED = (
+    "it was killed for memory, or crashed in native code. Free memory, or load the models in one "
+    "process to see it: leave out --on"
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -40,9 +45,19 @@ class Hosts:
         return len(self.links) - len(self._lost)
 
     async def prepare(self) -> None:
-        """Load the models everywhere. Raises what loading raises, or one of `LOST`."""
+        """Load the models everywhere. Raises what loading raises.
+
+        A host that dies of it is `ModelUnavailable`: Ray would start it again and again.
+        """
         calls = (link.call("prepare", self.models) for link in self.links)
-        for answer in await asyncio.gather(*calls):
+        try:
+            answers = await asyncio.gather(*calls)
+        except LOST as cause:
+            raise ModelUnavailable(
+                f"A host of the batch died before it had loaded {', '.join(self.models)}: "
+                f"{_why(cause)}"
+            ) from cause
+        for answer in answers:
             if isinstance(answer, OrchestraError):
                 raise answer
 
@@ -95,6 +110,12 @@ class Hosts:
                 if await self.links[place].call("prepare", self.models) is None:
                     del self._lost[place]
                     return
+
+
+def _why(cause: Exception) -> str:
+    """Our own error in the trace of a host that could not even start, else what it may be."""
+    ours = re.findall(r"orchestra\.errors\.(\w+: .*)", str(cause))
+    return ours[-1] if ours else DIED
 
 
 async def _tell(link: ActorLink, method: str) -> Any:

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_resume import finished, toll, write_table
+from benchmarks.kill_resume import Toll, finished, toll, write_table
 from benchmarks.processes import descendants
 from orchestra import Budget, Fleet
 from orchestra.batch.output import Summary
 from orchestra.budget.money import dollars
+from orchestra.errors import ModelUnavailable
 from orchestra.fleet.source import load_graph
 from orchestra.serving.cluster import own_cluster
+from tests.serving_workers import DyingWorker
+from tests.serving_workers import write_fleet as write_other_fleet
 from tests.stub_worker import write_fleet
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
@@ -104,3 +107,13 @@ async def test_a_budget_stops_the_cluster_and_a_larger_one_goes_on(
     rest = await run(table, out)
     assert (rest.rows, rest.pending) == (ROWS, 0)
     assert toll(out) == whole  # nothing was paid twice
+
+
+async def test_a_model_that_kills_its_host_as_it_loads_is_named_and_nothing_is_spent(
+    table: Path, tmp_path: Path
+) -> None:
+    fleet = write_other_fleet(tmp_path, DyingWorker, name="dying")
+    async with Fleet.open(str(fleet)) as opened:
+        with pytest.raises(ModelUnavailable, match=r"died before it had loaded dying: .*memory"):
+            await opened.batch(load_graph("answer"), table, out=tmp_path / "out", on="auto")
+    assert toll(tmp_path / "out") == Toll(0, 0, 0, 0, 0)

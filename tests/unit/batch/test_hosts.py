@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from orchestra.batch.hosts import Hosts
 from orchestra.batch.row_run import Ran
 from orchestra.batch.rows import Row
 from orchestra.clients.handle import ActorLink
-from orchestra.errors import ModelUnavailable
+from orchestra.errors import InvalidFleet, ModelUnavailable
 
 ROW = Row(0, {"name": "apple"})
 
@@ -20,7 +20,8 @@ ROW = Row(0, {"name": "apple"})
 class FakeLink(ActorLink):
     """A host here: `is_up` says whether it answers, `rows` counts those it was given."""
 
-    def __init__(self, *, is_up: bool = True) -> None:
+    def __init__(self, *, is_up: bool = True, loss: Exception | None = None) -> None:
+        self.loss = loss or ActorDiedError()
         self.is_up = is_up
         self.rows = 0
         self.go_on = asyncio.Event()
@@ -33,7 +34,7 @@ class FakeLink(ActorLink):
             self.rows += 1
             await self.go_on.wait()
         if not self.is_up:
-            raise ActorDiedError
+            raise self.loss
         return Ran("finished") if method == "run" else None
 
     def stop(self) -> None:
@@ -93,3 +94,25 @@ async def test_no_host_that_comes_back_is_an_error_that_says_so() -> None:
     with pytest.raises(ModelUnavailable, match="All 1 hosts of the batch were lost"):
         await hosts.run(ROW, "row:1")
     hosts.end()
+
+
+NO_FLEET = "There is no fleet file 'f.yaml'."
+TRACE = f"Traceback (most recent call last):\norchestra.errors.InvalidFleet: {NO_FLEET}"
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [
+        (ActorDiedError(), "killed for memory, or crashed"),
+        (
+            ActorDiedError(RayTaskError("__init__", TRACE, InvalidFleet(NO_FLEET))),
+            f"InvalidFleet: {NO_FLEET}",
+        ),
+    ],
+)
+async def test_a_host_that_dies_while_it_loads_is_named_with_cause_and_cure(
+    loss: Exception, told: str
+) -> None:
+    link = FakeLink(is_up=False, loss=loss)
+    with pytest.raises(ModelUnavailable, match=f"before it had loaded r1: .*{told}"):
+        await Hosts([link, FakeLink()], ["r1"]).prepare()
