@@ -9,11 +9,13 @@ import asyncio
 import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestra.errors import DeadlineExceeded, ImageError
+from PIL import Image
+
+from orchestra.errors import DeadlineExceeded, ImageError, UsageError
 from orchestra.graph.narrow import CJK, sanitise
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
@@ -31,12 +33,14 @@ FETCHES = ThreadPoolExecutor(16, "photo-fetch")
 class Intake:
     """A job whose images are content hashes, and the errors of the images left out.
 
-    `seconds` were spent on that, and are not left for the models.
+    `seconds` were spent on that, and are not left for the models. `photos` are only held, so that
+    the store has them until the job ends, however many others come meanwhile.
     """
 
     job: Job
     errors: tuple[ErrorRecord, ...] = ()
     seconds: float = 0.0
+    photos: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_lost(self) -> bool:
@@ -53,26 +57,33 @@ class Intake:
 async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
-    So is one that does not arrive before the job's deadline.
+    So is one that does not arrive before the job's deadline. Raises `UsageError` for more photos
+    than a job may have.
     """
+    most = fleet.image_limits.max_photos
+    if len(job.images) > most:
+        raise UsageError(f"The job has {len(job.images)} photos; the limit is {most}. Send fewer.")
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
-    keys: list[str] = []
+    kept: list[tuple[str, Image.Image]] = []
     errors: list[ErrorRecord] = []
     for source in job.images:
         left_s = None if limit_ms is None else started + limit_ms / 1000 - time.monotonic()
         try:
-            keys.append(await _in_time(fleet, source, base, left_s))
+            kept.append(await _in_time(fleet, source, base, left_s))
         except (ImageError, DeadlineExceeded) as error:
             errors.append(ErrorRecord.of("images", error))
     text = None if job.text is None else sanitise(job.text)
     language = language_of(text) if job.language == "auto" else job.language
-    update = {"images": tuple(keys), "text": text, "language": language}
-    return Intake(job.model_copy(update=update), tuple(errors), time.monotonic() - started)
+    keys, photos = tuple(key for key, _ in kept), tuple(photo for _, photo in kept)
+    done = job.model_copy(update={"images": keys, "text": text, "language": language})
+    return Intake(done, tuple(errors), time.monotonic() - started, photos)
 
 
-async def _in_time(fleet: Fleet, source: str, base: Path | None, left_s: float | None) -> str:
-    """The key of an image. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
+async def _in_time(
+    fleet: Fleet, source: str, base: Path | None, left_s: float | None
+) -> tuple[str, Image.Image]:
+    """An image and its key. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
     threads = FETCHES if is_fetched(source) else None
     keep = functools.partial(_keep, fleet, source, base)
     try:
@@ -85,9 +96,9 @@ async def _in_time(fleet: Fleet, source: str, base: Path | None, left_s: float |
         ) from None
 
 
-def _keep(fleet: Fleet, source: str, base: Path | None) -> str:
+def _keep(fleet: Fleet, source: str, base: Path | None) -> tuple[str, Image.Image]:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
-    return fleet.images.put(normalise(source, base=base, limits=fleet.image_limits))
+    return fleet.images.keep(normalise(source, base=base, limits=fleet.image_limits))
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

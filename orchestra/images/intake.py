@@ -33,7 +33,7 @@ UPRIGHT = {
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one photo may take, and where it may come from.
+    """What one photo may take, where it may come from, and how many a job may have.
 
     `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
     what comes out. `allow_private` lets addresses of private networks be fetched;
@@ -43,6 +43,7 @@ class ImageLimits:
     max_bytes: int = 32 * 2**20
     max_pixels: int = 64_000_000
     side_px: int = 1024
+    max_photos: int = 64
     timeout_s: float = 10.0
     max_redirects: int = 5
     allow_private: bool = False

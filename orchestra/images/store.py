@@ -2,7 +2,8 @@
 
 Two files whose decoded pixels are the same are one photo. With a folder each photo is a
 lossless WebP file, written beside its place and renamed into it, so that several processes may
-share the folder; without one the photos live in memory, and the least recently used go first.
+share the folder; without one the photos live in memory, and the least recently used go first,
+except those that somebody still holds (`keep`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from PIL import Image
 
@@ -34,8 +36,8 @@ def pixel_hash(image: Image.Image) -> str:
 class ImageStore:
     """Photos by content. Thread-safe; what `get` returns is the caller's own copy.
 
-    `memory_bytes` bounds the decoded pixels kept in memory: everything there is without a
-    `folder`, a cache with one.
+    `memory_bytes` bounds the decoded pixels that are kept in memory beyond what callers hold:
+    everything there is without a `folder`, a cache with one.
     """
 
     def __init__(self, folder: Path | str | None = None, *, memory_bytes: int = 256 << 20) -> None:
@@ -43,11 +45,17 @@ class ImageStore:
         self._memory_bytes = memory_bytes
         self._held_bytes = 0
         self._held: OrderedDict[str, Image.Image] = OrderedDict()
+        self._in_use: WeakValueDictionary[str, Image.Image] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def put(self, image: Image.Image) -> str:
-        """Keep a photo and return its key. An image that is not RGB is normalised first.
+        """Keep a photo and return its key; see `keep`."""
+        return self.keep(image)[0]
 
+    def keep(self, image: Image.Image) -> tuple[str, Image.Image]:
+        """Keep a photo; its key, and the photo, which is there for as long as one holds it.
+
+        It is the store's own, not to be changed. An image that is not RGB is normalised first.
         Raises DiskFull, and ImageTooLarge above 16,383 pixels a side.
         """
         photo = image.copy() if image.mode == "RGB" else normalise(image)
@@ -60,8 +68,7 @@ class ImageStore:
         path = self.path(key)
         if path is not None and not path.exists():
             self._write(path, photo)
-        self._hold(key, photo)
-        return key
+        return key, self._hold(key, photo)
 
     def get(self, key: str) -> Image.Image:
         """The photo as RGB. Raises ImageNotFound, or ImageTruncated for a damaged file."""
@@ -69,7 +76,10 @@ class ImageStore:
             held = self._held.get(key)
             if held is not None:
                 self._held.move_to_end(key)
-                return held.copy()
+            else:
+                held = self._in_use.get(key)
+        if held is not None:
+            return held.copy()
         photo = self._read(key)
         self._hold(key, photo)
         return photo.copy()
@@ -100,15 +110,18 @@ class ImageStore:
         path = self.path(key)
         return path is not None and path.exists()
 
-    def _hold(self, key: str, photo: Image.Image) -> None:
+    def _hold(self, key: str, photo: Image.Image) -> Image.Image:
+        """The one photo in memory of that key: another's that is in use, or this one."""
         with self._lock:
+            photo = self._in_use.setdefault(key, photo)
             if key in self._held:
                 self._held.move_to_end(key)
-                return
+                return photo
             self._held[key] = photo
             self._held_bytes += _bytes(photo)
             while self._held_bytes > self._memory_bytes and len(self._held) > 1:
                 self._held_bytes -= _bytes(self._held.popitem(last=False)[1])
+            return photo
 
     def _read(self, key: str) -> Image.Image:
         path = self.path(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
 import threading
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from PIL import Image
 from graphs.listing import build
 from orchestra import Budget, Fleet, Job
 from orchestra.clients.inprocess import InProcessClient
+from orchestra.errors import UsageError
+from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import FETCHES, Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.images.intake import ImageLimits
+from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
@@ -66,9 +70,9 @@ def opened() -> Fleet:
     return Fleet.open("mini", clients=clients, image_limits=limits)
 
 
-def photo() -> str:
+def photo(number: int = 0) -> str:
     buffer = io.BytesIO()
-    Image.new("RGB", (12, 8), (0, 128, 0)).save(buffer, "PNG")
+    Image.new("RGB", (12, 8), (number, 128, 0)).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -112,3 +116,23 @@ async def test_slow_servers_of_photos_do_not_hold_up_photos_that_are_here(
         slow.release.set()
         taken = await asyncio.gather(*waiting)
     assert {intake.errors[0].type for intake in taken} == {"ImageNotFound"}
+
+
+async def test_a_jobs_photos_are_there_until_it_ends_however_many_others_come() -> None:
+    clients: dict[str, Any] = {
+        name: InProcessClient(name, lambda: ScriptedEngine(first_allowed)) for name in ("r1", "vl")
+    }
+    file, folder = load_fleet("mini")
+    store = ImageStore(memory_bytes=2 * 12 * 8 * 4)  # two of these photos
+    async with Fleet(file, folder, clients=clients, images=store) as fleet:
+        jobs = [Job(text=f"red {number}", images=[photo(number)]) for number in range(40)]
+        results = await asyncio.gather(*(fleet.run(build, job) for job in jobs))
+        assert [error for result in results for error in result.errors] == []
+    gc.collect()
+    assert sum(result.images[0] in store for result in results) <= 2
+
+
+async def test_a_job_with_more_photos_than_it_may_have_is_refused() -> None:
+    async with opened() as fleet:
+        with pytest.raises(UsageError, match=r"has 65 photos; the limit is 64\. Send fewer"):
+            await fleet.run(build, Job(images=[photo()] * 65))
