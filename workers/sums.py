@@ -12,36 +12,26 @@ Elsewhere: ``gymnasium.make("workers.sums:orchestra/SumsModulo-v0")``.
 
 from __future__ import annotations
 
-import random
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from workers.problems import (
+    KEPT_OUT,
+    MODULUS,
+    NUMBERS,
+    SPLIT,
+    Problems,
+    split_problems,
+)
+
 TRAINING_ID = "orchestra/SumsModulo-v0"
 KEPT_OUT_ID = "orchestra/SumsModuloKeptOut-v0"
 PLACE = "workers.sums:SumsModulo"
-Problems = Literal["training", "kept out"]
-Problem = tuple[int, int]
 Observation = NDArray[np.int64]
-
-
-def split_problems(numbers: int, kept_out: float, split: int) -> dict[Problems, list[Problem]]:
-    """All pairs of numbers under `numbers`, parted by the seed `split`.
-
-    A pair and its mirror image (5 + 6, 6 + 5) are always on the same side: otherwise a policy
-    that only learnt that order does not matter would know half of what is kept out.
-    """
-    pairs = [(a, b) for a in range(numbers) for b in range(a, numbers)]
-    random.Random(split).shuffle(pairs)
-    count = round(len(pairs) * kept_out)
-    return {"training": _both_ways(pairs[count:]), "kept out": _both_ways(pairs[:count])}
-
-
-def _both_ways(pairs: list[Problem]) -> list[Problem]:
-    return sorted({*pairs, *((b, a) for a, b in pairs)})
 
 
 class SumsModulo(gymnasium.Env[Observation, np.int64]):
@@ -57,10 +47,10 @@ class SumsModulo(gymnasium.Env[Observation, np.int64]):
     def __init__(
         self,
         *,
-        modulus: int = 8,
-        numbers: int = 64,
-        kept_out: float = 0.25,
-        split: int = 0,
+        modulus: int = MODULUS,
+        numbers: int = NUMBERS,
+        kept_out: float = KEPT_OUT,
+        split: int = SPLIT,
         problems: Problems = "training",
         render_mode: str | None = None,
     ) -> None:

@@ -1,5 +1,8 @@
 """Questions with known answers: a named set, or a user's own file; it knows no model.
 
+A named set is an entry point of the group `orchestra.questions`, or `module:function`: a function
+of an optional folder of data that yields `Question`s.
+
 A file holds one JSON object a line:
 
     {"task": "vqa", "image": "7.jpg", "instruction": "How many?", "choices": ["1", "2"],
@@ -14,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +34,24 @@ GROUP = "orchestra.questions"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call, the field of its answer that counts, and the true value; None means: abstain."""
+    """A call, the field of its answer that counts, and the true value; None means: abstain.
+
+    `kind` parts a task's questions further. Questions of one call count each, and cost once.
+    """
 
     task: str
     call: Call
     field: str
     truth: str | None
+    kind: str = ""
 
     @property
-    def needs(self) -> str:
-        """The capability that it takes."""
-        return "vision" if self.call.images else "maths" if self.task == "maths" else "text"
+    def needs(self) -> frozenset[str]:
+        """The capabilities that it takes."""
+        if self.task == "maths":
+            return frozenset({"maths"})
+        given = {"vision": self.call.images, "text": self.call.text or not self.call.images}
+        return frozenset(name for name, part in given.items() if part)
 
 
 class _Line(BaseModel):
@@ -57,24 +67,39 @@ class _Line(BaseModel):
     choices: list[str] | None = Field(default=None, min_length=2)
 
 
-def load_questions(name: str) -> list[Question]:
-    """The set called `name` (an installed one), or those of the file at `name`.
+def load_questions(name: str, data: Path | None = None) -> list[Question]:
+    """The set called `name` (an installed one, or `module:function`), or those of the file `name`.
 
-    Raises `InvalidTable` naming the line that is wrong, and an `ImageError` for its photo.
+    `data` is a folder of photos or tables that the set also asks about. Raises `InvalidTable`
+    naming what is wrong (with the line of a file), and an `ImageError` for a photo.
     """
     points = {point.name: point for point in metadata.entry_points(group=GROUP)}
-    if name in points:
-        return list(points[name].load()())
+    place = points[name].value if name in points else name
+    if name in points or (":" in name and not Path(name).exists()):
+        return list(_attribute(place)(data))
     path = Path(name)
     if not path.is_file():
         raise InvalidTable(
             f"There is no set of questions {name!r} (there are: {', '.join(sorted(points))}; "
-            "or give the path of a .jsonl file)."
+            "or give module:function, or the path of a .jsonl file)."
         )
+    if data is not None:
+        raise InvalidTable(f"{name!r} is a file, and asks about no other data. Leave --data out.")
     found = list(_read(path))
     if not found:
         raise InvalidTable(f"{name!r} holds no question. Write one JSON object a line.")
     return found
+
+
+def _attribute(place: str) -> Any:
+    module_name, _, attribute = place.partition(":")
+    try:
+        return getattr(import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as cause:
+        raise InvalidTable(
+            f"The questions {place!r} cannot be loaded: {cause}. Name a function that yields "
+            "questions as module:function."
+        ) from cause
 
 
 def choice_schema(choices: Iterable[str] | None, field: str = FIELD) -> dict[str, Any]:

@@ -16,6 +16,7 @@ Examples:
 """
 COMMANDS = {
     "batch": ("orchestra.cli.batch", "batch"),
+    "bench": ("orchestra.cli.bench", "bench_command"),
     "eval": ("orchestra.cli.eval", "evaluate_command"),
     "init": ("orchestra.cli.init", "init"),
     "models": ("orchestra.cli.models", "models"),

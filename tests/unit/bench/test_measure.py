@@ -10,7 +10,7 @@ from PIL import Image
 from orchestra.bench.measure import ACCOUNT, Measured, measure
 from orchestra.bench.questions import Question, choice_schema
 from orchestra.clients.engine import Call
-from orchestra.errors import AnswerInvalid, BudgetExceeded
+from orchestra.errors import AnswerInvalid, BudgetExceeded, ModelUnavailable
 from tests.scripted import scripted_fleet
 
 WORDS = ("red", "blue", "green")
@@ -80,6 +80,42 @@ async def test_a_model_that_takes_none_of_them_is_left_alone() -> None:
         measured = await measure(fleet, fleet.file.card("vl"), [asked("red shirt", "red")])
     assert measured.scores == []
     assert not engines["vl"].calls
+
+
+async def test_a_model_that_is_not_there_ends_the_questions() -> None:
+    fleet, engines = scripted_fleet(lambda call: ModelUnavailable("The server is down. Start it."))
+    async with fleet:
+        await fleet.ledger.open_account(ACCOUNT)
+        with pytest.raises(ModelUnavailable, match="server is down"):
+            await measure(fleet, fleet.file.card("r1"), [asked("red", "red"), asked("blue", "red")])
+    assert len(engines["r1"].calls) == 1
+
+
+async def test_fields_of_one_call_are_scored_apart_and_asked_once() -> None:
+    fleet, engines = scripted_fleet(lambda call: {"colour": "red", "size": "small"})
+    fields = {"colour": {"type": "string"}, "size": {"type": "string"}}
+    call = Call("Which?", "A small red hat.", (), {"type": "object", "properties": fields})
+    questions = [
+        Question("extraction", call, "colour", "red", "en"),
+        Question("extraction", call, "size", "large", "zh"),
+    ]
+    async with fleet:
+        await fleet.ledger.open_account(ACCOUNT)
+        measured = await measure(fleet, fleet.file.card("r1"), questions)
+    assert [(part.kind, part.right) for part in measured.parts] == [("en", 1), ("zh", 0)]
+    assert (measured.scores[0].right, measured.scores[0].wrong) == (1, 1)
+    assert len(measured.seconds) == 1
+    assert len(engines["r1"].calls) == 2  # the first one warms it
+
+
+async def test_a_wrong_answer_is_told_from_an_abstention() -> None:
+    fleet, _ = scripted_fleet(first_word)
+    questions = [asked("red hat", "blue"), asked("no idea", "green"), asked("none", None)]
+    async with fleet:
+        await fleet.ledger.open_account(ACCOUNT)
+        measured = await measure(fleet, fleet.file.card("r1"), questions)
+    (score,) = measured.scores
+    assert (score.right, score.wrong, score.abstained) == (1, 1, 2)
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:

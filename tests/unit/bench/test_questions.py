@@ -27,11 +27,12 @@ def test_a_line_is_a_call_with_its_true_answer(tmp_path: Path) -> None:
         '{"task": "qa", "text": "From Peru.", "instruction": "Where from?", "answer": null}',
     )
     seen, read = load_questions(name)
-    assert (seen.task, seen.needs, seen.field, seen.truth) == ("vqa", "vision", "answer", "red")
+    assert (seen.task, seen.field, seen.truth) == ("vqa", "answer", "red")
+    assert seen.needs == {"vision"}
     assert seen.call.images[0].getpixel((0, 0)) == (255, 0, 0)
     assert seen.call.schema is not None
     assert seen.call.schema["properties"]["answer"] == {"enum": ["red", "blue", None]}
-    assert (read.needs, read.truth, read.call.text) == ("text", None, "From Peru.")
+    assert (read.needs, read.truth, read.call.text) == ({"text"}, None, "From Peru.")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,28 @@ def test_a_photo_that_is_not_there_is_named(tmp_path: Path) -> None:
     line = '{"task": "vqa", "image": "gone.png", "instruction": "What?", "answer": "a"}'
     with pytest.raises(ImageNotFound, match=r"gone\.png"):
         load_questions(written(tmp_path, line))
+
+
+def test_a_question_with_photo_and_text_needs_a_model_that_takes_both(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    line = '{"task": "both", "image": "a.png", "text": "Red.", "instruction": "?", "answer": "a"}'
+    (question,) = load_questions(written(tmp_path, line))
+    assert question.needs == {"vision", "text"}
+
+
+def test_a_set_is_a_function_named_by_its_module(tmp_path: Path) -> None:
+    first, second = load_questions("tests.bench_questions:questions", tmp_path)
+    assert (first.task, second.truth) == ("colour", str(tmp_path))
+    with pytest.raises(InvalidTable, match=r"'tests.nosuch:questions' cannot be loaded"):
+        load_questions("tests.nosuch:questions")
+    with pytest.raises(InvalidTable, match="no attribute 'nosuch'"):
+        load_questions("tests.bench_questions:nosuch")
+
+
+def test_a_file_takes_no_data(tmp_path: Path) -> None:
+    line = '{"task": "qa", "text": "From Peru.", "instruction": "Where from?", "answer": null}'
+    with pytest.raises(InvalidTable, match="Leave --data out"):
+        load_questions(written(tmp_path, line), tmp_path)
 
 
 def test_an_empty_file_and_an_unknown_set_are_told(tmp_path: Path) -> None:
