@@ -36,18 +36,24 @@ class Value(Word):
 
 
 class FieldRule(Word):
-    """One field: its type, where it may come from, and its allowed values or length."""
+    """One field: its type, where it may come from, and its allowed values or length.
+
+    With `prefer: image` the photo's value stands where it is sure enough to contradict the text.
+    """
 
     type: Literal["choice", "span", "sentence", "measure"]
     sources: tuple[Literal["photo", "text"], ...] = Attribute(alias="from", min_length=1)
     values: dict[str, Value] = Attribute(default_factory=dict)
     max_chars: int = Attribute(default=80, ge=1, le=2000)
     alike: tuple[tuple[str, ...], ...] = ()
+    prefer: Literal["image"] | None = None
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if (self.type == "choice") != bool(self.values):
             raise ValueError("a choice lists its values, and only a choice does")
+        if self.prefer == "image" and "photo" not in self.sources:
+            raise ValueError("prefer: image needs a photo to read from; add photo to from")
         if "photo" in self.sources and self.type != "choice":
             raise ValueError(f"a {self.type} is read from text; set from: [text]")
         unknown = [name for group in self.alike for name in group if name not in self.values]
@@ -122,6 +128,7 @@ class Recipe(Word):
     glossary: dict[str, str] = Attribute(default_factory=dict)
     banned_words: tuple[str, ...] = ()
     prefer: Side = "text"
+    identity: str | None = None
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
     least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
     contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
@@ -132,6 +139,8 @@ class Recipe(Word):
             raise ValueError("languages is either [auto] or a list of en and zh")
         if len(set(self.languages)) < len(self.languages):
             raise ValueError("languages names one of them twice")
+        if self.identity is not None and self.identity not in self.fields:
+            raise ValueError(f"identity names {self.identity!r}, which is not among the fields")
         written = self.written_parts()
         clash = sorted(set(self.fields) & set(written))
         if clash:
@@ -218,6 +227,8 @@ class Recipe(Word):
                 for name, rule in self.fields.items()
             },
             sources={name: frozenset(rule.sources) for name, rule in self.fields.items()},
+            seen=frozenset(name for name, rule in self.fields.items() if rule.prefer == "image"),
+            identity=self.identity,
         )
 
     @cached_property

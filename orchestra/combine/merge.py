@@ -24,6 +24,10 @@ class MergeRules:
     but stands behind the other side's where that one is known. Two readings contradict each other
     only when the photo's confidence is `contradiction_confidence` or more and they are not in one
     group of `alike[field]`. `sources[field]` limits where a field may come from.
+
+    A field of `seen` is better seen than read: there the photo's value stands whenever it is sure
+    enough to contradict. `identity` names the field that says what the thing is: a photo that
+    contradicts the text there may show another product, and nothing else is taken from it.
     """
 
     prefer: Side = "image"
@@ -32,6 +36,8 @@ class MergeRules:
     contradiction_confidence: float = 0.5
     alike: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
     sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    seen: frozenset[str] = frozenset()
+    identity: str | None = None
 
 
 def merge_readings(
@@ -43,10 +49,25 @@ def merge_readings(
     """
     rules = rules or MergeRules()
     names = dict.fromkeys(name for reading in readings for name in reading)
+    found = {name: [reading[name] for reading in readings if name in reading] for name in names}
+    merged = {name: _merge_field(name, entries, rules) for name, entries in found.items()}
+    if rules.identity not in merged or not merged[rules.identity].contradiction:
+        return merged
     return {
-        name: _merge_field(name, [reading[name] for reading in readings if name in reading], rules)
-        for name in names
+        name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
+        for name, joined in merged.items()
     }
+
+
+def _apart(name: str, joined: Field, found: list[Field], rules: MergeRules) -> Field:
+    """The field without a photo that may show another product, unless the text says the same."""
+    photos = [entry for entry in found if entry.answered and entry.source == "photo"]
+    if joined.source == "both" or not photos:
+        return joined
+    left = _merge_field(name, [entry for entry in found if entry not in photos], rules)
+    note = f"the photo says {photos[0].value!r}, but its {rules.identity} contradicts the text"
+    note = f"{note}: it may show another product"
+    return left.model_copy(update={"alternatives": (*left.alternatives, *photos), "note": note})
 
 
 def _merge_field(name: str, found: list[Field], rules: MergeRules) -> Field:
@@ -113,7 +134,7 @@ def _unsure_note(entry: Field, rules: MergeRules) -> str:
 
 
 def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
-    first, second = _in_order(photo, text, rules)
+    first, second = _in_order(name, photo, text, rules)
     known = [side.confidence for side in (photo, text) if side.confidence is not None]
     if agree(photo.value, text.value, rules.alike.get(name, ())):
         return first.model_copy(
@@ -144,9 +165,11 @@ def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
     )
 
 
-def _in_order(photo: Field, text: Field, rules: MergeRules) -> tuple[Field, Field]:
+def _in_order(name: str, photo: Field, text: Field, rules: MergeRules) -> tuple[Field, Field]:
     """The reading that stands, and the other: the preferred one, unless only the other is known."""
-    first, second = (photo, text) if rules.prefer == "image" else (text, photo)
+    sure = photo.confidence is not None and photo.confidence >= rules.contradiction_confidence
+    prefers_photo = rules.prefer == "image" or (name in rules.seen and sure)
+    first, second = (photo, text) if prefers_photo else (text, photo)
     swap = first.confidence is None and second.confidence is not None
     return (second, first) if swap else (first, second)
 

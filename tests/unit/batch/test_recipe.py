@@ -95,6 +95,9 @@ WRONG: list[tuple[Change, str]] = [
     (lambda raw: raw.update(languages=["fr"]), "languages.*'fr'"),
     (lambda raw: raw.update(least_photo_confidence=1.5), "least_photo_confidence.*1.5"),
     (lambda raw: raw["fields"]["brand"].update(max_chars=0), r"brand\.max_chars"),
+    (lambda raw: raw.update(identity="shape"), "identity names 'shape', which is not among"),
+    (lambda raw: colour(raw).update(prefer="text"), r"fields\.colour\.prefer.*'text'"),
+    (lambda raw: raw["fields"]["brand"].update(prefer="image"), "prefer: image needs a photo"),
 ]
 
 
@@ -156,6 +159,11 @@ def test_schemas_ask_each_side_only_what_it_may_answer(tmp_path: Path) -> None:
     assert text["colour"]["x-choice"]["red"] == ["red", "红色", "crimson"]
     assert text["brand"]["anyOf"][0]["maxLength"] == 80
     assert recipe.merge_rules().sources["brand"] == {"text"}
+
+
+def test_the_shipped_recipe_sees_colours_and_goes_by_the_category() -> None:
+    rules = default_recipe().merge_rules()
+    assert (rules.seen, rules.identity, rules.prefer) == ({"colour"}, "category", "text")
 
 
 def test_written_lengths_are_those_of_the_recipe_within_what_a_model_holds(tmp_path: Path) -> None:

@@ -184,3 +184,42 @@ def test_no_answer_is_ever_lost(readings: list[Field], prefer: str, least: float
         assert any(reading.answered and reading.value == found.value for reading in readings)
     if found.contradiction:
         assert {"photo"} < {entry.source for entry in (found, *found.alternatives)}
+
+
+def test_a_field_that_is_better_seen_is_the_photos_where_it_is_sure() -> None:
+    rules = {"prefer": "text", "seen": frozenset({"f"}), "contradiction_confidence": 0.8}
+    found = merged(photo("green", 0.9), text("white", 0.99), **rules)
+    assert (found.value, found.source, found.contradiction) == ("green", "photo", True)
+    assert [entry.value for entry in found.alternatives] == ["white"]
+    for unsure in (0.7, None):
+        found = merged(photo("green", unsure), text("white", 0.5), **rules)
+        assert (found.value, found.contradiction) == ("white", False)
+
+
+def test_nothing_is_taken_from_a_photo_that_shows_something_else() -> None:
+    looked = {"kind": photo("shirt"), "colour": photo("blue"), "pattern": photo("plain")}
+    read = {"kind": text("Apple"), "colour": text("red"), "pattern": Field(note="not said")}
+    rules = MergeRules(prefer="text", identity="kind", seen=frozenset({"colour"}))
+    fields = merge_readings([looked, read], rules)
+    assert fields["kind"].contradiction
+    assert (fields["colour"].value, fields["colour"].contradiction) == ("red", False)
+    assert [entry.value for entry in fields["colour"].alternatives] == ["blue"]
+    assert not fields["pattern"].answered
+    assert "kind contradicts the text: it may show another product" in (
+        fields["pattern"].note or ""
+    )
+    without = merge_readings([looked, read], MergeRules(prefer="text"))
+    assert without["pattern"].value == "plain"
+
+
+def test_what_such_a_photo_and_the_text_both_say_stays() -> None:
+    looked = {"kind": photo("shirt"), "colour": photo("red")}
+    read = {"kind": text("Apple"), "colour": text("red")}
+    fields = merge_readings([looked, read], MergeRules(prefer="text", identity="kind"))
+    assert fields["colour"].source == "both"
+
+
+def test_a_photo_of_the_same_thing_fills_what_the_text_leaves_out() -> None:
+    looked = {"kind": photo("Apple"), "colour": photo("red")}
+    fields = merge_readings([looked, {"kind": text("apple")}], MergeRules(identity="kind"))
+    assert (fields["colour"].value, fields["colour"].source) == ("red", "photo")
