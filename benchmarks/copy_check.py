@@ -49,8 +49,8 @@ PLAIN = {
     "comes", "of", "in", "and", "with", "brand", "origin", "colour", "material", "quantity",
 }  # fmt: skip
 PLAIN_ZH = (
-    "为您带来", "这是", "产自", "颜色为", "材质为", "品牌为", "品牌", "产地", "颜色", "材质", "规格",
-    "色", "的", "和", "是",
+    "为您带来", "这是", "产自", "颜色为", "材质为", "品牌为",
+    "品牌", "产地", "颜色", "材质", "规格", "色", "的", "和", "是",
 )  # fmt: skip
 AMOUNT = re.compile(r"(?:ca\.?\s*)?\d+(?:[.,]\d+)?\s*(?:kg|g|ml|cl|dl|l|%)?(?![A-Za-z])", re.I)
 WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:['’-][^\W\d_\u3400-\u9fff]+)*")

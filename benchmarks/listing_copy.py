@@ -2,8 +2,8 @@
 
     python -m benchmarks.listing_copy --data DIR [--fleet mini] [--json FILE] [--failures]
 
-The products of `DATA/grocery/products.csv` with their shop photos go through the graph `listing`, in
-English and Chinese. `benchmarks.copy_check` judges what title, description and bullets state.
+The products of `DATA/grocery/products.csv` with their shop photos go through the graph `listing`,
+in English and Chinese. `benchmarks.copy_check` judges what title, description and bullets state.
 A fact counts as found where its field is answered, not contradicted, and sayable in the language;
 it is used where its words stand in any of the three parts.
 """
