@@ -189,6 +189,8 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
     With `traces` every request is traced into the file of `observe.export`.
     """
     from ray import serve
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
@@ -201,7 +203,8 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
         yield
     finally:
         # Applications end in order, their requests first; the cluster's end takes Serve with it.
-        with suppress(KeyboardInterrupt):
+        # A controller that died has none to end.
+        with suppress(KeyboardInterrupt, RayError, RayServeException):
             for name in serve.status().applications:
                 serve.delete(name)
 
