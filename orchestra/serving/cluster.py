@@ -83,6 +83,7 @@ def connected(address: str, file: FleetFile) -> Iterator[None]:
             yield
         return
     import ray
+    from ray.exceptions import RayError
 
     if address == "auto" and ray.is_initialized():  # an actor of the cluster asks
         yield
@@ -91,10 +92,12 @@ def connected(address: str, file: FleetFile) -> Iterator[None]:
         if not address.startswith("ray://") and ":" in address:
             _knock(address)  # ray itself would try for minutes
         ray.init(address=address, namespace="orchestra", log_to_driver=False)
-    except (OSError, ValueError) as cause:
+    except (OSError, ValueError, RayError) as cause:
+        why = str(cause).partition(". ")[0].rstrip(".")
         raise UsageError(
-            f"No Ray cluster answers at {address!r}: {cause}. Start one (`ray start --head`; it "
-            "asks for a token: set RAY_AUTH_MODE=token here), or use --on ray for one of our own."
+            f"No Ray cluster answers at {address!r}: {why}. Start one (`ray start --head`), or use "
+            "--on ray for one of our own. One that asks for a token is reached with "
+            "RAY_AUTH_MODE=token and its ~/.ray/auth_token here."
         ) from cause
     try:
         yield

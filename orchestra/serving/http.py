@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestra.errors import OrchestraError
+from orchestra.errors import Cancelled, OrchestraError
 from orchestra.job import Result
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
@@ -144,6 +144,9 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
         if not task.done():
             raise HungUp
         return task.result()
+    except asyncio.CancelledError:  # Ray Serve tells of a hang-up like this as well
+        metrics.count_problem(Cancelled.__name__)
+        raise
     finally:
         watch.cancel()
         task.cancel()
@@ -175,7 +178,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_hung_up(request: Request, error: Exception) -> Response:
-    metrics.count_problem("Cancelled")
+    metrics.count_problem(Cancelled.__name__)
     return Response(status_code=CLIENT_CLOSED)
 
 

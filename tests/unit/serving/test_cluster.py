@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,19 @@ from orchestra.serving.cluster import own_cluster
 try:
     with own_cluster():
         print("started")
+except UsageError as error:
+    print(error)
+"""
+
+
+KNOCKING = """
+import sys
+from orchestra.errors import UsageError
+from orchestra.fleet.source import load_fleet
+from orchestra.serving.cluster import connected
+try:
+    with connected(sys.argv[1], load_fleet("mini")[0]):
+        print("connected")
 except UsageError as error:
     print(error)
 """
@@ -78,6 +92,23 @@ def test_a_cluster_that_is_not_there_is_an_error_with_a_cure(address: str) -> No
     told = f"No Ray cluster answers at '{address}'.*ray start --head"
     with pytest.raises(UsageError, match=told), connected(address, file):
         pytest.fail("nothing is there")
+
+
+def test_a_token_that_is_missing_here_is_an_error_with_a_cure(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        said = subprocess.run(
+            [sys.executable, "-c", KNOCKING, address],
+            env={**os.environ, "HOME": str(tmp_path), "RAY_AUTH_MODE": "token"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+    assert f"No Ray cluster answers at '{address}': Token authentication is enabled" in said
+    assert "its ~/.ray/auth_token here" in said
 
 
 def test_a_cluster_that_could_listen_beyond_loopback_is_not_started() -> None:

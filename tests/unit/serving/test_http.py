@@ -187,6 +187,21 @@ async def test_a_client_that_hangs_up_stops_the_decoding(path: str, asked: Any) 
     await served.fleet.close()
 
 
+async def test_a_request_that_its_server_cancels_is_counted_and_stops_the_decoding() -> None:
+    served, engines = service(delay_s=30.0)
+    before = cancelled()
+    caller = Caller("/v1/jobs", {"text": "A red apple"}, lambda: False)
+    request = asyncio.create_task(caller.call(make_app(served)))
+    while not engines["r1"].calls:
+        await asyncio.sleep(0.01)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert cancelled() == before + 1
+    assert await is_free(served, engines["r1"])
+    await served.fleet.close()
+
+
 class Telling(ScriptedEngine):
     """Tells one piece, then takes its time."""
 
