@@ -118,7 +118,9 @@ class FusedModel(TextModel):
             )
         side = self.model.config.vision_config.image_size
         pixels = {"pixel_values": pixels_of(call.images[0], side)[None]} if call.images else None
-        return FusedPrompt(self.writer.encode(call), pixels, bool((call.text or "").strip()))
+        return FusedPrompt(
+            self.writer.encode(call), pixels, has_text=bool((call.text or "").strip())
+        )
 
     def count_tokens(self, call: Call) -> int:
         """Prompt tokens of `call`; an image has none, since it stands beside the text."""

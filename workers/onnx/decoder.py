@@ -15,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore
 
 from orchestra.errors import CheckpointInvalid
 from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout
-from workers.onnx.weights import Array, read_weights
+from workers.onnx.weights import Array, Table, read_weights
 
 # What onnxruntime raises for a graph or weights that it cannot load.
 REFUSALS: tuple[type[Exception], ...] = tuple(
@@ -25,12 +25,12 @@ REFUSALS: tuple[type[Exception], ...] = tuple(
 
 
 class OnnxDecoder:
-    """One decoder in memory: its embedding (V, W), and a session that runs its graph."""
+    """One decoder in memory: its embedding, and a session that runs its graph."""
 
     def __init__(
         self,
         layout: Layout,
-        table: Array,
+        table: Table,
         weights: Mapping[str, Array],
         session: onnxruntime.InferenceSession,
     ) -> None:

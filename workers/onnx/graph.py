@@ -26,40 +26,78 @@ from torch.export import Dim
 from torch.nn.functional import embedding
 from torch.onnx import ops
 
-from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout, cache_names
+from workers.onnx.layout import GRAPH, INT8_BLOCK, LAYOUT_KEY, Layout, cache_names
 
 INPUTS = ("x", "cell", "token", "last", "last_cell", "past", "fed", "total")
 MICROSOFT = "com.microsoft::"
+WEIGHT_TYPES = (ir.DataType.FLOAT, ir.DataType.UINT8)
+
+
+class Matrix(nn.Module):
+    """A product in float32; its weight lies as (in, out), so that nothing is transposed."""
+
+    def __init__(self, inputs: int, outputs: int, *, has_bias: bool = False) -> None:
+        super().__init__()
+        self.weight = _weight(inputs, outputs)
+        self.bias = _weight(outputs) if has_bias else None
+
+    def forward(self, x_NI: Tensor) -> Tensor:
+        """The product (N, outputs)."""
+        if self.bias is None:
+            return x_NI @ self.weight
+        return torch.addmm(self.bias, x_NI, self.weight)
+
+
+class Int8Matrix(nn.Module):
+    """A product with 8-bit weights; onnxruntime rounds its inputs to 8 bits a block, too.
+
+    A block's scale depends on its own values only, so that a row is the same in any batch.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, has_bias: bool = False) -> None:
+        super().__init__()
+        blocks = inputs // INT8_BLOCK
+        values = torch.randint(256, (outputs, blocks, INT8_BLOCK), dtype=torch.uint8)
+        self.values = nn.Parameter(values, requires_grad=False)
+        self.scales = _weight(outputs, blocks)
+        self.bias = _weight(outputs) if has_bias else None
+        self._sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": INT8_BLOCK}
+
+    def forward(self, x_NI: Tensor) -> Tensor:
+        """The product (N, outputs)."""
+        y_NO = ops.symbolic(
+            f"{MICROSOFT}MatMulNBits",
+            [x_NI, self.values, self.scales],
+            {**self._sizes, "accuracy_level": 4},
+            dtype=x_NI.dtype,
+            shape=(x_NI.shape[0], self._sizes["N"]),
+            version=1,
+        )
+        return y_NO if self.bias is None else y_NO + self.bias
 
 
 class Layer(nn.Module):
-    """The weights of one layer; matrices lie as (in, out), so that no product transposes."""
+    """The weights of one layer."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         width, inner = layout.width, layout.inner
         joined = (layout.heads + 2 * layout.key_heads) * layout.head_width
+        product = Int8Matrix if layout.is_int8 else Matrix
         self.before_attention = _weight(width)
-        self.qkv = _weight(width, joined)
-        self.qkv_bias = _weight(joined) if layout.has_bias else None
-        self.out = _weight(layout.heads * layout.head_width, width)
+        self.qkv = product(width, joined, has_bias=layout.has_bias)
+        self.out = product(layout.heads * layout.head_width, width)
         self.before_mlp = _weight(width)
-        self.gate, self.up = _weight(width, inner), _weight(width, inner)
-        self.down = _weight(inner, width)
-
-    def project(self, x_NW: Tensor) -> Tensor:
-        """Queries, keys and values, joined."""
-        if self.qkv_bias is None:
-            return x_NW @ self.qkv
-        return torch.addmm(self.qkv_bias, x_NW, self.qkv)
+        self.gate, self.up = product(width, inner), product(width, inner)
+        self.down = product(inner, width)
 
     def mlp(self, x_NW: Tensor) -> Tensor:
         """The gated product: QuickGelu with alpha 1 is SiLU."""
-        gate = x_NW @ self.gate
+        gate = self.gate(x_NW)
         gate = ops.symbolic(
             f"{MICROSOFT}QuickGelu", [gate], {"alpha": 1.0}, dtype=gate.dtype, shape=gate.shape
         )
-        return (gate * (x_NW @ self.up)) @ self.down
+        return self.down(gate * self.up(x_NW))
 
 
 class DecoderGraph(nn.Module):
@@ -70,7 +108,8 @@ class DecoderGraph(nn.Module):
         self.layout = layout
         self.layers = nn.ModuleList(Layer(layout) for _ in range(layout.layers))
         self.norm = _weight(layout.width)
-        self.head = _weight(layout.width, layout.vocabulary)
+        product = Int8Matrix if layout.is_int8 else Matrix
+        self.head = product(layout.width, layout.vocabulary)
         self.cos, self.sin = (_weight(layout.positions, layout.head_width // 2) for _ in range(2))
 
     def forward(
@@ -96,7 +135,7 @@ class DecoderGraph(nn.Module):
         normed, written = self._norm_first(x), []
         width = self.layout.heads * self.layout.head_width
         for at, layer in enumerate(cast(list[Layer], self.layers)):
-            qkv = embedding(cell, layer.project(normed))
+            qkv = embedding(cell, layer.qkv(normed))
             key, value = caches[2 * at : 2 * at + 2]
             attended, key, value = self._attend(qkv, key, value, past, total, fed)
             written += [key, value]
@@ -106,9 +145,9 @@ class DecoderGraph(nn.Module):
                 following = self.layers[at + 1].before_attention
             else:  # of the last layer only each row's last token is needed
                 attended, x = embedding(last_cell, attended.reshape(-1, width)), embedding(last, x)
-            normed, x = self._add_norm(x, attended @ layer.out, layer.before_mlp)
+            normed, x = self._add_norm(x, layer.out(attended), layer.before_mlp)
             normed, x = self._add_norm(x, layer.mlp(normed), following)
-        return normed @ self.head, written
+        return self.head(normed), written
 
     def _attend(
         self, qkv: Tensor, key: Tensor, value: Tensor, past: Tensor, total: Tensor, fed: Tensor
@@ -205,7 +244,7 @@ def _without_data(model: ir.Model, layout: Layout) -> ir.Model:
         node.metadata_props.clear()
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
-        if isinstance(tensor, ir.TensorProtocol) and tensor.dtype == ir.DataType.FLOAT:
+        if isinstance(tensor, ir.TensorProtocol) and tensor.dtype in WEIGHT_TYPES:
             value.const_value = ir.ExternalTensor(
                 "model.safetensors",
                 0,

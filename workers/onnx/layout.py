@@ -18,6 +18,10 @@ CURE = "Name workers.engine:TransformersEngine as the card's worker; it runs thi
 # For each family: whether its query, key and value products have a bias, unless the config says.
 FAMILIES = {"qwen2": True, "llama": False}
 HEAD_STEP = 16
+# What config.json says of weights that `workers.onnx.int8` packed.
+INT8 = {"quant_method": "int8-rows", "bits": 8}
+# Values of a row that onnxruntime multiplies under one scale.
+INT8_BLOCK = 32
 # A longer block pads the attention of every other row.
 BLOCK_TOKENS = 16
 # Settings that would change the graph, with the only value that it has.
@@ -26,7 +30,11 @@ FIXED: dict[str, Any] = {"hidden_act": "silu", "mlp_bias": False, "use_sliding_w
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Sizes of one Llama or Qwen2 decoder; `theta` is the base of its rotary positions."""
+    """Sizes of one Llama or Qwen2 decoder.
+
+    `theta` is the base of its rotary positions. With `is_int8` each row of a matrix is 8-bit
+    integers and one scale (see `workers.onnx.int8`).
+    """
 
     width: int
     heads: int
@@ -39,6 +47,7 @@ class Layout:
     epsilon: float
     theta: float
     has_bias: bool
+    is_int8: bool = False
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
@@ -59,6 +68,7 @@ class Layout:
                 epsilon=float(text["rms_norm_eps"]),
                 theta=float(_rope(text).get("rope_theta", 10_000.0)),
                 has_bias=FAMILIES[text["model_type"]],
+                is_int8=_is_int8(config),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointInvalid(
@@ -68,6 +78,11 @@ class Layout:
             raise CheckpointInvalid(
                 f"The heads are {layout.head_width!r} wide; onnxruntime attends over multiples of "
                 f"{HEAD_STEP}. {CURE}"
+            )
+        if layout.is_int8 and (layout.width % INT8_BLOCK or layout.inner % INT8_BLOCK):
+            raise CheckpointInvalid(
+                f"The widths are {layout.width!r} and {layout.inner!r}; int8 products need "
+                f"multiples of {INT8_BLOCK}. Train other sizes."
             )
         return layout
 
@@ -84,6 +99,15 @@ class Layout:
 def cache_names(layers: int) -> list[str]:
     """Names of the cache's tensors in a graph: keys, then values, of each layer."""
     return [f"{part}.{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
+def _is_int8(config: Mapping[str, Any]) -> bool:
+    stored = config.get("quantization_config")
+    if stored not in (None, INT8):
+        raise CheckpointInvalid(
+            f"quantization_config is {stored!r}; the ONNX graph is written for {INT8!r}. {CURE}"
+        )
+    return stored is not None
 
 
 def _rope(text: Mapping[str, Any]) -> Mapping[str, Any]:

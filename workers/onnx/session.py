@@ -92,7 +92,7 @@ class OnnxSession:
 
     def _embed(self, blocks: Sequence[Sequence[int]], image_features: Any) -> NDArray[np.float32]:
         ids_N = np.fromiter(chain.from_iterable(blocks), dtype=np.int64)
-        x_NW = self._decoder.table[ids_N]
+        x_NW = self._decoder.table.rows(ids_N)
         if image_features is not None:
             x_NW[ids_N == self._image_token_id] = np.asarray(image_features).reshape(
                 -1, x_NW.shape[1]

@@ -1,11 +1,13 @@
 """Reads a decoder's weights from safetensors under the names that its graph has for them.
 
-What lies in half precision on disk is widened to single. It knows no runtime.
+What lies in half precision on disk is widened to single; 8-bit rows stay as they are. It knows no
+runtime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +17,48 @@ from safetensors import SafetensorError, safe_open
 
 from orchestra.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
-from workers.onnx.layout import Layout
+from workers.onnx.layout import INT8_BLOCK, Layout
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 EMBEDDING = "embed_tokens.weight"
+SCALE = "_scale"  # after the name of an 8-bit matrix: the scale of each of its rows
 # (name in the graph, name in the checkpoint) of what a layer has once
 NORMS = (
     ("before_attention", "input_layernorm.weight"),
     ("before_mlp", "post_attention_layernorm.weight"),
 )
 MATRICES = (
-    ("out", "self_attn.o_proj.weight"),
-    ("gate", "mlp.gate_proj.weight"),
-    ("up", "mlp.up_proj.weight"),
-    ("down", "mlp.down_proj.weight"),
+    ("out", "self_attn.o_proj"),
+    ("gate", "mlp.gate_proj"),
+    ("up", "mlp.up_proj"),
+    ("down", "mlp.down_proj"),
 )
 
 
-def read_weights(folder: Path, layout: Layout) -> tuple[Array, dict[str, Array]]:
-    """The embedding (V, W), and the graph's weights. Raises CheckpointInvalid."""
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The embedding: a row of `values` (V, W) for each token, times its scale where there are."""
+
+    values_VW: Array
+    scale_V: Array | None = None
+
+    def rows(self, ids_N: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Embedded tokens (N, W), a copy."""
+        x_NW = self.values_VW[ids_N]
+        if self.scale_V is None:
+            return x_NW
+        return x_NW * self.scale_V[ids_N, None]
+
+
+def read_weights(folder: Path, layout: Layout) -> tuple[Table, dict[str, Array]]:
+    """The embedding, and the graph's weights. Raises CheckpointInvalid."""
     files = {}
     try:
         for path in sorted(folder.glob("*.safetensors")):
             opened = safe_open(path, framework="np")
             files.update(dict.fromkeys(opened.keys(), opened))
-        return _arrange(_reader(folder, files), files, layout)
-    except (SafetensorError, OSError, TypeError) as error:
+        return _Arranger(_reader(folder, files), files, layout).arrange()
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise CheckpointInvalid(
             f"The weights in {str(folder)!r} cannot be read: {error}. {RESTORE}"
         ) from error
@@ -52,34 +70,53 @@ def _reader(folder: Path, files: dict[str, Any]) -> Callable[[str], Array]:
             raise CheckpointInvalid(
                 f"{name!r} is missing from the weights in {str(folder)!r}. {RESTORE}"
             )
-        return files[name].get_tensor(name).astype(np.float32)
+        found = files[name].get_tensor(name)
+        return found if found.dtype == np.int8 else found.astype(np.float32)
 
     return read
 
 
-def _arrange(
-    read: Callable[[str], Array], names: dict[str, Any], layout: Layout
-) -> tuple[Array, dict[str, Array]]:
-    # A vision-language model keeps its decoder under a longer prefix.
-    prefix = next((n for n in names if n.endswith(EMBEDDING)), EMBEDDING).removesuffix(EMBEDDING)
-    table = read(prefix + EMBEDDING)
-    head = read("lm_head.weight") if "lm_head.weight" in names else table
-    cos, sin = _rotary(layout)
-    weights = {"norm": read(f"{prefix}norm.weight"), "head": _turned(head), "cos": cos, "sin": sin}
-    for layer in range(layout.layers):
-        ours, theirs = f"layers.{layer}.", f"{prefix}layers.{layer}."
-        weights |= {ours + name: read(theirs + stored) for name, stored in NORMS}
-        weights |= {ours + name: _turned(read(theirs + stored)) for name, stored in MATRICES}
-        qkv = [f"{theirs}self_attn.{part}_proj" for part in ("q", "k", "v")]
-        weights[f"{ours}qkv"] = _turned(np.concatenate([read(f"{part}.weight") for part in qkv]))
-        if layout.has_bias:
-            weights[f"{ours}qkv_bias"] = np.concatenate([read(f"{part}.bias") for part in qkv])
-    return table, weights
+@dataclass(frozen=True, slots=True)
+class _Arranger:
+    read: Callable[[str], Array]
+    names: dict[str, Any]
+    layout: Layout
 
+    def arrange(self) -> tuple[Table, dict[str, Array]]:
+        # A vision-language model keeps its decoder under a longer prefix.
+        first = next((name for name in self.names if name.endswith(EMBEDDING)), EMBEDDING)
+        prefix = first.removesuffix(EMBEDDING)
+        embedding = prefix + EMBEDDING.removesuffix(".weight")
+        head = "lm_head" if "lm_head.weight" in self.names else embedding
+        cos, sin = _rotary(self.layout)
+        weights = {"norm": self.read(f"{prefix}norm.weight"), "cos": cos, "sin": sin}
+        weights |= self._matrix("head", [head])
+        for layer in range(self.layout.layers):
+            ours, theirs = f"layers.{layer}.", f"{prefix}layers.{layer}."
+            weights |= {ours + name: self.read(theirs + stored) for name, stored in NORMS}
+            for name, stored in MATRICES:
+                weights |= self._matrix(ours + name, [theirs + stored])
+            qkv = [f"{theirs}self_attn.{part}_proj" for part in ("q", "k", "v")]
+            weights |= self._matrix(f"{ours}qkv", qkv, has_bias=self.layout.has_bias)
+        scale = self.read(f"{embedding}.weight{SCALE}") if self.layout.is_int8 else None
+        return Table(self.read(f"{embedding}.weight"), scale), weights
 
-def _turned(matrix: Array) -> Array:
-    """From (out, in), as torch stores a product, to (in, out)."""
-    return np.ascontiguousarray(matrix.T)
+    def _matrix(
+        self, ours: str, theirs: Sequence[str], *, has_bias: bool = False
+    ) -> dict[str, Array]:
+        """One product of the graph, out of matrices (out, in) as torch stores them."""
+        matrix = np.concatenate([self.read(f"{name}.weight") for name in theirs])
+        if self.layout.is_int8:
+            blocks = matrix.shape[1] // INT8_BLOCK
+            scale = np.concatenate([self.read(f"{name}.weight{SCALE}") for name in theirs])
+            # onnxruntime counts from 0 to 255, with 128 for zero.
+            values = (matrix.view(np.uint8) ^ 0x80).reshape(len(matrix), blocks, INT8_BLOCK)
+            found = {"values": values, "scales": np.repeat(scale[:, None], blocks, axis=1)}
+        else:
+            found = {"weight": np.ascontiguousarray(matrix.T)}
+        if has_bias:
+            found["bias"] = np.concatenate([self.read(f"{name}.bias") for name in theirs])
+        return {f"{ours}.{part}": value for part, value in found.items()}
 
 
 def _rotary(layout: Layout) -> tuple[Array, Array]:
