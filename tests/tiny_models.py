@@ -38,14 +38,14 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(TEXTS, vocab_size=340)
 
 
-def tiny_qwen2(folder: Path, seed: int = 0, heads: int = 4) -> Path:
+def tiny_qwen2(folder: Path, seed: int = 0, heads: int = 4, inner: int = 48) -> Path:
     """A two-layer Qwen2 with random weights, saved to `folder`."""
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=32,
-        intermediate_size=48,
+        intermediate_size=inner,
         num_hidden_layers=2,
         num_attention_heads=heads,
         num_key_value_heads=heads // 2,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
-from orchestra.errors import OrchestraError
+from orchestra.errors import CheckpointInvalid, OrchestraError
 from orchestra.fleet.card import Sampling
 from workers import fused, location, text, vision
 from workers.answer import Answer
@@ -20,6 +20,7 @@ from workers.device import Place, place_of
 from workers.domain import judged
 from workers.fused import FusedModel, FusedSession
 from workers.model import AnySession, TextModel
+from workers.onnx.layout import INT8
 from workers.sampling import GREEDY
 from workers.vision import VisionModel
 
@@ -84,6 +85,12 @@ def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
     if threads is not None:
         torch.set_num_threads(threads)
     config = read_config(folder)
+    if config.get("quantization_config") == INT8:
+        # transformers would only warn, and run the integers as if they were weights.
+        raise CheckpointInvalid(
+            f"The weights in {str(folder)!r} are 8-bit rows, which transformers cannot run. Name "
+            "workers.edge:EdgeEngine as the card's worker."
+        )
     name = architecture(config)
     if name in vision.FAMILIES:
         return VisionModel.load(folder, config, place)
