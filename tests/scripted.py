@@ -8,6 +8,7 @@ from typing import Any
 from orchestra.clients.engine import Call
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.fleet import Fleet
+from orchestra.fleet.source import load_fleet
 from orchestra.testing import ScriptedEngine
 
 Answers = Callable[[Call], Any]
@@ -39,7 +40,11 @@ def scripted_fleet(
     text: Answers = first_allowed, vision: Answers = first_allowed, **options: Any
 ) -> tuple[Fleet, dict[str, ScriptedEngine]]:
     """The `mini` cards with scripted engines behind them, and those engines by model."""
-    engines = {"r1": ScriptedEngine(text, **options), "vl": ScriptedEngine(vision, **options)}
+    file, _ = load_fleet("mini")
+    engines = {
+        card.name: ScriptedEngine(vision if "vision" in card.capabilities else text, **options)
+        for card in file.models
+    }
     clients = {
         name: InProcessClient(name, lambda engine=engine: engine)
         for name, engine in engines.items()

@@ -63,9 +63,10 @@ def test_a_port_that_is_taken_is_named_before_anything_starts() -> None:
 
 def test_a_cluster_has_a_logical_cpu_for_every_replica_and_never_fewer_than_the_machine() -> None:
     machine = os.cpu_count() or 1
-    assert cpus_for(scaled(cpus=0.1)) == machine
-    assert cpus_for(scaled(cpus=machine, replicas=3)) == 2 * 3 * machine
-    assert cpus_for(scaled(cpus=machine, replicas=1, max_replicas=4)) == 2 * 4 * machine
+    models = len(load_fleet("mini")[0].models)
+    assert cpus_for(scaled(cpus=machine / models / 2)) == machine
+    assert cpus_for(scaled(cpus=machine, replicas=3)) == models * 3 * machine
+    assert cpus_for(scaled(cpus=machine, replicas=1, max_replicas=4)) == models * 4 * machine
 
 
 ROOM = {"CPU": 2.0, "memory": 8.0 * 2**30}

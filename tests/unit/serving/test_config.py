@@ -11,7 +11,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from orchestra.errors import InvalidFleet, InvalidGraph
-from orchestra.fleet.source import load_graph
+from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.serving.app import AppArgs, served_graphs
 from orchestra.serving.config import NODE_LOSS, as_yaml, deploy_config, import_path
 
@@ -22,9 +22,10 @@ def test_the_written_file_is_a_deploy_file_for_each_model_and_the_ingress() -> N
     text = as_yaml(deploy_config("listing", {"fleet": "mini", "graphs": "answer"}, 8123), "s.yaml")
     parsed = ServeDeploySchema.model_validate(yaml.safe_load(text))
     (app,) = parsed.applications
+    names = [card.name for card in load_fleet("mini")[0].models]
     assert app.import_path == "graphs.listing:app"
     assert app.args == {"fleet": "mini", "graphs": "answer"}
-    assert [entry.name for entry in app.deployments] == ["r1", "vl", "ingress"]
+    assert [entry.name for entry in app.deployments] == [*names, "ingress"]
     assert (parsed.http_options.host, parsed.http_options.port) == ("127.0.0.1", 8123)
 
 
