@@ -21,6 +21,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
 )
 
 from tests.public_tokenizers import BOS, EOS, write_tokenizer
+from workers.lite import LiteTowerConfig
 from workers.training.tokenizer import IMAGE, train_tokenizer
 
 TEXTS = [
@@ -31,6 +32,7 @@ TEXTS = [
 CONTEXT_TOKENS = 512
 IMAGE_SIDE = 16
 PATCH_SIDE = 8
+LITE_SIDE = 16
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
@@ -79,6 +81,29 @@ def tiny_qwen3(folder: Path, seed: int = 0) -> Path:
 
 def tiny_deepseek_vl(folder: Path, seed: int = 0, heads: int = 4) -> Path:
     """A two-layer DeepSeek-VL with random weights and four tokens an image."""
+    siglip = {
+        "model_type": "siglip_vision_model",
+        "image_size": IMAGE_SIDE,
+        "patch_size": PATCH_SIDE,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "vision_use_head": False,
+    }
+    return _tiny_vl(folder, seed, siglip, IMAGE_SIDE)
+
+
+def tiny_lite_vl(folder: Path, seed: int = 0) -> Path:
+    """A two-layer DeepSeek-VL over a convolutional tower: four tokens, sixteen finer cells."""
+    stages = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 1), (3, 2, 2, 8, 1))
+    tower = LiteTowerConfig(
+        image_size=LITE_SIDE, stem=8, stages=stages, embedding_size=16, fine_stage=1, is_folded=True
+    )
+    return _tiny_vl(folder, seed, tower.to_dict(), LITE_SIDE)
+
+
+def _tiny_vl(folder: Path, seed: int, tower: dict[str, Any], side: int) -> Path:
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
     config = DeepseekVLConfig(
@@ -93,21 +118,12 @@ def tiny_deepseek_vl(folder: Path, seed: int = 0, heads: int = 4) -> Path:
             "max_position_embeddings": CONTEXT_TOKENS,
             "initializer_range": 0.4,
         },
-        vision_config={
-            "model_type": "siglip_vision_model",
-            "image_size": IMAGE_SIDE,
-            "patch_size": PATCH_SIDE,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 4,
-            "vision_use_head": False,
-        },
+        vision_config=tower,
         image_token_id=tokenizer.get_vocab()[IMAGE],
     )
     DeepseekVLForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    size = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
+    size = {"height": side, "width": side}
     DeepseekVLImageProcessorPil(size=size, min_size=2).save_pretrained(folder)
     return folder
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import torch
 
 from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
-from orchestra.errors import CheckpointInvalid, OrchestraError
+from orchestra.errors import CheckpointInvalid, OrchestraError, UsageError
 from orchestra.fleet.card import Sampling
+from orchestra.images.attention import AttentionMap
 from workers import fused, location, text, vision
 from workers.answer import Answer
 from workers.answering import AnsweringEngine
+from workers.attention.making import maps_of
+from workers.attention.methods import DEFAULT
 from workers.checkpoint import architecture, read_config, require_known
 from workers.device import Place, place_of
 from workers.domain import judged
@@ -52,6 +55,41 @@ class TransformersEngine(AnsweringEngine):
         folder = location.find(checkpoint)
         with LOADING:
             return cls(_load(folder, threads, place), sampling)
+
+    @torch.inference_mode()
+    def attend(self, call: Call, method: str = DEFAULT) -> list[AttentionMap]:
+        """Where the model looks for each value of its answer to `call`; see `workers.attention`.
+
+        The answer is the one that `generate` gives; a value that the schema left no choice about
+        has no map. One that was refused (outside the model's domain) has the value as it was said.
+        Raises what `generate` gives as an error, and UsageError for a model that does not look at
+        photos, a call without exactly one photo, or an unknown method.
+        """
+        vision, answer = self.answered(call)
+        maps = maps_of(vision, answer, method)
+        reply = self._outcome(answer, 0.0)
+        reasons = reply.abstained if isinstance(reply, Reply) else {}
+        return [replace(found, refused=reasons.get(found.name)) for found in maps]
+
+    @torch.inference_mode()
+    def answered(self, call: Call) -> tuple[VisionModel, Answer]:
+        """The model, and its finished answer to `call`, for who looks into both; see `attend`."""
+        vision = self._seeing()
+        answer = self._begin(0, call, None)
+        if isinstance(answer, OrchestraError):
+            raise answer
+        self._decode([a for a in [answer] if a.outcome is None], None)
+        if isinstance(answer.outcome, OrchestraError):
+            raise answer.outcome
+        return vision, answer
+
+    def _seeing(self) -> VisionModel:
+        if isinstance(self._model, VisionModel):
+            return self._model
+        raise UsageError(
+            f"The model is a {type(self._model).__name__}, which puts no photo into its prompt, so "
+            "it gives no attention maps. Ask a vision-language model, such as mini's vl."
+        )
 
     @torch.inference_mode()
     def generate(

@@ -140,6 +140,20 @@ class VisionModel(TextModel):
         """Prompt tokens of `call`, each image's tokens included."""
         return len(self.writer.encode(call))
 
+    def covers(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The square that the tower sees of a photo of `size`, as fractions of the photo.
+
+        (left, top, right, bottom); beyond 0 and 1 where the processor pads, as it centres a photo.
+        """
+        side, least = self._processor.size["height"], self._processor.min_size
+        edges = []
+        for length in size:
+            shown = max(round(length * side / max(size)), least)
+            before = (side - shown) // 2
+            edges.append((-before / shown, (side - before) / shown))
+        (left, right), (top, bottom) = edges
+        return left, top, right, bottom
+
     def open(
         self, prompts: Sequence[Prompt], capacity: Sequence[int]
     ) -> tuple[AnySession, torch.Tensor | None]:

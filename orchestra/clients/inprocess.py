@@ -84,12 +84,12 @@ class InProcessClient:
         """The engine, loaded. Raises the typed error of loading, else `ModelUnavailable`."""
         if self._engine is not None:
             return self._engine
-        return await self._in_thread(self.load_engine)
+        return await self.in_thread(self.load_engine)
 
     async def count_tokens(self, call: Call) -> int:
         """Prompt tokens of `call`, as the model's own tokenizer counts."""
         engine = await self.engine()
-        return await self._in_thread(lambda: engine.count_tokens(call))
+        return await self.in_thread(lambda: engine.count_tokens(call))
 
     async def close(self) -> None:
         """Stop the worker; calls still waiting end with `Cancelled`."""
@@ -111,8 +111,8 @@ class InProcessClient:
                 self._engine = self.load()
         return self._engine
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """What `work` returns."""
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """What `work` returns, done in the engine's own thread. Raises as `engine` does."""
         if self._closed:
             raise self._closed_error()
         with self._translated():
@@ -173,7 +173,7 @@ class InProcessClient:
         answers: Sequence[Reply | OrchestraError]
         try:
             engine = await self.engine()
-            answers = await self._in_thread(lambda: generate(engine))
+            answers = await self.in_thread(lambda: generate(engine))
         except OrchestraError as error:
             answers = [error] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):

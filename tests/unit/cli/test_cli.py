@@ -398,3 +398,29 @@ def test_a_batch_of_a_graph_file_can_be_shown_and_run_again(
     )
     assert made.exit_code == 0, made.stderr
     assert "the same values" in call("show", tmp_path / "o", "1", "--rerun").stdout
+
+
+# attend
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["missing.png", "What is it?"], "ImageNotFound"),
+        (["PHOTO", "  "], "UsageError"),
+        (["PHOTO", "What is it?", "--model", "nobody"], "InvalidFleet"),
+        (["PHOTO", "What is it?", "--fleet", "article", "--model", "VL"], "InvalidFleet"),
+    ],
+)
+def test_attend_refuses_what_it_cannot_do(photo: Path, arguments: list[str], kind: str) -> None:
+    given = [str(photo) if word == "PHOTO" else word for word in arguments]
+    result = call("attend", *given, "--json")
+    assert result.exit_code != 0
+    assert json.loads(result.stdout)["error"]["type"] == kind
+
+
+def test_attend_says_that_an_engine_gives_no_maps(photo: Path, scripted: Path) -> None:
+    result = call("attend", photo, "What is it?", "--fleet", scripted, "--model", "vl", "--json")
+    error = json.loads(result.stdout)["error"]
+    assert error["type"] == "UsageError"
+    assert "attend()" in error["message"] and "'vl'" in error["message"]
