@@ -33,7 +33,8 @@ def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
     recipe = recipe or default_recipe()
     graph = StateGraph(JobState, context_schema=Context)
     photo = recipe.photo_schema()
-    graph.add_node("look", ask("vision", "Describe the product shown.", schema=photo))
+    look = ask("vision", "Describe the product shown.", schema=photo, regions=recipe.maps)
+    graph.add_node("look", look)
     graph.add_node(
         "read", ask("text", "Extract what the text states.", schema=recipe.text_schema())
     )

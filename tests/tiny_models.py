@@ -91,7 +91,7 @@ def tiny_deepseek_vl(folder: Path, seed: int = 0, heads: int = 4) -> Path:
         "num_attention_heads": 4,
         "vision_use_head": False,
     }
-    return _tiny_vl(folder, seed, siglip, IMAGE_SIDE)
+    return _tiny_vl(folder, seed, siglip, IMAGE_SIDE, heads)
 
 
 def tiny_lite_vl(folder: Path, seed: int = 0) -> Path:
@@ -100,10 +100,10 @@ def tiny_lite_vl(folder: Path, seed: int = 0) -> Path:
     tower = LiteTowerConfig(
         image_size=LITE_SIDE, stem=8, stages=stages, embedding_size=16, fine_stage=1, is_folded=True
     )
-    return _tiny_vl(folder, seed, tower.to_dict(), LITE_SIDE)
+    return _tiny_vl(folder, seed, tower.to_dict(), LITE_SIDE, heads=4)
 
 
-def _tiny_vl(folder: Path, seed: int, tower: dict[str, Any], side: int) -> Path:
+def _tiny_vl(folder: Path, seed: int, tower: dict[str, Any], side: int, heads: int) -> Path:
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
     config = DeepseekVLConfig(

@@ -110,6 +110,9 @@ class TransformersEngine(AnsweringEngine):
     def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
         if isinstance(session, FusedSession):
             _note_weights(answers, session)
+        for answer in answers:
+            if answer.call.regions and isinstance(self._model, VisionModel):
+                _note_regions(self._model, answer)
 
 
 def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
@@ -117,6 +120,14 @@ def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
     for answer, weights in zip(answers, session.weights(), strict=True):
         if isinstance(answer.outcome, Reply):
             answer.outcome = replace(answer.outcome, modality_weights=weights)
+
+
+def _note_regions(vision: VisionModel, answer: Answer) -> None:
+    """Write into the reply where its values were seen; several photos have no regions."""
+    if isinstance(answer.outcome, Reply) and len(answer.call.images) == 1:
+        maps = maps_of(vision, answer, DEFAULT)
+        regions = {found.name: found.region for found in maps}
+        answer.outcome = replace(answer.outcome, regions=regions)
 
 
 def _load(folder: Path, threads: int | None, place: Place) -> TextModel:

@@ -113,7 +113,7 @@ class Writing(Word):
 
 
 class Recipe(Word):
-    """A recipe as it stands in YAML."""
+    """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values."""
 
     name: str
     version: int
@@ -127,6 +127,7 @@ class Recipe(Word):
     write: Writing | None = Writing()
     glossary: dict[str, str] = Attribute(default_factory=dict)
     banned_words: tuple[str, ...] = ()
+    maps: bool = False
     prefer: Side = "text"
     identity: str | None = None
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)

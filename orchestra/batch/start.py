@@ -30,7 +30,7 @@ from orchestra.batch.runner import (
 )
 from orchestra.batch.tables import Table
 from orchestra.budget.ledger import LocalLedger
-from orchestra.errors import ConfirmationNeeded, InvalidBudget
+from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import graph_place
 from orchestra.job import Budget
@@ -60,6 +60,7 @@ async def run_batch(
     progress: Progress | None = None,
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S,
     on: str | None = None,
+    maps: bool = False,
 ) -> Summary:
     """Enrich `table` into the folder `out`; run it again to continue where it stopped.
 
@@ -67,6 +68,9 @@ async def run_batch(
     `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
     `memory_gib` bounds what is hosted. Raises `UsageError` and `PlanError` before anything is
     spent, and `BatchPaused` when a model stopped answering for longer than `probe_delays_s`.
+
+    `maps` turns on the recipe's own `maps`: each value read from a photo is marked there. Such a
+    batch is another than one without.
 
     `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
@@ -76,13 +80,13 @@ async def run_batch(
     if on is not None and on.startswith("ray://"):
         far = dict(limit=limit, budget=budget, recipe=recipe, text_columns=text_columns)
         far |= dict(image_column=image_column, id_column=id_column, language=language)
-        far |= dict(in_flight=in_flight, yes=yes, out=str(out))
+        far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps)
         with connected(on, fleet.file):
             return await run_far(fleet.name, _named(build), str(table), far)
     budget = budget or Budget()
     _check_counts(limit, in_flight)
     _confirm_paid(fleet, budget, yes)
-    recipe = _recipe_of(build, recipe, language)
+    recipe = _recipe_of(build, recipe, language, maps)
     if recipe is not None:
         build = functools.partial(build, recipe)
     opened = Table.open(table)
@@ -135,16 +139,25 @@ def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
         )
 
 
-def _recipe_of(build: Build, recipe: Recipe | None, language: Language | None) -> Recipe | None:
-    """The recipe of a graph that takes one, with the language asked for."""
+def _recipe_of(
+    build: Build, recipe: Recipe | None, language: Language | None, maps: bool
+) -> Recipe | None:
+    """The recipe of a graph that takes one, with the language and the maps asked for."""
     target = build.func if isinstance(build, functools.partial) else build
     if "recipe" not in inspect.signature(target).parameters:
+        if maps:
+            raise InvalidGraph(
+                f"maps=True is for graphs with a recipe, and {_place(build)!r} takes none. Write "
+                "regions=True into its ask('vision', ...) instead."
+            )
         return None
     if recipe is None:
         module = inspect.getmodule(target)
         recipe = module.default_recipe() if module is not None else None
     if recipe is not None and language is not None:
         recipe = recipe.model_copy(update={"languages": (language,)})
+    if recipe is not None and maps:
+        recipe = recipe.model_copy(update={"maps": True})
     return recipe
 
 

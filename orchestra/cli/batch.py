@@ -53,6 +53,7 @@ Examples:
     metavar="CLUSTER",
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
+@click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @budget_options
 @json_option

@@ -17,6 +17,7 @@ from orchestra.cli.run import field_lines
 from orchestra.errors import BookError, OrchestraError, OutputMismatch
 from orchestra.fleet.fleet import Fleet
 from orchestra.fleet.source import load_graph
+from orchestra.graph.reading import WHOLE_IMAGE
 from orchestra.job import CallRecord, Evidence, Field, Result
 
 EPILOG = """\b
@@ -126,7 +127,9 @@ def _print_field(name: str, field: Field) -> None:
 
 def _evidence(evidence: Evidence) -> str:
     if evidence.kind == "image":
-        return f"photo {evidence.image} box {evidence.box}"
+        left, top, right, bottom = evidence.box or WHOLE_IMAGE
+        part = f"x {left:.0%}-{right:.0%}, y {top:.0%}-{bottom:.0%}"
+        return f"photo {evidence.image} {'whole' if evidence.box == WHOLE_IMAGE else part}"
     return f"text {evidence.start}-{evidence.end} {evidence.text!r}"
 
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from orchestra.errors import OrchestraError
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -33,7 +35,9 @@ class Call:
     of `text`. Choices and sentences of the text reach an engine as plain enumerations. `turns`
     are the messages before the instruction, oldest first. `max_tokens` bounds the answer,
     `thinking_tokens` what a reasoning model writes before it; at 0 both share `max_tokens`.
-    With `schema_in_prompt` the model reads the schema, too, and is not only held to it.
+    With `schema_in_prompt` the model reads the schema, too, and is not only held to it. With
+    `regions` the reply says where in the photo its values were seen, if the engine can; that costs
+    about another answer.
     """
 
     instruction: str
@@ -44,6 +48,7 @@ class Call:
     turns: tuple[Turn, ...] = ()
     thinking_tokens: int = 0
     schema_in_prompt: bool = False
+    regions: bool = False
 
     @property
     def written_tokens(self) -> int:
@@ -76,7 +81,8 @@ class Reply:
     no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
     `abstained` maps a property whose given value was refused, and is None now, to the reason.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
-    fused model gives it.
+    fused model gives it. `regions` maps a property to the part of the photo that decided it, as
+    fractions (left, top, right, bottom).
     """
 
     text: str
@@ -87,6 +93,7 @@ class Reply:
     thinking: str = ""
     abstained: Mapping[str, str] = field(default_factory=dict)
     modality_weights: Mapping[str, float] = field(default_factory=dict)
+    regions: Mapping[str, Box] = field(default_factory=dict)
 
 
 def thinking_cure(call: Call) -> str:

@@ -30,7 +30,8 @@ class Ask:
     `reads` is what the node needs of a job: its image, its text, or facts that earlier nodes
     left in the state (`data` renders them). `shape` narrows the schema to one job. `derived`
     marks answers that are written rather than read off, so they carry no span. With `question`
-    the job's text is the instruction.
+    the job's text is the instruction. With `regions` its values carry the part of the photo that
+    decided them.
     """
 
     capability: Capability
@@ -43,6 +44,7 @@ class Ask:
     derived: bool = False
     question: bool = False
     max_visits: int | None = None
+    regions: bool = False
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
         """Ask, and return the outcome under this node's name; failures are values."""
@@ -63,12 +65,15 @@ def ask(
     derived: bool = False,
     question: bool = False,
     max_visits: int | None = None,
+    regions: bool = False,
 ) -> Ask:
     """A node that asks whichever model of the fleet offers `capability`.
 
     `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
-    without it, the schema's longest answer does. `max_visits` bounds a node in a loop. Raises
-    `InvalidGraph` for an unknown capability, an empty prompt or a bound under 1.
+    without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
+    asks of a vision model which part of a photo decided each value; that takes about as long as the
+    answer. Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or
+    `regions` where there are no values or no photo.
     """
     if capability not in get_args(Capability):
         raise InvalidGraph(
@@ -80,6 +85,11 @@ def ask(
     for name, bound in (("max_tokens", max_tokens), ("max_visits", max_visits)):
         if bound is not None and bound < 1:
             raise InvalidGraph(f"ask(...) has {name}={bound!r}; it must be 1 or more.")
+    if regions and (capability != "vision" or schema is None):
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) has regions=True, which marks values in a photo. Ask "
+            "'vision' with a schema, or leave it out."
+        )
     asked = _schema_of(schema)
     reads: Reads = "facts" if data is not None else "image" if capability == "vision" else "text"
     return Ask(
@@ -93,6 +103,7 @@ def ask(
         derived=derived,
         question=question,
         max_visits=max_visits,
+        regions=regions,
     )
 
 

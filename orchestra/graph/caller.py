@@ -230,6 +230,8 @@ def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
         [call.max_tokens, call.thinking_tokens],
         [[turn.role, turn.text] for turn in call.turns],
     ]
+    if call.regions:
+        parts.append("regions")
     text = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -245,6 +247,7 @@ def _to_json(reply: Reply) -> str:
             "finish": reply.finish,
             "thinking": reply.thinking,
             "abstained": dict(reply.abstained),
+            "regions": dict(reply.regions),
         },
         ensure_ascii=False,
     )
@@ -260,6 +263,7 @@ def _from_json(stored: str) -> Reply:
         raw["finish"],
         raw.get("thinking", ""),
         raw.get("abstained", {}),
+        regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
     )
 
 

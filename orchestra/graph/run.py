@@ -135,6 +135,7 @@ class JobRun:
             turns=self.turns,
             thinking_tokens=card.limits.thinking_tokens,
             schema_in_prompt=card.hosting.schema_in_prompt,
+            regions=ask.regions,
         )
         room = card.limits.context_tokens - call.written_tokens
         counts_schema = schema_copies(card) > 0

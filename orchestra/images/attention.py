@@ -44,7 +44,7 @@ class AttentionMap:
     `name` is the answer's key, empty for a free text. `weights` (rows, columns) are not negative
     and sum to 1. `covers` is the square of the grid as fractions of the photo (left, top, right,
     bottom), beyond 0 and 1 where the square was padded. `size` is the photo in pixels; `photo` may
-    be a smaller copy of it. `refused` is why the engine does not give the value, though it was said.
+    be a smaller copy of it. `refused` is why the engine does not give what was said as a value.
     """
 
     method: str

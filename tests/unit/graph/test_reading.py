@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from graphs.listing import build as listing
+from graphs.listing import default_recipe
+from orchestra.budget.book import Book
+from orchestra.budget.ledger import LocalLedger
 from orchestra.clients.engine import Call, Reply
-from orchestra.errors import AnswerInvalid
+from orchestra.errors import AnswerInvalid, InvalidGraph
 from orchestra.graph.ask import Ask, ask
 from orchestra.graph.reading import prompt_hash, read_fields
 from orchestra.job import Field, Job
@@ -159,3 +166,43 @@ async def test_a_listing_by_models_without_log_probabilities_does_not_abstain() 
     category = result.fields["category"]
     assert (category.value, category.confidence) == ("Apple", None)
     assert "confidence is unknown" in (category.note or "")
+
+
+def test_a_value_seen_in_a_photo_carries_the_region_that_decided_it() -> None:
+    value = {"colour": "red", "brand": "Arla", "count": None}
+    reply = Reply(text="raw", value=value, regions={"colour": (0.1, 0.2, 0.5, 0.6)})
+    fields = read_fields(LOOK, reply, model="vl", text=None, images=("a" * 64,))
+    assert fields["colour"].evidence[0].box == (0.1, 0.2, 0.5, 0.6)
+    assert fields["brand"].evidence[0].box == (0.0, 0.0, 1.0, 1.0)
+
+
+def test_regions_are_asked_for_where_there_are_values_and_a_photo() -> None:
+    assert ask("vision", "Look.", schema=SCHEMA, regions=True).regions
+    for capability, schema in (("text", SCHEMA), ("vision", None)):
+        with pytest.raises(InvalidGraph, match="regions=True"):
+            ask(capability, "Look.", schema=schema, regions=True)  # type: ignore[arg-type]
+
+
+async def test_a_recipe_with_maps_marks_its_photo_values_also_when_a_call_is_reused(
+    tmp_path: Path,
+) -> None:
+    asked: list[bool] = []
+
+    def look(call: Call) -> Reply:
+        asked.append(call.regions)
+        value = first_allowed(call)
+        sure = dict.fromkeys(value, 0.9)
+        return Reply(json.dumps(value), value, sure, regions={"category": (0.0, 0.0, 0.5, 1.0)})
+
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8), "red").save(photo)
+    recipe = default_recipe().model_copy(update={"maps": True, "write": None})
+    plain, _ = scripted_fleet(vision=look)
+    with closing(Book.open(tmp_path / "book.sqlite")) as book:
+        fleet = plain.scoped(LocalLedger(book), plain.images)
+        job = Job(images=[photo])
+        first, second = [await fleet.run(partial(listing, recipe), job) for _ in range(2)]
+    assert asked == [True]
+    assert second.reused
+    for result in (first, second):
+        assert result.fields["category"].evidence[0].box == (0.0, 0.0, 0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Attention maps of tiny random models: of the answer that is given, for the keys that had a choice.
+"""Attention maps of tiny random models: of the answer that is given, for keys with a choice.
 
 What a map is worth is measured on trained weights by `python -m benchmarks.attention`.
 """
@@ -81,6 +81,15 @@ def test_tokens_are_those_the_model_chose_with_their_probabilities(
     colour = engine.attend(call())[0]
     product = math.prod(token.probability for token in colour.tokens)
     assert product == pytest.approx(colour.confidence)
+
+
+def test_a_reply_carries_regions_only_where_they_were_asked_for(engine: TransformersEngine) -> None:
+    answers = engine.generate([call(regions=True), call(), call(regions=True, images=())])
+    marked, plain, blind = (reply for reply in answers if isinstance(reply, Reply))
+    maps = engine.attend(call())
+    assert marked.regions == {found.name: found.region for found in maps}
+    assert marked.value == plain.value
+    assert plain.regions == blind.regions == {}
 
 
 def test_a_key_with_one_value_has_no_map(engine: TransformersEngine) -> None:
