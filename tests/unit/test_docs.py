@@ -24,7 +24,7 @@ from orchestra.routing.introspect import compile_graph, view
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
 GUIDES = ("docs/recipe.md", "docs/graphs.md")
-MANUALS = ("docs/serving.md", "docs/endpoints.md", "docs/checkpoints.md")
+MANUALS = ("docs/serving.md", "docs/endpoints.md", "docs/checkpoints.md", "docs/attention.md")
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
