@@ -15,6 +15,7 @@ Examples:
   orchestra batch products.csv --out out --limit 20
 """
 COMMANDS = {
+    "advise": ("orchestra.cli.advise", "advise"),
     "attend": ("orchestra.cli.attend", "attend"),
     "batch": ("orchestra.cli.batch", "batch"),
     "bench": ("orchestra.cli.bench", "bench_command"),

@@ -195,6 +195,7 @@ class Card(Word):
     cannot: str = ""
     scores: tuple[str, ...] = ()
     estimated: tuple[str, ...] = ()
+    suits: tuple[Literal["research"], ...] = ()  # what no figure says; `orchestra advise` reads it
 
     @model_validator(mode="after")
     def _vision_takes_images(self) -> Self:
