@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestra.batch.recipe import Recipe
+    from orchestra.chat.model import ChatModel
     from orchestra.errors import OrchestraError
     from orchestra.fleet.card import Card
     from orchestra.fleet.fleet import Fleet
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Budget": "orchestra.job",
     "Card": "orchestra.fleet.card",
+    "ChatModel": "orchestra.chat.model",
     "Context": "orchestra.graph.state",
     "Evidence": "orchestra.job",
     "Field": "orchestra.job",
@@ -42,6 +44,7 @@ _HOMES = {
 __all__ = [
     "Budget",
     "Card",
+    "ChatModel",
     "Context",
     "Evidence",
     "Field",

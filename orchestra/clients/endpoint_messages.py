@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ from PIL import Image
 
 from orchestra.clients.endpoint_confidence import Token, confidences, tokens_of
 from orchestra.clients.endpoint_schema import BOUNDS, public_schema, read_answer, schema_words
-from orchestra.clients.engine import Call, Reply, Usage, thinking_cure
+from orchestra.clients.engine import Call, Reply, Tool, ToolCall, Turn, Usage, thinking_cure
+from orchestra.clients.tools import written
 from orchestra.errors import AnswerInvalid, AnswerTruncated, ThoughtTruncated
 from orchestra.fleet.card import Endpoint, Sampling
 from orchestra.graph.narrow import sanitise
@@ -48,7 +49,7 @@ def request_of(
     """
     body: dict[str, Any] = {
         "model": endpoint.model,
-        "messages": [*_turns(call), {"role": "user", "content": _content(call, endpoint, without)}],
+        "messages": _messages(call, endpoint, without),
         "temperature": sampling.temperature,
         "seed": sampling.seed,
         "max_tokens": call.written_tokens,  # servers count thoughts as part of the answer
@@ -65,11 +66,52 @@ def request_of(
             body["stream_options"] = {"include_usage": True}
     if call.schema is not None:
         body |= _held_to(call.schema, endpoint, without)
+    if call.tools:
+        body["tools"] = [_offer(tool) for tool in call.tools]
+        body["tool_choice"] = _choice(call.tool_choice)
     return body
 
 
-def _turns(call: Call) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.text} for turn in call.turns]
+def _messages(call: Call, endpoint: Endpoint, without: Collection[str]) -> list[dict[str, Any]]:
+    """The conversation. After the result of a tool there may be nothing more to say."""
+    photos = iter(call.images)
+    messages = [_turn(turn, [next(photos) for _ in range(turn.photos)]) for turn in call.turns]
+    left = list(photos)
+    if call.instruction or call.text is not None or left:
+        content = _content(prompt_text(call, endpoint, without), left)
+        messages.append({"role": "user", "content": content})
+    return messages
+
+
+def _turn(turn: Turn, photos: Sequence[Image.Image]) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": _content(turn.text, photos)}
+    if turn.role == "tool":
+        message["tool_call_id"] = turn.answers
+    if turn.calls:
+        message["content"] = turn.text or None
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
+                },
+            }
+            for call in turn.calls
+        ]
+    return message
+
+
+def _offer(tool: Tool) -> dict[str, Any]:
+    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": told}
+
+
+def _choice(choice: str) -> Any:
+    if choice in ("auto", "any"):
+        return {"auto": "auto", "any": "required"}[choice]
+    return {"type": "function", "function": {"name": choice}}
 
 
 def _held_to(
@@ -97,11 +139,10 @@ def prompt_text(call: Call, endpoint: Endpoint, without: Collection[str] = ()) -
     return "\n\n".join(parts)
 
 
-def _content(call: Call, endpoint: Endpoint, without: Collection[str]) -> Any:
-    text = prompt_text(call, endpoint, without)
-    if not call.images:
+def _content(text: str, images: Sequence[Image.Image]) -> Any:
+    if not images:
         return text
-    photos = [{"type": "image_url", "image_url": {"url": data_uri(i)}} for i in call.images]
+    photos = [{"type": "image_url", "image_url": {"url": data_uri(i)}} for i in images]
     return [*photos, {"type": "text", "text": text}]
 
 
@@ -123,6 +164,10 @@ def prompt_bytes(call: Call, endpoint: Endpoint) -> int:
     Some servers write the schema of `response_format` into the prompt as well.
     """
     size = len(prompt_text(call, endpoint).encode()) + sum(len(t.text.encode()) for t in call.turns)
+    if call.tools:
+        size += len(json.dumps([_offer(tool) for tool in call.tools], ensure_ascii=False).encode())
+    for turn in call.turns:
+        size += sum(len(json.dumps(dict(asked.arguments)).encode()) for asked in turn.calls)
     if call.schema is not None and endpoint.structured == "json_schema":
         size += len(json.dumps(public_schema(call.schema), ensure_ascii=False).encode())
     return size
@@ -197,6 +242,7 @@ class Spoken:
     refusal: str = ""
     tokens: list[Token] = field(default_factory=list)
     usage: Mapping[str, Any] | None = None
+    calls: list[ToolCall] = field(default_factory=list)
 
     @classmethod
     def of(cls, answer: Any) -> Spoken:
@@ -212,6 +258,7 @@ class Spoken:
                 refusal=said.get("refusal") or "",
                 tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
                 usage=answer.get("usage"),
+                calls=[_asked(call) for call in said.get("tool_calls") or []],
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise AnswerInvalid(
@@ -219,6 +266,12 @@ class Spoken:
                 f"({type(error).__name__}). Check that hosting.endpoint.url ends before "
                 "'/chat/completions' of an OpenAI-compatible server."
             ) from error
+
+
+def _asked(raw: Mapping[str, Any]) -> ToolCall:
+    """A tool call as servers write it: its arguments are JSON in a string."""
+    function = raw["function"]
+    return ToolCall(str(raw["id"]), function["name"], json.loads(function["arguments"] or "{}"))
 
 
 def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
@@ -236,12 +289,14 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
             f"The model was still thinking after the {call.written_tokens} tokens that it may "
             f"write, so there is no answer. {thinking_cure(call)}"
         )
-    if cut and (call.schema is not None or not text):
+    if cut and (call.schema is not None or not text or call.tools):
         raise AnswerTruncated(
             f"The answer needs more than max_tokens={call.max_tokens!r}; it was {text[-60:]!r} "
             f"(after {len(spoken.thinking)} characters of thinking). Raise max_tokens."
         )
     usage = usage_of(spoken.usage, call) or most
+    if call.tools:
+        text = written(text, spoken.calls)
     if call.schema is None:
         finish = "length" if cut else "stop"
         return Reply(text, text, usage=usage, finish=finish, thinking=spoken.thinking)

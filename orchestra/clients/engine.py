@@ -19,11 +19,37 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """An earlier message of a conversation."""
+class Tool:
+    """A function that a model may ask for; `parameters` is a JSON schema of its arguments."""
 
-    role: Literal["system", "user", "assistant"]
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's request to run the tool `name`; `id` is what its result names."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier message of a conversation.
+
+    `calls` are what an assistant asked for, `answers` the id of the call that a tool's turn is the
+    result of. `photos` is how many of the call's images belong to this turn, in order. Engines are
+    never given a tool's turn: `clients/tools.py` writes them as plain ones.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
+    photos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +64,7 @@ class Call:
     With `schema_in_prompt` the model reads the schema, too, and is not only held to it. With
     `regions` the reply says where in the photo its values were seen, if the engine can; that costs
     about another answer.
+    `tools` may be asked for instead of an answer; `tool_choice` is `auto`, `any`, or a tool's name.
     """
 
     instruction: str
@@ -49,6 +76,8 @@ class Call:
     thinking_tokens: int = 0
     schema_in_prompt: bool = False
     regions: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
 
     @property
     def written_tokens(self) -> int:

@@ -77,7 +77,9 @@ class Endpoint(Word):
     `url` ends before `/chat/completions`; `model` is the server's name for it. The key is read
     from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
     is how the server is held to a schema: by `response_format`, by `json_object` with the schema
-    in the prompt, or by the prompt alone. After `failures_in_row` failed connections the model
+    in the prompt, or by the prompt alone. `tools` is how it is offered tools: in the request's own
+    words (`native`), or by a schema, for models that were not trained on them. After
+    `failures_in_row` failed connections the model
     counts as unavailable for `rest_s` seconds, so that fallbacks are asked at once.
     """
 
@@ -85,6 +87,7 @@ class Endpoint(Word):
     model: str = Field(min_length=1)
     api_key_env: str | None = None
     structured: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+    tools: Literal["native", "schema"] = "native"
     logprobs: bool = True
     connect_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)

@@ -13,13 +13,13 @@ import json
 import time
 import uuid
 from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from orchestra.budget.ledger import Ledger, Payment, Start
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work, cost_micro
-from orchestra.clients.engine import Call, OnPiece, Reply, Usage
+from orchestra.clients.engine import Call, OnPiece, Reply, Turn, Usage
 from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
 from orchestra.job import CallRecord
@@ -220,7 +220,7 @@ async def _within(answer: Any, ticket: Ticket) -> Reply:
 
 
 def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
-    """Identity of a call: model with its hosting, wording, data, pixels, schema and bound."""
+    """Identity of a call: model with its hosting, wording, data, pixels, schema, bound, tools."""
     parts = [
         hosted,
         call.instruction,
@@ -228,12 +228,22 @@ def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
         ticket.images,
         call.schema,
         [call.max_tokens, call.thinking_tokens],
-        [[turn.role, turn.text] for turn in call.turns],
+        [_turn_parts(turn) for turn in call.turns],
     ]
     if call.regions:
         parts.append("regions")
+    if call.tools:
+        parts += [[asdict(tool) for tool in call.tools], call.tool_choice]
     text = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _turn_parts(turn: Turn) -> list[Any]:
+    """What identifies a turn: role and words, and what a turn of tools or photos has beside."""
+    parts: list[Any] = [turn.role, turn.text]
+    if turn.calls or turn.answers or turn.photos:
+        parts += [[asdict(call) for call in turn.calls], turn.answers, turn.photos]
+    return parts
 
 
 def _to_json(reply: Reply) -> str:

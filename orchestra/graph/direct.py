@@ -12,12 +12,13 @@ from orchestra.fleet.card import FleetFile
 from orchestra.graph.ask import Ask
 from orchestra.graph.intake import take_in
 from orchestra.graph.result import assemble
-from orchestra.graph.run import JobRun
+from orchestra.graph.run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.state import JobState
 from orchestra.job import Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.prompt_size import talk_bytes
 
 if TYPE_CHECKING:
     from orchestra.fleet.fleet import Fleet
@@ -27,11 +28,17 @@ NODE = "answer"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An ask with the conversation before it, and the one card that may answer (None: any)."""
+    """An ask with the conversation before it, and the one card that may answer (None: any).
+
+    `node` names it in plan and book, `calls` is how often it may be asked within one plan.
+    """
 
     ask: Ask
     turns: tuple[Turn, ...] = ()
     model: str | None = None
+    tools: Tools = NO_TOOLS
+    node: str = NODE
+    calls: int = 1
 
 
 def plan_question(fleet: Fleet, question: Question, job: Job) -> Plan:
@@ -40,16 +47,27 @@ def plan_question(fleet: Fleet, question: Question, job: Job) -> Plan:
     if question.model is not None:
         card = file.card(question.model)
         file = FleetFile.model_construct(**{**dict(file), "models": (card,)})
-    said = sum(len(turn.text.encode()) + len(turn.role) for turn in question.turns)
-    shape = JobShape(len((job.text or "").encode()) + said, len(job.images), job.data == "local")
-    view = GraphView((NODE,), {NODE: question.ask}, frozenset(), {NODE: 1})
+    said = talk_bytes(question.turns, question.tools.offered)
+    text = len((job.text or "").encode())
+    shape = JobShape(text + said, len(job.images), job.data == "local")
+    node = question.node
+    view = GraphView((node,), {node: question.ask}, frozenset(), {node: question.calls})
     return plan(view, shape, job.budget, file)
 
 
 async def answer_question(
-    fleet: Fleet, question: Question, job: Job, on_piece: OnPiece | None = None
+    fleet: Fleet,
+    question: Question,
+    job: Job,
+    on_piece: OnPiece | None = None,
+    *,
+    parent: str | None = None,
+    ends_at: float | None = None,
 ) -> Result:
     """Ask one model. `on_piece` hears the answer as it is decoded.
+
+    `parent` is the account that pays, `ends_at` a deadline (by the monotonic clock) beside that of
+    the job's own budget.
 
     Raises what planning and loading raise, and the first photo's error: a question about a photo
     that cannot be seen has no answer. A failed call stands in the result.
@@ -61,19 +79,28 @@ async def answer_question(
     await fleet.prepare(planned)
     started = time.monotonic()
     budget = intake.job.budget
-    ends_at = (
-        None if budget.latency_ms is None else started + budget.latency_ms / 1000 - intake.seconds
-    )
+    if budget.latency_ms is not None:
+        own = started + budget.latency_ms / 1000 - intake.seconds
+        ends_at = own if ends_at is None else min(own, ends_at)
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    await fleet.ledger.open_account(account, cost_micro=planned.cost_micro, tokens=planned.tokens)
+    await fleet.ledger.open_account(
+        account, parent=parent, cost_micro=planned.cost_micro, tokens=planned.tokens
+    )
     run = JobRun(
-        fleet, intake.job, account, planned, ends_at, turns=question.turns, on_piece=on_piece
+        fleet,
+        intake.job,
+        account,
+        planned,
+        ends_at,
+        turns=question.turns,
+        tools=question.tools,
+        on_piece=on_piece,
     )
     try:
-        outcome = await run.ask(NODE, question.ask, state)
+        outcome = await run.ask(question.node, question.ask, state)
     finally:
         await fleet.ledger.close_account(account)
-    done = {"outcomes": {NODE: outcome.model_dump(mode="json")}}
+    done = {"outcomes": {question.node: outcome.model_dump(mode="json")}}
     seconds = time.monotonic() - started
     return assemble(done, intake.job, (), planned, tuple(run.calls), seconds)

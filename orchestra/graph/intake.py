@@ -11,14 +11,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_core.messages import HumanMessage
+from langgraph.graph.state import CompiledStateGraph
 from PIL import Image
 
 from orchestra.errors import DeadlineExceeded, ImageError, UsageError
 from orchestra.graph.narrow import CJK, sanitise
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
+from orchestra.images.store import KEY
 from orchestra.job import ErrorRecord, Job
 from orchestra.routing.planner import JobShape
 
@@ -98,6 +101,8 @@ async def _in_time(
 
 def _keep(fleet: Fleet, source: str, base: Path | None) -> tuple[str, Image.Image]:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
+    if KEY.fullmatch(source) and source in fleet.images:
+        return source, fleet.images.get(source)  # a node sends a photo on that its job brought
     return fleet.images.keep(normalise(source, base=base, limits=fleet.image_limits))
 
 
@@ -106,3 +111,20 @@ def language_of(text: str | None) -> Literal["en", "zh"]:
     letters = [char for char in text or "" if char.isalpha()]
     chinese = sum(1 for char in letters if CJK.match(char))
     return "zh" if chinese * 10 >= max(1, len(letters)) else "en"
+
+
+def first_state(
+    graph: CompiledStateGraph[Any, Any, Any, Any], job: Job, raw_job: dict[str, Any]
+) -> dict[str, Any]:
+    """What a graph is given: the job and, where its state has messages, the job as one.
+
+    So an agent that was written for messages runs as a job, whatever else its state holds.
+    """
+    state: dict[str, Any] = {}
+    if "job" in graph.channels:
+        state["job"] = raw_job
+    if "messages" in graph.channels:
+        photos = [{"type": "image_url", "image_url": {"url": key}} for key in job.images]
+        said = [{"type": "text", "text": job.text}] if job.text else []
+        state["messages"] = [HumanMessage([*photos, *said])]
+    return state or {"job": raw_job}

@@ -24,7 +24,7 @@ def assemble(
     if not fields:
         fields = {name: f for outcome in outcomes.values() for name, f in outcome.fields.items()}
     errors = intake_errors + tuple(o.error for o in outcomes.values() if o.error is not None)
-    answer = _answer(fields, outcomes)
+    answer = _answer(fields, outcomes) or _said(state)
     paid = [call for call in calls if not call.reused]
     return Result(
         status=_status(fields, answer, errors),
@@ -52,6 +52,14 @@ def _answer(fields: dict[str, Field], outcomes: dict[str, Outcome]) -> str | Non
         value = fields["answer"].value
         return None if value is None else str(value)
     return next((o.answer for o in reversed(outcomes.values()) if o.answer is not None), None)
+
+
+def _said(state: Any) -> str | None:
+    """The answer of a state of the user's own: its `answer`, or the last of its messages."""
+    if isinstance(state.get("answer"), str):
+        return state["answer"]
+    messages = state.get("messages") or ()
+    return None if not messages else str(getattr(messages[-1], "text", "")) or None
 
 
 def _status(

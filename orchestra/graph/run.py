@@ -9,12 +9,15 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work
-from orchestra.clients.engine import Call, OnPiece, Turn
+from orchestra.clients.engine import Call, OnPiece, Tool, Turn
+from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.errors import (
     BookError,
     DeadlineExceeded,
@@ -22,16 +25,17 @@ from orchestra.errors import (
     OrchestraError,
 )
 from orchestra.fleet.card import Card
+from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
-from orchestra.graph.intake import Intake
+from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.outcome import Outcome
 from orchestra.graph.reading import prompt_hash, read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
-from orchestra.job import CallRecord, ErrorRecord, Job, Result
+from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import TEMPLATE_TOKENS, plan
@@ -39,6 +43,17 @@ from orchestra.routing.prompt_size import call_bytes, schema_copies
 
 if TYPE_CHECKING:
     from orchestra.fleet.fleet import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a model may ask for instead of answering; see `Call`."""
+
+    offered: tuple[Tool, ...] = ()
+    choice: str = "auto"
+
+
+NO_TOOLS = Tools()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class JobRun:
     ends_at: float | None = None
     # A conversation that goes on, and who hears the answer as it is decoded (`graph/direct.py`).
     turns: tuple[Turn, ...] = ()
+    tools: Tools = NO_TOOLS
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
@@ -136,6 +152,8 @@ class JobRun:
             thinking_tokens=card.limits.thinking_tokens,
             schema_in_prompt=card.hosting.schema_in_prompt,
             regions=ask.regions,
+            tools=self.tools.offered,
+            tool_choice=self.tools.choice,
         )
         room = card.limits.context_tokens - call.written_tokens
         counts_schema = schema_copies(card) > 0
@@ -143,6 +161,8 @@ class JobRun:
             call = constrained(call, ask, state)  # it takes room in the prompt
         call, notes = await fit(call, room, client, is_counted_whole=counts_schema)
         call = constrained(call, ask, state)
+        if not knows_tools(card):
+            call = as_schema(call)
         ticket = Ticket(
             node=node,
             card=card,
@@ -229,17 +249,42 @@ async def run_job(
     run_id = f"{account}@{id(fleet):x}"
     run = JobRun(fleet, job, account, chosen, ends_at, raw_job=raw_job)
     enter(run_id, run)
+    unplanned = _unplanned(run, parent)
+    outer = CURRENT.set(unplanned)
     try:
         context = Context(fleet=fleet.file.name, run_id=run_id)
-        state = await graph.ainvoke({"job": raw_job}, context=context)
+        state = await graph.ainvoke(first_state(graph, job, raw_job), context=context)
     finally:
+        CURRENT.reset(outer)
         leave(run_id)
+        with suppress(BookError):
+            await unplanned.close()
         if parent is None:
             # A book that failed leaves calls open, and its own error is the one to tell.
             with suppress(BookError):
                 await fleet.ledger.close_account(account)
     seconds = time.monotonic() - started
     return assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+
+
+def _unplanned(run: JobRun, parent: str | None) -> Allowance:
+    """What nodes that are no asks may spend of the job: what its plan leaves of the budget."""
+    budget, chosen = run.job.budget, run.plan
+    planned = (0, 0) if chosen is None else (chosen.cost_micro, chosen.tokens)
+    cost, tokens = budget.cost_usd, budget.tokens
+    return Allowance(
+        run.fleet,
+        f"{run.account}:unplanned",
+        asyncio.get_running_loop(),
+        Budget(
+            cost_usd=None if cost is None else max(Decimal(0), cost - usd(planned[0])),
+            tokens=None if tokens is None else max(0, tokens - planned[1]),
+            memory_gib=budget.memory_gib,
+        ),
+        parent=parent,
+        ends_at=run.ends_at,
+        calls=run.calls,
+    )
 
 
 async def unprepared_run(fleet_name: str) -> JobRun:

@@ -176,7 +176,9 @@ def render(plan: Plan) -> str:
     ]
     lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
     lines += [
-        f"unpriced  {node}: not an ask; what it spends is not counted" for node in plan.unpriced
+        f"unpriced  {node}: not an ask; what it spends through a ChatModel is counted, within "
+        "what the plan leaves of the budget"
+        for node in plan.unpriced
     ]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
     return "\n".join([*lines, f"snapshot  {plan.snapshot}"])

@@ -42,6 +42,8 @@ def plan(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) -> 
     if not shape.text_bytes and not shape.images:
         raise EmptyJob("The job has neither text nor an image. Give it at least one of them.")
     active, skipped = _active(view, shape)
+    if not active and view.unpriced and not view.asks:
+        return _unplanned(view, budget, fleet)
     if not active:
         missing = "; ".join(f"{entry.option}: {entry.reason}" for entry in skipped)
         raise EmptyJob(f"No node of the graph can use this job ({missing}).")
@@ -67,8 +69,28 @@ def plan(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) -> 
         snapshot=fleet.snapshot,
         fleet=fleet.name,
         unpriced=view.unpriced,
-        budget=tuple((name, str(value)) for name, value in budget if value is not None),
+        budget=_given(budget),
     )
+
+
+def _unplanned(view: GraphView, budget: Budget, fleet: FleetFile) -> Plan:
+    """The plan of a graph whose nodes are all the user's own: they are listed, and bounded."""
+    return Plan(
+        route="",
+        nodes=(),
+        latency_ms=0.0,
+        memory_gib=0.0,
+        rejected=(),
+        skipped=(),
+        snapshot=fleet.snapshot,
+        fleet=fleet.name,
+        unpriced=view.unpriced,
+        budget=_given(budget),
+    )
+
+
+def _given(budget: Budget) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(value)) for name, value in budget if value is not None)
 
 
 def _active(view: GraphView, shape: JobShape) -> tuple[dict[str, Ask], list[Rejected]]:
@@ -142,6 +164,8 @@ def _node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) ->
     room = card.limits.context_tokens - written
     fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
     data = shape.text_bytes if ask.reads == "text" else 0
+    if ask.question and ask.reads == "image":
+        fixed += shape.text_bytes  # the text is the question, and stands in a photo's prompt, too
     added = added_bytes(card, ask.schema_json, data)
     if ask.reads == "facts":
         most, expected = room, fixed + EXPECTED_FACTS_TOKENS

@@ -8,13 +8,15 @@ everything is in bytes, of which a token has at least one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
 from orchestra.clients.endpoint_messages import DATA_RULE, TEMPLATE_TOKENS
 from orchestra.clients.endpoint_schema import JSON_RULE, public_schema
-from orchestra.clients.engine import Call
+from orchestra.clients.engine import Call, Tool, Turn
+from orchestra.clients.tools import TOOLS_BYTES
 from orchestra.fleet.card import Card
 from orchestra.graph.narrow import MOST_MEASURES, parsed
 
@@ -22,6 +24,7 @@ from orchestra.graph.narrow import MOST_MEASURES, parsed
 RULES_BYTES = len(DATA_RULE) + len(JSON_RULE) + TEMPLATE_TOKENS + 64
 QUOTES_BYTES = 4  # two quotes, comma and space around a listed value
 ENUM_BYTES = 64  # "type" and "enum" of a list
+TURN_BYTES = 8  # marks of a role
 
 
 def schema_copies(card: Card) -> int:
@@ -50,12 +53,27 @@ def added_bytes(card: Card, schema_json: str | None, text_bytes: int) -> int:
 
 def call_bytes(call: Call, card: Card) -> int:
     """Most bytes of a call that is made, images left out: a token has one byte or more."""
-    said = [call.instruction, call.text or "", *(turn.role + turn.text for turn in call.turns)]
-    size = sum(len(part.encode()) for part in said)
+    size = len((call.instruction + (call.text or "")).encode())
+    size += talk_bytes(call.turns, call.tools)
     copies = 0 if call.schema is None else schema_copies(card)
     if card.hosting.endpoint is None and not copies:
         return size
     return size + RULES_BYTES + (copies * _bytes(call.schema) if call.schema else 0)
+
+
+def talk_bytes(turns: Sequence[Turn], tools: Sequence[Tool]) -> int:
+    """Most bytes of a conversation and of the tools it may use, however they are rendered.
+
+    Tools are counted twice: a model that is offered them by a schema reads them as well.
+    """
+    said = sum(len(turn.role + turn.text) + TURN_BYTES for turn in turns)
+    said += sum(len(turn.text.encode()) - len(turn.text) for turn in turns)
+    asked = [asdict(call) for turn in turns for call in turn.calls]
+    asked_bytes = len(json.dumps(asked, ensure_ascii=False).encode()) if asked else 0
+    if not tools:
+        return said + asked_bytes
+    offered = len(json.dumps([asdict(tool) for tool in tools], ensure_ascii=False).encode())
+    return said + asked_bytes + 2 * offered + TOOLS_BYTES
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,156 @@
+"""Translates LangChain's messages and tools to a question and a job, and back; it calls nothing.
+
+Message and block shapes are those of langchain-core 1 (`HumanMessage`, `ToolMessage`, standard
+content blocks) and of OpenAI's `image_url` parts. A block of another kind is refused by name:
+nothing a user sends is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from orchestra.clients.engine import Tool, ToolCall, Turn
+from orchestra.errors import UsageError
+from orchestra.graph.run import Tools
+
+ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}
+# What a model thought, or asked for, stands elsewhere in its message.
+PASSED_OVER = frozenset({"reasoning", "thinking", "tool_call", "tool_use", "non_standard"})
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages as a question needs them: what was said before, and what is to be answered.
+
+    `text` is the last message, or empty where the results of tools come last. `photos` are those
+    of all messages, in order: `turns` say which belong to them, and the rest to `text`.
+    """
+
+    turns: tuple[Turn, ...]
+    text: str
+    photos: tuple[str, ...]
+
+
+def conversation_of(messages: Sequence[BaseMessage]) -> Conversation:
+    """Read a conversation. Raises `UsageError` for what no model could be shown."""
+    if not messages:
+        raise UsageError("The conversation is empty. Give the model at least one message.")
+    if messages[-1].type not in ("human", "user", "tool"):
+        raise UsageError(
+            f"The last message is of type {messages[-1].type!r}; it must be the user's or the "
+            "result of a tool. Put the question last."
+        )
+    photos: list[str] = []
+    turns: list[Turn] = []
+    for message in messages:
+        turn = _turn(message)
+        photos += _photos(message)
+        turns.append(turn)
+    if turns[-1].role == "tool":
+        return Conversation(tuple(turns), "", tuple(photos))
+    text = turns[-1].text or ("Describe the photo." if turns[-1].photos else "")
+    return Conversation(tuple(turns[:-1]), text, tuple(photos))
+
+
+def _turn(message: BaseMessage) -> Turn:
+    role = ROLES.get(message.type)
+    if role is None:
+        raise UsageError(
+            f"A message is of type {message.type!r}; known are {sorted(ROLES)!r}. Use one of "
+            "langchain_core.messages."
+        )
+    text, photos = _text(message), len(_photos(message))
+    if photos and role != "user":
+        raise UsageError(
+            f"A message of type {message.type!r} holds a photo; only the user's may. Send it in a "
+            "HumanMessage."
+        )
+    if isinstance(message, AIMessage):
+        calls = tuple(
+            ToolCall(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls
+        )
+        return Turn("assistant", text, calls=calls)
+    if isinstance(message, ToolMessage):
+        return Turn("tool", text, answers=message.tool_call_id)
+    return Turn(role, text, photos=photos)  # type: ignore[arg-type]  # one of the literals
+
+
+def _blocks(message: BaseMessage) -> list[Mapping[str, Any]]:
+    if isinstance(message.content, str):
+        return [{"type": "text", "text": message.content}]
+    return [
+        {"type": "text", "text": block} if isinstance(block, str) else block
+        for block in message.content
+    ]
+
+
+def _text(message: BaseMessage) -> str:
+    said: list[str] = []
+    for block in _blocks(message):
+        kind = block.get("type")
+        if kind == "text":
+            said.append(str(block.get("text", "")))
+        elif kind not in ("image_url", "image") and kind not in PASSED_OVER:
+            raise UsageError(
+                f"A message holds a block of type {kind!r}; models here read text and photos. "
+                "Send 'text' and 'image_url' blocks."
+            )
+    return "\n".join(said)
+
+
+def _photos(message: BaseMessage) -> list[str]:
+    return [
+        _photo(block) for block in _blocks(message) if block.get("type") in ("image_url", "image")
+    ]
+
+
+def _photo(block: Mapping[str, Any]) -> str:
+    """The photo of a block as a job names it: an address, a path or a data URI."""
+    place = block.get("image_url") or block.get("url")
+    if isinstance(place, Mapping):
+        place = place.get("url")
+    data = block.get("base64") or block.get("data")
+    if place is None and data is not None:
+        place = f"data:{block.get('mime_type', 'image/jpeg')};base64,{data}"
+    if not isinstance(place, str):
+        raise UsageError(
+            f"A photo's block has keys {sorted(block)!r} and names no photo. Give 'url', 'base64', "
+            "or {'type': 'image_url', 'image_url': {'url': ...}}."
+        )
+    return place
+
+
+def tools_of(offered: Sequence[Any] | None, choice: Any) -> Tools:
+    """Tools and the choice among them as LangChain binds them. Raises `UsageError`."""
+    tools = tuple(_tool(convert_to_openai_tool(tool)["function"]) for tool in offered or ())
+    chosen = _choice(choice)
+    if not tools or chosen == "none":
+        return Tools()
+    names = [tool.name for tool in tools]
+    if chosen not in ("auto", "any", *names):
+        raise UsageError(
+            f"tool_choice={choice!r} names no tool; bound are {names!r}. Use one of them, 'auto', "
+            "'any' or 'none'."
+        )
+    return Tools(tools, chosen)
+
+
+def _tool(function: Mapping[str, Any]) -> Tool:
+    return Tool(
+        function["name"],
+        function.get("description", ""),
+        function.get("parameters") or {"type": "object", "properties": {}},
+    )
+
+
+def _choice(choice: Any) -> str:
+    if isinstance(choice, Mapping):
+        return str(choice.get("function", {}).get("name", choice.get("type")))
+    if choice is None or choice is False:
+        return "auto"
+    return "any" if choice in (True, "required") else str(choice)

@@ -1,0 +1,320 @@
+"""`ChatModel`: a LangChain chat model that routes each call over a fleet, within one budget.
+
+It knows no concrete model and no graph: a graph that calls `model.invoke` joins by naming this
+one. Each call is planned by what it holds (text or photos) and by what is left of the budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import PrivateAttr
+
+from orchestra.budget.money import usd
+from orchestra.chat.answers import Answer, answered, chat_result, last_chunk, stopped
+from orchestra.chat.loop import awaited, own_loop, wait_for
+from orchestra.chat.messages import Conversation, conversation_of, tools_of
+from orchestra.clients.engine import OnPiece
+from orchestra.errors import (
+    BudgetExceeded,
+    DeadlineExceeded,
+    NoFeasiblePlan,
+    OrchestraError,
+    UsageError,
+)
+from orchestra.fleet.fleet import Fleet
+from orchestra.graph.allowance import CURRENT, Allowance
+from orchestra.graph.ask import Ask
+from orchestra.graph.direct import Question, answer_question, plan_question
+from orchestra.graph.run import Tools
+from orchestra.job import Budget, CallRecord, Job, Usd, Word
+from orchestra.routing.plan import Plan
+
+T = TypeVar("T")
+REFUND_POLL_S = 0.02
+ANSWER_TOKENS = 256
+NODE = "model"
+# What LangChain passes along for its own tracing.
+PASSED_OVER = frozenset({"ls_structured_output_format", "stream", "strict"})
+
+
+class Bill(Word):
+    """What a chat model has spent, what its budget leaves, and the calls that were made."""
+
+    cost_usd: Usd
+    tokens: int
+    left: Budget
+    calls: tuple[CallRecord, ...]
+
+
+class ChatModel(BaseChatModel):
+    """A chat model of a whole fleet, for graphs and chains that call `model.invoke`.
+
+    `fleet` is a name, a YAML file, or a `Fleet`, which then belongs to this model. `budget` bounds what all calls of this
+    object spend together; its `latency_ms` is the deadline of each call. What is spent is counted
+    in `book`, or in memory. `data="local"` keeps calls on this machine.
+
+    A call that the budget has no room for ends the conversation with a message that says so,
+    `finish_reason` "budget", or with `on_budget="raise"` raises `BudgetExceeded`. When not even
+    the first call fits, `NoFeasiblePlan` names the smallest budget that does.
+
+    Inside a job of `Fleet.run` or a batch the job's fleet, account and deadline hold; `budget`
+    then bounds this model's part of each job.
+    """
+
+    fleet: Any = "mini"
+    budget: Budget = Budget()
+    book: Path | None = None
+    max_tokens: int = ANSWER_TOKENS
+    data: Literal["any", "local"] = "any"
+    on_budget: Literal["stop", "raise"] = "stop"
+
+    _own: Allowance | None = PrivateAttr(default=None)
+    _name: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    @property
+    def _llm_type(self) -> str:
+        return "orchestra"
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | Any],
+        *,
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This model with `tools` to ask for; `tool_choice` is as LangChain's.
+
+        Raises `UsageError` for a choice that is no tool.
+        """
+        tools_of(tools, tool_choice)
+        offered = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=offered, tool_choice=tool_choice, **kwargs)
+
+    def within(self, budget: Budget) -> ChatModel:
+        """The same model for one run, bounded by `budget` and by what is left of this one's."""
+        model = self.model_copy(update={"budget": budget})
+        model._name = uuid.uuid4().hex[:12]
+        model._own = self._allowance().part(model._name, budget)
+        return model
+
+    def plan(self, question: str | Sequence[BaseMessage], *, calls: int = 1) -> Plan:
+        """How a conversation would be answered, `calls` times at most; spends nothing.
+
+        Raises what planning raises.
+        """
+        messages = self._convert_input(
+            question if isinstance(question, str) else list(question)
+        ).to_messages()
+        asked, job = self._asked(conversation_of(messages), Tools(), NODE, calls)
+        allowance = self._allowance()
+        left, _ = self._wait(allowance.left(), allowance)
+        return plan_question(allowance.fleet, asked, job.model_copy(update={"budget": left}))
+
+    def bill(self) -> Bill:
+        """What was spent so far."""
+        allowance = self._allowance()
+        return self._wait(self._bill(allowance), allowance)
+
+    async def abill(self) -> Bill:
+        """What was spent so far."""
+        allowance = self._allowance()
+        return await awaited(self._bill(allowance), allowance.loop)
+
+    def close(self) -> None:
+        """Close the account and the fleet."""
+        if self._own is not None:
+            wait_for(self._close(), own_loop())
+
+    async def _bill(self, allowance: Allowance) -> Bill:
+        spent = await allowance.spent()
+        left, _ = await allowance.left()
+        own = Budget(cost_usd=left.cost_usd, tokens=left.tokens)
+        return Bill(
+            cost_usd=usd(spent.cost_micro),
+            tokens=spent.tokens,
+            left=own,
+            calls=tuple(allowance.calls),
+        )
+
+    async def _close(self) -> None:
+        allowance, self._own = self._own, None
+        if allowance is not None:
+            await allowance.close()
+            await allowance.fleet.close()
+
+    def _allowance(self) -> Allowance:
+        """What pays: a part of the running job's allowance, or this model's own."""
+        current = CURRENT.get()
+        if current is not None:
+            return current.part(self._name, self.budget)
+        if self._own is None:
+            if isinstance(self.fleet, Fleet):
+                fleet = self.fleet
+            else:
+                fleet = Fleet.open(self.fleet, book=self.book)
+            self._own = Allowance(fleet, f"chat:{uuid.uuid4().hex}", own_loop(), self.budget)
+        return self._own
+
+    def _asked(
+        self, talk: Conversation, tools: Tools, node: str, calls: int = 1
+    ) -> tuple[Question, Job]:
+        ask = Ask(
+            capability="vision" if talk.photos else "text",
+            instruction="",  # the conversation is the instruction
+            schema_json=None,
+            max_tokens=self.max_tokens,
+            reads="image" if talk.photos else "text",
+            derived=True,
+            question=True,
+        )
+        job = Job(text=talk.text or None, images=talk.photos, data=self.data)
+        return Question(ask, talk.turns, tools=tools, node=node, calls=calls), job
+
+    async def _answer(
+        self,
+        messages: Sequence[BaseMessage],
+        allowance: Allowance,
+        tools: Tools,
+        node: str,
+        on_piece: OnPiece | None,
+    ) -> Answer:
+        """One call, within what is left; a budget without room gives a stopped answer."""
+        question, job = self._asked(conversation_of(messages), tools, node)
+        while True:
+            left, is_waiting = await allowance.left()
+            failure: OrchestraError
+            try:
+                result = await answer_question(
+                    allowance.fleet,
+                    question,
+                    job.model_copy(update={"budget": left}),
+                    None if tools.offered else on_piece,
+                    parent=allowance.account,
+                    ends_at=allowance.ends_at,
+                )
+            except NoFeasiblePlan as error:
+                if not allowance.calls and not is_waiting:
+                    raise
+                failure = error
+            else:
+                allowance.calls.extend(result.calls)
+                if not result.errors:
+                    return answered(result, tools, prefix=f"{node}-{uuid.uuid4().hex[:8]}-")
+                failure = result.errors[0].error()
+                if not isinstance(failure, BudgetExceeded | DeadlineExceeded):
+                    raise failure
+            if is_waiting and not isinstance(failure, DeadlineExceeded):
+                await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
+                continue
+            if self.on_budget == "raise":
+                raise _as_exceeded(failure)
+            return stopped(failure)
+
+    def _wait(self, work: Coroutine[Any, Any, T], allowance: Allowance) -> T:
+        return wait_for(work, allowance.loop)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        allowance = self._allowance()
+        tools, node = _bound(kwargs), _node(run_manager)
+        work = self._answer(messages, allowance, tools, node, None)
+        return chat_result(self._wait(work, allowance), stop)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        allowance = self._allowance()
+        tools, node = _bound(kwargs), _node(run_manager)
+        work = self._answer(messages, allowance, tools, node, None)
+        return chat_result(await awaited(work, allowance.loop), stop)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        allowance = self._allowance()
+        heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        on_piece = None if stop else heard.put  # a word to stop at may begin in any piece
+        work = self._answer(messages, allowance, _bound(kwargs), _node(run_manager), on_piece)
+        future = asyncio.run_coroutine_threadsafe(work, allowance.loop)
+        future.add_done_callback(lambda _: heard.put(None))
+        told = ""
+        try:
+            while (piece := heard.get()) is not None:
+                told += piece
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+            yield last_chunk(future.result(), told, stop)
+        finally:
+            future.cancel()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        allowance, here = self._allowance(), asyncio.get_running_loop()
+        heard: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def hear(piece: str | None) -> None:
+            here.call_soon_threadsafe(heard.put_nowait, piece)
+
+        on_piece = None if stop else hear
+        work = self._answer(messages, allowance, _bound(kwargs), _node(run_manager), on_piece)
+        task = asyncio.ensure_future(awaited(work, allowance.loop))
+        task.add_done_callback(lambda _: heard.put_nowait(None))
+        told = ""
+        try:
+            while (piece := await heard.get()) is not None:
+                told += piece
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+            yield last_chunk(await task, told, stop)
+        finally:
+            task.cancel()
+
+
+def _bound(kwargs: dict[str, Any]) -> Tools:
+    """The tools that `bind_tools` bound. Raises `UsageError` for a parameter that has no effect."""
+    tools = tools_of(kwargs.pop("tools", None), kwargs.pop("tool_choice", None))
+    given = sorted(set(kwargs) - PASSED_OVER)
+    if given:
+        raise UsageError(
+            f"The parameters {given!r} have no effect here: how tokens are drawn stands on the "
+            "model's card. Leave them out."
+        )
+    return tools
+
+
+def _node(run_manager: Any) -> str:
+    """The graph's node that asks, where LangGraph says so."""
+    metadata = {} if run_manager is None else run_manager.metadata or {}
+    return str(metadata.get("langgraph_node", NODE))
+
+
+def _as_exceeded(failure: OrchestraError) -> OrchestraError:
+    return BudgetExceeded(str(failure)) if isinstance(failure, NoFeasiblePlan) else failure

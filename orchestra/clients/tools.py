@@ -1,0 +1,137 @@
+"""Offers tools to a model through a response schema, and reads what it asks for; knows no HTTP.
+
+A reply to a call with tools has one form whoever gave it: the JSON object
+`{"calls": [{"tool": ..., "arguments": {...}}], "answer": ...}`. Engines here are held to it by
+`as_schema`; the endpoint client writes a server's own tool calls in the same form (`written`), so
+that book, caches and records hold one kind of reply.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from orchestra.clients.engine import Call, Tool, ToolCall, Turn
+from orchestra.errors import AnswerInvalid
+from orchestra.fleet.card import Card
+
+MOST_CALLS = 4
+CHARS_PER_TOKEN = 2  # of an answer between quotes; fewer than models need, so that it ends
+TOOLS_RULE = (
+    "You may use these tools. Fill 'calls' to use some of them and leave 'answer' null; give an "
+    "'answer' and no 'calls' when you need none."
+)
+TOOLS_BYTES = 768  # the rule above and the form's own schema
+
+
+def knows_tools(card: Card) -> bool:
+    """Whether the model behind `card` is offered tools in the words of its own server."""
+    endpoint = card.hosting.endpoint
+    return endpoint is not None and endpoint.tools == "native"
+
+
+def as_schema(call: Call) -> Call:
+    """`call` for an engine that knows no tools: turns in plain words, the form as its schema."""
+    if not call.tools and call.instruction and not any(t.calls or t.answers for t in call.turns):
+        return call
+    turns = [_plain(turn, call.turns) for turn in call.turns]
+    instruction = call.instruction
+    if not instruction:  # the results of tools come last, and are what is to be answered
+        results = list(itertools.takewhile(lambda turn: turn.answers, reversed(call.turns)))
+        last = len(turns) - len(results)
+        instruction = "\n\n".join(turn.text for turn in turns[last:])
+        turns = turns[:last]
+    if not call.tools:
+        return replace(call, turns=tuple(turns), instruction=instruction, tools=())
+    listed = "\n".join(
+        f"- {tool.name}: {tool.description} Arguments: {json.dumps(tool.parameters)}"
+        for tool in call.tools
+    )
+    return replace(
+        call,
+        instruction=f"{TOOLS_RULE}\n{listed}\n\n{instruction}",
+        turns=tuple(turns),
+        schema=_form(call.tools, call.tool_choice, call.max_tokens),
+        tools=(),
+        tool_choice="auto",
+    )
+
+
+def _plain(turn: Turn, turns: Sequence[Turn]) -> Turn:
+    if turn.role == "tool":
+        asked = {call.id: call.name for each in turns for call in each.calls}
+        name = asked.get(turn.answers, "tool")
+        return Turn("user", f"Result of {name}:\n<data>\n{turn.text}\n</data>")
+    if turn.calls:
+        return Turn("assistant", written(turn.text, turn.calls))
+    return Turn(turn.role, turn.text)
+
+
+def _form(tools: Sequence[Tool], choice: str, max_tokens: int) -> dict[str, Any]:
+    named = [tool for tool in tools if choice in ("auto", "any", tool.name)]
+    options = [_option(tool) for tool in named]
+    calls = {
+        "type": "array",
+        "items": options[0] if len(options) == 1 else {"anyOf": options},
+        "minItems": 0 if choice == "auto" else 1,
+        "maxItems": MOST_CALLS,
+    }
+    text = {"type": "string", "maxLength": CHARS_PER_TOKEN * max_tokens}
+    answer = {"anyOf": [text, {"type": "null"}]} if choice == "auto" else {"type": "null"}
+    definitions: dict[str, Any] = {}
+    for tool in named:
+        definitions |= tool.parameters.get("$defs", {})
+    form = {"type": "object", "properties": {"calls": calls, "answer": answer}}
+    return form | ({"$defs": definitions} if definitions else {})
+
+
+def _option(tool: Tool) -> dict[str, Any]:
+    properties: dict[str, Any] = {"tool": {"const": tool.name}}
+    if tool.parameters.get("properties"):
+        properties["arguments"] = {
+            key: value for key, value in tool.parameters.items() if key != "$defs"
+        }
+    return {"type": "object", "properties": properties}
+
+
+def written(answer: str | None, calls: Sequence[ToolCall]) -> str:
+    """The form of a reply as text."""
+    listed = [
+        {"tool": call.name, "arguments": dict(call.arguments)}
+        | ({"id": call.id} if call.id else {})
+        for call in calls
+    ]
+    return json.dumps({"calls": listed, "answer": answer or None}, ensure_ascii=False)
+
+
+def read(text: str, tools: Sequence[Tool], *, prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """(answer, calls) of a reply in the form; a call without an id gets `prefix` and its place.
+
+    Raises `AnswerInvalid` for another form, a tool that was not offered, or arguments that are no
+    object.
+    """
+    try:
+        given = json.loads(text)
+        listed, answer = given.get("calls") or [], given.get("answer") or ""
+        calls = tuple(
+            ToolCall(
+                str(one.get("id") or f"{prefix}{place}"), one["tool"], one.get("arguments") or {}
+            )
+            for place, one in enumerate(listed)
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnswerInvalid(
+            f"The model answered {text[:80]!r}, which neither answers nor asks for a tool. "
+            "Use a model that can be held to a schema."
+        ) from error
+    offered = [tool.name for tool in tools]
+    for call in calls:
+        if call.name not in offered or not isinstance(call.arguments, Mapping):
+            raise AnswerInvalid(
+                f"The model asked for the tool {call.name!r} with {str(call.arguments)[:80]!r}; "
+                f"offered were {offered!r}. Use a model that was trained on tools."
+            )
+    return str(answer), calls

@@ -1,0 +1,117 @@
+"""What calls that no plan holds may spend: an account, its limits and its deadline.
+
+A `ChatModel` has one of its own; the run of a job gives one to nodes that are no asks, so that
+what they spend is counted and bounded with the job. It knows no message and no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from orchestra.budget.amounts import Spent
+from orchestra.budget.money import limit_micro, usd
+from orchestra.job import Budget, CallRecord
+
+if TYPE_CHECKING:
+    from orchestra.fleet.fleet import Fleet
+
+
+@dataclass(eq=False, slots=True)
+class Allowance:
+    """An account that opens with its first call.
+
+    `budget` bounds what is spent from it; `parent` is an account of the same ledger that pays for
+    it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. `loop`
+    is where the fleet's clients live. `calls` are those made, in order.
+    """
+
+    fleet: Fleet
+    account: str
+    loop: asyncio.AbstractEventLoop
+    budget: Budget = field(default_factory=Budget)
+    parent: str | None = None
+    above: Allowance | None = None
+    ends_at: float | None = None
+    calls: list[CallRecord] = field(default_factory=list)
+    _is_open: bool = False
+    _parts: dict[str, Allowance] = field(default_factory=dict)
+
+    def part(self, name: str, budget: Budget) -> Allowance:
+        """The part of this allowance called `name`, which `budget` bounds."""
+        found = self._parts.get(name)
+        if found is None:
+            found = self._parts[name] = Allowance(
+                self.fleet,
+                f"{self.account}:{name}",
+                self.loop,
+                budget,
+                parent=self.account,
+                above=self,
+                ends_at=self.ends_at,
+                calls=self.calls,
+            )
+        return found
+
+    async def open(self) -> None:
+        """Open the account, and those above it, unless they are open."""
+        if self._is_open:
+            return
+        if self.above is not None:
+            await self.above.open()
+        cost = self.budget.cost_usd
+        await self.fleet.ledger.open_account(
+            self.account,
+            parent=self.parent,
+            cost_micro=None if cost is None else limit_micro(cost),
+            tokens=self.budget.tokens,
+        )
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Close the account and its parts, if they were opened."""
+        for part in self._parts.values():
+            await part.close()
+        if self._is_open:
+            self._is_open = False
+            await self.fleet.ledger.close_account(self.account)
+
+    async def spent(self) -> Spent:
+        """What was spent from it, and is reserved now."""
+        await self.open()
+        return await self.fleet.ledger.spent(self.account)
+
+    async def left(self) -> tuple[Budget, bool]:
+        """What a call may still take, and whether calls under way may give some of it back."""
+        cost: Decimal | None = None
+        tokens: int | None = None
+        is_waiting = False
+        link: Allowance | None = self
+        while link is not None:
+            now = await link.spent()
+            if link.budget.cost_usd is not None:
+                left = link.budget.cost_usd - usd(now.cost_micro + now.open_cost_micro)
+                cost = max(Decimal(0), left if cost is None else min(cost, left))
+            if link.budget.tokens is not None:
+                rest = link.budget.tokens - now.tokens - now.open_tokens
+                tokens = max(0, rest if tokens is None else min(tokens, rest))
+            is_waiting = is_waiting or bool(now.open_cost_micro or now.open_tokens)
+            link = link.above
+        limits = {"cost_usd": cost, "tokens": tokens, "memory_gib": self.budget.memory_gib}
+        return Budget(**limits, latency_ms=self._left_ms()), is_waiting
+
+    def _left_ms(self) -> float | None:
+        """The time of a call: the budget's own, within what is left to the deadline."""
+        left = math.inf if self.ends_at is None else (self.ends_at - time.monotonic()) * 1000
+        own = math.inf if self.budget.latency_ms is None else self.budget.latency_ms
+        most = min(left, own)
+        return None if math.isinf(most) else max(0.0, most)
+
+
+# The allowance of the job whose graph is running; nodes' tasks and threads inherit it.
+CURRENT: ContextVar[Allowance | None] = ContextVar("orchestra_allowance", default=None)
