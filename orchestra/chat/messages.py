@@ -16,9 +16,13 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from orchestra.clients.engine import Tool, ToolCall, Turn
 from orchestra.errors import UsageError
+from orchestra.graph.ask import Ask
+from orchestra.graph.direct import Question
 from orchestra.graph.run import Tools
 
 ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}
+# What LangChain passes along for its own tracing.
+UNUSED = frozenset({"ls_structured_output_format", "stream", "strict"})
 # What a model thought, or asked for, stands elsewhere in its message.
 PASSED_OVER = frozenset({"reasoning", "thinking", "tool_call", "tool_use", "non_standard"})
 
@@ -154,3 +158,31 @@ def _choice(choice: Any) -> str:
     if choice is None or choice is False:
         return "auto"
     return "any" if choice in (True, "required") else str(choice)
+
+
+def bound_tools(kwargs: dict[str, Any]) -> Tools:
+    """The tools that `bind_tools` bound. Raises `UsageError` for a parameter that has no effect."""
+    tools = tools_of(kwargs.pop("tools", None), kwargs.pop("tool_choice", None))
+    given = sorted(set(kwargs) - UNUSED)
+    if given:
+        raise UsageError(
+            f"The parameters {given!r} have no effect here: how tokens are drawn stands on the "
+            "model's card. Leave them out."
+        )
+    return tools
+
+
+def question_of(
+    talk: Conversation, tools: Tools, *, node: str, max_tokens: int, calls: int = 1
+) -> Question:
+    """What is asked: of a model that reads text, or of one that sees where there are photos."""
+    ask = Ask(
+        capability="vision" if talk.photos else "text",
+        instruction="",  # the conversation is the instruction
+        schema_json=None,
+        max_tokens=max_tokens,
+        reads="image" if talk.photos else "text",
+        derived=True,
+        question=True,
+    )
+    return Question(ask, talk.turns, tools=tools, node=node, calls=calls)

@@ -24,19 +24,18 @@ from pydantic import PrivateAttr
 from orchestra.budget.money import usd
 from orchestra.chat.answers import Answer, answered, chat_result, last_chunk, stopped
 from orchestra.chat.loop import awaited, own_loop, wait_for
-from orchestra.chat.messages import Conversation, conversation_of, tools_of
-from orchestra.clients.engine import OnPiece
-from orchestra.errors import (
-    BudgetExceeded,
-    DeadlineExceeded,
-    NoFeasiblePlan,
-    OrchestraError,
-    UsageError,
+from orchestra.chat.messages import (
+    Conversation,
+    bound_tools,
+    conversation_of,
+    question_of,
+    tools_of,
 )
+from orchestra.clients.engine import OnPiece
+from orchestra.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
 from orchestra.fleet.fleet import Fleet
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.ask import Ask
-from orchestra.graph.direct import Question, answer_question, plan_question
+from orchestra.graph.direct import answer_question, plan_question
 from orchestra.graph.run import Tools
 from orchestra.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.routing.plan import Plan
@@ -45,8 +44,6 @@ T = TypeVar("T")
 REFUND_POLL_S = 0.02
 ANSWER_TOKENS = 256
 NODE = "model"
-# What LangChain passes along for its own tracing.
-PASSED_OVER = frozenset({"ls_structured_output_format", "stream", "strict"})
 
 
 class Bill(Word):
@@ -61,9 +58,9 @@ class Bill(Word):
 class ChatModel(BaseChatModel):
     """A chat model of a whole fleet, for graphs and chains that call `model.invoke`.
 
-    `fleet` is a name, a YAML file, or a `Fleet`, which then belongs to this model. `budget` bounds what all calls of this
-    object spend together; its `latency_ms` is the deadline of each call. What is spent is counted
-    in `book`, or in memory. `data="local"` keeps calls on this machine.
+    `fleet` is a name, a YAML file, or a `Fleet`, which then belongs to this model. `budget` bounds
+    what all calls of this object spend together; its `latency_ms` is the deadline of each call.
+    What is spent is counted in `book`, or in memory. `data="local"` keeps calls on this machine.
 
     A call that the budget has no room for ends the conversation with a message that says so,
     `finish_reason` "budget", or with `on_budget="raise"` raises `BudgetExceeded`. When not even
@@ -117,10 +114,11 @@ class ChatModel(BaseChatModel):
         messages = self._convert_input(
             question if isinstance(question, str) else list(question)
         ).to_messages()
-        asked, job = self._asked(conversation_of(messages), Tools(), NODE, calls)
+        talk = conversation_of(messages)
+        asked = question_of(talk, Tools(), node=NODE, max_tokens=self.max_tokens, calls=calls)
         allowance = self._allowance()
         left, _ = self._wait(allowance.left(), allowance)
-        return plan_question(allowance.fleet, asked, job.model_copy(update={"budget": left}))
+        return plan_question(allowance.fleet, asked, self._job(talk, left))
 
     def bill(self) -> Bill:
         """What was spent so far."""
@@ -167,20 +165,8 @@ class ChatModel(BaseChatModel):
             self._own = Allowance(fleet, f"chat:{uuid.uuid4().hex}", own_loop(), self.budget)
         return self._own
 
-    def _asked(
-        self, talk: Conversation, tools: Tools, node: str, calls: int = 1
-    ) -> tuple[Question, Job]:
-        ask = Ask(
-            capability="vision" if talk.photos else "text",
-            instruction="",  # the conversation is the instruction
-            schema_json=None,
-            max_tokens=self.max_tokens,
-            reads="image" if talk.photos else "text",
-            derived=True,
-            question=True,
-        )
-        job = Job(text=talk.text or None, images=talk.photos, data=self.data)
-        return Question(ask, talk.turns, tools=tools, node=node, calls=calls), job
+    def _job(self, talk: Conversation, left: Budget) -> Job:
+        return Job(text=talk.text or None, images=talk.photos, data=self.data, budget=left)
 
     async def _answer(
         self,
@@ -191,7 +177,8 @@ class ChatModel(BaseChatModel):
         on_piece: OnPiece | None,
     ) -> Answer:
         """One call, within what is left; a budget without room gives a stopped answer."""
-        question, job = self._asked(conversation_of(messages), tools, node)
+        talk = conversation_of(messages)
+        question = question_of(talk, tools, node=node, max_tokens=self.max_tokens)
         while True:
             left, is_waiting = await allowance.left()
             failure: OrchestraError
@@ -199,7 +186,7 @@ class ChatModel(BaseChatModel):
                 result = await answer_question(
                     allowance.fleet,
                     question,
-                    job.model_copy(update={"budget": left}),
+                    self._job(talk, left),
                     None if tools.offered else on_piece,
                     parent=allowance.account,
                     ends_at=allowance.ends_at,
@@ -233,7 +220,7 @@ class ChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         allowance = self._allowance()
-        tools, node = _bound(kwargs), _node(run_manager)
+        tools, node = bound_tools(kwargs), _node(run_manager)
         work = self._answer(messages, allowance, tools, node, None)
         return chat_result(self._wait(work, allowance), stop)
 
@@ -245,7 +232,7 @@ class ChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         allowance = self._allowance()
-        tools, node = _bound(kwargs), _node(run_manager)
+        tools, node = bound_tools(kwargs), _node(run_manager)
         work = self._answer(messages, allowance, tools, node, None)
         return chat_result(await awaited(work, allowance.loop), stop)
 
@@ -259,7 +246,7 @@ class ChatModel(BaseChatModel):
         allowance = self._allowance()
         heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         on_piece = None if stop else heard.put  # a word to stop at may begin in any piece
-        work = self._answer(messages, allowance, _bound(kwargs), _node(run_manager), on_piece)
+        work = self._answer(messages, allowance, bound_tools(kwargs), _node(run_manager), on_piece)
         future = asyncio.run_coroutine_threadsafe(work, allowance.loop)
         future.add_done_callback(lambda _: heard.put(None))
         told = ""
@@ -285,7 +272,7 @@ class ChatModel(BaseChatModel):
             here.call_soon_threadsafe(heard.put_nowait, piece)
 
         on_piece = None if stop else hear
-        work = self._answer(messages, allowance, _bound(kwargs), _node(run_manager), on_piece)
+        work = self._answer(messages, allowance, bound_tools(kwargs), _node(run_manager), on_piece)
         task = asyncio.ensure_future(awaited(work, allowance.loop))
         task.add_done_callback(lambda _: heard.put_nowait(None))
         told = ""
@@ -296,18 +283,6 @@ class ChatModel(BaseChatModel):
             yield last_chunk(await task, told, stop)
         finally:
             task.cancel()
-
-
-def _bound(kwargs: dict[str, Any]) -> Tools:
-    """The tools that `bind_tools` bound. Raises `UsageError` for a parameter that has no effect."""
-    tools = tools_of(kwargs.pop("tools", None), kwargs.pop("tool_choice", None))
-    given = sorted(set(kwargs) - PASSED_OVER)
-    if given:
-        raise UsageError(
-            f"The parameters {given!r} have no effect here: how tokens are drawn stands on the "
-            "model's card. Leave them out."
-        )
-    return tools
 
 
 def _node(run_manager: Any) -> str:

@@ -18,7 +18,14 @@ from PIL import Image
 
 from orchestra.clients.endpoint_confidence import Token, confidences, tokens_of
 from orchestra.clients.endpoint_schema import BOUNDS, public_schema, read_answer, schema_words
-from orchestra.clients.engine import Call, Reply, Tool, ToolCall, Turn, Usage, thinking_cure
+from orchestra.clients.endpoint_tools import (
+    asked_call,
+    choice_of,
+    offer,
+    tools_bytes,
+    turn_message,
+)
+from orchestra.clients.engine import Call, Reply, ToolCall, Usage, thinking_cure
 from orchestra.clients.tools import written
 from orchestra.errors import AnswerInvalid, AnswerTruncated, ThoughtTruncated
 from orchestra.fleet.card import Endpoint, Sampling
@@ -67,15 +74,18 @@ def request_of(
     if call.schema is not None:
         body |= _held_to(call.schema, endpoint, without)
     if call.tools:
-        body["tools"] = [_offer(tool) for tool in call.tools]
-        body["tool_choice"] = _choice(call.tool_choice)
+        body["tools"] = [offer(tool) for tool in call.tools]
+        body["tool_choice"] = choice_of(call.tool_choice)
     return body
 
 
 def _messages(call: Call, endpoint: Endpoint, without: Collection[str]) -> list[dict[str, Any]]:
     """The conversation. After the result of a tool there may be nothing more to say."""
     photos = iter(call.images)
-    messages = [_turn(turn, [next(photos) for _ in range(turn.photos)]) for turn in call.turns]
+    messages = [
+        turn_message(turn, _content(turn.text, [next(photos) for _ in range(turn.photos)]))
+        for turn in call.turns
+    ]
     left = list(photos)
     if call.instruction or call.text is not None or left:
         content = _content(prompt_text(call, endpoint, without), left)
@@ -83,35 +93,11 @@ def _messages(call: Call, endpoint: Endpoint, without: Collection[str]) -> list[
     return messages
 
 
-def _turn(turn: Turn, photos: Sequence[Image.Image]) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": _content(turn.text, photos)}
-    if turn.role == "tool":
-        message["tool_call_id"] = turn.answers
-    if turn.calls:
-        message["content"] = turn.text or None
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
-                },
-            }
-            for call in turn.calls
-        ]
-    return message
-
-
-def _offer(tool: Tool) -> dict[str, Any]:
-    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": told}
-
-
-def _choice(choice: str) -> Any:
-    if choice in ("auto", "any"):
-        return {"auto": "auto", "any": "required"}[choice]
-    return {"type": "function", "function": {"name": choice}}
+def _content(text: str, images: Sequence[Image.Image]) -> Any:
+    if not images:
+        return text
+    photos = [{"type": "image_url", "image_url": {"url": data_uri(i)}} for i in images]
+    return [*photos, {"type": "text", "text": text}]
 
 
 def _held_to(
@@ -139,13 +125,6 @@ def prompt_text(call: Call, endpoint: Endpoint, without: Collection[str] = ()) -
     return "\n\n".join(parts)
 
 
-def _content(text: str, images: Sequence[Image.Image]) -> Any:
-    if not images:
-        return text
-    photos = [{"type": "image_url", "image_url": {"url": data_uri(i)}} for i in images]
-    return [*photos, {"type": "text", "text": text}]
-
-
 def data_uri(image: Image.Image) -> str:
     """`image` (RGB) as a data URI: PNG up to 512 x 512 pixels, JPEG above."""
     small = image.width * image.height <= MOST_PNG_PIXELS
@@ -164,10 +143,7 @@ def prompt_bytes(call: Call, endpoint: Endpoint) -> int:
     Some servers write the schema of `response_format` into the prompt as well.
     """
     size = len(prompt_text(call, endpoint).encode()) + sum(len(t.text.encode()) for t in call.turns)
-    if call.tools:
-        size += len(json.dumps([_offer(tool) for tool in call.tools], ensure_ascii=False).encode())
-    for turn in call.turns:
-        size += sum(len(json.dumps(dict(asked.arguments)).encode()) for asked in turn.calls)
+    size += tools_bytes(call)
     if call.schema is not None and endpoint.structured == "json_schema":
         size += len(json.dumps(public_schema(call.schema), ensure_ascii=False).encode())
     return size
@@ -258,7 +234,7 @@ class Spoken:
                 refusal=said.get("refusal") or "",
                 tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
                 usage=answer.get("usage"),
-                calls=[_asked(call) for call in said.get("tool_calls") or []],
+                calls=[asked_call(call) for call in said.get("tool_calls") or []],
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise AnswerInvalid(
@@ -266,12 +242,6 @@ class Spoken:
                 f"({type(error).__name__}). Check that hosting.endpoint.url ends before "
                 "'/chat/completions' of an OpenAI-compatible server."
             ) from error
-
-
-def _asked(raw: Mapping[str, Any]) -> ToolCall:
-    """A tool call as servers write it: its arguments are JSON in a string."""
-    function = raw["function"]
-    return ToolCall(str(raw["id"]), function["name"], json.loads(function["arguments"] or "{}"))
 
 
 def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:

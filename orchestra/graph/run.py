@@ -5,6 +5,7 @@ It knows no concrete graph and no model; calls go through the fleet's clients.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from contextlib import suppress

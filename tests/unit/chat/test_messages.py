@@ -43,7 +43,10 @@ def test_turns_keep_roles_calls_and_what_they_answer() -> None:
     ("block", "place"),
     [
         ({"type": "image_url", "image_url": {"url": "http://a/b.jpg"}}, "http://a/b.jpg"),
-        ({"type": "image_url", "image_url": "data:image/png;base64,AA"}, "data:image/png;base64,AA"),
+        (
+            {"type": "image_url", "image_url": "data:image/png;base64,AA"},
+            "data:image/png;base64,AA",
+        ),
         ({"type": "image", "url": "shirt.png"}, "shirt.png"),
         (
             {"type": "image", "base64": "AA", "mime_type": "image/png"},
@@ -90,8 +93,14 @@ def test_what_no_model_could_be_shown_is_refused_by_name(messages: list[Any], sa
 
 @pytest.mark.parametrize(
     ("choice", "read"),
-    [(None, "auto"), ("any", "any"), ("required", "any"), (True, "any"), ("add", "add")]
-    + [({"type": "function", "function": {"name": "add"}}, "add")],
+    [
+        (None, "auto"),
+        ("any", "any"),
+        ("required", "any"),
+        (True, "any"),
+        ("add", "add"),
+        ({"type": "function", "function": {"name": "add"}}, "add"),
+    ],
 )
 def test_tools_are_read_with_their_choice(choice: Any, read: str) -> None:
     tools = tools_of([add], choice)

@@ -105,9 +105,13 @@ async def test_a_servers_arguments_that_are_no_json_are_an_invalid_answer() -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["hello", "[]", '{"calls": [{"arguments": {}}]}']
-    + [json.dumps({"calls": [{"tool": "multiply", "arguments": {}}]})]
-    + [json.dumps({"calls": [{"tool": "add", "arguments": "1"}]})],
+    [
+        "hello",
+        "[]",
+        '{"calls": [{"arguments": {}}]}',
+        '{"calls": [{"tool": "multiply", "arguments": {}}]}',
+        '{"calls": [{"tool": "add", "arguments": "1"}]}',
+    ],
 )
 def test_a_reply_of_another_form_or_an_unknown_tool_is_refused(text: str) -> None:
     with pytest.raises(AnswerInvalid):
