@@ -7,7 +7,6 @@ nowhere: a row goes to a host that is up, and to a lost one only once it has loa
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -113,9 +112,11 @@ class Hosts:
 
 
 def _why(cause: Exception) -> str:
-    """Our own error in the trace of a host that could not even start, else what it may be."""
-    ours = re.findall(r"orchestra\.errors\.(\w+: .*)", str(cause))
-    return ours[-1] if ours else DIED
+    """The error that a host could not start for, by its last line, else what it may be."""
+    said = str(cause).strip()
+    if "creation task" not in said:
+        return DIED
+    return said.splitlines()[-1].strip().removeprefix("orchestra.errors.")
 
 
 async def _tell(link: ActorLink, method: str) -> Any:

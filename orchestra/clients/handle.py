@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    RayActorError,
+    RayTaskError,
+    TaskCancelledError,
+)
 from ray.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -109,6 +115,11 @@ class HandleClient:
         except TimeoutError:
             response.cancel()
             raise self._too_late(left_s) from None
+        except TaskCancelledError as cause:  # not by us: an operator, or a replica taken down
+            raise ModelUnavailable(
+                f"A replica of {self.name!r} was told to stop this call. Send the request again.",
+                may_have_spent=True,
+            ) from cause
         except BackPressureError as cause:
             raise self._overloaded(cause) from cause
         except DeploymentUnavailableError as cause:

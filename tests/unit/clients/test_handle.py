@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
-from ray.serve.exceptions import BackPressureError
+from ray.serve.exceptions import BackPressureError, RequestCancelledError
 
 from orchestra.clients.engine import Call, Reply
 from orchestra.clients.handle import ATTEMPTS, HandleClient
@@ -137,3 +137,11 @@ async def test_a_model_that_is_ready_is_not_asked_again() -> None:
 
 async def _nothing() -> None:
     return None
+
+
+@pytest.mark.parametrize("script", [RequestCancelledError("17"), [RequestCancelledError("17")]])
+async def test_a_call_that_the_cluster_stops_may_be_made_again(script: Any) -> None:
+    model, _ = client(script)
+    on_piece = print if isinstance(script, list) else None
+    with pytest.raises(ModelUnavailable, match=r"'r1' was told to stop.*Send the request again"):
+        await model.complete(CALL, on_piece=on_piece)
