@@ -35,11 +35,16 @@ class Service:
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
 
     async def job(self, request: JobRequest) -> Result:
-        """Run a job through the graph it names. Raises what planning raises."""
+        """Run a job through the graph it names.
+
+        Raises what planning raises, and the error of its photo for a job that has nothing else.
+        """
         build, job = self._of(request)
         with span("orchestra.job", {"orchestra.graph": request.graph or next(iter(self.graphs))}):
             result = await self.fleet.run(build, job)
             _seen("job", request.graph or next(iter(self.graphs)), result)
+        if not result.plan:
+            _raise_failure(result)
         return result
 
     def plan(self, request: JobRequest) -> Plan:

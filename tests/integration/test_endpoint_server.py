@@ -188,8 +188,12 @@ async def test_an_answer_is_heard_as_the_server_decodes_it(served: Served) -> No
 async def test_a_deadline_is_kept_and_the_worst_case_counted(served: Served) -> None:
     async with Fleet.open(served.fleet) as fleet:
         await fleet.run(build, Job(text=TEXT))
-        job = Job(text=TEXT + " It is sweet.", budget=Budget(latency_ms=15))
-        result = await fleet.run(build, job)
+        for latency_ms in (15, 30, 60, 120, 240):  # a busy machine may not even come to ask
+            text = f"{TEXT} It is sweet, {latency_ms} g."
+            job = Job(text=text, budget=Budget(latency_ms=latency_ms))
+            result = await fleet.run(build, job)
+            if result.calls:
+                break
     assert [error.type for error in result.errors] == ["DeadlineExceeded"]
     (call,) = result.calls
     assert call.model == "served"

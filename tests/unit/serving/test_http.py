@@ -282,6 +282,26 @@ async def test_an_error_that_nobody_foresaw_is_told_and_its_message_stays_inside
     await fleet.close()
 
 
+@pytest.mark.parametrize(
+    ("image", "code", "part"),
+    [
+        ("http://127.0.0.1/x.png", "ImageForbidden", "not a public address"),
+        ("http://169.254.169.254/latest", "ImageForbidden", "not a public address"),
+        ("ftp://example.org/x.png", "ImageForbidden", "only http, https, data and file"),
+        ("data:image/png;base64,AAAA", "ImageUnreadable", ""),
+    ],
+)
+async def test_a_job_of_a_photo_that_cannot_be_used_is_refused_and_one_with_text_goes_on(
+    http: httpx.AsyncClient, image: str, code: str, part: str
+) -> None:
+    alone = await http.post("/v1/jobs", json={"images": [image]})
+    assert (alone.status_code, alone.json()["error"]["code"]) == (400, code)
+    assert part in alone.json()["error"]["message"]
+    both = await http.post("/v1/jobs", json={"images": [image], "text": "A red apple"})
+    assert both.status_code == 200 and both.json()["status"] == "partial"
+    assert [error["type"] for error in both.json()["errors"]] == [code]
+
+
 async def test_a_body_that_grows_over_the_bound_is_refused_as_it_comes(
     http: httpx.AsyncClient,
 ) -> None:
