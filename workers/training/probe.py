@@ -5,11 +5,15 @@ Knows nothing of language. Shapes: N pictures, E embedding.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from workers.training.photos import Shot
@@ -39,6 +43,23 @@ class Probe:
         names = self.names[field]
         right = [names[at] == getattr(shots[i], field) for at, i in zip(best, known, strict=True)]
         return sum(right) / len(right) if right else float("nan")
+
+    def save(self, path: Path) -> None:
+        """Write what `load` reads."""
+        tensors = {f"{field}.weight": weight for field, weight in self.weights.items()}
+        tensors |= {f"{field}.bias": bias for field, bias in self.biases.items()}
+        names = {field: json.dumps(names) for field, names in self.names.items()}
+        save_file({name: part.contiguous() for name, part in tensors.items()}, path, names)
+
+    @classmethod
+    def load(cls, path: Path) -> Probe | None:
+        """The probe of a file, or None where there is no file."""
+        if not path.is_file():
+            return None
+        with safe_open(path, framework="pt") as file:
+            names = {field: tuple(json.loads(kept)) for field, kept in file.metadata().items()}
+            weights = {field: file.get_tensor(f"{field}.weight") for field in names}
+            return cls(names, weights, {field: file.get_tensor(f"{field}.bias") for field in names})
 
 
 def train_probe(embedding_NE: Tensor, shots: Sequence[Shot], seed: int) -> Probe:

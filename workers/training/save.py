@@ -17,7 +17,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
 )
 
 from workers.domain import FILE, Domain
-from workers.training.speech import image_tokens
+from workers.training.speaker import image_tokens
 from workers.training.tokenizer import ASSISTANT, CHAT_TEMPLATE, END, IMAGE, PAD, USER
 
 HASHED = (

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from workers.training.speech import Speaker, encode_lesson
+from workers.training.speaker import Speaker, encode_lesson
 
 SCALES = tuple(round(0.3 + 0.05 * step, 2) for step in range(19))
 INSTRUCTION = "Describe the product shown."

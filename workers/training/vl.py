@@ -32,10 +32,11 @@ from workers.training.photos import (
     scene_shot,
 )
 from workers.training.plain_scenes import draw_plain_scenes, plain_shots
-from workers.training.probe import FIELDS, train_probe
+from workers.training.probe import FIELDS, Probe, train_probe
 from workers.training.save import save
 from workers.training.scenes import compose
-from workers.training.speech import Speaker, SpeechRun, build_model, train_speech
+from workers.training.speaker import Speaker, build_model
+from workers.training.speech import SpeechRun, train_speech
 from workers.training.split import hold_out
 from workers.training.temperature import best_scale, choose, scale_logits
 from workers.training.tokenizer import train_tokenizer
@@ -47,8 +48,7 @@ HELD_OUT = 0.08
 ICONIC_WEIGHT = 3  # one shop photo a product would be lost among dozens from the shelf
 VOCABULARY = 1500
 SHARES = (0.45, 0.1, 0.2, 0.25)  # of photos, drawn products, scenes and plain scenes in a batch
-PROBED = 2  # views that a probe is fitted to
-TOWER = "tower"  # the folder of the tuned tower, in the cache
+TOWER, PROBE, SPEECH = "tower", "probe.safetensors", "speech.pt"  # what the cache keeps
 Log = Callable[[str], None]
 
 
@@ -140,8 +140,10 @@ def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log
 def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, log: Log) -> Speaker:
     """The language model, trained over the frozen `tower`."""
     taught, held = pools.taught, pools.held_views
-    seen = torch.cat([embeddings(tower, maps) for maps in taught.maps[:PROBED]])
-    probe = train_probe(seen, taught.shots * min(PROBED, len(taught.maps)), seed)
+    probe = Probe.load(cache / PROBE)
+    if probe is None:
+        probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, seed)
+        probe.save(cache / PROBE)
     held_NE = embeddings(tower, held.maps[0])
     found = " ".join(f"{f} {probe.accuracy(f, held_NE, held.shots):.3f}" for f in FIELDS)
     log(f"probe of the tuned tower, held-out photos: {found}")
@@ -150,7 +152,7 @@ def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, lo
     tokenizer = train_tokenizer(texts, VOCABULARY)
     torch.manual_seed(seed)
     model = build_model(tower, tokenizer)
-    run = SpeechRun(plan.speech_steps, seed, log, SHARES, snapshot=cache / "speech.pt")
+    run = SpeechRun(plan.speech_steps, seed, log, SHARES, snapshot=cache / SPEECH)
     train_speech(run, model, tokenizer, sources, probe)
     return Speaker(model, tokenizer, seed)
 

@@ -26,7 +26,7 @@ from workers.training.photos import (
 
 def drawn_set(seeds: list[int]) -> PhotoSet:
     """One shirt a seed; the same seed twice is a duplicate."""
-    pixels = [square(draw_product("shirt", "blue", seed=seed, size=64), 64) for seed in seeds]
+    pixels = [square(draw_product("shirt", "blue", seed=seed, size=64), IMAGE_PX) for seed in seeds]
     shots = tuple(Shot(None, None, "shirt", "Clothing", "blue") for _ in seeds)
     return PhotoSet(shots, torch.stack(pixels))
 

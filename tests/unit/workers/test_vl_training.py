@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from workers.training.photos import NOTHING, Shot, draw_pool, normalise, square
 from workers.training.plain_scenes import draw_plain_scenes, plain_shots
 from workers.training.probe import train_probe
 from workers.training.save import save
-from workers.training.speech import Speaker, SpeechRun, build_model, image_tokens, train_speech
+from workers.training.speaker import Speaker, build_model, image_tokens
+from workers.training.speech import SpeechRun, train_speech
 from workers.training.temperature import Choosing, best_scale, choose, scale_logits
 from workers.training.tokenizer import train_tokenizer
 from workers.training.tune import TuneRun, tune
@@ -71,14 +73,20 @@ def small_tower() -> LiteTower:
     stages = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 1), (3, 4, 2, 12, 1), (3, 2, 2, 16, 1))
     config = LiteTowerConfig(image_size=PX, stem=8, stages=stages, embedding_size=24, fine_stage=2)
     torch.manual_seed(3)
-    return LiteTower(config).eval()
+    tower = LiteTower(config).eval()
+    for part in tower.parameters():
+        if part.ndim > 1:
+            torch.nn.init.kaiming_normal_(part, nonlinearity="relu")
+    return tower
 
 
 def seen(tower: LiteTower, count: int) -> Views:
-    """Two views of drawn products, as `tower` sees them."""
+    """Two views of drawn products and of two empty scenes, as `tower` sees them."""
     pool = draw_pool(count, 2, seed=0, px=PX)
-    eye = Eye(tower, 0, lambda line: None)
-    return eye.look("drawn", pool.shots, lambda: pool.pixels, 2)
+    shots = tuple(replace(s, product=s.category) if s.colour else s for s in pool.shots)
+    with torch.inference_mode():
+        maps = tower.trunk(normalise(pool.pixels))
+    return Views(shots, torch.stack([maps, maps.flip(3)]).half().clone())
 
 
 def test_tuning_changes_the_top_alone_and_logs_the_held_out_photos():
@@ -93,6 +101,17 @@ def test_tuning_changes_the_top_alone_and_logs_the_held_out_photos():
     assert changed
     assert all(name.startswith(("stages.3.", "head.")) for name in changed)
     assert "held-out" in logged[-1]
+
+
+def test_an_eye_takes_a_kept_view_for_what_it_would_see_again(tmp_path: Path):
+    pool = draw_pool(2, 1, seed=0, px=PX)
+    logged: list[str] = []
+    eye = Eye(small_tower(), 0, logged.append, tmp_path)
+    first = eye.look("drawn", pool.shots, lambda: pool.pixels, 2)
+    assert not torch.equal(first.maps[0], first.maps[1])
+    again = eye.look("drawn", pool.shots, lambda: pool.pixels[:0], 2)
+    assert torch.equal(first.maps, again.maps)
+    assert sum("from the cache" in line for line in logged) == 2
 
 
 def test_a_folded_tower_gives_what_the_tower_gave():
@@ -113,9 +132,9 @@ def test_speech_leaves_the_tower_and_a_run_that_was_cut_short_goes_on_as_if_it_w
 ):
     tower = fold(small_tower())
     views = seen(tower, 6)
-    scenes = Eye(tower, 0, lambda line: None).look(
-        "plain", plain_shots(3, 0), lambda: draw_plain_scenes(3, 0, PX), 1
-    )
+    with torch.inference_mode():
+        maps = tower.trunk(normalise(draw_plain_scenes(3, 0, PX)))
+    scenes = Views(plain_shots(3, 0), maps[None].half().clone())
     probe = train_probe(embeddings(tower, views.maps[0]), views.shots, 0)
     words = tokenizer()
     logged: list[str] = []
