@@ -14,6 +14,7 @@ from workers.decode import decode
 from workers.meter import PROCESS
 from workers.model import AnySession, Prompt, TextModel
 from workers.sampling import GREEDY, generator
+from workers.standing import judged
 
 
 class AnsweringEngine:
@@ -107,7 +108,7 @@ class AnsweringEngine:
             )
         sent, made = len(answer.prompt.ids), answer.made
         usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
-        return replace(answer.outcome, usage=usage)
+        return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
 
     def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""

@@ -11,8 +11,7 @@ Shapes: B photos, E embedding, Q directions that are looked at, K centres.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from orchestra.clients.engine import Reply
 from orchestra.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
+from workers.standing import Standing
 
 FILE = "domain.safetensors"
 TENSORS = ("middle", "inner", "outer", "centres")
 NUMBERS = ("slope", "turn", "least")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How likely a photo is of the known kinds, and why it is not taken for one, or None."""
-
-    likely: float
-    reason: str | None
 
 
 class Domain:
@@ -83,24 +74,6 @@ class Domain:
         """Where each photo stands."""
         likely = self.likely(embedding_BE).tolist()
         return [Standing(p, self.reason if p < self.least else None) for p in likely]
-
-
-def judged(reply: Reply, standings: Sequence[Standing]) -> Reply:
-    """`reply` in the light of where its photos stand.
-
-    A photo outside leaves no value of an object, only the reason; one inside makes each value as
-    likely as the photo is known.
-    """
-    if not standings or not isinstance(reply.value, Mapping):
-        return reply
-    likely = min(standing.likely for standing in standings)
-    sure = {name: share * likely for name, share in reply.confidence.items()}
-    reason = next((standing.reason for standing in standings if standing.reason), None)
-    if reason is None:
-        return replace(reply, confidence=sure)
-    nothing = dict.fromkeys(reply.value)
-    refused = dict.fromkeys(reply.value, reason)
-    return replace(reply, value=nothing, confidence=sure, abstained=refused)
 
 
 def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = 128) -> dict[str, Any]:

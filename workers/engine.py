@@ -20,7 +20,6 @@ from workers.attention.making import maps_of
 from workers.attention.methods import DEFAULT
 from workers.checkpoint import architecture, read_config, require_known
 from workers.device import Place, place_of
-from workers.domain import judged
 from workers.fused import FusedModel, FusedSession
 from workers.model import AnySession, TextModel
 from workers.onnx.layout import INT8
@@ -100,12 +99,6 @@ class TransformersEngine(AnsweringEngine):
     ) -> list[Reply | OrchestraError]:
         """Answer `calls` in one batch; see `Engine.generate`."""
         return super().generate(calls, is_cancelled, on_text)
-
-    def _outcome(self, answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
-        outcome = super()._outcome(answer, token_cpu_s)
-        if isinstance(outcome, Reply):
-            return judged(outcome, answer.prompt.standings)
-        return outcome
 
     def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
         if isinstance(session, FusedSession):

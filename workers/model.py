@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,8 @@ from orchestra.clients.engine import Call
 from orchestra.errors import UsageError
 from workers.prompt import PromptWriter
 from workers.sampling import Draws
+from workers.standing import Standing
 from workers.tokens import AnyTokenizer
-
-if TYPE_CHECKING:
-    from workers.domain import Standing
 
 
 class AnySession(Protocol):

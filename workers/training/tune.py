@@ -106,6 +106,11 @@ def tune(
         if (step + 1) % per_epoch == 0 or step + 1 == steps:
             seen = _judged(smooth, probe, held)
             run.log(f"tune step {step + 1} of {steps} loss {shown:.3f} held-out {seen}")
+    first = tower.config.fine_stage + 1
+    for mine, theirs in zip(list(tower.stages)[first:], smooth.stages, strict=True):
+        mine.load_state_dict(theirs.state_dict())
+    tower.head.load_state_dict(smooth.head.state_dict())
+    tower.eval()
 
 
 def _loss(

@@ -56,9 +56,9 @@ Log = Callable[[str], None]
 class Plan:
     """How much a run looks at, and how long it learns."""
 
-    views: int = 4
+    views: int = 3
     tune_epochs: float = 4
-    speech_steps: int = 1500
+    speech_steps: int = 2600
     drawn: int = 1000
     empty: int = 150
     scenes: int = 3500

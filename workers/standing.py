@@ -1,0 +1,34 @@
+"""What becomes of an answer about photos that a model does not know; knows no library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestra.clients.engine import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How likely a photo is of the known kinds, and why it is not taken for one, or None."""
+
+    likely: float
+    reason: str | None
+
+
+def judged(reply: Reply, standings: Sequence[Standing]) -> Reply:
+    """`reply` in the light of where its photos stand.
+
+    A photo outside leaves no value of an object, only the reason; one inside makes each value as
+    likely as the photo is known.
+    """
+    if not standings or not isinstance(reply.value, Mapping):
+        return reply
+    likely = min(standing.likely for standing in standings)
+    sure = {name: share * likely for name, share in reply.confidence.items()}
+    reason = next((standing.reason for standing in standings if standing.reason), None)
+    if reason is None:
+        return replace(reply, confidence=sure)
+    nothing = dict.fromkeys(reply.value)
+    refused = dict.fromkeys(reply.value, reason)
+    return replace(reply, value=nothing, confidence=sure, abstained=refused)
