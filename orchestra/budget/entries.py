@@ -107,7 +107,8 @@ class Entries(Accounts):
         self._change(chain, worst, pending=1, who=who)
         number = self._write(
             "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
-            " reserved_micro, reserved_tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " reserved_micro, reserved_tokens, day)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, date('now'))",
             (
                 chain[0].number,
                 self._epoch,

@@ -16,12 +16,30 @@ import sqlite3
 from orchestra.errors import BookError
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 2
+VERSION = 3
 BUSY_TIMEOUT_S = 120.0
 CACHE_KIB = 16_384
 
 # Partial, so that a book of version 1, whose entries have no uids, gets it in no time.
 _UIDS = "CREATE UNIQUE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL"
+
+# Corrections of prices stand beside the entries, which stay as they were booked.
+_CORRECTIONS = (
+    """CREATE TABLE IF NOT EXISTS corrections (
+        number INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        model TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        price TEXT NOT NULL,
+        scaled INTEGER NOT NULL CHECK (scaled >= 0)
+    )""",
+    """CREATE TABLE IF NOT EXISTS corrected (
+        correction INTEGER NOT NULL REFERENCES corrections (number),
+        entry INTEGER NOT NULL REFERENCES entries (number),
+        more_micro INTEGER NOT NULL,
+        PRIMARY KEY (entry, correction)
+    ) WITHOUT ROWID""",
+)
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -66,7 +84,8 @@ _TABLES = (
         overrun_micro INTEGER NOT NULL DEFAULT 0 CHECK (overrun_micro >= 0),
         overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
         cpu_s REAL NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
-        measured TEXT
+        measured TEXT,
+        day TEXT
     )""",
     """CREATE INDEX entries_account ON entries (account)""",
     _UIDS,
@@ -87,6 +106,7 @@ _TABLES = (
     """CREATE INDEX finished_row_id ON finished (row_id)""",
     """CREATE INDEX finished_status ON finished (status)""",
     """CREATE TABLE claims (row_id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID""",
+    *_CORRECTIONS,
 )
 
 
@@ -118,8 +138,8 @@ def connect(target: str, *, synchronous: str) -> sqlite3.Connection:
 def prepare(database: sqlite3.Connection, target: str) -> None:
     """Create the tables in an empty database, or check that they are a book's; in a transaction.
 
-    A book of version 1 becomes one of version 2. Raises `BookError` for another program's file
-    or another version's book.
+    A book of an earlier version becomes one of this version. Raises `BookError` for another
+    program's file or another version's book.
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
@@ -134,12 +154,23 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
             f"{target!r} is a sqlite file of another program (application id {application}). "
             f"Choose another output folder."
         )
-    elif version == 1:
-        database.execute("ALTER TABLE entries ADD COLUMN uid TEXT")
-        database.execute(_UIDS)
-        database.execute(f"PRAGMA user_version = {VERSION}")
+    elif version in (1, 2):
+        _upgrade(database)
     elif version != VERSION:
         raise BookError(
             f"The book {target!r} has format {version}; this Orchestra reads format {VERSION}. "
             f"Use the Orchestra that wrote it, or choose another output folder."
         )
+
+
+def _upgrade(database: sqlite3.Connection) -> None:
+    """Add what earlier versions had not: uids (2), days and corrections (3)."""
+    columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
+    for name in ("uid", "day"):
+        if name not in columns:
+            database.execute(f"ALTER TABLE entries ADD COLUMN {name} TEXT")
+    if "uid" not in columns:
+        database.execute(_UIDS)
+    for statement in _CORRECTIONS:
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {VERSION}")
