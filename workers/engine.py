@@ -33,6 +33,8 @@ LOADING = threading.Lock()
 class TransformersEngine(AnsweringEngine):
     """A model of transformers in memory; see `AnsweringEngine`."""
 
+    trainer = "workers.training.finetune:run"  # what `orchestra finetune` calls
+
     @classmethod
     def load(
         cls,

@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": ("orchestra.cli.bench", "bench_command"),
     "costs": ("orchestra.cli.costs", "costs_command"),
     "eval": ("orchestra.cli.eval", "evaluate_command"),
+    "finetune": ("orchestra.cli.finetune", "finetune_command"),
     "init": ("orchestra.cli.init", "init"),
     "models": ("orchestra.cli.models", "models"),
     "plan": ("orchestra.cli.plan", "plan"),

@@ -1,0 +1,131 @@
+"""Runs an order: card, rows, trainer, and the files that make the result a model of a fleet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestra.atomic import atomic_file
+from orchestra.errors import InvalidFleet, OutputMismatch, UsageError
+from orchestra.finetune.order import Order, Say, Trained, Trainer, Work
+from orchestra.finetune.publish import tuned_name, write_fleet, write_graph
+from orchestra.finetune.rows import part, read_rows, schemas
+from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.local import PUBLIC_ID
+from orchestra.fleet.source import load_fleet, load_worker
+
+REPORT = "finetune.json"
+
+
+def finetune(order: Order, say: Say) -> dict[str, Any]:
+    """Fine-tune and publish; the report, as it stands in `finetune.json` in the folder.
+
+    The same order again goes on where a killed run stopped, and does nothing when it is finished.
+    Raises `InvalidTable`, `InvalidFleet`, `UsageError`, `OutputMismatch`, and the trainer's own.
+    """
+    file, folder = load_fleet(order.base.rpartition("/")[0] or "mini")
+    card = file.card(order.base.rpartition("/")[2])
+    trainer = _trainer(card)
+    rows = read_rows(order.data)
+    name = _name(order)
+    _prepare(order.out)
+    finished = _finished(order, name)
+    if finished is not None:
+        say(f"{order.out} is finished already")
+        return finished
+    train, held_out = part(rows, order.val, order.settings.seed)
+    say(f"{len(train)} rows to learn from, {len(held_out)} held out")
+    place = _place(card, folder)
+    work = Work(name, place, card.hosting.device, order.out, train, held_out,
+                schemas(rows), order.settings)  # fmt: skip
+    trained = trainer(work, say)
+    return _publish(order, file, folder, card, work, trained)
+
+
+def _trainer(card: Card) -> Trainer:
+    if card.hosting.worker is None:
+        raise InvalidFleet(
+            f"The model {card.name!r} runs behind an endpoint or is for planning only, so its "
+            "weights are not here. Name a model with hosting.worker, as mini/r1."
+        )
+    place = getattr(load_worker(card.hosting.worker), "trainer", None)
+    if place is None:
+        raise InvalidFleet(
+            f"The worker {card.hosting.worker!r} of {card.name!r} names no trainer, so it cannot "
+            "be fine-tuned. Take another model, or give the class an attribute 'trainer' "
+            "('module:function', see orchestra/finetune/order.py)."
+        )
+    return load_worker(place)
+
+
+def _place(card: Card, folder: Path) -> Path | str:
+    checkpoint = card.hosting.checkpoint or ""
+    path = folder / checkpoint
+    return checkpoint if PUBLIC_ID.fullmatch(checkpoint) and not path.exists() else path
+
+
+def _name(order: Order) -> str:
+    """A hash of all that decides what the run learns."""
+    settings = {k: v for k, v in asdict(order.settings).items() if k != "snapshot_s"}
+    data = hashlib.sha256(order.data.read_bytes()).hexdigest()
+    told = json.dumps([order.base, data, order.val, settings], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _prepare(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"The folder {str(out)!r} cannot be written: {error.strerror}. Give another --out."
+        ) from error
+
+
+def _finished(order: Order, name: str) -> dict[str, Any] | None:
+    path = order.out / REPORT
+    if not path.is_file():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    if report.get("name") != name:
+        raise OutputMismatch(
+            f"{str(order.out)!r} holds the result of another run (base {report.get('base')!r}, "
+            f"data {report.get('data')!r}). Give another --out."
+        )
+    return report
+
+
+def _publish(
+    order: Order, file: FleetFile, folder: Path, card: Card, work: Work, trained: Trained
+) -> dict[str, Any]:
+    graph = write_graph(order.out, card, work.schemas, [*work.train, *work.held_out])
+    write_fleet(order, file, folder, card, len(work.train), trained)
+    report = {
+        "name": work.name,
+        "base": order.base,
+        "data": order.data.name,
+        "model": tuned_name(card),
+        "method": order.settings.method,
+        "settings": {k: v for k, v in asdict(order.settings).items() if v is not None},
+        "rows": {"train": len(work.train), "held_out": len(work.held_out)},
+        "before": {score.field: score.as_json() for score in trained.before},
+        "after": {score.field: score.as_json() for score in trained.after},
+        "steps": trained.steps,
+        "tokens": trained.tokens,
+        "seconds": round(trained.seconds, 1),
+        "parameters": trained.parameters,
+        "trained_parameters": trained.trained_parameters,
+        "takes": "text" if graph is None else graph.takes,
+        "fleet": str(order.out / "fleet.yaml"),
+        "graph": None if graph is None else f"{graph.path}:build",
+    }
+    with atomic_file(order.out / REPORT) as stream:
+        stream.write((json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode())
+    shutil.rmtree(work.state, ignore_errors=True)
+    return report
