@@ -8,6 +8,8 @@ OrchestraError
 |   |-- InvalidRecipe       a recipe with an unknown key or type
 |   |-- InvalidTable        unreadable, empty, or without a named column
 |   |-- InvalidSchema       a response schema an engine cannot be held to
+|   |-- InvalidLabels       labels that nothing can be learnt from
+|   |-- InvalidPolicy       a routing policy that is broken or of another version
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
@@ -88,6 +90,14 @@ class InvalidTable(UsageError):
 
 class InvalidSchema(UsageError):
     """A response schema holds something an engine cannot be constrained to."""
+
+
+class InvalidLabels(UsageError):
+    """Labels do not fit their texts, or there are too few to learn from."""
+
+
+class InvalidPolicy(UsageError):
+    """A routing policy is broken, of another version, or of other models."""
 
 
 class EmptyJob(UsageError):
