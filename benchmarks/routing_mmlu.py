@@ -26,8 +26,6 @@ from routing_score import HEADER, lengths, line
 from orchestra.routing.learned import Policy, save
 from orchestra.routing.learned.curve import (
     Floats,
-    Interval,
-    RoutingScore,
     apgr,
     difference,
     routing_score,
@@ -85,20 +83,28 @@ def ridge(table: Floats, target: Floats, setting: Setting, seed: int) -> Floats:
 
 
 def compare(
-    setting: Setting, estimates: Floats, questions: Questions, seed: int
-) -> tuple[dict[str, RoutingScore], Interval]:
-    """The scores of policy and baselines, and the policy's APGR over that of prompt length."""
-    length, difference_of_labels = lengths(questions.prompts), questions.strong - questions.weak
-    rankings = {
-        "learned policy": estimates[:, 1] - estimates[:, 0],
-        "prompt length": length,
-        "TF-IDF ridge": ridge(tfidf(questions.prompts), difference_of_labels, setting, seed),
-        "random": np.random.default_rng(seed).random(len(length)),
-    }
-    labels = questions.weak, questions.strong
+    setting: Setting, estimates: Floats, questions: Questions, seed: int, as_json: bool
+) -> None:
+    """Print policy and baselines, each as soon as it is scored, and the policy's lead in APGR."""
+    length, labels = lengths(questions.prompts), (questions.weak, questions.strong)
     groups = setting.labelled.groups if setting.by_group else None
-    scores = {name: routing_score(rank, *labels, groups) for name, rank in rankings.items()}
-    return scores, difference(rankings["learned policy"], length, *labels, groups)
+    policy = estimates[:, 1] - estimates[:, 0]
+
+    def show(name: str, ranking: Floats) -> None:
+        score = routing_score(ranking, *labels, groups)
+        row = {"setting": setting.name, "ranking": name, **asdict(score)}
+        print(json.dumps(row) if as_json else line(name, score), flush=True)
+
+    if not as_json:
+        print(f"== {setting.name}\n{HEADER}", flush=True)
+    show("learned policy", policy)
+    show("prompt length", length)
+    show("random", np.random.default_rng(seed).random(len(length)))
+    show("TF-IDF ridge", ridge(tfidf(questions.prompts), labels[1] - labels[0], setting, seed))
+    lead = difference(policy, length, *labels, groups)
+    row = {"setting": setting.name, "apgr_over_prompt_length": asdict(lead)}
+    text = f"APGR of the policy over prompt length: {lead}\n"
+    print(json.dumps(row) if as_json else text, flush=True)
 
 
 def settings(by_subject: Labelled) -> list[Setting]:
@@ -117,17 +123,6 @@ def _progress(setting: Setting) -> Callable[[int, int], None]:
     return tell
 
 
-def report(name: str, scores: dict[str, RoutingScore], margin: Interval, as_json: bool) -> None:
-    """Print a setting's table, or its JSON object."""
-    if as_json:
-        rows = {ranking: asdict(score) for ranking, score in scores.items()}
-        print(json.dumps({"setting": name, **rows, "over_length": asdict(margin)}), flush=True)
-        return
-    print(f"== {name}\n{HEADER}")
-    print("\n".join(line(ranking, score) for ranking, score in scores.items()))
-    print(f"APGR of the policy over prompt length: {margin}\n", flush=True)
-
-
 def main() -> None:
     """Score both settings, print both tables, and save a policy if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -135,7 +130,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="fit on all questions and write the policy here")
     parser.add_argument("--trees", type=int, default=TREES)
     parser.add_argument("--seed", type=int, default=0, help="of folds and trees")
-    parser.add_argument("--json", action="store_true", help="a JSON object a setting")
+    parser.add_argument("--json", action="store_true", help="a JSON object a line")
     given = parser.parse_args()
     questions = read_questions(given.questions)
     right = {"weak": questions.weak.tolist(), "strong": questions.strong.tolist()}
@@ -150,7 +145,7 @@ def main() -> None:
             )
             save(policy, given.save)
             tell_policy(policy, given.save)
-        report(setting.name, *compare(setting, estimates, questions, given.seed), given.json)
+        compare(setting, estimates, questions, given.seed, given.json)
     print(PUBLISHED, file=sys.stderr)
 
 

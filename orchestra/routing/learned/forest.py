@@ -91,13 +91,13 @@ def grow(
 ) -> Forest:
     """Fit `outputs` (rows, M) from `table` (rows, F); the same seed gives the same forest."""
     edges = quantiles(table)
-    bins, outputs = binned(table, edges), outputs.astype(np.float32)
+    bins, targets = binned(table, edges), outputs.astype(np.float32)
     draw = np.random.default_rng(seed)
     columns, cuts, lefts, values, roots = [], [], [], [], []
     first = 0
     for number in range(growth.trees):
         rows = draw.permutation(len(bins))[: growth.tree_rows]
-        column, cut, left, value = _Tree(bins[rows], outputs[rows], growth, draw).arrays()
+        column, cut, left, value = _Tree(bins[rows], targets[rows], growth, draw).arrays()
         roots.append(first)
         columns.append(column)
         cuts.append(cut)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.routing.learned.cues import NAMES
 from orchestra.routing.learned.curve import Floats
 from orchestra.routing.learned.forest import Forest, Growth, grow
 
@@ -19,9 +20,9 @@ Ints = NDArray[np.int64]
 DEPTHS = (0, 2, 4, 8)
 INNER_FOLDS, INNER_TREES = 2, 10
 LEAF_SHARE, LEAST_LEAF, MOST_LEAF = 1 / 40, 5, 40
-# A group counts as suspect from this many spreads (1.4826 median absolute deviations) off.
-SUSPECT_SPREADS, SUSPECT_GROUPS, SUSPECT_ROWS = 4.0, 10, 30
-MAD_TO_SPREAD = 1.4826
+# A group is suspect from this many standard errors below guessing, if it has enough rows to tell.
+SUSPECT_ERRORS, SUSPECT_ROWS = 3.0, 30
+OPTION_COUNT = NAMES.index("option_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,20 @@ class Labelled:
 
 
 def suspect_groups(labelled: Labelled) -> list[int]:
-    """Groups in which a model stands far from where it stands, beside the others, elsewhere.
+    """Groups in which a model is right less often than guessing among the options would be.
 
-    Such labels are more often a broken grading (an answer format that was not parsed) than a
-    property of the texts. Judged only where there are enough groups to know what is usual.
+    That is a broken grading (answers that were not parsed), which says nothing of the texts.
     """
-    ids, counts = np.unique(labelled.groups, return_counts=True)
-    if len(ids) < SUSPECT_GROUPS or labelled.right.shape[1] < 2:
-        return []
-    means = np.array([labelled.right[labelled.groups == group].mean(axis=0) for group in ids])
-    relative = means - means.mean(axis=1, keepdims=True)
-    away = np.abs(relative - np.median(relative, axis=0))
-    spread = MAD_TO_SPREAD * np.median(away, axis=0)
-    odd = (away > SUSPECT_SPREADS * spread).any(axis=1) & (counts >= SUSPECT_ROWS)
-    return ids[odd].tolist()
+    chance = 1 / labelled.cues[:, OPTION_COUNT]  # NaN where there are none: never suspect
+    suspects = []
+    for group in np.unique(labelled.groups):
+        rows = labelled.groups == group
+        count, guessed = int(rows.sum()), float(chance[rows].mean())
+        error = np.sqrt(guessed * (1 - guessed) / count)
+        least = float(labelled.right[rows].mean(axis=0).min())
+        if count >= SUSPECT_ROWS and least < guessed - SUSPECT_ERRORS * error:
+            suspects.append(int(group))
+    return suspects
 
 
 def learn(labelled: Labelled, trees: int, seed: int) -> tuple[Forest, int]:

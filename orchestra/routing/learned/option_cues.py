@@ -46,6 +46,7 @@ def option_cues(question: Question, body: str) -> dict[str, float]:
     joined = " ".join(options)
     lengths = [len(option) for option in options]
     return {
+        "option_count": float(len(options)),
         "option_length": math.log1p(fmean(lengths)),
         "option_longest": math.log1p(max(lengths)),
         "option_spread": _spread([math.log1p(length) for length in lengths]),

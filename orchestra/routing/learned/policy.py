@@ -19,7 +19,7 @@ from orchestra.routing.learned.curve import Floats, Interval, RoutingScore
 from orchestra.routing.learned.forest import Forest
 
 Form = Literal["options", "open"]
-OPTIONS, WORKLOAD = NAMES.index("option_length"), NAMES.index("workload")
+OPTIONS, WORKLOAD = NAMES.index("option_count"), NAMES.index("workload")
 LEAST_SHARE = 0.02  # of the labelled texts, for a form to count as covered
 
 

@@ -136,8 +136,9 @@ def _policy(header: Header, forest: Forest) -> Policy:
         texts=header.texts,
         groups=header.groups,
         skill={model: Interval(*values) for model, values in header.skill.items()},
-        routing=header.routing
-        and RoutingScore(**{name: Interval(*value) for name, value in header.routing.items()}),
+        routing=RoutingScore(**{n: Interval(*value) for n, value in header.routing.items()})
+        if header.routing
+        else None,
         left_out=header.left_out,
     )
     if set(evidence.skill) != set(header.models):

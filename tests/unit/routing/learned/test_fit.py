@@ -101,14 +101,15 @@ def test_a_model_that_is_always_right_is_no_skill() -> None:
     assert not always.knows("big")
 
 
-def test_a_group_whose_labels_look_broken_is_left_out_and_named() -> None:
+def test_a_group_that_is_graded_below_guessing_is_left_out_and_named() -> None:
     texts, right, groups = labels(480)
-    broken = [0.0 if group == "group 3" else label
-              for group, label in zip(groups, right["big"], strict=True)]  # fmt: skip
-    fitted = fit(texts, {**right, "big": broken}, groups, trees=5)
-    assert fitted.evidence.left_out == ("group 3",)
-    labelled, _ = labelled_rows(texts, right, groups)
-    assert suspect_groups(labelled) == []
+    in_group = [group == "group 3" for group in groups]
+    unparsed = [0.0 if inside else big for inside, big in zip(in_group, right["big"], strict=True)]
+    graded = {**right, "big": unparsed}
+    options = [f"{text}\nA. 1\nB. 2\nC. 3\nD. 4" for text in texts]
+    assert fit(options, graded, groups, trees=5).evidence.left_out == ("group 3",)
+    for honest in (labelled_rows(options, right, groups), labelled_rows(texts, graded, groups)):
+        assert suspect_groups(honest[0]) == []  # nothing is below guessing; there is no guessing
 
 
 def test_a_fold_never_trains_on_its_groups_nor_on_their_texts_elsewhere() -> None:

@@ -19,7 +19,7 @@ def fitted() -> Forest:
     """Output 0 needs both of two columns at once; output 1 one column."""
     rows = table()
     both = ((rows[:, 0] > 0.5) == (rows[:, 1] > 0.5)).astype(float)
-    return grow(rows, np.column_stack([both, rows[:, 2] > 0.3]), GROWTH, seed=0)
+    return grow(rows, np.column_stack([both, rows[:, 2] > 0.3]).astype(float), GROWTH, seed=0)
 
 
 def test_trees_learn_what_two_columns_say_together(fitted: Forest) -> None:
