@@ -37,7 +37,7 @@ BREAK = "\n\n"
 class Vocabulary:
     """The tokens of one model: their bytes, and mask rows of those a free text may use.
 
-    With `thinks`, the model opens its answers with thoughts that end with `</think>`. Raises
+    With `thinks`, the model always begins with thoughts that end with `</think>`. Raises
     CheckpointInvalid when that is no token of its own.
     """
 
@@ -51,14 +51,13 @@ class Vocabulary:
         self.free_mask = self._mask(len(tokenizer), added)
         self.break_ids: list[int] = tokenizer.encode(BREAK, add_special_tokens=False)
         self.think_mask = self.free_mask
-        self.think_end: int | None = None
-        if thinks:
-            self.think_end = tokenizer.get_vocab().get(THINK_CLOSE)
-            if self.think_end is None:
-                raise CheckpointInvalid(
-                    f"The chat template opens <think>, but the tokenizer has no token "
-                    f"{THINK_CLOSE!r}. Use the template that belongs to this tokenizer."
-                )
+        self.think_end = tokenizer.get_vocab().get(THINK_CLOSE)
+        if thinks and self.think_end is None:
+            raise CheckpointInvalid(
+                f"The chat template opens <think>, but the tokenizer has no token "
+                f"{THINK_CLOSE!r}. Use the template that belongs to this tokenizer."
+            )
+        if self.think_end is not None:
             self.think_mask = self._mask(len(tokenizer), added - {self.think_end})
 
     def spell(self, tokens: list[int]) -> bytes:
@@ -105,15 +104,17 @@ class Answer:
         vocabulary: Vocabulary,
         text: str,
         *,
+        thinks: bool = False,
         draws: np.random.Generator | None = None,
         hear: Callable[[str], None] | None = None,
     ) -> Answer:
         """An answer with its prompt queued, and all that the schema forces at its start.
 
         `text` is the call's text as it was rendered; `hear` is told the answer piece by piece.
+        With `thinks` the prompt ends within thoughts, which the answer follows.
         Raises InvalidSchema.
         """
-        thinks = vocabulary.think_end is not None
+        thinks = thinks and vocabulary.think_end is not None
         answer = cls(row, call, prompt, vocabulary, Voice(hear, trims=thinks), draws)
         answer.is_thinking = thinks
         answer.queue = list(prompt.ids)

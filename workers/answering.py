@@ -64,6 +64,7 @@ class AnsweringEngine:
                 prompt,
                 self._vocabulary,
                 self._model.writer.data(call.text or ""),
+                thinks=self._model.writer.opens_thought(call),
                 draws=generator(self._sampling, call),
                 hear=None if on_text is None else partial(on_text, row),
             )

@@ -40,7 +40,7 @@ class PromptWriter:
     there in the prompt: the mark as often as the vision tower gives tokens, with what the
     checkpoint puts around it. `preamble` stands before what the template renders.
 
-    `thinks` says whether the template opens `<think>`, as DeepSeek-R1's does: the answer then
+    `thinks` says whether the template always opens `<think>`, as DeepSeek-R1's does: the answer then
     begins after `</think>`. Raises CheckpointInvalid for a template that renders no text.
     """
 
@@ -70,6 +70,12 @@ class PromptWriter:
         self.thinks = rendered.rstrip().endswith(THINK_OPEN)
         self._opening = self._unrendered_opening(rendered)
         self._takes_system = not self.thinks and self._knows_system(user)
+
+    def opens_thought(self, call: Call) -> bool:
+        """Whether the prompt of `call` ends with `<think>`: a template may do so only if asked."""
+        if self.thinks or THINK_OPEN not in str(self.tokenizer.get_chat_template()):
+            return self.thinks
+        return self._render(self._messages(call)).rstrip().endswith(THINK_OPEN)
 
     def data(self, text: str) -> str:
         """`text` as it is rendered: same length, no quotes, controls or special tokens."""

@@ -54,9 +54,14 @@ def score(
 ) -> dict[str, float]:
     """Shares in 0..1 over `count` held-out examples, by task and key."""
     asked = list(islice(examples(seed, "heldout"), count))
+    return shares(asked, answer_all(model, tokenizer, asked))
+
+
+def shares(asked: Sequence[Example], answers: Sequence[str]) -> dict[str, float]:
+    """What is right of the `answers` to `asked`: shares in 0..1 by task and key."""
     tally: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    for example, text in zip(asked, answer_all(model, tokenizer, asked), strict=True):
+    for example, text in zip(asked, answers, strict=True):
         if example.task == "chat":
             _note(f"chat: {example.kind} exact", text == example.answer, tally, total)
             continue

@@ -47,6 +47,24 @@ def test_thoughts_are_split_from_the_answer_and_counted(thinker: TransformersEng
     assert reply.finish == "stop"
 
 
+def test_a_template_may_open_thoughts_only_where_they_are_asked_for(tmp_path: Path):
+    folder = chain_model(tmp_path, [*THOUGHT, *ANSWER])
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    opening = (
+        "'<｜Assistant｜>' + ('<think>\\n' if 'Think' in messages[-1]['content'] else '\\n\\n')"
+    )
+    settings["chat_template"] = settings["chat_template"].replace(
+        "'<｜Assistant｜><think>\\n'", opening
+    )
+    path.write_text(json.dumps(settings))
+    engine = TransformersEngine.load(folder)
+    calls = [Call(told, max_tokens=40) for told in ("Think first. What is it?", "What is it?")]
+    asked, plain = replies(engine.generate(calls))
+    assert (asked.thinking, asked.text) == ("Hm", "aple")
+    assert (plain.thinking, plain.text) == ("", "aple")
+
+
 def test_an_answer_under_a_schema_begins_after_the_thoughts(thinker: TransformersEngine):
     heard: list[str] = []
     call = Call("Is it red?", schema=SCHEMA, max_tokens=60)
