@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def scripted(tmp_path: Path) -> Path:
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
     path = tmp_path / "scripted.yaml"
     worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    path.write_text(shipped.replace("workers.engine:TransformersEngine", worker), "utf-8")
+    path.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
     return path
 
 
