@@ -40,8 +40,8 @@ class PromptWriter:
     there in the prompt: the mark as often as the vision tower gives tokens, with what the
     checkpoint puts around it. `preamble` stands before what the template renders.
 
-    `thinks` says whether the template always opens `<think>`, as DeepSeek-R1's does: the answer then
-    begins after `</think>`. Raises CheckpointInvalid for a template that renders no text.
+    `thinks` says whether the template always opens `<think>`, as DeepSeek-R1's does: the answer
+    then begins after `</think>`. Raises CheckpointInvalid for a template that renders no text.
     """
 
     tokenizer: AnyTokenizer
