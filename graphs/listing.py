@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from langgraph.graph import END, START, StateGraph
 
-from graphs.writing import check_field, known_facts, shape_of
+from graphs.writing import check_field, known_facts, shape_of, with_left_out
 from orchestra import Context, Job, JobState, Recipe, ask, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
 from orchestra.graph.outcome import fields_of, outcomes_of
@@ -122,6 +122,8 @@ class CheckWriting:
             suffix = "" if len(self.writers) == 1 else f"_{language}"
             for name in WRITTEN:
                 field = outcome.fields.get(name) or Field(note="nothing was written")
+                if name == "bullets" and outcome.error is None:
+                    field = with_left_out(self.recipe, field, facts, language)
                 kept = check_field(self.recipe, field, facts, language)
                 checked[f"{name}{suffix}"] = kept.model_dump(mode="json")
         return {"fields": checked}

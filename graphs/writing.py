@@ -7,7 +7,7 @@ writing (patterns) and after it (a check that also covers models that ignore pat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestra import Recipe
@@ -123,17 +123,54 @@ def shape_of(recipe: Recipe, facts: Mapping[str, str], language: Language) -> Ma
         quotes=quotes,
         told=frozenset(said) - frozenset(distinct),
     )
-    titled = list(_chosen(distinct, writing.title_order).values())
+    titled = _chosen(distinct, writing.title_order)
     parts = dict(schema["properties"])
     if sentences.subject or sentences.predicate or quotes:
         pattern = description_pattern(sentences, chinese=language == "zh")
         parts["description"] = {**parts["description"], **GROUNDED, "pattern": pattern}
     # A value longer than the whole title would leave nothing that fits both bounds.
     longest = parts["title"]["maxLength"]
-    if fitting := [value for value in titled or facts.values() if len(value) <= longest]:
-        parts["title"] = {**parts["title"], **GROUNDED, "pattern": title_pattern(fitting)}
+    if fitting := [value for value in titled.values() or facts.values() if len(value) <= longest]:
+        always = _that_fit(
+            [titled[name] for name in writing.title_always if name in titled], longest
+        )
+        pattern = title_pattern(fitting, always)
+        parts["title"] = {**parts["title"], **GROUNDED, "pattern": pattern}
     parts["bullets"] = _bullets_shape(parts["bullets"], bullets_of(recipe, said, language))
     return {**schema, "properties": parts}
+
+
+def _that_fit(values: Sequence[str], most_chars: int) -> list[str]:
+    """The first of `values` that fit in one title, with a comma and a space between."""
+    kept: list[str] = []
+    for value in values:
+        if len(", ".join([*kept, value])) > most_chars:
+            break
+        kept.append(value)
+    return kept
+
+
+def with_left_out(recipe: Recipe, field: Field, facts: Facts, language: Language) -> Field:
+    """The bullets `field` with a line for each labelled fact that the writer left out.
+
+    A bullet is a fact behind its label, so what is missing can be added as it stands. What the
+    writer chose comes first, and the recipe's bounds hold.
+    """
+    bounds = recipe.write_schema()["properties"]["bullets"]
+    labels = recipe.write.labels.get(language, {}) if recipe.write else {}
+    written = list(field.value) if isinstance(field.value, list) else []
+    said = "\n".join(written).casefold()
+    missing = {
+        name: facts[name][0]
+        for name in labels
+        if name in facts and facts[name][0].casefold() not in said
+    }
+    lines = bullets_of(recipe, missing, language) if missing else []
+    fitting = [line for line in lines if len(line) <= bounds["items"]["maxLength"]]
+    value = [*written, *fitting][: max(len(written), bounds["maxItems"])]
+    if not value:
+        return field
+    return field.model_copy(update={"value": value, "source": "derived", "note": None})
 
 
 def _bullets_shape(shape: Mapping[str, Any], lines: list[str]) -> dict[str, Any]:

@@ -107,6 +107,7 @@ class Writing(Word):
     phrases: dict[Language, dict[str, tuple[str, ...]]] = Attribute(default_factory=dict)
     proper: tuple[str, ...] = ()
     title_order: tuple[str, ...] = ()
+    title_always: tuple[str, ...] = ()
     subject: tuple[str, ...] = ()
     predicate: tuple[str, ...] = ()
     labels: dict[Language, dict[str, str]] = Attribute(default_factory=dict)

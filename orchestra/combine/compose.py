@@ -9,7 +9,7 @@ twice in a sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.combine.terms import CJK
@@ -49,15 +49,16 @@ class Sentences:
         return "{}" in self.wording.get(name, BARE)
 
 
-def title_pattern(values: Sequence[str]) -> str:
-    """A title: some of the values, in order, each at most once.
+def title_pattern(values: Sequence[str], always: Container[str] = ()) -> str:
+    """A title: some of the values, in order, each at most once, and those of `always` surely.
 
     Raises `ValueError` without values, of which no title can be made.
     """
     if not values:
         raise ValueError("no value may stand in a title")
     gap = "(?: |, |)" if any(map(CJK.search, values)) else "(?: |, )"
-    return f"^{_some_in_order([[value] for value in values], gap)}$"
+    needed = {at for at, value in enumerate(values) if value in always}
+    return f"^{_some_in_order([[value] for value in values], gap, needed)}$"
 
 
 def description_pattern(parts: Sentences, *, chinese: bool) -> str:
@@ -151,11 +152,18 @@ def _any_of(forms: Iterable[str]) -> str:
     return f"(?:{'|'.join(map(re.escape, forms))})"
 
 
-def _some_in_order(elements: Sequence[Sequence[str]], gap: str) -> str:
-    """One or more of the elements, each in one of its wordings, in order, with gaps between."""
+def _some_in_order(
+    elements: Sequence[Sequence[str]], gap: str, needed: Collection[int] = ()
+) -> str:
+    """One or more of the elements, each in one of its wordings, in order, with gaps between.
+
+    The elements at the places `needed` are always there.
+    """
     rest = ""
     options: list[str] = []
-    for wordings in reversed(elements):
-        options.append(_forms(wordings, leads=True) + rest)
-        rest = f"(?:{gap}{_forms(wordings)})?{rest}"
+    for at, wordings in reversed(list(enumerate(elements))):
+        if not any(place < at for place in needed):
+            options.append(_forms(wordings, leads=True) + rest)
+        may_lack = "" if at in needed else "?"
+        rest = f"(?:{gap}{_forms(wordings)}){may_lack}{rest}"
     return f"(?:{'|'.join(reversed(options))})" if options else ""

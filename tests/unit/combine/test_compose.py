@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs.listing import default_recipe
-from graphs.writing import check_field, shape_of
+from graphs.writing import check_field, shape_of, with_left_out
 from orchestra.batch.recipe import Language
 from orchestra.combine.compose import Sentences, description_pattern, title_pattern
 from orchestra.graph.narrow import find_span
@@ -140,3 +140,61 @@ def test_a_listing_of_any_facts_has_a_shape_within_the_recipes_bounds(
     for line in lines:
         assert standing([line], facts, language).value == [line]
         assert any(find_span(value, line) for value in facts.values())
+
+
+def test_a_title_holds_what_it_always_holds() -> None:
+    pattern = title_pattern(["Arla", "Gala", "red", "Apple", "1 kg"], ["Gala", "Apple"])
+    for title in ("Gala Apple", "Arla, Gala, red, Apple, 1 kg", "Arla Gala Apple"):
+        assert re.fullmatch(pattern, title), title
+    for title in ("Apple", "Gala red", "Arla Gala", "Apple Gala", "red Apple"):
+        assert not re.fullmatch(pattern, title), title
+
+
+def test_the_shipped_titles_name_the_thing_unless_its_name_does() -> None:
+    facts = {"name": "Golden Delicious", "colour": "yellow", "category": "Apple"}
+    pattern = shape_of(default_recipe(), facts, "en")["properties"]["title"]["pattern"]
+    assert re.fullmatch(pattern, "Golden Delicious Apple")
+    assert not re.fullmatch(pattern, "Golden Delicious")
+    named = {**facts, "name": "Royal Apple"}
+    pattern = shape_of(default_recipe(), named, "en")["properties"]["title"]["pattern"]
+    assert re.fullmatch(pattern, "Royal Apple")
+
+
+def test_what_does_not_fit_a_title_is_not_demanded_of_it() -> None:
+    recipe = default_recipe()
+    write = recipe.write
+    assert write is not None
+    short = write.model_copy(update={"title": write.title.model_copy(update={"max_chars": 18})})
+    facts = {"name": "Golden Delicious", "category": "Apple"}
+    shape = shape_of(recipe.model_copy(update={"write": short}), facts, "en")
+    assert re.fullmatch(shape["properties"]["title"]["pattern"], "Golden Delicious")
+
+
+def read_facts(**values: str) -> dict[str, tuple[str, Field]]:
+    return {name: (value, Field(value=value, source="text")) for name, value in values.items()}
+
+
+def test_bullets_get_the_labelled_facts_that_the_writer_left_out() -> None:
+    facts = read_facts(name="Gala", colour="red", origin="Italy", quantity="1 kg")
+    written = Field(value=["Origin: Italy"], source="derived")
+    full = with_left_out(default_recipe(), written, facts, "en")
+    assert full.value == ["Origin: Italy", "Colour: red", "Quantity: 1 kg"]
+    free = Field(value=["It comes from Italy", "1 kg of red fruit"], source="derived")
+    assert with_left_out(default_recipe(), free, facts, "en").value == free.value
+    nothing = with_left_out(default_recipe(), Field(note="nothing was written"), facts, "zh")
+    assert nothing.value == ["产地：Italy", "颜色：red", "规格：1 kg"]
+    assert nothing.answered
+
+
+def test_bullets_stay_within_the_recipes_bounds() -> None:
+    recipe = default_recipe()
+    write = recipe.write
+    assert write is not None
+    few = write.model_copy(
+        update={"bullets": write.bullets.model_copy(update={"max_items": 2, "max_chars": 14})}
+    )
+    facts = read_facts(brand="A very long brand", colour="red", origin="Italy", quantity="1 kg")
+    short = recipe.model_copy(update={"write": few})
+    found = with_left_out(short, Field(note="nothing was written"), facts, "en")
+    assert found.value == ["Origin: Italy", "Colour: red"]
+    assert not with_left_out(short, Field(note="nothing"), read_facts(name="A"), "en").answered
