@@ -9,7 +9,7 @@ does not know, and that the input does not hold, is a fact without support.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -67,19 +67,26 @@ class Claim:
     verdict: Verdict
 
 
-def claims(text: str, given: str, truth: Mapping[str, str | None], name: str) -> Iterator[Claim]:
-    """The facts that `text` states of a product called `name`.
+def claims(
+    text: str, given: str, truth: Mapping[str, str | None], names: Iterable[str]
+) -> Iterator[Claim]:
+    """The facts that `text` states of a product, which the input calls by one of `names`.
 
     `given` is the input text, `truth` holds what is known of category, colour, origin and brand.
     """
+    names = sorted(filter(None, names), key=len, reverse=True)
     held = _flat(given)
     for sentence in filter(None, map(str.strip, SENTENCE.split(text))):
         if len(sentence.split()) > 3 and _flat(sentence).rstrip(".。") in held:
             yield Claim("quote", sentence, "supported")
             continue
         left = sentence
-        for kind, words in (("name", name), ("brand", truth.get("brand") or "")):
-            if words and _flat(words) in _flat(left):
+        brand = truth.get("brand")
+        for kind, words in [
+            *(("name", name) for name in names),
+            *([("brand", brand)] if brand else []),
+        ]:
+            if _flat(words) in _flat(left):
                 yield Claim(kind, words, "supported")
                 left = re.sub(re.escape(words), " ", left, flags=re.I)
         yield from _amounts(left, held)
@@ -90,6 +97,8 @@ def claims(text: str, given: str, truth: Mapping[str, str | None], name: str) ->
             ("colour", COLOURS, truth.get("colour")),
         ):
             for term in _found(left, tuple(lexicon.items())):
+                if kind == "category" and term == "Orange" and known != term:
+                    continue  # the word is a colour, too, and is judged as one below
                 verdict = _verdict(kind, term, lexicon, known, held)
                 yield Claim(kind, term, verdict)
                 left = _without(left, term, lexicon[term])

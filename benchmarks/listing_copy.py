@@ -70,9 +70,9 @@ def judge(product: Product, result: Result, language: str, judged: Judged) -> No
     texts = parts_of(result, language)
     judged.empty += not texts
     names = {product.name, str(result.fields["name"].value or "")}
-    name = max((name for name in names if name.casefold() in product.text.casefold()), key=len)
+    named = [name for name in names if name and name.casefold() in product.text.casefold()]
     for text in texts:
-        for claim in claims(text, product.text, product.facts, name):
+        for claim in claims(text, product.text, product.facts, named):
             judged.stated[claim.verdict] += 1
             if claim.verdict == "unsupported":
                 judged.failures.append(_failure(product, language, text, claim))

@@ -67,6 +67,8 @@ def test_what_repeats_a_claim_can_be_run(claim: Claim) -> None:
         for at, word in enumerate(words):
             if word == "-m":
                 assert importlib.util.find_spec(words[at + 1]), line
+            if word.endswith(".py"):
+                assert (ROOT / word).is_file(), line
 
 
 def test_a_measured_figure_is_found_in_json_and_in_a_text(tmp_path: Path) -> None:

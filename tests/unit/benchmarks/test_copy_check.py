@@ -12,7 +12,7 @@ TRUTH = {"category": "Apple", "colour": None, "origin": "Italy", "brand": None}
 
 
 def judged(text: str, **truth: str) -> list[tuple[str, str, str]]:
-    found: list[Claim] = list(claims(text, GIVEN, {**TRUTH, **truth}, "Golden Delicious"))
+    found: list[Claim] = list(claims(text, GIVEN, {**TRUTH, **truth}, ["Golden Delicious"]))
     return [(claim.kind, claim.words, claim.verdict) for claim in found]
 
 
@@ -33,7 +33,7 @@ def test_wrong_facts_have_no_support() -> None:
 
 def test_a_kind_that_the_text_merely_mentions_is_not_what_it_is() -> None:
     given = "Fits well with pear."
-    found = list(claims("It is a pear.", given, TRUTH, "Gala"))
+    found = list(claims("It is a pear.", given, TRUTH, ["Gala"]))
     assert [(claim.kind, claim.verdict) for claim in found] == [("category", "unsupported")]
 
 
@@ -44,6 +44,12 @@ def test_a_colour_that_nobody_knows_is_not_judged() -> None:
         ("colour", "white", "supported"),
         ("word", "pulp", "supported"),
     ]
+
+
+def test_orange_is_a_colour_of_what_is_no_orange() -> None:
+    assert judged("Colour: orange", colour="orange") == [("colour", "orange", "supported")]
+    assert judged("It is an orange.", category="Orange") == [("category", "Orange", "supported")]
+    assert ("colour", "orange", "unsupported") in judged("It is an orange.", colour="red")
 
 
 def test_a_sentence_of_the_text_is_a_quote() -> None:
