@@ -24,7 +24,6 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict
 
 import httpx
@@ -34,12 +33,12 @@ from pydantic import BaseModel
 
 from orchestra import Context, Fleet, Job, JobState, ask, merge
 from orchestra.clients.engine import Call, Reply
+from orchestra.fleet.source import load_fleet, load_worker
 from orchestra.graph.narrow import narrow
 from orchestra.images.intake import normalise
 from orchestra.serving.cluster import own_cluster, served
 
 LOOK, READ = "Describe the product shown.", "Extract what the text states."
-CHECKPOINTS = Path(__file__).parents[1] / "workers" / "checkpoints"
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")
 PLACES = ("Italy", "Spain", "Sweden", "Peru", "Chile")
 THINGS = ("apple", "shirt", "lemon", "carton of milk", "hat", "tomato", "pear")
@@ -118,12 +117,13 @@ def joined(look: Any, read: Any) -> dict[str, Any]:
 class PlainModel:
     """A model as a Ray Serve user would host it."""
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, model: str) -> None:
         from ray import serve
 
-        from workers.engine import TransformersEngine
-
-        self._engine = TransformersEngine.load(checkpoint, threads=1)
+        file, folder = load_fleet("mini")
+        hosting = file.card(model).hosting
+        worker = load_worker(hosting.worker or "")
+        self._engine = worker.load(folder / (hosting.checkpoint or ""), threads=1)
         self._answer = serve.batch(max_batch_size=16, batch_wait_timeout_s=0.005)(self._batch)
 
     async def _batch(self, calls: list[Call]) -> list[Any]:
@@ -157,7 +157,7 @@ def plain_app() -> Any:
 
     options: dict[str, Any] = {"max_ongoing_requests": 64, "ray_actor_options": {"num_cpus": 1}}
     models = [
-        serve.deployment(name=f"plain-{name}", **options)(PlainModel).bind(str(CHECKPOINTS / name))
+        serve.deployment(name=f"plain-{name}", **options)(PlainModel).bind(name)
         for name in ("vl", "r1")
     ]
     ingress: Any = serve.deployment(

@@ -30,7 +30,7 @@ HEAD = """\
 # Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md),
 # a graph file of your own in a folder on its PYTHONPATH, and a fleet file at the same path.
 # The proxy listens on loopback: give http_options.host another address only behind something
-# that asks for a key. Ray itself has none unless RAY_AUTH_MODE=token is set on every node.
+# that asks for a key. Ray's own ports ask for a token where RAY_AUTH_MODE=token is set.
 # The head notices a dead node in seconds if `ray start --head` was given: {node_loss}
 """
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from orchestra.cli.main import COMMANDS, main
 from orchestra.fleet.source import load_fleet
 
+ROOT = Path(__file__).parents[3]
 QUESTION = "Which animal eats bamboo?"
 
 
@@ -223,6 +225,27 @@ def test_a_graph_of_the_working_folder_is_found(
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
     assert call("plan", QUESTION, "--graph", "my_shop_graph:build").exit_code == 0
     assert call("plan", QUESTION, "--graph", "my_shop_graph.py:build").exit_code == 0
+
+
+# serve
+
+
+def test_a_deploy_file_names_fleet_and_graph_files_as_other_nodes_find_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = (ROOT / "graphs" / "answer.py").read_text(encoding="utf-8")
+    (tmp_path / "shop.py").write_text(graph, encoding="utf-8")
+    fleet = load_fleet("mini")[1] / "mini.yaml"
+    (tmp_path / "own.yaml").write_text(fleet.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    graphs = ("--graph", "listing", "--graph", "shop.py:build")
+    told = call("serve", *graphs, "--fleet", "own.yaml", "--write-config", "s.yaml")
+    assert told.exit_code == 0 and "serve deploy s.yaml" in told.stderr
+    written = yaml.safe_load((tmp_path / "s.yaml").read_text(encoding="utf-8"))
+    assert written["applications"][0]["args"] == {
+        "fleet": str(tmp_path / "own.yaml"),
+        "graphs": f"{tmp_path}/shop.py:build",
+    }
 
 
 # models

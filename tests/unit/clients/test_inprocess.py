@@ -58,6 +58,20 @@ async def test_calls_made_together_share_one_batch_and_each_gets_its_own_answer(
     assert engine.batches == [5]
 
 
+async def test_a_call_that_comes_some_turns_of_the_loop_later_joins_the_batch() -> None:
+    engine = ScriptedEngine(echo)
+
+    async def later(turns: int) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return (await client.complete(Call(f"after {turns}"))).text
+
+    async with opened(lambda: engine) as client:
+        told = await asyncio.gather(*(later(turns) for turns in (0, 3, 6, 9)))
+    assert told == ["after 0", "after 3", "after 6", "after 9"]
+    assert engine.batches == [4]
+
+
 async def test_a_batch_holds_no_more_than_max_batch() -> None:
     engine = ScriptedEngine(echo)
     async with opened(lambda: engine, max_batch=2) as client:

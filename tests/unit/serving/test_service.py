@@ -48,7 +48,8 @@ async def test_a_model_that_was_ready_is_not_when_its_replicas_are_lost(
     async def told() -> dict[str, str]:
         return now
 
-    assert await Service(fleet, {"answer": build}).ready() == {"r1": "ready", "vl": "ready"}
+    loaded = await Service(fleet, {"answer": build}).ready()
+    assert set(loaded.values()) == {"ready"} and {"r1", "vl"} <= set(loaded)
     served = Service(fleet, {"answer": build}, told)
-    assert await served.ready() == {"r1": "ready", "vl": "ready", **now}
+    assert await served.ready() == {**loaded, **now}
     await fleet.close()
