@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ async def by_graph(fleet: Fleet, rows: Sequence[Row], *, text: bool, photo: bool
             result = await fleet.run(lambda: build(RECIPE), job)
         flagged = [name for name, field in result.fields.items() if field.contradiction]
         values = {name: field.value for name, field in result.fields.items() if field.answered}
-        return {**values, "flagged": flagged}
+        failed = "; ".join(f"{error.type}: {error.message}" for error in result.errors)
+        return {**values, "flagged": flagged, "failed": failed}
 
     return list(await asyncio.gather(*(one(row) for row in rows)))
 
@@ -107,8 +109,8 @@ async def in_one_call(fleet: Fleet, card: Card, rows: Sequence[Row]) -> list[Val
         call = Call("Describe the product shown.", row.text, (image,), schema, 256)
         try:
             reply = await client.complete(call)
-        except OrchestraError:
-            found.append({})
+        except OrchestraError as error:
+            found.append({"failed": f"{error.kind}: {error}"})
             continue
         found.append({name: value for name, value in reply.value.items() if value is not None})
     return found
@@ -170,20 +172,21 @@ def scored(rows: Sequence[Row], found: Mapping[str, list[Values]]) -> list[dict[
                     *((field, (field,)) for field in ATTRIBUTES),
                 )
             }  # fmt: skip
-            flagged = sum(bool(values.get("flagged")) for _, values in pairs)
-            table.append(
-                {"rows": variant, "model": name, "count": len(at), "flagged": flagged, **scores}
-            )
+            counts = {
+                label: sum(bool(values.get(label)) for _, values in pairs)
+                for label in ("flagged", "failed")
+            }
+            table.append({"rows": variant, "model": name, "count": len(at), **counts, **scores})
     return table
 
 
 def shown(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table as text."""
     keys = ("category", "colour", "origin", "quantity", "attributes", "f1")
-    head = ["rows", "model", "count", *keys, "flagged"]
+    head = ["rows", "model", "count", *keys, "flagged", "failed"]
     body = [
         [line["rows"], line["model"], str(line["count"]), *(f"{line[key]:.1%}" for key in keys),
-         str(line["flagged"])]
+         str(line["flagged"]), str(line["failed"])]
         for line in table
     ]  # fmt: skip
     return aligned([head, *body])
@@ -216,6 +219,11 @@ def main() -> None:
     given = parser.parse_args()
     rows = list(read_rows(given.data, given.split))[:: given.every]
     found = asyncio.run(answers(given.fleet, rows))
+    failures = [
+        values["failed"] for way in found.values() for values in way if values.get("failed")
+    ]
+    if failures:
+        print(f"{len(failures)} answers failed, such as {failures[0]}", file=sys.stderr)
     table = scored(rows, found)
     print("\n".join(shown(table)))
     alone = {line["model"]: line["f1"] for line in table if line["rows"] == "all"}
@@ -228,7 +236,8 @@ def main() -> None:
     if given.wrong:
         print("\n".join(wrongs(rows, found)))
     if given.json:
-        document = {"split": given.split, "fleet": given.fleet, "table": table}
+        document = {"split": given.split, "every": given.every, "fleet": given.fleet}
+        document |= {"rows": len(rows), "table": table}
         document |= {"best_alone": best, "lead": ahead}
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
