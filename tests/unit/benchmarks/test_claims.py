@@ -33,6 +33,40 @@ BENCH = {
     "machine": {"cpus": 2, "machine": "x86_64", "load": [0.1, 0.1, 0.1]},
 }
 
+# What the scripts print, in their form; the figures are made up.
+PRINTED = {
+    "attention": (
+        "one thing, right answers\n\n"
+        "| method | n | pointing game (95%) | IoU |\n|---|---|---|---|\n"
+        "| gradient | 9 | 11.1% (1.0% to 40.0%) | 0.1 |\n\nboth, right answers\n\n"
+        "| method | n | pointing game (95%) | IoU |\n|---|---|---|---|\n"
+        "| gradient | 20 | 77.0% (60.0% to 90.0%) | 0.3 |\n"
+        "| raw | 20 | 44.0% (30.0% to 60.0%) | 0.2 |\n"
+    ),
+    "edge": (
+        "weights: r1 3529280 bytes (F16), v2 900000 (I8): 0.255 of r1\n"
+        "batch  1: v2 edge 900 (1.0x), r1 onnx 450 (2.0x), r1 torch 150 (6.0x)\n"
+        "batch  8: v2 edge 900 (1.0x), r1 onnx 300 (3.0x), r1 torch 100 (9.0x)\n"
+        "  mean       r1 0.500  v2 0.480: 96.0% of r1\n"
+    ),
+    "finetune": (
+        "seed 0: fine-tuning takes at most 9.9% of the compute\n"
+        "mean: 22.2% of the compute of scratch, so 77.8% less\n"
+    ),
+    "continual": (
+        "seed 0 plain: 60.0% at the end, 33.0% forgotten of earlier tasks; r1's own 9% to 1%\n"
+        "plain: 61.0% at the end, 31.5% forgotten (mean of 3 seeds)\n"
+        "replay: 81.0% at the end, 2.5% forgotten (mean of 3 seeds)\n"
+        "osf: 71.0% at the end, -1.5% forgotten (mean of 3 seeds)\n"
+    ),
+}
+SHOWN = {
+    "C5": ["77.0% (60.0% to 90.0%) of 20", "44.0% (30.0% to 60.0%) of 20"],
+    "C6": ["96.0%", "2.0x; 6.0x", "0.255 (R1 stored as F16)"],
+    "C8": ["22.2% of it"],
+    "C14": ["31.5%", "2.5%", "-1.5%"],
+}
+
 
 def kept(root: Path) -> Path:
     (root / "bench.json").write_text(json.dumps(BENCH), encoding="utf-8")
@@ -85,6 +119,18 @@ def test_a_measured_figure_is_found_in_json_and_in_a_text(tmp_path: Path) -> Non
         ratio.model_copy(update={"find": "nothing (?P<ratio>x)"}),
     ):
         assert measured(gone, root) is None
+
+
+def test_what_the_scripts_print_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "docs" / "measured"
+    folder.mkdir(parents=True)
+    for name, text in PRINTED.items():
+        (folder / f"{name}.txt").write_text(f"# command\n# day\n{text}", encoding="utf-8")
+    claims = {claim.id: claim for claim in read_claims()}
+    for claim, wanted in SHOWN.items():
+        sources = [source for row in claims[claim].rows for source in row.measured]
+        found = [measured(source, tmp_path) for source in sources]
+        assert [text for text in found if text is not None] == wanted
 
 
 def test_fewer_errors_compares_two_accuracies(tmp_path: Path) -> None:
