@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 MIB = 1 << 20
-CAPS_MIB = (1024, 768, 640, 512, 448, 384, 320, 256)
+CAPS_MIB = (512, 384, 256, 224, 192, 160, 128)
 ROWS = 8
 CHILD = """
 import importlib, json, resource, sys, time

@@ -9,7 +9,7 @@ Shapes: N tokens, W old width, D new width, H width of a head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -21,9 +21,12 @@ Batch = tuple[Tensor, Tensor]
 
 @torch.no_grad()
 def prune(
-    teacher: Qwen2ForCausalLM, config: Qwen2Config, batches: Sequence[Batch], dropped: int
+    teacher: Qwen2ForCausalLM,
+    config: Qwen2Config,
+    batches: Sequence[Batch],
+    dropped: Collection[int],
 ) -> Qwen2ForCausalLM:
-    """A model of `config` cut out of `teacher`, without its layer `dropped`.
+    """A model of `config` cut out of `teacher`, without its layers `dropped`.
 
     `batches` hold (ids_BT, targets_BT) as in training; tokens of padding are few and kept.
     """
@@ -33,9 +36,9 @@ def prune(
     # A shorter vector with most of the length: its root mean square grows by this much.
     gain = (config.hidden_size / teacher.config.hidden_size) ** 0.5
     layers: Any = teacher.model.layers
-    kept = [layer for at, layer in enumerate(layers) if at != dropped]
-    neurons = [n for at, n in enumerate(seen["neurons"]) if at != dropped]
-    heads = [h for at, h in enumerate(seen["heads"]) if at != dropped]
+    kept = [layer for at, layer in enumerate(layers) if at not in dropped]
+    neurons = [n for at, n in enumerate(seen["neurons"]) if at not in dropped]
+    heads = [h for at, h in enumerate(seen["heads"]) if at not in dropped]
     for mine, theirs, use, worth in zip(student.model.layers, kept, neurons, heads, strict=True):
         _cut_layer(mine, theirs, turn_WD, gain, use, worth)
     student.model.embed_tokens.weight.copy_(teacher.model.embed_tokens.weight @ turn_WD)

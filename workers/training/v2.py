@@ -81,7 +81,7 @@ def cut(teacher: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int
     sample = list(islice(batches(tokenizer, seed + 100, {"done": 1.0}), SAMPLE_BATCHES))
     found: list[tuple[float, int, Qwen2ForCausalLM]] = []
     for dropped in range(teacher.config.num_hidden_layers):
-        student = prune(teacher, small_config(), sample, dropped)
+        student = prune(teacher, small_config(), sample, {dropped})
         with torch.no_grad():
             loss = sum(answer_loss(student, *b).item() for b in sample) / len(sample)
         log.info("without layer %d: loss %.3f before training", dropped, loss)
@@ -149,7 +149,7 @@ def train(team: Team, plan: Plan) -> None:
 
 
 def save(out: Path, model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write a float32 checkpoint; `edge_graph` makes the int8 one of it."""
+    """Write a float32 checkpoint; `workers.onnx.int8` makes the int8 one of it."""
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 

@@ -32,6 +32,7 @@ from workers.tokenizer import load_tokenizer
 from workers.training.quantise import quantised
 
 META = {"format": "pt"}
+BUNDLED = Path(__file__).parents[3] / "workers" / "checkpoints"
 BLOCKED = ("torch", "transformers", "ray", "langgraph", "huggingface_hub", "onnx", "onnxscript")
 ALONE = f"""
 import sys
@@ -221,3 +222,17 @@ def test_weights_that_another_tool_quantised_are_refused(broken: Path):
 def test_transformers_is_never_given_eight_bit_weights(folder: Path):
     with pytest.raises(CheckpointInvalid, match=r"8-bit rows.*EdgeEngine"):
         TransformersEngine.load(folder)
+
+
+def test_the_bundled_weights_take_a_quarter_of_r1s_at_most():
+    r1, v2 = (BUNDLED / name / "model.safetensors" for name in ("r1", "v2"))
+    assert 4 * v2.stat().st_size <= r1.stat().st_size
+
+
+def test_the_bundled_model_reads_a_product_text():
+    span = {"anyOf": [{"type": "string", "x-span": True}, {"type": "null"}]}
+    schema = {"type": "object", "properties": dict.fromkeys(("name", "origin", "quantity"), span)}
+    text = "name: Golden Delicious\ndescription: A sweet and juicy apple from Italy, 500 g."
+    call = Call("Extract what the text states.", text=text, schema=schema)
+    (reply,) = replies(EdgeEngine.load(BUNDLED / "v2").generate([call]))
+    assert reply.value == {"name": "Golden Delicious", "origin": "Italy", "quantity": "500 g"}
