@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from orchestra.errors import InvalidFleet
 from orchestra.job import Word
@@ -234,6 +234,7 @@ class FleetFile(Word):
     about: str = ""
     domain: str = ""
     models: tuple[Card, ...] = Field(min_length=1)
+    _snapshot: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -257,8 +258,10 @@ class FleetFile(Word):
     @property
     def snapshot(self) -> str:
         """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        if self._snapshot is None:  # a plan is made for every job
+            text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+            self._snapshot = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._snapshot
 
     def card(self, name: str) -> Card:
         """The card called `name`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ class Plan:
     nodes: tuple[NodePlan, ...]
     latency_ms: float
     memory_gib: float
-    rejected: tuple[Rejected, ...]
+    rejected: Sequence[Rejected]
     skipped: tuple[Rejected, ...]
     snapshot: str
     fleet: str

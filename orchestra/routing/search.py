@@ -1,0 +1,100 @@
+"""Finds the best assignment that keeps all limits, without looking at most of the others.
+
+Exact branch and bound. Quality, cost and latency of an assignment are sums over its nodes, and
+it is ranked by them in that order, so the best choice of each node by itself is a bound for what
+is still to be chosen; the first assignment found is often the best one already. Of several that
+rank the same, the one whose first nodes get their own best is taken. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestra.routing.options import Option, Options, critical_path, distinct_memory
+from orchestra.routing.plan import NodePlan
+
+Rank = tuple[float, int, float]  # quality with its sign turned, cost, latency: smaller is better
+NOTHING: Rank = (0.0, 0, 0.0)
+
+
+def best_fitting(options: Options) -> Option | None:
+    """The best assignment that breaks no limit, or None."""
+    search = _Search(options)
+    search.go(0, NOTHING)
+    return search.best
+
+
+@dataclass(slots=True)
+class _Search:
+    options: Options
+    best: Option | None = None
+    _best_rank: Rank | None = None
+    _chosen: list[NodePlan] = field(default_factory=list)
+    _ordered: list[list[tuple[Rank, NodePlan]]] = field(default_factory=list)
+    _rest: list[Rank] = field(default_factory=list)
+    _least: list[dict[str, float]] = field(default_factory=list)
+    _limits: dict[str, float] = field(default_factory=dict)
+    _fastest: list[NodePlan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        choices = self.options.choices
+        self._ordered = [
+            sorted(((_rank(node), node) for node in nodes), key=_by_rank_then_name)
+            for nodes in choices
+        ]
+        self._limits = {name: float(limit) for name, limit in self.options.limits.items()}
+        self._rest, self._least = [NOTHING], [{"cost_usd": 0, "tokens": 0}]
+        for nodes in reversed(self._ordered):
+            self._rest.append(_sum(nodes[0][0], self._rest[-1]))
+            below = self._least[-1]
+            cost = below["cost_usd"] + min(node.cost_micro for _, node in nodes)
+            tokens = below["tokens"] + min(node.tokens for _, node in nodes)
+            self._least.append({"cost_usd": cost, "tokens": tokens})
+        self._rest.reverse()
+        self._least.reverse()
+        if "latency_ms" in self._limits:
+            self._fastest = [min(nodes, key=lambda node: node.latency_ms) for nodes in choices]
+
+    def go(self, at: int, so_far: Rank) -> None:
+        """Choose for the node `at` and those behind it."""
+        if at == len(self._ordered):
+            self.best, self._best_rank = tuple(self._chosen), so_far
+            return
+        for own, node in self._ordered[at]:
+            rank = _sum(so_far, own)
+            if self._best_rank is not None and _sum(rank, self._rest[at + 1]) >= self._best_rank:
+                return  # the choices that follow rank no better
+            self._chosen.append(node)
+            if not self._limits or self._may_fit(at + 1):
+                self.go(at + 1, rank)
+            self._chosen.pop()
+
+    def _may_fit(self, at: int) -> bool:
+        """Whether what is chosen keeps the limits, with the least that the rest can take."""
+        limits, least, chosen = self._limits, self._least[at], self._chosen
+        if "cost_usd" in limits:
+            cost = sum(node.cost_micro for node in chosen) + least["cost_usd"]
+            if cost > limits["cost_usd"]:
+                return False
+        if "tokens" in limits:
+            tokens = sum(node.tokens for node in chosen) + least["tokens"]
+            if tokens > limits["tokens"]:
+                return False
+        if "memory_gib" in limits and distinct_memory(tuple(chosen)) > limits["memory_gib"]:
+            return False
+        if "latency_ms" not in limits:
+            return True
+        fastest = (*chosen, *self._fastest[at:])
+        return round(critical_path(fastest, self.options.view), 3) <= limits["latency_ms"]
+
+
+def _rank(node: NodePlan) -> Rank:
+    return (-(node.quality or 0.0), node.cost_micro, node.latency_ms)
+
+
+def _by_rank_then_name(pair: tuple[Rank, NodePlan]) -> tuple[Rank, str]:
+    return pair[0], pair[1].model
+
+
+def _sum(one: Rank, other: Rank) -> Rank:
+    return (one[0] + other[0], one[1] + other[1], one[2] + other[2])

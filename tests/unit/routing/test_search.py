@@ -1,0 +1,108 @@
+"""The search finds what comparing every assignment finds, under any limits."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from typing import Any
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+
+from orchestra.errors import NoFeasiblePlan
+from orchestra.fleet.card import Card, FleetFile
+from orchestra.graph.ask import ask
+from orchestra.graph.state import Context, JobState
+from orchestra.job import Budget
+from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.options import Option, Options, options_of, rank
+from orchestra.routing.planner import plan
+from orchestra.routing.search import best_fitting
+
+SHAPE = JobShape(text_bytes=80, images=1)
+
+
+def drawn_card(draw: random.Random, number: int, names: list[str]) -> Card:
+    others = [name for name in names if name != f"m{number}"]
+    score = {"score": draw.choice([50, 60, 60, 70, 90]), "origin": "measured"}
+    parts: dict[str, Any] = {
+        "name": f"m{number}",
+        "role": "test",
+        "capabilities": ["text", "vision"],
+        "price": {"as_of": date(2026, 1, 1), "usd_per_cpu_second": draw.choice([0, 0.01, 0.05])},
+        "profile": {"origin": "measured", "fixed_ms": draw.choice([10, 100, 100, 900])},
+        "hosting": {"memory_gib": draw.choice([1, 2, 8])},
+        "limits": {"context_tokens": draw.choice([500, 2000]), "max_images": 2},
+        "quality": {} if draw.random() < 0.2 else {"text": score, "vision": score},
+        "fallback": draw.choice(others) if draw.random() < 0.3 else None,
+    }
+    return Card.model_validate(parts)
+
+
+def drawn_budget(draw: random.Random) -> Budget:
+    limits: dict[str, Any] = {
+        "cost_usd": draw.choice(["0.0005", "0.01", "0.03"]),
+        "tokens": draw.choice([900, 3000, 9000]),
+        "latency_ms": draw.choice([150, 320, 1500]),
+        "memory_gib": draw.choice([2, 4, 12]),
+    }
+    kept = draw.sample(sorted(limits), k=draw.randint(0, 3))
+    return Budget(**{name: limits[name] for name in kept})
+
+
+def graph() -> StateGraph[JobState, Context]:
+    wired = StateGraph(JobState, context_schema=Context)
+    wired.add_node("look", ask("vision", "Look.", max_tokens=20))
+    wired.add_node("read", ask("text", "Read.", max_tokens=20))
+    wired.add_node("write", ask("text", "Write.", max_tokens=40))
+    wired.add_edge(START, "look")
+    wired.add_edge(START, "read")
+    wired.add_edge("look", "write")
+    wired.add_edge("read", "write")
+    wired.add_edge("write", END)
+    return wired
+
+
+def options(fleet: FleetFile, budget: Budget) -> Options:
+    seen = view(compile_graph(graph))
+    choices, _ = candidates(seen.asks, SHAPE, fleet)
+    return options_of(seen.asks, seen, SHAPE, choices, budget)
+
+
+def compared(all_options: Options) -> Option | None:
+    """The best of all that fit, by comparing every one."""
+    fitting = [option for option in all_options.all() if not all_options.broken(option)]
+    return min(fitting, key=rank, default=None)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_the_best_assignment_is_found_whatever_binds(seed: int) -> None:
+    draw = random.Random(seed)
+    names = [f"m{number}" for number in range(draw.randint(2, 5))]
+    fleet = FleetFile(
+        name="drawn", models=tuple(drawn_card(draw, number, names) for number in range(len(names)))
+    )
+    weighed = options(fleet, drawn_budget(draw))
+    found, best = best_fitting(weighed), compared(weighed)
+    assert (found is None) == (best is None)
+    if found is not None and best is not None:
+        assert not weighed.broken(found)
+        assert rank(found)[:3] == pytest.approx(rank(best)[:3])
+
+
+def test_reasons_are_told_when_they_are_read() -> None:
+    draw = random.Random(1)
+    fleet = FleetFile(name="drawn", models=tuple(drawn_card(draw, n, ["m0"]) for n in (1, 2, 3)))
+    planned = plan(view(compile_graph(graph)), SHAPE, Budget(), fleet)
+    assert len(planned.rejected) == 3**3 - 1
+    assert all(entry.reason for entry in planned.rejected)
+    assert planned.public()["rejected"][0]["option"] == planned.rejected[0].option
+
+
+def test_nothing_that_fits_is_an_error_that_names_what_would() -> None:
+    draw = random.Random(2)
+    fleet = FleetFile(name="drawn", models=(drawn_card(draw, 1, ["m1"]),))
+    with pytest.raises(NoFeasiblePlan) as refusal:
+        plan(view(compile_graph(graph)), SHAPE, Budget(memory_gib=0.5), fleet)
+    assert refusal.value.tightest == "memory_gib"
