@@ -17,11 +17,14 @@ from orchestra.errors import OrchestraError
 from orchestra.fleet.fleet import Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.job import Job
+from orchestra.routing.explain import Explanation
+from orchestra.routing.explain import picture as drawn
 
 EPILOG = """\b
 Examples:
   orchestra plan "Red cotton shirt" --image shirt.jpg --graph listing
-  orchestra plan "Is it ripe?" --fleet article --memory-gib 4
+  orchestra plan "Is it ripe?" --fleet article --memory-gib 4 --explain
+  orchestra plan "Is it ripe?" --image apple.jpg --picture > plan.mmd
 """
 
 
@@ -31,6 +34,8 @@ Examples:
 @graph_option("answer")
 @fleet_option
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
+@click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
+@click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
 @budget_options
 @json_option
 def plan(
@@ -39,6 +44,8 @@ def plan(
     graph: str,
     fleet: str,
     local: bool,
+    explain: bool,
+    picture: bool,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -50,10 +57,14 @@ def plan(
             budget=budget_of(**limits),
             data="local" if local else "any",
         )
-        planned = Fleet.open(fleet).plan(load_graph(graph), job)
+        opened, build = Fleet.open(fleet), load_graph(graph)
+        asked = opened.explain if explain or picture else opened.plan
+        planned = asked(build, job)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
         print_json(planned.public())
+    elif picture and isinstance(planned, Explanation):
+        click.echo(drawn(planned))
     else:
         click.echo(str(planned))

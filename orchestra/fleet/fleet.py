@@ -31,9 +31,10 @@ from orchestra.graph.run import run_job
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.job import Budget, Job, Result
+from orchestra.routing.explain import Explanation, explain
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import JobShape, plan, weigh
 
 if TYPE_CHECKING:
     from orchestra.batch.output import Summary
@@ -165,9 +166,12 @@ class Fleet:
 
     def plan(self, build: Build, job: Job) -> Plan:
         """Plan `job` over the graph of `build`; spends nothing and opens no image."""
-        text = sanitise(job.text or "").strip()
-        shape = JobShape(len(text.encode()), len(job.images), job.data == "local")
-        return self.plan_for(compile_graph(build), shape, job.budget)
+        return self.plan_for(compile_graph(build), _shape(job), job.budget)
+
+    def explain(self, build: Build, job: Job) -> Explanation:
+        """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
+        seen = view(compile_graph(build))
+        return explain(weigh(seen, _shape(job), job.budget, self.file))
 
     def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
         """The plan of a job of `shape` over `graph`; made once, as it depends on nothing else."""
@@ -202,6 +206,12 @@ class Fleet:
         from orchestra.batch.start import run_batch  # it imports this module
 
         return await run_batch(self, build, Path(table), **options)
+
+
+def _shape(job: Job) -> JobShape:
+    """The shape of a job whose images were not read yet."""
+    text = sanitise(job.text or "").strip()
+    return JobShape(len(text.encode()), len(job.images), job.data == "local")
 
 
 _SHARED: dict[str, Fleet] = {}
