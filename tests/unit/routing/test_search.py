@@ -93,7 +93,9 @@ def test_the_best_assignment_is_found_whatever_binds(seed: int) -> None:
 
 def test_reasons_are_told_when_they_are_read() -> None:
     draw = random.Random(1)
-    fleet = FleetFile(name="drawn", models=tuple(drawn_card(draw, n, ["m0"]) for n in (1, 2, 3)))
+    fleet = FleetFile(
+        name="drawn", models=tuple(drawn_card(draw, n, ["m1", "m2", "m3"]) for n in (1, 2, 3))
+    )
     planned = plan(view(compile_graph(graph)), SHAPE, Budget(), fleet)
     assert len(planned.rejected) == 3**3 - 1
     assert all(entry.reason for entry in planned.rejected)
@@ -102,7 +104,8 @@ def test_reasons_are_told_when_they_are_read() -> None:
 
 def test_nothing_that_fits_is_an_error_that_names_what_would() -> None:
     draw = random.Random(2)
-    fleet = FleetFile(name="drawn", models=(drawn_card(draw, 1, ["m1"]),))
+    alone = drawn_card(draw, 1, ["m1", "m2"]).model_copy(update={"fallback": None})
+    fleet = FleetFile(name="drawn", models=(alone,))
     with pytest.raises(NoFeasiblePlan) as refusal:
         plan(view(compile_graph(graph)), SHAPE, Budget(memory_gib=0.5), fleet)
     assert refusal.value.tightest == "memory_gib"
