@@ -1,0 +1,81 @@
+"""`orchestra replay`: another policy over a finished batch's recorded calls; calls no model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from orchestra.batch.replay import Replay, parse_policy, replay
+from orchestra.batch.tables import Table
+from orchestra.cli.compare import results_of
+from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
+from orchestra.errors import InvalidRecipe, OrchestraError
+from orchestra.fleet.source import load_yaml
+
+EPILOG = """\b
+Examples:
+  orchestra replay out --policy new.yaml
+  orchestra replay out --policy new.yaml --truth truth.csv --json
+\b
+new.yaml:
+  fields:
+    category: {order: [read, look], min_confidence: 0.6}
+  gate: {min_accuracy: 0.8, min_coverage: 0.5, max_cost_usd_per_row: 0.001}
+"""
+
+
+@click.command("replay", epilog=EPILOG)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), required=True, help="Policy (YAML).")
+@click.option("--truth", type=click.Path(path_type=Path), help="Table of true values.")
+@click.option("--id-column", help="The truth's id column (default: as the batch's).")
+@json_option
+def replay_command(
+    out: Path, policy: Path, truth: Path | None, id_column: str | None, as_json: bool
+) -> None:
+    """Replay the batch in OUT under another policy: coverage, accuracy and cost, without calls.
+
+    Ends with 1 when the policy's gate is missed, so that it can guard a merge.
+    """
+    try:
+        wanted = parse_policy(
+            load_yaml(policy, what="policy", error=InvalidRecipe), origin=str(policy)
+        )
+        rows, own_id = results_of(out)
+        truths = None if truth is None else _truths(truth, id_column or own_id)
+        found = replay(rows, wanted, truths)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        print_json(found.public())
+    else:
+        _print(found)
+    if found.missed:
+        sys.exit(EXIT_FAILED)
+
+
+def _truths(truth: Path, wanted: str | None) -> dict[str, dict[str, str]]:
+    """All true values by id, or by the row's number where the truth has no such column."""
+    table = Table.open(truth)
+    has_id = wanted is not None and wanted in table.columns
+    truths: dict[str, dict[str, str]] = {}
+    for row in table.rows():
+        row_id = row.values.get(wanted, "") if has_id and wanted else str(row.ordinal)
+        truths.setdefault(row_id.strip(), dict(row.values))
+    return truths
+
+
+def _print(found: Replay) -> None:
+    for one in found.fields:
+        line = f"{one.field}: coverage {one.coverage:.3f} (recorded {one.recorded_coverage:.3f})"
+        if one.accuracy is not None and one.accuracy_interval is not None:
+            low, high = one.accuracy_interval
+            line += f", accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+        if one.recorded_accuracy is not None:
+            line += f" (recorded {one.recorded_accuracy:.3f})"
+        click.echo(f"{line}, {one.changed} of {one.rows} rows change")
+    click.echo(f"cost ${found.cost_usd:f} (recorded ${found.recorded_cost_usd:f})")
+    for miss in found.missed:
+        click.echo(f"gate missed: {miss}")
