@@ -24,9 +24,9 @@ from orchestra.routing.introspect import compile_graph, view
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
 GUIDES = ("docs/recipe.md", "docs/graphs.md")
-MANUALS = ("docs/serving.md", "docs/endpoints.md", "docs/checkpoints.md", "docs/attention.md")
 # Manuals whose commands the README, written once a release, may not show yet.
-NEWEST = ("docs/attention.md",)
+NEWEST = ("docs/attention.md", "docs/planning.md")
+MANUALS = ("docs/serving.md", "docs/endpoints.md", "docs/checkpoints.md", *NEWEST)
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
