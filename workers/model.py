@@ -19,7 +19,6 @@ from orchestra.errors import UsageError
 from workers.prompt import PromptWriter
 from workers.sampling import Draws
 from workers.standing import Standing
-from workers.tokens import AnyTokenizer
 
 
 class AnySession(Protocol):
@@ -70,7 +69,7 @@ class TextModel:
 
     def __init__(
         self,
-        tokenizer: AnyTokenizer,
+        tokenizer: Any,  # an AnyTokenizer; transformers' own hide some of its attributes from types
         open_session: OpenSession,
         *,
         vocab_size: int,

@@ -21,7 +21,7 @@ from orchestra.clients.endpoint_schema import schema_words
 from orchestra.clients.engine import Call, Turn
 from orchestra.errors import CheckpointInvalid, UsageError
 from orchestra.graph.narrow import sanitise
-from workers.tokens import AnyTokenizer, marks
+from workers.tokens import marks
 
 # Half of a UTF-16 pair has no UTF-8, so no tokenizer takes it.
 SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -44,7 +44,7 @@ class PromptWriter:
     then begins after `</think>`. Raises CheckpointInvalid for a template that renders no text.
     """
 
-    tokenizer: AnyTokenizer
+    tokenizer: Any  # an AnyTokenizer
     image_mark: str = ""
     image_block: str = ""
     preamble: str = ""

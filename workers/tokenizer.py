@@ -53,7 +53,7 @@ def _check_probe(
 ) -> None:
     ids = tokenizer.encode(probe, add_special_tokens=False)
     spelled = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    require_spelling(probe, spelled, folder)
+    require_spelling(probe, str(spelled), folder)
     expected = stored.encode(probe, add_special_tokens=False).ids
     if ids != expected:
         raise CheckpointInvalid(

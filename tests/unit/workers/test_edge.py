@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,7 +155,7 @@ def test_its_tokenizer_and_template_give_the_ids_of_transformers(folder: Path):
         {"role": "user", "content": "Is it red? 红色"},
         {"role": "assistant", "content": "No"},
     ]
-    settings = {"tokenize": False, "add_generation_prompt": True}
+    settings: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True}
     rendered = ours.apply_chat_template(messages, **settings)
     assert rendered == theirs.apply_chat_template(messages, **settings)
     assert ours.encode(rendered) == theirs.encode(rendered)
