@@ -79,7 +79,7 @@ def measured(plans: int, budget: Callable[[int], Budget]) -> tuple[float, float]
 
 def main() -> None:
     """Print a line for each kind of budget."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plans", type=int, default=2000)
     plans = parser.parse_args().plans
     kinds: dict[str, Callable[[int], Budget]] = {

@@ -137,7 +137,10 @@ class Spending(Store):
             " FROM corrections LEFT JOIN corrected ON correction = number"
             " GROUP BY number ORDER BY number"
         )
-        return [Correction(*row[:3], json.loads(row[3]), *row[4:]) for row in rows]
+        return [
+            Correction(at, model, reason, json.loads(price), calls, scaled, more)
+            for at, model, reason, price, calls, scaled, more in rows
+        ]
 
 
 def _work(reply: str | None) -> tuple[int, int, int] | None:

@@ -196,12 +196,16 @@ class ChatModel(BaseChatModel):
                     raise
                 failure = error
             else:
+                failed = result.errors[0].error() if result.errors else None
+                if isinstance(failed, BudgetExceeded):
+                    await asyncio.sleep(REFUND_POLL_S)  # another call took the room: plan again
+                    continue
                 allowance.calls.extend(result.calls)
-                if not result.errors:
+                if failed is None:
                     return answered(result, tools, prefix=f"{node}-{uuid.uuid4().hex[:8]}-")
-                failure = result.errors[0].error()
-                if not isinstance(failure, BudgetExceeded | DeadlineExceeded):
-                    raise failure
+                if not isinstance(failed, DeadlineExceeded):
+                    raise failed
+                failure = failed
             if is_waiting and not isinstance(failure, DeadlineExceeded):
                 await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
                 continue

@@ -80,7 +80,7 @@ def test_a_photo_without_words_is_asked_about() -> None:
     [
         ([], "empty"),
         ([AIMessage("Hello.")], "type 'ai'"),
-        ([ChatMessage("x", role="critic"), HumanMessage("y")], "type 'chat'"),
+        ([ChatMessage(content="x", role="critic"), HumanMessage("y")], "type 'chat'"),
         ([HumanMessage([{"type": "audio", "base64": "AA"}])], "'audio'"),
         ([HumanMessage([{"type": "image"}])], "names no photo"),
         ([SystemMessage([{"type": "image", "url": "a.jpg"}]), HumanMessage("x")], "photo"),

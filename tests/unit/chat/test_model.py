@@ -79,7 +79,7 @@ def agent_of(model: BaseChatModel) -> CompiledStateGraph[Any, Any, Any, Any]:
 
     def route(state: Talk) -> Literal["tools", "__end__"]:
         last = state["messages"][-1]
-        return "tools" if isinstance(last, AIMessage) and last.tool_calls else END
+        return "tools" if isinstance(last, AIMessage) and last.tool_calls else "__end__"
 
     graph = StateGraph(Talk)
     graph.add_node("think", think)
@@ -299,7 +299,7 @@ async def test_an_agent_runs_as_a_job_within_its_budget(make: Make) -> None:
     fleet, _ = scripted_fleet(counting)
     graph = agent_of(ChatModel())
     async with fleet:
-        result = await fleet.run(graph, Job(text="Count.", budget=Budget(tokens=1_600)))
+        result = await fleet.run(lambda: graph, Job(text="Count.", budget=Budget(tokens=1_600)))
     assert result.plan["unpriced"] == ["think", "tools"]
     assert result.answer is not None and result.answer.startswith("Stopped at the budget")
     assert 0 < result.tokens <= 1_600
@@ -323,7 +323,9 @@ async def test_what_a_node_spends_beside_asks_is_counted_with_the_job() -> None:
     graph.add_edge("judge", END)
     fleet, engines = scripted_fleet(lambda call: "Good.")
     async with fleet:
-        result = await fleet.run(graph, Job(text="A red shirt.", budget=Budget(cost_usd="0.01")))
+        result = await fleet.run(
+            lambda: graph, Job(text="A red shirt.", budget=Budget(cost_usd="0.01"))
+        )
     assert [call.node for call in result.calls] == ["read", "judge"]
     assert result.plan["unpriced"] == ["judge"]
     assert result.cost_usd == sum(call.cost_usd for call in result.calls)
@@ -335,7 +337,9 @@ async def test_a_photo_of_a_job_reaches_an_agents_model(tmp_path: Path) -> None:
     Image.new("RGB", (32, 32), "red").save(photo)
     fleet, engines = scripted_fleet(vision=lambda call: saying("A red square."))
     async with fleet:
-        result = await fleet.run(agent_of(ChatModel()), Job(text="What?", images=[str(photo)]))
+        result = await fleet.run(
+            lambda: agent_of(ChatModel()), Job(text="What?", images=[str(photo)])
+        )
     assert result.answer == "A red square."
     assert len(engines["vl"].calls[0].images) == 1
 
@@ -353,14 +357,14 @@ async def test_a_synchronous_call_in_the_jobs_own_loop_says_what_to_do() -> None
     fleet, _ = scripted_fleet(lambda call: "Hello.")
     async with fleet:
         with pytest.raises(UsageError, match="ainvoke"):
-            await fleet.run(graph.compile(), Job(text="Hi."))
+            await fleet.run(lambda: graph, Job(text="Hi."))
 
 
 async def test_a_jobs_deadline_holds_for_its_agents_calls() -> None:
     fleet, _ = scripted_fleet(counting, delay_s=0.3)
     async with fleet:
         result = await fleet.run(
-            agent_of(ChatModel()), Job(text="Count.", budget=Budget(latency_ms=3000))
+            lambda: agent_of(ChatModel()), Job(text="Count.", budget=Budget(latency_ms=3000))
         )
     assert result.answer is not None and result.answer.startswith("Stopped at the")
     assert len(result.calls) >= 1
