@@ -42,6 +42,7 @@ from orchestra.routing.plan import Plan
 
 T = TypeVar("T")
 REFUND_POLL_S = 0.02
+MOST_REFUSALS = 100
 ANSWER_TOKENS = 256
 NODE = "model"
 
@@ -179,6 +180,7 @@ class ChatModel(BaseChatModel):
         """One call, within what is left; a budget without room gives a stopped answer."""
         talk = conversation_of(messages)
         question = question_of(talk, tools, node=node, max_tokens=self.max_tokens)
+        refused = 0
         while True:
             left, is_waiting = await allowance.left()
             failure: OrchestraError
@@ -198,8 +200,12 @@ class ChatModel(BaseChatModel):
             else:
                 failed = result.errors[0].error() if result.errors else None
                 if isinstance(failed, BudgetExceeded):
-                    await asyncio.sleep(REFUND_POLL_S)  # another call took the room: plan again
-                    continue
+                    # Another call took the room, here or in an account above: plan again.
+                    refused += 1
+                    if refused < MOST_REFUSALS:
+                        await asyncio.sleep(REFUND_POLL_S)
+                        continue
+                    return self._stopped(failed)
                 allowance.calls.extend(result.calls)
                 if failed is None:
                     return answered(result, tools, prefix=f"{node}-{uuid.uuid4().hex[:8]}-")
@@ -209,9 +215,12 @@ class ChatModel(BaseChatModel):
             if is_waiting and not isinstance(failure, DeadlineExceeded):
                 await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
                 continue
-            if self.on_budget == "raise":
-                raise _as_exceeded(failure)
-            return stopped(failure)
+            return self._stopped(failure)
+
+    def _stopped(self, failure: OrchestraError) -> Answer:
+        if self.on_budget == "raise":
+            raise _as_exceeded(failure)
+        return stopped(failure)
 
     def _wait(self, work: Coroutine[Any, Any, T], allowance: Allowance) -> T:
         return wait_for(work, allowance.loop)
