@@ -127,8 +127,11 @@ class Speaker:
                 at = end
         return Lessons(ids, labels, number, place)
 
-    def loss(self, shots: list[Shot], maps_BCHW: Tensor) -> Tensor:
-        """Cross-entropy of the answers to random lessons about each picture."""
+    def loss(self, shots: list[Shot], maps_BCHW: Tensor, unseen: float = 0.0) -> Tensor:
+        """Cross-entropy of the answers to random lessons about each picture.
+
+        Lessons do without a share of each photo's tokens, `unseen`, so as to trust no single one.
+        """
         taught = self.lessons(shots)
         model = self.model.model
         seen_BPD = model.aligner(self.features(maps_BCHW).float())
@@ -139,7 +142,7 @@ class Speaker:
         places = torch.cat([head, taught.place_BT + self.patches + 1], dim=1)
         hidden = model.language_model(
             inputs_embeds=inputs,
-            attention_mask=self._mask(taught),
+            attention_mask=self._mask(taught, self._shown(shots, unseen)),
             position_ids=places,
             use_cache=False,
         ).last_hidden_state
@@ -149,11 +152,22 @@ class Speaker:
         logits = self.model.lm_head(before_BTD[said_BT])
         return F.cross_entropy(logits.float(), taught.labels_BT[said_BT])
 
-    def _mask(self, taught: Lessons) -> Tensor:
+    def _shown(self, shots: list[Shot], unseen: float) -> Tensor | None:
+        """Which image tokens lessons see, (B, P): all of a drawing, most of a photo."""
+        if not unseen:
+            return None
+        generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
+        is_drawn_B = torch.tensor([shot.path is None for shot in shots])
+        kept_BP = torch.rand(len(shots), self.patches, generator=generator) >= unseen
+        return kept_BP | is_drawn_B[:, None]
+
+    def _mask(self, taught: Lessons, shown_BP: Tensor | None) -> Tensor:
         """Which tokens each sees, (B, 1, S, S) of added scores: the image, and its own lesson."""
         before = self.patches + 1
         lesson_BS = F.pad(taught.lesson_BT, (before, 0), value=-2)
         same = lesson_BS[:, :, None] == lesson_BS[:, None, :]
         sees = same | (torch.arange(lesson_BS.shape[1]) < before)
         sees = sees & torch.ones(sees.shape[1:], dtype=torch.bool).tril()
+        if shown_BP is not None:
+            sees[:, before:, 1:before] &= shown_BP[:, None]
         return torch.zeros(sees.shape).masked_fill(~sees, -1e9)[:, None]

@@ -26,9 +26,18 @@ ALIGNER_PACE = 0.25  # it starts from the probe, and should not forget it
 WARM_UP, COOL_DOWN = 30, 0.3  # steps, and the share of all at whose end the rate is near zero
 
 
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From step `first` on: shares of the sources in a batch, and of a photo's unseen tokens."""
+
+    first: int
+    shares: tuple[float, ...]
+    unseen: float = 0.0
+
+
 @dataclass(slots=True)
 class SpeechRun:
-    """One run's settings; `shares` are those of the sources in a batch.
+    """One run's settings.
 
     The state is kept in `snapshot` now and then, and a run that finds one goes on from there. Up to
     the cool-down the rate is even, so that a run may go on to more steps than it began with.
@@ -37,12 +46,16 @@ class SpeechRun:
     steps: int
     seed: int
     log: Callable[[str], None]
-    shares: tuple[float, ...]
+    phases: tuple[Phase, ...]
     batch: int = 24
     rate: float = 2e-3
     snapshot: Path | None = None
     kept_every: int = 100  # steps
     stops: int | None = None  # the step that a run is cut short at
+
+    def phase(self, step: int) -> Phase:
+        """The phase of `step`."""
+        return max((p for p in self.phases if p.first <= step), key=lambda phase: phase.first)
 
     def pace(self, step: int) -> float:
         """The share of the highest rate at `step`."""
@@ -87,9 +100,10 @@ def train_speech(
     state = _State(model, [optimizer for optimizer, _ in optimizers], speaker.rng, generator)
     first, smooth = state.load(run.snapshot), 0.0
     for step in range(first, run.stops or run.steps):
-        shots, maps = _batch(run, sources, samplers, generator)
+        phase = run.phase(step)
+        shots, maps = _batch(run, phase, sources, samplers, generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = speaker.loss(shots, maps)
+            loss = speaker.loss(shots, maps, phase.unseen)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -104,6 +118,7 @@ def train_speech(
 
 def _batch(
     run: SpeechRun,
+    phase: Phase,
     sources: Sequence[Views],
     samplers: Sequence[Sampler],
     generator: torch.Generator,
@@ -111,7 +126,7 @@ def _batch(
     """The shots and maps of one step, each source with its share."""
     shots: list[Shot] = []
     maps = []
-    for views, sampler, share in zip(sources, samplers, run.shares, strict=True):
+    for views, sampler, share in zip(sources, samplers, phase.shares, strict=True):
         rows = sampler.rows(round(run.batch * share))
         shots += [views.shots[row] for row in rows.tolist()]
         maps.append(views.random(rows, generator))

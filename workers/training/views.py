@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -120,5 +121,5 @@ def trunk_maps(tower: LiteTower, pixels: Tensor, seed: int, strength: float) -> 
 @torch.inference_mode()
 def embeddings(tower: LiteTower, maps: Tensor) -> Tensor:
     """(N, E) embeddings from (N, C, H, W) maps."""
-    parts = [tower.top(part.float()).pooler_output for part in maps.split(2 * BATCH)]
-    return torch.cat(parts)
+    parts = [tower.top(part.float()) for part in maps.split(2 * BATCH)]
+    return torch.cat([cast(Tensor, part.pooler_output) for part in parts])

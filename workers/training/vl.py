@@ -36,7 +36,7 @@ from workers.training.probe import FIELDS, Probe, train_probe
 from workers.training.save import save
 from workers.training.scenes import compose
 from workers.training.speaker import Speaker, build_model
-from workers.training.speech import SpeechRun, train_speech
+from workers.training.speech import Phase, SpeechRun, train_speech
 from workers.training.split import hold_out
 from workers.training.temperature import best_scale, choose, scale_logits
 from workers.training.tokenizer import train_tokenizer
@@ -47,7 +47,11 @@ from workers.training.views import Eye, Views, embeddings
 HELD_OUT = 0.08
 ICONIC_WEIGHT = 3  # one shop photo a product would be lost among dozens from the shelf
 VOCABULARY = 1500
-SHARES = (0.45, 0.1, 0.2, 0.25)  # of photos, drawn products, scenes and plain scenes in a batch
+# Of photos, drawn products, scenes and plain scenes: first all alike, then mostly photos.
+PHASES = (
+    Phase(0, (0.45, 0.1, 0.2, 0.25)),
+    Phase(1700, (0.58, 0.1, 0.12, 0.2), unseen=0.3),
+)
 TOWER, PROBE, SPEECH = "tower", "probe.safetensors", "speech.pt"  # what the cache keeps
 Log = Callable[[str], None]
 
@@ -58,7 +62,7 @@ class Plan:
 
     views: int = 3
     tune_epochs: float = 4
-    speech_steps: int = 2600
+    speech_steps: int = 3600
     drawn: int = 1000
     empty: int = 150
     scenes: int = 3500
@@ -152,7 +156,7 @@ def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, lo
     tokenizer = train_tokenizer(texts, VOCABULARY)
     torch.manual_seed(seed)
     model = build_model(tower, tokenizer)
-    run = SpeechRun(plan.speech_steps, seed, log, SHARES, snapshot=cache / SPEECH)
+    run = SpeechRun(plan.speech_steps, seed, log, PHASES, snapshot=cache / SPEECH)
     train_speech(run, model, tokenizer, sources, probe)
     return Speaker(model, tokenizer, seed)
 

@@ -20,7 +20,7 @@ from workers.training.plain_scenes import draw_plain_scenes, plain_shots
 from workers.training.probe import train_probe
 from workers.training.save import save
 from workers.training.speaker import Speaker, build_model, image_tokens
-from workers.training.speech import SpeechRun, train_speech
+from workers.training.speech import Phase, SpeechRun, train_speech
 from workers.training.temperature import Choosing, best_scale, choose, scale_logits
 from workers.training.tokenizer import train_tokenizer
 from workers.training.tune import TuneRun, tune
@@ -31,6 +31,7 @@ LEMON = Shot(None, "Lemon", "Lemon", "Fruit", "yellow")
 CARTON = Shot(None, "Oatly Oat Milk", "Oat Milk", "Packages", None)
 EMPTY = Shot(None, None, NOTHING, NOTHING, None)
 VALUES = ("Apple", "Lemon", "shirt")
+PHASES = (Phase(0, (0.5, 0.5)), Phase(2, (0.5, 0.5), unseen=0.4))
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -83,7 +84,10 @@ def small_tower() -> LiteTower:
 def seen(tower: LiteTower, count: int) -> Views:
     """Two views of drawn products and of two empty scenes, as `tower` sees them."""
     pool = draw_pool(count, 2, seed=0, px=PX)
-    shots = tuple(replace(s, product=s.category) if s.colour else s for s in pool.shots)
+    somewhere = Path("photo.jpg")  # only photos have tokens that lessons do without
+    shots = tuple(
+        replace(s, path=somewhere, product=s.category) if s.colour else s for s in pool.shots
+    )
     with torch.inference_mode():
         maps = tower.trunk(normalise(pool.pixels))
     return Views(shots, torch.stack([maps, maps.flip(3)]).half().clone())
@@ -142,7 +146,7 @@ def test_speech_leaves_the_tower_and_a_run_that_was_cut_short_goes_on_as_if_it_w
     def learned(steps: int, name: str, stops: int | None = None) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         model = build_model(tower, words)
-        run = SpeechRun(steps, 0, logged.append, (0.5, 0.5), batch=4, snapshot=tmp_path / name)
+        run = SpeechRun(steps, 0, logged.append, PHASES, batch=4, snapshot=tmp_path / name)
         run.kept_every, run.stops = 2, stops
         train_speech(run, model, words, (views, scenes), probe)
         return {name: part.clone() for name, part in model.state_dict().items()}
