@@ -1,9 +1,9 @@
 """How likely a photo is of the kinds that a checkpoint was trained on; knows no schema.
 
 An embedding of the photo is compared with the centres of the known kinds: the distance to the
-nearest, in units of the spread within kinds, over the distance from the middle of all, in units of
+nearest, in units of the spread within kinds, less the distance from the middle of all, in units of
 the whole spread (after the relative Mahalanobis distance of Ren et al., 2021). A logistic curve
-that was fitted on kinds left out of a rehearsal turns the ratio into a probability.
+that was fitted on kinds left out of a rehearsal turns it into a probability.
 
 Shapes: B photos, E embedding, Q directions that are looked at, K centres.
 """
@@ -25,16 +25,16 @@ from workers.checkpoint import RESTORE
 from workers.standing import Standing
 
 FILE = "domain.safetensors"
-TENSORS = ("middle", "inner", "outer", "centres")
+TENSORS = ("middle", "axes", "inner", "outer", "centres")
 NUMBERS = ("slope", "turn", "least")
 
 
 class Domain:
     """The known kinds of one checkpoint.
 
-    `inner` and `outer` (E, Q) project what is left after `middle` (E) to directions of unit spread
-    within kinds and of all photos; `centres` (K, Q) are kinds under `inner`. A photo whose
-    probability is below `least` is outside, for `reason`.
+    `axes` (E, Q) are the directions that are looked at, of what is left after `middle` (E). `inner`
+    and `outer` (Q, Q) give it unit spread within kinds and over all photos; `centres` (K, Q) are
+    kinds under `inner`. A photo whose probability is below `least` is outside, for `reason`.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], settings: Mapping[str, str]) -> None:
@@ -60,15 +60,15 @@ class Domain:
         tensors = {name: part.half().contiguous() for name, part in self._parts.items()}
         save_file(tensors, folder / FILE, {**settings, "reason": self.reason})
 
-    def ratio(self, embedding_BE: Tensor) -> Tensor:
-        """How far photos are from all kinds, (B,): small is near."""
-        left_BE = embedding_BE.float() - self._parts["middle"]
-        near_B = torch.cdist(left_BE @ self._parts["inner"], self._parts["centres"]).amin(dim=1)
-        return near_B / (left_BE @ self._parts["outer"]).norm(dim=1).clamp_min(1e-6)
+    def strangeness(self, embedding_BE: Tensor) -> Tensor:
+        """How far photos are from all kinds, beside how far they are from the middle, (B,)."""
+        seen_BQ = (embedding_BE.float() - self._parts["middle"]) @ self._parts["axes"]
+        near_B = torch.cdist(seen_BQ @ self._parts["inner"], self._parts["centres"]).amin(dim=1)
+        return near_B - (seen_BQ @ self._parts["outer"]).norm(dim=1)
 
     def likely(self, embedding_BE: Tensor) -> Tensor:
         """The probability that photos are of known kinds, (B,)."""
-        return torch.sigmoid(self.slope * (self.turn - self.ratio(embedding_BE)))
+        return torch.sigmoid(self.slope * (self.turn - self.strangeness(embedding_BE)))
 
     def standings(self, embedding_BE: Tensor) -> list[Standing]:
         """Where each photo stands."""
@@ -91,8 +91,9 @@ def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = 128) -> dict[
     outer_QQ = _whitener(seen_NQ)
     return {
         "middle": middle,
-        "inner": axes_EQ @ inner_QQ / spread_E[:, None],
-        "outer": axes_EQ @ outer_QQ / spread_E[:, None],
+        "axes": axes_EQ / spread_E[:, None],
+        "inner": inner_QQ,
+        "outer": outer_QQ,
         "centres": centres @ inner_QQ,
     }
 

@@ -22,36 +22,44 @@ from workers.training.speaker import Speaker
 from workers.training.views import Sampler, Views
 
 MUON_RATE = 0.02
-ALIGNER_PACE = 0.25  # it starts from the probe, and should not forget it
 WARM_UP, COOL_DOWN = 30, 0.3  # steps, and the share of all at whose end the rate is near zero
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From step `first` on: shares of the sources in a batch, and of a photo's unseen tokens."""
+    """From step `first` to `end`: shares of the sources in a batch, and of a photo's unseen tokens.
+
+    The rate is near zero at `end`. `aligner` is how fast the aligner learns beside the decoder: it
+    starts from the probe, and should not forget it.
+    """
 
     first: int
+    end: int
     shares: tuple[float, ...]
     unseen: float = 0.0
+    aligner: float = 0.25
 
 
 @dataclass(slots=True)
 class SpeechRun:
-    """One run's settings.
+    """One run's settings: it ends where its last phase does.
 
-    The state is kept in `snapshot` now and then, and a run that finds one goes on from there. Up to
-    the cool-down the rate is even, so that a run may go on to more steps than it began with.
+    The state is kept in `snapshot` now and then, and a run that finds one goes on from there.
     """
 
-    steps: int
+    phases: tuple[Phase, ...]
     seed: int
     log: Callable[[str], None]
-    phases: tuple[Phase, ...]
     batch: int = 24
     rate: float = 2e-3
     snapshot: Path | None = None
     kept_every: int = 100  # steps
     stops: int | None = None  # the step that a run is cut short at
+
+    @property
+    def steps(self) -> int:
+        """All of them."""
+        return self.phases[-1].end
 
     def phase(self, step: int) -> Phase:
         """The phase of `step`."""
@@ -59,7 +67,8 @@ class SpeechRun:
 
     def pace(self, step: int) -> float:
         """The share of the highest rate at `step`."""
-        left = (self.steps - step) / max(1.0, self.steps * COOL_DOWN)
+        end = self.phase(step).end
+        left = (end - step) / max(1.0, end * COOL_DOWN)
         return min(1.0, (step + 1) / WARM_UP, 0.02 + 0.98 * left)
 
 
@@ -107,7 +116,7 @@ def train_speech(
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        _step(optimizers, run.pace(step))
+        _step(optimizers, run.pace(step), phase.aligner)
         now = float(loss.detach())
         smooth = now if step == first else smooth * 0.95 + now * 0.05
         if (step + 1) % 50 == 0 or step + 1 == run.steps:
@@ -172,11 +181,14 @@ class _State:
         return state["step"]
 
 
-def _step(optimizers: list[tuple[torch.optim.Optimizer, float]], pace: float) -> None:
-    """Step each optimizer at `pace` times its highest rate."""
+def _step(
+    optimizers: list[tuple[torch.optim.Optimizer, float]], pace: float, aligner: float
+) -> None:
+    """Step each optimizer at `pace` times its highest rate; the last one is the aligner's."""
     for optimizer, rate in optimizers:
+        is_aligner = optimizer is optimizers[-1][0]
         for group in optimizer.param_groups:
-            group["lr"] = rate * pace
+            group["lr"] = rate * pace * (aligner if is_aligner else 1.0)
         optimizer.step()
 
 
@@ -190,9 +202,8 @@ def _optimizers(
             inner = "decoder" if parameter.ndim == 2 and ".layers." in name else "rest"
             kinds["aligner" if ".aligner." in name else inner].append(parameter)
     adam: dict[str, Any] = {"betas": (0.9, 0.95), "weight_decay": 0.01}
-    slow = rate * ALIGNER_PACE
     return [
         (Muon(kinds["decoder"], lr=MUON_RATE, decay=0.01), MUON_RATE),
         (torch.optim.AdamW(kinds["rest"], lr=rate, **adam), rate),
-        (torch.optim.AdamW(kinds["aligner"], lr=slow, **adam), slow),
+        (torch.optim.AdamW(kinds["aligner"], lr=rate, **adam), rate),
     ]

@@ -1,7 +1,7 @@
 """Rehearse unseen kinds: leave kinds of photo out, and fit when `vl` calls a photo outside.
 
 Whole departments and random categories are left out in turn. The distance to what is left tells
-held-out photos of known kinds from the kinds left out; one logistic curve is fitted to all turns.
+held-out photos of known kinds from the kinds left out; one logistic curve is fitted to departments.
 Knows embeddings and shots, not the language model. Shapes: N photos, E embedding.
 """
 
@@ -55,7 +55,9 @@ def fit_domain(
     turns = rehearse(embedding_NE, shots, held, seed)
     for name, known, left in zip(turns.names, turns.known, turns.left_out, strict=True):
         log(f"unseen: {name} left out ({len(left)} photos): AUROC {auroc(-known, -left):.3f}")
-    slope, turn = _logistic(torch.cat(turns.known), torch.cat(turns.left_out))
+    # A category beside known ones is too near to be told apart: departments alone set the curve.
+    whole = len({shot.department for shot in shots})
+    slope, turn = _logistic(torch.cat(turns.known[:whole]), torch.cat(turns.left_out[:whole]))
     inside = set(range(len(shots))) - set(held)
     rows = sorted(inside)
     every = torch.cat([embedding_NE[rows], drawn_NE])
@@ -63,7 +65,8 @@ def fit_domain(
     settings = {"slope": str(slope), "turn": str(turn), "least": "0", "reason": REASON}
     domain = Domain(fit_tensors(every, kinds), settings)
     domain.least = float(domain.likely(embedding_NE[list(held)]).quantile(WRONGLY_OUT))
-    log(f"unseen: likely = logistic({slope:.2f} * ({turn:.3f} - ratio)), least {domain.least:.3f}")
+    curve = f"logistic({slope:.2f} * ({turn:.3f} - strangeness))"
+    log(f"unseen: likely = {curve}, least {domain.least:.3f}")
     return domain
 
 
@@ -80,8 +83,8 @@ def rehearse(
         kinds = _numbers([_kind(shots[i]) for i in rows])
         settings = {"slope": "1", "turn": "0", "least": "0", "reason": ""}
         domain = Domain(fit_tensors(embedding_NE[rows], kinds), settings)
-        found.known.append(domain.ratio(embedding_NE[is_held & ~is_out]))
-        found.left_out.append(domain.ratio(embedding_NE[is_out]))
+        found.known.append(domain.strangeness(embedding_NE[is_held & ~is_out]))
+        found.left_out.append(domain.strangeness(embedding_NE[is_out]))
         found.names.append(name)
     return found
 
@@ -108,16 +111,16 @@ def _numbers(kinds: Sequence[str]) -> Tensor:
 
 def _logistic(known: Tensor, left_out: Tensor) -> tuple[float, float]:
     """Slope and turn of the curve that tells the two apart, both sides weighing the same."""
-    ratio = torch.cat([known, left_out])
+    far = torch.cat([known, left_out])
     truth = torch.cat([torch.ones(len(known)), torch.zeros(len(left_out))])
     weight = torch.where(truth > 0, 0.5 / len(known), 0.5 / len(left_out))
-    middle, spread = ratio.mean(), ratio.std() + 1e-6
+    middle, spread = far.mean(), far.std() + 1e-6
     line = torch.zeros(2, requires_grad=True)
     optimizer = torch.optim.LBFGS([line], max_iter=200)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        score = line[0] * (middle - ratio) / spread + line[1]
+        score = line[0] * (middle - far) / spread + line[1]
         total = F.binary_cross_entropy_with_logits(score, truth, weight, reduction="sum")
         total.backward()
         return total

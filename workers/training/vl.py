@@ -9,12 +9,14 @@ that a run that was cut short goes on. Knows no engine and no fleet.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from workers.domain import Domain
 from workers.lite import LiteTower, fold
@@ -23,6 +25,7 @@ from workers.training.lessons import corpus
 from workers.training.photos import (
     IMAGE_PX,
     STORE_PX,
+    Shot,
     draw_pool,
     draw_scenes,
     load,
@@ -47,12 +50,15 @@ from workers.training.views import Eye, Views, embeddings
 HELD_OUT = 0.08
 ICONIC_WEIGHT = 3  # one shop photo a product would be lost among dozens from the shelf
 VOCABULARY = 1500
-# Of photos, drawn products, scenes and plain scenes: first all alike, then mostly photos.
+# Of photos, drawn products, scenes and plain scenes: all alike, mostly photos, mostly scenes.
 PHASES = (
-    Phase(0, (0.45, 0.1, 0.2, 0.25)),
-    Phase(1700, (0.58, 0.1, 0.12, 0.2), unseen=0.3),
+    Phase(0, 3600, (0.45, 0.1, 0.2, 0.25)),
+    Phase(1700, 3600, (0.58, 0.1, 0.12, 0.2), unseen=0.3),
+    Phase(3600, 4900, (0.3, 0.05, 0.2, 0.45), unseen=0.3, aligner=1.0),
 )
-TOWER, PROBE, SPEECH = "tower", "probe.safetensors", "speech.pt"  # what the cache keeps
+# What the cache keeps, beside maps.
+HELD, TOWER, PROBE, SPEECH = "held.json", "tower", "probe.safetensors", "speech.pt"
+BOUNDED = 1500  # of each set of drawings, for the domain
 Log = Callable[[str], None]
 
 
@@ -62,7 +68,6 @@ class Plan:
 
     views: int = 3
     tune_epochs: float = 4
-    speech_steps: int = 3600
     drawn: int = 1000
     empty: int = 150
     scenes: int = 3500
@@ -97,7 +102,7 @@ def gather(data: Path, tower: LiteTower, cache: Path, plan: Plan, seed: int, log
     shelf, iconic = read_shots(data, "train"), read_iconic(data)
     every = [*shelf, *iconic]
     photos = eye.look("photos", every, lambda: load(every, STORE_PX).pixels, plan.views)
-    held = hold_out(shelf, embeddings(tower, photos.maps[0, : len(shelf)]), HELD_OUT)
+    held = _held(shelf, lambda: embeddings(tower, photos.maps[0, : len(shelf)]), cache / HELD)
     kept = sorted(set(range(len(shelf))) - set(held))
     shop = list(range(len(shelf), len(every)))
     return Pools(
@@ -123,6 +128,13 @@ def gather(data: Path, tower: LiteTower, cache: Path, plan: Plan, seed: int, log
             1,
         ),
     )
+
+
+def _held(shelf: list[Shot], seen: Callable[[], Tensor], path: Path) -> list[int]:
+    """The rows that are held out, kept in `path`; `seen` are embeddings of the untuned tower."""
+    if not path.is_file():
+        path.write_text(json.dumps(hold_out(shelf, seen(), HELD_OUT)), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log: Log) -> LiteTower:
@@ -156,14 +168,17 @@ def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, lo
     tokenizer = train_tokenizer(texts, VOCABULARY)
     torch.manual_seed(seed)
     model = build_model(tower, tokenizer)
-    run = SpeechRun(plan.speech_steps, seed, log, PHASES, snapshot=cache / SPEECH)
+    run = SpeechRun(PHASES, seed, log, snapshot=cache / SPEECH)
     train_speech(run, model, tokenizer, sources, probe)
     return Speaker(model, tokenizer, seed)
 
 
 def bound(tower: LiteTower, pools: Pools, seed: int, log: Log) -> Domain:
     """What is inside: the kinds of the photos, and of the drawings."""
-    drawings = (pools.drawn, pools.scenes, pools.plain)
+    drawings = [
+        views.pick(list(range(min(BOUNDED, len(views)))))
+        for views in (pools.drawn, pools.scenes, pools.plain)
+    ]
     drawn_NE = torch.cat([embeddings(tower, views.maps[0]) for views in drawings])
     shots = [shot for views in drawings for shot in views.shots]
     photo_NE = embeddings(tower, pools.photos.maps[0])

@@ -40,8 +40,8 @@ def domain(known: int) -> tuple[Domain, torch.Tensor]:
 
 def test_kinds_that_were_shown_are_nearer_than_others():
     known, new = domain(4)
-    ratio = known.ratio(new)
-    assert auroc(-ratio[: 4 * EACH], -ratio[4 * EACH :]) > 0.95
+    far = known.strangeness(new)
+    assert auroc(-far[: 4 * EACH], -far[4 * EACH :]) > 0.95
 
 
 def test_a_saved_domain_says_the_same(tmp_path: Path):

@@ -31,7 +31,7 @@ LEMON = Shot(None, "Lemon", "Lemon", "Fruit", "yellow")
 CARTON = Shot(None, "Oatly Oat Milk", "Oat Milk", "Packages", None)
 EMPTY = Shot(None, None, NOTHING, NOTHING, None)
 VALUES = ("Apple", "Lemon", "shirt")
-PHASES = (Phase(0, (0.5, 0.5)), Phase(2, (0.5, 0.5), unseen=0.4))
+PHASES = (Phase(0, 4, (0.5, 0.5)), Phase(2, 4, (0.5, 0.5), unseen=0.4, aligner=1.0))
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -143,17 +143,17 @@ def test_speech_leaves_the_tower_and_a_run_that_was_cut_short_goes_on_as_if_it_w
     words = tokenizer()
     logged: list[str] = []
 
-    def learned(steps: int, name: str, stops: int | None = None) -> dict[str, torch.Tensor]:
+    def learned(name: str, stops: int | None = None) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         model = build_model(tower, words)
-        run = SpeechRun(steps, 0, logged.append, PHASES, batch=4, snapshot=tmp_path / name)
+        run = SpeechRun(PHASES, 0, logged.append, batch=4, snapshot=tmp_path / name)
         run.kept_every, run.stops = 2, stops
         train_speech(run, model, words, (views, scenes), probe)
         return {name: part.clone() for name, part in model.state_dict().items()}
 
-    whole = learned(4, "whole")
-    learned(4, "parts", stops=2)
-    parts = learned(4, "parts")
+    whole = learned("whole")
+    learned("parts", stops=2)
+    parts = learned("parts")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert all(
         torch.equal(part, whole[f"model.vision_model.{name}"])
