@@ -10,6 +10,7 @@ import torch
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call, Reply
+from orchestra.errors import CheckpointInvalid
 from workers.domain import Domain, fit_tensors
 from workers.engine import TransformersEngine
 from workers.lite import LiteTower, LiteTowerConfig, fold
@@ -236,3 +237,26 @@ def test_scaling_the_logits_changes_confidence_and_no_choice():
     after = choose(speaker, maps_of(speaker, pixels), "category", [*VALUES, None])
     assert [one.value for one in before] == [one.value for one in after]
     assert sum(one.confidence() for one in after) < sum(one.confidence() for one in before)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (160, 20), (20, 160)])
+def test_a_photo_of_one_pixel_or_a_long_strip_is_answered(tmp_path: Path, size: tuple[int, int]):
+    speaker = untrained()
+    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), tmp_path)
+    call = replace(ASKED, images=(lemon().resize(size),))
+    (reply,) = TransformersEngine.load(tmp_path).generate([call])
+    assert isinstance(reply, Reply)
+    assert reply.value["category"] in (*VALUES, None)
+
+
+@pytest.mark.parametrize("file", ["domain.safetensors", "model.safetensors", "tokenizer.json"])
+def test_a_changed_or_missing_file_is_refused_by_name(tmp_path: Path, file: str):
+    speaker = untrained()
+    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), tmp_path)
+    changed = (tmp_path / file).read_bytes() + b" "
+    (tmp_path / file).write_bytes(changed)
+    with pytest.raises(CheckpointInvalid, match=rf"{file}.*sha256"):
+        TransformersEngine.load(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(CheckpointInvalid, match=r"missing|no file|No \.safetensors"):
+        TransformersEngine.load(tmp_path)
