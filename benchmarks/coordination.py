@@ -17,27 +17,46 @@ import torch
 
 from workers.fused_model import FusedForConditionalGeneration
 from workers.tokenizer import load_tokenizer
-from workers.training.v3 import TEXT_STREAM, Feed, Run, answer_loss, build, train
-from workers.training.v3_features import Seen, gather
+from workers.training.imagenet import public_tower
+from workers.training.photos import IMAGE_PX
+from workers.training.probe import Probe, train_probe
+from workers.training.r1 import VOCAB_SIZE
+from workers.training.v3 import (
+    TEXT_STREAM,
+    TOWER,
+    Feed,
+    Run,
+    answer_loss,
+    build,
+    bundled_tower,
+    start_aligner,
+    tokens_of,
+    train,
+)
 from workers.training.v3_lessons import read_texts
+from workers.training.views import Views, embeddings
+from workers.training.vl import Plan, gather
 
 SMALL = (8, 4, 6)
 EVERY = 5
 VAL_SEED, VAL_SIZES, VAL_BATCHES = 99, (24, 12, 24), 2
+VAL_SHARE = 10  # one in so many drawings is held out
 
 
 @torch.no_grad()
 def held_out(model: FusedForConditionalGeneration, batches: list) -> float:
     """The sum of both losses on lessons that are not trained on."""
     losses = []
-    for feed, lessons, tokens in batches:
-        losses.append(answer_loss(model, feed.tokenizer, lessons, model.aligner(tokens)).item())
+    for feed, lessons, maps in batches:
+        image = model.aligner(tokens_of(model, maps))
+        losses.append(answer_loss(model, feed.tokenizer, lessons, image).item())
     return 2 * statistics.mean(losses)
 
 
-def curve(feed: Feed, batches: list, seed: int, steps: int, coordinate: bool) -> list[float]:
+def curve(feed: Feed, probe: Probe, batches: list, steps: int, coordinate: bool) -> list[float]:
     """The lowest held-out loss so far, every `EVERY` steps."""
-    model = build(seed)
+    model = build(feed.seed, TEXT_STREAM, bundled_tower(TOWER))
+    start_aligner(model, feed, probe)
     lowest: list[float] = []
 
     def watch(step: int) -> bool:
@@ -46,7 +65,7 @@ def curve(feed: Feed, batches: list, seed: int, steps: int, coordinate: bool) ->
             lowest.append(min([loss, *lowest[-1:]]))
         return True
 
-    train(model, feed, Run(seed, steps, None, coordinate, print, watch))
+    train(model, feed, Run(feed.seed, steps, None, coordinate, print, watch))
     return lowest
 
 
@@ -59,21 +78,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    views, scenes, val, val_scenes = gather(given.data, given.cache, 0, print)
-    tokenizer = load_tokenizer(TEXT_STREAM, 3072)
+    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), 0, print)
+    tokenizer = load_tokenizer(TEXT_STREAM, VOCAB_SIZE)
     texts = read_texts(given.data)
+    drawings = (pools.scenes, pools.plain, pools.drawn)
+    taught, cut = pools.taught, [len(views) // VAL_SHARE for views in drawings]
+    first = embeddings(bundled_tower(TOWER), taught.maps[0])
+    probe = train_probe(first, taught.shots, 0)
 
-    def feed(seen: list[Seen], drawn: Seen, seed: int, sizes: tuple[int, int, int]) -> Feed:
-        return Feed(seen, drawn, texts, tokenizer, seed, sizes)
+    def part(views: Views, begin: int, end: int) -> Views:
+        return views.pick(list(range(begin, end)))
 
-    held = feed([val], val_scenes, VAL_SEED, VAL_SIZES)
+    kept = [part(views, at, len(views)) for views, at in zip(drawings, cut, strict=True)]
+    left = [part(views, 0, at) for views, at in zip(drawings, cut, strict=True)]
+    held = Feed(pools.held_views, left, texts, tokenizer, VAL_SEED, VAL_SIZES)
     batches = []
     for _ in range(VAL_BATCHES):
         batches += [(held, *held.pictures()[:2]), (held, *held.fused())]
     ratios = []
     for seed in given.seeds:
         off, on = (
-            curve(feed(views, scenes, seed, SMALL), batches, seed, given.steps, coordinate)
+            curve(
+                Feed(taught, kept, texts, tokenizer, seed, SMALL),
+                probe,
+                batches,
+                given.steps,
+                coordinate,
+            )
             for coordinate in (False, True)
         )
         target = off[2 * len(off) // 3 - 1]

@@ -158,7 +158,10 @@ class ErrorRecord(Word):
 
 
 class CallRecord(Word):
-    """One model call as it was made: prompt, raw reply, metered work and price."""
+    """One model call as it was made: prompt, raw reply, metered work and price.
+
+    `modality_weights` are the parts of text and image in the answer, of models that tell.
+    """
 
     node: str
     model: str
@@ -169,6 +172,7 @@ class CallRecord(Word):
     thinking: str = ""
     finish: Literal["stop", "length"] = "stop"
     confidence: Mapping[str, float] = Attribute(default_factory=dict)
+    modality_weights: Mapping[str, float] = Attribute(default_factory=dict)
     prompt_hash: str = ""
     input_tokens: int = 0
     output_tokens: int = 0

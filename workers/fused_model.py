@@ -47,9 +47,9 @@ class FusedConfig(PreTrainedConfig):
         self,
         text_config: Any = None,
         vision_config: Any = None,
-        cross_layers: Sequence[int] = (1, 2, 3),
-        cross_width: int = 96,
-        cross_heads: int = 3,
+        cross_layers: Sequence[int] = (0, 1, 2, 3),
+        cross_width: int = 160,
+        cross_heads: int = 5,
         embedding_size: int = 64,
         **given: Any,
     ) -> None:
@@ -127,7 +127,6 @@ class Aligner(nn.Module):
         super().__init__()
         tower, width = config.vision_config, config.text_config.hidden_size
         side = tower.image_size // tower.patch_size
-        self.norm = nn.LayerNorm(tower.hidden_size)
         self.into = nn.Linear(tower.hidden_size, width)
         self.out = nn.Linear(width, width)
         self.places = nn.Parameter(torch.zeros(side * side, width))
@@ -138,7 +137,7 @@ class Aligner(nn.Module):
 
     def forward(self, tokens_BTD: Tensor) -> Tensor:
         """Aligned tokens (B, T, W)."""
-        inner = F.gelu(self.into(self.norm(tokens_BTD)))
+        inner = F.gelu(self.into(tokens_BTD))
         return self.final(self.out(inner) + self.places)
 
     def loss(self, image_BTW: Tensor, text_BW: Tensor) -> Tensor:
@@ -163,8 +162,6 @@ class FusedForConditionalGeneration(PreTrainedModel):
         layers = range(config.text_config.num_hidden_layers)
         self.text.layers = nn.ModuleList([FusedLayer(config, at) for at in layers])
         self.vision = LiteTower(config.vision_config)
-        # The tower's last map is taken as it is: a head would be a third of its weights.
-        self.vision.register_module("head", nn.Identity())
         self.aligner = Aligner(config)
         self.need = nn.Linear(config.text_config.hidden_size, 1)
         self.post_init()

@@ -128,7 +128,7 @@ class LiteTower(PreTrainedModel):
     config_class = LiteTowerConfig
     config: LiteTowerConfig
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
 
     def __init__(self, config: LiteTowerConfig) -> None:
         super().__init__(config)

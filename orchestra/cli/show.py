@@ -143,5 +143,8 @@ def _print_call(call: CallRecord) -> None:
     if call.data:
         click.echo("  data:\n" + "\n".join(f"    {line}" for line in call.data.split("\n")))
     click.echo(f"  reply: {call.raw}")
+    if call.modality_weights:
+        weighed = ", ".join(f"{name} {part:.0%}" for name, part in call.modality_weights.items())
+        click.echo(f"  weighed: {weighed}")
     if call.error is not None:
         click.echo(f"  error: {call.error.type}: {call.error.message}")

@@ -23,8 +23,7 @@ from orchestra.fleet.source import load_fleet
 
 CONTEXT_TOKENS = 8192  # assumed where a server does not say
 IMAGE_TOKENS = 2048
-# Above the bundled models, or plans would prefer those to the model that was connected.
-ASSUMED_QUALITY = {"score": 95, "origin": "estimated", "measure": "assumed above its fallback's"}
+ASSUMED_SCORE = 95.0
 HEADER = """\
 # Written by `orchestra init` on {day}. Edit it freely; keys stay in the environment.
 # {notes}
@@ -95,6 +94,13 @@ def _bundled() -> dict[str, Card]:
     return {name: cards[name] for name in ("text", "vision") if name in cards}
 
 
+def _assumed_quality(capability: str, fallback: Card | None) -> dict[str, Any]:
+    """Above the fallback's, or plans would prefer that to the model that was connected."""
+    known = None if fallback is None else fallback.quality.get(capability)
+    score = max(ASSUMED_SCORE, min((known.score or 0.0) + 1, 100.0) if known else 0.0)
+    return {"score": score, "origin": "estimated", "measure": "assumed above its fallback's"}
+
+
 def _card(choice: Choice, model: Listed, capability: str, bundled: dict[str, Card]) -> Card:
     server = choice.server
     prices = (choice.input_price or model.input_price, choice.output_price or model.output_price)
@@ -127,7 +133,7 @@ def _card(choice: Choice, model: Listed, capability: str, bundled: dict[str, Car
                 "endpoint": {"url": server.url, "model": model.name, "api_key_env": server.key_env},
             },
             "limits": limits,
-            "quality": {capability: ASSUMED_QUALITY},
+            "quality": {capability: _assumed_quality(capability, bundled.get(capability))},
             "data_goes_to": "local" if server.is_local else urlsplit(server.url).hostname,
             "fallback": bundled[capability].name if capability in bundled else None,
             "estimated": estimated,

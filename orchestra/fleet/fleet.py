@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.budget.book import Book
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from orchestra.batch.output import Summary
 
 Build = Callable[..., Any]
+Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 PHOTO_LIMITS = ImageLimits()
 MOST_PLANS = 4096
 
@@ -164,11 +166,11 @@ class Fleet:
         threads = max(1, (os.cpu_count() or 1) // max(1, hosted))
         return local_client(card, self.folder, threads=threads)
 
-    def plan(self, build: Build, job: Job) -> Plan:
+    def plan(self, build: Build | Graph, job: Job) -> Plan:
         """Plan `job` over the graph of `build`; spends nothing and opens no image."""
         return self.plan_for(compile_graph(build), _shape(job), job.budget)
 
-    def explain(self, build: Build, job: Job) -> Explanation:
+    def explain(self, build: Build | Graph, job: Job) -> Explanation:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
         return explain(weigh(seen, _shape(job), job.budget, self.file))
@@ -186,7 +188,7 @@ class Fleet:
             known = self._plans[key] = plan(view(graph), shape, budget, self.file)
         return known
 
-    async def run(self, build: Build, job: Job, *, base: Path | None = None) -> Result:
+    async def run(self, build: Build | Graph, job: Job, *, base: Path | None = None) -> Result:
         """Run `job`. Image paths are relative to `base` (default: the working folder).
 
         The planned models load before the deadline begins. Raises what planning and loading

@@ -258,6 +258,7 @@ def _to_json(reply: Reply) -> str:
             "thinking": reply.thinking,
             "abstained": dict(reply.abstained),
             "regions": dict(reply.regions),
+            "weights": dict(reply.modality_weights),
         },
         ensure_ascii=False,
     )
@@ -273,6 +274,7 @@ def _from_json(stored: str) -> Reply:
         raw["finish"],
         raw.get("thinking", ""),
         raw.get("abstained", {}),
+        raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
     )
 
@@ -287,6 +289,7 @@ def _record(call: Call, ticket: Ticket, paid: _Paid, seconds: float) -> CallReco
             "thinking": answer.thinking,
             "finish": answer.finish,
             "confidence": dict(answer.confidence),
+            "modality_weights": dict(answer.modality_weights),
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
             "image_count": usage.images,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DeepseekVLForConditionalGeneration, PreTrainedTokenizerFast
 
 from workers.training.muon import Muon
@@ -76,12 +76,17 @@ class SpeechRun:
 def start_aligner(
     model: DeepseekVLForConditionalGeneration, maps_BCHW: Tensor, probe: Probe
 ) -> None:
-    """Begin with units that show each class of `probe` at each place; the rest see at random.
+    """Begin with units that show each class of `probe`; see `start_units`."""
+    tokens = cast(Any, model.model.vision_model).top(maps_BCHW).last_hidden_state
+    start_units(model.model.aligner.linear1, tokens, probe)
 
-    Every unit has deviation 1 over the tokens of these maps, so that no feature drowns another.
+
+def start_units(linear: nn.Linear, tokens_BTD: Tensor, probe: Probe) -> None:
+    """Let units show each class of `probe` at each place; the rest see at random.
+
+    Every unit has deviation 1 over these tokens, so that no feature drowns another.
     """
-    linear = model.model.aligner.linear1
-    tokens = cast(Any, model.model.vision_model).top(maps_BCHW).last_hidden_state.flatten(0, 1)
+    tokens = tokens_BTD.flatten(0, 1)
     linear.weight.div_(tokens.std(dim=0) + 0.05)
     shown = torch.cat(list(probe.weights.values()))[: len(linear.weight)]
     linear.weight[: len(shown)] = 0

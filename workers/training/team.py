@@ -56,7 +56,9 @@ def run_together(size: int, work: Callable[..., None], *given: Any) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store")
-        multiprocessing.spawn(_join, args=(size, store, work, given), nprocs=size)
+        multiprocessing.spawn(  # pyright: ignore[reportPrivateImportUsage]
+            _join, args=(size, store, work, given), nprocs=size
+        )
 
 
 def _join(

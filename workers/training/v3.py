@@ -1,10 +1,11 @@
 """Train the bundled fused checkpoint `v3` over a frozen text stream and a frozen tower.
 
-    python -m workers.training.v3 --data DIR --out DIR --cache DIR --seed 0 --minutes 4
+    python -m workers.training.v3 --data DIR --out DIR --cache DIR --seed 0 --minutes 25
 
-Only the alignment module, the gated cross-attention and the probe `need` are trained, so a call
-without an image is answered exactly as the text checkpoint answers it. `--minutes` is wall clock;
-`--steps` makes a run repeatable.
+The text stream is `r1`'s and the tower `vl`'s; `--cache` is the one of `workers.training.vl`, which
+holds what the tower's trunk sees. Only the alignment module, the gated cross-attention and the
+probe `need` are trained, so a call without an image is answered exactly as the text checkpoint
+answers it. `--minutes` is wall clock; `--steps` makes a run repeatable.
 """
 
 from __future__ import annotations
@@ -17,18 +18,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+from transformers import (
+    DeepseekVLForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    Qwen2ForCausalLM,
+)
 
 from workers.fused_model import FusedConfig, FusedForConditionalGeneration, Vision
+from workers.lite import LiteTower, LiteTowerConfig
 from workers.tokenizer import load_tokenizer
 from workers.training.coordinate import set_gradients
-from workers.training.photos import Shot
-from workers.training.r1 import encode, lr_share
-from workers.training.v3_features import Seen, cut_tower, gather
+from workers.training.imagenet import public_tower
+from workers.training.photos import IMAGE_PX, Shot
+from workers.training.probe import Probe, train_probe
+from workers.training.r1 import VOCAB_SIZE, encode, lr_share
+from workers.training.speech import start_units
 from workers.training.v3_lessons import (
     Lesson,
     caption,
@@ -36,20 +45,23 @@ from workers.training.v3_lessons import (
     picture_lesson,
     read_texts,
 )
-from workers.training.views import Sampler
+from workers.training.views import Sampler, Views, embeddings
+from workers.training.vl import Plan, gather
 
-TEXT_STREAM = Path(__file__).parent.parent / "checkpoints" / "r1"
-SIZES = (18, 12, 10)  # photos, scenes, and photos with a text of a batch
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+TEXT_STREAM, TOWER = CHECKPOINTS / "r1", CHECKPOINTS / "vl"
+SIZES = (20, 12, 10)  # photos, drawings, and photos with a text of a batch
+ABOUT_EACH = 2  # lessons about a picture alone
 LR, ALIGN_SHARE, NEED_SHARE = 2e-3, 0.2, 0.5
 TRAINED = ("cross", "aligner", "need")
 
 
 @dataclass
 class Feed:
-    """Draws batches: photos in a random view, scenes, and photos with a text."""
+    """Draws batches: photos in a random view, drawings, and photos with a text."""
 
-    views: list[Seen]
-    scenes: Seen
+    photos: Views
+    drawings: Sequence[Views]
     texts: dict[str, str]
     tokenizer: PreTrainedTokenizerFast
     seed: int
@@ -58,33 +70,49 @@ class Feed:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.generator = torch.Generator().manual_seed(self.seed)
-        self.sampler = Sampler(self.views[0].shots, self.generator)
+        self.sampler = Sampler(self.photos.shots, self.generator)
 
     def pictures(self) -> tuple[list[Lesson], Tensor, list[Shot]]:
-        """Lessons on pictures alone, their tokens, and the photos' shots."""
-        shots, tokens = self._photos(self.sizes[0])
-        rows = [self.rng.randrange(len(self.scenes.shots)) for _ in range(self.sizes[1])]
-        drawn = [self.scenes.shots[row] for row in rows]
-        told = [picture_lesson(shot, at, self.rng) for at, shot in enumerate([*shots, *drawn])]
-        return told, torch.cat([tokens, self.scenes.tokens[rows].float()]), shots
+        """Lessons on pictures alone, the trunk's maps of them, and the photos' shots."""
+        shots, maps = self._photos(self.sizes[0])
+        every, parts = list(shots), [maps]
+        for number, drawn in enumerate(self.drawings):
+            count = len(range(number, self.sizes[1], len(self.drawings)))
+            rows = [self.rng.randrange(len(drawn)) for _ in range(count)]
+            every += [drawn.shots[row] for row in rows]
+            parts.append(drawn.random(torch.tensor(rows, dtype=torch.long), self.generator))
+        told = [
+            picture_lesson(shot, at, self.rng)
+            for at, shot in enumerate(every)
+            for _ in range(ABOUT_EACH)
+        ]
+        return told, torch.cat(parts), shots
 
     def fused(self) -> tuple[list[Lesson], Tensor]:
-        """Lessons on photos with a text, and the photos' tokens."""
-        shots, tokens = self._photos(self.sizes[2])
+        """Lessons on photos with a text, and the trunk's maps of the photos."""
+        shots, maps = self._photos(self.sizes[2])
         told = [fused_lesson(shot, at, self.texts, self.rng) for at, shot in enumerate(shots)]
-        return told, tokens
+        return told, maps
 
     def _photos(self, count: int) -> tuple[list[Shot], Tensor]:
-        rows = self.sampler.rows(count).tolist()
-        seen = [self.rng.choice(self.views).tokens[row] for row in rows]
-        return [self.views[0].shots[row] for row in rows], torch.stack(seen).float()
+        rows = self.sampler.rows(count)
+        shots = [self.photos.shots[row] for row in rows.tolist()]
+        return shots, self.photos.random(rows, self.generator)
 
 
-def build(seed: int, text_stream: Path = TEXT_STREAM) -> FusedForConditionalGeneration:
+def bundled_tower(folder: Path) -> LiteTower:
+    """The tower of a `vl` checkpoint, or one that stands alone in its folder."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["model_type"] == LiteTowerConfig.model_type:
+        return LiteTower.from_pretrained(folder, dtype=torch.float32).eval()
+    model: Any = DeepseekVLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return cast(LiteTower, model.model.vision_model).eval()
+
+
+def build(seed: int, text_stream: Path, tower: LiteTower) -> FusedForConditionalGeneration:
     """The model with its frozen streams; the rest is random, and its gates are closed."""
     torch.manual_seed(seed)
     stream = Qwen2ForCausalLM.from_pretrained(text_stream, dtype=torch.float32)
-    tower = cut_tower()
     model = FusedForConditionalGeneration(
         FusedConfig(stream.config.to_dict(), tower.config.to_dict())
     )
@@ -94,6 +122,19 @@ def build(seed: int, text_stream: Path = TEXT_STREAM) -> FusedForConditionalGene
     for parameter in trained(model):
         parameter.requires_grad_(True)
     return model
+
+
+@torch.no_grad()
+def start_aligner(model: FusedForConditionalGeneration, feed: Feed, probe: Probe) -> None:
+    """Begin with units that show each class of `probe`; see `start_units`."""
+    maps = [views.plain(slice(0, 64)) for views in (feed.photos, *feed.drawings)]
+    start_units(model.aligner.into, tokens_of(model, torch.cat(maps)), probe)
+
+
+def tokens_of(model: FusedForConditionalGeneration, maps_BCHW: Tensor) -> Tensor:
+    """The tower's tokens (B, T, D) from its trunk's maps; the tower learns nothing."""
+    with torch.no_grad():
+        return cast(Tensor, model.vision.top(maps_BCHW).last_hidden_state)
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
@@ -108,7 +149,7 @@ def answer_loss(
     lessons: Sequence[Lesson],
     image_BTW: Tensor,
 ) -> Tensor:
-    """Cross entropy on the answers' tokens."""
+    """Cross entropy on the answers' tokens; `lesson.row` is the picture among `image_BTW`."""
     coded = [encode(lesson.example, tokenizer) for lesson in lessons]
     longest = max(len(code.ids) for code in coded)
     ids_BS = torch.zeros(len(coded), longest, dtype=torch.long)
@@ -117,10 +158,10 @@ def answer_loss(
         ids_BS[row, : len(code.ids)] = torch.tensor(code.ids)
         answer = slice(code.answer_start, len(code.ids))
         targets_BS[row, answer.start - 1 : answer.stop - 1] = ids_BS[row, answer]
-    vision = Vision(image_BTW, torch.ones(len(coded)))
+    vision = Vision(image_BTW[[lesson.row for lesson in lessons]], torch.ones(len(coded)))
     hidden = model.text(input_ids=ids_BS, vision=vision, use_cache=False).last_hidden_state
     keep_BS = targets_BS != -100
-    return F.cross_entropy(model.logits(hidden[keep_BS]), targets_BS[keep_BS])
+    return F.cross_entropy(model.logits(hidden[keep_BS]).float(), targets_BS[keep_BS])
 
 
 @torch.no_grad()
@@ -172,33 +213,39 @@ def train(model: FusedForConditionalGeneration, feed: Feed, run: Run) -> int:
         done = step / run.steps if run.minutes is None else passed / run.minutes
         if done > 1:
             return step - 1
-        told, tokens, shots = feed.pictures()
-        image = model.aligner(tokens)
-        pictures = answer_loss(model, feed.tokenizer, told, image)
-        align = align_loss(model, shots, image, captions)
-        both, tokens = feed.fused()
-        fused = answer_loss(model, feed.tokenizer, both, model.aligner(tokens))
-        states = prompt_states(model, feed.tokenizer, [one.example.prompt for one in both])
-        wanted = torch.tensor([float(one.needs_image) for one in both])
-        need = F.binary_cross_entropy_with_logits(model.need(states)[:, 0], wanted)
-        losses = [pictures + ALIGN_SHARE * align, fused + NEED_SHARE * need]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses, shown = _losses(model, feed, captions)
         conflicts += set_gradients(losses, parameters, run.coordinate)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
             group["lr"] = LR * lr_share(min(done, 1.0))
         optimizer.step()
         if step % 50 == 0:
-            run.log(
-                f"step {step} pictures {pictures:.3f} align {align:.3f} fused {fused:.3f} "
-                f"need {need:.3f} conflicts {conflicts / step:.2f}"
-            )
+            run.log(f"step {step} {shown} conflicts {conflicts / step:.2f}")
         if not run.watch(step):
             return step
     return run.steps
 
 
+def _losses(
+    model: FusedForConditionalGeneration, feed: Feed, captions: Captions
+) -> tuple[list[Tensor], str]:
+    """The loss of pictures alone and that of pictures with a text, and their parts in words."""
+    told, maps, shots = feed.pictures()
+    image = model.aligner(tokens_of(model, maps))
+    pictures = answer_loss(model, feed.tokenizer, told, image)
+    align = align_loss(model, shots, image, captions)
+    both, maps = feed.fused()
+    fused = answer_loss(model, feed.tokenizer, both, model.aligner(tokens_of(model, maps)))
+    states = prompt_states(model, feed.tokenizer, [one.example.prompt for one in both])
+    wanted = torch.tensor([float(one.needs_image) for one in both])
+    need = F.binary_cross_entropy_with_logits(model.need(states)[:, 0].float(), wanted)
+    shown = f"pictures {pictures:.3f} align {align:.3f} fused {fused:.3f} need {need:.3f}"
+    return [pictures + ALIGN_SHARE * align, fused + NEED_SHARE * need], shown
+
+
 def _captions(model: FusedForConditionalGeneration, feed: Feed) -> Captions:
-    names = sorted({caption(shot) for shot in feed.views[0].shots})
+    names = sorted({caption(shot) for shot in feed.photos.shots})
     return dict(zip(names, prompt_states(model, feed.tokenizer, names), strict=True))
 
 
@@ -219,7 +266,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the bundled v3 checkpoint.")
     parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the tower's tokens")
+    parser.add_argument("--cache", type=Path, required=True, help="as of workers.training.vl")
+    parser.add_argument("--text-stream", type=Path, default=TEXT_STREAM)
+    parser.add_argument("--tower", type=Path, default=TOWER, help="a vl checkpoint, or its tower")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--minutes", type=float)
@@ -234,12 +283,16 @@ def main() -> None:
         file.write(line + "\n")
         file.flush()
 
-    views, scenes, _, _ = gather(given.data, given.cache, given.seed, log)
-    tokenizer = load_tokenizer(TEXT_STREAM, 3072)
-    model = build(given.seed)
+    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), given.seed, log)
+    tower = bundled_tower(given.tower)
+    taught, drawings = pools.taught, (pools.scenes, pools.plain, pools.drawn)
+    probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, given.seed)
+    tokenizer = load_tokenizer(given.text_stream, VOCAB_SIZE)
+    model = build(given.seed, given.text_stream, tower)
+    feed = Feed(taught, drawings, read_texts(given.data), tokenizer, given.seed)
+    start_aligner(model, feed, probe)
     count = sum(p.numel() for p in trained(model))
     log(f"seed {given.seed} trained {count} coordinate {given.coordinate}")
-    feed = Feed(views, scenes, read_texts(given.data), tokenizer, given.seed)
     run = Run(given.seed, given.steps, given.minutes, given.coordinate, log)
     log(f"steps {train(model, feed, run)}")
     save(model, tokenizer, given.out)

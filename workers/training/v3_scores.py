@@ -21,10 +21,10 @@ from workers.engine import TransformersEngine
 from workers.fused import FusedModel
 from workers.training.photos import CLOTHING, COLOURS, IMAGE_PX, read_shots
 from workers.training.scenes import compose, draw_scene
-from workers.training.v3_features import VAL_SCENES, VAL_SCENES_SEED
 from workers.training.v3_lessons import mute, read_texts
 
 BATCH = 16
+VAL_SCENES, VAL_SCENES_SEED = 200, 500_000
 Z = 1.96
 Item = tuple[Call, str]  # with the right value of its only property
 INSTRUCTION = "Describe the product shown."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from graphs.answer import build as answer
 from orchestra import Budget, Context, Job, JobState, ask, merge
 from orchestra.budget.book import Book
 from orchestra.budget.ledger import LocalLedger
-from orchestra.clients.engine import Call
+from orchestra.clients.engine import Call, Reply
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
 from orchestra.fleet.fleet import Fleet
@@ -245,3 +246,21 @@ async def test_a_full_disk_ends_the_run_and_is_no_value(tmp_path: Path) -> None:
     with pytest.raises(DiskFull):
         await scoped.run(build, Job(text="red shirt"))
     await fleet.close()
+
+
+async def test_what_modalities_weighed_is_recorded_with_the_call_and_kept_in_the_journal(
+    tmp_path: Path,
+) -> None:
+    weights = {"text": 0.75, "image": 0.25}
+
+    def weighing(call: Call) -> Reply:
+        value = {"category": "shirt", "colour": None}
+        return Reply('{"category":"shirt","colour":null}', value, modality_weights=weights)
+
+    plain, engines = scripted_fleet(weighing)
+    async with plain:
+        with closing(Book.open(tmp_path / "book.sqlite")) as book:
+            fleet = plain.scoped(LocalLedger(book), plain.images)
+            first, second = [await fleet.run(build, Job(text="A red shirt")) for _ in range(2)]
+    assert len(engines["r1"].calls) == 1
+    assert [call.modality_weights for call in (*first.calls, *second.calls)] == [weights] * 2

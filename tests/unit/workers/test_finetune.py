@@ -65,7 +65,8 @@ def tiny_llama(folder: Path) -> Path:
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=CONTEXT_TOKENS, initializer_range=0.4,
     )  # fmt: skip
-    LlamaForCausalLM(config).to(torch.float16).save_pretrained(folder)
+    model: Any = LlamaForCausalLM(config)  # transformers' own types refuse a dtype here
+    model.to(torch.float16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

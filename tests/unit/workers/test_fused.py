@@ -36,7 +36,7 @@ def write_model(folder: Path, need: float, gate: float) -> Path:
         image_size=SIDE, stem=8, stages=[(3, 2, 1, 8, 1)] * 4, embedding_size=8, fine_stage=2,
         is_folded=True,
     )  # fmt: skip
-    config = FusedConfig(text, tower, cross_layers=(1,), cross_width=12)
+    config = FusedConfig(text, tower, cross_layers=(1,), cross_width=12, cross_heads=3)
     model = FusedForConditionalGeneration(config)
     with torch.no_grad():
         model.need.weight.zero_()

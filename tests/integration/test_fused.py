@@ -1,0 +1,71 @@
+"""The bundled fused model: one call answers from text, image or both, and says what weighed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from orchestra.clients.engine import Call, Reply
+from orchestra.fleet.source import load_fleet
+from workers.engine import TransformersEngine
+from workers.fused import FusedModel
+from workers.training.drawn import draw_product
+
+INSTRUCTION = "Describe the product shown."
+SCHEMA = {"type": "object", "properties": {"category": {"enum": ["Banana", "Lemon", "Tomato"]}}}
+TEXT = (
+    "name: Banana\ndescription: Sweet and ripe bananas from Peru.\ncategory: Banana\ncolour: yellow"
+)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> tuple[TransformersEngine, Path]:
+    file, home = load_fleet("mini")
+    folder = home / (file.card("v3").hosting.checkpoint or "")
+    return TransformersEngine.load(folder), folder
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return draw_product("Banana", "yellow", seed=1_000_003)
+
+
+def ask(engine: TransformersEngine, text: str | None, image: Image.Image | None) -> Reply:
+    images = () if image is None else (image,)
+    (reply,) = engine.generate([Call(INSTRUCTION, text=text, images=images, schema=SCHEMA)])
+    assert isinstance(reply, Reply), reply
+    return reply
+
+
+def looked(engine: TransformersEngine) -> int:
+    assert isinstance(engine._model, FusedModel)
+    return engine._model.looked
+
+
+def test_a_text_alone_is_read_and_the_image_weighs_nothing(
+    bundled: tuple[TransformersEngine, Path],
+) -> None:
+    reply = ask(bundled[0], TEXT, None)
+    assert reply.value == {"category": "Banana"}
+    assert reply.modality_weights == {"text": 1.0, "image": 0.0}
+
+
+def test_an_image_alone_is_looked_at_and_weighs_something(
+    bundled: tuple[TransformersEngine, Path], photo: Image.Image
+) -> None:
+    before = looked(bundled[0])
+    reply = ask(bundled[0], None, photo)
+    assert reply.value == {"category": "Banana"}
+    assert reply.modality_weights["image"] > 0
+    assert looked(bundled[0]) == before + 1
+
+
+@pytest.mark.parametrize(("text", "looks"), [(TEXT, 0), ("sku: 4711", 1)])
+def test_the_tower_runs_only_where_the_text_does_not_tell(
+    bundled: tuple[TransformersEngine, Path], photo: Image.Image, text: str, looks: int
+) -> None:
+    before = looked(bundled[0])
+    assert ask(bundled[0], text, photo).value == {"category": "Banana"}
+    assert looked(bundled[0]) == before + looks
