@@ -19,6 +19,7 @@ from PIL import Image
 from benchmarks.processes import descendants
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
+from orchestra.fleet.source import load_fleet
 from orchestra.serving.cluster import own_cluster, served
 from workers.training.drawn import RESERVED_SEED, draw_product
 
@@ -106,7 +107,8 @@ def test_openai_asks_about_a_photo_and_a_graph_writes_a_listing(client: OpenAI) 
         ],
     )
     assert seen.choices[0].message.content
-    assert seen.usage is not None and seen.usage.prompt_tokens > 64
+    image_tokens = load_fleet("mini")[0].card("vl").limits.image_tokens
+    assert seen.usage is not None and seen.usage.prompt_tokens > image_tokens > 0
     listing = client.chat.completions.create(
         model="listing",
         messages=[{"role": "user", "content": "Granny Smith apple from Italy, 180 g."}],
