@@ -449,3 +449,22 @@ def test_attend_says_that_an_engine_gives_no_maps(photo: Path, scripted: Path) -
     error = json.loads(result.stdout)["error"]
     assert error["type"] == "UsageError"
     assert "attend()" in error["message"] and "'vl'" in error["message"]
+
+
+def test_maps_for_a_graph_without_a_recipe_say_where_to_ask_for_them(
+    tmp_path: Path, scripted: Path, products: Path
+) -> None:
+    folder = tmp_path / "maps"
+    given = ("--fleet", scripted, "--graph", "answer", "--maps", "--json")
+    result = call("batch", products, "--out", folder, *given)
+    error = json.loads(result.stdout)["error"]
+    assert error["type"] == "InvalidGraph"
+    assert "regions=True" in error["message"]
+    assert not folder.exists()
+
+
+def test_a_batch_with_maps_is_another_than_one_without(
+    scripted: Path, products: Path, out: Path
+) -> None:
+    result = call("batch", products, "--out", out, "--fleet", scripted, "--maps", "--json")
+    assert json.loads(result.stdout)["error"]["type"] == "OutputMismatch"
