@@ -27,7 +27,7 @@ Examples:
 @click.argument("question")
 @fleet_option
 @click.option("--model", help="Model of the fleet (default: the first that looks at photos).")
-@click.option("--method", help="gradient (default), raw, relevancy, occlusion; the engine's own.")
+@click.option("--method", help="refined (default), gradient, raw, relevancy or occlusion.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the map over the photo: PNG.")
 @json_option
 def attend(

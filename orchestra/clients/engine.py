@@ -63,7 +63,7 @@ class Call:
     `thinking_tokens` what a reasoning model writes before it; at 0 both share `max_tokens`.
     With `schema_in_prompt` the model reads the schema, too, and is not only held to it. With
     `regions` the reply says where in the photo its values were seen, if the engine can; that costs
-    about another answer.
+    more than the answer itself.
     `tools` may be asked for instead of an answer; `tool_choice` is `auto`, `any`, or a tool's name.
     """
 

@@ -71,7 +71,7 @@ def ask(
 
     `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
     without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
-    asks of a vision model which part of a photo decided each value; that takes about as long as the
+    asks of a vision model which part of a photo decided each value; that takes longer than the
     answer. Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or
     `regions` where there are no values or no photo.
     """

@@ -21,7 +21,7 @@ Grid = tuple[tuple[float, ...], ...]
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 FINE_STEPS = 4  # a cell is read at so many places a side when a region is outlined
-REGION_LEVEL = 0.5  # of the peak: what is less is outside the strongest region
+REGION_LEVEL = 0.1  # of the peak: what is less is outside; chosen by IoU on drawn scenes
 MOST_OPAQUE = 170  # of 255: the photo shows through the strongest place, too
 # The overlay's colours from weak to strong, dark to light, as they also read in grey.
 RAMP = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))

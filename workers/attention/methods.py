@@ -6,6 +6,9 @@ important; what is below zero speaks against the choice.
 - `raw`: attention from where a token is decided to the image tokens, mean over heads and layers.
 - `relevancy`: attention weighed by its gradient and followed through the layers (Chefer, Gur and
   Wolf, "Generic attention-model explainability", ICCV 2021).
+- `refined` (the default): `relevancy`, which knows the token, times what speaks for the choice at
+  the finest cells, which knows the place: the positive part of activation times gradient, channel
+  by channel, smoothed over neighbours.
 - `gradient`: activation times gradient at the finest cells (as Grad-CAM of Selvaraju et al., 2017,
   but for each place by itself: Shrikumar et al., 2016).
 - `occlusion`: how much less sure a choice is when a window of the photo is greyed out (Zeiler and
@@ -14,9 +17,10 @@ important; what is below zero speaks against the choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from workers.attention.replay import Replay
@@ -45,15 +49,29 @@ def relevancy(replay: Replay) -> Tensor:
     cells = seen.cells_BDRK.detach().requires_grad_(True)
     odds_BC, attentions = replay.run(seen.tokens_of(cells))
     maps = []
-    for choice, place in enumerate(replay.deciding.tolist()):
-        gradients = torch.autograd.grad(odds_BC[0, choice], attentions, retain_graph=True)
-        relevance_S = torch.zeros_like(attentions[0][0, 0, 0])
-        relevance_S[place] = 1.0
-        # The last layer first: a row of the product, never the whole of it.
-        for weights, gradient in zip(attentions[::-1], gradients[::-1], strict=True):
-            flow_SS = (weights[0] * gradient[0]).clamp_min(0).mean(dim=0).detach()
-            relevance_S = relevance_S + relevance_S @ flow_SS
-        maps.append(relevance_S[replay.image_places].unflatten(0, cells.shape[2:]))
+    for choice in range(len(replay.choices)):
+        slopes = torch.autograd.grad(odds_BC[0, choice], attentions, retain_graph=True)
+        maps.append(_relevance(replay, choice, attentions, slopes))
+    return torch.stack(maps)
+
+
+def refined(replay: Replay) -> Tensor:
+    """Relevancy of the image tokens, refined by what speaks for the choice at the finest cells."""
+    with torch.no_grad():
+        seen = replay.see(replay.pixels)
+    cells = seen.cells_BDRK.detach().requires_grad_(True)
+    odds_BC, attentions = replay.run(seen.tokens_of(cells))
+    maps = []
+    for choice in range(len(replay.choices)):
+        wanted = [cells, *attentions]
+        slope, *slopes = torch.autograd.grad(odds_BC[0, choice], wanted, retain_graph=True)
+        coarse = _relevance(replay, choice, attentions, slopes)
+        fine = (slope * cells)[0].clamp_min(0).sum(dim=0).detach()
+        if fine.shape != coarse.shape:
+            padded = F.pad(fine[None, None], (1, 1, 1, 1), mode="replicate")
+            fine = F.avg_pool2d(padded, 3, stride=1)[0, 0]
+            coarse = F.interpolate(coarse[None, None], fine.shape, mode="bilinear")[0, 0]
+        maps.append(coarse * fine)
     return torch.stack(maps)
 
 
@@ -88,6 +106,20 @@ def occlusion(replay: Replay) -> Tensor:
     return loss / times
 
 
+def _relevance(
+    replay: Replay, choice: int, attentions: Sequence[Tensor], slopes: Sequence[Tensor]
+) -> Tensor:
+    """How much of each image token flows into where `choice` is decided, (R, K)."""
+    relevance_S = torch.zeros_like(attentions[0][0, 0, 0])
+    relevance_S[replay.deciding[choice]] = 1.0
+    # The last layer first: a row of the product, never the whole of it.
+    for weights, slope in zip(attentions[::-1], slopes[::-1], strict=True):
+        flow_SS = (weights[0] * slope[0]).clamp_min(0).mean(dim=0).detach()
+        relevance_S = relevance_S + relevance_S @ flow_SS
+    tokens = relevance_S[replay.image_places]
+    return tokens.unflatten(0, (round(len(tokens) ** 0.5), -1))
+
+
 def _odds(replay: Replay, pixels: Mapping[str, Tensor]) -> Tensor:
     seen = replay.see_tokens(dict(pixels))
     return replay.run(seen.tokens_of(seen.cells_BDRK))[0]
@@ -113,9 +145,10 @@ def _greyed(pixels: Tensor, windows: list[tuple[slice, slice]]) -> Tensor:
 
 
 METHODS: dict[str, Method] = {
+    "refined": refined,
     "gradient": gradient,
     "raw": raw,
     "relevancy": relevancy,
     "occlusion": occlusion,
 }
-DEFAULT = "gradient"
+DEFAULT = "refined"

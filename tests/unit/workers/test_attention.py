@@ -104,8 +104,10 @@ def test_a_free_text_has_one_map_without_a_name(engine: TransformersEngine) -> N
 
 
 def test_a_convolutional_tower_is_read_at_its_finer_cells(lite: TransformersEngine) -> None:
-    by_method = {method: lite.attend(call(), method)[0] for method in ("gradient", "raw")}
-    assert by_method["gradient"].rows == 4
+    by_method = {
+        method: lite.attend(call(), method)[0] for method in ("refined", "gradient", "raw")
+    }
+    assert by_method["refined"].rows == by_method["gradient"].rows == 4
     assert by_method["raw"].rows == 2
 
 
@@ -124,7 +126,7 @@ def test_what_no_weight_lets_through_has_an_even_map(tmp_path: Path) -> None:
 
 
 def test_an_unknown_method_names_those_there_are(engine: TransformersEngine) -> None:
-    with pytest.raises(UsageError, match=r"'x-ray'.*gradient, raw, relevancy, occlusion"):
+    with pytest.raises(UsageError, match=r"'x-ray'.*refined, gradient, raw, relevancy, occlusion"):
         engine.attend(call(), "x-ray")
 
 
