@@ -23,7 +23,7 @@ from benchmarks.processes import Process, descendants, seconds_until_gone
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-PATIENCE_S = 240.0  # longer than a start or an end takes on a busy machine
+PATIENCE_S = 120.0  # longer than a start or an end takes on a busy machine
 
 
 @dataclass(slots=True)

@@ -113,15 +113,18 @@ def build(seed: int, text_stream: Path, tower: LiteTower) -> FusedForConditional
     """The model with its frozen streams; the rest is random, and its gates are closed."""
     torch.manual_seed(seed)
     stream = Qwen2ForCausalLM.from_pretrained(text_stream, dtype=torch.float32)
-    model = FusedForConditionalGeneration(
-        FusedConfig(stream.config.to_dict(), tower.config.to_dict())
-    )
+    model = FusedForConditionalGeneration(FusedConfig(_plain(stream.config), _plain(tower.config)))
     model.text.load_state_dict(stream.model.state_dict(), strict=False)
     model.vision.load_state_dict(tower.state_dict())
     model.eval().requires_grad_(False)
     for parameter in trained(model):
         parameter.requires_grad_(True)
     return model
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """A configuration without the folder that it was read from."""
+    return {name: value for name, value in config.to_dict().items() if name != "_name_or_path"}
 
 
 @torch.no_grad()
