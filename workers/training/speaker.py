@@ -58,7 +58,7 @@ def build_model(
     )
     config = DeepseekVLConfig(
         text_config=text.to_dict(),
-        vision_config=tower.config.to_dict(),
+        vision_config={**tower.config.to_dict(), "_name_or_path": ""},
         image_token_id=token_id(tokenizer, IMAGE),
     )
     model = DeepseekVLForConditionalGeneration(config)
