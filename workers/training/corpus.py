@@ -112,8 +112,8 @@ UNANSWERABLE = (
 
 
 SHARES: dict[Task, float] = {
-    "extract": 0.28, "write": 0.19, "answer": 0.08, "ask": 0.1, "classify": 0.13, "triples": 0.05,
-    "fields": 0.06, "summarise": 0.04, "chat": 0.07,
+    "extract": 0.2, "write": 0.13, "answer": 0.05, "ask": 0.17, "classify": 0.19, "triples": 0.07,
+    "fields": 0.08, "summarise": 0.05, "chat": 0.06,
 }  # fmt: skip
 
 
