@@ -18,6 +18,7 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.evaluate import evaluate
 from orchestra.batch.exports import ExportRow, write_exports
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.gold import read_truths
 from orchestra.batch.report import ModelNote, ReportRow, write_report
 from orchestra.batch.tables import Row, Table
 from orchestra.budget.ledger import FIELDS
@@ -194,17 +195,15 @@ def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> 
     """
     folder = Folder.read(out)
     try:
-        source = folder.source
-        table = Table.open(truth)
-        wanted = id_column if id_column is not None else source.columns.id
-        has_id = wanted is not None and wanted in table.columns
-        truths = (
-            (row.values[wanted] if has_id and wanted else str(row.ordinal), row.values)
-            for row in table.rows()
-        )
+        wanted = id_column if id_column is not None else folder.source.columns.id
+        truths = read_truths(truth, wanted)
         answers = (
             (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
         )
-        return evaluate(answers, truths, field_name, table.columns)
+        values = ((row_id, row.values) for row_id, row in truths.rows.items())
+        weights = {row_id: row.weight for row_id, row in truths.rows.items()}
+        return evaluate(
+            answers, values, field_name, truths.columns, weights if truths.is_weighted else None
+        )
     finally:
         folder.book.close()

@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": ("orchestra.cli.eval", "evaluate_command"),
     "finetune": ("orchestra.cli.finetune", "finetune_command"),
     "init": ("orchestra.cli.init", "init"),
+    "label": ("orchestra.cli.label", "label_command"),
     "models": ("orchestra.cli.models", "models"),
     "plan": ("orchestra.cli.plan", "plan"),
     "replay": ("orchestra.cli.replay", "replay_command"),
