@@ -50,6 +50,7 @@ from workers.training.vl import Plan, gather
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 TEXT_STREAM, TOWER = CHECKPOINTS / "r1", CHECKPOINTS / "vl"
+VIEWS = 2  # of each photo
 SIZES = (20, 12, 10)  # photos, drawings, and photos with a text of a batch
 ABOUT_EACH = 2  # lessons about a picture alone
 LR, ALIGN_SHARE, NEED_SHARE = 2e-3, 0.2, 0.5
@@ -131,7 +132,8 @@ def _plain(config: Any) -> dict[str, Any]:
 def start_aligner(model: FusedForConditionalGeneration, feed: Feed, probe: Probe) -> None:
     """Begin with units that show each class of `probe`; see `start_units`."""
     maps = [views.plain(slice(0, 64)) for views in (feed.photos, *feed.drawings)]
-    start_units(model.aligner.into, tokens_of(model, torch.cat(maps)), probe)
+    details = model.vision.config.detail_size
+    start_units(model.aligner.into, tokens_of(model, torch.cat(maps)), probe, details)
 
 
 def tokens_of(model: FusedForConditionalGeneration, maps_BCHW: Tensor) -> Tensor:
@@ -286,8 +288,9 @@ def main() -> None:
         file.write(line + "\n")
         file.flush()
 
-    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), given.seed, log)
     tower = bundled_tower(given.tower)
+    eye = public_tower(IMAGE_PX, tower.config.detail_size)  # the trunk is the same
+    pools = gather(given.data, eye, given.cache, Plan(views=VIEWS), given.seed, log)
     taught, drawings = pools.taught, (pools.scenes, pools.plain, pools.drawn)
     probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, given.seed)
     tokenizer = load_tokenizer(given.text_stream, VOCAB_SIZE)
