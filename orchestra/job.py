@@ -161,6 +161,7 @@ class CallRecord(Word):
     """One model call as it was made: prompt, raw reply, metered work and price.
 
     `modality_weights` are the parts of text and image in the answer, of models that tell.
+    `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
     """
 
     node: str
@@ -181,11 +182,16 @@ class CallRecord(Word):
     cost_usd: Usd = Decimal(0)
     reused: bool = False
     seconds: float = 0.0
+    model_seconds: float = 0.0
     error: ErrorRecord | None = None
 
 
 class Result(Word):
-    """What a job came to."""
+    """What a job came to.
+
+    `intake_seconds` went by before `seconds` began: photos and text were taken in. In
+    `model_seconds` of `seconds` at least one model was at work on the job.
+    """
 
     status: Status
     fields: Mapping[str, Field] = Attribute(default_factory=dict)
@@ -198,6 +204,8 @@ class Result(Word):
     cost_usd: Usd = Decimal(0)
     tokens: int = 0
     seconds: float = 0.0
+    intake_seconds: float = 0.0
+    model_seconds: float = 0.0
 
     @property
     def contradictions(self) -> int:

@@ -34,6 +34,7 @@ from orchestra.images.store import ImageStore
 from orchestra.job import Budget, Job, Result
 from orchestra.routing.explain import Explanation, explain
 from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.load import IDLE, Load
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan, weigh
 
@@ -107,7 +108,7 @@ class Fleet:
 
     def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
         """The same cards and clients, spending into `ledger`."""
-        return Fleet(
+        scoped = Fleet(
             self.file,
             self.folder,
             ledger=ledger,
@@ -116,6 +117,8 @@ class Fleet:
             name=self.name,
             image_limits=self.image_limits,
         )
+        scoped.caller.traffic = self.caller.traffic  # they share the models, and so their time
+        return scoped
 
     async def __aenter__(self) -> Self:
         return self
@@ -167,26 +170,45 @@ class Fleet:
         return local_client(card, self.folder, threads=threads)
 
     def plan(self, build: Build | Graph, job: Job) -> Plan:
-        """Plan `job` over the graph of `build`; spends nothing and opens no image."""
+        """Plan `job` over the graph of `build`; spends nothing and opens no image.
+
+        Where the job has a deadline, calls under way here count.
+        """
         return self.plan_for(compile_graph(build), _shape(job), job.budget)
 
     def explain(self, build: Build | Graph, job: Job) -> Explanation:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
-        return explain(weigh(seen, _shape(job), job.budget, self.file))
+        return explain(weigh(seen, _shape(job), job.budget, self.file, self._load(job.budget)))
 
     def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
-        """The plan of a job of `shape` over `graph`; made once, as it depends on nothing else."""
+        """The plan of a job of `shape` over `graph`.
+
+        Made once for a shape, a budget and, where a deadline has to be kept, what is under way.
+        """
         if self._planned_for is not self.file:
             self._plans.clear()
             self._planned_for = self.file
-        key = (graph, shape, *(limit for _, limit in budget))
+        load = self._load(budget)
+        key = (graph, shape, load, *(limit for _, limit in budget))
         known = self._plans.get(key)
         if known is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            known = self._plans[key] = plan(view(graph), shape, budget, self.file)
+            known = self._plans[key] = plan(view(graph), shape, budget, self.file, load)
         return known
+
+    def _load(self, budget: Budget) -> Load:
+        """What a job's calls would stand beside; without a deadline it changes no plan."""
+        if budget.latency_ms is None:
+            return IDLE
+        waits = {
+            name: client.wait_ms()
+            for name, client in self._clients.items()
+            if isinstance(client, EndpointClient)
+        }
+        paced = {name: wait_ms for name, wait_ms in waits.items() if wait_ms}
+        return Load.of(self.caller.traffic.now(), self.file, paced)
 
     async def run(self, build: Build | Graph, job: Job, *, base: Path | None = None) -> Result:
         """Run `job`. Image paths are relative to `base` (default: the working folder).

@@ -36,6 +36,7 @@ from orchestra.graph.rendering import constrained, data_of, fit, instruction_of,
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context, JobState
+from orchestra.graph.traffic import AtWork
 from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
@@ -72,6 +73,7 @@ class JobRun:
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
+    at_work: AtWork = field(default_factory=AtWork)
     # The job as the graph was given it: a node that finds it unchanged need not read it again.
     raw_job: dict[str, Any] | None = None
 
@@ -110,7 +112,8 @@ class JobRun:
         Words that were heard cannot be taken back, so an answer that broke off has no fallback.
         """
         heard: list[str] = []
-        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard))
+        beside = planned.siblings
+        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside)
         outcome, failure = await self._call(node, ask, state, job, first)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
@@ -119,7 +122,7 @@ class JobRun:
         if self.ends_at is not None and self.ends_at <= time.monotonic():
             late = f"{why}; no time was left to ask {fallback.model}"
             return outcome.model_copy(update={"notes": (*outcome.notes, late)})
-        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece)
+        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece, beside)
         outcome, _ = await self._call(node, ask, state, job, second)
         note = f"{node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
@@ -173,8 +176,11 @@ class JobRun:
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
             on_piece=asked.on_piece,
+            text_bytes=len((job.text or "").strip().encode()),
+            siblings=asked.siblings,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
+        self.at_work.add(record.model_seconds)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
@@ -200,11 +206,12 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A model that a node asks, the most tokens of its prompt, and who hears it answer."""
+    """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what."""
 
     model: str
     prompt_tokens: int
     on_piece: OnPiece | None
+    siblings: int
 
 
 def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:
@@ -265,7 +272,9 @@ async def run_job(
             with suppress(BookError):
                 await fleet.ledger.close_account(account)
     seconds = time.monotonic() - started
-    return assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+    done = assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+    times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
+    return done.model_copy(update={name: round(value, 6) for name, value in times.items()})
 
 
 def _unplanned(run: JobRun, parent: str | None) -> Allowance:

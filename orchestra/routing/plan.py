@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from orchestra.budget.money import usd
@@ -19,6 +20,7 @@ class Fallback:
     memory_gib: float
     tokens: int
     prompt_tokens: int
+    replicas: int = 1
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -36,7 +38,9 @@ class NodePlan:
     """One model call of the plan. `cost_micro` is the guaranteed ceiling, in micro-dollars.
 
     Ceilings of cost and tokens hold the fallback too; latency and expected cost are those of the
-    model itself. `prompt_tokens` bounds the prompt of one visit.
+    model itself. `prompt_tokens` bounds the prompt of one visit. `p99_ms` is what 99 of 100 calls
+    take at most, `siblings` how many nodes of the job may be under way beside this one, and
+    `own_tokens` the ceiling without the fallback's part.
     """
 
     node: str
@@ -51,6 +55,10 @@ class NodePlan:
     quality_origin: str = "unknown"
     prompt_tokens: int = 0
     fallback: Fallback | None = None
+    p99_ms: float = 0.0
+    siblings: int = 0
+    own_tokens: int = 0
+    replicas: int = 1
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -58,6 +66,7 @@ class NodePlan:
             "node": self.node,
             "model": self.model,
             "latency_ms": round(self.latency_ms, 3),
+            "latency_p99_ms": round(self.p99_ms, 3),
             "cost_usd": float(usd(self.cost_micro)),
             "expected_cost_usd": float(usd(self.expected_micro)),
             "memory_gib": self.memory_gib,
@@ -78,8 +87,29 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """A model that is billed by the hour, asked or not: what its replicas cost while they wait."""
+
+    model: str
+    replicas: int
+    usd_per_hour: Decimal
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in `plan --json`."""
+        return {
+            "model": self.model,
+            "replicas": self.replicas,
+            "usd_per_hour": float(self.usd_per_hour),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The route of one job. `snapshot` identifies the cards and profiles it was made from."""
+    """The route of one job. `snapshot` identifies the cards and profiles it was made from.
+
+    `latency_ms` is expected, `p99_ms` what 99 of 100 such jobs keep; a deadline is accepted by the
+    latter. Loading models, `cold_start_ms` in all, comes once and before any deadline.
+    """
 
     route: str
     nodes: tuple[NodePlan, ...]
@@ -91,6 +121,9 @@ class Plan:
     fleet: str
     budget: tuple[tuple[str, str], ...] = ()
     unpriced: tuple[str, ...] = ()
+    p99_ms: float = 0.0
+    cold_start_ms: float = 0.0
+    hosted: tuple[Hosted, ...] = ()
 
     @property
     def cost_micro(self) -> int:
@@ -124,6 +157,7 @@ class Plan:
             "nodes": [node.public() for node in self.nodes],
             "total": {
                 "latency_ms": round(self.latency_ms, 3),
+                "latency_p99_ms": round(self.p99_ms, 3),
                 "cost_usd": float(usd(self.cost_micro)),
                 "expected_cost_usd": float(usd(self.expected_micro)),
                 "memory_gib": self.memory_gib,
@@ -133,6 +167,8 @@ class Plan:
             "rejected": [asdict(entry) for entry in self.rejected],
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
+            "cold_start_ms": round(self.cold_start_ms, 3),
+            "hosted": [entry.public() for entry in self.hosted],
             "budget": dict(self.budget),
             "fleet": self.fleet,
             "snapshot": self.snapshot,
@@ -174,6 +210,17 @@ def render(plan: Plan) -> str:
         "'cost at most' holds both"
         for node in plan.nodes
         if node.fallback is not None
+    ]
+    if plan.p99_ms > plan.latency_ms:
+        lines.append(f"in time   99 of 100 such jobs take {plan.p99_ms:.0f} ms or less")
+    if plan.cold_start_ms:
+        lines.append(
+            f"loading   {plan.cold_start_ms:.0f} ms once, before the first job's time begins"
+        )
+    lines += [
+        f"idle      {entry.model}: ${entry.usd_per_hour:f} an hour for {entry.replicas} "
+        "replica(s), asked or not"
+        for entry in plan.hosted
     ]
     lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
     lines += [
