@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.batch.columns import Columns
 from orchestra.batch.far import run_far
 from orchestra.batch.folder import IMAGES, Folder, Source, resume_command
+from orchestra.batch.models import remember_models
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
@@ -31,6 +32,7 @@ from orchestra.batch.runner import (
 from orchestra.batch.tables import Table
 from orchestra.budget.ledger import LocalLedger
 from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
+from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import graph_place
 from orchestra.job import Budget
@@ -99,6 +101,7 @@ async def run_batch(
     source = _source(fleet, table, columns, recipe, language)
     folder = Folder.open(Path(out), identity, source=source, patient=on is not None)
     folder.remember(source)
+    remember_models(folder, fingerprints(fleet.file, fleet.folder))
     options = Options(
         budget=budget,
         limit=limit,

@@ -19,6 +19,7 @@ COMMANDS = {
     "attend": ("orchestra.cli.attend", "attend"),
     "batch": ("orchestra.cli.batch", "batch"),
     "bench": ("orchestra.cli.bench", "bench_command"),
+    "calibrate": ("orchestra.cli.calibrate", "calibrate_command"),
     "compare": ("orchestra.cli.compare", "compare_command"),
     "costs": ("orchestra.cli.costs", "costs_command"),
     "eval": ("orchestra.cli.eval", "evaluate_command"),

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from orchestra.batch.gold import read_truths
-from orchestra.batch.replay import Replay, parse_policy, replay
+from orchestra.batch.replay import Replay, replay
 from orchestra.cli.compare import results_of
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.errors import InvalidRecipe, OrchestraError
-from orchestra.fleet.source import load_yaml
+from orchestra.errors import OrchestraError
+from orchestra.quality.policy import load_policy
 
 EPILOG = """\b
 Examples:
@@ -40,9 +40,7 @@ def replay_command(
     Ends with 1 when the policy's gate is missed, so that it can guard a merge.
     """
     try:
-        wanted = parse_policy(
-            load_yaml(policy, what="policy", error=InvalidRecipe), origin=str(policy)
-        )
+        wanted = load_policy(policy)
         rows, own_id = results_of(out)
         known = None if truth is None else read_truths(truth, id_column or own_id)
         truths = known and {row_id: row.values for row_id, row in known.rows.items()}

@@ -497,3 +497,22 @@ def test_label_reads_a_pages_answers_and_a_table_that_has_them(
     assert called_json(*gold, "--columns", "category=category")["answers"] == {"given": 3}
     refused = call(*gold, "--columns", "category")
     assert refused.exit_code == 2 and "FIELD=COLUMN" in refused.stderr
+
+
+# calibrate
+
+
+def test_calibrate_claims_nothing_from_three_rows_and_writes_a_policy_of_these_models(
+    out: Path, products: Path, tmp_path: Path
+) -> None:
+    call("label", out, "--gold", products, "--columns", "category=category")
+    policy, curves = tmp_path / "policy.yaml", tmp_path / "curves.svg"
+    shown = call("calibrate", out, "--out", policy, "--picture", curves)
+    assert shown.exit_code == 0, shown.output
+    assert "3 labelled rows" in shown.stdout and "too few: 3 judged answers" in shown.stdout
+    written = yaml.safe_load(policy.read_text("utf-8"))
+    assert written["version"] == 1 and written["fleet"] == "mini"
+    assert set(written["models"]) == {one["model"] for one in written["calibration"]}
+    assert curves.read_text("utf-8").startswith("<svg")
+    unlabelled = call("calibrate", out, "--gold", tmp_path / "none.csv")
+    assert unlabelled.exit_code == 2
