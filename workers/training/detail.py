@@ -21,8 +21,9 @@ from workers.training.photos import UNKNOWN
 from workers.training.scenes import FIGURES, MOST, PLACES, Thing
 from workers.training.views import Views
 
-NAMES = {"colour": ("", *PALETTE), "kind": (*KINDS, *FIGURES), "place": PLACES}
-DECAY = 0.01
+NAMES = {"colour": tuple(PALETTE), "kind": (*KINDS, *FIGURES), "place": PLACES}
+DECAY = 0.05
+EMPTIER = 10.0  # places without a thing for one with it, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,17 @@ class Told(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Linear(width, len(values)) for name, values in NAMES.items()}
         )
+        self.holds = nn.Linear(width, 1)
         self.count = nn.Linear(width, MOST + 1)
 
     def loss(self, seen_BPD: Tensor, truth: dict[str, Tensor]) -> Tensor:
         """The heads' cross-entropies, summed; what a place does not hold is not asked of it."""
         total = F.cross_entropy(self.count(seen_BPD.mean(dim=1)), truth["count"])
+        # Few places hold a thing, so those count as much as all the others.
+        holds_BP = (truth["kind"] != UNKNOWN).float()
+        total = total + F.binary_cross_entropy_with_logits(
+            self.holds(seen_BPD)[..., 0], holds_BP, pos_weight=torch.tensor(EMPTIER)
+        )
         for name, head in self.heads.items():
             goal_BP = truth[name]
             total = total + F.cross_entropy(
@@ -61,6 +68,7 @@ class Told(nn.Module):
         best = self.count(seen_BPD.mean(dim=1)).argmax(dim=1)
         shares = {"count": float((best == truth["count"]).float().mean())}
         holds_BP = truth["kind"] != UNKNOWN
+        shares["holds"] = float(((self.holds(seen_BPD)[..., 0] > 0) == holds_BP).float().mean())
         for name, head in self.heads.items():
             best_BP = head(seen_BPD).argmax(dim=2)
             shares[name] = float((best_BP == truth[name])[holds_BP].float().mean())
@@ -71,13 +79,23 @@ def truth_of(scenes: Sequence[Sequence[Thing]], side: int) -> dict[str, Tensor]:
     """What each of `side` x `side` places holds: numbers into NAMES, (N, P), and counts, (N,)."""
     shape = (len(scenes), side * side)
     truth = {name: torch.full(shape, UNKNOWN) for name in NAMES}
-    truth["colour"].zero_()
     for row, things in enumerate(scenes):
         for thing in things:
             across, down = (min(side - 1, max(0, int(at * side))) for at in (thing.x, thing.y))
             for name, values in NAMES.items():
                 truth[name][row, down * side + across] = values.index(getattr(thing, name))
     return truth | {"count": torch.tensor([len(things) for things in scenes])}
+
+
+def mirrored(truth: dict[str, Tensor], side: int) -> dict[str, Tensor]:
+    """What the same scenes hold when left is right."""
+    turned = dict(truth)
+    for name in NAMES:
+        turned[name] = truth[name].unflatten(1, (side, side)).flip(2).flatten(1)
+    place = turned["place"]
+    other = place // 3 * 3 + 2 - place % 3  # the ninths are numbered row by row
+    turned["place"] = torch.where(place == UNKNOWN, place, other)
+    return turned
 
 
 def small_pictures(tower: LiteTower, sources: Sequence[Views]) -> Tensor:
@@ -100,8 +118,10 @@ def train_detail(run: DetailRun, tower: LiteTower, sources: Sequence[Views]) -> 
     order = torch.randperm(len(small_N3HW))
     held, kept = order[: len(order) // 10], order[len(order) // 10 :]
 
-    def seen(rows: Tensor) -> Tensor:
-        return branch(small_N3HW[rows].float()).flatten(2).transpose(1, 2)
+    def seen(rows: Tensor, is_mirrored: bool = False) -> Tensor:
+        small_B3HW = small_N3HW[rows].float()
+        small_B3HW = small_B3HW.flip(3) if is_mirrored else small_B3HW
+        return branch(small_B3HW).flatten(2).transpose(1, 2)
 
     def goal(rows: Tensor) -> dict[str, Tensor]:
         return {name: all_N[rows] for name, all_N in truth.items()}
@@ -111,7 +131,9 @@ def train_detail(run: DetailRun, tower: LiteTower, sources: Sequence[Views]) -> 
             pace = min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / run.steps))
             group["lr"] = run.rate * pace
         rows = kept[torch.randint(len(kept), (run.batch,))]
-        loss = told.loss(seen(rows), goal(rows))
+        is_mirrored = bool(torch.rand(()) < 0.5)
+        wanted = mirrored(goal(rows), side) if is_mirrored else goal(rows)
+        loss = told.loss(seen(rows, is_mirrored), wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parts, 1.0)

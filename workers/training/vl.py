@@ -56,7 +56,7 @@ VOCABULARY = 1500
 # Of photos, drawn products, scenes and plain scenes: all alike, mostly photos, mostly scenes.
 PHASES = (
     Phase(0, 2000, (0.42, 0.08, 0.2, 0.3), aligner=0.25),
-    Phase(1200, 7600, (0.42, 0.08, 0.2, 0.3), unseen=0.3, aligner=1.0),
+    Phase(1200, 6400, (0.42, 0.08, 0.2, 0.3), unseen=0.3, aligner=1.0),
 )
 DETAIL_SIZE = 96
 # What the cache keeps, beside maps.
