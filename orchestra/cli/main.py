@@ -28,6 +28,7 @@ COMMANDS = {
     "label": ("orchestra.cli.label", "label_command"),
     "models": ("orchestra.cli.models", "models"),
     "plan": ("orchestra.cli.plan", "plan"),
+    "refit": ("orchestra.cli.refit", "refit_command"),
     "replay": ("orchestra.cli.replay", "replay_command"),
     "run": ("orchestra.cli.run", "run"),
     "serve": ("orchestra.cli.serve", "serve"),

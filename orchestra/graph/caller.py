@@ -56,6 +56,7 @@ class Ticket:
     on_piece: OnPiece | None = None
     text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
     siblings: int = 0
+    planned_ms: float | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -218,6 +219,7 @@ class _Timed:
             "work": [usage.input_tokens, usage.output_tokens, usage.images],
             "beside": self.beside,
             "siblings": ticket.siblings,
+            "planned": ticket.planned_ms,
         }
 
 

@@ -113,7 +113,8 @@ class JobRun:
         """
         heard: list[str] = []
         beside = planned.siblings
-        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside)
+        once = planned.latency_ms if planned.visits == 1 else None
+        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside, once)
         outcome, failure = await self._call(node, ask, state, job, first)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
@@ -178,6 +179,7 @@ class JobRun:
             on_piece=asked.on_piece,
             text_bytes=len((job.text or "").strip().encode()),
             siblings=asked.siblings,
+            planned_ms=asked.planned_ms,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
         self.at_work.add(record.model_seconds)
@@ -212,6 +214,7 @@ class _Asked:
     prompt_tokens: int
     on_piece: OnPiece | None
     siblings: int
+    planned_ms: float | None = None
 
 
 def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:
