@@ -120,6 +120,7 @@ class Field(Word):
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.
+    `probability` is: how often such answers were right on labelled rows, where a policy knows.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
     other reading in `alternatives`.
     """
@@ -131,6 +132,7 @@ class Field(Word):
     model: str | None = None
     prompt_hash: str | None = None
     note: str | None = None
+    probability: float | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
 

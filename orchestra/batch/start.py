@@ -82,7 +82,7 @@ async def run_batch(
     if on is not None and on.startswith("ray://"):
         far = dict(limit=limit, budget=budget, recipe=recipe, text_columns=text_columns)
         far |= dict(image_column=image_column, id_column=id_column, language=language)
-        far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps)
+        far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps, policy=fleet.policy)
         with connected(on, fleet.file):
             return await run_far(fleet.name, _named(build), str(table), far)
     budget = budget or Budget()
@@ -167,7 +167,7 @@ def _recipe_of(
 def _sample_plan(fleet: Fleet, graph: CompiledStateGraph, columns: Columns, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
-    return plan(view(graph), shape, row_budget(budget), fleet.file)
+    return plan(view(graph), shape, row_budget(budget), fleet.file, policy=fleet.policy)
 
 
 def _work(
@@ -189,6 +189,7 @@ def _work(
         columns=columns,
         options=RowOptions(identity, options.budget, options.language, table.resolve().parent),
         images=folder.path.resolve() / IMAGES,
+        policy=None if fleet.policy is None else fleet.policy.model_dump_json(),
     )
 
 
@@ -213,6 +214,8 @@ def _identity(
         "recipe": recipe.fingerprint if recipe else "",
         "language": language or "",
         "fleet": f"{fleet.file.name} {fleet.file.snapshot}",
+        # Without one the key is absent, as it is in folders that are older than policies.
+        **({} if fleet.policy is None else {"policy": fleet.policy.fingerprint}),
     }
 
 

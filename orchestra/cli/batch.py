@@ -21,6 +21,7 @@ from orchestra.cli.options import (
     fleet_option,
     graph_option,
     json_option,
+    policy_option,
     print_json,
 )
 from orchestra.errors import ConfirmationNeeded, OrchestraError
@@ -55,6 +56,7 @@ Examples:
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
+@policy_option
 @budget_options
 @json_option
 def batch(
@@ -98,16 +100,16 @@ def _run_confirmed(
     fleet: str, build: Build, table: Path, yes: bool, options: dict[str, Any]
 ) -> Summary:
     try:
-        return asyncio.run(_run(fleet, build, table, yes, options))
+        return asyncio.run(_run(fleet, build, table, yes, dict(options)))
     except ConfirmationNeeded as question:
         if not sys.stdin.isatty():
             raise
         click.confirm(f"{question}\nRun it without a budget?", abort=True, err=True)
-        return asyncio.run(_run(fleet, build, table, True, options))
+        return asyncio.run(_run(fleet, build, table, True, dict(options)))
 
 
 async def _run(name: str, build: Build, table: Path, yes: bool, options: dict[str, Any]) -> Summary:
-    async with Fleet.open(name) as fleet:
+    async with Fleet.open(name, policy=options.pop("policy", None)) as fleet:
         return await fleet.batch(build, table, yes=yes, progress=Bar(), **options)
 
 

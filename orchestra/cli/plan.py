@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from orchestra.cli.options import (
@@ -11,6 +13,7 @@ from orchestra.cli.options import (
     fleet_option,
     graph_option,
     json_option,
+    policy_option,
     print_json,
 )
 from orchestra.errors import OrchestraError
@@ -36,6 +39,7 @@ Examples:
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
 @click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
 @click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
+@policy_option
 @budget_options
 @json_option
 def plan(
@@ -46,6 +50,7 @@ def plan(
     local: bool,
     explain: bool,
     picture: bool,
+    policy: Path | None,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -57,7 +62,7 @@ def plan(
             budget=budget_of(**limits),
             data="local" if local else "any",
         )
-        opened, build = Fleet.open(fleet), load_graph(graph)
+        opened, build = Fleet.open(fleet, policy=policy), load_graph(graph)
         asked = opened.explain if explain or picture else opened.plan
         planned = asked(build, job)
     except OrchestraError as error:

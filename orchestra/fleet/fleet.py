@@ -23,6 +23,7 @@ from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import ModelUnavailable
 from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
@@ -32,6 +33,7 @@ from orchestra.graph.run import run_job
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.job import Budget, Job, Result
+from orchestra.quality.policy import Policy, load_policy
 from orchestra.routing.explain import Explanation, explain
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.load import IDLE, Load
@@ -67,10 +69,12 @@ class Fleet:
         clients: dict[str, Client] | None = None,
         name: str | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
+        policy: Policy | None = None,
     ) -> None:
         self.name = name or file.name
         self.file = file
         self.folder = folder
+        self.policy = policy
         self.book = book
         self.images = images or ImageStore()
         self.image_limits = image_limits
@@ -89,12 +93,19 @@ class Fleet:
         images: Path | None = None,
         clients: dict[str, Client] | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
+        policy: Policy | Path | None = None,
     ) -> Fleet:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
-        Raises `InvalidFleet`, or `BookLocked` when another process writes `book`.
+        `policy` is what `orchestra calibrate` wrote: quality from labels, and cascades. Raises
+        `InvalidFleet`, `InvalidPolicy` for a policy of other models, or `BookLocked` when another
+        process writes `book`.
         """
         file, folder = load_fleet(name)
+        if isinstance(policy, Path):
+            policy = load_policy(policy)
+        if policy is not None:
+            policy.check(fingerprints(file, folder), file.name)
         store = ImageStore() if images is None else ImageStore(images)
         return cls(
             file,
@@ -104,6 +115,7 @@ class Fleet:
             clients=clients,
             name=name,
             image_limits=image_limits,
+            policy=policy,
         )
 
     def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
@@ -116,6 +128,7 @@ class Fleet:
             clients=self._clients,
             name=self.name,
             image_limits=self.image_limits,
+            policy=self.policy,
         )
         scoped.caller.traffic = self.caller.traffic  # they share the models, and so their time
         return scoped
@@ -158,9 +171,10 @@ class Fleet:
                     raise
                 await self.client(node.fallback.model).prepare()
                 continue
-            if node.fallback is not None:
-                with suppress(ModelUnavailable):  # it is not needed yet
-                    await self.client(node.fallback.model).prepare()
+            for other in (node.fallback, node.escalation):
+                if other is not None:
+                    with suppress(ModelUnavailable):  # it is not needed yet
+                        await self.client(other.model).prepare()
 
     def _connect(self, card: Card) -> Client:
         if card.hosting.endpoint is not None:
@@ -179,7 +193,8 @@ class Fleet:
     def explain(self, build: Build | Graph, job: Job) -> Explanation:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
-        return explain(weigh(seen, _shape(job), job.budget, self.file, self._load(job.budget)))
+        load = self._load(job.budget)
+        return explain(weigh(seen, _shape(job), job.budget, self.file, load, self.policy))
 
     def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
         """The plan of a job of `shape` over `graph`.
@@ -195,7 +210,9 @@ class Fleet:
         if known is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            known = self._plans[key] = plan(view(graph), shape, budget, self.file, load)
+            known = self._plans[key] = plan(
+                view(graph), shape, budget, self.file, load, self.policy
+            )
         return known
 
     def _load(self, budget: Budget) -> Load:

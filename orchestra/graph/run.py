@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,11 +31,20 @@ from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
 from orchestra.graph.intake import Intake, first_state
-from orchestra.graph.outcome import Outcome
+from orchestra.graph.outcome import Outcome, outcomes_of
 from orchestra.graph.reading import prompt_hash, read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
+from orchestra.graph.second import (
+    CLASH,
+    UNSURE,
+    in_doubt,
+    narrowed,
+    side_in_doubt,
+    with_probability,
+    with_second,
+)
 from orchestra.graph.state import Context, JobState
 from orchestra.graph.traffic import AtWork
 from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
@@ -76,11 +86,14 @@ class JobRun:
     at_work: AtWork = field(default_factory=AtWork)
     # The job as the graph was given it: a node that finds it unchanged need not read it again.
     raw_job: dict[str, Any] | None = None
+    # What was asked, for a second ask once answers are joined.
+    asks: dict[str, Ask] = field(default_factory=dict)
 
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
         raw = state["job"]
         job = self.job if raw is self.raw_job else Job.model_validate(raw)
+        self.asks[node] = ask
         try:
             planned = self._planned(node, ask, job)
             if planned is None:
@@ -98,7 +111,8 @@ class JobRun:
     def _plan_alone(self, node: str, ask: Ask, job: Job) -> Plan:
         """A run that nobody planned (Studio): the node is planned by itself."""
         alone = GraphView((node,), {node: ask}, frozenset(), {node: 1})
-        return plan(alone, Intake(job).shape, job.budget, self.fleet.file)
+        policy = self.fleet.policy
+        return plan(alone, Intake(job).shape, job.budget, self.fleet.file, policy=policy)
 
     def _skip_reason(self, node: str) -> str:
         skipped = self.plan.skipped if self.plan else ()
@@ -116,6 +130,9 @@ class JobRun:
         once = planned.latency_ms if planned.visits == 1 else None
         first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside, once)
         outcome, failure = await self._call(node, ask, state, job, first)
+        doubts = in_doubt(self.fleet.policy, planned, outcome)
+        if doubts:
+            return await self._again(planned, doubts, outcome, state, UNSURE)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
             return outcome
@@ -129,6 +146,46 @@ class JobRun:
         if outcome.error is not None:
             note = f"{node} asked the fallback {fallback.model} in vain: {why}"
         return outcome.model_copy(update={"notes": (note, *outcome.notes)})
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        """Ask the better model of the less likely side about fields that contradict each other."""
+        if self.plan is None:
+            return {}
+        outcomes = outcomes_of(state)
+        wanted: dict[str, list[str]] = {}
+        for name in names:
+            node = side_in_doubt(self.fleet.policy, self.plan, nodes, outcomes, name)
+            if node is not None:
+                wanted.setdefault(node, []).append(name)
+        return {
+            planned.node: await self._again(
+                planned, wanted[planned.node], outcomes[planned.node], state, CLASH
+            )
+            for planned in self.plan.nodes
+            if planned.node in wanted
+        }
+
+    async def _again(
+        self, planned: NodePlan, names: list[str], first: Outcome, state: JobState, why: str
+    ) -> Outcome:
+        """`first` with what the planned better model says of the fields `names`."""
+        better = planned.escalation
+        if better is None:
+            return first
+        asked = _Asked(better.model, better.prompt_tokens, None, planned.siblings)
+        ask = narrowed(self.asks[planned.node], names)
+        failure: OrchestraError | None = None
+        second = Outcome()
+        try:
+            job = Job.model_validate(state["job"])
+            second, failure = await self._call(planned.node, ask, state, job, asked)
+        except BookError:
+            raise
+        except OrchestraError as error:  # no time is left, or the answer was none
+            failure = error
+        return with_second(first, second, failure, better.model, names, why)
 
     def _hearing(self, heard: list[str]) -> OnPiece | None:
         """`on_piece`, which notes in `heard` that something was told."""
@@ -192,7 +249,8 @@ class JobRun:
         fields = read_fields(ask, answer, model=card.name, text=call.text, images=images)
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
-        return Outcome(fields=fields, answer=text, call=record, notes=notes), None
+        outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
+        return with_probability(self.fleet.policy, node, outcome), None
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:

@@ -114,10 +114,17 @@ def _readings(result: Result) -> Iterator[tuple[Place, Reading]]:
 
 def _said(call: CallRecord, joined: Field) -> Field | None:
     """The call's own reading among the value that stands and the others."""
-    for entry in (joined, *joined.alternatives):
+    for entry in _all(joined):
         if entry.answered and (entry.model, entry.prompt_hash) == (call.model, call.prompt_hash):
             return entry
     return None
+
+
+def _all(joined: Field) -> Iterator[Field]:
+    """A field and every reading beside it: a second ask keeps the first among its own."""
+    yield joined
+    for other in joined.alternatives:
+        yield from _all(other)
 
 
 def _content(call: CallRecord) -> int:

@@ -42,5 +42,6 @@ def _replicas(option: Sequence[NodePlan]) -> list[float]:
 def _models(option: Sequence[NodePlan]) -> Iterator[tuple[str, float, int]]:
     for node in option:
         yield node.model, node.memory_gib, node.replicas
-        if node.fallback is not None:
-            yield node.fallback.model, node.fallback.memory_gib, node.fallback.replicas
+        for other in (node.fallback, node.escalation):
+            if other is not None:
+                yield other.model, other.memory_gib, other.replicas

@@ -12,7 +12,7 @@ from orchestra.budget.money import usd
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The model that a node asks when its own is unavailable; figures of all its visits."""
+    """A model that a node asks beside its own; figures of all its visits."""
 
     model: str
     latency_ms: float
@@ -40,7 +40,9 @@ class NodePlan:
     Ceilings of cost and tokens hold the fallback too; latency and expected cost are those of the
     model itself. `prompt_tokens` bounds the prompt of one visit. `p99_ms` is what 99 of 100 calls
     take at most, `siblings` how many nodes of the job may be under way beside this one, and
-    `own_tokens` the ceiling without the fallback's part.
+    `own_tokens` the ceiling without the fallback's part. `quality_range` is the 95% interval of a
+    quality that was measured on labelled rows. `escalation` is asked what the model was unsure of,
+    in the share `escalated` of jobs; ceilings hold it, too.
     """
 
     node: str
@@ -59,6 +61,14 @@ class NodePlan:
     siblings: int = 0
     own_tokens: int = 0
     replicas: int = 1
+    quality_range: tuple[float, float] | None = None
+    escalation: Fallback | None = None
+    escalated: float = 0.0
+
+    @property
+    def models(self) -> str:
+        """The model or, in a cascade, both."""
+        return self.model if self.escalation is None else f"{self.model}>{self.escalation.model}"
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -74,6 +84,9 @@ class NodePlan:
             "visits": self.visits,
             "quality": self.quality,
             "quality_origin": self.quality_origin,
+            "quality_range": self.quality_range,
+            "escalation": None if self.escalation is None else self.escalation.public(),
+            "escalated": self.escalated,
             "fallback": None if self.fallback is None else self.fallback.public(),
         }
 
@@ -124,6 +137,7 @@ class Plan:
     p99_ms: float = 0.0
     cold_start_ms: float = 0.0
     hosted: tuple[Hosted, ...] = ()
+    policy: str = ""
 
     @property
     def cost_micro(self) -> int:
@@ -143,7 +157,7 @@ class Plan:
     @property
     def mix(self) -> str:
         """Nodes and models in one short line, as summaries count it."""
-        return " ".join(f"{node.node}={node.model}" for node in self.nodes) or "no model"
+        return " ".join(f"{node.node}={node.models}" for node in self.nodes) or "no model"
 
     def model_for(self, node: str) -> str | None:
         """The model planned at `node`, or None where the node is skipped."""
@@ -172,6 +186,7 @@ class Plan:
             "budget": dict(self.budget),
             "fleet": self.fleet,
             "snapshot": self.snapshot,
+            "policy": self.policy or None,
         }
 
     def __str__(self) -> str:
@@ -211,6 +226,12 @@ def render(plan: Plan) -> str:
         for node in plan.nodes
         if node.fallback is not None
     ]
+    lines += [
+        f"cascade   {node.node}: {node.model}, then {node.escalation.model} for what it is unsure "
+        f"of, about {node.escalated:.0%} of jobs; 'cost at most' holds both"
+        for node in plan.nodes
+        if node.escalation is not None
+    ]
     if plan.p99_ms > plan.latency_ms:
         lines.append(f"in time   99 of 100 such jobs take {plan.p99_ms:.0f} ms or less")
     if plan.cold_start_ms:
@@ -229,14 +250,21 @@ def render(plan: Plan) -> str:
         for node in plan.unpriced
     ]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
+    if plan.policy:
+        lines.append(f"policy    {plan.policy}")
     return "\n".join([*lines, f"snapshot  {plan.snapshot}"])
 
 
 def _row(node: NodePlan) -> tuple[str, ...]:
     quality = "unknown" if node.quality is None else f"{node.quality:g} ({node.quality_origin})"
+    if node.quality is not None and node.quality_range is not None:
+        low, high = node.quality_range
+        quality = f"{node.quality:g} [{low:g}, {high:g}] ({node.quality_origin})"
+    elif node.quality is None and node.quality_origin != "unknown":
+        quality = node.quality_origin
     return (
         node.node,
-        node.model,
+        node.models,
         f"{node.latency_ms:.0f} ms",
         f"${money(node.cost_micro)}",
         f"${money(node.expected_micro)}",
