@@ -104,7 +104,8 @@ class Evidence(Word):
     """What a value rests on: a span of the text, or a region of an image.
 
     `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
-    as fractions of the image; the whole image is (0, 0, 1, 1).
+    as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
+    the image counted: rows of digits from the top, `/` between them, 9 the most.
     """
 
     kind: Literal["text", "image"]
@@ -113,6 +114,7 @@ class Evidence(Word):
     end: int | None = None
     image: str | None = None
     box: tuple[float, float, float, float] | None = None
+    heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
 
 
 class Field(Word):

@@ -51,6 +51,7 @@ def to_json(reply: Reply) -> str:
             "thinking": reply.thinking,
             "abstained": dict(reply.abstained),
             "regions": dict(reply.regions),
+            "heat": dict(reply.heat),
             "weights": dict(reply.modality_weights),
         },
         ensure_ascii=False,
@@ -70,4 +71,5 @@ def from_json(stored: str) -> Reply:
         raw.get("abstained", {}),
         raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
+        heat=raw.get("heat", {}),
     )

@@ -29,6 +29,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from workers.domain import FILE as DOMAIN
+from workers.domain import Domain
 from workers.fused_model import FusedConfig, FusedForConditionalGeneration, Vision
 from workers.lite import LiteTower, LiteTowerConfig
 from workers.tokenizer import load_tokenizer
@@ -255,14 +257,23 @@ def _captions(model: FusedForConditionalGeneration, feed: Feed) -> Captions:
 
 
 def save(
-    model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path
+    model: FusedForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    domain: Domain | None,
+    out: Path,
 ) -> None:
-    """Write fp16 weights, the tokenizer and checksums to `out`."""
+    """Write fp16 weights, the tokenizer, the domain and checksums to `out`."""
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
-    names = ("config.json", "model.safetensors", "tokenizer.json")
-    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
+    if domain is not None:
+        domain.save(out)
+    names = ("config.json", "model.safetensors", "tokenizer.json", DOMAIN)
+    sums = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in names
+        if (out / name).is_file()
+    }
     (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
@@ -301,7 +312,8 @@ def main() -> None:
     log(f"seed {given.seed} trained {count} coordinate {given.coordinate}")
     run = Run(given.seed, given.steps, given.minutes, given.coordinate, log)
     log(f"steps {train(model, feed, run)}")
-    save(model, tokenizer, given.out)
+    # The tower stays as it is, so what it tells apart is what the domain of its checkpoint says.
+    save(model, tokenizer, Domain.load(given.tower), given.out)
 
 
 if __name__ == "__main__":
