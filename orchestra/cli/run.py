@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 import click
 
@@ -16,7 +15,6 @@ from orchestra.cli.options import (
     fleet_option,
     graph_option,
     json_option,
-    policy_option,
     print_json,
 )
 from orchestra.errors import OrchestraError
@@ -41,7 +39,6 @@ Examples:
     "--language", type=click.Choice(["auto", "en", "zh"]), default="auto", show_default=True
 )
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
-@policy_option
 @budget_options
 @json_option
 def run(
@@ -51,7 +48,6 @@ def run(
     fleet: str,
     language: str,
     local: bool,
-    policy: Path | None,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -64,7 +60,7 @@ def run(
             language=language,
             data="local" if local else "any",
         )
-        result = asyncio.run(_run(fleet, load_graph(graph), job, policy))
+        result = asyncio.run(_run(fleet, load_graph(graph), job))
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -75,8 +71,8 @@ def run(
         sys.exit(EXIT_FAILED)
 
 
-async def _run(name: str, build: Build, job: Job, policy: Path | None) -> Result:
-    async with Fleet.open(name, policy=policy) as fleet:
+async def _run(name: str, build: Build, job: Job) -> Result:
+    async with Fleet.open(name) as fleet:
         return await fleet.run(build, job)
 
 
@@ -104,7 +100,5 @@ def _shown(field: Field) -> str:
         return f"-  ({field.note})"
     value = " | ".join(field.value) if isinstance(field.value, list) else str(field.value)
     sure = "" if field.confidence is None else f" {field.confidence:.2f}"
-    if field.probability is not None:
-        sure += f", right {field.probability:.0%}"
     flag = f"  CONTRADICTION: {field.note}" if field.contradiction else ""
     return f"{value}  [{field.source}{sure}]{flag}"

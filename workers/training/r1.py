@@ -126,14 +126,13 @@ def batches(
             if len(encoded.ids) <= CONTEXT:
                 pool.append(encoded)
         pool.sort(key=lambda e: len(e.ids))
-        groups = grouped(pool)
+        groups = _grouped(pool)
         rng.shuffle(groups)
         for group in groups:
-            yield padded(group)
+            yield _padded(group)
 
 
-def grouped(pool: list[Encoded]) -> list[list[Encoded]]:
-    """`pool`, which is sorted by length, in groups of about BATCH_TOKENS tokens."""
+def _grouped(pool: list[Encoded]) -> list[list[Encoded]]:
     groups: list[list[Encoded]] = [[]]
     for item in pool:
         if groups[-1] and (len(groups[-1]) + 1) * len(item.ids) > BATCH_TOKENS:
@@ -142,8 +141,7 @@ def grouped(pool: list[Encoded]) -> list[list[Encoded]]:
     return groups
 
 
-def padded(group: list[Encoded]) -> tuple[Tensor, Tensor]:
-    """(ids_BT, targets_BT) of one group; targets hold -100 outside answers."""
+def _padded(group: list[Encoded]) -> tuple[Tensor, Tensor]:
     longest = max(len(e.ids) for e in group)
     ids_BT = torch.zeros(len(group), longest, dtype=torch.long)
     targets_BT = torch.full((len(group), longest), -100)
