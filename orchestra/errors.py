@@ -10,7 +10,7 @@ OrchestraError
 |   |-- InvalidSchema       a response schema an engine cannot be held to
 |   |-- InvalidLabels       labels that nothing can be learnt from
 |   |-- InvalidPolicy       a routing policy that is broken or of another version
-|   |-- InvalidPlan         a saved batch plan that is broken or of another batch
+|   |-- NothingLearnt       calls that are too few, or tell no better: what was known stays
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
@@ -101,8 +101,8 @@ class InvalidPolicy(UsageError):
     """A routing policy is broken, of another version, or of other models."""
 
 
-class InvalidPlan(UsageError):
-    """A saved plan of a batch is broken, of another version, or of another batch."""
+class NothingLearnt(UsageError):
+    """Past calls are too few to fit, or tell nothing better than what is known."""
 
 
 class EmptyJob(UsageError):

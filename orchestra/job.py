@@ -104,7 +104,8 @@ class Evidence(Word):
     """What a value rests on: a span of the text, or a region of an image.
 
     `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
-    as fractions of the image; the whole image is (0, 0, 1, 1).
+    as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
+    the image counted: rows of digits from the top, `/` between them, 9 the most.
     """
 
     kind: Literal["text", "image"]
@@ -113,6 +114,7 @@ class Evidence(Word):
     end: int | None = None
     image: str | None = None
     box: tuple[float, float, float, float] | None = None
+    heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
 
 
 class Field(Word):
@@ -120,6 +122,7 @@ class Field(Word):
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.
+    `probability` is: how often such answers were right on labelled rows, where a policy knows.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
     other reading in `alternatives`.
     """
@@ -131,6 +134,7 @@ class Field(Word):
     model: str | None = None
     prompt_hash: str | None = None
     note: str | None = None
+    probability: float | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
 
@@ -161,6 +165,7 @@ class CallRecord(Word):
     """One model call as it was made: prompt, raw reply, metered work and price.
 
     `modality_weights` are the parts of text and image in the answer, of models that tell.
+    `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
     """
 
     node: str
@@ -181,11 +186,16 @@ class CallRecord(Word):
     cost_usd: Usd = Decimal(0)
     reused: bool = False
     seconds: float = 0.0
+    model_seconds: float = 0.0
     error: ErrorRecord | None = None
 
 
 class Result(Word):
-    """What a job came to."""
+    """What a job came to.
+
+    `intake_seconds` went by before `seconds` began: photos and text were taken in. In
+    `model_seconds` of `seconds` at least one model was at work on the job.
+    """
 
     status: Status
     fields: Mapping[str, Field] = Attribute(default_factory=dict)
@@ -198,6 +208,8 @@ class Result(Word):
     cost_usd: Usd = Decimal(0)
     tokens: int = 0
     seconds: float = 0.0
+    intake_seconds: float = 0.0
+    model_seconds: float = 0.0
 
     @property
     def contradictions(self) -> int:

@@ -21,6 +21,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
 )
 
 from tests.public_tokenizers import BOS, EOS, write_tokenizer
+from workers.domain import Domain, fit_tensors
 from workers.lite import LiteTowerConfig
 from workers.training.tokenizer import IMAGE, train_tokenizer
 
@@ -101,6 +102,16 @@ def tiny_lite_vl(folder: Path, seed: int = 0) -> Path:
         image_size=LITE_SIDE, stem=8, stages=stages, embedding_size=16, fine_stage=1, is_folded=True
     )
     return _tiny_vl(folder, seed, tower.to_dict(), LITE_SIDE, heads=4)
+
+
+def write_domain(folder: Path, *, width: int, knows: bool) -> None:
+    """A domain of random kinds, beside a checkpoint, to which every photo is known, or none is."""
+    torch.manual_seed(0)
+    tensors = fit_tensors(torch.randn(40, width), torch.arange(40) // 10, width=width)
+    least = "0" if knows else "1.1"  # no photo is as likely as that
+    Domain(tensors, {"slope": "0", "turn": "0", "least": least, "reason": "unknown here"}).save(
+        folder
+    )
 
 
 def _tiny_vl(folder: Path, seed: int, tower: dict[str, Any], side: int, heads: int) -> Path:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import partial
 
 from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import ModelUnavailable, OrchestraError, PromptTooLong
+from orchestra.errors import ModelUnavailable, OrchestraError, OutsideDomain, PromptTooLong
 from orchestra.fleet.card import Sampling
 from workers.answer import Answer, Vocabulary
 from workers.decode import decode
 from workers.meter import PROCESS
 from workers.model import AnySession, Prompt, TextModel
 from workers.sampling import GREEDY, generator
-from workers.standing import judged
+from workers.standing import judged, outside
 
 
 class AnsweringEngine:
@@ -82,13 +82,24 @@ class AnsweringEngine:
                 f"{tokens + call.written_tokens - context} tokens or lower max_tokens{cure}."
             )
 
-    def _decode(self, answers: list[Answer], is_cancelled: IsCancelled | None) -> None:
+    def _decode(
+        self,
+        answers: list[Answer],
+        is_cancelled: IsCancelled | None,
+        *,
+        refuses: bool = True,
+    ) -> None:
+        """Run `answers` to their end. With `refuses` a free question about a photo that the model
+        does not know is not answered: its words could not be taken back.
+        """
         if not answers:
             return
         try:
             capacity = [len(a.queue) + a.call.written_tokens for a in answers]
             prompts = [answer.prompt for answer in answers]
             session, image_features = self._model.open(prompts, capacity)
+            if refuses:
+                _refuse(answers)
             vocabulary, sampling = self._vocabulary, self._sampling
             decode(answers, session, vocabulary, image_features, is_cancelled, sampling)
             self._ended(answers, session)
@@ -113,6 +124,16 @@ class AnsweringEngine:
 
     def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""
+
+
+def _refuse(answers: Sequence[Answer]) -> None:
+    """End the answers that no schema holds, where a photo is of no known kind."""
+    for answer in answers:
+        reason = outside(answer.prompt.standings)
+        if reason is not None and answer.call.schema is None:
+            answer.outcome = OutsideDomain(
+                f"The question is about a photo of a kind that the model was never shown: {reason}."
+            )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -29,10 +29,11 @@ def decode(
     is_cancelled: IsCancelled | None = None,
     sampling: Sampling = GREEDY,
 ) -> None:
-    """Run `answers` (all without an outcome) until each has one.
+    """Run `answers` until each has an outcome; some may have theirs already.
 
-    The first block of a row is its whole queue, prompt included. `sampling` bounds what the
-    answers with draws of their own draw from.
+    The first block of a row is its whole queue, prompt included, also of a row that has ended: the
+    image features are those of all rows. `sampling` bounds what the answers with draws of their own
+    draw from.
     """
     rows = list(answers)
     first = True
@@ -70,7 +71,8 @@ def _drop_ended(rows: list[Answer], session: AnySession) -> list[Answer]:
 
 
 def _next_block(answer: Answer, most: int | None) -> list[int]:
-    if answer.outcome is not None:
+    """The tokens to run next; at first, without `most`, also those of a row that has ended."""
+    if answer.outcome is not None and most is not None:
         answer.queue.clear()
         return []
     block = answer.queue[:most]

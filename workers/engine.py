@@ -62,7 +62,8 @@ class TransformersEngine(AnsweringEngine):
         """Where the model looks for each value of its answer to `call`; see `workers.attention`.
 
         The answer is the one that `generate` gives; a value that the schema left no choice about
-        has no map. One that was refused (outside the model's domain) has the value as it was said.
+        has no map. One that was refused (outside the model's domain) has the value as it was said,
+        also of a free question, which `generate` would not answer.
         Raises what `generate` gives as an error, and UsageError for a model that does not look at
         photos, a call without exactly one photo, or an unknown method.
         """
@@ -79,7 +80,7 @@ class TransformersEngine(AnsweringEngine):
         answer = self._begin(0, call, None)
         if isinstance(answer, OrchestraError):
             raise answer
-        self._decode([a for a in [answer] if a.outcome is None], None)
+        self._decode([a for a in [answer] if a.outcome is None], None, refuses=False)
         if isinstance(answer.outcome, OrchestraError):
             raise answer.outcome
         return vision, answer
@@ -122,7 +123,8 @@ def _note_regions(vision: VisionModel, answer: Answer) -> None:
     if isinstance(answer.outcome, Reply) and len(answer.call.images) == 1:
         maps = maps_of(vision, answer, DEFAULT)
         regions = {found.name: found.region for found in maps}
-        answer.outcome = replace(answer.outcome, regions=regions)
+        heat = {found.name: found.heat for found in maps}
+        answer.outcome = replace(answer.outcome, regions=regions, heat=heat)
 
 
 def _load(folder: Path, threads: int | None, place: Place) -> TextModel:

@@ -3,6 +3,8 @@
 The tower is skipped where a call has no image, and where its text alone is judged to be enough:
 a linear probe on the text stream's state after the prompt, trained on whether the text says what
 is asked. What each modality weighed is read off the decoder's gates (see `FusedSession.weights`).
+A photo outside the checkpoint's domain decides nothing: where there is a text, the text alone
+answers, and without one every field is left empty with the reason.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 from orchestra.clients.engine import Call
 from orchestra.errors import UsageError
 from workers.device import Place
+from workers.domain import Domain
 from workers.fused_model import FusedForConditionalGeneration, Vision
 from workers.model import AnySession, Prompt, TextModel
 from workers.pretrained import load_weights
@@ -93,21 +96,26 @@ class FusedModel(TextModel):
     """The fused model with its tokenizer; a call may have one image, or none."""
 
     def __init__(
-        self, model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
+        self,
+        model: FusedForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
+        domain: Domain | None = None,
     ) -> None:
         def plain(capacity: Sequence[int], _: int | None) -> AnySession:
             return FusedSession(model, len(capacity), None)
 
         super().__init__(tokenizer, plain, **sizes(model))
         self.model = model
+        self._domain = domain
         self.looked = 0  # images that the tower was run for
 
     @classmethod
     def load(cls, folder: Path, config: dict[str, Any], place: Place) -> FusedModel:
         """Load a checked folder. Raises CheckpointInvalid."""
         tokenizer = load_tokenizer(folder, config["text_config"]["vocab_size"])
+        domain = Domain.load(folder)
         model = load_weights(FusedForConditionalGeneration, folder, place)
-        return cls(cast(FusedForConditionalGeneration, model), tokenizer)
+        return cls(cast(FusedForConditionalGeneration, model), tokenizer, domain)
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its image as pixels. Raises UsageError for more."""
@@ -136,21 +144,41 @@ class FusedModel(TextModel):
         self.looked += len(rows)
         pixels = torch.cat([(prompts[row].pixels or {})["pixel_values"] for row in rows])
         # One at a time: the tower gives the same tokens whatever else is in the batch.
-        seen = [self.model.look(p.to(self.model.device, self.model.dtype)) for p in pixels.split(1)]
-        tokens_BTW = seen[0].new_zeros(len(prompts), *seen[0].shape[1:])
-        shown_B = seen[0].new_zeros(len(prompts))
-        tokens_BTW[rows], shown_B[rows] = torch.cat(seen), 1.0
+        seen = [self.model.see(p.to(self.model.device, self.model.dtype)) for p in pixels.split(1)]
+        tokens = torch.cat([tokens for tokens, _ in seen])
+        tokens_BTW = tokens.new_zeros(len(prompts), *tokens.shape[1:])
+        shown_B = tokens.new_zeros(len(prompts))
+        tokens_BTW[rows] = tokens
+        shown_B[self._deciding(prompts, rows, torch.cat([whole for _, whole in seen]))] = 1.0
         return FusedSession(self.model, len(prompts), Vision(tokens_BTW, shown_B)), None
+
+    def _deciding(
+        self, prompts: Sequence[Prompt], rows: Sequence[int], embedding_RE: Tensor
+    ) -> list[int]:
+        """The rows whose image decides; where each of these stands is noted in its prompt."""
+        if self._domain is None:
+            return list(rows)
+        deciding = []
+        for row, standing in zip(rows, self._domain.standings(embedding_RE), strict=True):
+            prompt = prompts[row]
+            if standing.reason is None or not _has_text(prompt):
+                prompt.standings.append(standing)
+                deciding.append(row)
+        return deciding
 
     def _is_looked_at(self, prompt: Prompt) -> bool:
         """Whether the row has an image, and its text alone does not seem to be enough."""
         if prompt.pixels is None:
             return False
-        if not (isinstance(prompt, FusedPrompt) and prompt.has_text):
+        if not _has_text(prompt):
             return True
         ids = torch.tensor([prompt.ids], device=self.model.device)
         state_W = self.model.text(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
         return self.model.need(state_W).sigmoid().item() >= NEEDED
+
+
+def _has_text(prompt: Prompt) -> bool:
+    return isinstance(prompt, FusedPrompt) and prompt.has_text
 
 
 def pixels_of(image: Image.Image, side: int) -> Tensor:

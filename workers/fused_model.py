@@ -170,9 +170,10 @@ class FusedForConditionalGeneration(PreTrainedModel):
         """The token embedding, which is the output's, too."""
         return self.text.embed_tokens
 
-    def look(self, pixels_B3HW: Tensor) -> Tensor:
-        """Aligned tokens (B, T, W) of normalised pixels."""
-        return self.aligner(self.vision(pixels_B3HW).last_hidden_state)
+    def see(self, pixels_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        """Aligned tokens (B, T, W) of normalised pixels, and the tower's embedding (B, E)."""
+        seen = self.vision(pixels_B3HW)
+        return self.aligner(seen.last_hidden_state), seen.pooler_output
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of hidden states, (..., V)."""

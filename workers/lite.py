@@ -2,13 +2,15 @@
 
 After Tan and Le, "EfficientNet" (ICML 2019), and the Lite variants of 2020: inverted bottlenecks
 with ReLU6 and without squeeze-and-excitation. It gives a grid of image tokens as a ViT does, so
-that DeepSeek-VL's aligner and decoder take it as they take SigLIP. It knows no language.
+that DeepSeek-VL's aligner and decoder take it as they take SigLIP; a small branch of our own adds
+what a photo's kind does not depend on: shades, number, place. It knows no language.
 
 Shapes: B images, C channels, H = W pixels or places, T tokens, D their width, E the embedding.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +32,7 @@ LITE0 = (
     (3, 1, 6, 320, 1),
 )
 CELL = 2  # a token sees CELL x CELL places of the finer grid
+GRAIN = 4  # pixels of a side that the detail branch sees as one
 NORM_EPS = 1e-3
 
 
@@ -37,7 +40,8 @@ class LiteTowerConfig(PreTrainedConfig):
     """Sizes of a tower; `hidden_size` is the width of a token, `patch_size` the pixels it covers.
 
     A token is the last feature map at its place, beside the CELL x CELL places of the map before
-    the last stride that lie in it. `is_folded`: the norms are part of the convolutions.
+    the last stride that lie in it, and `detail_size` channels of a branch of its own that looks at
+    small pictures (0: there is none). `is_folded`: the norms are part of the convolutions.
     """
 
     model_type = "lite_tower"
@@ -50,6 +54,7 @@ class LiteTowerConfig(PreTrainedConfig):
         stages: Sequence[Sequence[int]] = LITE0,
         embedding_size: int = 1280,
         fine_stage: int = 4,
+        detail_size: int = 0,
         is_folded: bool = False,
         **given: Any,
     ) -> None:
@@ -58,13 +63,15 @@ class LiteTowerConfig(PreTrainedConfig):
         self.stages = [list(stage) for stage in stages]
         self.embedding_size = embedding_size
         self.fine_stage = fine_stage
+        self.detail_size = detail_size
         self.is_folded = is_folded
         self.patch_size = 2
         for _, stride, *_ in stages:
             self.patch_size *= stride
-        self.hidden_size = embedding_size + CELL * CELL * stages[fine_stage][3]
+        self.fine_size = stages[fine_stage][3]
+        self.hidden_size = embedding_size + CELL * CELL * self.fine_size + detail_size
         self.num_channels = 3
-        for derived in ("patch_size", "hidden_size", "num_channels"):
+        for derived in ("patch_size", "fine_size", "hidden_size", "num_channels"):
             given.pop(derived, None)
         super().__init__(**given)
 
@@ -122,6 +129,37 @@ class Bottleneck(nn.Module):
         return x_BCHW + y_BCHW if self.adds else y_BCHW
 
 
+class Detail(nn.Module):
+    """What stands at each place of a picture GRAIN times smaller: its colour, its edges, its place.
+
+    Weights made for naming photos hardly tell a shade or count small things; these are trained to.
+    """
+
+    def __init__(self, config: LiteTowerConfig) -> None:
+        super().__init__()
+        width, halvings = config.detail_size, int(math.log2(config.patch_size // GRAIN))
+        layers: list[nn.Module] = []
+        narrow = 3
+        for left in reversed(range(halvings)):
+            wide = width >> left
+            kernel = 3 if layers else 5
+            layers += [nn.Conv2d(narrow, wide, kernel, 2, kernel // 2), nn.GELU()]
+            narrow = wide
+        self.look = nn.Sequential(*layers)
+        side = config.image_size // config.patch_size
+        self.place = nn.Parameter(torch.zeros(width, side, side))
+        self.around = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+        )
+
+    def forward(self, small_B3HW: Tensor) -> Tensor:
+        """The branch's channels, (B, C, H', W') of as many places as there are tokens."""
+        return self.around(self.look(small_B3HW) + self.place)
+
+
 class LiteTower(PreTrainedModel):
     """The tower; see `LiteTowerConfig` for what a token is."""
 
@@ -144,6 +182,8 @@ class LiteTower(PreTrainedModel):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.head = Unit((narrow, config.embedding_size), folded=folded)
+        if config.detail_size:
+            self.detail = Detail(config)
         self.post_init()
 
     def forward(self, pixel_values: Tensor, **_: Any) -> TowerOutput:
@@ -151,23 +191,42 @@ class LiteTower(PreTrainedModel):
         return self.top(self.trunk(pixel_values))
 
     def trunk(self, pixels_B3HW: Tensor) -> Tensor:
-        """The finer map (B, C, H / 16, W / 16), before the last stride."""
+        """The finer map (B, C, H / 16, W / 16), before the last stride.
+
+        With a detail branch, its small picture stands behind it as more channels.
+        """
         x_BCHW = self.stem(pixels_B3HW.contiguous(memory_format=torch.channels_last))
         for stage in self.stages[: self.config.fine_stage + 1]:
             x_BCHW = stage(x_BCHW)
-        return x_BCHW
+        if not self.config.detail_size:
+            return x_BCHW
+        small_B3HW = F.avg_pool2d(pixels_B3HW, GRAIN)
+        behind_BCHW = F.pixel_unshuffle(small_B3HW, self._grains)
+        return torch.cat([x_BCHW, behind_BCHW.to(x_BCHW.dtype)], dim=1)
 
-    def top(self, fine_BCHW: Tensor) -> TowerOutput:
+    def top(self, cells_BCHW: Tensor) -> TowerOutput:
         """What `forward` gives, from the finer map on."""
+        fine_BCHW = cells_BCHW[:, : self.config.fine_size]
         x_BCHW = fine_BCHW
         for stage in self.stages[self.config.fine_stage + 1 :]:
             x_BCHW = stage(x_BCHW)
         coarse_BCHW = self.head(x_BCHW)
-        tokens = torch.cat([coarse_BCHW, F.pixel_unshuffle(fine_BCHW, CELL)], dim=1)
+        parts = [coarse_BCHW, F.pixel_unshuffle(fine_BCHW, CELL)]
+        if self.config.detail_size:
+            parts.append(self.detail(self.small(cells_BCHW)))
         return TowerOutput(
-            last_hidden_state=tokens.flatten(2).transpose(1, 2),
+            last_hidden_state=torch.cat(parts, dim=1).flatten(2).transpose(1, 2),
             pooler_output=coarse_BCHW.mean(dim=(2, 3)),
         )
+
+    def small(self, cells_BCHW: Tensor) -> Tensor:
+        """The small picture (B, 3, H / GRAIN, W / GRAIN) that stands behind the finer map."""
+        return F.pixel_shuffle(cells_BCHW[:, self.config.fine_size :], self._grains)
+
+    @property
+    def _grains(self) -> int:
+        """How many of them lie along a side of a place of the finer grid."""
+        return self.config.patch_size // CELL // GRAIN
 
 
 @torch.no_grad()
@@ -189,6 +248,8 @@ def fold(tower: LiteTower) -> LiteTower:
         scale = norm.weight / (variance + norm.eps).sqrt()
         unit.conv.weight.copy_(conv.weight * scale[:, None, None, None])
         unit.conv.bias.copy_(norm.bias - mean * scale)
+    if config.detail_size:
+        folded.detail.load_state_dict(tower.detail.state_dict())
     return folded
 
 

@@ -16,17 +16,24 @@ class Standing:
     reason: str | None
 
 
+def outside(standings: Sequence[Standing]) -> str | None:
+    """Why one of the photos is of no known kind; None where all are known."""
+    return next((standing.reason for standing in standings if standing.reason), None)
+
+
 def judged(reply: Reply, standings: Sequence[Standing]) -> Reply:
     """`reply` in the light of where its photos stand.
 
     A photo outside leaves no value of an object, only the reason; one inside makes each value as
-    likely as the photo is known.
+    likely as the photo is known. A free text stays, with the reason under no name.
     """
-    if not standings or not isinstance(reply.value, Mapping):
+    reason = outside(standings)
+    if not isinstance(reply.value, Mapping):
+        return reply if reason is None else replace(reply, abstained={"": reason})
+    if not standings:
         return reply
     likely = min(standing.likely for standing in standings)
     sure = {name: share * likely for name, share in reply.confidence.items()}
-    reason = next((standing.reason for standing in standings if standing.reason), None)
     if reason is None:
         return replace(reply, confidence=sure)
     nothing = dict.fromkeys(reply.value)

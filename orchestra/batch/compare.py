@@ -115,7 +115,7 @@ def compare(
     )
 
 
-def paired_interval(only_a: int, only_b: int, rows: int) -> Interval:
+def paired_interval(only_a: float, only_b: float, rows: float) -> Interval:
     """95% interval of B's share less A's: Wald's with half a row added to each of four cells."""
     total, first, second = rows + 2, only_a + 0.5, only_b + 0.5
     middle = (second - first) / total

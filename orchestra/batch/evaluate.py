@@ -70,9 +70,10 @@ def evaluate(
     truths: Iterable[tuple[str, Mapping[str, str]]],
     field: str,
     truth_columns: Sequence[str],
+    weights: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """`Evaluation` as a JSON-ready dictionary; `score_field` says what it raises."""
-    return asdict(score_field(answers, truths, field, truth_columns))
+    return asdict(score_field(answers, truths, field, truth_columns, weights))
 
 
 def score_field(
@@ -80,12 +81,14 @@ def score_field(
     truths: Iterable[tuple[str, Mapping[str, str]]],
     field: str,
     truth_columns: Sequence[str],
+    weights: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Join (id, answer) with (id, true values) and score `field`.
 
     Values are compared without regard to case and white space. Where an id stands twice its
-    first row counts. Raises InvalidTable when the truth lacks the column, no answer has the
-    field, or no id stands on both sides.
+    first row counts. With `weights` by id, shares are of the rows that the weighted ones stand
+    for, and intervals take Kish's (1965) effective number of rows. Raises InvalidTable when the
+    truth lacks the column, no answer has the field, or no id stands on both sides.
     """
     resolve_columns(truth_columns, [field], [], "truth")
     true: dict[str, str] = {}
@@ -94,26 +97,44 @@ def score_field(
         value = folded(values.get(field, ""))
         spelled.setdefault(value, values.get(field, "").strip())
         true.setdefault(row_id.strip(), value)
-    verdicts, unmatched = _join(answers, true, field)
-    rows = Counter(value for value, _ in verdicts)
-    answered = Counter(value for value, right in verdicts if right is not None)
-    right = Counter(value for value, right in verdicts if right)
-    common, common_rows = rows.most_common(1)[0]
+    verdicts, unmatched = _join(answers, true, field, weights or {})
+    rows = _summed((value, weight) for value, _, weight in verdicts)
+    answered = _summed((value, weight) for value, right, weight in verdicts if right is not None)
+    right = _summed((value, weight) for value, right, weight in verdicts if right)
+    counted = Counter(value for value, right, _ in verdicts if right is not None)
+    common = max(rows, key=lambda value: rows[value])
+    every, given = sum(rows.values()), sum(answered.values())
+    # 1 where rows weigh the same: then the effective number of rows is their number.
+    whole = _effective([weight for *_, weight in verdicts]) / every
+    part = _effective([weight for _, right, weight in verdicts if right is not None]) / (given or 1)
     return Evaluation(
         field=field,
-        rows=rows.total(),
-        answered=answered.total(),
-        coverage=answered.total() / rows.total(),
-        accuracy=_share(right.total(), answered.total()),
-        accuracy_interval=wilson(right.total(), answered.total()),
+        rows=len(verdicts),
+        answered=counted.total(),
+        coverage=given / every,
+        accuracy=_share(sum(right.values()), given),
+        accuracy_interval=wilson(sum(right.values()) * part, given * part),
         macro_accuracy=_macro(right, answered),
-        macro_accuracy_interval=_macro_interval(right, answered),
-        baseline=common_rows / rows.total(),
-        baseline_interval=wilson(common_rows, rows.total()) or (0.0, 1.0),
+        macro_accuracy_interval=_macro_interval(right, answered, counted),
+        baseline=rows[common] / every,
+        baseline_interval=wilson(rows[common] * whole, every * whole) or (0.0, 1.0),
         baseline_value=spelled[common],
         classes=len(rows),
         unmatched=unmatched,
     )
+
+
+def _summed(weighted: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for value, weight in weighted:
+        found[value] = found.get(value, 0) + weight
+    return found
+
+
+def _effective(weights: Sequence[float]) -> float:
+    """Kish's number of equal rows that say as much as these weighted ones."""
+    squares = math.fsum(weight * weight for weight in weights)
+    return math.fsum(weights) ** 2 / squares if squares else 0.0
 
 
 def folded(value: str) -> str:
@@ -121,9 +142,9 @@ def folded(value: str) -> str:
     return " ".join(unicodedata.normalize("NFC", value).casefold().split())
 
 
-def wilson(right: int, total: int) -> Interval | None:
+def wilson(right: float, total: float) -> Interval | None:
     """The 95% Wilson score interval of `right` out of `total`; None of nothing."""
-    if total == 0:
+    if total <= 0:
         return None
     share, z2 = right / total, Z_95 * Z_95
     centre = share + z2 / (2 * total)
@@ -132,13 +153,16 @@ def wilson(right: int, total: int) -> Interval | None:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-Verdict = tuple[str, bool | None]
+Verdict = tuple[str, bool | None, float]
 
 
 def _join(
-    answers: Iterable[tuple[str, Answered]], true: Mapping[str, str], field: str
+    answers: Iterable[tuple[str, Answered]],
+    true: Mapping[str, str],
+    field: str,
+    weights: Mapping[str, float],
 ) -> tuple[list[Verdict], Unmatched]:
-    """(true value, right / wrong / not answered) for each joined row."""
+    """(true value, right / wrong / not answered, weight) for each joined row."""
     verdicts: list[Verdict] = []
     seen: set[str] = set()
     strangers: list[str] = []
@@ -152,7 +176,8 @@ def _join(
         if row_id not in true:
             strangers.append(row_id)
         elif true[row_id]:
-            verdicts.append((true[row_id], _verdict(answer.fields.get(field), true[row_id])))
+            verdict = _verdict(answer.fields.get(field), true[row_id])
+            verdicts.append((true[row_id], verdict, weights.get(row_id, 1)))
     if names and field not in names:
         raise InvalidTable(
             f"The batch has no field {field!r}; it has {', '.join(sorted(map(repr, names)))}. "
@@ -174,26 +199,28 @@ def _verdict(field: Field | None, true: str) -> bool | None:
     return None if value is None or not folded(value) else folded(value) == true
 
 
-def _share(right: int, total: int) -> float | None:
+def _share(right: float, total: float) -> float | None:
     return right / total if total else None
 
 
-def _macro(right: Mapping[str, float], answered: Mapping[str, int]) -> float | None:
+def _macro(right: Mapping[str, float], answered: Mapping[str, float]) -> float | None:
     shares = [right.get(value, 0) / count for value, count in answered.items()]
     return math.fsum(shares) / len(shares) if shares else None
 
 
-def _macro_interval(right: Mapping[str, int], answered: Mapping[str, int]) -> Interval | None:
+def _macro_interval(
+    right: Mapping[str, float], answered: Mapping[str, float], counted: Mapping[str, int]
+) -> Interval | None:
     """Resample the answered rows of each class; seeded, so that it prints the same twice."""
     if not answered:
         return None
     draw = random.Random(SEED)
     means = sorted(
         math.fsum(
-            _binomial(draw, count, right.get(value, 0) / count) / count
-            for value, count in answered.items()
+            _binomial(draw, count, right.get(value, 0) / answered[value]) / count
+            for value, count in counted.items()
         )
-        / len(answered)
+        / len(counted)
         for _ in range(RESAMPLES)
     )
     return means[round(0.025 * (RESAMPLES - 1))], means[round(0.975 * (RESAMPLES - 1))]

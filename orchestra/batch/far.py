@@ -25,7 +25,7 @@ class FarDriver:
     ) -> Summary | OrchestraError:
         """Run the batch; an error of ours is the answer."""
         try:
-            async with Fleet.open(fleet) as opened:
+            async with Fleet.open(fleet, policy=options.pop("policy", None)) as opened:
                 build = load_graph(graph) if isinstance(graph, str) else graph
                 return await opened.batch(build, Path(table), on="auto", **options)
         except OrchestraError as error:

@@ -24,17 +24,19 @@ def differences(
     now: Source | None,
 ) -> list[str]:
     """What differs between two batches, a clause each; none when they are the same."""
-    names = [name for name in asked if stored.get(name) != asked[name]]
-    return [_clause(name, stored.get(name), asked[name], before, now) for name in names]
+    names = [n for n in dict.fromkeys((*asked, *stored)) if stored.get(n) != asked.get(n)]
+    return [_clause(name, stored.get(name), asked.get(name), before, now) for name in names]
 
 
-def _clause(name: str, old: str | None, new: str, before: Source | None, now: Source | None) -> str:
+def _clause(
+    name: str, old: str | None, new: str | None, before: Source | None, now: Source | None
+) -> str:
     if name == "table":
         return _table(before, now)
     if name == "recipe":
         return _recipe(before, now)
     if name == "fleet":
-        return _fleet(old or "", new)
+        return _fleet(old or "", new or "")
     return f"its {name} was {old!r}, now {new!r}"
 
 

@@ -11,42 +11,15 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Annotated, Any
-
-from pydantic import Field as Attribute
-from pydantic import ValidationError
+from typing import Any
 
 from orchestra.batch.evaluate import Interval, folded, wilson
 from orchestra.batch.exports import text_of
 from orchestra.errors import InvalidRecipe, InvalidTable
-from orchestra.job import CallRecord, Result, Word
+from orchestra.job import CallRecord, Result
+from orchestra.quality.policy import FieldPolicy, Gate, Policy, parse_policy
 
-Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
-
-
-class FieldPolicy(Word):
-    """Nodes in the order asked; the first answer of at least `min_confidence` stands.
-
-    A model that reports no confidence is taken at any threshold of 0 only.
-    """
-
-    order: tuple[str, ...] = Attribute(min_length=1)
-    min_confidence: Share = 0.0
-
-
-class Gate(Word):
-    """What a replay must reach; an absent bound does not bind. Accuracy is of answered rows."""
-
-    min_accuracy: Share | None = None
-    min_coverage: Share | None = None
-    max_cost_usd_per_row: Annotated[Decimal, Attribute(ge=0)] | None = None
-
-
-class Policy(Word):
-    """A policy as it stands in YAML."""
-
-    fields: Mapping[str, FieldPolicy] = Attribute(min_length=1)
-    gate: Gate = Gate()
+__all__ = ["FieldPolicy", "Gate", "Policy", "Replay", "Replayed", "parse_policy", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +51,6 @@ class Replay:
         return asdict(self) | {"passed": not self.missed}
 
 
-def parse_policy(raw: Any, *, origin: str) -> Policy:
-    """Validate a policy read from YAML. Raises `InvalidRecipe` naming the place."""
-    try:
-        return Policy.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InvalidRecipe(
-            f"{origin} is not a policy: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
-            "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, for a check, gate."
-        ) from error
-
-
 def replay(
     results: Iterable[tuple[str, Result]],
     policy: Policy,
@@ -104,6 +64,11 @@ def replay(
     rows = list(results)
     if not rows:
         raise InvalidTable("The batch has no finished row. Run it before replaying it.")
+    if not policy.fields:
+        raise InvalidRecipe(
+            "The policy has no fields, which a replay runs. Fit one for a target: "
+            "`orchestra calibrate OUT --target-quality 0.9`, or write fields: by hand."
+        )
     _check_nodes(rows, policy)
     if policy.gate.min_accuracy is not None and truths is None:
         raise InvalidTable("The gate's min_accuracy needs true values. Give --truth a table.")
@@ -145,7 +110,7 @@ def _answer(
                 continue
             asked.add(at)
             value, sure = _said(call, name)
-            if value is not None and (sure if sure is not None else 0.0) >= wanted.min_confidence:
+            if value is not None and (sure if sure is not None else 0.0) >= wanted.least(node):
                 return value
     return None
 

@@ -15,6 +15,7 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 
 from orchestra.batch.report_words import shown
+from orchestra.images.attention import glow_of
 from orchestra.job import Evidence, Field, Result
 
 SOURCE_WORDS = {
@@ -51,12 +52,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One piece of evidence: a marked span, or a photo with a box in its pixels."""
+    """One piece of evidence: a marked span, or a photo with a box in its pixels.
+
+    `heat` is a small picture to be stretched over the photo, as a data URI.
+    """
 
     kind: str
     span: Span | None = None
     photo: Photo | None = None
     box: tuple[float, float, float, float] | None = None
+    heat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +176,7 @@ def _photos(
                 (width, height), kind = picture.size, (picture.format or "").lower()
         except (UnidentifiedImageError, OSError):
             continue
-        uri = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-        yield image, Photo(f"{anchor}-photo-{index}", uri, width, height)
+        yield image, Photo(f"{anchor}-photo-{index}", _uri(content, kind), width, height)
 
 
 def _texts(values: Mapping[str, str], result: Result) -> Iterator[str]:
@@ -205,12 +209,26 @@ def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) ->
     if evidence.kind == "text":
         return Proof("text", span=_span(evidence, texts))
     photo = photos.get(evidence.image or "")
-    if photo is None or evidence.box is None or tuple(evidence.box) == WHOLE:
-        return Proof("image", photo=photo)
+    if photo is None:
+        return Proof("image")
+    heat = None if evidence.heat is None else _uri(_png(evidence.heat), "png")
+    if evidence.box is None or tuple(evidence.box) == WHOLE:
+        return Proof("image", photo=photo, heat=heat)
     left, top, right, bottom = evidence.box
     wide, high = photo.width, photo.height
     box = (left * wide, top * high, (right - left) * wide, (bottom - top) * high)
-    return Proof("image", photo=photo, box=box)
+    return Proof("image", photo=photo, box=box, heat=heat)
+
+
+def _png(heat: str) -> bytes:
+    """A map as a picture of a pixel a cell: some 200 bytes, which the page stretches smoothly."""
+    stream = BytesIO()
+    glow_of(heat).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _span(evidence: Evidence, texts: list[str]) -> Span:

@@ -1,7 +1,7 @@
 """One process that runs rows beside its own models, for a batch on a cluster; it knows no Ray.
 
-Everything it is given can be pickled: names of fleet and graph, the recipe as JSON, columns, and
-how to reach the book.
+Everything it is given can be pickled: names of fleet and graph, recipe and policy as JSON, columns,
+and how to reach the book.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pathlib import Path
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.row_run import Models, Ran, RowOptions, RowRun
+from orchestra.batch.row_run import Ran, RowOptions, RowRun
 from orchestra.batch.rows import Row
 from orchestra.budget.remote import RemoteLedger, Send
 from orchestra.errors import OrchestraError
 from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.images.store import ImageStore
+from orchestra.quality.policy import Policy
 from orchestra.routing.introspect import compile_graph
 
 
@@ -33,6 +34,7 @@ class RowWork:
     columns: Columns
     options: RowOptions
     images: Path
+    policy: str | None = None
 
 
 class RowHost:
@@ -41,7 +43,8 @@ class RowHost:
     def __init__(self, work: RowWork, keeper: str, reach: Callable[[str], Send]) -> None:
         self._work = work
         ledger = RemoteLedger(reach(keeper))
-        opened = Fleet.open(work.fleet)
+        policy = None if work.policy is None else Policy.model_validate_json(work.policy)
+        opened = Fleet.open(work.fleet, policy=policy)
         fleet = opened.scoped(ledger, ImageStore(work.images))
         graph = compile_graph(_build(work))
         self._rows = RowRun(fleet, ledger, graph, work.columns, work.options)
@@ -56,12 +59,10 @@ class RowHost:
             return error
         return None
 
-    async def run(
-        self, row: Row, account: str, models: Models | None = None
-    ) -> Ran | OrchestraError:
+    async def run(self, row: Row, account: str) -> Ran | OrchestraError:
         """Run one row under `account`; an error of the book is the answer."""
         try:
-            return await self._rows.run(row, account, models)
+            return await self._rows.run(row, account)
         except OrchestraError as error:
             return error
 

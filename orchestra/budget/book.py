@@ -21,17 +21,18 @@ from orchestra.budget.recovery import Recoverable
 from orchestra.budget.schema import connect, prepare
 from orchestra.budget.spending import Spending
 from orchestra.budget.store import translated
+from orchestra.budget.timings import Timings
 from orchestra.errors import BookError
 
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Recoverable, Journal, Spending):
+class Book(Recoverable, Journal, Spending, Timings):
     """Accounts, entries, replies and finished rows; used by any threads of one process.
 
     Each method is one transaction; `with book.transaction():` groups several. Read the ledger's
     methods in `accounts`, `entries` and `named`, the journal's in `journal`, `recover` in
-    `recovery`, and what was spent on what in `spending`.
+    `recovery`, what was spent on what in `spending`, and how long calls took in `timings`.
     """
 
     _lock: FileLock | None

@@ -8,7 +8,7 @@ its answer was lost: the second one changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -38,13 +38,17 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What a call that began as `uid` came to; `reply` is stored under the call's key."""
+    """What a call that began as `uid` came to; `reply` is stored under the call's key.
+
+    `measured` is how long it took and beside what, as JSON values; the book only keeps it.
+    """
 
     uid: str
     cost_micro: int
     tokens: int
     cpu_s: float = 0.0
     reply: str | None = None
+    measured: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,7 @@ class LocalLedger:
                 tokens=payment.tokens,
                 cpu_s=payment.cpu_s,
                 reply=payment.reply,
+                measured=payment.measured,
             )
         )
 

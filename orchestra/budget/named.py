@@ -6,6 +6,9 @@ given back under its `uid` is left as it is. It knows no message and no process.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from orchestra.budget.amounts import Amount
 from orchestra.budget.entries import Entries, Settlement
 from orchestra.errors import BookError
@@ -60,12 +63,13 @@ class NamedCalls(Entries):
         tokens: int,
         cpu_s: float = 0.0,
         reply: str | None = None,
+        measured: Mapping[str, Any] | None = None,
     ) -> None:
         """Settle the call `uid`; a settled or presumed one stays. Raises as `settle` does."""
         with self.transaction():
             number, state = self._found(uid)
             if state not in ("settled", "presumed"):
-                self._settle(Settlement(number, cost_micro, tokens, cpu_s, reply=reply))
+                self._settle(Settlement(number, cost_micro, tokens, cpu_s, measured, reply))
 
     def give_back(self, uid: str) -> None:
         """Release the call `uid`; one that never began, was released or presumed stays.

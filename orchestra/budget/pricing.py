@@ -32,7 +32,8 @@ def cost_micro(card: Card, work: Work) -> int:
     is known beforehand and never passes its reservation (docs/adr/0003).
     """
     price = card.price
-    seconds = Decimal(str(latency_ms(card, work))) / 1000
+    rated_ms = card.profile.milliseconds(work.input_tokens, work.output_tokens, work.images)
+    seconds = Decimal(str(rated_ms)) / 1000
     usd = (
         price.usd_per_million_input_tokens * work.input_tokens / MICRO
         + price.usd_per_million_output_tokens * work.output_tokens / MICRO
@@ -44,5 +45,6 @@ def cost_micro(card: Card, work: Work) -> int:
 
 
 def latency_ms(card: Card, work: Work) -> float:
-    """Predicted time of `work` on `card` in milliseconds, without queueing."""
-    return card.profile.milliseconds(work.input_tokens, work.output_tokens, work.images)
+    """Predicted time of `work` on `card` in milliseconds, with nothing beside it."""
+    measured = card.profile if card.latency is None else card.latency
+    return measured.milliseconds(work.input_tokens, work.output_tokens, work.images)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import click
 
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Bar
-from orchestra.batch.quote import load_plan
-from orchestra.batch.quote_text import duration, money
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.runner import DEFAULT_IN_FLIGHT
 from orchestra.cli.options import (
@@ -24,6 +21,7 @@ from orchestra.cli.options import (
     fleet_option,
     graph_option,
     json_option,
+    policy_option,
     print_json,
 )
 from orchestra.errors import ConfirmationNeeded, OrchestraError
@@ -34,7 +32,6 @@ EPILOG = """\b
 Examples:
   orchestra batch products.csv --out out --limit 20
   orchestra batch products.csv --out out --cost-usd 40
-  orchestra batch products.csv --out out --plan plan.json
   orchestra batch products.csv --out out --on ray
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
 """
@@ -58,14 +55,8 @@ Examples:
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of photos.")
-@click.option("--plan", type=click.Path(path_type=Path), help="Plan of `orchestra plan --save`.")
-@click.option(
-    "--first-come",
-    is_flag=True,
-    help="Spend the budget in the table's order, without a sample and a plan.",
-)
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
+@policy_option
 @budget_options
 @json_option
 def batch(
@@ -74,8 +65,6 @@ def batch(
     fleet: str,
     recipe: Path | None,
     text_columns: str | None,
-    plan: Path | None,
-    first_come: bool,
     yes: bool,
     as_json: bool,
     cost_usd: str | None,
@@ -84,17 +73,11 @@ def batch(
     tokens: str | None,
     **options: Any,
 ) -> None:
-    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped.
-
-    A budget that may not do for all rows is spent where it helps most: a small sample is run
-    first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
-    """
+    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped."""
     try:
         options["budget"] = budget_of(cost_usd, latency_ms, memory_gib, tokens)
         options["recipe"] = None if recipe is None else Recipe.load(recipe)
         options["text_columns"] = _names(text_columns)
-        options["plan"] = None if plan is None else load_plan(plan)
-        options["spread"] = not first_come
         build = load_graph(graph)
         summary = _run_confirmed(fleet, build, table, yes, options)
     except OrchestraError as error:
@@ -117,47 +100,25 @@ def _run_confirmed(
     fleet: str, build: Build, table: Path, yes: bool, options: dict[str, Any]
 ) -> Summary:
     try:
-        return asyncio.run(_run(fleet, build, table, yes, options))
+        return asyncio.run(_run(fleet, build, table, yes, dict(options)))
     except ConfirmationNeeded as question:
         if not sys.stdin.isatty():
             raise
         click.confirm(f"{question}\nRun it without a budget?", abort=True, err=True)
-        return asyncio.run(_run(fleet, build, table, True, options))
+        return asyncio.run(_run(fleet, build, table, True, dict(options)))
 
 
 async def _run(name: str, build: Build, table: Path, yes: bool, options: dict[str, Any]) -> Summary:
-    async with Fleet.open(name) as fleet:
+    async with Fleet.open(name, policy=options.pop("policy", None)) as fleet:
         return await fleet.batch(build, table, yes=yes, progress=Bar(), **options)
 
 
 def _print(summary: Summary) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts().items() if count)
-    over = f" ({summary.over_budget} of them over budget)" if summary.over_budget else ""
-    click.echo(f"{summary.rows} rows: {counts}{over}")
+    click.echo(f"{summary.rows} rows: {counts}")
     click.echo(
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
-    for line in _quote(summary):
-        click.echo(line)
     for name, path in summary.files.items():
         click.echo(f"{name:<8} {path}")
-
-
-def _quote(summary: Summary) -> list[str]:
-    """Quoted figures beside the actual ones, a line each."""
-    shown: dict[str, Callable[[float], str]] = {
-        "spend_usd": money,
-        "seconds": duration,
-        "quality": "{:.1%}".format,
-    }
-    lines = []
-    for name, figure in (summary.quote or {}).items():
-        show = shown[name]
-        low, high = (show(bound) for bound in figure["interval"])
-        verdict = "within" if figure["within"] else "outside"
-        lines.append(
-            f"{name.removesuffix('_usd'):<8} {show(figure['actual'])}, quoted "
-            f"{show(figure['quoted'])} [{low}, {high}]: {verdict}"
-        )
-    return lines

@@ -8,7 +8,8 @@ import click
 
 from orchestra.batch.compare import compare
 from orchestra.batch.folder import Folder
-from orchestra.batch.tables import Table, resolve_columns
+from orchestra.batch.gold import read_truths
+from orchestra.batch.tables import resolve_columns
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.errors import OrchestraError
 from orchestra.job import Result
@@ -37,14 +38,17 @@ def compare_command(
     try:
         first, wanted = results_of(a)
         second, _ = results_of(b)
-        truths = _truths(truth, field, id_column or wanted)
-        found = compare((str(a), first), (str(b), second), truths, field)
+        truths = read_truths(truth, id_column or wanted)
+        resolve_columns(truths.columns, [field], [], "truth")
+        found = compare((str(a), first), (str(b), second), truths.field(field), field)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
         print_json(found.public())
     else:
         click.echo(str(found))
+        if truths.is_weighted:
+            click.echo("the rows were drawn by strata: shares are of these rows, not of the batch")
 
 
 def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
@@ -60,15 +64,3 @@ def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
         return rows, folder.source.columns.id
     finally:
         folder.book.close()
-
-
-def _truths(truth: Path, field: str, wanted: str | None) -> dict[str, str]:
-    """True values by id, or by the row's number where the truth has no such column."""
-    table = Table.open(truth)
-    resolve_columns(table.columns, [field], [], "truth")
-    has_id = wanted is not None and wanted in table.columns
-    truths: dict[str, str] = {}
-    for row in table.rows():
-        row_id = row.values.get(wanted, "") if has_id and wanted else str(row.ordinal)
-        truths.setdefault(row_id.strip(), row.values.get(field, ""))
-    return truths

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -37,6 +38,15 @@ def graph_option(default: str) -> Callable[[Command], Command]:
         show_default=True,
         help="Graph: a name, module:function, or file.py:function.",
     )
+
+
+def policy_option(command: Command) -> Command:
+    """`--policy`."""
+    return click.option(
+        "--policy",
+        type=click.Path(path_type=Path),
+        help="Policy that `orchestra calibrate` wrote: quality from labels, and cascades.",
+    )(command)
 
 
 def budget_options(command: Command) -> Command:

@@ -1,12 +1,8 @@
-"""`orchestra plan`: how a job would be routed, or what the batch of a table would come to.
-
-A job's plan spends nothing; a table's runs a small sample, unless it is dry.
-"""
+"""`orchestra plan`: how a job would be routed and what it would cost; spends nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,14 +11,10 @@ from orchestra.cli.options import (
     budget_options,
     fail,
     fleet_option,
+    graph_option,
     json_option,
+    policy_option,
     print_json,
-)
-from orchestra.cli.plan_table import (
-    is_table,
-    plan_table_command,
-    refuse_table_options,
-    table_options,
 )
 from orchestra.errors import OrchestraError
 from orchestra.fleet.fleet import Fleet
@@ -30,58 +22,47 @@ from orchestra.fleet.source import load_graph
 from orchestra.job import Job
 from orchestra.routing.explain import Explanation
 from orchestra.routing.explain import picture as drawn
-from orchestra.routing.options import LIMITS
 
 EPILOG = """\b
 Examples:
   orchestra plan "Red cotton shirt" --image shirt.jpg --graph listing
   orchestra plan "Is it ripe?" --fleet article --memory-gib 4 --explain
   orchestra plan "Is it ripe?" --image apple.jpg --picture > plan.mmd
-  orchestra plan products.csv --cost-usd 40 --deadline 2h --save plan.json
-  orchestra plan products.csv --cost-usd 40 --gold category=true_category --dry
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("text", required=False)
 @click.option("--image", "images", multiple=True, help="Photo: path, URL or data URI.")
-@click.option("--graph", help="Graph  [default: answer, of a table listing].")
+@graph_option("answer")
 @fleet_option
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
 @click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
 @click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
-@table_options
+@policy_option
 @budget_options
 @json_option
 def plan(
     text: str | None,
     images: tuple[str, ...],
-    graph: str | None,
+    graph: str,
     fleet: str,
     local: bool,
     explain: bool,
     picture: bool,
+    policy: Path | None,
     as_json: bool,
-    **options: Any,
+    **limits: str | None,
 ) -> None:
-    """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
-
-    For a table (.csv, .tsv, .jsonl, .ndjson or .parquet) a small sample is run, which is paid
-    into the batch's book in --out. Then it prints what the whole batch will come to.
-    """
-    limits = {name: options.pop(name) for name in LIMITS}
-    if text is not None and is_table(text):
-        plan_table_command(Path(text), graph or "listing", fleet, limits, as_json, options)
-        return
+    """Print the plan for TEXT and photos: route, models, prices, and why not the others."""
     try:
-        refuse_table_options(options)
         job = Job(
             text=text,
             images=images,
             budget=budget_of(**limits),
             data="local" if local else "any",
         )
-        opened, build = Fleet.open(fleet), load_graph(graph or "answer")
+        opened, build = Fleet.open(fleet, policy=policy), load_graph(graph)
         asked = opened.explain if explain or picture else opened.plan
         planned = asked(build, job)
     except OrchestraError as error:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.replay import Replay, parse_policy, replay
-from orchestra.batch.tables import Table
+from orchestra.batch.gold import read_truths
+from orchestra.batch.replay import Replay, replay
 from orchestra.cli.compare import results_of
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.errors import InvalidRecipe, OrchestraError
-from orchestra.fleet.source import load_yaml
+from orchestra.errors import OrchestraError
+from orchestra.quality.policy import load_policy
 
 EPILOG = """\b
 Examples:
@@ -40,11 +40,10 @@ def replay_command(
     Ends with 1 when the policy's gate is missed, so that it can guard a merge.
     """
     try:
-        wanted = parse_policy(
-            load_yaml(policy, what="policy", error=InvalidRecipe), origin=str(policy)
-        )
+        wanted = load_policy(policy)
         rows, own_id = results_of(out)
-        truths = None if truth is None else _truths(truth, id_column or own_id)
+        known = None if truth is None else read_truths(truth, id_column or own_id)
+        truths = known and {row_id: row.values for row_id, row in known.rows.items()}
         found = replay(rows, wanted, truths)
     except OrchestraError as error:
         fail(error, as_json=as_json)
@@ -54,17 +53,6 @@ def replay_command(
         _print(found)
     if found.missed:
         sys.exit(EXIT_FAILED)
-
-
-def _truths(truth: Path, wanted: str | None) -> dict[str, dict[str, str]]:
-    """All true values by id, or by the row's number where the truth has no such column."""
-    table = Table.open(truth)
-    has_id = wanted is not None and wanted in table.columns
-    truths: dict[str, dict[str, str]] = {}
-    for row in table.rows():
-        row_id = row.values.get(wanted, "") if has_id and wanted else str(row.ordinal)
-        truths.setdefault(row_id.strip(), dict(row.values))
-    return truths
 
 
 def _print(found: Replay) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,7 @@ from orchestra.cli.options import (
     fleet_option,
     graph_option,
     json_option,
+    policy_option,
     print_json,
 )
 from orchestra.errors import OrchestraError
@@ -39,6 +41,7 @@ Examples:
     "--language", type=click.Choice(["auto", "en", "zh"]), default="auto", show_default=True
 )
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
+@policy_option
 @budget_options
 @json_option
 def run(
@@ -48,6 +51,7 @@ def run(
     fleet: str,
     language: str,
     local: bool,
+    policy: Path | None,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -60,7 +64,7 @@ def run(
             language=language,
             data="local" if local else "any",
         )
-        result = asyncio.run(_run(fleet, load_graph(graph), job))
+        result = asyncio.run(_run(fleet, load_graph(graph), job, policy))
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -71,8 +75,8 @@ def run(
         sys.exit(EXIT_FAILED)
 
 
-async def _run(name: str, build: Build, job: Job) -> Result:
-    async with Fleet.open(name) as fleet:
+async def _run(name: str, build: Build, job: Job, policy: Path | None) -> Result:
+    async with Fleet.open(name, policy=policy) as fleet:
         return await fleet.run(build, job)
 
 
@@ -100,5 +104,7 @@ def _shown(field: Field) -> str:
         return f"-  ({field.note})"
     value = " | ".join(field.value) if isinstance(field.value, list) else str(field.value)
     sure = "" if field.confidence is None else f" {field.confidence:.2f}"
+    if field.probability is not None:
+        sure += f", right {field.probability:.0%}"
     flag = f"  CONTRADICTION: {field.note}" if field.contradiction else ""
     return f"{value}  [{field.source}{sure}]{flag}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,6 +79,10 @@ class EndpointClient:
         if answer.status_code in NOT_READY:
             raise error_of(self._link.refusal(answer), self._endpoint, [])
         self._is_ready = True
+
+    def wait_ms(self) -> float:
+        """How long the card's limits of a minute hold the next call back, up to a tenth second."""
+        return math.ceil(self.pace.wait_s() * 10) * 100.0
 
     async def models(self) -> list[str]:
         """Names of the models that the server lists; none where it does not say."""

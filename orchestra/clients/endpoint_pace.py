@@ -68,6 +68,11 @@ class Pace:
         self._places.append(place)
         return place
 
+    def wait_s(self) -> float:
+        """How long a small call would have to wait now; nothing is booked."""
+        now = self.clock()
+        return self._earliest(now, 1) - now
+
     def settle(self, place: Place, tokens: int) -> None:
         """Count what a call really used, which is less than was booked for it."""
         place.tokens = tokens

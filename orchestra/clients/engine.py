@@ -111,7 +111,7 @@ class Reply:
     `abstained` maps a property whose given value was refused, and is None now, to the reason.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
     fused model gives it. `regions` maps a property to the part of the photo that decided it, as
-    fractions (left, top, right, bottom).
+    fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`.
     """
 
     text: str
@@ -123,6 +123,7 @@ class Reply:
     abstained: Mapping[str, str] = field(default_factory=dict)
     modality_weights: Mapping[str, float] = field(default_factory=dict)
     regions: Mapping[str, Box] = field(default_factory=dict)
+    heat: Mapping[str, str] = field(default_factory=dict)
 
 
 def thinking_cure(call: Call) -> str:

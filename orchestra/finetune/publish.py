@@ -16,7 +16,7 @@ from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore
 from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.local import PUBLIC_ID
+from orchestra.fleet.copied import moved
 
 FLEET, GRAPH = "fleet.yaml", "graph.py"
 HEADER = (
@@ -64,7 +64,7 @@ def write_fleet(
     are.
     """
     cards = [
-        _tuned(order, card, rows, trained) if other.name == card.name else _moved(other, folder)
+        _tuned(order, card, rows, trained) if other.name == card.name else moved(other, folder)
         for other in file.models
     ]
     renamed = {card.name: tuned_name(card)}
@@ -85,14 +85,6 @@ def write_fleet(
 
 def _dumped(card: Card) -> dict[str, Any]:
     return card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-
-
-def _moved(card: Card, folder: Path) -> dict[str, Any]:
-    raw = _dumped(card)
-    place = card.hosting.checkpoint
-    if place and not (PUBLIC_ID.fullmatch(place) and not (folder / place).exists()):
-        raw["hosting"]["checkpoint"] = str((folder / place).resolve())
-    return raw
 
 
 def _tuned(order: Order, card: Card, rows: int, trained: Trained) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from orchestra.errors import InvalidFleet
+from orchestra.fleet.latency import Amount, Latency, Overhead
 from orchestra.job import Word
 
 Capability = Literal["text", "vision", "maths"]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
 Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(Word):
@@ -161,6 +161,11 @@ class Limits(Word):
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether a minute bounds calls or tokens."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
     @model_validator(mode="after")
     def _thoughts_fit(self) -> Self:
         if self.thinking_tokens >= self.context_tokens:
@@ -189,6 +194,7 @@ class Card(Word):
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     price: Price
     profile: Profile
+    latency: Latency | None = None  # measured; without it the profile tells the time as well
     hosting: Hosting
     limits: Limits
     quality: dict[str, Quality] = Field(default_factory=dict)
@@ -228,12 +234,18 @@ class Card(Word):
 
 
 class FleetFile(Word):
-    """A fleet as it stands in YAML: cards by name."""
+    """A fleet as it stands in YAML: cards by name.
+
+    `machines` is how many of them host the models: on one all stand side by side, on a cluster a
+    limit of memory is that of each node.
+    """
 
     name: str
     about: str = ""
     domain: str = ""
     models: tuple[Card, ...] = Field(min_length=1)
+    overhead: Overhead | None = None
+    machines: int = Field(default=1, ge=1)
     _snapshot: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -259,7 +271,7 @@ class FleetFile(Word):
     def snapshot(self) -> str:
         """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
         if self._snapshot is None:  # a plan is made for every job
-            text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+            text = json.dumps(_known(self.model_dump(mode="json")), sort_keys=True)
             self._snapshot = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._snapshot
 
@@ -270,6 +282,13 @@ class FleetFile(Word):
                 return card
         have = ", ".join(repr(card.name) for card in self.models)
         raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
+
+
+def _known(raw: dict[str, Any]) -> dict[str, Any]:
+    """`raw` without keys that came later and are not used, so that old snapshots stay."""
+    unused = {"latency": None, "overhead": None, "machines": 1}
+    models = [{k: v for k, v in card.items() if unused.get(k, 0) != v} for card in raw["models"]]
+    return {k: v for k, v in raw.items() if unused.get(k, 0) != v} | {"models": models}
 
 
 def parse_fleet(raw: Any, *, origin: str) -> FleetFile:

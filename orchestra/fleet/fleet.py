@@ -23,6 +23,7 @@ from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import ModelUnavailable
 from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
@@ -32,15 +33,15 @@ from orchestra.graph.run import run_job
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.job import Budget, Job, Result
+from orchestra.quality.policy import Policy, load_policy
 from orchestra.routing.explain import Explanation, explain
 from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.load import IDLE, Load
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan, weigh
 
 if TYPE_CHECKING:
     from orchestra.batch.output import Summary
-    from orchestra.batch.plan_table import Wish
-    from orchestra.batch.quote import BatchPlan
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
@@ -68,10 +69,12 @@ class Fleet:
         clients: dict[str, Client] | None = None,
         name: str | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
+        policy: Policy | None = None,
     ) -> None:
         self.name = name or file.name
         self.file = file
         self.folder = folder
+        self.policy = policy
         self.book = book
         self.images = images or ImageStore()
         self.image_limits = image_limits
@@ -90,12 +93,19 @@ class Fleet:
         images: Path | None = None,
         clients: dict[str, Client] | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
+        policy: Policy | Path | None = None,
     ) -> Fleet:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
-        Raises `InvalidFleet`, or `BookLocked` when another process writes `book`.
+        `policy` is what `orchestra calibrate` wrote: quality from labels, and cascades. Raises
+        `InvalidFleet`, `InvalidPolicy` for a policy of other models, or `BookLocked` when another
+        process writes `book`.
         """
         file, folder = load_fleet(name)
+        if isinstance(policy, Path):
+            policy = load_policy(policy)
+        if policy is not None:
+            policy.check(fingerprints(file, folder), file.name)
         store = ImageStore() if images is None else ImageStore(images)
         return cls(
             file,
@@ -105,11 +115,12 @@ class Fleet:
             clients=clients,
             name=name,
             image_limits=image_limits,
+            policy=policy,
         )
 
     def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
         """The same cards and clients, spending into `ledger`."""
-        return Fleet(
+        scoped = Fleet(
             self.file,
             self.folder,
             ledger=ledger,
@@ -117,7 +128,10 @@ class Fleet:
             clients=self._clients,
             name=self.name,
             image_limits=self.image_limits,
+            policy=self.policy,
         )
+        scoped.caller.traffic = self.caller.traffic  # they share the models, and so their time
+        return scoped
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,9 +171,10 @@ class Fleet:
                     raise
                 await self.client(node.fallback.model).prepare()
                 continue
-            if node.fallback is not None:
-                with suppress(ModelUnavailable):  # it is not needed yet
-                    await self.client(node.fallback.model).prepare()
+            for other in (node.fallback, node.escalation):
+                if other is not None:
+                    with suppress(ModelUnavailable):  # it is not needed yet
+                        await self.client(other.model).prepare()
 
     def _connect(self, card: Card) -> Client:
         if card.hosting.endpoint is not None:
@@ -169,26 +184,48 @@ class Fleet:
         return local_client(card, self.folder, threads=threads)
 
     def plan(self, build: Build | Graph, job: Job) -> Plan:
-        """Plan `job` over the graph of `build`; spends nothing and opens no image."""
+        """Plan `job` over the graph of `build`; spends nothing and opens no image.
+
+        Where the job has a deadline, calls under way here count.
+        """
         return self.plan_for(compile_graph(build), _shape(job), job.budget)
 
     def explain(self, build: Build | Graph, job: Job) -> Explanation:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
-        return explain(weigh(seen, _shape(job), job.budget, self.file))
+        load = self._load(job.budget)
+        return explain(weigh(seen, _shape(job), job.budget, self.file, load, self.policy))
 
     def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
-        """The plan of a job of `shape` over `graph`; made once, as it depends on nothing else."""
+        """The plan of a job of `shape` over `graph`.
+
+        Made once for a shape, a budget and, where a deadline has to be kept, what is under way.
+        """
         if self._planned_for is not self.file:
             self._plans.clear()
             self._planned_for = self.file
-        key = (graph, shape, *(limit for _, limit in budget))
+        load = self._load(budget)
+        key = (graph, shape, load, *(limit for _, limit in budget))
         known = self._plans.get(key)
         if known is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            known = self._plans[key] = plan(view(graph), shape, budget, self.file)
+            known = self._plans[key] = plan(
+                view(graph), shape, budget, self.file, load, self.policy
+            )
         return known
+
+    def _load(self, budget: Budget) -> Load:
+        """What a job's calls would stand beside; without a deadline it changes no plan."""
+        if budget.latency_ms is None:
+            return IDLE
+        waits = {
+            name: client.wait_ms()
+            for name, client in self._clients.items()
+            if isinstance(client, EndpointClient)
+        }
+        paced = {name: wait_ms for name, wait_ms in waits.items() if wait_ms}
+        return Load.of(self.caller.traffic.now(), self.file, paced)
 
     async def run(self, build: Build | Graph, job: Job, *, base: Path | None = None) -> Result:
         """Run `job`. Image paths are relative to `base` (default: the working folder).
@@ -210,14 +247,6 @@ class Fleet:
         from orchestra.batch.start import run_batch  # it imports this module
 
         return await run_batch(self, build, Path(table), **options)
-
-    async def plan_batch(
-        self, build: Build, table: str | Path, wish: Wish, **options: Any
-    ) -> BatchPlan:
-        """Plan a batch of `table`; see `orchestra.batch.start.plan_batch` for the options."""
-        from orchestra.batch.start import plan_batch  # it imports this module
-
-        return await plan_batch(self, build, Path(table), wish, **options)
 
 
 def _shape(job: Job) -> JobShape:

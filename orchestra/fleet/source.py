@@ -17,6 +17,7 @@ import yaml
 
 from orchestra.errors import InvalidFleet, InvalidGraph, OrchestraError
 from orchestra.fleet.card import FleetFile, parse_fleet
+from orchestra.fleet.fitted import latency_path, with_fitted
 
 # ${NAME}, ${NAME:-default}, and $${ for a "${" that is meant.
 VARIABLE = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
@@ -52,7 +53,8 @@ def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
 def load_fleet(name: str) -> tuple[FleetFile, Path]:
     """The fleet called `name` (an entry point, or a path to YAML) and the folder it stands in.
 
-    `${NAME:-default}` in a value stands for the environment variable NAME. Raises `InvalidFleet`
+    `${NAME:-default}` in a value stands for the environment variable NAME. Latencies that
+    `orchestra refit` wrote beside the file are the models'. Raises `InvalidFleet`
     when there is no such fleet, or when it does not validate.
     """
     if name.endswith((".yaml", ".yml")):
@@ -66,6 +68,10 @@ def load_fleet(name: str) -> tuple[FleetFile, Path]:
             )
         path = _shipped(points[name])
     raw = _expanded(load_yaml(path, what="fleet", error=InvalidFleet), path, "")
+    beside = latency_path(path)
+    if beside.exists():
+        fitted = load_yaml(beside, what="file of latencies", error=InvalidFleet)
+        raw = with_fitted(raw, fitted, beside)
     return parse_fleet(raw, origin=str(path)), path.parent
 
 

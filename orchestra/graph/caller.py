@@ -7,21 +7,21 @@ one under way, and costs nothing.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
-import json
 import time
 import uuid
-from collections.abc import Awaitable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestra.budget.ledger import Ledger, Payment, Start
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work, cost_micro
-from orchestra.clients.engine import Call, OnPiece, Reply, Turn, Usage
+from orchestra.clients.engine import Call, OnPiece, Reply
 from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
+from orchestra.graph.kept import call_key, from_json, to_json
+from orchestra.graph.traffic import Traffic
 from orchestra.job import CallRecord
 from orchestra.observe.trace import span
 
@@ -54,6 +54,9 @@ class Ticket:
     prompt_hash: str
     left_s: float | None
     on_piece: OnPiece | None = None
+    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
+    siblings: int = 0
+    planned_ms: float | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -66,13 +69,14 @@ class Caller:
     _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _cards: dict[str, tuple[Card, str]] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
 
     async def call(
         self, client: Client, call: Call, ticket: Ticket
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket, self._hosted(ticket.card))
+        key = call_key(call, ticket.images, self._hosted(ticket.card))
         names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
         try:
             with span("orchestra.call", names):
@@ -137,9 +141,11 @@ class Caller:
         worst = cost_micro(ticket.card, ticket.ceiling)
         stored = await self._begin(uid, key, worst, ticket)
         if stored is not None:
-            return _Paid(_from_json(stored), reused=True)
+            return _Paid(from_json(stored), reused=True)
+        timed = _Timed(dict(self.traffic.now(ticket.account)))
         try:
-            reply = await _within(_answer(client, call, ticket), ticket)
+            with self.traffic.entered(ticket.card.name, ticket.account):
+                reply = await _within(timed.answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
                 await self.ledger.release(uid)
@@ -149,9 +155,9 @@ class Caller:
         except asyncio.CancelledError:
             await asyncio.shield(self.ledger.settle(_worst(uid, worst, ticket)))
             raise
-        payment = _payment(uid, reply, worst, ticket)
+        payment = _payment(uid, reply, worst, ticket, timed)
         await self._settle(payment)
-        return _Paid(reply, payment.cost_micro)
+        return _Paid(reply, payment.cost_micro, model_s=timed.seconds)
 
     async def _begin(self, uid: str, key: str, worst: int, ticket: Ticket) -> str | None:
         start = Start(
@@ -185,27 +191,54 @@ class _Paid:
     answer: Reply | OrchestraError
     cost_micro: int = 0
     reused: bool = False
+    model_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Timed:
+    """A call on its way: how long the model had it, beside which calls of other jobs."""
+
+    beside: dict[str, int]
+    seconds: float = 0.0
+
+    async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
+        """The model's answer."""
+        started = time.monotonic()
+        try:
+            return await client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
+        finally:
+            self.seconds = time.monotonic() - started
+
+    def measured(self, reply: Reply, ticket: Ticket) -> dict[str, Any]:
+        """What the book keeps of it, for `orchestra refit`."""
+        usage = reply.usage
+        return {
+            "ms": round(self.seconds * 1000, 3),
+            "ask": ticket.prompt_hash,
+            "bytes": ticket.text_bytes,
+            "work": [usage.input_tokens, usage.output_tokens, usage.images],
+            "beside": self.beside,
+            "siblings": ticket.siblings,
+            "planned": ticket.planned_ms,
+        }
 
 
 def _worst(uid: str, worst: int, ticket: Ticket) -> Payment:
     return Payment(uid, worst, ticket.ceiling.tokens)
 
 
-def _payment(uid: str, reply: Reply, worst: int, ticket: Ticket) -> Payment:
+def _payment(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: _Timed) -> Payment:
     usage = reply.usage
     work = Work(usage.input_tokens, usage.output_tokens, usage.images)
     spent = min(cost_micro(ticket.card, work), worst)
-    return Payment(uid, spent, work.tokens, usage.cpu_s, _to_json(reply))
+    measured = None if usage.is_bound else timed.measured(reply, ticket)
+    return Payment(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
 
 
 def _mark_seen(shared: asyncio.Future[Reply]) -> None:
     """Fetch a failure nobody else waited for, so that asyncio does not report it as lost."""
     if not shared.cancelled():
         shared.exception()
-
-
-def _answer(client: Client, call: Call, ticket: Ticket) -> Awaitable[Reply]:
-    return client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
 
 
 async def _within(answer: Any, ticket: Ticket) -> Reply:
@@ -217,66 +250,6 @@ async def _within(answer: Any, ticket: Ticket) -> Reply:
             f"The deadline passed at node {ticket.node!r} while {ticket.card.name!r} worked "
             f"({(ticket.left_s or 0) * 1000:.0f} ms were left). Raise latency_ms."
         ) from None
-
-
-def call_key(call: Call, ticket: Ticket, hosted: str) -> str:
-    """Identity of a call: model with its hosting, wording, data, pixels, schema, bound, tools."""
-    parts = [
-        hosted,
-        call.instruction,
-        call.text,
-        ticket.images,
-        call.schema,
-        [call.max_tokens, call.thinking_tokens],
-        [_turn_parts(turn) for turn in call.turns],
-    ]
-    if call.regions:
-        parts.append("regions")
-    if call.tools:
-        parts += [[asdict(tool) for tool in call.tools], call.tool_choice]
-    text = json.dumps(parts, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _turn_parts(turn: Turn) -> list[Any]:
-    """What identifies a turn: role and words, and what a turn of tools or photos has beside."""
-    parts: list[Any] = [turn.role, turn.text]
-    if turn.calls or turn.answers or turn.photos:
-        parts += [[asdict(call) for call in turn.calls], turn.answers, turn.photos]
-    return parts
-
-
-def _to_json(reply: Reply) -> str:
-    usage = reply.usage
-    return json.dumps(
-        {
-            "text": reply.text,
-            "value": reply.value,
-            "confidence": dict(reply.confidence),
-            "usage": [usage.input_tokens, usage.output_tokens, usage.images],
-            "finish": reply.finish,
-            "thinking": reply.thinking,
-            "abstained": dict(reply.abstained),
-            "regions": dict(reply.regions),
-            "weights": dict(reply.modality_weights),
-        },
-        ensure_ascii=False,
-    )
-
-
-def _from_json(stored: str) -> Reply:
-    raw: Mapping[str, Any] = json.loads(stored)
-    return Reply(
-        raw["text"],
-        raw["value"],
-        raw["confidence"],
-        Usage(*raw["usage"]),
-        raw["finish"],
-        raw.get("thinking", ""),
-        raw.get("abstained", {}),
-        raw.get("weights", {}),
-        regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
-    )
 
 
 def _record(call: Call, ticket: Ticket, paid: _Paid, seconds: float) -> CallRecord:
@@ -305,5 +278,6 @@ def _record(call: Call, ticket: Ticket, paid: _Paid, seconds: float) -> CallReco
         cost_usd=usd(paid.cost_micro),
         reused=paid.reused,
         seconds=round(seconds, 6),
+        model_seconds=round(paid.model_s, 6),
         **made,
     )

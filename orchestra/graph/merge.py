@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from langgraph.runtime import Runtime
+
 from orchestra.combine.merge import MergeRules, Side, merge_readings
 from orchestra.errors import InvalidGraph
-from orchestra.graph.outcome import outcomes_of
-from orchestra.graph.state import JobState
+from orchestra.graph.outcome import Outcome, outcomes_of
+from orchestra.graph.runs import run_of
+from orchestra.graph.state import Context, JobState
+from orchestra.job import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,31 @@ class Merge:
     rules: MergeRules
     costs_nothing: ClassVar[bool] = True
 
-    async def __call__(self, state: JobState) -> dict[str, Any]:
-        """Fields joined from the outcomes that are there; a skipped or failed node adds none."""
+    async def __call__(
+        self, state: JobState, runtime: Runtime[Context] | None = None
+    ) -> dict[str, Any]:
+        """Fields joined from the outcomes that are there; a skipped or failed node adds none.
+
+        Where they contradict each other and the plan has a better model for one side, that one is
+        asked about those fields alone, and they are joined again.
+        """
         outcomes = outcomes_of(state)
+        merged = self._joined(outcomes)
+        clashing = [name for name, field in merged.items() if field.contradiction]
+        changed: dict[str, Outcome] = {}
+        if clashing and runtime is not None:
+            run = await run_of(runtime.context)
+            changed = await run.settle(clashing, self.nodes, state)
+            merged = self._joined(outcomes | changed) if changed else merged
+        joined = {name: field.model_dump(mode="json") for name, field in merged.items()}
+        if not changed:
+            return {"fields": joined}
+        kept = {node: outcome.model_dump(mode="json") for node, outcome in changed.items()}
+        return {"fields": joined, "outcomes": kept}
+
+    def _joined(self, outcomes: Mapping[str, Outcome]) -> dict[str, Field]:
         readings = [outcomes[node].fields for node in self.nodes if node in outcomes]
-        merged = merge_readings(readings, self.rules)
-        return {"fields": {name: field.model_dump(mode="json") for name, field in merged.items()}}
+        return merge_readings(readings, self.rules)
 
 
 def merge(*nodes: str, prefer: Side = "image", rules: MergeRules | None = None) -> Merge:

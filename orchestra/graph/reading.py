@@ -56,7 +56,8 @@ def read_fields(
         elif ask.derived:
             fields[name] = _derived(value, base)
         elif ask.capability == "vision":
-            fields[name] = _seen(value, images, reply.regions.get(name, WHOLE_IMAGE), base)
+            box = reply.regions.get(name, WHOLE_IMAGE)
+            fields[name] = _seen(value, images, box, reply.heat.get(name), base)
         else:
             meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
             fields[name] = _read(value, dict(meaning), text or "", base)
@@ -76,10 +77,12 @@ def _derived(value: Any, base: dict[str, Any]) -> Field:
     return Field(value=value, source="derived", **base)
 
 
-def _seen(value: Any, images: tuple[str, ...], box: Box, base: dict[str, Any]) -> Field:
+def _seen(
+    value: Any, images: tuple[str, ...], box: Box, heat: str | None, base: dict[str, Any]
+) -> Field:
     if value in (None, "", []) or not images:
         return Field(note="the photo does not show it", **base)
-    evidence = tuple(Evidence(kind="image", image=key, box=box) for key in images)
+    evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
 
 

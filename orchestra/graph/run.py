@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,12 +31,22 @@ from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.ask import Ask
 from orchestra.graph.caller import Ticket
 from orchestra.graph.intake import Intake, first_state
-from orchestra.graph.outcome import Outcome
+from orchestra.graph.outcome import Outcome, outcomes_of
 from orchestra.graph.reading import prompt_hash, read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.result import assemble
 from orchestra.graph.runs import enter, leave
+from orchestra.graph.second import (
+    CLASH,
+    UNSURE,
+    in_doubt,
+    narrowed,
+    side_in_doubt,
+    with_probability,
+    with_second,
+)
 from orchestra.graph.state import Context, JobState
+from orchestra.graph.traffic import AtWork
 from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
@@ -72,13 +83,17 @@ class JobRun:
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
+    at_work: AtWork = field(default_factory=AtWork)
     # The job as the graph was given it: a node that finds it unchanged need not read it again.
     raw_job: dict[str, Any] | None = None
+    # What was asked, for a second ask once answers are joined.
+    asks: dict[str, Ask] = field(default_factory=dict)
 
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
         raw = state["job"]
         job = self.job if raw is self.raw_job else Job.model_validate(raw)
+        self.asks[node] = ask
         try:
             planned = self._planned(node, ask, job)
             if planned is None:
@@ -96,7 +111,8 @@ class JobRun:
     def _plan_alone(self, node: str, ask: Ask, job: Job) -> Plan:
         """A run that nobody planned (Studio): the node is planned by itself."""
         alone = GraphView((node,), {node: ask}, frozenset(), {node: 1})
-        return plan(alone, Intake(job).shape, job.budget, self.fleet.file)
+        policy = self.fleet.policy
+        return plan(alone, Intake(job).shape, job.budget, self.fleet.file, policy=policy)
 
     def _skip_reason(self, node: str) -> str:
         skipped = self.plan.skipped if self.plan else ()
@@ -110,8 +126,13 @@ class JobRun:
         Words that were heard cannot be taken back, so an answer that broke off has no fallback.
         """
         heard: list[str] = []
-        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard))
+        beside = planned.siblings
+        once = planned.latency_ms if planned.visits == 1 else None
+        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside, once)
         outcome, failure = await self._call(node, ask, state, job, first)
+        doubts = in_doubt(self.fleet.policy, planned, outcome)
+        if doubts:
+            return await self._again(planned, doubts, outcome, state, UNSURE)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
             return outcome
@@ -119,12 +140,52 @@ class JobRun:
         if self.ends_at is not None and self.ends_at <= time.monotonic():
             late = f"{why}; no time was left to ask {fallback.model}"
             return outcome.model_copy(update={"notes": (*outcome.notes, late)})
-        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece)
+        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece, beside)
         outcome, _ = await self._call(node, ask, state, job, second)
         note = f"{node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
             note = f"{node} asked the fallback {fallback.model} in vain: {why}"
         return outcome.model_copy(update={"notes": (note, *outcome.notes)})
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        """Ask the better model of the less likely side about fields that contradict each other."""
+        if self.plan is None:
+            return {}
+        outcomes = outcomes_of(state)
+        wanted: dict[str, list[str]] = {}
+        for name in names:
+            node = side_in_doubt(self.fleet.policy, self.plan, nodes, outcomes, name)
+            if node is not None:
+                wanted.setdefault(node, []).append(name)
+        return {
+            planned.node: await self._again(
+                planned, wanted[planned.node], outcomes[planned.node], state, CLASH
+            )
+            for planned in self.plan.nodes
+            if planned.node in wanted
+        }
+
+    async def _again(
+        self, planned: NodePlan, names: list[str], first: Outcome, state: JobState, why: str
+    ) -> Outcome:
+        """`first` with what the planned better model says of the fields `names`."""
+        better = planned.escalation
+        if better is None:
+            return first
+        asked = _Asked(better.model, better.prompt_tokens, None, planned.siblings)
+        ask = narrowed(self.asks[planned.node], names)
+        failure: OrchestraError | None = None
+        second = Outcome()
+        try:
+            job = Job.model_validate(state["job"])
+            second, failure = await self._call(planned.node, ask, state, job, asked)
+        except BookError:
+            raise
+        except OrchestraError as error:  # no time is left, or the answer was none
+            failure = error
+        return with_second(first, second, failure, better.model, names, why)
 
     def _hearing(self, heard: list[str]) -> OnPiece | None:
         """`on_piece`, which notes in `heard` that something was told."""
@@ -173,8 +234,12 @@ class JobRun:
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
             on_piece=asked.on_piece,
+            text_bytes=len((job.text or "").strip().encode()),
+            siblings=asked.siblings,
+            planned_ms=asked.planned_ms,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
+        self.at_work.add(record.model_seconds)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
@@ -184,7 +249,8 @@ class JobRun:
         fields = read_fields(ask, answer, model=card.name, text=call.text, images=images)
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
-        return Outcome(fields=fields, answer=text, call=record, notes=notes), None
+        outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
+        return with_probability(self.fleet.policy, node, outcome), None
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:
@@ -200,11 +266,13 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A model that a node asks, the most tokens of its prompt, and who hears it answer."""
+    """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what."""
 
     model: str
     prompt_tokens: int
     on_piece: OnPiece | None
+    siblings: int
+    planned_ms: float | None = None
 
 
 def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:
@@ -265,7 +333,9 @@ async def run_job(
             with suppress(BookError):
                 await fleet.ledger.close_account(account)
     seconds = time.monotonic() - started
-    return assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+    done = assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+    times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
+    return done.model_copy(update={name: round(value, 6) for name, value in times.items()})
 
 
 def _unplanned(run: JobRun, parent: str | None) -> Allowance:

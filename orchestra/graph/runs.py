@@ -6,6 +6,7 @@ constructible from JSON (LangGraph Studio, remote graphs, checkpointers).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestra.errors import InvalidGraph
@@ -21,6 +22,15 @@ class Run(Protocol):
 
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         """Make the call that `ask` describes, within the run's plan, budget and deadline."""
+        ...
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        """Ask a better model again about the fields `names`, which `nodes` contradict on.
+
+        The outcomes that changed, by node; none where no better model is planned.
+        """
         ...
 
 

@@ -20,6 +20,7 @@ from orchestra.atomic import atomic_file
 Grid = tuple[tuple[float, ...], ...]
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+HEAT_CELLS = 10  # of a side of the map that travels with a value: coarse, so that it stays small
 FINE_STEPS = 4  # a cell is read at so many places a side when a region is outlined
 REGION_LEVEL = 0.1  # of the peak: what is less is outside; chosen by IoU on drawn scenes
 MOST_OPAQUE = 170  # of 255: the photo shows through the strongest place, too
@@ -94,6 +95,18 @@ class AttentionMap:
         return WHOLE if is_beside else clipped
 
     @property
+    def heat(self) -> str:
+        """The map over the photo, coarse, as text: see `Evidence` of `orchestra.job`."""
+        across, down = HEAT_CELLS * FINE_STEPS, HEAT_CELLS * FINE_STEPS
+        cells = self._over_photo((across, down)).resize(
+            (HEAT_CELLS, HEAT_CELLS), Image.Resampling.BOX
+        )
+        levels = list(cells.tobytes())
+        most = max(levels) or 1
+        digits = "".join(str(round(9 * level / most)) for level in levels)
+        return "/".join(digits[at : at + HEAT_CELLS] for at in range(0, len(digits), HEAT_CELLS))
+
+    @property
     def box(self) -> tuple[int, int, int, int]:
         """The strongest region in pixels of the photo (left, top, right, bottom)."""
         left, top, right, bottom = self.region
@@ -115,14 +128,8 @@ class AttentionMap:
         """The photo under its heat, with the strongest region framed."""
         shown = self.photo.convert("RGB")
         wide, high = shown.size
-        left, top, right, bottom = self.covers
-        side = (max(1, round((right - left) * wide)), max(1, round((bottom - top) * high)))
-        place = (-round(left * wide), -round(top * high))
-        window = (*place, place[0] + wide, place[1] + high)
-        heat = _picture(self.weights).resize(side, Image.Resampling.BICUBIC).crop(window)
-        coloured = Image.merge("RGB", [heat.point(band) for band in _palette()])
-        opacity = heat.point([min(level, MOST_OPAQUE) for level in range(256)])
-        shown.paste(coloured, mask=opacity)
+        coloured = glow(self._over_photo(shown.size))
+        shown.paste(coloured, mask=coloured.getchannel("A"))
         if is_boxed:
             width = max(2, min(wide, high) // 150)
             ImageDraw.Draw(shown).rectangle(self._framed(shown.size), outline=MARK, width=width)
@@ -158,6 +165,15 @@ class AttentionMap:
             ],
         }
 
+    def _over_photo(self, size: tuple[int, int]) -> Image.Image:
+        """The weights over a copy of the photo of `size`, as a grey picture."""
+        wide, high = size
+        left, top, right, bottom = self.covers
+        side = (max(1, round((right - left) * wide)), max(1, round((bottom - top) * high)))
+        place = (-round(left * wide), -round(top * high))
+        window = (*place, place[0] + wide, place[1] + high)
+        return _picture(self.weights).resize(side, Image.Resampling.BICUBIC).crop(window)
+
     def _on_photo(self, left: float, top: float, right: float, bottom: float) -> Box:
         """Fractions of the grid's square as fractions of the photo."""
         x, y, far_x, far_y = self.covers
@@ -168,6 +184,20 @@ class AttentionMap:
         left, top, right, bottom = self.region
         wide, high = size
         return left * wide, top * high, right * wide - 1, bottom * high - 1
+
+
+def glow(heat: Image.Image) -> Image.Image:
+    """A grey map in the overlay's colours, the less opaque the weaker: mode RGBA."""
+    opacity = heat.point([min(level, MOST_OPAQUE) for level in range(256)])
+    return Image.merge("RGBA", [*(heat.point(band) for band in _palette()), opacity])
+
+
+def glow_of(heat: str) -> Image.Image:
+    """The overlay of a map that travelled as text (see `AttentionMap.heat`), a pixel a cell."""
+    rows = heat.split("/")
+    grey = Image.new("L", (len(rows[0]), len(rows)))
+    grey.putdata([round(int(digit) * 255 / 9) for row in rows for digit in row])
+    return glow(grey)
 
 
 def _inside(start: float, end: float, at: int, count: int) -> float:

@@ -18,24 +18,30 @@ from orchestra.errors import InvalidGraph
 from orchestra.graph.ask import Ask
 
 Edges = frozenset[tuple[str, str]]
+AnyGraph = StateGraph[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphView:
-    """A graph as the planner sees it: node names in topological order, their asks, their edges."""
+    """A graph as the planner sees it: node names in topological order, their asks, their edges.
+
+    `visits` bounds how often each ask is made: in turn for nodes of `loops`, else side by side (a
+    `Send` for each).
+    """
 
     nodes: tuple[str, ...]
     asks: dict[str, Ask]
     edges: Edges
     visits: dict[str, int]
     unpriced: tuple[str, ...] = ()
+    loops: frozenset[str] = frozenset()
 
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
         return sorted(a for a, b in self.edges if b == node and a != START)
 
 
-def compile_graph(build: Callable[[], Any] | StateGraph | CompiledStateGraph) -> CompiledStateGraph:
+def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:
     """The compiled graph of a build function, a StateGraph, or a graph already compiled."""
     if isinstance(build, CompiledStateGraph):
         return build
@@ -71,7 +77,9 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     name in a graph and its subgraphs.
     """
     asks, edges, names, unpriced = _flatten(compiled)
-    order, looping = _topological(names, edges)
+    loops = _loops(names, edges)
+    order = _topological(names, edges, loops)
+    looping = frozenset(loops)
     for name in sorted(looping & set(asks)):
         if asks[name].max_visits is None:
             raise InvalidGraph(
@@ -79,7 +87,7 @@ def view(compiled: CompiledStateGraph) -> GraphView:
                 "Give its ask(...) max_visits=N."
             )
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
-    return GraphView(order, asks, edges, visits, tuple(unpriced))
+    return GraphView(order, asks, edges, visits, tuple(unpriced), looping)
 
 
 def _flatten(
@@ -153,14 +161,40 @@ def _branch_edges(builder: StateGraph) -> set[tuple[str, str]]:
     return edges
 
 
-def _topological(names: tuple[str, ...], edges: Edges) -> tuple[tuple[str, ...], set[str]]:
-    """Kahn's order; nodes that stand in or behind a loop follow in declared order."""
+def _loops(names: tuple[str, ...], edges: Edges) -> dict[str, frozenset[str]]:
+    """For each node that can be reached from itself, the nodes that it goes round with."""
+    after = {name: {b for a, b in edges if a == name} for name in names}
+    reached: dict[str, set[str]] = {}
+    for name in names:
+        found: set[str] = set()
+        waiting = list(after[name])
+        while waiting:
+            other = waiting.pop()
+            if other in after and other not in found:
+                found.add(other)
+                waiting += after[other]
+        reached[name] = found
+    return {
+        name: frozenset(other for other in reached[name] if name in reached[other])
+        for name in names
+        if name in reached[name]
+    }
+
+
+def _topological(
+    names: tuple[str, ...], edges: Edges, loops: dict[str, frozenset[str]]
+) -> tuple[str, ...]:
+    """Kahn's order; a loop is entered at its first declared node that nothing outside holds."""
     waiting = {name: {a for a, b in edges if b == name and a != START} for name in names}
     order: list[str] = []
-    while ready := [name for name in names if name in waiting and not waiting[name]]:
+    while waiting:
+        ready = [name for name in waiting if not waiting[name]]
+        if not ready:
+            entered = (name for name in waiting if waiting[name] <= loops.get(name, frozenset()))
+            ready = [next(entered)]
         for name in ready:
             del waiting[name]
             order.append(name)
             for others in waiting.values():
                 others.discard(name)
-    return (*order, *waiting), set(waiting)
+    return tuple(order)

@@ -1,26 +1,31 @@
 """What an assignment of models to nodes takes: each choice priced, and sums over a whole graph.
 
-Pure arithmetic; it chooses nothing. Cost counts at its guaranteed ceiling, latency as predicted
-along the critical path, memory as the sum of the models hosted side by side.
+Pure arithmetic; it chooses nothing. Cost counts at its guaranteed ceiling, latency as a bound that
+99 of 100 jobs keep (`timing`), memory as the fleet's machines hold the models (`memory`).
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from orchestra.budget.money import limit_micro
-from orchestra.budget.pricing import Work, cost_micro, latency_ms
-from orchestra.errors import InvalidGraph
-from orchestra.fleet.card import Card
+from orchestra.budget.pricing import Work, cost_micro
+from orchestra.errors import InvalidGraph, NoModel
+from orchestra.fleet.card import Card, FleetFile
 from orchestra.graph.ask import Ask
+from orchestra.graph.reading import prompt_hash
 from orchestra.job import Budget
 from orchestra.routing.candidates import Choice, JobShape
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.plan import Fallback, NodePlan, money
+from orchestra.routing.load import IDLE, Load, siblings
+from orchestra.routing.memory import held_gib
+from orchestra.routing.plan import Fallback, NodePlan, Rejected, money
 from orchestra.routing.prompt_size import added_bytes
+from orchestra.routing.timing import NOTHING_ELSE, Expected, Rest, critical_path, node_time
 
 TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
@@ -36,12 +41,16 @@ Option = tuple[NodePlan, ...]
 class Options:
     """The choices at each node of a graph, and the limits that an assignment must keep.
 
-    A limit that is absent does not bind; cost is in micro-dollars.
+    A limit that is absent does not bind; cost is in micro-dollars. `refused` are choices that no
+    budget would make possible.
     """
 
     choices: tuple[tuple[NodePlan, ...], ...]
     view: GraphView
     limits: dict[str, Decimal]
+    rest: Rest = NOTHING_ELSE
+    machines: int = 1
+    refused: tuple[Rejected, ...] = field(default=())
 
     def all(self) -> Iterator[Option]:
         """Every assignment."""
@@ -52,9 +61,21 @@ class Options:
         return {
             "cost_usd": Decimal(sum(node.cost_micro for node in option)),
             "tokens": Decimal(sum(node.tokens for node in option)),
-            "latency_ms": Decimal(str(round(critical_path(option, self.view), 3))),
-            "memory_gib": Decimal(str(distinct_memory(option))),
+            "latency_ms": Decimal(str(round(self.bound_ms(option), 3))),
+            "memory_gib": Decimal(str(held_gib(option, self.machines))),
         }
+
+    def expected_ms(self, option: Option) -> float:
+        """Milliseconds that `option` is expected to take."""
+        return critical_path(option, self.view) + self.rest.expected_ms(option)
+
+    def bound_ms(self, option: Option) -> float:
+        """Milliseconds within which 99 of 100 such jobs end, as far as that was measured."""
+        return self.path_ms(option) + self.rest.bound_ms(option)
+
+    def path_ms(self, option: Option) -> float:
+        """The part of `bound_ms` that its calls take."""
+        return critical_path(option, self.view, bound=True)
 
     def broken(self, option: Option) -> dict[str, Decimal]:
         """Limits that `option` breaks, each with what it would take."""
@@ -68,28 +89,52 @@ def options_of(
     shape: JobShape,
     choices: dict[str, list[Choice]],
     budget: Budget,
+    fleet: FleetFile | None = None,
+    load: Load = IDLE,
 ) -> Options:
-    """The choices of every node, priced. Raises `InvalidGraph` for more than can be compared."""
-    priced = tuple(
-        tuple(
-            with_fallback(
-                node_plan(node, ask, card, shape, view.visits[node]),
-                other and node_plan(node, ask, other, shape, view.visits[node]),
-                may_bill=card.hosting.endpoint is not None,
+    """The choices of every node, priced.
+
+    Raises `InvalidGraph` for more than can be compared, `NoModel` where a minute of no model holds
+    a call.
+    """
+    beside = siblings(view, active)
+    priced: list[tuple[NodePlan, ...]] = []
+    refused: list[Rejected] = []
+    for node, ask in active.items():
+        asked = _Asked(node, ask, shape, view, beside[node], load)
+        kept = [(asked.planned(*choice), choice[0]) for choice in choices[node]]
+        over = [Rejected(f"{node}={p.model}", why) for p, card in kept if (why := _never(p, card))]
+        if len(over) == len(kept):
+            raise NoModel(
+                f"No model can take the node {node!r} ({'; '.join(e.reason for e in over)}). "
+                "Lower max_tokens, shorten the text, or raise the limit if the server allows more."
             )
-            for card, other in choices[node]
-        )
-        for node, ask in active.items()
-    )
-    count = 1
-    for alternatives in priced:
-        count *= len(alternatives)
+        refused += over
+        priced.append(tuple(p for p, card in kept if not _never(p, card)))
+    count = math.prod(len(alternatives) for alternatives in priced)
     if count > MOST_OPTIONS:
         raise InvalidGraph(
             f"The graph has {count} assignments of models to nodes, over {MOST_OPTIONS}. "
             "Use a smaller fleet, or split the graph."
         )
-    return Options(priced, view, _limits(budget))
+    cards = {card.name: card for pairs in choices.values() for card, _ in pairs}
+    rest = Rest(
+        overhead=None if fleet is None else fleet.overhead,
+        calls=sum(view.visits[node] for node in active),
+        images=shape.images,
+        limits={name: c.limits for name, c in cards.items() if c.limits.is_paced},
+        waits_ms=dict(load.waits_ms),
+    )
+    machines = 1 if fleet is None else fleet.machines
+    return Options(tuple(priced), view, _limits(budget), rest, machines, tuple(refused))
+
+
+def _never(planned: NodePlan, card: Card) -> str | None:
+    """Why one call of `card` can never be made within its limits of a minute."""
+    most, a_visit = card.limits.tokens_per_minute, planned.own_tokens // planned.visits
+    if most is None or a_visit <= most:
+        return None
+    return f"a call may take {a_visit} tokens, and {card.name}'s tokens_per_minute is {most}"
 
 
 def _limits(budget: Budget) -> dict[str, Decimal]:
@@ -102,7 +147,7 @@ def _limits(budget: Budget) -> dict[str, Decimal]:
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
-def with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> NodePlan:
+def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> NodePlan:
     """`own` with ceilings that hold its fallback's call too.
 
     A model elsewhere may bill a call whose answer never came, so both calls are counted; one
@@ -122,57 +167,74 @@ def with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> N
             memory_gib=other.memory_gib,
             tokens=other.tokens,
             prompt_tokens=other.prompt_tokens,
+            replicas=other.replicas,
         ),
     )
 
 
-def node_plan(node: str, ask: Ask, card: Card, shape: JobShape, visits: int) -> NodePlan:
-    """What the calls of one node take of `card`, for a job of `shape`."""
-    images = shape.images if ask.reads == "image" else 0
-    written = ask.max_tokens + card.limits.thinking_tokens
-    room = card.limits.context_tokens - written
-    fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
-    data = shape.text_bytes if ask.reads == "text" else 0
-    if ask.question and ask.reads == "image":
-        fixed += shape.text_bytes  # the text is the question, and stands in a photo's prompt, too
-    added = added_bytes(card, ask.schema_json, data)
-    if ask.reads == "facts":
-        most, expected = room, fixed + EXPECTED_FACTS_TOKENS
-    else:
-        most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
-    worst = Work(min(most, room), written, images)
-    likely = Work(min(round(expected), room), round(written * EXPECTED_ANSWER_SHARE), images)
-    quality = card.quality.get(ask.capability)
-    return NodePlan(
-        node=node,
-        model=card.name,
-        latency_ms=latency_ms(card, likely) * visits,
-        cost_micro=cost_micro(card, worst) * visits,
-        expected_micro=cost_micro(card, likely) * visits,
-        memory_gib=card.hosting.memory_gib,
-        tokens=worst.tokens * visits,
-        visits=visits,
-        quality=quality.score if quality else None,
-        quality_origin=quality.origin if quality else "unknown",
-        prompt_tokens=worst.input_tokens,
-    )
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A node of one job: what its call would be on any card."""
 
+    node: str
+    ask: Ask
+    shape: JobShape
+    view: GraphView
+    siblings: int
+    load: Load
 
-def critical_path(option: Option, view: GraphView) -> float:
-    """Milliseconds of the slowest way through the graph."""
-    own = {node.node: node.latency_ms for node in option}
-    done: dict[str, float] = {}
-    for name in view.nodes:
-        before = max((done.get(other, 0.0) for other in view.predecessors(name)), default=0.0)
-        done[name] = before + own.get(name, 0.0)
-    return max(done.values(), default=0.0)
+    def planned(self, card: Card, other: Card | None) -> NodePlan:
+        """The node on `card`, with `other` when that is unavailable."""
+        may_bill = card.hosting.endpoint is not None
+        return _with_fallback(self._on(card), other and self._on(other), may_bill=may_bill)
 
+    def _on(self, card: Card) -> NodePlan:
+        visits = self.view.visits[self.node]
+        worst, likely = self._works(card)
+        beside = self.load.beside(card, self.siblings)
+        in_turn = self.node in self.view.loops
+        latency, p99 = node_time(card, Expected(likely, visits, in_turn, beside))
+        quality = card.quality.get(self.ask.capability)
+        return NodePlan(
+            node=self.node,
+            model=card.name,
+            latency_ms=latency,
+            cost_micro=cost_micro(card, worst) * visits,
+            expected_micro=cost_micro(card, likely) * visits,
+            memory_gib=card.hosting.memory_gib,
+            tokens=worst.tokens * visits,
+            visits=visits,
+            quality=quality.score if quality else None,
+            quality_origin=quality.origin if quality else "unknown",
+            prompt_tokens=worst.input_tokens,
+            p99_ms=p99,
+            siblings=self.siblings,
+            own_tokens=worst.tokens * visits,
+            replicas=card.hosting.scaling.replicas,
+        )
 
-def distinct_memory(option: Option) -> float:
-    """GiB of the models of `option`, each hosted once, fallbacks too."""
-    models = {node.model: node.memory_gib for node in option}
-    models |= {n.fallback.model: n.fallback.memory_gib for n in option if n.fallback is not None}
-    return round(sum(models.values()), 6)
+    def _works(self, card: Card) -> tuple[Work, Work]:
+        """The most that a call can be, and what it is likely to be."""
+        ask, shape = self.ask, self.shape
+        images = shape.images if ask.reads == "image" else 0
+        written = ask.max_tokens + card.limits.thinking_tokens
+        room = card.limits.context_tokens - written
+        fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
+        data = shape.text_bytes if ask.reads == "text" else 0
+        if ask.question and ask.reads == "image":
+            fixed += shape.text_bytes  # the text is the question, and stands in its prompt, too
+        added = added_bytes(card, ask.schema_json, data)
+        if ask.reads == "facts":
+            most, expected = room, fixed + EXPECTED_FACTS_TOKENS
+        else:
+            most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
+        made = written * EXPECTED_ANSWER_SHARE
+        known = card.latency and card.latency.answer_of(prompt_hash(ask))
+        if known:  # calls of this very ask tell more than any rule
+            expected, made = known.tokens(shape.text_bytes)
+        worst = Work(min(most, room), written, images)
+        likely = Work(min(round(expected), worst.input_tokens), min(round(made), written), images)
+        return worst, likely
 
 
 def rank(option: Option) -> tuple[float, int, float, str]:
@@ -184,7 +246,7 @@ def rank(option: Option) -> tuple[float, int, float, str]:
 
 def name_of(option: Option) -> str:
     """Nodes and models, as in `look=vl, read=r1`."""
-    return ", ".join(f"{node.node}={node.model}" for node in option)
+    return ", ".join(f"{node.node}={node.models}" for node in option)
 
 
 def plain(name: str, value: Decimal) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from orchestra.budget.money import usd
@@ -11,7 +12,7 @@ from orchestra.budget.money import usd
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The model that a node asks when its own is unavailable; figures of all its visits."""
+    """A model that a node asks beside its own; figures of all its visits."""
 
     model: str
     latency_ms: float
@@ -19,6 +20,7 @@ class Fallback:
     memory_gib: float
     tokens: int
     prompt_tokens: int
+    replicas: int = 1
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -36,7 +38,11 @@ class NodePlan:
     """One model call of the plan. `cost_micro` is the guaranteed ceiling, in micro-dollars.
 
     Ceilings of cost and tokens hold the fallback too; latency and expected cost are those of the
-    model itself. `prompt_tokens` bounds the prompt of one visit.
+    model itself. `prompt_tokens` bounds the prompt of one visit. `p99_ms` is what 99 of 100 calls
+    take at most, `siblings` how many nodes of the job may be under way beside this one, and
+    `own_tokens` the ceiling without the fallback's part. `quality_range` is the 95% interval of a
+    quality that was measured on labelled rows. `escalation` is asked what the model was unsure of,
+    in the share `escalated` of jobs; ceilings hold it, too.
     """
 
     node: str
@@ -51,6 +57,18 @@ class NodePlan:
     quality_origin: str = "unknown"
     prompt_tokens: int = 0
     fallback: Fallback | None = None
+    p99_ms: float = 0.0
+    siblings: int = 0
+    own_tokens: int = 0
+    replicas: int = 1
+    quality_range: tuple[float, float] | None = None
+    escalation: Fallback | None = None
+    escalated: float = 0.0
+
+    @property
+    def models(self) -> str:
+        """The model or, in a cascade, both."""
+        return self.model if self.escalation is None else f"{self.model}>{self.escalation.model}"
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -58,6 +76,7 @@ class NodePlan:
             "node": self.node,
             "model": self.model,
             "latency_ms": round(self.latency_ms, 3),
+            "latency_p99_ms": round(self.p99_ms, 3),
             "cost_usd": float(usd(self.cost_micro)),
             "expected_cost_usd": float(usd(self.expected_micro)),
             "memory_gib": self.memory_gib,
@@ -65,6 +84,9 @@ class NodePlan:
             "visits": self.visits,
             "quality": self.quality,
             "quality_origin": self.quality_origin,
+            "quality_range": self.quality_range,
+            "escalation": None if self.escalation is None else self.escalation.public(),
+            "escalated": self.escalated,
             "fallback": None if self.fallback is None else self.fallback.public(),
         }
 
@@ -78,8 +100,29 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """A model that is billed by the hour, asked or not: what its replicas cost while they wait."""
+
+    model: str
+    replicas: int
+    usd_per_hour: Decimal
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in `plan --json`."""
+        return {
+            "model": self.model,
+            "replicas": self.replicas,
+            "usd_per_hour": float(self.usd_per_hour),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The route of one job. `snapshot` identifies the cards and profiles it was made from."""
+    """The route of one job. `snapshot` identifies the cards and profiles it was made from.
+
+    `latency_ms` is expected, `p99_ms` what 99 of 100 such jobs keep; a deadline is accepted by the
+    latter. Loading models, `cold_start_ms` in all, comes once and before any deadline.
+    """
 
     route: str
     nodes: tuple[NodePlan, ...]
@@ -91,6 +134,10 @@ class Plan:
     fleet: str
     budget: tuple[tuple[str, str], ...] = ()
     unpriced: tuple[str, ...] = ()
+    p99_ms: float = 0.0
+    cold_start_ms: float = 0.0
+    hosted: tuple[Hosted, ...] = ()
+    policy: str = ""
 
     @property
     def cost_micro(self) -> int:
@@ -110,7 +157,7 @@ class Plan:
     @property
     def mix(self) -> str:
         """Nodes and models in one short line, as summaries count it."""
-        return " ".join(f"{node.node}={node.model}" for node in self.nodes) or "no model"
+        return " ".join(f"{node.node}={node.models}" for node in self.nodes) or "no model"
 
     def model_for(self, node: str) -> str | None:
         """The model planned at `node`, or None where the node is skipped."""
@@ -124,6 +171,7 @@ class Plan:
             "nodes": [node.public() for node in self.nodes],
             "total": {
                 "latency_ms": round(self.latency_ms, 3),
+                "latency_p99_ms": round(self.p99_ms, 3),
                 "cost_usd": float(usd(self.cost_micro)),
                 "expected_cost_usd": float(usd(self.expected_micro)),
                 "memory_gib": self.memory_gib,
@@ -133,9 +181,12 @@ class Plan:
             "rejected": [asdict(entry) for entry in self.rejected],
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
+            "cold_start_ms": round(self.cold_start_ms, 3),
+            "hosted": [entry.public() for entry in self.hosted],
             "budget": dict(self.budget),
             "fleet": self.fleet,
             "snapshot": self.snapshot,
+            "policy": self.policy or None,
         }
 
     def __str__(self) -> str:
@@ -175,6 +226,23 @@ def render(plan: Plan) -> str:
         for node in plan.nodes
         if node.fallback is not None
     ]
+    lines += [
+        f"cascade   {node.node}: {node.model}, then {node.escalation.model} for what it is unsure "
+        f"of, about {node.escalated:.0%} of jobs; 'cost at most' holds both"
+        for node in plan.nodes
+        if node.escalation is not None
+    ]
+    if plan.p99_ms > plan.latency_ms:
+        lines.append(f"in time   99 of 100 such jobs take {plan.p99_ms:.0f} ms or less")
+    if plan.cold_start_ms:
+        lines.append(
+            f"loading   {plan.cold_start_ms:.0f} ms once, before the first job's time begins"
+        )
+    lines += [
+        f"idle      {entry.model}: ${entry.usd_per_hour:f} an hour for {entry.replicas} "
+        "replica(s), asked or not"
+        for entry in plan.hosted
+    ]
     lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
     lines += [
         f"unpriced  {node}: not an ask; what it spends through a ChatModel is counted, within "
@@ -182,14 +250,21 @@ def render(plan: Plan) -> str:
         for node in plan.unpriced
     ]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
+    if plan.policy:
+        lines.append(f"policy    {plan.policy}")
     return "\n".join([*lines, f"snapshot  {plan.snapshot}"])
 
 
 def _row(node: NodePlan) -> tuple[str, ...]:
     quality = "unknown" if node.quality is None else f"{node.quality:g} ({node.quality_origin})"
+    if node.quality is not None and node.quality_range is not None:
+        low, high = node.quality_range
+        quality = f"{node.quality:g} [{low:g}, {high:g}] ({node.quality_origin})"
+    elif node.quality is None and node.quality_origin != "unknown":
+        quality = node.quality_origin
     return (
         node.node,
-        node.model,
+        node.models,
         f"{node.latency_ms:.0f} ms",
         f"${money(node.cost_micro)}",
         f"${money(node.expected_micro)}",

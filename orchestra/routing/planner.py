@@ -10,25 +10,26 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from orchestra.errors import EmptyJob, NoFeasiblePlan
-from orchestra.fleet.card import FleetFile
+from orchestra.fleet.card import Card, FleetFile
 from orchestra.graph.ask import Ask
 from orchestra.job import Budget
+from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
 from orchestra.routing.introspect import GraphView
+from orchestra.routing.judged import best_judged, judged
+from orchestra.routing.load import IDLE, Load
+from orchestra.routing.memory import held_gib
 from orchestra.routing.options import (
     TEMPLATE_TOKENS,
     Option,
     Options,
-    critical_path,
-    distinct_memory,
     name_of,
     options_of,
     plain,
     rank,
 )
-from orchestra.routing.plan import Plan, Rejected
+from orchestra.routing.plan import Hosted, Plan, Rejected
 from orchestra.routing.rejections import Rejections, reason, rejections
-from orchestra.routing.search import best_fitting
 
 __all__ = ["TEMPLATE_TOKENS", "JobShape", "Weighed", "plan", "weigh"]
 
@@ -42,16 +43,30 @@ class Weighed:
     options: Options
 
 
-def plan(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) -> Plan:
-    """Choose a model for each ask of `view`.
+def plan(
+    view: GraphView,
+    shape: JobShape,
+    budget: Budget,
+    fleet: FleetFile,
+    load: Load = IDLE,
+    policy: Policy | None = None,
+) -> Plan:
+    """Choose a model for each ask of `view`, beside the calls of `load`, as `policy` knows them.
 
     Raises `EmptyJob` without text and images, `NoModel` when no card offers what a node asks
     for, `NoFeasiblePlan` naming the tightest limit and the smallest budget that will do.
     """
-    return weigh(view, shape, budget, fleet).plan
+    return weigh(view, shape, budget, fleet, load, policy).plan
 
 
-def weigh(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) -> Weighed:
+def weigh(
+    view: GraphView,
+    shape: JobShape,
+    budget: Budget,
+    fleet: FleetFile,
+    load: Load = IDLE,
+    policy: Policy | None = None,
+) -> Weighed:
     """The plan, and what it was chosen from. Raises as `plan` does."""
     if not shape.text_bytes and not shape.images:
         raise EmptyJob("The job has neither text nor an image. Give it at least one of them.")
@@ -63,23 +78,35 @@ def weigh(view: GraphView, shape: JobShape, budget: Budget, fleet: FleetFile) ->
         missing = "; ".join(f"{entry.option}: {entry.reason}" for entry in skipped)
         raise EmptyJob(f"No node of the graph can use this job ({missing}).")
     choices, refused = candidates(active, shape, fleet)
-    options = options_of(active, view, shape, choices, budget)
-    best = best_fitting(options)
+    priced = options_of(active, view, shape, choices, budget, fleet, load)
+    options = judged(priced, active, policy)
+    refused += options.refused
+    best = best_judged(options)
     if best is None:
         raise _nothing_fits(options, budget, refused)
+    cards = [fleet.card(name) for name in dict.fromkeys(node.model for node in best)]
     made = Plan(
         route=_route(best, view),
         nodes=best,
-        latency_ms=critical_path(best, view),
-        memory_gib=distinct_memory(best),
+        latency_ms=options.expected_ms(best),
+        memory_gib=held_gib(best, fleet.machines),
         rejected=Rejections(lambda: rejections(options, best, refused)),
         skipped=tuple(skipped),
         snapshot=fleet.snapshot,
         fleet=fleet.name,
         unpriced=view.unpriced,
         budget=_given(budget),
+        p99_ms=options.bound_ms(best),
+        cold_start_ms=sum(c.latency.cold_start_ms for c in cards if c.latency is not None),
+        hosted=tuple(_hosted(card) for card in cards if card.price.usd_per_hour),
+        policy="" if policy is None else policy.fingerprint,
     )
     return Weighed(made, best, options)
+
+
+def _hosted(card: Card) -> Hosted:
+    replicas = card.hosting.scaling.replicas
+    return Hosted(card.name, replicas, card.price.usd_per_hour * replicas)
 
 
 def _unplanned(view: GraphView, budget: Budget, fleet: FleetFile) -> Plan:

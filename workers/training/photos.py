@@ -181,11 +181,10 @@ def draw_scenes(count: int, seed: int, px: int) -> PhotoSet:
             "for demos and tests. Ask for fewer."
         )
     scenes = [compose(seed + number) for number in range(count)]
-    pixels = [
-        square(draw_scene(things, seed=seed + number, size=px), px)
-        for number, things in enumerate(scenes)
-    ]
-    return PhotoSet(tuple(scene_shot(things) for things in scenes), torch.stack(pixels))
+    pixels = torch.empty(count, 3, px, px, dtype=torch.uint8)
+    for number, things in enumerate(scenes):
+        pixels[number] = square(draw_scene(things, seed=seed + number, size=px), px)
+    return PhotoSet(tuple(scene_shot(things) for things in scenes), pixels)
 
 
 def scene_shot(things: tuple[Thing, ...]) -> Shot:

@@ -107,11 +107,10 @@ def plain_shots(count: int, seed: int) -> tuple[Shot, ...]:
 
 def draw_plain_scenes(count: int, seed: int, px: int) -> Tensor:
     """The pixels of `count` plain scenes, uint8 (count, 3, px, px)."""
-    pictures = [
-        draw_plain(compose_plain(seed + number), seed=seed + number, size=px)
-        for number in range(count)
-    ]
-    return torch.stack([square(picture, px) for picture in pictures])
+    pixels = torch.empty(count, 3, px, px, dtype=torch.uint8)
+    for number in range(seed, seed + count):
+        pixels[number - seed] = square(draw_plain(compose_plain(number), seed=number, size=px), px)
+    return pixels
 
 
 def _room(rng: random.Random, x: float, y: float) -> float:

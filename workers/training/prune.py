@@ -30,7 +30,7 @@ def prune(
 
     `batches` hold (ids_BT, targets_BT) as in training; tokens of padding are few and kept.
     """
-    seen = _observe(teacher, batches)
+    seen = observe(teacher, batches)
     turn_WD = _principal(seen["residual"])[:, : config.hidden_size]
     student = Qwen2ForCausalLM(config)
     # A shorter vector with most of the length: its root mean square grows by this much.
@@ -47,7 +47,7 @@ def prune(
     return student
 
 
-def _observe(teacher: Qwen2ForCausalLM, batches: Sequence[Batch]) -> dict[str, Any]:
+def observe(teacher: Qwen2ForCausalLM, batches: Sequence[Batch]) -> dict[str, Any]:
     """Second moments of the residual, and the use of each neuron and head, on `batches`."""
     layers: Any = teacher.model.layers
     width = teacher.config.hidden_size

@@ -126,13 +126,14 @@ def batches(
             if len(encoded.ids) <= CONTEXT:
                 pool.append(encoded)
         pool.sort(key=lambda e: len(e.ids))
-        groups = _grouped(pool)
+        groups = grouped(pool)
         rng.shuffle(groups)
         for group in groups:
-            yield _padded(group)
+            yield padded(group)
 
 
-def _grouped(pool: list[Encoded]) -> list[list[Encoded]]:
+def grouped(pool: list[Encoded]) -> list[list[Encoded]]:
+    """`pool`, which is sorted by length, in groups of about BATCH_TOKENS tokens."""
     groups: list[list[Encoded]] = [[]]
     for item in pool:
         if groups[-1] and (len(groups[-1]) + 1) * len(item.ids) > BATCH_TOKENS:
@@ -141,7 +142,8 @@ def _grouped(pool: list[Encoded]) -> list[list[Encoded]]:
     return groups
 
 
-def _padded(group: list[Encoded]) -> tuple[Tensor, Tensor]:
+def padded(group: list[Encoded]) -> tuple[Tensor, Tensor]:
+    """(ids_BT, targets_BT) of one group; targets hold -100 outside answers."""
     longest = max(len(e.ids) for e in group)
     ids_BT = torch.zeros(len(group), longest, dtype=torch.long)
     targets_BT = torch.full((len(group), longest), -100)

@@ -77,12 +77,15 @@ def start_aligner(
     model: DeepseekVLForConditionalGeneration, maps_BCHW: Tensor, probe: Probe
 ) -> None:
     """Begin with units that show each class of `probe`; see `start_units`."""
-    tokens = cast(Any, model.model.vision_model).top(maps_BCHW).last_hidden_state
-    start_units(model.model.aligner.linear1, tokens, probe)
+    tower = cast(Any, model.model.vision_model)
+    tokens = tower.top(maps_BCHW).last_hidden_state
+    start_units(model.model.aligner.linear1, tokens, probe, tower.config.detail_size)
 
 
-def start_units(linear: nn.Linear, tokens_BTD: Tensor, probe: Probe) -> None:
+def start_units(linear: nn.Linear, tokens_BTD: Tensor, probe: Probe, details: int = 0) -> None:
     """Let units show each class of `probe` at each place; the rest see at random.
+
+    Of a token with `details`, its last channels, the rest see these alone.
 
     Every unit has deviation 1 over these tokens, so that no feature drowns another.
     """
@@ -91,6 +94,8 @@ def start_units(linear: nn.Linear, tokens_BTD: Tensor, probe: Probe) -> None:
     shown = torch.cat(list(probe.weights.values()))[: len(linear.weight)]
     linear.weight[: len(shown)] = 0
     linear.weight[: len(shown), : shown.shape[1]] = shown
+    if details:
+        linear.weight[len(shown) :, :-details] = 0
     linear.weight.div_((tokens @ linear.weight.T).std(dim=0)[:, None])
     linear.bias.copy_(-(linear.weight @ tokens.mean(dim=0)))
 

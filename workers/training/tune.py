@@ -44,7 +44,7 @@ class Headed(nn.Module):
 
     def __init__(self, tower: LiteTower, probe: Probe) -> None:
         super().__init__()
-        first = tower.config.fine_stage + 1
+        first, self.channels = tower.config.fine_stage + 1, tower.config.fine_size
         self.stages = copy.deepcopy(nn.ModuleList(list(tower.stages)[first:]))
         self.head = copy.deepcopy(tower.head)
         self.fields = nn.ModuleDict()
@@ -56,7 +56,7 @@ class Headed(nn.Module):
 
     def forward(self, maps_BCHW: Tensor) -> dict[str, Tensor]:
         """The scores of every field's names."""
-        x_BCHW = maps_BCHW
+        x_BCHW = maps_BCHW[:, : self.channels]
         for stage in self.stages:
             x_BCHW = stage(x_BCHW)
         embedding_BE = F.dropout(self.head(x_BCHW).mean(dim=(2, 3)), DROPOUT, self.training)

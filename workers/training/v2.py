@@ -94,11 +94,14 @@ def distil_loss(
 ) -> Tensor:
     """Cross entropy to the answers and divergence from the teacher, on answer tokens."""
     keep_BT = targets_BT != -100
-    with torch.no_grad():
-        known = teacher.model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        soft_NV = (teacher.lm_head(known[keep_BT]) / TEMPERATURE).log_softmax(-1)
-    hidden = student.model(input_ids=ids_BT, use_cache=False).last_hidden_state
-    logits_NV = student.lm_head(hidden[keep_BT])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            known = teacher.model(input_ids=ids_BT, use_cache=False).last_hidden_state
+            said_NV = teacher.lm_head(known[keep_BT])
+        hidden = student.model(input_ids=ids_BT, use_cache=False).last_hidden_state
+        logits_NV = student.lm_head(hidden[keep_BT])
+    soft_NV = (said_NV.float() / TEMPERATURE).log_softmax(-1)
+    logits_NV = logits_NV.float()
     hard = nn.functional.cross_entropy(logits_NV, targets_BT[keep_BT])
     own_NV = (logits_NV / TEMPERATURE).log_softmax(-1)
     soft = nn.functional.kl_div(own_NV, soft_NV, reduction="batchmean", log_target=True)

@@ -29,6 +29,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from workers.domain import FILE as DOMAIN
+from workers.domain import Domain
 from workers.fused_model import FusedConfig, FusedForConditionalGeneration, Vision
 from workers.lite import LiteTower, LiteTowerConfig
 from workers.tokenizer import load_tokenizer
@@ -50,6 +52,7 @@ from workers.training.vl import Plan, gather
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 TEXT_STREAM, TOWER = CHECKPOINTS / "r1", CHECKPOINTS / "vl"
+VIEWS = 2  # of each photo
 SIZES = (20, 12, 10)  # photos, drawings, and photos with a text of a batch
 ABOUT_EACH = 2  # lessons about a picture alone
 LR, ALIGN_SHARE, NEED_SHARE = 2e-3, 0.2, 0.5
@@ -131,7 +134,8 @@ def _plain(config: Any) -> dict[str, Any]:
 def start_aligner(model: FusedForConditionalGeneration, feed: Feed, probe: Probe) -> None:
     """Begin with units that show each class of `probe`; see `start_units`."""
     maps = [views.plain(slice(0, 64)) for views in (feed.photos, *feed.drawings)]
-    start_units(model.aligner.into, tokens_of(model, torch.cat(maps)), probe)
+    details = model.vision.config.detail_size
+    start_units(model.aligner.into, tokens_of(model, torch.cat(maps)), probe, details)
 
 
 def tokens_of(model: FusedForConditionalGeneration, maps_BCHW: Tensor) -> Tensor:
@@ -253,14 +257,23 @@ def _captions(model: FusedForConditionalGeneration, feed: Feed) -> Captions:
 
 
 def save(
-    model: FusedForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path
+    model: FusedForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    domain: Domain | None,
+    out: Path,
 ) -> None:
-    """Write fp16 weights, the tokenizer and checksums to `out`."""
+    """Write fp16 weights, the tokenizer, the domain and checksums to `out`."""
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
-    names = ("config.json", "model.safetensors", "tokenizer.json")
-    sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
+    if domain is not None:
+        domain.save(out)
+    names = ("config.json", "model.safetensors", "tokenizer.json", DOMAIN)
+    sums = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in names
+        if (out / name).is_file()
+    }
     (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
@@ -286,8 +299,9 @@ def main() -> None:
         file.write(line + "\n")
         file.flush()
 
-    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), given.seed, log)
     tower = bundled_tower(given.tower)
+    eye = public_tower(IMAGE_PX, tower.config.detail_size)  # the trunk is the same
+    pools = gather(given.data, eye, given.cache, Plan(views=VIEWS), given.seed, log)
     taught, drawings = pools.taught, (pools.scenes, pools.plain, pools.drawn)
     probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, given.seed)
     tokenizer = load_tokenizer(given.text_stream, VOCAB_SIZE)
@@ -298,7 +312,8 @@ def main() -> None:
     log(f"seed {given.seed} trained {count} coordinate {given.coordinate}")
     run = Run(given.seed, given.steps, given.minutes, given.coordinate, log)
     log(f"steps {train(model, feed, run)}")
-    save(model, tokenizer, given.out)
+    # The tower stays as it is, so what it tells apart is what the domain of its checkpoint says.
+    save(model, tokenizer, Domain.load(given.tower), given.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Train the bundled `vl` checkpoint: `python -m workers.training.vl --data DIR --out DIR`.
 
-The tower begins with public ImageNet weights; its top is tuned to the photos, then the language
-model learns to speak of what it sees, on photos, drawn products and drawn scenes. Photos that
+The tower begins with public ImageNet weights; its top is tuned to the photos and a small branch
+beside it to drawn scenes, then the language model learns to speak of what it sees, on photos, drawn
+products and drawn scenes. Photos that
 nothing was trained on give the domain and the temperature. What is slow is kept in `--cache`, so
 that a run that was cut short goes on. Knows no engine and no fleet.
 """
@@ -20,10 +21,12 @@ from torch import Tensor
 
 from workers.domain import Domain
 from workers.lite import LiteTower, fold
+from workers.training.detail import DetailRun, train_detail
 from workers.training.imagenet import public_tower
 from workers.training.lessons import corpus
 from workers.training.photos import (
     IMAGE_PX,
+    NOTHING,
     STORE_PX,
     Shot,
     draw_pool,
@@ -52,10 +55,10 @@ ICONIC_WEIGHT = 3  # one shop photo a product would be lost among dozens from th
 VOCABULARY = 1500
 # Of photos, drawn products, scenes and plain scenes: all alike, mostly photos, mostly scenes.
 PHASES = (
-    Phase(0, 3600, (0.45, 0.1, 0.2, 0.25)),
-    Phase(1700, 3600, (0.58, 0.1, 0.12, 0.2), unseen=0.3),
-    Phase(3600, 4900, (0.3, 0.05, 0.2, 0.45), unseen=0.3, aligner=1.0),
+    Phase(0, 2000, (0.42, 0.08, 0.2, 0.3), aligner=0.25),
+    Phase(1200, 6400, (0.42, 0.08, 0.2, 0.3), unseen=0.3, aligner=1.0),
 )
+DETAIL_SIZE = 96
 # What the cache keeps, beside maps.
 HELD, TOWER, PROBE, SPEECH = "held.json", "tower", "probe.safetensors", "speech.pt"
 BOUNDED = 1500  # of each set of drawings, for the domain
@@ -66,12 +69,13 @@ Log = Callable[[str], None]
 class Plan:
     """How much a run looks at, and how long it learns."""
 
-    views: int = 3
-    tune_epochs: float = 4
-    drawn: int = 1000
-    empty: int = 150
-    scenes: int = 3500
-    plain: int = 5000
+    views: int = 6
+    tune_epochs: float = 7
+    detail_steps: int = 8000
+    drawn: int = 1200
+    empty: int = 600
+    scenes: int = 7000
+    plain: int = 15000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,9 @@ def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log
     found = " ".join(f"{f} {probe.accuracy(f, held_NE, held.shots):.3f}" for f in FIELDS)
     log(f"probe of the public tower, held-out photos: {found}")
     tune(TuneRun(plan.tune_epochs, seed, log), tower, probe, taught, held)
+    empty = [at for at, shot in enumerate(pools.drawn.shots) if shot.category == NOTHING]
+    sources = (pools.scenes, pools.plain, pools.drawn.pick(empty))
+    train_detail(DetailRun(plan.detail_steps, seed, log), tower, sources)
     tuned = fold(tower)
     tuned.save_pretrained(folder)
     return tuned
@@ -210,7 +217,7 @@ def train(data: Path, out: Path, cache: Path, plan: Plan, seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     log = _logger(out / "train.log")
     log(f"seed {seed} threads {torch.get_num_threads()} {plan}")
-    public = public_tower(IMAGE_PX)
+    public = public_tower(IMAGE_PX, DETAIL_SIZE)
     pools = gather(data, public, cache, plan, seed, log)
     tower = see(public, pools, cache / TOWER, plan, seed, log)
     speaker = speak(tower, pools, cache, plan, seed, log)

@@ -228,6 +228,27 @@ def test_photo_is_embedded_once_and_evidence_points_to_it_with_its_box(tmp_path:
     assert not second.all("rect")
 
 
+def test_a_map_lies_over_the_photo_as_a_picture_of_a_few_bytes(tmp_path: Path) -> None:
+    rows = "/".join("0123456789" for _ in range(10))
+    seen = Evidence(kind="image", image="a", box=(0.25, 0.5, 0.75, 1.0), heat=rows)
+    plain = Evidence(kind="image", image="a", box=(0, 0, 1, 1))
+    fields = {
+        "category": Field(value="shirt", source="photo", evidence=(seen,)),
+        "colour": Field(value="red", source="photo", evidence=(plain,)),
+    }
+    root = page(tmp_path, [row(images=("a",), fields=fields)], thumbnail=lambda _: jpeg(40, 20))
+    first, second = root.all("svg", class_="seen")
+    heat = first.one("image", class_="heat").attributes
+    assert (heat["width"], heat["height"], heat["preserveaspectratio"]) == ("40", "20", "none")
+    assert len(heat["href"]) < 600
+    content = base64.b64decode(heat["href"].removeprefix("data:image/png;base64,"))
+    with Image.open(BytesIO(content)) as picture:
+        assert picture.size == (10, 10)
+        low, high = (picture.getchannel("A").getpixel((x, 0)) for x in (0, 9))
+    assert (low, high) == (0, 170)
+    assert not second.all("image")
+
+
 @pytest.mark.parametrize("content", [None, b"not a picture"])
 def test_photo_without_a_usable_thumbnail_leaves_a_place(
     tmp_path: Path, content: bytes | None

@@ -468,3 +468,51 @@ def test_a_batch_with_maps_is_another_than_one_without(
 ) -> None:
     result = call("batch", products, "--out", out, "--fleet", scripted, "--maps", "--json")
     assert json.loads(result.stdout)["error"]["type"] == "OutputMismatch"
+
+
+# label
+
+
+def test_label_asks_in_the_terminal_and_eval_takes_what_was_answered(out: Path) -> None:
+    command = ["label", str(out), "--rows", "3", "--field", "category"]
+    asked = CliRunner().invoke(main, command, input="a\nc Pear\nq\n")
+    assert asked.exit_code == 0, asked.output
+    assert "2 of" not in asked.stdout and "1 accepted, 1 corrected, 1 open" in asked.stdout
+    again = CliRunner().invoke(main, command, input="s\n")
+    assert "1 skipped" in again.stdout and "open" not in again.stdout
+    scored = called_json("eval", out, "--truth", out / "gold.csv", "--field", "category")
+    assert scored["rows"] == 2
+
+
+def test_label_reads_a_pages_answers_and_a_table_that_has_them(
+    out: Path, products: Path, tmp_path: Path
+) -> None:
+    paged = call("label", out, "--page", "--field", "category")
+    assert paged.exit_code == 0 and (out / "gold.html").exists()
+    saved = tmp_path / "labels.csv"
+    saved.write_text("id,field,verdict,value\n001,category,accepted,\n", "utf-8")
+    told = called_json("label", out, "--read", saved)
+    assert told["answers"] == {"accepted": 1}
+    gold = ["label", out, "--out", tmp_path / "given.csv", "--gold", products]
+    assert called_json(*gold, "--columns", "category=category")["answers"] == {"given": 3}
+    refused = call(*gold, "--columns", "category")
+    assert refused.exit_code == 2 and "FIELD=COLUMN" in refused.stderr
+
+
+# calibrate
+
+
+def test_calibrate_claims_nothing_from_three_rows_and_writes_a_policy_of_these_models(
+    out: Path, products: Path, tmp_path: Path
+) -> None:
+    call("label", out, "--gold", products, "--columns", "category=category")
+    policy, curves = tmp_path / "policy.yaml", tmp_path / "curves.svg"
+    shown = call("calibrate", out, "--out", policy, "--picture", curves)
+    assert shown.exit_code == 0, shown.output
+    assert "3 labelled rows" in shown.stdout and "too few: 3 judged answers" in shown.stdout
+    written = yaml.safe_load(policy.read_text("utf-8"))
+    assert written["version"] == 1 and written["fleet"] == "mini"
+    assert set(written["models"]) == {one["model"] for one in written["calibration"]}
+    assert curves.read_text("utf-8").startswith("<svg")
+    unlabelled = call("calibrate", out, "--gold", tmp_path / "none.csv")
+    assert unlabelled.exit_code == 2

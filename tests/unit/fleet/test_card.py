@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestra.budget.pricing import Work, cost_micro
 from orchestra.errors import InvalidFleet
 from orchestra.fleet.card import FleetFile, Price, Profile, parse_fleet
 from orchestra.fleet.source import load_fleet
@@ -55,6 +56,8 @@ def test_a_valid_card_is_read_as_it_stands() -> None:
         (lambda card: card["price"].update(usd_per_hour=".nan"), r"price\.usd_per_hour"),
         (lambda card: card["profile"].update(fixed_ms=-5), r"profile\.fixed_ms.*-5"),
         (lambda card: card["profile"].update(fixed_ms=float("nan")), r"profile\.fixed_ms"),
+        (lambda card: card.update(latency={"p99_ratio": 0.5}), r"latency\.p99_ratio.*0\.5"),
+        (lambda card: card.update(latency={"fixed_ms": -1}), r"latency\.fixed_ms.*-1"),
         (lambda card: card.update(quality={"text": {"score": float("nan")}}), r"text\.score"),
         (lambda card: card.update(estimated=["price", "prise"]), r"marks 'prise' as estimated"),
     ],
@@ -102,6 +105,17 @@ def test_the_snapshot_depends_on_every_card_and_on_nothing_else() -> None:
     assert fleet().snapshot == fleet().snapshot
     changed = fleet(lambda card: card["limits"].update(context_tokens=101))
     assert changed.snapshot != fleet().snapshot
+
+
+def test_a_measured_latency_changes_the_snapshot_and_no_price() -> None:
+    measured = fleet(lambda card: card.update(latency={"fixed_ms": 99, "p99_ratio": 2}))
+    assert measured.snapshot != fleet().snapshot
+    work = Work(10, 10)
+    assert cost_micro(measured.card("a"), work) == cost_micro(fleet().card("a"), work)
+
+
+def test_a_fleet_that_uses_no_newer_key_keeps_the_snapshot_it_had() -> None:
+    assert fleet().snapshot == "c2445ea83e6e6417"
 
 
 @pytest.mark.parametrize("name", ["mini", "article"])

@@ -170,10 +170,13 @@ async def test_a_listing_by_models_without_log_probabilities_does_not_abstain() 
 
 def test_a_value_seen_in_a_photo_carries_the_region_that_decided_it() -> None:
     value = {"colour": "red", "brand": "Arla", "count": None}
-    reply = Reply(text="raw", value=value, regions={"colour": (0.1, 0.2, 0.5, 0.6)})
+    region, heat = {"colour": (0.1, 0.2, 0.5, 0.6)}, {"colour": "09/00"}
+    reply = Reply(text="raw", value=value, regions=region, heat=heat)
     fields = read_fields(LOOK, reply, model="vl", text=None, images=("a" * 64,))
     assert fields["colour"].evidence[0].box == (0.1, 0.2, 0.5, 0.6)
+    assert fields["colour"].evidence[0].heat == "09/00"
     assert fields["brand"].evidence[0].box == (0.0, 0.0, 1.0, 1.0)
+    assert fields["brand"].evidence[0].heat is None
 
 
 def test_regions_are_asked_for_where_there_are_values_and_a_photo() -> None:
@@ -192,7 +195,10 @@ async def test_a_recipe_with_maps_marks_its_photo_values_also_when_a_call_is_reu
         asked.append(call.regions)
         value = first_allowed(call)
         sure = dict.fromkeys(value, 0.9)
-        return Reply(json.dumps(value), value, sure, regions={"category": (0.0, 0.0, 0.5, 1.0)})
+        box = (0.0, 0.0, 0.5, 1.0)
+        return Reply(
+            json.dumps(value), value, sure, regions={"category": box}, heat={"category": "90"}
+        )
 
     photo = tmp_path / "photo.png"
     Image.new("RGB", (8, 8), "red").save(photo)
@@ -205,4 +211,5 @@ async def test_a_recipe_with_maps_marks_its_photo_values_also_when_a_call_is_reu
     assert asked == [True]
     assert second.reused
     for result in (first, second):
-        assert result.fields["category"].evidence[0].box == (0.0, 0.0, 0.5, 1.0)
+        (seen,) = result.fields["category"].evidence
+        assert (seen.box, seen.heat) == ((0.0, 0.0, 0.5, 1.0), "90")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestra.images.attention import WHOLE, AttentionMap, Box, Grid
+from orchestra.images.attention import WHOLE, AttentionMap, Box, Grid, glow_of
+from orchestra.job import Evidence
 
 SQUARE: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -78,3 +79,26 @@ def test_a_map_is_saved_as_png_and_told_as_json(tmp_path: Path) -> None:
     told = json.loads(json.dumps(found.public()))
     assert told["value"] == "red"
     assert sum(map(sum, told["weights"])) == pytest.approx(1.0)
+
+
+def test_a_map_travels_as_a_few_digits_that_are_9_where_it_is_strongest() -> None:
+    found = map_of(peaked(2, 5)).heat
+    rows = found.split("/")
+    assert len(rows) == 10 and {len(row) for row in rows} == {10}
+    assert rows[3][6] == "9"  # the third row and sixth column of eight
+    assert rows[9] == "0" * 10
+    assert Evidence(kind="image", heat=found).heat == found
+
+
+def test_the_map_that_travels_lies_over_the_photo_and_not_over_its_padding() -> None:
+    wide: Box = (0.0, -0.5, 1.0, 1.5)
+    rows = map_of(peaked(2, 0), size=(80, 40), covers=wide).heat.split("/")
+    assert "9" in (rows[0][0], rows[1][0])  # the third row of eight is the first quarter
+    assert rows[9][0] == "0"
+
+
+def test_a_map_that_travelled_is_drawn_in_the_overlays_colours() -> None:
+    shown = glow_of("09/00")
+    assert shown.size == (2, 2) and shown.mode == "RGBA"
+    assert shown.getchannel("A").getpixel((0, 0)) == 0
+    assert shown.getpixel((1, 0)) == (252, 255, 164, 170)

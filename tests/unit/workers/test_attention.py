@@ -88,8 +88,9 @@ def test_a_reply_carries_regions_only_where_they_were_asked_for(engine: Transfor
     marked, plain, blind = (reply for reply in answers if isinstance(reply, Reply))
     maps = engine.attend(call())
     assert marked.regions == {found.name: found.region for found in maps}
+    assert marked.heat == {found.name: found.heat for found in maps}
     assert marked.value == plain.value
-    assert plain.regions == blind.regions == {}
+    assert plain.regions == blind.regions == plain.heat == {}
 
 
 def test_a_key_with_one_value_has_no_map(engine: TransformersEngine) -> None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from orchestra.clients.engine import Reply
-from orchestra.errors import CheckpointInvalid
+from orchestra.clients.engine import Call, Reply
+from orchestra.errors import CheckpointInvalid, OutsideDomain
+from tests.tiny_models import tiny_lite_vl, write_domain
 from workers.domain import FILE, Domain, fit_tensors
+from workers.engine import TransformersEngine
 from workers.standing import Standing, judged
 from workers.training.photos import Shot
 from workers.training.split import hold_out
@@ -106,3 +109,65 @@ def test_one_photo_outside_takes_every_value_away():
 def test_without_a_photo_an_answer_stays_as_it_is():
     reply = Reply("{}", {"colour": "red"}, {"colour": 0.9})
     assert judged(reply, []) is reply
+
+
+def test_a_free_text_about_a_photo_outside_keeps_the_reason_beside_it():
+    found = judged(Reply("a cup", "a cup"), [Standing(0.1, "unknown")])
+    assert (found.text, found.abstained) == ("a cup", {"": "unknown"})
+
+
+def seeing(folder: Path, *, knows: bool) -> TransformersEngine:
+    """A tiny vision model that takes every photo for a known one, or none."""
+    tiny_lite_vl(folder)
+    write_domain(folder, width=16, knows=knows)
+    return TransformersEngine.load(folder)
+
+
+PHOTO = Image.effect_noise((48, 24), 90).convert("RGB")
+RED = {"type": "object", "properties": {"red": {"type": "boolean"}}}
+FREE = Call("What is this?", images=(PHOTO,), max_tokens=8)
+
+
+def test_a_free_question_about_a_photo_outside_is_refused_before_a_word_is_said(tmp_path: Path):
+    engine = seeing(tmp_path, knows=False)
+    heard: list[int] = []
+    held = Call("What is this?", images=(PHOTO,), schema=RED)
+    blind = Call("What is this?", max_tokens=8)
+    refused, object_, text = engine.generate(
+        [FREE, held, blind], on_text=lambda row, _: heard.append(row)
+    )
+    assert isinstance(refused, OutsideDomain) and "unknown here" in str(refused)
+    assert isinstance(object_, Reply) and object_.value == {"red": None}
+    assert isinstance(text, Reply) and text.text
+    assert set(heard) == {1, 2}
+
+
+def test_a_free_question_about_a_known_photo_is_answered_as_without_a_domain(tmp_path: Path):
+    plain = TransformersEngine.load(tiny_lite_vl(tmp_path / "plain"))
+    known = seeing(tmp_path / "known", knows=True)
+    ours, theirs = (engine.generate([FREE])[0] for engine in (known, plain))
+    assert isinstance(ours, Reply) and isinstance(theirs, Reply)
+    assert ours.text == theirs.text
+
+
+def test_a_refused_row_leaves_the_other_rows_their_photos(tmp_path: Path):
+    engine = seeing(tmp_path, knows=False)
+    other = Call("Describe it.", images=(PHOTO.rotate(90),), schema=RED)
+    alone = engine.generate([other])[0]
+    beside = engine.generate([FREE, other])[1]
+    assert isinstance(alone, Reply) and isinstance(beside, Reply)
+    assert beside.confidence == pytest.approx(alone.confidence, abs=1e-5)
+
+
+def test_a_photo_whose_row_was_cancelled_at_once_is_not_given_to_another(tmp_path: Path):
+    engine = TransformersEngine.load(tiny_lite_vl(tmp_path))
+    calls = [FREE, Call("What is this?", images=(PHOTO.rotate(90),), max_tokens=8)]
+    alone = engine.generate(calls[1:])[0]
+    _, beside = engine.generate(calls, is_cancelled=lambda row: row == 0)
+    assert isinstance(alone, Reply) and isinstance(beside, Reply)
+    assert beside.text == alone.text
+
+
+def test_a_map_is_made_of_a_free_answer_that_is_refused(tmp_path: Path):
+    (found,) = seeing(tmp_path, knows=False).attend(FREE)
+    assert found.refused == "unknown here"

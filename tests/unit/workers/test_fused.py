@@ -9,9 +9,9 @@ from torch import nn
 from transformers import Qwen2Config
 
 from orchestra.clients.engine import Call
-from orchestra.errors import UsageError
+from orchestra.errors import OutsideDomain, UsageError
 from tests.contract.engine_contract import TEXT, EngineContract, replies
-from tests.tiny_models import CONTEXT_TOKENS, tiny_tokenizer
+from tests.tiny_models import CONTEXT_TOKENS, tiny_tokenizer, write_domain
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel, pixels_of
 from workers.fused_model import FusedConfig, FusedForConditionalGeneration, GatedCross, Vision
@@ -189,3 +189,46 @@ def test_rows_without_an_image_are_not_moved_by_those_with_one():
     added = cross(torch.randn(2, 3, 16), Vision(torch.randn(2, 5, 16), shown_B))
     assert added[0].abs().sum() > 0
     assert added[1].abs().sum() == 0
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> TransformersEngine:
+    """A fused engine to which no photo is known."""
+    folder = write_model(tmp_path, need=5.0, gate=2.0)
+    write_domain(folder, width=8, knows=False)
+    return TransformersEngine.load(folder)
+
+
+def test_a_photo_outside_the_domain_leaves_the_answer_to_the_text(strange, photo):
+    read, both = replies(
+        strange.generate(
+            [
+                Call("Say.", text=TEXT, schema=FREE),
+                Call("Say.", text=TEXT, images=(photo,), schema=FREE),
+            ]
+        )
+    )
+    assert both.value == read.value
+    assert both.abstained == {}
+    assert both.modality_weights == {"text": 1.0, "image": 0.0}
+
+
+def test_a_photo_outside_the_domain_and_no_text_leave_the_reason_alone(strange, photo):
+    said, asked = strange.generate(
+        [Call("Say.", images=(photo,), schema=FREE), Call("Say.", images=(photo,), max_tokens=8)]
+    )
+    assert said.value == {"note": None}
+    assert said.abstained == {"note": "unknown here"}
+    assert isinstance(asked, OutsideDomain)
+
+
+def test_a_known_photo_is_answered_as_without_a_domain(open_engine, tmp_path, photo):
+    folder = write_model(tmp_path, need=5.0, gate=2.0)
+    write_domain(folder, width=8, knows=True)
+    call = Call("Say.", text=TEXT, images=(photo,), schema=FREE)
+    known, plain = (
+        replies(engine.generate([call]))[0]
+        for engine in (TransformersEngine.load(folder), open_engine)
+    )
+    assert known.value == plain.value
+    assert known.confidence["note"] == pytest.approx(plain.confidence["note"] / 2, rel=1e-3)

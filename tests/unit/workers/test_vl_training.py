@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call, Reply
@@ -14,12 +15,14 @@ from orchestra.errors import CheckpointInvalid
 from workers.domain import Domain, fit_tensors
 from workers.engine import TransformersEngine
 from workers.lite import LiteTower, LiteTowerConfig, fold
+from workers.training.detail import DetailRun, mirrored, small_pictures, train_detail, truth_of
 from workers.training.drawn import draw_product
 from workers.training.lessons import fields_answer, known, lesson
-from workers.training.photos import NOTHING, Shot, draw_pool, normalise, square
+from workers.training.photos import NOTHING, UNKNOWN, Shot, draw_pool, normalise, square
 from workers.training.plain_scenes import draw_plain_scenes, plain_shots
 from workers.training.probe import train_probe
 from workers.training.save import save
+from workers.training.scenes import PLACES, Thing
 from workers.training.speaker import Speaker, build_model, image_tokens
 from workers.training.speech import Phase, SpeechRun, train_speech
 from workers.training.temperature import Choosing, best_scale, choose, scale_logits
@@ -70,10 +73,17 @@ def test_scaling_makes_an_overconfident_model_as_sure_as_it_is_right():
 PX = 64  # of the small tower
 
 
-def small_tower() -> LiteTower:
+def small_tower(detail_size: int = 0) -> LiteTower:
     """A tower of four narrow stages: 4 x 4 fine places, 2 x 2 tokens."""
     stages = ((3, 1, 1, 8, 1), (3, 2, 2, 8, 1), (3, 4, 2, 12, 1), (3, 2, 2, 16, 1))
-    config = LiteTowerConfig(image_size=PX, stem=8, stages=stages, embedding_size=24, fine_stage=2)
+    config = LiteTowerConfig(
+        image_size=PX,
+        stem=8,
+        stages=stages,
+        embedding_size=24,
+        fine_stage=2,
+        detail_size=detail_size,
+    )
     torch.manual_seed(3)
     tower = LiteTower(config).eval()
     for part in tower.parameters():
@@ -108,6 +118,39 @@ def test_tuning_changes_the_top_alone_and_logs_the_held_out_photos():
     assert "held-out" in logged[-1]
 
 
+def test_the_detail_branch_learns_what_scenes_hold_and_nothing_else_of_the_tower_changes():
+    tower = small_tower(detail_size=16)
+    pixels = draw_plain_scenes(40, 0, PX)
+    with torch.inference_mode():
+        maps = tower.trunk(normalise(pixels))
+    scenes = Views(plain_shots(40, 0), maps[None].half().clone())
+    small = small_pictures(tower, [scenes])
+    assert torch.allclose(small.float(), avg_pool2d(normalise(pixels), 4), atol=1e-2)
+    before = {name: part.clone() for name, part in tower.state_dict().items()}
+    logged: list[str] = []
+    run = DetailRun(400, 0, logged.append, batch=16, rate=1e-2)
+    train_detail(run, tower, [scenes])
+    loss = float(logged[-1].split("loss ")[1].split()[0])
+    assert loss < 5.0  # untrained, the five heads stand at about 11
+    changed = {
+        name for name, part in tower.state_dict().items() if not torch.equal(part, before[name])
+    }
+    assert changed
+    assert all(name.startswith("detail.") for name in changed)
+    assert not any(part.requires_grad for part in tower.detail.parameters())
+
+
+def test_a_place_is_told_what_has_its_centre_there_and_a_bare_scene_holds_nothing():
+    thing = Thing("star", "red", "plain", x=0.9, y=0.1, size=0.2)
+    truth = truth_of([(thing,), ()], side=2)
+    assert truth["count"].tolist() == [1, 0]
+    assert truth["place"][0].tolist() == [UNKNOWN, PLACES.index("top right"), UNKNOWN, UNKNOWN]
+    assert truth["kind"].ne(UNKNOWN).tolist() == [[False, True, False, False], [False] * 4]
+    turned = mirrored(truth, side=2)
+    assert turned["place"][0].tolist() == [PLACES.index("top left"), UNKNOWN, UNKNOWN, UNKNOWN]
+    assert turned["count"].tolist() == [1, 0]
+
+
 def test_an_eye_takes_a_kept_view_for_what_it_would_see_again(tmp_path: Path):
     pool = draw_pool(2, 1, seed=0, px=PX)
     logged: list[str] = []
@@ -119,8 +162,9 @@ def test_an_eye_takes_a_kept_view_for_what_it_would_see_again(tmp_path: Path):
     assert sum("from the cache" in line for line in logged) == 2
 
 
-def test_a_folded_tower_gives_what_the_tower_gave():
-    tower = small_tower()
+@pytest.mark.parametrize("detail_size", [0, 16])
+def test_a_folded_tower_gives_what_the_tower_gave(detail_size: int):
+    tower = small_tower(detail_size)
     with torch.no_grad():
         for name, buffer in tower.named_buffers():
             if name.endswith("running_mean"):

@@ -1,0 +1,152 @@
+"""`orchestra refit`: how long a fleet's calls take, fitted from a book; the user accepts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from orchestra.batch.folder import BOOK
+from orchestra.budget.book import Book
+from orchestra.cli.options import fail, fleet_option, json_option, print_json
+from orchestra.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.fleet.copied import write_copy
+from orchestra.fleet.fitted import latency_path, write_fitted
+from orchestra.fleet.latency import Latency
+from orchestra.fleet.source import load_fleet
+from orchestra.job import Result
+from orchestra.refit.fit import TimedJob
+from orchestra.refit.refit import ModelFit, Refit, refit
+
+EPILOG = """\b
+Examples:
+  orchestra refit out --fleet shop.yaml
+  orchestra refit out --fleet shop.yaml --accept
+  orchestra refit out --fleet mini --out latency.yaml
+  orchestra refit out --fleet mini --accept --as mine.yaml
+"""
+
+
+@click.command("refit", epilog=EPILOG)
+@click.argument("book", type=click.Path(path_type=Path))
+@fleet_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what was found to FILE; no fleet reads it there.",
+)
+@click.option("--accept", is_flag=True, help="Write it beside the fleet's file, which reads it.")
+@click.option(
+    "--as",
+    "copy",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --accept: make FILE, a copy of the fleet, and change only that.",
+)
+@json_option
+def refit_command(
+    book: Path, fleet: str, out: Path | None, accept: bool, copy: Path | None, as_json: bool
+) -> None:
+    """Fit how long the models of a fleet take, from the calls in BOOK (or a batch's folder).
+
+    Shows old and new, and the error of both on calls that the fit has not seen. Prices stay.
+    Nothing changes without --accept.
+    """
+    try:
+        file, folder = load_fleet(fleet)
+        target = _target(fleet, copy) if accept else None
+        with Book.open(_book_path(book), exclusive=False) as opened:
+            found = refit(file, opened.timed_calls(), list(_jobs(opened)))
+        if out is not None:
+            write_fitted(out, found.new)
+        if target is not None and copy is not None:
+            write_copy(target, found.new, folder)
+        if target is not None:
+            write_fitted(latency_path(target), found.new)
+    except OrchestraError as error:
+        fail(error, as_json=as_json)
+    if as_json:
+        accepted = None if target is None else str(latency_path(target))
+        print_json(found.public() | {"accepted": accepted})
+    else:
+        _print(found, target)
+
+
+def _target(fleet: str, copy: Path | None) -> Path:
+    """The fleet's file that is to read what was found."""
+    if copy is not None:
+        if copy.suffix not in (".yaml", ".yml"):
+            raise InvalidFleet(f"--as {str(copy)!r} names no .yaml file. Give it that ending.")
+        if copy.exists():
+            raise InvalidFleet(f"--as {str(copy)!r} exists already. Name a new file.")
+        return copy
+    if not fleet.endswith((".yaml", ".yml")):
+        raise InvalidFleet(
+            f"The fleet {fleet!r} comes with a package, whose files stay as they are. Give "
+            "--as mine.yaml for a copy of your own that reads what was found."
+        )
+    return Path(fleet)
+
+
+def _book_path(out: Path) -> Path:
+    path = out / BOOK if out.is_dir() else out
+    if not path.exists():
+        raise BookError(
+            f"{str(out)!r} is no book and holds none. Give the folder that `orchestra batch --out` "
+            "wrote, or a book's file."
+        )
+    return path
+
+
+def _jobs(book: Book) -> Iterator[TimedJob]:
+    """The finished rows whose every call was made, and that say how long models worked."""
+    for row in book.rows():
+        result = Result.model_validate_json(row.record_json)
+        if not result.model_seconds or result.errors or any(c.reused for c in result.calls):
+            continue
+        own = result.intake_seconds + result.seconds - result.model_seconds
+        yield TimedJob(own * 1000, len(result.calls), len(result.images))
+
+
+def _print(found: Refit, target: Path | None) -> None:
+    for fit in found.models:
+        click.echo(_line(fit))
+        if fit.latency is not None:
+            click.echo(f"  old  {_parts(found.old.card(fit.model).latency)}")
+            click.echo(f"  new  {_parts(fit.latency)}")
+    if found.overhead is not None:
+        own = found.overhead
+        click.echo(
+            f"the jobs' own time: {own.job_ms:g} ms, {own.ms_per_call:g} a call, "
+            f"{own.ms_per_image:g} a photo, over {own.jobs} jobs"
+        )
+    click.echo(f"snapshot {found.old.snapshot} would be {found.new.snapshot}")
+    if target is None:
+        click.echo("Nothing was changed. Accept it with --accept.")
+    else:
+        click.echo(f"accepted: {latency_path(target)}, read with {target}")
+
+
+def _line(fit: ModelFit) -> str:
+    if fit.before is None or fit.after is None or fit.gain is None or fit.in_bound is None:
+        return f"{fit.model}: stays as it is: {fit.why}"
+    told = (
+        f"{fit.model}: median error {fit.before:.1%} before, {fit.after:.1%} after, on "
+        f"{fit.held_out} calls held out of {fit.calls} (gain {fit.gain[0]:.1%} to "
+        f"{fit.gain[1]:.1%}); {fit.in_bound:.1%} within the new bound"
+    )
+    return f"{told}; stays as it is: {fit.why}" if fit.why else told
+
+
+def _parts(latency: Latency | None) -> str:
+    if latency is None:
+        return "the card's profile, without slowdown or spread"
+    return (
+        f"{latency.fixed_ms:g} ms, {latency.ms_per_input_token:g} a token in, "
+        f"{latency.ms_per_output_token:g} out, {latency.ms_per_image:g} a photo; "
+        f"+{latency.slowdown_per_call:.0%} a call beside it, "
+        f"+{latency.slowdown_per_neighbour:.0%} a neighbour; 99 of 100 within "
+        f"{latency.p99_ratio:g} times; {len(latency.answers)} asks known"
+    )

@@ -1,0 +1,27 @@
+"""Writes a fleet's cards for another folder than their own; it knows no latency and no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.fitted import write_raw
+from orchestra.fleet.local import PUBLIC_ID
+
+
+def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
+    """Write `file` as a fleet of the user's own; checkpoints stay where they are, in `folder`."""
+    parts = file.model_dump(mode="json", exclude_defaults=True, exclude={"models"})
+    cards = [moved(card.model_copy(update={"latency": None}), folder) for card in file.models]
+    header = f"# The fleet {file.name}, written by `orchestra refit` to hold its own latencies.\n"
+    write_raw(path, header, parts | {"models": cards})
+
+
+def moved(card: Card, folder: Path) -> dict[str, Any]:
+    """`card` for a fleet in another folder than `folder`: its checkpoint is named in full."""
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    place = card.hosting.checkpoint
+    if place and not (PUBLIC_ID.fullmatch(place) and not (folder / place).exists()):
+        raw["hosting"]["checkpoint"] = str((folder / place).resolve())
+    return raw

@@ -1,0 +1,92 @@
+"""Latencies that a user accepted, in a file of their own beside a fleet's; it fits nothing.
+
+`shop.latency.yaml` beside `shop.yaml` is read whenever the fleet is, so that the fleet's own file,
+with its comments and variables, stays as its owner wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from orchestra.atomic import atomic_file
+from orchestra.errors import InvalidFleet
+from orchestra.fleet.card import FleetFile
+from orchestra.fleet.latency import Latency, Overhead
+from orchestra.job import Word
+
+SUFFIX = ".latency.yaml"
+HEADER = "# Written by `orchestra refit`: how long calls took. Delete it to go back.\n"
+
+
+class FittedFile(Word):
+    """What `orchestra refit` found: latencies by model, and the fleet that they are for."""
+
+    fleet: str
+    fitted: date
+    models: dict[str, Latency]
+    overhead: Overhead | None = None
+
+
+def latency_path(fleet: Path) -> Path:
+    """Where the latencies of the fleet at `fleet` stand, if it has any of its own."""
+    return fleet.with_name(fleet.stem + SUFFIX)
+
+
+def with_fitted(raw: Any, fitted: Any, path: Path) -> Any:
+    """The fleet `raw`, as read from YAML, with `fitted`, as read from `path`, put into it.
+
+    Raises `InvalidFleet` for a file that is wrong, or names a model that the fleet does not have.
+    """
+    try:
+        found = FittedFile.model_validate(fitted)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidFleet(
+            f"{path} holds no latencies: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            "Write it again with `orchestra refit --accept`, or delete it."
+        ) from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
+        return raw  # no fleet: what is wrong with it is told where it is validated
+    names = [card.get("name") for card in raw["models"] if isinstance(card, dict)]
+    unknown = sorted(set(found.models) - set(names))
+    if unknown:
+        raise InvalidFleet(
+            f"{path} has a latency of {unknown[0]!r}, which the fleet does not have (it has: "
+            f"{', '.join(map(str, names))}). Fit again with `orchestra refit`, or delete the file."
+        )
+    models = [_with_latency(card, found.models) for card in raw["models"]]
+    overhead = {} if found.overhead is None else {"overhead": found.overhead.model_dump()}
+    return raw | {"models": models} | overhead
+
+
+def _with_latency(card: Any, found: Mapping[str, Latency]) -> Any:
+    if not isinstance(card, dict) or card.get("name") not in found:
+        return card
+    return card | {"latency": found[card["name"]].model_dump()}
+
+
+def write_fitted(path: Path, file: FleetFile) -> None:
+    """Write the latencies of `file` to `path`, whole or not at all."""
+    models = {
+        card.name: card.latency.model_dump(mode="json", exclude_defaults=True)
+        for card in file.models
+        if card.latency is not None
+    }
+    raw: dict[str, Any] = {"fleet": file.name, "fitted": date.today(), "models": models}
+    if file.overhead is not None:
+        raw["overhead"] = file.overhead.model_dump(mode="json", exclude_defaults=True)
+    write_raw(path, HEADER, raw)
+
+
+def write_raw(path: Path, header: str, raw: Mapping[str, Any]) -> None:
+    """Write `raw` as YAML under `header`, whole or not at all."""
+    text = header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)
+    with atomic_file(path) as stream:
+        stream.write(text.encode())

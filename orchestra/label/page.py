@@ -1,0 +1,129 @@
+"""Writes the page on which labels are given, and reads back what was downloaded from it.
+
+The page makes no request: styles, script and pictures stand in it, as in the report.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestra.atomic import atomic_file
+from orchestra.batch.gold import NOTHING
+from orchestra.errors import InvalidTable
+from orchestra.label.session import Session, Verdict
+
+COLUMNS = ("id", "field", "verdict", "value")
+
+
+def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | None]) -> None:
+    """Write the page of every question to `path`; answers given before are filled in."""
+    rows: dict[str, dict[str, Any]] = {}
+    for question in session.questions():
+        result = session.results[question.row.row_id]
+        row = rows.setdefault(
+            question.row.row_id,
+            {
+                "id": question.row.row_id,
+                "photos": [_uri(kept) for key in result.images if (kept := thumbnail(key))],
+                "text": next((c.data for c in result.calls if c.data and not c.images), ""),
+                "questions": [],
+            },
+        )
+        state = question.row.states.get(question.name, "")
+        value = question.row.values.get(question.name, "") if state == "corrected" else ""
+        row["questions"].append({"asked": question, "state": state, "value": value})
+    terms = {name: sorted(set(words.values())) for name, words in session.terms.items()}
+    page = _environment().get_template("page.html.j2")
+    text = page.render(
+        rows=list(rows.values()),
+        terms={name: terms[name] for name in session.fields if name in terms},
+        title=session.path.name,
+        batch=_name_of(session),
+        script=_script(),
+        script_hash=_hash(_script()),
+    )
+    with atomic_file(path, durable=False) as file:
+        file.write(text.encode("utf-8"))
+
+
+def read_page(session: Session, path: Path) -> int:
+    """Take the answers of a downloaded file into `session`; how many there were.
+
+    Raises `InvalidTable` for a file of another shape, another batch or an unknown verdict.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as cause:
+        raise InvalidTable(
+            f"{str(path)!r} cannot be read: {cause}. Give the file that the page saved."
+        ) from cause
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise InvalidTable(
+            f"{str(path)!r} has the columns {reader.fieldnames!r}, not {', '.join(COLUMNS)}. Give "
+            "the file that the page saved; tables with true values go to --gold."
+        )
+    asked = {(one.row.row_id, one.name): one for one in session.questions()}
+    given: list[tuple[Any, Verdict, str]] = []
+    for row in reader:
+        question = asked.get((row["id"], row["field"]))
+        if question is None:
+            raise InvalidTable(
+                f"{str(path)!r} answers {row['field']!r} of row {row['id']!r}, which "
+                f"{session.path.name!r} does not ask. Give the page's own gold set with --out."
+            )
+        given.append((question, _verdict(row, path), row["value"]))
+    for question, verdict, value in given:
+        session.answer(question, verdict, value)
+    return len(given)
+
+
+def _verdict(row: Mapping[str, str], path: Path) -> Verdict:
+    verdict = row["verdict"]
+    if verdict not in get_args(Verdict) or (verdict == "corrected" and not row["value"].strip()):
+        raise InvalidTable(
+            f"{str(path)!r} has the verdict {verdict!r} with the value {row['value']!r} in row "
+            f"{row['id']!r}. A verdict is one of {', '.join(get_args(Verdict))}; a correction has "
+            f"a value ({NOTHING!r} is written as nothing)."
+        )
+    return cast(Verdict, verdict)
+
+
+def _name_of(session: Session) -> str:
+    """Tells the page's own memory of one gold set from that of another."""
+    ids = "\n".join(row.row_id for row in session.drawn)
+    return hashlib.sha256(ids.encode()).hexdigest()[:12]
+
+
+def _uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("orchestra.label", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _script() -> Markup:
+    return Markup(Path(__file__).with_name("page.js").read_text(encoding="utf-8"))
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")

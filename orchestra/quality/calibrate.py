@@ -1,0 +1,392 @@
+"""Makes a policy from labelled rows of finished batches; it reads no file and prints nothing.
+
+For each node, model and field: a curve from confidence to probability, judged on rows it has not
+seen. With a target, thresholds that are proven to keep it; with two models at a node, when the
+better one is asked. What the labels do not show is refused in words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestra.batch.compare import paired_interval
+from orchestra.batch.evaluate import wilson
+from orchestra.batch.gold import Truths
+from orchestra.errors import InvalidLabels, UsageError
+from orchestra.job import Result
+from orchestra.quality.curve import Floats
+from orchestra.quality.evidence import Answers, Evidence, weigh
+from orchestra.quality.policy import (
+    Calibration,
+    Cascade,
+    Escalation,
+    Estimate,
+    FieldPolicy,
+    Policy,
+    mean,
+)
+from orchestra.quality.promise import Proven, at_threshold, cascade, least_rows, selective
+from orchestra.quality.readings import Judged, Place, Recorded, call_costs, collect, weights_of
+
+CUTS = 50  # probabilities tried for a spend
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A policy, with the evidence that its file leaves out."""
+
+    policy: Policy
+    evidence: Mapping[Place, Evidence]
+    proven: Mapping[Place, Proven]
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Recorded readings with their judged answers, and what calls cost."""
+
+    recorded: Mapping[Place, Recorded]
+    judged: Mapping[Place, Judged]
+    costs: Mapping[tuple[str, str], float]
+
+    def models(self, node: str) -> list[str]:
+        """Models that were judged at `node`, cheapest first."""
+        names = {model for at, model, _ in self.judged if at == node}
+        return sorted(names, key=lambda name: (self.costs.get((node, name), 0.0), name))
+
+    def fields(self, node: str, model: str) -> list[str]:
+        """Fields of a model that were judged."""
+        return [name for at, who, name in self.judged if (at, who) == (node, model)]
+
+
+def calibrate(
+    batches: Sequence[Mapping[str, Result]],
+    truths: Truths,
+    *,
+    fleet: str,
+    models: Mapping[str, str],
+    target: float | None = None,
+    spend_usd: float | None = None,
+    seed: int = 0,
+) -> Fitted:
+    """Fit a policy on results by row id and their true values.
+
+    `models` are fingerprints. `target` is the share of a field's answers that has to be right,
+    `spend_usd` what a row may cost on average, of which one may be given. Raises `UsageError` for
+    both or a target out of range, `InvalidLabels` when no labelled row was answered.
+    """
+    _check(target, spend_usd)
+    data = _data(batches, truths)
+    claims = len(data.judged)
+    evidence = {place: weigh(one.answers, claims=claims, seed=seed)
+                for place, one in data.judged.items()}  # fmt: skip
+    curves = {place: _calibration(place, data, found) for place, found in evidence.items()}
+    proven: dict[Place, Proven] = {}
+    if target is not None:
+        for place, one in data.judged.items():
+            found = None if evidence[place].refuses else selective(one.answers, target)
+            found = found or _all_of(one.answers, target)
+            if found is not None:
+                proven[place] = found
+    cascades = tuple(_cascades(data, evidence, curves, target, spend_usd))
+    policy = Policy(
+        fleet=fleet,
+        models={name: models[name] for name in sorted({place[1] for place in curves})},
+        target_quality=target,
+        fields=_fields(data, proven, cascades),
+        cascades=cascades,
+        calibration=tuple(curves.values()),
+    )
+    return Fitted(policy, evidence, proven, tuple(_refusals(evidence, proven, data, target)))
+
+
+def _check(target: float | None, spend_usd: float | None) -> None:
+    if target is not None and spend_usd is not None:
+        raise UsageError(
+            "A target quality and a spend were both given, and one threshold cannot be set for "
+            "two aims. Give one of --target-quality and --spend-usd."
+        )
+    if target is not None and not 0 < target < 1:
+        raise UsageError(
+            f"The target quality {target!r} is no share between 0 and 1. Give one, as in 0.9."
+        )
+
+
+def _data(batches: Sequence[Mapping[str, Result]], truths: Truths) -> Data:
+    recorded, weights = collect(batches), weights_of(truths.rows)
+    judged: dict[Place, Judged] = {}
+    for place, found in recorded.items():
+        one = found.judged(truths.field(place[2]), weights)
+        if len(one.answers):
+            judged[place] = one
+    if not judged:
+        fields = sorted({place[2] for place in recorded})
+        raise InvalidLabels(
+            "No labelled row has an answer with a confidence to judge (fields answered: "
+            f"{', '.join(fields) or 'none'}; the labels' columns: {', '.join(truths.columns)}). "
+            "Label this batch with `orchestra label`, or name the id with --id-column."
+        )
+    return Data(recorded, judged, call_costs(batches))
+
+
+def _calibration(place: Place, data: Data, found: Evidence) -> Calibration:
+    node, model, name = place
+    one = data.judged[place]
+    prompt = next(iter(data.recorded[place].readings.values())).prompt
+    return Calibration(
+        node=node,
+        model=model,
+        field=name,
+        prompt=prompt,
+        method=found.method,
+        right=_estimate(one.answers.share, one.answers),
+        covered=min(1.0, one.covered),
+        knots=tuple((_inside(c), _inside(p), _inside(x), _inside(y)) for c, p, x, y in found.knots),
+        gain=found.gain,
+        ece_before=found.ece_before,
+        ece_after=found.ece_after,
+        refuses=found.refuses,
+    )
+
+
+def _inside(share: float) -> float:
+    return min(1.0, max(0.0, round(share, 6)))
+
+
+def _estimate(share: float, answers: Answers) -> Estimate:
+    low, high = wilson(share * answers.effective, answers.effective) or (0.0, 1.0)
+    return Estimate(share=_inside(share), low=_inside(low), high=_inside(high), rows=len(answers))
+
+
+def _all_of(answers: Answers, target: float) -> Proven | None:
+    """A threshold of 0, where all answers together prove the target without the confidence."""
+    same = Answers(np.ones(len(answers)), answers.right, answers.weight, answers.group)
+    found = selective(same, target)
+    if found is None:
+        return None
+    return Proven(0.0, found.share, found.low, found.high, 1.0, found.rows)
+
+
+def _fields(
+    data: Data, proven: Mapping[Place, Proven], cascades: Sequence[Cascade]
+) -> dict[str, FieldPolicy]:
+    """For each field the nodes that keep the target, the one that answers most of them first.
+
+    Where a node has two models, the first of its cascade counts, else the one that answers most.
+    """
+    found: dict[str, FieldPolicy] = {}
+    first = {one.node: one.models[0] for one in cascades}
+    for name in dict.fromkeys(place[2] for place in proven):
+        nodes: dict[str, Proven] = {}
+        for (node, model, field), one in proven.items():
+            is_asked = first.get(node, model) == model
+            if field == name and is_asked and (node not in nodes or one.kept > nodes[node].kept):
+                nodes[node] = one
+        order = sorted(nodes, key=lambda node: (-nodes[node].kept, node))
+        least = {node: _inside(nodes[node].threshold) for node in order}
+        if order:
+            found[name] = FieldPolicy(order=tuple(order), min_confidence=least)
+    return found
+
+
+def _cascades(
+    data: Data,
+    evidence: Mapping[Place, Evidence],
+    curves: Mapping[Place, Calibration],
+    target: float | None,
+    spend_usd: float | None,
+) -> Iterator[Cascade]:
+    for node in dict.fromkeys(place[0] for place in data.judged):
+        pair = _pair(node, data, curves)
+        if pair is None or (target is None and spend_usd is None):
+            continue
+        shared = [n for n in data.fields(node, pair[0]) if (node, pair[1], n) in data.judged]
+        two = {name: _Two.of(node, pair, name, data) for name in shared}
+        two = {name: one for name, one in two.items() if len(one.cheap)}
+        if target is not None:
+            fields = {
+                name: _for_target(one, target, evidence[node, pair[0], name].refuses)
+                for name, one in two.items()
+            }
+        else:
+            fields = _for_spend(node, pair, two, data, curves, spend_usd or 0.0)
+        if any(one.ask != "never" for one in fields.values()):
+            yield _cascade(node, pair, fields, two, data)
+
+
+def _pair(node: str, data: Data, curves: Mapping[Place, Calibration]) -> tuple[str, str] | None:
+    """The cheapest model of a node and the one most often right, where they are two."""
+    models = data.models(node)
+    cheap = models[0]
+    quality = {
+        model: mean([curves[node, model, name].right for name in data.fields(node, model)]).share
+        for model in models
+    }
+    best = max(models, key=lambda model: (quality[model], -data.costs.get((node, model), 0.0)))
+    return None if best == cheap else (cheap, best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Two:
+    """Judged rows that the cheap model answered, with what the better one says of them."""
+
+    cheap: Answers
+    right: Floats
+    answered: Floats
+
+    @classmethod
+    def of(cls, node: str, pair: tuple[str, str], name: str, data: Data) -> _Two:
+        """The rows that both models were asked about."""
+        one, other = (data.judged[node, model, name] for model in pair)
+        asked = data.recorded[node, pair[1], name].readings
+        places = {row_id: at for at, row_id in enumerate(other.ids)}
+        kept = np.array([row_id in asked for row_id in one.ids], dtype=bool)
+        at = [places.get(row_id, -1) for row_id in one.ids if row_id in asked]
+        right = [float(other.answers.right[place]) if place >= 0 else 0.0 for place in at]
+        return cls(
+            one.answers.part(kept),
+            np.array(right, dtype=float),
+            np.array([place >= 0 for place in at], dtype=float),
+        )
+
+    def lead(self) -> tuple[float, float]:
+        """95% interval of what always asking the better model gains (Agresti and Min 2005).
+
+        Copies and weights shrink the counts to the effective number of rows.
+        """
+        mixed = np.where(self.answered > 0, self.right, self.cheap.right)
+        weight = self.cheap.weight
+        rows = self.cheap.effective
+        lost = float(np.average((self.cheap.right > mixed), weights=weight)) * rows
+        won = float(np.average((mixed > self.cheap.right), weights=weight)) * rows
+        return paired_interval(lost, won, rows)
+
+
+def _for_target(two: _Two, target: float, refuses: str | None) -> Escalation:
+    found = None
+    if refuses is None:
+        found = cascade(two.cheap, two.right, two.answered, target)
+    if found is not None and not math.isinf(found.threshold):
+        if found.threshold <= float(two.cheap.confidence.min()):
+            return _escalation("never", found, target, "the first model alone keeps the target")
+        return _escalation("unsure", found, target, "the lowest threshold that keeps the target")
+    low, high = two.lead()
+    told = f"the second model's lead is {low:+.3f} to {high:+.3f}"
+    why = refuses or f"no threshold is proven to keep {target:g}"
+    ask = "always" if low > 0 else "never"
+    reached = at_threshold(two.cheap, two.right, two.answered, math.inf if low > 0 else 0.0)
+    promised = target if found is not None and low > 0 else None
+    return _escalation(ask, reached, promised, f"{why}; {told}")
+
+
+def _escalation(ask: str, found: Proven, promised: float | None, why: str) -> Escalation:
+    right = Estimate(
+        share=_inside(found.share),
+        low=_inside(found.low),
+        high=_inside(found.high),
+        rows=found.rows,
+    )
+    threshold = _inside(found.threshold) if ask == "unsure" else 0.0
+    return Escalation.model_validate(
+        dict(ask=ask, min_confidence=threshold, promised=promised, right=right, why=why)
+    )
+
+
+def _for_spend(
+    node: str,
+    pair: tuple[str, str],
+    two: Mapping[str, _Two],
+    data: Data,
+    curves: Mapping[Place, Calibration],
+    spend_usd: float,
+) -> dict[str, Escalation]:
+    """One probability for all fields, as high as the spend allows, by each field's own curve."""
+    usable = {name: curves[node, pair[0], name] for name in two}
+    usable = {name: curve for name, curve in usable.items() if curve.refuses is None}
+    costs = [data.costs.get((node, model), 0.0) for model in pair]
+    cut = 0.0
+    for tried in np.linspace(0, 1, CUTS + 1):
+        least = {name: _confidence_at(curve, float(tried)) for name, curve in usable.items()}
+        share, rows = _escalated(node, pair[0], least, data)
+        _, high = wilson(share * rows, rows) or (0.0, 1.0)
+        if costs[0] + high * costs[1] <= spend_usd:
+            cut = float(tried)
+    found: dict[str, Escalation] = {}
+    for name, one in two.items():
+        if name not in usable or cut == 0.0:
+            refuses = curves[node, pair[0], name].refuses
+            reached = at_threshold(one.cheap, one.right, one.answered, 0.0)
+            why = refuses or f"${spend_usd:f} a row leaves no room for a second model"
+            found[name] = _escalation("never", reached, None, why)
+            continue
+        least = _confidence_at(usable[name], cut)
+        reached = at_threshold(one.cheap, one.right, one.answered, least)
+        why = (
+            f"asked where the first is right with less than {cut:.2f}, within ${spend_usd:f} a row"
+        )
+        found[name] = _escalation("unsure", reached, None, why)
+    return found
+
+
+def _confidence_at(curve: Calibration, probability: float) -> float:
+    """The lowest confidence whose probability reaches `probability`; 1 where none does."""
+    for place in np.linspace(0, 1, 1001):
+        if curve.probability(float(place))[1] >= probability:
+            return float(place)
+    return 1.0
+
+
+def _escalated(node: str, model: str, least: Mapping[str, float], data: Data) -> tuple[float, int]:
+    """The share of all recorded rows with a field under its threshold, and their number."""
+    rows: dict[str, bool] = {}
+    for name, threshold in least.items():
+        for row_id, reading in data.recorded[node, model, name].readings.items():
+            unsure = reading.value is not None and (reading.confidence or 0.0) < threshold
+            rows[row_id] = rows.get(row_id, False) or unsure
+    return (sum(rows.values()) / len(rows), len(rows)) if rows else (0.0, 0)
+
+
+def _cascade(
+    node: str,
+    pair: tuple[str, str],
+    fields: Mapping[str, Escalation],
+    two: Mapping[str, _Two],
+    data: Data,
+) -> Cascade:
+    always = 2.0  # over every confidence
+    least = {
+        name: always if one.ask == "always" else one.min_confidence
+        for name, one in fields.items()
+        if one.ask != "never"
+    }
+    share, _ = _escalated(node, pair[0], least, data)
+    known = [one.right for one in fields.values() if one.right is not None]
+    return Cascade(
+        node=node,
+        models=pair,
+        fields=dict(fields),
+        escalated=_inside(share),
+        right=mean(known) if known else None,
+    )
+
+
+def _refusals(
+    evidence: Mapping[Place, Evidence],
+    proven: Mapping[Place, Proven],
+    data: Data,
+    target: float | None,
+) -> Iterator[str]:
+    for place, found in evidence.items():
+        name = "/".join(place)
+        if found.refuses:
+            yield f"{name}: {found.refuses}"
+        if target is not None and place not in proven:
+            rows = len(data.judged[place].answers)
+            yield (
+                f"{name}: no threshold is proven to keep {target:g} on {rows} rows (it takes "
+                f"{least_rows(target)} different answers that are all right)"
+            )

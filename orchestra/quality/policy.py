@@ -1,0 +1,256 @@
+"""A policy as a file: what is known of each model's answers, and when a better model is asked.
+
+One format for `replay`, `plan`, `run` and `batch`. `calibrate` writes it; parts of it may be
+written by hand. It knows no batch and makes no call.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field as Attribute
+from pydantic import ValidationError, model_validator
+
+from orchestra.atomic import atomic_file
+from orchestra.errors import InvalidPolicy, InvalidRecipe
+from orchestra.fleet.source import load_yaml
+from orchestra.job import Word
+
+VERSION = 1
+Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
+Knot = tuple[Share, Share, Share, Share]
+
+
+class FieldPolicy(Word):
+    """Nodes in the order asked; the first answer of at least `min_confidence` stands.
+
+    It is one confidence for all nodes or, as confidences of models differ, one for each. A model
+    that reports no confidence is taken at any threshold of 0 only.
+    """
+
+    order: tuple[str, ...] = Attribute(min_length=1)
+    min_confidence: Share | Mapping[str, Share] = 0.0
+
+    @model_validator(mode="after")
+    def _names_its_nodes(self) -> Self:
+        if isinstance(self.min_confidence, Mapping):
+            missing = [node for node in self.order if node not in self.min_confidence]
+            if missing:
+                raise ValueError(f"min_confidence says nothing of node {missing[0]!r}")
+        return self
+
+    def least(self, node: str) -> float:
+        """How sure an answer of `node` has to be."""
+        bound = self.min_confidence
+        return bound.get(node, 0.0) if isinstance(bound, Mapping) else bound
+
+
+class Gate(Word):
+    """What a replay must reach; an absent bound does not bind. Accuracy is of answered rows."""
+
+    min_accuracy: Share | None = None
+    min_coverage: Share | None = None
+    max_cost_usd_per_row: Annotated[Decimal, Attribute(ge=0)] | None = None
+
+
+class Estimate(Word):
+    """A share with its 95% interval, from `rows` labelled rows."""
+
+    share: Share
+    low: Share
+    high: Share
+    rows: int = Attribute(ge=0)
+
+    def __str__(self) -> str:
+        return f"{self.share:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class Calibration(Word):
+    """How often one model's answers to one field of one node are right, by confidence.
+
+    `knots` are (confidence, probability, low, high), joined by lines. `refuses` says why the
+    confidence tells nothing; then the probability is the same for all. `prompt` is the wording
+    that was answered.
+    """
+
+    node: str
+    model: str
+    field: str
+    prompt: str
+    method: Literal["rate", "platt", "isotonic"]
+    right: Estimate
+    covered: Share
+    knots: tuple[Knot, ...] = Attribute(min_length=1)
+    gain: tuple[float, float, float]
+    ece_before: Share
+    ece_after: Share
+    refuses: str | None = None
+
+    def probability(self, confidence: float) -> Knot:
+        """(confidence, probability, low, high) at a confidence; the ends hold beyond them."""
+        places = [knot[0] for knot in self.knots]
+        at = bisect.bisect_right(places, confidence)
+        if at == 0 or at == len(places):
+            return (confidence, *self.knots[min(at, len(places) - 1)][1:])
+        before, after = self.knots[at - 1], self.knots[at]
+        part = (confidence - before[0]) / (after[0] - before[0])
+        p, low, high = (x + part * (y - x) for x, y in zip(before[1:], after[1:], strict=True))
+        return confidence, p, low, high
+
+
+class Escalation(Word):
+    """When one field goes on to the better model, and what the answers then come to.
+
+    `ask` is `unsure` (under `min_confidence`), `always` or `never`; `why` says what it rests on.
+    `promised` is the share that is right with 95% confidence, where it was proven.
+    """
+
+    ask: Literal["unsure", "always", "never"]
+    min_confidence: Share = 0.0
+    promised: Share | None = None
+    right: Estimate | None = None
+    why: str = ""
+
+    def is_due(self, confidence: float | None) -> bool:
+        """Whether an answer of this confidence goes on; an unknown one is unsure."""
+        if self.ask == "unsure":
+            return confidence is None or confidence < self.min_confidence
+        return self.ask == "always"
+
+
+class Cascade(Word):
+    """At `node` the first of `models` answers, and the second what it was unsure of.
+
+    `escalated` is the share of rows that go on.
+    """
+
+    node: str
+    models: tuple[str, str]
+    fields: Mapping[str, Escalation] = Attribute(min_length=1)
+    escalated: Share
+    right: Estimate | None = None
+
+
+class Policy(Word):
+    """A policy as it stands in YAML. `models` are fingerprints of those it was fitted on."""
+
+    version: int = VERSION
+    fleet: str = ""
+    models: Mapping[str, str] = Attribute(default_factory=dict)
+    target_quality: Share | None = None
+    fields: Mapping[str, FieldPolicy] = Attribute(default_factory=dict)
+    cascades: tuple[Cascade, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.fields or self.cascades or self.calibration):
+            raise ValueError("it has neither fields nor cascades nor calibration")
+        nodes = [cascade.node for cascade in self.cascades]
+        if len(set(nodes)) < len(nodes):
+            raise ValueError("two cascades are of one node")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the whole policy."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def cascade_at(self, node: str) -> Cascade | None:
+        """The cascade of `node`."""
+        return next((cascade for cascade in self.cascades if cascade.node == node), None)
+
+    def calibrations(self, node: str, model: str) -> list[Calibration]:
+        """What is known of a model at a node, a field each."""
+        return [one for one in self.calibration if (one.node, one.model) == (node, model)]
+
+    def knows(self, node: str) -> bool:
+        """Whether any model of the node was judged."""
+        return any(one.node == node for one in self.calibration)
+
+    def probability(
+        self, node: str, model: str, field: str, confidence: float | None
+    ) -> Knot | None:
+        """The calibrated probability of an answer, or None where nothing is known."""
+        if confidence is None:
+            return None
+        found = (one for one in self.calibrations(node, model) if one.field == field)
+        known = next(found, None)
+        return None if known is None else known.probability(confidence)
+
+    def quality(self, node: str, model: str) -> Estimate | None:
+        """The share of a model's answers at a node that is right, all fields together."""
+        known = [one.right for one in self.calibrations(node, model)]
+        return None if not known else mean(known)
+
+    def check(self, have: Mapping[str, str], fleet: str) -> None:
+        """Raise `InvalidPolicy` unless the fleet, with these fingerprints, is the one it is of."""
+        for model, expected in self.models.items():
+            found = have.get(model)
+            if found == expected:
+                continue
+            told = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
+            if found is not None:
+                told = f"has another model {model!r}: its fingerprint is {found}, not {expected}"
+            raise InvalidPolicy(
+                f"The policy was fitted on the fleet {self.fleet!r}, and the fleet {fleet!r} "
+                f"{told}. What is known of one model says nothing of another: run "
+                "`orchestra calibrate` on a batch of this fleet, or use the fleet it was fitted on."
+            )
+
+
+def mean(known: list[Estimate]) -> Estimate:
+    """The plain mean of several fields; as their rows are the same, so is its width."""
+    count = len(known)
+    return Estimate(
+        share=sum(one.share for one in known) / count,
+        low=sum(one.low for one in known) / count,
+        high=sum(one.high for one in known) / count,
+        rows=max(one.rows for one in known),
+    )
+
+
+def parse_policy(raw: Any, *, origin: str) -> Policy:
+    """Validate a policy read from YAML. Raises `InvalidRecipe` naming the place.
+
+    `InvalidPolicy` is raised for one of another version.
+    """
+    version = raw.get("version", VERSION) if isinstance(raw, Mapping) else VERSION
+    if version != VERSION:
+        raise InvalidPolicy(
+            f"{origin} is a policy of version {version!r}, and this Orchestra reads version "
+            f"{VERSION}. Fit it again with `orchestra calibrate`."
+        )
+    try:
+        return Policy.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidRecipe(
+            f"{origin} is not a policy: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, to check, gate, "
+            "or take the file that `orchestra calibrate` writes."
+        ) from error
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy in a YAML or JSON file. Raises as `parse_policy` does."""
+    return parse_policy(load_yaml(path, what="policy", error=InvalidRecipe), origin=str(path))
+
+
+def save_policy(policy: Policy, path: Path) -> None:
+    """Write a policy, whole or not at all; as JSON where the file is called so."""
+    if path.suffix == ".json":
+        text = policy.model_dump_json(indent=2, exclude_none=True) + "\n"
+    else:
+        raw = policy.model_dump(mode="json", exclude_none=True)
+        text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))

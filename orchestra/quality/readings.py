@@ -1,0 +1,132 @@
+"""What each node and model said of each field in recorded results, and whether it was right.
+
+A reading is found among a field's value and its alternatives by the model and the prompt that
+made it, so that it is judged as the graph read it: a synonym by its value, a span as it stands in
+the text. It knows no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from orchestra.batch.evaluate import folded
+from orchestra.batch.exports import text_of
+from orchestra.batch.gold import Truth
+from orchestra.job import CallRecord, Field, Result
+from orchestra.quality.evidence import Answers
+
+Place = tuple[str, str, str]  # node, model, field
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One model's answer to one field of one row; `value` None is left open.
+
+    `content` identifies what it was shown: rows with the same content have the same answer.
+    """
+
+    value: str | None
+    confidence: float | None
+    content: int
+    prompt: str
+
+
+@dataclass(slots=True)
+class Recorded:
+    """All readings at one place by row id."""
+
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+    def judged(self, truths: Mapping[str, str], weights: Mapping[str, float]) -> Judged:
+        """The readings of rows with a true value: which were answered, which right."""
+        ids = [i for i in self.readings if folded(truths.get(i, ""))]
+        given = [i for i in ids if self._is_usable(i)]
+        answers = Answers(
+            np.array([self.readings[i].confidence or 0.0 for i in given], dtype=float),
+            np.array([self._is_right(i, truths[i]) for i in given], dtype=float),
+            np.array([weights.get(i, 1.0) for i in given], dtype=float),
+            np.array([self.readings[i].content for i in given], dtype=np.int64),
+        )
+        asked = sum(weights.get(i, 1.0) for i in ids)
+        covered = float(answers.weight.sum()) / asked if asked else 0.0
+        return Judged(tuple(given), answers, covered)
+
+    def _is_usable(self, row_id: str) -> bool:
+        reading = self.readings[row_id]
+        return reading.value is not None and reading.confidence is not None
+
+    def _is_right(self, row_id: str, true: str) -> bool:
+        return folded(self.readings[row_id].value or "") == folded(true)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Judged answers with their row ids, and the share of the asked rows that was answered."""
+
+    ids: tuple[str, ...]
+    answers: Answers
+    covered: float
+
+
+def collect(batches: Sequence[Mapping[str, Result]]) -> dict[Place, Recorded]:
+    """Every reading of every batch. Where a row has two of one place the first counts."""
+    found: dict[Place, Recorded] = {}
+    for results in batches:
+        for row_id, result in results.items():
+            for place, reading in _readings(result):
+                found.setdefault(place, Recorded()).readings.setdefault(row_id, reading)
+    return found
+
+
+def call_costs(batches: Sequence[Mapping[str, Result]]) -> dict[tuple[str, str], float]:
+    """Dollars of a paid call by node and model, on average."""
+    sums: dict[tuple[str, str], list[float]] = {}
+    for results in batches:
+        for result in results.values():
+            for call in result.calls:
+                if not call.reused and call.error is None:
+                    sums.setdefault((call.node, call.model), []).append(float(call.cost_usd))
+    return {place: sum(costs) / len(costs) for place, costs in sums.items()}
+
+
+def weights_of(truths: Mapping[str, Truth]) -> dict[str, float]:
+    """How many rows each labelled row stands for."""
+    return {row_id: truth.weight for row_id, truth in truths.items()}
+
+
+def _readings(result: Result) -> Iterator[tuple[Place, Reading]]:
+    for call in result.calls:
+        if call.error is not None:
+            continue
+        content = _content(call)
+        for name, joined in result.fields.items():
+            if joined.source == "derived" or name not in call.confidence:
+                continue
+            said = _said(call, joined)
+            value = text_of(said.value) if said is not None else None
+            reading = Reading(value, call.confidence.get(name), content, call.prompt_hash)
+            yield (call.node, call.model, name), reading
+
+
+def _said(call: CallRecord, joined: Field) -> Field | None:
+    """The call's own reading among the value that stands and the others."""
+    for entry in _all(joined):
+        if entry.answered and (entry.model, entry.prompt_hash) == (call.model, call.prompt_hash):
+            return entry
+    return None
+
+
+def _all(joined: Field) -> Iterator[Field]:
+    """A field and every reading beside it: a second ask keeps the first among its own."""
+    yield joined
+    for other in joined.alternatives:
+        yield from _all(other)
+
+
+def _content(call: CallRecord) -> int:
+    text = "\0".join((call.data or "", *call.images))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")

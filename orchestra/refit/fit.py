@@ -1,0 +1,162 @@
+"""Fits how long a model's calls take from calls that were made; it knows no book and no file.
+
+A call's time is its parts (fixed, tokens, images) times how much it was slowed by what it stood
+beside. Parts are fitted on the tokens a call had, the spread on what its plan could have known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestra.budget.timings import TimedCall
+from orchestra.fleet.latency import AnswerLength, Latency, Overhead
+from orchestra.refit.robust import fit_shares, high
+
+ALTERNATIONS = 8
+FEWEST_OF_ASK = 10  # calls of one ask that tell the length of its answers
+FEWEST_BESIDE = 10  # calls beside others that tell how much these slow
+SHORTEST_MS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TimedJob:
+    """A job's own time: `overhead_ms` in which no model worked, with so many calls and photos."""
+
+    overhead_ms: float
+    calls: int
+    images: int
+
+
+def predicted_ms(latency: Latency, call: TimedCall, local: frozenset[str]) -> float:
+    """What a plan that knew what stood beside would have said of `call`.
+
+    `local` are the models that share this machine.
+    """
+    known = latency.answer_of(call.ask)
+    sent, made = known.tokens(call.text_bytes) if known else (call.input_tokens, call.output_tokens)
+    own, neighbours = _beside(call, local)
+    return latency.milliseconds(round(sent), round(made), call.images, own, neighbours)
+
+
+def fit_latency(calls: Sequence[TimedCall], old: Latency | None, local: frozenset[str]) -> Latency:
+    """The latency of one model from its `calls`; what they do not tell stays as in `old`."""
+    parts, slowdown = _fit_parts(calls, old or Latency(), local)
+    fitted = Latency(
+        calls=len(calls),
+        fixed_ms=_figure(parts[0]),
+        ms_per_input_token=_figure(parts[1]),
+        ms_per_output_token=_figure(parts[2]),
+        ms_per_image=_figure(parts[3]),
+        cold_start_ms=old.cold_start_ms if old else 0.0,
+        slowdown_per_call=_figure(slowdown[0]),
+        slowdown_per_neighbour=_figure(slowdown[1]),
+        answers=_answers(calls, old),
+    )
+    shares = np.array(
+        [call.ms / max(predicted_ms(fitted, call, local), SHORTEST_MS) for call in calls]
+    )
+    return fitted.model_copy(update={"p99_ratio": _figure(max(1.0, high(shares)))})
+
+
+def fit_overhead(jobs: Sequence[TimedJob]) -> Overhead:
+    """The time of jobs beside their models' from `jobs`."""
+    values = np.array([max(job.overhead_ms, SHORTEST_MS) for job in jobs])
+    features = np.array([(1.0, job.calls, job.images) for job in jobs])
+    parts = _fit_varying(features, values)
+    fitted = Overhead(
+        jobs=len(jobs),
+        job_ms=_figure(parts[0]),
+        ms_per_call=_figure(parts[1]),
+        ms_per_image=_figure(parts[2]),
+    )
+    shares = values / np.maximum(features @ parts, SHORTEST_MS)
+    return fitted.model_copy(update={"p99_ratio": _figure(max(1.0, high(shares)))})
+
+
+def _fit_parts(
+    calls: Sequence[TimedCall], old: Latency, local: frozenset[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(fixed, per token in, per token out, per image) and (per call, per neighbour), in turn."""
+    times = np.array([max(call.ms, SHORTEST_MS) for call in calls])
+    work = np.array([(1.0, c.input_tokens, c.output_tokens, c.images) for c in calls])
+    beside = np.array([_beside(call, local) for call in calls])
+    told = (beside > 0).sum(axis=0) >= FEWEST_BESIDE
+    slowdown = np.array([old.slowdown_per_call, old.slowdown_per_neighbour])
+    slowdown[told] = 0.0
+    parts = np.zeros(4)
+    for _ in range(ALTERNATIONS if told.any() else 1):
+        parts = _fit_varying(work * (1 + beside @ slowdown)[:, None], times)
+        alone = np.maximum(work @ parts, SHORTEST_MS)
+        if told.any():
+            slowdown[told] = _fit_slowdown(alone, beside, slowdown, told, times)
+    return parts, slowdown
+
+
+def _fit_slowdown(
+    alone: np.ndarray,
+    beside: np.ndarray,
+    slowdown: np.ndarray,
+    told: np.ndarray,
+    times: np.ndarray,
+) -> np.ndarray:
+    """The slowdowns that were told, from calls that stood beside something."""
+    busy = (beside[:, told] > 0).any(axis=1)
+    known = alone * (1 + beside[:, ~told] @ slowdown[~told])
+    features = (alone[:, None] * beside[:, told])[busy]
+    return fit_shares(features, (times - known)[busy], times[busy])
+
+
+def _fit_varying(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Parts of the features; one that never varies is told by the first, which is fixed."""
+    varies = np.ptp(features / features[:, :1], axis=0) > 0
+    varies[0] = True
+    parts = np.zeros(features.shape[1])
+    parts[varies] = fit_shares(features[:, varies], values)
+    return parts
+
+
+def _answers(calls: Sequence[TimedCall], old: Latency | None) -> tuple[AnswerLength, ...]:
+    """Lengths by ask: those that the calls tell, and the old ones that they do not."""
+    by_ask: dict[str, list[TimedCall]] = {}
+    for call in calls:
+        by_ask.setdefault(call.ask, []).append(call)
+    known = {entry.ask: entry for entry in (old.answers if old else ())}
+    for ask, group in by_ask.items():
+        if len(group) >= FEWEST_OF_ASK:
+            known[ask] = _answer(ask, group)
+    return tuple(known[ask] for ask in sorted(known))
+
+
+def _answer(ask: str, calls: Sequence[TimedCall]) -> AnswerLength:
+    features = np.array([(1.0, call.text_bytes) for call in calls])
+    sent = _fit_varying(features, np.array([max(call.input_tokens, 1.0) for call in calls]))
+    made = _fit_varying(features, np.array([max(call.output_tokens, 1.0) for call in calls]))
+    return AnswerLength(
+        ask=ask,
+        calls=len(calls),
+        input_tokens=_figure(sent[0]),
+        input_tokens_per_byte=_figure(sent[1]),
+        output_tokens=_figure(made[0]),
+        output_tokens_per_byte=_figure(made[1]),
+    )
+
+
+def _beside(call: TimedCall, local: frozenset[str]) -> tuple[float, float]:
+    """Calls on the same model, and neighbours, as a plan counts them."""
+    own = float(call.beside.get(call.model, 0))
+    if call.model not in local:
+        return own, 0.0
+    others = _others(call.beside, call.model, local)
+    return own, float(others + call.siblings)
+
+
+def _others(beside: Mapping[str, int], model: str, local: frozenset[str]) -> int:
+    return sum(count for name, count in beside.items() if name != model and name in local)
+
+
+def _figure(value: float) -> float:
+    """Five significant digits: what people read, and enough for any clock."""
+    return float(f"{value:.5g}")
