@@ -86,7 +86,7 @@ class RowRun:
     def stop(self) -> None:
         """Start no row that has to wait for room; those under way end as they would."""
         self._stopping = True
-        self._refunded.set()
+        self._refund()
 
     def key(self, row: Row) -> str:
         """The row's key in the journal."""
@@ -134,7 +134,7 @@ class RowRun:
             )
         )
         self._noted.update(names)
-        self._refunded.set()
+        self._refund()
         return Ran("finished")
 
     async def _answer(self, row: Row, account: str) -> tuple[Result, bool]:
@@ -156,7 +156,7 @@ class RowRun:
     async def _run_within_budget(self, intake: Intake, account: str) -> tuple[Result, bool]:
         """Run once the row's ceiling fits; refunds of finished rows make room."""
         while True:
-            self._refunded.clear()
+            refunded = self._refunded
             try:
                 result = await run_job(
                     self.fleet, self.graph, intake, account=account, parent=BATCH_ACCOUNT
@@ -166,7 +166,12 @@ class RowRun:
                 if self._stopping or not _is_open(await self.ledger.spent(BATCH_ACCOUNT)):
                     raise _NoRoom(str(error)) from None
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._refunded.wait(), timeout=REFUND_POLL_S)
+                    await asyncio.wait_for(refunded.wait(), timeout=REFUND_POLL_S)
+
+    def _refund(self) -> None:
+        """Wake the rows that wait; one that is about to wait has seen what is free now."""
+        refunded, self._refunded = self._refunded, asyncio.Event()
+        refunded.set()
 
 
 class _NoRoom(Exception):

@@ -96,6 +96,21 @@ async def test_the_cap_is_never_passed_and_more_budget_continues(tmp_path: Path)
     assert (whole.complete, whole.pending) == (40, 0)
 
 
+async def test_rows_that_find_no_room_start_as_others_give_back_theirs(tmp_path: Path) -> None:
+    source = table(tmp_path, 24)
+    free = await run(source, tmp_path / "free", budget=Budget(cost_usd="1"))
+    folder = Folder.read(tmp_path / "free")
+    ceilings = [json.loads(row.record_json)["plan"]["total"]["cost_usd"]
+                for row in folder.book.rows()]  # fmt: skip
+    folder.book.close()
+    most = Decimal(str(max(ceilings)))
+    cap = free.cost_usd + most
+    assert cap < 24 * most  # so not all have room at once
+    capped = await run(source, tmp_path / "out", budget=Budget(cost_usd=cap), in_flight=24)
+    assert (capped.complete, capped.pending, capped.stopped) == (24, 0, "")
+    assert capped.cost_usd == free.cost_usd
+
+
 async def test_a_silent_model_pauses_the_batch_and_fails_no_row(tmp_path: Path) -> None:
     answered = 0
 
