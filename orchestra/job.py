@@ -82,7 +82,8 @@ class Job(Word):
 
     `images` holds paths, URLs, data URIs or, once taken in, content hashes. `text` is data, and
     never instructions, unless a node declares it to be the user's question. `language` is the
-    language to write in. `data` = "local" forbids models that run elsewhere.
+    language to write in. `data` = "local" forbids models that run elsewhere. With `cache` false no
+    reply is taken from a cache that the fleet has, or kept there.
     """
 
     text: str | None = None
@@ -90,6 +91,7 @@ class Job(Word):
     language: Literal["en", "zh", "auto"] = "auto"
     budget: Budget = Budget()
     data: Literal["any", "local"] = "any"
+    cache: bool = True
     id: str | None = None
 
     def __init__(self, **values: Any) -> None:
@@ -105,7 +107,8 @@ class Evidence(Word):
 
     `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
     as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
-    the image counted: rows of digits from the top, `/` between them, 9 the most.
+    the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
+    reply that rests on it came from the cache.
     """
 
     kind: Literal["text", "image"]
@@ -115,6 +118,7 @@ class Evidence(Word):
     image: str | None = None
     box: tuple[float, float, float, float] | None = None
     heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
+    cached: bool = False
 
 
 class Field(Word):
@@ -164,6 +168,8 @@ class ErrorRecord(Word):
 class CallRecord(Word):
     """One model call as it was made: prompt, raw reply, metered work and price.
 
+    `reused`: somebody else paid for the reply; `cached`: that was another run, whose cache gave it,
+    and `saved_usd` is what it would have cost.
     `modality_weights` are the parts of text and image in the answer, of models that tell.
     `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
     """
@@ -185,6 +191,8 @@ class CallRecord(Word):
     cpu_s: float = 0.0
     cost_usd: Usd = Decimal(0)
     reused: bool = False
+    cached: bool = False
+    saved_usd: Usd = Decimal(0)
     seconds: float = 0.0
     model_seconds: float = 0.0
     error: ErrorRecord | None = None
@@ -215,6 +223,16 @@ class Result(Word):
     def contradictions(self) -> int:
         """How many fields photo and text disagree on."""
         return sum(field.contradiction for field in self.fields.values())
+
+    @property
+    def cached(self) -> int:
+        """How many calls the cache answered."""
+        return sum(call.cached for call in self.calls)
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """What the calls that the cache answered would have cost."""
+        return sum((call.saved_usd for call in self.calls), Decimal(0))
 
     @property
     def reused(self) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 from orchestra.budget.amounts import Spent
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import Candidate, LocalLedger, Payment, RowEnd, Start
+from orchestra.budget.ledger import LocalLedger
+from orchestra.budget.messages import Candidate, Hit, Payment, RowEnd, Start
 
 
 class FarLedger:
@@ -39,6 +40,10 @@ class FarLedger:
     async def begin(self, start: Start) -> str | None:
         """See `Ledger`."""
         return await self._send(self._near.begin, start)
+
+    async def hit(self, hit: Hit) -> str | None:
+        """See `Ledger`."""
+        return await self._send(self._near.hit, hit)
 
     async def settle(self, payment: Payment) -> None:
         """See `Ledger`."""

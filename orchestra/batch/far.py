@@ -25,7 +25,8 @@ class FarDriver:
     ) -> Summary | OrchestraError:
         """Run the batch; an error of ours is the answer."""
         try:
-            async with Fleet.open(fleet, policy=options.pop("policy", None)) as opened:
+            policy, cache = options.pop("policy", None), options.pop("cache", None)
+            async with Fleet.open(fleet, policy=policy, cache=cache) as opened:
                 build = load_graph(graph) if isinstance(graph, str) else graph
                 return await opened.batch(build, Path(table), on="auto", **options)
         except OrchestraError as error:

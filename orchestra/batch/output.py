@@ -33,7 +33,10 @@ THUMBNAIL_PX = 256
 
 @dataclass(slots=True)
 class Summary:
-    """What a batch came to, as in summary.json. `pending` rows have not been run."""
+    """What a batch came to, as in summary.json. `pending` rows have not been run.
+
+    `cached` calls were answered by a cache, which saved `saved_usd`.
+    """
 
     rows: int = 0
     complete: int = 0
@@ -43,6 +46,8 @@ class Summary:
     pending: int = 0
     contradictions: int = 0
     reused: int = 0
+    cached: int = 0
+    saved_usd: Decimal = Decimal(0)
     cost_usd: Decimal = Decimal(0)
     presumed_usd: Decimal = Decimal(0)
     tokens: int = 0
@@ -62,6 +67,7 @@ class Summary:
         return asdict(self) | {
             "cost_usd": float(self.cost_usd),
             "presumed_usd": float(self.presumed_usd),
+            "saved_usd": float(self.saved_usd),
         }
 
 
@@ -156,6 +162,8 @@ def _counted(entries: Iterator[Joined], summary: Summary) -> Iterator[Joined]:
         if entry.result is not None:
             summary.contradictions += entry.result.contradictions
             summary.reused += entry.result.reused
+            summary.cached += entry.result.cached
+            summary.saved_usd += entry.result.saved_usd
             nodes = entry.result.plan.get("nodes", [])
             mix[" ".join(f"{n['node']}={n['model']}" for n in nodes) or "no model"] += 1
         yield entry

@@ -35,6 +35,7 @@ class RowWork:
     options: RowOptions
     images: Path
     policy: str | None = None
+    cache: str | None = None
 
 
 class RowHost:
@@ -44,7 +45,7 @@ class RowHost:
         self._work = work
         ledger = RemoteLedger(reach(keeper))
         policy = None if work.policy is None else Policy.model_validate_json(work.policy)
-        opened = Fleet.open(work.fleet, policy=policy)
+        opened = Fleet.open(work.fleet, policy=policy, cache=work.cache)
         fleet = opened.scoped(ledger, ImageStore(work.images))
         graph = compile_graph(_build(work))
         self._rows = RowRun(fleet, ledger, graph, work.columns, work.options)

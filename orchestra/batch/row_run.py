@@ -21,7 +21,8 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, row_key
 from orchestra.batch.rows import Row
 from orchestra.budget.amounts import Spent
-from orchestra.budget.ledger import Candidate, RowEnd, RowLedger
+from orchestra.budget.ledger import RowLedger
+from orchestra.budget.messages import Candidate, RowEnd
 from orchestra.errors import (
     BookError,
     BudgetExceeded,

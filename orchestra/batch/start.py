@@ -83,6 +83,7 @@ async def run_batch(
         far = dict(limit=limit, budget=budget, recipe=recipe, text_columns=text_columns)
         far |= dict(image_column=image_column, id_column=id_column, language=language)
         far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps, policy=fleet.policy)
+        far |= dict(cache=_cache_place(fleet))
         with connected(on, fleet.file):
             return await run_far(fleet.name, _named(build), str(table), far)
     budget = budget or Budget()
@@ -190,7 +191,13 @@ def _work(
         options=RowOptions(identity, options.budget, options.language, table.resolve().parent),
         images=folder.path.resolve() / IMAGES,
         policy=None if fleet.policy is None else fleet.policy.model_dump_json(),
+        cache=_cache_place(fleet),
     )
+
+
+def _cache_place(fleet: Fleet) -> str | None:
+    """Where the fleet's cache is, for another process: each node has its own at that path."""
+    return None if fleet.cache is None else str(fleet.cache.folder.resolve())
 
 
 def _named(build: Build) -> str | Build:

@@ -23,7 +23,10 @@ NO_ROW, NO_GRAPH, NO_TAG, NO_DAY = "(no row)", "(no graph)", "(no tag)", "(befor
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one thing cost: as booked, by corrections more or less, and the part presumed."""
+    """What one thing cost: as booked, by corrections more or less, and the part presumed.
+
+    `hits` of its `calls` were answered by a shared cache, which saved `saved_micro`.
+    """
 
     name: str
     calls: int
@@ -31,6 +34,8 @@ class Line:
     booked_micro: int
     more_micro: int
     presumed_micro: int
+    hits: int = 0
+    saved_micro: int = 0
 
     @property
     def cost_micro(self) -> int:
@@ -47,6 +52,8 @@ class Line:
             "booked_usd": float(usd(self.booked_micro)),
             "corrected_usd": float(usd(self.more_micro)),
             "presumed_usd": float(usd(self.presumed_micro)),
+            "hits": self.hits,
+            "saved_usd": float(usd(self.saved_micro)),
         }
 
 
@@ -137,6 +144,8 @@ def _line(name: str, group: list[Expense]) -> Line:
         booked_micro=sum(one.booked_micro for one in group),
         more_micro=sum(one.more_micro for one in group),
         presumed_micro=sum(one.cost_micro for one in group if one.state == "presumed"),
+        hits=sum(one.saved_micro is not None for one in group),
+        saved_micro=sum(one.saved_micro or 0 for one in group),
     )
 
 
@@ -201,7 +210,11 @@ def correct(book: Book, card: Card, *, reason: str) -> Correction:
     A call whose reply is not kept (it failed, or was presumed) changes in the proportion of the
     others. Raises `BookError` without a reason, without calls, or where no call kept its work.
     """
-    calls = [expense for expense in book.expenses() if expense.model == card.name]
+    calls = [
+        expense
+        for expense in book.expenses()
+        if expense.model == card.name and expense.saved_micro is None  # a hit has no price
+    ]
     if not calls:
         raise BookError(f"The book has no paid call of {card.name!r}. Name a model it paid for.")
     known = {one.entry: cost_micro(card, Work(*one.work)) for one in calls if one.work is not None}

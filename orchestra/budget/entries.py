@@ -24,6 +24,7 @@ PAGE_ROWS = 256
 class Entry:
     """One call in the ledger. `overrun_*` is what it took beyond what was reserved for it.
 
+    `cached` is 1 for a call that a shared cache answered, with what that saved (`saved_*`).
     `measured` is what the caller recorded at settlement: for example tokens in and out.
     """
 
@@ -42,6 +43,9 @@ class Entry:
     overrun_tokens: int
     cpu_s: float
     measured: Mapping[str, Any]
+    cached: int = 0
+    saved_micro: int = 0
+    saved_tokens: int = 0
 
 
 _COLUMNS = tuple(field.name for field in fields(Entry) if field.name != "account")

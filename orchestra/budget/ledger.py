@@ -8,69 +8,16 @@ its answer was lost: the second one changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from orchestra.budget.amounts import Spent
+from orchestra.budget.amounts import Amount, Spent
 from orchestra.budget.book import Book
+from orchestra.budget.messages import Candidate, Hit, Payment, RowEnd, Start
 from orchestra.errors import DiskFull, OrchestraError
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A call about to be made: its worst case in micro-dollars and tokens, held in `account`.
-
-    `key` names its reply: two calls with one key have the same answer.
-    """
-
-    uid: str
-    account: str
-    key: str
-    node: str
-    model: str
-    cost_micro: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What a call that began as `uid` came to; `reply` is stored under the call's key.
-
-    `measured` is how long it took and beside what, as JSON values; the book only keeps it.
-    """
-
-    uid: str
-    cost_micro: int
-    tokens: int
-    cpu_s: float = 0.0
-    reply: str | None = None
-    measured: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row that may be run: its journal key, its place, and the id it names for itself."""
-
-    key: str
-    ordinal: int
-    row_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RowEnd:
-    """A row that is over: its record, the account to close, and the names of its fields."""
-
-    key: str
-    ordinal: int
-    row_id: str
-    status: str
-    record_json: str
-    account: str | None = None
-    names: tuple[str, ...] = ()
 
 
 class Ledger(Protocol):
@@ -87,6 +34,7 @@ class Ledger(Protocol):
         cost_micro: int | None = None,
         tokens: int | None = None,
         hold: bool = False,
+        label: str = "",
     ) -> None:
         """Open the budget `id`; see `Accounts.open_account`. Raises `BudgetExceeded`."""
         ...
@@ -104,6 +52,13 @@ class Ledger(Protocol):
 
         On its way means reserved and dispatched in one transaction: it is paid for from now on,
         until `settle` or `release`. Raises `BudgetExceeded`.
+        """
+        ...
+
+    async def hit(self, hit: Hit) -> str | None:
+        """Book, at nothing, a call that a shared cache answered.
+
+        The reply already paid for under its key, if there is one, is used instead and returned.
         """
         ...
 
@@ -164,11 +119,17 @@ class LocalLedger:
         cost_micro: int | None = None,
         tokens: int | None = None,
         hold: bool = False,
+        label: str = "",
     ) -> None:
         """Open the budget `id`."""
         await self._done(
             lambda book: book.open_account(
-                id, parent=parent, cost_micro=cost_micro, tokens=tokens, hold=hold
+                id,
+                parent=parent,
+                cost_micro=cost_micro,
+                tokens=tokens,
+                hold=hold,
+                label=label,
             )
         )
 
@@ -191,6 +152,20 @@ class LocalLedger:
                 model=start.model,
                 cost_micro=start.cost_micro,
                 tokens=start.tokens,
+            )
+        )
+
+    async def hit(self, hit: Hit) -> str | None:
+        """Book a call that a shared cache answered, once; or the reply that the book has."""
+        return await self._done(
+            lambda book: book.hit(
+                hit.uid,
+                hit.account,
+                key=hit.key,
+                node=hit.node,
+                model=hit.model,
+                saved=Amount(hit.saved_micro, hit.saved_tokens),
+                reply=hit.reply,
             )
         )
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import Literal
 
 from orchestra.budget.amounts import (
     NOTHING,
@@ -20,60 +18,22 @@ from orchestra.budget.amounts import (
     Spent,
     check_amount,
     closed_account,
-    exceeded,
     unknown_account,
 )
-from orchestra.budget.ledger import Payment, Start
+from orchestra.budget.memory_accounts import Account, MemoryCall, State, change, presume
+from orchestra.budget.messages import Hit, Payment, Start
 from orchestra.errors import BookError
 
-State = Literal["dispatched", "settled", "released", "presumed"]
 CLOSED_KEPT = 4096
 REPLIES_KEPT = 4096
-
-
-@dataclass(eq=False, slots=True)
-class _Account:
-    """A budget; `pending` counts the calls and held accounts open right under it."""
-
-    id: str
-    parent: _Account | None
-    limits: Limits
-    hold: bool
-    closed: bool = True
-    spent: Amount = NOTHING
-    open: Amount = NOTHING
-    pending: int = 0
-    presumed_micro: int = 0
-    presumed_calls: int = 0
-    has_children: bool = False
-    calls: list[_Call] = field(default_factory=list)
-
-
-@dataclass(eq=False, slots=True)
-class _Call:
-    uid: str
-    account: _Account
-    key: str
-    worst: Amount
-    state: State = "dispatched"
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one account of a chain takes."""
-
-    account: _Account
-    spent: Amount
-    open: Amount
-    pending: int
 
 
 class MemoryLedger:
     """Budgets and calls of this process; see `Ledger` for what each message means."""
 
     def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
-        self._accounts: dict[str, _Account] = {}
-        self._calls: dict[str, _Call] = {}
+        self._accounts: dict[str, Account] = {}
+        self._calls: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._closed_kept = closed_kept
@@ -88,8 +48,9 @@ class MemoryLedger:
         cost_micro: int | None = None,
         tokens: int | None = None,
         hold: bool = False,
+        label: str = "",
     ) -> None:
-        """Open the budget `id`; see `Accounts.open_account`."""
+        """Open the budget `id`; see `Accounts.open_account`. Labels are for files."""
         check_amount("cost_micro", cost_micro, about=f"account {id!r}")
         check_amount("tokens", tokens, about=f"account {id!r}")
         limits = Limits(cost_micro, tokens)
@@ -99,7 +60,7 @@ class MemoryLedger:
             )
         with self._lock:
             above = None if parent is None else self._account(parent)
-            account = self._accounts.get(id) or _Account(id, above, limits, hold)
+            account = self._accounts.get(id) or Account(id, above, limits, hold)
             if (account.parent, account.hold, account.limits) != (above, hold, limits):
                 raise BookError(
                     f"Account {id!r} was opened with other values of (parent, hold, cost_micro, "
@@ -110,7 +71,7 @@ class MemoryLedger:
                     raise closed_account(above.id, f"account {id!r}")
                 if hold:
                     rest = limits.less(account.spent)
-                    self._change(above, rest, pending=1, who=f"account {id!r}")
+                    change(above, rest, pending=1, who=f"account {id!r}")
             if above is not None:
                 above.has_children = True
             account.closed = False
@@ -131,7 +92,7 @@ class MemoryLedger:
             for call in account.calls:
                 if call.state == "dispatched":
                     self._end(call, "presumed", call.worst)
-                    self._presume(account, call.worst)
+                    presume(account, call.worst)
             self._close(account)
 
     async def begin(self, start: Start) -> str | None:
@@ -153,9 +114,26 @@ class MemoryLedger:
             check_amount("cost_micro", start.cost_micro, about=who)
             check_amount("tokens", start.tokens, about=who)
             account, worst = self._account(start.account), Amount(start.cost_micro, start.tokens)
-            self._change(account, worst, pending=1, who=who)
-            call = self._calls[start.uid] = _Call(start.uid, account, start.key, worst)
+            change(account, worst, pending=1, who=who)
+            call = self._calls[start.uid] = MemoryCall(start.uid, account, start.key, worst)
             account.calls.append(call)
+            return None
+
+    async def hit(self, hit: Hit) -> str | None:
+        """The reply already paid for under the key; else the cache's is kept, at no cost."""
+        with self._lock:
+            if hit.uid in self._calls:
+                return None
+            stored = self._replies.get(hit.key)
+            if stored is not None:
+                return stored
+            account, who = self._account(hit.account), f"call {hit.uid!r}"
+            change(account, NOTHING, pending=1, who=who)  # an account that is closed refuses it
+            change(account, NOTHING, pending=-1, who=who)
+            call = MemoryCall(hit.uid, account, hit.key, NOTHING, "settled")
+            self._calls[hit.uid] = call
+            account.calls.append(call)
+            self._keep(hit.key, hit.reply)
             return None
 
     async def settle(self, payment: Payment) -> None:
@@ -175,10 +153,8 @@ class MemoryLedger:
             worst = call.worst
             cost = Amount(min(payment.cost_micro, worst.micro), min(payment.tokens, worst.tokens))
             self._end(call, "settled", cost)
-            if payment.reply is not None and call.key not in self._replies:
-                self._replies[call.key] = payment.reply
-                if len(self._replies) > self._replies_kept:
-                    self._replies.popitem(last=False)
+            if payment.reply is not None:
+                self._keep(call.key, payment.reply)
 
     async def release(self, uid: str) -> None:
         """Give back what a call reserved, once; an id that never began is fine."""
@@ -203,13 +179,19 @@ class MemoryLedger:
                 found.presumed_calls,
             )
 
-    def _account(self, id: str) -> _Account:
+    def _keep(self, key: str, reply: str) -> None:
+        """Keep the first reply of a key; the oldest-used go where there are too many."""
+        self._replies.setdefault(key, reply)
+        if len(self._replies) > self._replies_kept:
+            self._replies.popitem(last=False)
+
+    def _account(self, id: str) -> Account:
         found = self._accounts.get(id)
         if found is None:
             raise unknown_account(id)
         return found
 
-    def _close(self, account: _Account) -> None:
+    def _close(self, account: Account) -> None:
         if account.closed:
             return
         if account.pending:
@@ -220,7 +202,7 @@ class MemoryLedger:
         account.closed = True
         if account.hold and account.parent is not None:
             rest = account.limits.less(account.spent)
-            self._change(account.parent, -rest, pending=-1, who=f"closing {account.id!r}")
+            change(account.parent, -rest, pending=-1, who=f"closing {account.id!r}")
         if not account.has_children:
             self._closed[account.id] = None
             if len(self._closed) > self._closed_kept:
@@ -230,59 +212,13 @@ class MemoryLedger:
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
 
-    def _end(self, call: _Call, state: State, cost: Amount) -> None:
+    def _end(self, call: MemoryCall, state: State, cost: Amount) -> None:
         who = f"call {call.uid!r}"
-        self._change(call.account, -call.worst, beyond=-cost, spent=cost, pending=-1, who=who)
+        change(call.account, -call.worst, beyond=-cost, spent=cost, pending=-1, who=who)
         call.state = state
 
-    @staticmethod
-    def _presume(account: _Account | None, worst: Amount) -> None:
-        while account is not None:
-            account.presumed_micro += worst.micro
-            account.presumed_calls += 1
-            account = account.parent
 
-    @staticmethod
-    def _change(
-        account: _Account,
-        inside: Amount,
-        *,
-        who: str,
-        beyond: Amount = NOTHING,
-        spent: Amount = NOTHING,
-        pending: int = 0,
-    ) -> None:
-        """Add to a chain's counters as `Accounts._change` does: all of it, or nothing."""
-        steps: list[_Step] = []
-        link: _Account | None = account
-        while link is not None and (inside != NOTHING or spent != NOTHING or pending):
-            used = Amount(link.spent.micro + link.open.micro, link.spent.tokens + link.open.tokens)
-            more = Amount(inside.micro + spent.micro, inside.tokens + spent.tokens)
-            if link.closed:
-                raise closed_account(link.id, who)
-            left = link.limits.less(used)
-            if (link.limits.micro is not None and more.micro > left.micro) or (
-                link.limits.tokens is not None and more.tokens > left.tokens
-            ):
-                raise exceeded(link.id, who, link.limits, used, inside)
-            steps.append(_Step(link, spent, inside, pending))
-            if link.hold:
-                inside = Amount(
-                    beyond.micro if link.limits.micro is not None else inside.micro,
-                    beyond.tokens if link.limits.tokens is not None else inside.tokens,
-                )
-                pending = 0
-            link = link.parent
-        for step in steps:
-            one = step.account
-            one.spent = Amount(
-                one.spent.micro + step.spent.micro, one.spent.tokens + step.spent.tokens
-            )
-            one.open = Amount(one.open.micro + step.open.micro, one.open.tokens + step.open.tokens)
-            one.pending += step.pending
-
-
-def _over(call: _Call, wanted: State) -> BookError:
+def _over(call: MemoryCall, wanted: State) -> BookError:
     return BookError(
         f"Call {call.uid!r} is {call.state!r} and cannot become {wanted!r}. Settle a call once."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestra.budget.amounts import Amount
+from orchestra.budget.amounts import NOTHING, Amount, check_amount
 from orchestra.budget.entries import Entries, Settlement
 from orchestra.errors import BookError
 
@@ -53,6 +53,41 @@ class NamedCalls(Entries):
                     f"The call {uid!r} is {known[1]!r} already and cannot begin again. "
                     "Give each call an id of its own."
                 )
+            return None
+
+    def hit(
+        self,
+        uid: str,
+        account: str,
+        *,
+        key: str,
+        node: str,
+        model: str,
+        saved: Amount,
+        reply: str,
+    ) -> str | None:
+        """Book a call that a shared cache answered: settled at nothing, with what that saved.
+
+        The reply that this book holds under `key` already is returned instead, with nothing
+        booked. Raises `BookError` for an unknown or closed account or a negative amount.
+        """
+        with self.transaction():
+            if self._find(uid) is not None:
+                return None
+            stored = self.reply(key)
+            if stored is not None:
+                return stored
+            about = f"the saving of node {node!r} on model {model!r}"
+            check_amount("cost_micro", saved.micro, about=about)
+            check_amount("tokens", saved.tokens, about=about)
+            number = self._reserve(
+                account, NOTHING, node=node, model=model, key=key, uid=uid, state="dispatched"
+            )
+            self._settle(Settlement(number, 0, 0, reply=reply))
+            self._write(
+                "UPDATE entries SET cached = 1, saved_micro = ?, saved_tokens = ? WHERE number = ?",
+                (saved.micro, saved.tokens, number),
+            )
             return None
 
     def pay(

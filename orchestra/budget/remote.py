@@ -13,7 +13,8 @@ from typing import Any
 
 from orchestra.budget.amounts import Spent
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import Candidate, LocalLedger, Payment, RowEnd, Start
+from orchestra.budget.ledger import LocalLedger
+from orchestra.budget.messages import Candidate, Hit, Payment, RowEnd, Start
 from orchestra.errors import OrchestraError
 
 
@@ -71,9 +72,16 @@ class RemoteLedger:
         cost_micro: int | None = None,
         tokens: int | None = None,
         hold: bool = False,
+        label: str = "",
     ) -> None:
         """Open the budget `id`."""
-        options = {"parent": parent, "cost_micro": cost_micro, "tokens": tokens, "hold": hold}
+        options: dict[str, Any] = {
+            "parent": parent,
+            "cost_micro": cost_micro,
+            "tokens": tokens,
+            "hold": hold,
+            "label": label,
+        }
         await self._ask(Message("open_account", (id,), options))
 
     async def close_account(self, id: str) -> None:
@@ -87,6 +95,10 @@ class RemoteLedger:
     async def begin(self, start: Start) -> str | None:
         """The reply already paid for, or None: the call is on its way."""
         return await self._ask(Message("begin", (start,)))
+
+    async def hit(self, hit: Hit) -> str | None:
+        """Book a call that a shared cache answered, once; or the reply that the book has."""
+        return await self._ask(Message("hit", (hit,)))
 
     async def settle(self, payment: Payment) -> None:
         """Book what a call cost, once."""

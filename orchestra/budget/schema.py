@@ -6,7 +6,9 @@ break it: a reservation is an UPDATE that either keeps the CHECK or fails.
 `open_*` of an account is what its own entries reserve, what its unheld children's entries
 reserve, and what its held children hold and have not spent. `pending` counts the entries and
 held children behind `open_*`, because both may be zero-sized.
-What recovery presumed spent is in `spent_*` and, for the report, in `presumed_*` as well.
+A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
+would have cost. What recovery presumed spent is in `spent_*` and, for the report, in
+`presumed_*` as well.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ import sqlite3
 from orchestra.errors import BookError
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 3
+VERSION = 4
 BUSY_TIMEOUT_S = 120.0
 CACHE_KIB = 16_384
 
 # Partial, so that a book of version 1, whose entries have no uids, gets it in no time.
 _UIDS = "CREATE UNIQUE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL"
+
+# Columns of entries that earlier versions had not.
+_ADDED = {
+    "uid": "TEXT",
+    "day": "TEXT",
+    "cached": "INTEGER NOT NULL DEFAULT 0",
+    "saved_micro": "INTEGER NOT NULL DEFAULT 0",
+    "saved_tokens": "INTEGER NOT NULL DEFAULT 0",
+}
 
 # Corrections of prices stand beside the entries, which stay as they were booked.
 _CORRECTIONS = (
@@ -85,7 +96,10 @@ _TABLES = (
         overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
         cpu_s REAL NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
         measured TEXT,
-        day TEXT
+        day TEXT,
+        cached INTEGER NOT NULL DEFAULT 0,
+        saved_micro INTEGER NOT NULL DEFAULT 0,
+        saved_tokens INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE INDEX entries_account ON entries (account)""",
     _UIDS,
@@ -154,7 +168,7 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
             f"{target!r} is a sqlite file of another program (application id {application}). "
             f"Choose another output folder."
         )
-    elif version in (1, 2):
+    elif version in (1, 2, 3):
         _upgrade(database)
     elif version != VERSION:
         raise BookError(
@@ -164,11 +178,11 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
 
 
 def _upgrade(database: sqlite3.Connection) -> None:
-    """Add what earlier versions had not: uids (2), days and corrections (3)."""
+    """Add what earlier versions had not: uids (2), days and corrections (3), cache hits (4)."""
     columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
-    for name in ("uid", "day"):
+    for name, kind in _ADDED.items():
         if name not in columns:
-            database.execute(f"ALTER TABLE entries ADD COLUMN {name} TEXT")
+            database.execute(f"ALTER TABLE entries ADD COLUMN {name} {kind}")
     if "uid" not in columns:
         database.execute(_UIDS)
     for statement in _CORRECTIONS:

@@ -23,7 +23,9 @@ PAGE_ROWS = 1024
 class Expense:
     """One paid call: in which account, for what, booked at what, and corrected by what.
 
-    `work` is (input tokens, output tokens, images) where its reply is kept, else None.
+    `saved_micro` is what a call that a shared cache answered would have cost, and None for a call
+    that was made. `work` is (input tokens, output tokens, images) where its reply is kept, else
+    None.
     """
 
     entry: int
@@ -35,6 +37,7 @@ class Expense:
     booked_micro: int
     more_micro: int
     tokens: int
+    saved_micro: int | None
     work: tuple[int, int, int] | None
 
     @property
@@ -87,7 +90,8 @@ class Spending(Store):
         while page := self._read(
             "SELECT number, account, node, model, day, state, cost_micro,"
             " (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number),"
-            " tokens, (SELECT reply FROM replies WHERE entry = entries.number)"
+            " tokens, iif(cached, saved_micro, NULL),"
+            " (SELECT reply FROM replies WHERE entry = entries.number)"
             " FROM entries WHERE number > ? AND state IN ('settled', 'presumed')"
             f" ORDER BY number LIMIT {PAGE_ROWS}",
             (last,),

@@ -49,6 +49,7 @@ def answered(result: Result, tools: Tools, *, prefix: str) -> Answer:
             "status": result.status,
             "cost_usd": float(result.cost_usd),
             "reused": call.reused,
+            "cached": call.cached,
             "notes": list(result.notes),
             "plan": dict(result.plan),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
     budget_options,
+    cache_of,
+    cache_options,
     fail,
     fleet_option,
     graph_option,
@@ -57,6 +60,7 @@ Examples:
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @policy_option
+@cache_options
 @budget_options
 @json_option
 def batch(
@@ -66,6 +70,8 @@ def batch(
     recipe: Path | None,
     text_columns: str | None,
     yes: bool,
+    cache: Path | None,
+    cache_mib: int | None,
     as_json: bool,
     cost_usd: str | None,
     latency_ms: str | None,
@@ -79,7 +85,13 @@ def batch(
         options["recipe"] = None if recipe is None else Recipe.load(recipe)
         options["text_columns"] = _names(text_columns)
         build = load_graph(graph)
-        summary = _run_confirmed(fleet, build, table, yes, options)
+
+        policy = options.pop("policy")
+
+        def opened() -> Fleet:
+            return Fleet.open(fleet, policy=policy, cache=cache_of(cache, cache_mib))
+
+        summary = _run_confirmed(opened, build, table, yes, options)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -97,19 +109,21 @@ def _names(columns: str | None) -> list[str] | None:
 
 
 def _run_confirmed(
-    fleet: str, build: Build, table: Path, yes: bool, options: dict[str, Any]
+    opened: Callable[[], Fleet], build: Build, table: Path, yes: bool, options: dict[str, Any]
 ) -> Summary:
     try:
-        return asyncio.run(_run(fleet, build, table, yes, dict(options)))
+        return asyncio.run(_run(opened(), build, table, yes, options))
     except ConfirmationNeeded as question:
         if not sys.stdin.isatty():
             raise
         click.confirm(f"{question}\nRun it without a budget?", abort=True, err=True)
-        return asyncio.run(_run(fleet, build, table, True, dict(options)))
+        return asyncio.run(_run(opened(), build, table, True, options))
 
 
-async def _run(name: str, build: Build, table: Path, yes: bool, options: dict[str, Any]) -> Summary:
-    async with Fleet.open(name, policy=options.pop("policy", None)) as fleet:
+async def _run(
+    opened: Fleet, build: Build, table: Path, yes: bool, options: dict[str, Any]
+) -> Summary:
+    async with opened as fleet:
         return await fleet.batch(build, table, yes=yes, progress=Bar(), **options)
 
 
@@ -120,5 +134,7 @@ def _print(summary: Summary) -> None:
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
+    if summary.cached:
+        click.echo(f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}")
     for name, path in summary.files.items():
         click.echo(f"{name:<8} {path}")

@@ -106,10 +106,11 @@ def _print(bill: Costs, top: int) -> None:
     width = max(len(name) for name, _ in rows)
     for name, line in rows:
         more = f"  booked {dollars(line.booked_micro)}" if line.more_micro else ""
+        saved = f"  {line.hits} from the cache, saved {dollars(line.saved_micro)}"
         presumed = f"  presumed {dollars(line.presumed_micro)}" if line.presumed_micro else ""
         click.echo(
             f"{name:<{width}}  {dollars(line.cost_micro):>12}  {line.calls} calls  "
-            f"{line.tokens} tokens{more}{presumed}"
+            f"{line.tokens} tokens{more}{presumed}{saved if line.hits else ''}"
         )
     if len(bill.lines) > top:
         click.echo(f"({len(bill.lines) - top} more lines: --top {len(bill.lines)})")

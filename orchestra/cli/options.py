@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from orchestra.cache.store import ReplyStore
 from orchestra.errors import NoFeasiblePlan, OrchestraError, UsageError
 from orchestra.job import Budget
 
@@ -66,6 +67,23 @@ def budget_of(
 ) -> Budget:
     """The budget given on the command line. Raises `InvalidBudget`."""
     return Budget(cost_usd=cost_usd, latency_ms=latency_ms, memory_gib=memory_gib, tokens=tokens)
+
+
+def cache_options(command: Command) -> Command:
+    """`--cache` and `--cache-mib`; read them with `cache_of`."""
+    bound = "Most MiB of the cache; kept with it (at first: 1024)."
+    command = click.option("--cache-mib", type=click.IntRange(1), metavar="N", help=bound)(command)
+    place = "Folder of replies shared by runs: an identical call costs nothing."
+    return click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help=place)(
+        command
+    )
+
+
+def cache_of(folder: Path | None, most_mib: int | None) -> ReplyStore | None:
+    """The cache given on the command line. Raises `UsageError` for a bound of no cache."""
+    if folder is None and most_mib is not None:
+        raise UsageError(f"--cache-mib {most_mib} bounds no cache. Give --cache DIR as well.")
+    return None if folder is None else ReplyStore(folder, most_mib=most_mib)
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
@@ -16,18 +17,20 @@ from orchestra.cli.options import (
     policy_option,
     print_json,
 )
-from orchestra.errors import OrchestraError
-from orchestra.fleet.fleet import Fleet
+from orchestra.errors import OrchestraError, UsageError
+from orchestra.fleet.fleet import Build, Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.job import Job
 from orchestra.routing.explain import Explanation
 from orchestra.routing.explain import picture as drawn
+from orchestra.routing.plan import Plan
 
 EPILOG = """\b
 Examples:
   orchestra plan "Red cotton shirt" --image shirt.jpg --graph listing
   orchestra plan "Is it ripe?" --fleet article --memory-gib 4 --explain
   orchestra plan "Is it ripe?" --image apple.jpg --picture > plan.mmd
+  orchestra plan "Red cotton shirt" --graph listing --cache cache
 """
 
 
@@ -40,6 +43,12 @@ Examples:
 @click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
 @click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
 @policy_option
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Price the calls that this cache answers at nothing.",
+)
 @budget_options
 @json_option
 def plan(
@@ -51,6 +60,7 @@ def plan(
     explain: bool,
     picture: bool,
     policy: Path | None,
+    cache: Path | None,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -63,8 +73,12 @@ def plan(
             data="local" if local else "any",
         )
         opened, build = Fleet.open(fleet, policy=policy), load_graph(graph)
-        asked = opened.explain if explain or picture else opened.plan
-        planned = asked(build, job)
+        if cache is not None:
+            _refuse_with_cache(explain or picture)
+            planned = asyncio.run(_with_cache(fleet, policy, build, job, cache))
+        else:
+            asked = opened.explain if explain or picture else opened.plan
+            planned = asked(build, job)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -73,3 +87,16 @@ def plan(
         click.echo(drawn(planned))
     else:
         click.echo(str(planned))
+
+
+def _refuse_with_cache(also: bool) -> None:
+    if also:
+        raise UsageError(
+            "--cache prices one plan; --explain and --picture compare plans, which a cache does "
+            "not change. Give one or the other."
+        )
+
+
+async def _with_cache(name: str, policy: Path | None, build: Build, job: Job, cache: Path) -> Plan:
+    async with Fleet.open(name, policy=policy, cache=cache) as fleet:
+        return await fleet.plan_with_cache(build, job)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
+from orchestra.cache.store import ReplyStore
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
     budget_options,
+    cache_of,
+    cache_options,
     fail,
     fleet_option,
     graph_option,
@@ -29,6 +32,7 @@ Examples:
   orchestra run "What is this?" --image photo.jpg
   orchestra run "红色纯棉衬衫" --image shirt.jpg --graph listing --language zh
   orchestra run "Red cotton shirt" --graph listing --cost-usd 0.01 --json
+  orchestra run "What is this?" --image photo.jpg --cache ~/.cache/orchestra
 """
 
 
@@ -42,6 +46,7 @@ Examples:
 )
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
 @policy_option
+@cache_options
 @budget_options
 @json_option
 def run(
@@ -52,6 +57,8 @@ def run(
     language: str,
     local: bool,
     policy: Path | None,
+    cache: Path | None,
+    cache_mib: int | None,
     as_json: bool,
     **limits: str | None,
 ) -> None:
@@ -64,7 +71,8 @@ def run(
             language=language,
             data="local" if local else "any",
         )
-        result = asyncio.run(_run(fleet, load_graph(graph), job, policy))
+        shared = cache_of(cache, cache_mib)
+        result = asyncio.run(_run(fleet, policy, load_graph(graph), job, shared))
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -75,8 +83,10 @@ def run(
         sys.exit(EXIT_FAILED)
 
 
-async def _run(name: str, build: Build, job: Job, policy: Path | None) -> Result:
-    async with Fleet.open(name, policy=policy) as fleet:
+async def _run(
+    name: str, policy: Path | None, build: Build, job: Job, cache: ReplyStore | None
+) -> Result:
+    async with Fleet.open(name, policy=policy, cache=cache) as fleet:
         return await fleet.run(build, job)
 
 
@@ -90,7 +100,9 @@ def _print(result: Result) -> None:
     for error in result.errors:
         click.echo(f"{error.stage}: {error.type}: {error.message}", err=True)
     seconds = f"{result.seconds:.2f} s"
-    click.echo(f"[{result.status}, ${result.cost_usd:f}, {seconds}]", err=True)
+    saved = f", {result.cached} calls from the cache (saved ${result.saved_usd:f})"
+    told = f"{result.status}, ${result.cost_usd:f}, {seconds}{saved if result.cached else ''}"
+    click.echo(f"[{told}]", err=True)
 
 
 def field_lines(result: Result) -> list[str]:

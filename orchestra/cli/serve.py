@@ -12,7 +12,14 @@ from typing import Any
 
 import click
 
-from orchestra.cli.options import fail, fleet_option, json_option, print_json
+from orchestra.cli.options import (
+    cache_of,
+    cache_options,
+    fail,
+    fleet_option,
+    json_option,
+    print_json,
+)
 from orchestra.errors import ModelUnavailable, OrchestraError
 from orchestra.fleet.source import graph_place, load_fleet, load_graph
 from orchestra.observe.export import TRACES_FILE
@@ -58,6 +65,7 @@ DEFAULT_GRAPHS = ("answer", "listing")
     type=click.Path(path_type=Path),
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@cache_options
 @click.option(
     "--traces",
     type=click.Path(path_type=Path),
@@ -75,6 +83,8 @@ def serve(
     port: int,
     cpus: int | None,
     book: Path | None,
+    cache: Path | None,
+    cache_mib: int | None,
     traces: Path | None,
     write_config: Path | None,
     as_json: bool,
@@ -84,9 +94,14 @@ def serve(
         args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
         if book is not None:
             args["book"] = str(book.resolve())
+        if cache is not None:
+            args["cache"] = str(cache.resolve())
         if write_config is not None:
             _write(write_config, graphs, args, port)
             return
+        store = cache_of(cache, cache_mib)  # here already, so that its bound is set
+        if store is not None:
+            store.close()
         _serve(graphs, args, port, cpus, traces, as_json)
     except OrchestraError as error:
         fail(error, as_json=as_json)

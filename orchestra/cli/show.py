@@ -134,7 +134,7 @@ def _evidence(evidence: Evidence) -> str:
 
 
 def _print_call(call: CallRecord) -> None:
-    reused = ", reused" if call.reused else ""
+    reused = "" if not call.reused else ", from the cache" if call.cached else ", reused"
     click.echo(
         f"\ncall {call.node} -> {call.model}: {call.input_tokens} tokens in, "
         f"{call.output_tokens} out, {call.cpu_s:.3f} CPU-s, ${call.cost_usd:f}{reused}"

@@ -124,7 +124,9 @@ class Hosting(Word):
     """Where a model runs: `worker` is `module:Class` here, `endpoint` a server that runs already.
 
     Without either the card is for planning only. `schema_in_prompt`: the model reads the schema
-    as well as being held to it; not so for models that were trained without.
+    as well as being held to it; not so for models that were trained without. `revision` tells
+    apart what a server calls by one name: change it with the model, and cached replies miss.
+    `cache`: whether replies may be shared by runs (default: where no tokens are drawn).
     """
 
     memory_gib: Amount
@@ -134,6 +136,8 @@ class Hosting(Word):
     device: str = "cpu"
     sampling: Sampling = Sampling()
     schema_in_prompt: bool = True
+    revision: str = ""
+    cache: bool | None = None
     endpoint: Endpoint | None = None
     scaling: Scaling = Scaling()
 

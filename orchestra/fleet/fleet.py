@@ -19,6 +19,8 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.budget.book import Book
 from orchestra.budget.ledger import Ledger, LocalLedger
 from orchestra.budget.memory import MemoryLedger
+from orchestra.cache.replies import SharedReplies
+from orchestra.cache.store import ReplyStore
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.errors import ModelUnavailable
@@ -27,6 +29,7 @@ from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client
+from orchestra.graph.foresee import foresee
 from orchestra.graph.intake import take_in
 from orchestra.graph.narrow import sanitise
 from orchestra.graph.run import run_job
@@ -55,7 +58,8 @@ class Fleet:
     `clients` replaces how models are reached (tests, servers). What is spent is counted in
     `book`, which is closed with the fleet, or in `ledger`, or without either in memory.
     `image_limits` bounds the photos of jobs, and says whether they may name files of this
-    machine.
+    machine. `cache` holds the replies that runs share, in a folder of its own: identical calls of
+    greedy models cost nothing, whichever run made them first. It is closed with the fleet.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Fleet:
         name: str | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
         policy: Policy | None = None,
+        cache: ReplyStore | None = None,
     ) -> None:
         self.name = name or file.name
         self.file = file
@@ -79,7 +84,8 @@ class Fleet:
         self.images = images or ImageStore()
         self.image_limits = image_limits
         self.ledger: Ledger = ledger or (LocalLedger(book) if book else MemoryLedger())
-        self.caller = Caller(self.ledger)
+        self.cache = cache
+        self.caller = Caller(self.ledger, cache and SharedReplies(cache, folder))
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._planned_for = file
@@ -94,6 +100,7 @@ class Fleet:
         clients: dict[str, Client] | None = None,
         image_limits: ImageLimits = PHOTO_LIMITS,
         policy: Policy | Path | None = None,
+        cache: Path | str | ReplyStore | None = None,
     ) -> Fleet:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
@@ -116,6 +123,7 @@ class Fleet:
             name=name,
             image_limits=image_limits,
             policy=policy,
+            cache=ReplyStore(Path(cache)) if isinstance(cache, str | Path) else cache,
         )
 
     def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
@@ -129,6 +137,7 @@ class Fleet:
             name=self.name,
             image_limits=self.image_limits,
             policy=self.policy,
+            cache=self.cache,
         )
         scoped.caller.traffic = self.caller.traffic  # they share the models, and so their time
         return scoped
@@ -151,6 +160,8 @@ class Fleet:
                 await client.close()
         if self.book is not None:
             self.book.close()
+        if self.cache is not None:
+            self.cache.close()
 
     def client(self, model: str) -> Client:
         """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""
@@ -189,6 +200,20 @@ class Fleet:
         Where the job has a deadline, calls under way here count.
         """
         return self.plan_for(compile_graph(build), _shape(job), job.budget)
+
+    async def plan_with_cache(
+        self, build: Build | Graph, job: Job, *, base: Path | None = None
+    ) -> Plan:
+        """The plan of `job`, with the calls that the cache answers priced at nothing.
+
+        Reads photos, and may load a tokenizer; calls no model. Raises as `plan` does.
+        """
+        graph = compile_graph(build)
+        intake = await take_in(self, job, base)
+        if intake.is_lost:
+            raise intake.errors[0].error()
+        planned = self.plan_for(graph, intake.shape, job.budget)
+        return await foresee(self, graph, intake, planned)
 
     def explain(self, build: Build | Graph, job: Job) -> Explanation:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""

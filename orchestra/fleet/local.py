@@ -28,7 +28,7 @@ def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
             f"The model {card.name!r} is for planning only: its card has no hosting.worker. "
             "Use --fleet mini to run, or add a worker to the card."
         )
-    checkpoint = _place(card.hosting.checkpoint or "", folder)
+    checkpoint = checkpoint_place(card.hosting.checkpoint or "", folder)
     settings = _settings(card.hosting)
 
     def load() -> Any:
@@ -37,7 +37,8 @@ def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
     return InProcessClient(card.name, load, max_batch=card.hosting.max_batch)
 
 
-def _place(checkpoint: str, folder: Path) -> Path | str:
+def checkpoint_place(checkpoint: str, folder: Path) -> Path | str:
+    """Where a card's checkpoint is: a path under `folder`, or a public id as it stands."""
     path = folder / checkpoint
     return checkpoint if PUBLIC_ID.fullmatch(checkpoint) and not path.exists() else path
 

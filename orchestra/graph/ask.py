@@ -31,7 +31,7 @@ class Ask:
     left in the state (`data` renders them). `shape` narrows the schema to one job. `derived`
     marks answers that are written rather than read off, so they carry no span. With `question`
     the job's text is the instruction. With `regions` its values carry the part of the photo that
-    decided them.
+    decided them. Without `cache` its replies are never shared by runs.
     """
 
     capability: Capability
@@ -45,6 +45,7 @@ class Ask:
     question: bool = False
     max_visits: int | None = None
     regions: bool = False
+    cache: bool = True
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
         """Ask, and return the outcome under this node's name; failures are values."""
@@ -66,14 +67,17 @@ def ask(
     question: bool = False,
     max_visits: int | None = None,
     regions: bool = False,
+    cache: bool = True,
 ) -> Ask:
     """A node that asks whichever model of the fleet offers `capability`.
 
     `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
     without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
     asks of a vision model which part of a photo decided each value; that takes longer than the
-    answer. Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or
-    `regions` where there are no values or no photo.
+    answer. With `cache` false its replies are never shared by runs.
+
+    Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or `regions`
+    where there are no values or no photo.
     """
     if capability not in get_args(Capability):
         raise InvalidGraph(
@@ -104,6 +108,7 @@ def ask(
         question=question,
         max_visits=max_visits,
         regions=regions,
+        cache=cache,
     )
 
 

@@ -1,7 +1,7 @@
 """Makes one paid model call: reuse, reserve, dispatch, settle; it knows no graph and no plan.
 
 An identical call (content, prompt, schema, model) is answered from the journal or joins the
-one under way, and costs nothing.
+one under way, and costs nothing. So is one whose reply another run left in the cache.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestra.budget.ledger import Ledger, Payment, Start
-from orchestra.budget.money import usd
+from orchestra.budget.ledger import Ledger
+from orchestra.budget.messages import Hit, Payment, Start
 from orchestra.budget.pricing import Work, cost_micro
+from orchestra.cache.replies import SharedReplies
 from orchestra.clients.engine import Call, OnPiece, Reply
 from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
 from orchestra.graph.kept import call_key, from_json, to_json
+from orchestra.graph.paid import Paid, Timed, payment_of, record_of, work_of, worst_payment
 from orchestra.graph.traffic import Traffic
 from orchestra.job import CallRecord
 from orchestra.observe.trace import span
@@ -44,7 +46,10 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One call to be made: where, by which model, under which account, at most for how much."""
+    """One call to be made: where, by which model, under which account, at most for how much.
+
+    `may_share`: its reply may come from a cache, and be kept there.
+    """
 
     node: str
     card: Card
@@ -57,13 +62,15 @@ class Ticket:
     text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
     siblings: int = 0
     planned_ms: float | None = None
+    may_share: bool = True
 
 
 @dataclass(eq=False, slots=True)
 class Caller:
-    """Calls within budgets. One for each opened fleet."""
+    """Calls within budgets. One for each opened fleet. `shared` are the replies of other runs."""
 
     ledger: Ledger
+    shared: SharedReplies | None = None
     _under_way: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
     # Calls are named here, so that a ledger elsewhere knows a message that is sent again.
     _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
@@ -84,8 +91,8 @@ class Caller:
         except BookError:
             raise  # the book failed: nobody may go on as if the call had just failed
         except OrchestraError as error:
-            paid = _Paid(error)
-        return paid.answer, _record(call, ticket, paid, time.monotonic() - started)
+            paid = Paid(error)
+        return paid.answer, record_of(call, ticket, paid, time.monotonic() - started)
 
     def _hosted(self, card: Card) -> str:
         """What of `card` decides an answer, as JSON, made once for a card."""
@@ -95,13 +102,13 @@ class Caller:
             self._cards[card.name] = known
         return known[1]
 
-    async def _join(self, key: str, ticket: Ticket) -> _Paid | None:
+    async def _join(self, key: str, ticket: Ticket) -> Paid | None:
         """The answer of an identical call under way; None without one, or when that one failed."""
         first = self._under_way.get(key)
         if first is None:
             return None
         try:
-            return _Paid(await _within(asyncio.shield(first), ticket), reused=True)
+            return Paid(await _within(asyncio.shield(first), ticket), reused=True)
         except DeadlineExceeded:
             if first.done():
                 return None  # the first asker's own deadline; this one tries for itself
@@ -114,7 +121,7 @@ class Caller:
                 raise
             return None  # the first asker was cancelled, and this one was not
 
-    async def _make(self, key: str, client: Client, call: Call, ticket: Ticket) -> _Paid:
+    async def _make(self, key: str, client: Client, call: Call, ticket: Ticket) -> Paid:
         """Answer a call that others may join from now on."""
         shared: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         shared.add_done_callback(_mark_seen)
@@ -136,28 +143,65 @@ class Caller:
             shared.set_result(paid.answer)
         return paid
 
-    async def _pay(self, key: str, client: Client, call: Call, ticket: Ticket) -> _Paid:
+    async def _pay(self, key: str, client: Client, call: Call, ticket: Ticket) -> Paid:
         uid = f"{self._name}:{next(self._numbers)}"
+        shared = await self._shared_key(call, ticket)
+        found = self._found(shared)
+        if found is not None:
+            return await self._take(uid, key, found, ticket)
         worst = cost_micro(ticket.card, ticket.ceiling)
         stored = await self._begin(uid, key, worst, ticket)
         if stored is not None:
-            return _Paid(from_json(stored), reused=True)
-        timed = _Timed(dict(self.traffic.now(ticket.account)))
+            return Paid(from_json(stored), reused=True)
+        timed = Timed(dict(self.traffic.now(ticket.account)))
         try:
             with self.traffic.entered(ticket.card.name, ticket.account):
                 reply = await _within(timed.answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
                 await self.ledger.release(uid)
-                return _Paid(error)
-            await self.ledger.settle(_worst(uid, worst, ticket))
-            return _Paid(error, worst)
+                return Paid(error)
+            await self.ledger.settle(worst_payment(uid, worst, ticket))
+            return Paid(error, worst)
         except asyncio.CancelledError:
-            await asyncio.shield(self.ledger.settle(_worst(uid, worst, ticket)))
+            await asyncio.shield(self.ledger.settle(worst_payment(uid, worst, ticket)))
             raise
-        payment = _payment(uid, reply, worst, ticket, timed)
+        payment = payment_of(uid, reply, worst, ticket, timed)
         await self._settle(payment)
-        return _Paid(reply, payment.cost_micro, model_s=timed.seconds)
+        if shared is not None and self.shared is not None:
+            self.shared.keep(shared, reply)
+        return Paid(reply, payment.cost_micro, model_s=timed.seconds)
+
+    async def find(self, call: Call, ticket: Ticket) -> Reply | None:
+        """The reply that the cache has for `call`; nothing is booked."""
+        return self._found(await self._shared_key(call, ticket))
+
+    def _found(self, shared: str | None) -> Reply | None:
+        return None if shared is None or self.shared is None else self.shared.find(shared)
+
+    async def _shared_key(self, call: Call, ticket: Ticket) -> str | None:
+        """The call's key in the cache; None when it is not to be shared."""
+        if self.shared is None or not ticket.may_share:
+            return None
+        return await self.shared.key(call, ticket.images, ticket.card)
+
+    async def _take(self, uid: str, key: str, found: Reply, ticket: Ticket) -> Paid:
+        """Book a reply of the cache at nothing; one that the book has already is taken over."""
+        work = work_of(found)
+        hit = Hit(
+            uid=uid,
+            account=ticket.account,
+            key=key,
+            node=ticket.node,
+            model=ticket.card.name,
+            saved_micro=cost_micro(ticket.card, work),
+            saved_tokens=work.tokens,
+            reply=to_json(found),
+        )
+        stored = await self.ledger.hit(hit)
+        if stored is not None:
+            return Paid(from_json(stored), reused=True)
+        return Paid(found, reused=True, saved_micro=hit.saved_micro)
 
     async def _begin(self, uid: str, key: str, worst: int, ticket: Ticket) -> str | None:
         start = Start(
@@ -184,57 +228,6 @@ class Caller:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Paid:
-    """What a call came to, for how many micro-dollars; `reused` when somebody else paid."""
-
-    answer: Reply | OrchestraError
-    cost_micro: int = 0
-    reused: bool = False
-    model_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Timed:
-    """A call on its way: how long the model had it, beside which calls of other jobs."""
-
-    beside: dict[str, int]
-    seconds: float = 0.0
-
-    async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
-        """The model's answer."""
-        started = time.monotonic()
-        try:
-            return await client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
-        finally:
-            self.seconds = time.monotonic() - started
-
-    def measured(self, reply: Reply, ticket: Ticket) -> dict[str, Any]:
-        """What the book keeps of it, for `orchestra refit`."""
-        usage = reply.usage
-        return {
-            "ms": round(self.seconds * 1000, 3),
-            "ask": ticket.prompt_hash,
-            "bytes": ticket.text_bytes,
-            "work": [usage.input_tokens, usage.output_tokens, usage.images],
-            "beside": self.beside,
-            "siblings": ticket.siblings,
-            "planned": ticket.planned_ms,
-        }
-
-
-def _worst(uid: str, worst: int, ticket: Ticket) -> Payment:
-    return Payment(uid, worst, ticket.ceiling.tokens)
-
-
-def _payment(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: _Timed) -> Payment:
-    usage = reply.usage
-    work = Work(usage.input_tokens, usage.output_tokens, usage.images)
-    spent = min(cost_micro(ticket.card, work), worst)
-    measured = None if usage.is_bound else timed.measured(reply, ticket)
-    return Payment(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
-
-
 def _mark_seen(shared: asyncio.Future[Reply]) -> None:
     """Fetch a failure nobody else waited for, so that asyncio does not report it as lost."""
     if not shared.cancelled():
@@ -250,34 +243,3 @@ async def _within(answer: Any, ticket: Ticket) -> Reply:
             f"The deadline passed at node {ticket.node!r} while {ticket.card.name!r} worked "
             f"({(ticket.left_s or 0) * 1000:.0f} ms were left). Raise latency_ms."
         ) from None
-
-
-def _record(call: Call, ticket: Ticket, paid: _Paid, seconds: float) -> CallRecord:
-    answer = paid.answer
-    made: dict[str, Any] = {}
-    if isinstance(answer, Reply):
-        usage = answer.usage
-        made = {
-            "raw": answer.text,
-            "thinking": answer.thinking,
-            "finish": answer.finish,
-            "confidence": dict(answer.confidence),
-            "modality_weights": dict(answer.modality_weights),
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "image_count": usage.images,
-            "cpu_s": usage.cpu_s,
-        }
-    return CallRecord(
-        node=ticket.node,
-        model=ticket.card.name,
-        instruction=call.instruction,
-        data=call.text,
-        images=ticket.images,
-        prompt_hash=ticket.prompt_hash,
-        cost_usd=usd(paid.cost_micro),
-        reused=paid.reused,
-        seconds=round(seconds, 6),
-        model_seconds=round(paid.model_s, 6),
-        **made,
-    )

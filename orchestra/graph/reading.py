@@ -61,7 +61,14 @@ def read_fields(
         else:
             meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
             fields[name] = _read(value, dict(meaning), text or "", base)
+    if reply.cached:
+        fields = {name: _from_cache(field) for name, field in fields.items()}
     return {name: _flagged(field) for name, field in fields.items()}
+
+
+def _from_cache(field: Field) -> Field:
+    marked = tuple(proof.model_copy(update={"cached": True}) for proof in field.evidence)
+    return field.model_copy(update={"evidence": marked})
 
 
 def _flagged(field: Field) -> Field:

@@ -237,6 +237,7 @@ class JobRun:
             text_bytes=len((job.text or "").strip().encode()),
             siblings=asked.siblings,
             planned_ms=asked.planned_ms,
+            may_share=job.cache and ask.cache,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
         self.at_work.add(record.model_seconds)

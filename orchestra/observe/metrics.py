@@ -57,7 +57,9 @@ def exposition() -> bytes:
 
 
 def _count_call(call: CallRecord) -> None:
-    outcome = "reused" if call.reused else "answered" if call.error is None else call.error.type
+    outcome = "answered" if call.error is None else call.error.type
+    if call.reused:
+        outcome = "cached" if call.cached else "reused"
     CALLS.labels(call.model, outcome).inc()
     CALL_SECONDS.labels(call.model).observe(call.seconds)
     DOLLARS.labels(call.model).inc(float(call.cost_usd))

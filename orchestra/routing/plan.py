@@ -42,7 +42,8 @@ class NodePlan:
     take at most, `siblings` how many nodes of the job may be under way beside this one, and
     `own_tokens` the ceiling without the fallback's part. `quality_range` is the 95% interval of a
     quality that was measured on labelled rows. `escalation` is asked what the model was unsure of,
-    in the share `escalated` of jobs; ceilings hold it, too.
+    in the share `escalated` of jobs; ceilings hold it, too. `hits` of the visits are known to be
+    answered by a cache, and are in none of these figures.
     """
 
     node: str
@@ -64,6 +65,7 @@ class NodePlan:
     quality_range: tuple[float, float] | None = None
     escalation: Fallback | None = None
     escalated: float = 0.0
+    hits: int = 0
 
     @property
     def models(self) -> str:
@@ -88,6 +90,7 @@ class NodePlan:
             "escalation": None if self.escalation is None else self.escalation.public(),
             "escalated": self.escalated,
             "fallback": None if self.fallback is None else self.fallback.public(),
+            "hits": self.hits,
         }
 
 
@@ -122,6 +125,7 @@ class Plan:
 
     `latency_ms` is expected, `p99_ms` what 99 of 100 such jobs keep; a deadline is accepted by the
     latter. Loading models, `cold_start_ms` in all, comes once and before any deadline.
+    `hits` is how many of its calls a cache is known to answer; None when none was asked.
     """
 
     route: str
@@ -138,6 +142,7 @@ class Plan:
     cold_start_ms: float = 0.0
     hosted: tuple[Hosted, ...] = ()
     policy: str = ""
+    hits: int | None = None
 
     @property
     def cost_micro(self) -> int:
@@ -183,6 +188,7 @@ class Plan:
             "unpriced": list(self.unpriced),
             "cold_start_ms": round(self.cold_start_ms, 3),
             "hosted": [entry.public() for entry in self.hosted],
+            "hits": self.hits,
             "budget": dict(self.budget),
             "fleet": self.fleet,
             "snapshot": self.snapshot,
@@ -243,6 +249,11 @@ def render(plan: Plan) -> str:
         "replica(s), asked or not"
         for entry in plan.hosted
     ]
+    if plan.hits is not None:
+        visits = sum(node.visits for node in plan.nodes)
+        lines.append(
+            f"cache     answers {plan.hits} of {visits} calls, which are priced at nothing"
+        )
     lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
     lines += [
         f"unpriced  {node}: not an ask; what it spends through a ChatModel is counted, within "

@@ -22,7 +22,8 @@ class AppArgs(BaseModel):
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
     replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
     on the head node that keeps the ledger over restarts; without it each ingress counts what it
-    spent since it started.
+    spent since it started. `cache` is the folder of a cache of replies, one on each node that has
+    an ingress; runs of other programs may use it at the same time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +33,7 @@ class AppArgs(BaseModel):
     ingresses: int = Attribute(default=1, ge=1)
     max_ongoing: int = Attribute(default=256, ge=1)
     book: str = ""
+    cache: str = ""
 
     @model_validator(mode="after")
     def _one_writer(self) -> Self:

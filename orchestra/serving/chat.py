@@ -42,6 +42,7 @@ def job_of(request: ChatRequest) -> Job:
         budget=told.budget,
         language=told.language,
         data=told.data,
+        cache=told.cache,
     )
 
 
@@ -125,6 +126,8 @@ def told_of(request: ChatRequest, result: Result) -> Told:
     return Told(
         status=result.status,
         cost_usd=float(result.cost_usd),
+        saved_usd=float(result.saved_usd),
+        cached=result.cached,
         models=list(dict.fromkeys(call.model for call in result.calls)),
         seconds=result.seconds,
         notes=[*result.notes, *_notes(request)],

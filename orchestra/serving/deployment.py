@@ -61,7 +61,13 @@ class Ingress:
             for name, graph in graphs.items()
         }
         book = Path(args.book) if args.book else None
-        fleet = Fleet.open(args.fleet, clients=clients, image_limits=limits, book=book)
+        fleet = Fleet.open(
+            args.fleet,
+            clients=clients,
+            image_limits=limits,
+            book=book,
+            cache=args.cache or None,
+        )
         if fleet.book is not None:
             fleet.book.recover()
         app = serve.get_replica_context().app_name

@@ -82,7 +82,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
         with _seen(request, "plan"):
-            return service.plan(job).public()
+            return (await service.plan(job)).public()
 
 
 def _add_chat(app: FastAPI, service: Service) -> None:

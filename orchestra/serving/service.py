@@ -47,9 +47,11 @@ class Service:
             _raise_failure(result)
         return result
 
-    def plan(self, request: JobRequest) -> Plan:
+    async def plan(self, request: JobRequest) -> Plan:
         """How a job would run; spends nothing."""
         build, job = self._of(request)
+        if self.fleet.cache is not None and job.cache:
+            return await self.fleet.plan_with_cache(build, job)
         return self.fleet.plan(build, job)
 
     async def chat(self, request: ChatRequest, on_piece: OnPiece | None = None) -> ChatAnswer:

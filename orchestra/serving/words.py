@@ -91,6 +91,7 @@ class Extension(Shape):
     budget: Budget = Budget()
     language: Literal["en", "zh", "auto"] = "auto"
     data: Literal["any", "local"] = "any"
+    cache: bool = True
 
 
 class ChatRequest(Shape):
@@ -142,10 +143,12 @@ class Usage(BaseModel):
 
 
 class Told(BaseModel):
-    """Orchestra's own part of an answer."""
+    """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`."""
 
     status: str
     cost_usd: float
+    saved_usd: float = 0.0
+    cached: int = 0
     models: list[str]
     seconds: float
     notes: list[str] = []

@@ -113,6 +113,7 @@ def page(tmp_path: Path, rows: list[ReportRow], **changes: Any) -> Node:
         **{s: sum(r.result.status == s for r in rows) for s in ("partial", "failed")},
         "contradictions": 0,
         "reused": 0,
+        "cached": 0,
         "cost_usd": "0.001234",
         "seconds": 75.0,
         "plan_mix": {"look=vl read=r1": len(rows)},
@@ -359,7 +360,9 @@ def test_long_table_full_of_failures_stays_within_the_limit(tmp_path: Path) -> N
 
 
 def test_rows_that_wait_for_a_resume_are_counted(tmp_path: Path) -> None:
-    numbers = dict.fromkeys(("review", "partial", "failed", "contradictions", "reused"), 0)
+    numbers = dict.fromkeys(
+        ("review", "partial", "failed", "contradictions", "reused", "cached"), 0
+    )
     summary = {"rows": 9, "complete": 1, "cost_usd": "0", "seconds": 1.0} | numbers
     root = page(tmp_path, [row()], summary=summary)
     assert "8 of 9 rows are not done yet" in root.all("p", class_="cut")[0].text

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import FIELDS, Candidate, LocalLedger, Payment, RowEnd, Start
+from orchestra.budget.ledger import FIELDS, LocalLedger
+from orchestra.budget.messages import Candidate, Payment, RowEnd, Start
 from orchestra.budget.schema import VERSION
 from orchestra.errors import BookError, BudgetExceeded
 

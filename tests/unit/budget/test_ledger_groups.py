@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import LocalLedger, Payment, RowEnd, Start
+from orchestra.budget.ledger import LocalLedger
+from orchestra.budget.messages import Payment, RowEnd, Start
 from orchestra.errors import BookError, BudgetExceeded, DiskFull
 
 START = Start("a:0", "batch", "key", "read", "r1", 10, 5)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import Ledger, LocalLedger, Payment, Start
+from orchestra.budget.ledger import Ledger, LocalLedger
 from orchestra.budget.memory import MemoryLedger
+from orchestra.budget.messages import Hit, Payment, Start
 from orchestra.errors import BookError, OrchestraError
 
 ACCOUNTS = ("root", "shop", "row", "other")
@@ -51,6 +52,11 @@ class Twins(RuleBasedStateMachine):
         self.both(
             lambda to: to.open_account(id, parent=parent, cost_micro=cost, tokens=tokens, hold=hold)
         )
+
+    @rule(uid=st.sampled_from(UIDS), account=st.sampled_from(ACCOUNTS), cost=amounts)
+    def hit(self, uid: str, account: str, cost: int) -> None:
+        found = Hit(uid, account, f"key {cost}", "read", "r1", cost, cost, f"cached {cost}")
+        self.both(lambda to: to.hit(found))
 
     @rule(uid=st.sampled_from(UIDS), account=st.sampled_from(ACCOUNTS), cost=amounts, n=amounts)
     def begin(self, uid: str, account: str, cost: int, n: int) -> None:

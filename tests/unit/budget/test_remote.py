@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestra.budget.book import Book
-from orchestra.budget.ledger import Payment, Start
+from orchestra.budget.messages import Payment, Start
 from orchestra.budget.remote import Keeper, Message, RemoteLedger
 from orchestra.errors import BudgetExceeded
 

@@ -1,0 +1,111 @@
+"""What one call came to: its answer, its price, its time and its record; it makes no call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestra.budget.messages import Payment
+from orchestra.budget.money import usd
+from orchestra.budget.pricing import Work, cost_micro
+from orchestra.clients.engine import Call, Reply
+from orchestra.errors import OrchestraError
+from orchestra.graph.kept import to_json
+from orchestra.job import CallRecord
+
+if TYPE_CHECKING:
+    from orchestra.graph.caller import Client, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a call came to; `reused` when somebody else paid, `saved_micro` by the cache."""
+
+    answer: Reply | OrchestraError
+    cost_micro: int = 0
+    reused: bool = False
+    saved_micro: int = 0
+    model_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Timed:
+    """A call on its way: how long the model had it, beside which calls of other jobs."""
+
+    beside: dict[str, int]
+    seconds: float = 0.0
+
+    async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
+        """The model's answer."""
+        started = time.monotonic()
+        try:
+            return await client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
+        finally:
+            self.seconds = time.monotonic() - started
+
+    def measured(self, reply: Reply, ticket: Ticket) -> dict[str, Any]:
+        """What the book keeps of it, for `orchestra refit`."""
+        usage = reply.usage
+        return {
+            "ms": round(self.seconds * 1000, 3),
+            "ask": ticket.prompt_hash,
+            "bytes": ticket.text_bytes,
+            "work": [usage.input_tokens, usage.output_tokens, usage.images],
+            "beside": self.beside,
+            "siblings": ticket.siblings,
+            "planned": ticket.planned_ms,
+        }
+
+
+def worst_payment(uid: str, worst: int, ticket: Ticket) -> Payment:
+    """What a call that may have been made costs at most."""
+    return Payment(uid, worst, ticket.ceiling.tokens)
+
+
+def payment_of(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: Timed) -> Payment:
+    """What an answered call costs, within what was reserved for it."""
+    usage, work = reply.usage, work_of(reply)
+    spent = min(cost_micro(ticket.card, work), worst)
+    measured = None if usage.is_bound else timed.measured(reply, ticket)
+    return Payment(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
+
+
+def work_of(reply: Reply) -> Work:
+    """The metered work of a reply."""
+    usage = reply.usage
+    return Work(usage.input_tokens, usage.output_tokens, usage.images)
+
+
+def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRecord:
+    """The call as it stands in a result."""
+    answer = paid.answer
+    made: dict[str, Any] = {}
+    if isinstance(answer, Reply):
+        usage = answer.usage
+        made = {
+            "raw": answer.text,
+            "thinking": answer.thinking,
+            "finish": answer.finish,
+            "confidence": dict(answer.confidence),
+            "modality_weights": dict(answer.modality_weights),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "image_count": usage.images,
+            "cpu_s": usage.cpu_s,
+            "cached": answer.cached,
+        }
+    return CallRecord(
+        node=ticket.node,
+        model=ticket.card.name,
+        instruction=call.instruction,
+        data=call.text,
+        images=ticket.images,
+        prompt_hash=ticket.prompt_hash,
+        cost_usd=usd(paid.cost_micro),
+        reused=paid.reused,
+        saved_usd=usd(paid.saved_micro),
+        seconds=round(seconds, 6),
+        model_seconds=round(paid.model_s, 6),
+        **made,
+    )

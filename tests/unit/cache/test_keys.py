@@ -1,0 +1,202 @@
+"""What decides an answer decides its key: a change of any part misses, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from orchestra.cache.fingerprint import fingerprint
+from orchestra.cache.replies import SharedReplies, is_shared
+from orchestra.cache.store import ReplyStore
+from orchestra.clients.engine import Call, Reply, Tool, ToolCall, Turn, Usage
+from orchestra.fleet.card import Card
+from orchestra.graph.kept import call_key
+from orchestra.images.store import pixel_hash
+
+CALL = Call(
+    "Extract the colour.",
+    text="A red shirt",
+    schema={"type": "object", "properties": {"colour": {"type": "string"}}},
+    turns=(Turn("user", "Hello"),),
+    tools=(Tool("search", "Searches.", {"type": "object"}),),
+)
+CHANGES: dict[str, dict[str, Any]] = {
+    "instruction": {"instruction": "Extract the color."},
+    "text": {"text": "A red shirt."},
+    "no text": {"text": None},
+    "schema": {"schema": {"type": "object", "properties": {"color": {"type": "string"}}}},
+    "answer tokens": {"max_tokens": 129},
+    "thinking tokens": {"thinking_tokens": 1},
+    "turn's words": {"turns": (Turn("user", "Hallo"),)},
+    "turn's role": {"turns": (Turn("assistant", "Hello"),)},
+    "turn's call": {"turns": (Turn("user", "Hello", calls=(ToolCall("1", "search", {}),)),)},
+    "turn's photos": {"turns": (Turn("user", "Hello", photos=1),)},
+    "regions": {"regions": True},
+    "tool": {"tools": (Tool("search", "Seeks.", {"type": "object"}),)},
+    "tool's choice": {"tool_choice": "any"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_each_part_of_a_call_is_in_its_key(change: dict[str, Any]) -> None:
+    assert call_key(replace(CALL, **change), (), "m") != call_key(CALL, (), "m")
+
+
+def test_the_same_call_has_the_same_key() -> None:
+    assert call_key(replace(CALL), ("a",), "m") == call_key(CALL, ("a",), "m")
+
+
+def test_model_photos_and_their_order_are_in_the_key() -> None:
+    keys = {
+        call_key(CALL, ("a", "b"), "m"),
+        call_key(CALL, ("b", "a"), "m"),
+        call_key(CALL, ("a",), "m"),
+        call_key(CALL, ("a",), "n"),
+    }
+    assert len(keys) == 4
+
+
+def test_one_pixel_makes_another_photo() -> None:
+    photo, other = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "red")
+    assert pixel_hash(photo) == pixel_hash(other)
+    other.putpixel((7, 7), (254, 0, 0))
+    assert pixel_hash(photo) != pixel_hash(other)
+
+
+def card(**hosting: Any) -> Card:
+    return Card.model_validate(
+        {
+            "name": "m",
+            "role": "reader",
+            "capabilities": ["text"],
+            "price": {"as_of": "2026-01-01"},
+            "profile": {"origin": "estimated"},
+            "hosting": {"memory_gib": 1, **hosting},
+            "limits": {"context_tokens": 4096},
+        }
+    )
+
+
+LOCAL = {"worker": "orchestra.testing:ScriptedEngine", "checkpoint": "weights"}
+SERVER = {"endpoint": {"url": "http://127.0.0.1:1/v1", "model": "big"}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ReplyStore]:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "weights" / "config.json").write_text("{}")
+    opened = ReplyStore(tmp_path / "cache")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("of", "change"),
+    [
+        (LOCAL, {"worker": "orchestra.job:Job"}),
+        (LOCAL, {"device": "cuda:0"}),
+        (LOCAL, {"sampling": {"temperature": 0.5}}),
+        (LOCAL, {"sampling": {"top_p": 0.5}}),
+        (LOCAL, {"sampling": {"seed": 1}}),
+        (LOCAL, {"schema_in_prompt": False}),
+        (LOCAL, {"revision": "2"}),
+        (SERVER, {"revision": "2"}),
+        (SERVER, {"sampling": {"seed": 1}}),
+        (SERVER, {"endpoint": {"url": "http://127.0.0.1:2/v1", "model": "big"}}),
+        (SERVER, {"endpoint": {"url": "http://127.0.0.1:1/v1", "model": "bigger"}}),
+        (SERVER, {"endpoint": {**SERVER["endpoint"], "structured": "prompt"}}),
+        (SERVER, {"endpoint": {**SERVER["endpoint"], "tools": "schema"}}),
+    ],
+    ids=str,
+)
+def test_what_decides_a_models_answers_makes_another_model(
+    store: ReplyStore, of: dict[str, Any], change: dict[str, Any]
+) -> None:
+    folder = store.folder.parent
+    known = fingerprint(card(**of), folder, store)
+    assert known is not None
+    assert fingerprint(card(**{**of, **change}), folder, store) not in (known, None)
+
+
+@pytest.mark.parametrize("of", [LOCAL, SERVER], ids=["local", "server"])
+def test_what_decides_only_speed_or_room_makes_the_same_model(
+    store: ReplyStore, of: dict[str, Any]
+) -> None:
+    folder = store.folder.parent
+    faster = card(**of, max_batch=4, scaling={"replicas": 3}).model_copy(update={"name": "other"})
+    assert fingerprint(card(**of), folder, store) == fingerprint(faster, folder, store)
+
+
+def test_other_weights_of_the_same_size_make_another_model(store: ReplyStore) -> None:
+    folder = store.folder.parent
+    weights = folder / "weights" / "model.safetensors"
+    known = fingerprint(card(**LOCAL), folder, store)
+    weights.write_bytes(b"WEIGHTS")
+    os.utime(weights, (1, 1))
+    assert fingerprint(card(**LOCAL), folder, store) != known
+
+
+def test_weights_that_are_moved_are_the_same_model(store: ReplyStore) -> None:
+    folder = store.folder.parent
+    known = fingerprint(card(**LOCAL), folder, store)
+    (folder / "weights").rename(folder / "moved")
+    assert fingerprint(card(**{**LOCAL, "checkpoint": "moved"}), folder, store) == known
+
+
+@pytest.mark.parametrize("change", [{"checkpoint": "nowhere"}, {"worker": "no_such_module:Engine"}])
+def test_a_model_that_cannot_be_told_has_no_identity(
+    store: ReplyStore, change: dict[str, Any]
+) -> None:
+    assert fingerprint(card(**{**LOCAL, **change}), store.folder.parent, store) is None
+
+
+@pytest.mark.parametrize(
+    ("hosting", "shared"),
+    [
+        ({}, True),
+        ({"sampling": {"temperature": 0.6}}, False),
+        ({"sampling": {"temperature": 0.6}, "cache": True}, True),
+        ({"cache": False}, False),
+    ],
+    ids=str,
+)
+def test_replies_of_sampled_models_are_shared_only_where_the_card_says_so(
+    hosting: dict[str, Any], shared: bool
+) -> None:
+    assert is_shared(card(**SERVER, **hosting)) is shared
+
+
+def test_a_reply_comes_back_as_it_was(store: ReplyStore) -> None:
+    shared = SharedReplies(store, store.folder.parent)
+    reply = Reply(
+        '{"colour":"红"}',
+        {"colour": "红"},
+        {"colour": 0.25},
+        Usage(9, 4, 1),
+        thinking="hm",
+        abstained={"size": "outside"},
+        modality_weights={"text": 0.5, "image": 0.5},
+        regions={"colour": (0.0, 0.25, 0.5, 1.0)},
+    )
+    shared.keep("key", reply)
+    assert shared.find("key") == replace(reply, cached=True)
+
+
+def test_an_answer_that_was_cut_off_is_not_kept(store: ReplyStore) -> None:
+    shared = SharedReplies(store, store.folder.parent)
+    shared.keep("key", Reply("half an ans", "half an ans", finish="length"))
+    assert shared.find("key") is None
+
+
+@pytest.mark.parametrize("stored", ["no json", "[]", '{"text": "x"}', '"text"'])
+def test_a_reply_that_cannot_be_read_is_a_miss_and_goes(store: ReplyStore, stored: str) -> None:
+    store.put("key", stored)
+    assert SharedReplies(store, store.folder.parent).find("key") is None
+    assert store.get("key") is None
