@@ -1,14 +1,17 @@
 """Predicted against actual latency of mixed jobs on the bundled fleet, before and after a re-fit.
 
-    python -m benchmarks.latency --jobs 500 --load 0.4
+    python -m benchmarks.latency --jobs 500 --load 0.4 --bare
 
 Texts of several lengths, photos and both go through the graphs `answer` and `listing` in this
 process, arriving at random times that keep it busy for `--load` of the time. The first half of the
 jobs runs on models drawn at random, and is what `orchestra refit` fits. The second half is planned
 by the fitted fleet, each job with a deadline drawn between half and three times its expected time;
 what the plan refuses runs without one. Prints the median relative error of both fleets on the
-second half, and how many of the accepted jobs met their deadline. Times are those of the machine as
-it is: the load average is printed, and on a busy one the spread says more about its neighbours.
+second half, and how many of the accepted jobs met their deadline.
+
+Times are those of the machine as it is: the load average is printed, and on a busy one the spread
+says more about its neighbours. `--out workers/fleets/mini.latency.yaml`, on a quiet machine, makes
+the latencies that mini comes with.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,13 +39,15 @@ from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra import Budget, Fleet, Job
 from orchestra.batch.evaluate import wilson
-from orchestra.errors import NoFeasiblePlan
+from orchestra.budget.book import Book
+from orchestra.errors import NoFeasiblePlan, NothingLearnt
 from orchestra.fleet.card import FleetFile
+from orchestra.fleet.fitted import write_fitted
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.job import Result
 from orchestra.refit.fit import TimedJob
-from orchestra.refit.refit import Refit, refit
+from orchestra.refit.refit import refit, with_latencies
 from orchestra.routing.candidates import candidates
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.load import Load
@@ -191,14 +196,15 @@ class Bench:
         return list(await asyncio.gather(*tasks))
 
 
-async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Timed], Refit]:
-    """Both halves: the second half's jobs, and the fit that was made between."""
+async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Timed], FleetFile]:
+    """Both halves: the second half's jobs, and the fleet as it was fitted between."""
     draw = random.Random(options.seed)
     jobs = given_jobs(folder, draw)
     async with Fleet.open("mini", book=folder / "book.sqlite", images=folder / "store") as fleet:
+        if options.bare:
+            fleet.file = without_latencies(fleet.file)
         bench = Bench(fleet, draw, {"before": fleet.file})
-        for card in fleet.file.models:
-            await fleet.client(card.name).prepare()
+        loading = {card.name: await loading_ms(fleet, card.name) for card in fleet.file.models}
         for _ in range(WARM_UPS * 12):
             await bench.on_drawn_models(next(jobs))
         began = time.perf_counter()
@@ -214,14 +220,48 @@ async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Time
         if fleet.book is None:
             raise SystemExit("the fleet was opened without a book")
         timed = [timed_job(job.result) for job in first if job.is_plain]
-        found = refit(fleet.file, fleet.book.timed_calls(), timed)
-        fleet.file = bench.files["after"] = found.new
+        fleet.file = bench.files["after"] = fitted(fleet.file, fleet.book, timed, loading)
         told_load("second half")
         second = await bench.arriving(
             [next(jobs) for _ in range(options.jobs - half)], each_s, bench.within_deadline
         )
         told_load("end")
-        return second, found
+        return second, fleet.file
+
+
+def without_latencies(file: FleetFile) -> FleetFile:
+    """`file` as if nobody had measured its times: its profiles tell them."""
+    cards = tuple(card.model_copy(update={"latency": None}) for card in file.models)
+    return FleetFile(**{**dict(file), "models": cards, "overhead": None})
+
+
+async def loading_ms(fleet: Fleet, model: str) -> float:
+    """How long a model takes to load, in ms."""
+    began = time.perf_counter()
+    await fleet.client(model).prepare()
+    return (time.perf_counter() - began) * 1000
+
+
+def fitted(
+    file: FleetFile, book: Book, jobs: Sequence[TimedJob], loading: Mapping[str, float]
+) -> FleetFile:
+    """`file` re-fitted to the calls of `book`, where that gains; told as it goes."""
+    try:
+        found = refit(file, book.timed_calls(), jobs)
+    except NothingLearnt as refusal:
+        print(f"no re-fit: {refusal}")
+        return file
+    for fit in found.models:
+        if fit.before is not None and fit.after is not None:
+            print(f"  {fit.model}: {fit.before:.1%} to {fit.after:.1%} on {fit.held_out} held out")
+    cold = {
+        card.name: card.latency.model_copy(
+            update={"cold_start_ms": float(f"{loading[card.name]:.3g}")}
+        )
+        for card in found.new.models
+        if card.latency is not None
+    }
+    return with_latencies(found.new, cold, found.new.overhead)
 
 
 def timed_job(result: Result) -> TimedJob:
@@ -236,7 +276,7 @@ def told_load(when: str) -> None:
     print(f"{when}: load average {one:.2f} (5 minutes: {five:.2f}) on {os.cpu_count()} cores")
 
 
-def summary(second: Sequence[Timed], found: Refit) -> dict[str, Any]:
+def summary(second: Sequence[Timed]) -> dict[str, Any]:
     """The figures of the second half."""
     plain = [job for job in second if job.is_plain and not job.result.errors]
     errors = {
@@ -246,7 +286,7 @@ def summary(second: Sequence[Timed], found: Refit) -> dict[str, Any]:
     accepted = [job for job in second if job.accepted]
     refused = [job for job in second if not job.accepted]
     met = sum(job.met for job in accepted)
-    low, high = wilson(met, len(accepted)) if accepted else (0.0, 1.0)
+    low, high = wilson(met, len(accepted)) or (0.0, 1.0)
     return {
         "jobs": len(second),
         "left_out": len(second) - len(plain),
@@ -266,7 +306,6 @@ def summary(second: Sequence[Timed], found: Refit) -> dict[str, Any]:
         "met_95": [low, high],
         "refused": len(refused),
         "refused_in_vain": sum(job.actual_ms <= (job.deadline_ms or 0) for job in refused),
-        "models": {fit.model: [fit.calls, fit.before, fit.after] for fit in found.models},
     }
 
 
@@ -306,12 +345,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--load", type=float, default=0.4, help="share of the time kept busy")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bare", action="store_true", help="begin with the cards' profiles alone")
+    parser.add_argument("--out", type=Path, help="write the fitted latencies to this file")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        second, found = asyncio.run(measured(options, Path(folder)))
-    figures = summary(second, found)
+        second, file = asyncio.run(measured(options, Path(folder)))
+    if options.out is not None:
+        write_fitted(options.out, file)
+    figures = summary(second)
     print(json.dumps(figures, indent=2) if options.json else told(figures))
 
 

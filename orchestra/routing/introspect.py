@@ -7,7 +7,7 @@ new LangGraph moves what is read here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -35,10 +35,18 @@ class GraphView:
     visits: dict[str, int]
     unpriced: tuple[str, ...] = ()
     loops: frozenset[str] = frozenset()
+    _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        before: dict[str, list[str]] = {node: [] for node in self.nodes}
+        for a, b in sorted(self.edges):
+            if a != START and b in before:
+                before[b].append(a)
+        object.__setattr__(self, "_before", before)  # a search asks for them thousands of times
 
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
-        return sorted(a for a, b in self.edges if b == node and a != START)
+        return self._before[node]
 
 
 def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:

@@ -19,7 +19,9 @@ def held_gib(option: Sequence[NodePlan], nodes: int = 1) -> float:
     largest first, each to the node that holds least: the figure is what the fullest node holds.
     """
     if nodes == 1:
-        return round(sum({name: gib for name, gib, _ in _models(option)}.values()), PLACES)
+        models = {node.model: node.memory_gib for node in option}
+        models |= {n.fallback.model: n.fallback.memory_gib for n in option if n.fallback}
+        return round(sum(models.values()), PLACES)
     held = [0.0] * nodes
     for gib in _replicas(option):
         held[held.index(min(held))] += gib

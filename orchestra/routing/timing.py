@@ -109,7 +109,11 @@ def critical_path(option: Assigned, view: GraphView, *, bound: bool = False) -> 
     """Milliseconds of the slowest way through the graph, as expected or as a bound."""
     own = {node.node: node.p99_ms if bound else node.latency_ms for node in option}
     done: dict[str, float] = {}
+    longest = 0.0
     for name in view.nodes:
-        before = max((done.get(other, 0.0) for other in view.predecessors(name)), default=0.0)
-        done[name] = before + own.get(name, 0.0)
-    return max(done.values(), default=0.0)
+        before = 0.0
+        for other in view.predecessors(name):
+            before = max(before, done.get(other, 0.0))
+        until = done[name] = before + own.get(name, 0.0)
+        longest = max(longest, until)
+    return longest
