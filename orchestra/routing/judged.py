@@ -1,7 +1,8 @@
 """What a calibrated policy changes in a plan: quality from labels, and cascades of two models.
 
 Pure. Where a policy knows a node, a model that it does not know there has no quality: a figure from
-a card and a share measured on the user's own rows are not compared.
+a card and a share measured on the user's own rows are not compared. A policy of another prompt
+says nothing here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from orchestra.routing.plan import Fallback, NodePlan
 from orchestra.routing.search import best_fitting
 
 ORIGIN = "calibrated"
-OTHER_PROMPT = "unknown: the policy was fitted on another prompt"
+OTHER_PROMPT = "the policy is of another prompt"
 
 
 def judged(options: Options, asks: dict[str, Ask], policy: Policy | None) -> Options:
@@ -45,7 +46,9 @@ def _choices(nodes: tuple[NodePlan, ...], policy: Policy, prompt: str) -> tuple[
     if not policy.knows(node) and policy.cascade_at(node) is None:
         return nodes
     if any(one.prompt != prompt for one in policy.calibration if one.node == node):
-        return tuple(replace(one, quality=None, quality_origin=OTHER_PROMPT) for one in nodes)
+        return tuple(
+            replace(one, quality_origin=f"{one.quality_origin}; {OTHER_PROMPT}") for one in nodes
+        )
     known = nodes
     if policy.knows(node):
         known = tuple(_quoted(one, policy.quality(node, one.model)) for one in nodes)

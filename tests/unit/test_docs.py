@@ -32,6 +32,7 @@ MANUALS = (
     "docs/planning.md",
     "docs/finetune.md",
     "docs/routing.md",
+    "docs/calibration.md",
 )
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -516,3 +516,24 @@ def test_calibrate_claims_nothing_from_three_rows_and_writes_a_policy_of_these_m
     assert curves.read_text("utf-8").startswith("<svg")
     unlabelled = call("calibrate", out, "--gold", tmp_path / "none.csv")
     assert unlabelled.exit_code == 2
+
+
+def test_plan_run_and_batch_take_the_policy_that_calibrate_wrote(
+    out: Path, products: Path, scripted: Path, tmp_path: Path
+) -> None:
+    call("label", out, "--gold", products, "--columns", "category=category")
+    policy = tmp_path / "policy.json"
+    assert call("calibrate", out, "--out", policy).exit_code == 0
+    asked = ["A red apple.", "--graph", "listing", "--fleet", scripted, "--policy", policy]
+    planned = called_json("plan", *asked)
+    quality = {node["node"]: node["quality_origin"] for node in planned["nodes"]}
+    assert quality["read"] == "calibrated" and planned["policy"]
+    ran = called_json("run", *asked)
+    assert ran["fields"]["category"]["probability"] is not None
+    batch = ["batch", products, "--fleet", scripted, "--policy", policy]
+    assert call(*batch, "--out", tmp_path / "other").exit_code == 0
+    assert "its policy was None" in call(*batch, "--out", out).stderr
+    without = call("batch", products, "--fleet", scripted, "--out", tmp_path / "other")
+    assert "now None" in without.stderr
+    refused = call("plan", "A red apple.", "--fleet", "mini", "--policy", policy)
+    assert refused.exit_code == 2 and "fingerprint" in refused.stderr
