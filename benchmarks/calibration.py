@@ -1,6 +1,6 @@
 """Whether a calibrated threshold keeps its promise on rows that it was not fitted on.
 
-    python -m benchmarks.calibration --data DIR [--rows 300] [--target 0.9] [--json FILE]
+    python -m benchmarks.calibration --data DIR [--rows 500] [--target 0.85] [--json FILE]
 
 Rows are texts and validation photos of the public grocery set (`catalog_rows`), answered by the
 graph `listing` without writing, once by each pair of a text and a vision model. They are split in
@@ -236,9 +236,9 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--fleet", default="mini")
     parser.add_argument("--models", nargs="+", default=["v2,v3", "r1,vl"], help="text,vision pairs")
-    parser.add_argument("--rows", type=int, default=300)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--target", type=float, default=0.9)
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--target", type=float, default=0.85)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     found = asyncio.run(main(asked))

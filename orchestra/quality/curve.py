@@ -100,9 +100,8 @@ def _platt(confidence: Floats, right: Floats, weight: Floats) -> Curve:
     middle = float(np.average(odds, weights=weight))
     spread = float(np.sqrt(np.average((odds - middle) ** 2, weights=weight))) or 1.0
     x = (odds - middle) / spread
-    good, bad = float(np.sum(weight * right)), float(np.sum(weight * (1 - right)))
-    target = np.where(right > 0, (good + 1) / (good + 2), 1 / (bad + 2))
-    level, slope = _logistic(x, target, weight)
+    target = _smoothed(right, weight)
+    level, slope = (float(part) for part in _logistic(x[:, None], target, weight))
     if slope <= 0:  # a surer answer that is right less often would be noise, or a broken model
         share = float(np.average(target, weights=weight))
         level, slope = float(np.log(share / (1 - share))), 0.0
@@ -113,23 +112,43 @@ def _platt(confidence: Floats, right: Floats, weight: Floats) -> Curve:
     return curve
 
 
-def _logistic(x: Floats, target: Floats, weight: Floats) -> tuple[float, float]:
-    """Newton's steps to the penalised maximum; two parameters."""
-    level = slope = 0.0
+def predict_jointly(
+    features: Floats, right: Floats, weight: Floats, fold: NDArray[np.int64]
+) -> Floats:
+    """Each answer's probability by a logistic fit, outside its fold, to `features` (n, k).
+
+    They are probabilities, and are taken as log odds.
+    """
+    odds = log_odds(features)
+    x = (odds - odds.mean(axis=0)) / (odds.std(axis=0) + 1e-12)
+    predicted = np.empty(len(right))
+    for held in np.unique(fold):
+        inside, outside = fold != held, fold == held
+        slopes = _logistic(x[inside], _smoothed(right[inside], weight[inside]), weight[inside])
+        predicted[outside] = 1 / (1 + np.exp(-(slopes[0] + x[outside] @ slopes[1:])))
+    return predicted
+
+
+def _smoothed(right: Floats, weight: Floats) -> Floats:
+    """Platt's targets: as if one more answer of each kind had been seen."""
+    good, bad = float(np.sum(weight * right)), float(np.sum(weight * (1 - right)))
+    return np.where(right > 0, (good + 1) / (good + 2), 1 / (bad + 2))
+
+
+def _logistic(x: Floats, target: Floats, weight: Floats) -> Floats:
+    """Level and slopes by Newton's steps to the penalised maximum; x is (n, k)."""
+    ones = np.column_stack([np.ones(len(x)), x])
+    ridge = np.r_[0.0, np.ones(x.shape[1])]
+    slopes = np.zeros(ones.shape[1])
     for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-np.clip(level + slope * x, -30, 30)))
-        miss, curve = weight * (target - p), weight * p * (1 - p) + 1e-9
-        push = np.array([miss.sum(), (miss * x).sum() - slope])
-        cross = (curve * x).sum()
-        bend = np.array([[curve.sum(), cross], [cross, (curve * x * x).sum() + 1.0]])
+        p = 1 / (1 + np.exp(-np.clip(ones @ slopes, -30, 30)))
+        push = ones.T @ (weight * (target - p)) - ridge * slopes
+        bend = (ones.T * (weight * p * (1 - p) + 1e-9)) @ ones + np.diag(ridge)
         step = np.linalg.solve(bend, push)
-        level, slope = (
-            level + float(np.clip(step[0], -5, 5)),
-            slope + float(np.clip(step[1], -5, 5)),
-        )
+        slopes = slopes + np.clip(step, -5, 5)
         if np.abs(step).max() < 1e-8:
             break
-    return level, slope
+    return slopes
 
 
 def _isotonic(confidence: Floats, right: Floats, weight: Floats) -> Curve:

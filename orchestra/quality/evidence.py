@@ -6,13 +6,21 @@ out together and resampled together, so that copies are not taken for evidence. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.batch.evaluate import wilson
-from orchestra.quality.curve import Floats, Method, choose, fit, log_loss, predict_held_out
+from orchestra.quality.curve import (
+    Floats,
+    Method,
+    choose,
+    fit,
+    log_loss,
+    predict_held_out,
+    predict_jointly,
+)
 
 FOLDS = 5
 RESAMPLES = 4000
@@ -26,12 +34,16 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """n judged answers of one model to one field: confidence, right (1 or 0), weight, group."""
+    """n judged answers of one model to one field: confidence, right (1 or 0), weight, group.
+
+    `chance` is how often the value that was said is the true one of any row, where it is known.
+    """
 
     confidence: Floats
     right: Floats
     weight: Floats
     group: NDArray[np.int64]
+    chance: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.right)
@@ -43,7 +55,14 @@ class Answers:
 
     def part(self, kept: NDArray[np.bool_]) -> Answers:
         """The answers where `kept`."""
-        return Answers(self.confidence[kept], self.right[kept], self.weight[kept], self.group[kept])
+        return replace(
+            self,
+            confidence=self.confidence[kept],
+            right=self.right[kept],
+            weight=self.weight[kept],
+            group=self.group[kept],
+            chance=None if self.chance is None else self.chance[kept],
+        )
 
     @property
     def effective(self) -> float:
@@ -96,9 +115,11 @@ def weigh(answers: Answers, *, claims: int = 1, seed: int = 0) -> Evidence:
     seen = (scaled.confidence, scaled.right, scaled.weight)
     predicted = predict_held_out(None, *seen, fold, answers.group)
     rate = predict_held_out("rate", *seen, fold)
+    risk = (1 - CONFIDENCE) / claims
     saved = log_loss(rate, scaled.right) - log_loss(predicted, scaled.right)
-    gain = _interval(saved, scaled, (1 - CONFIDENCE) / claims, seed)
+    gain = _interval(saved, scaled, risk, seed)
     refuses = few or _within_noise(answers, predicted, rate, gain)
+    refuses = refuses or _by_chance(scaled, fold, risk, seed)
     method = "rate" if refuses else choose(*seen, _numbered(answers.group))
     shown = rate if refuses else predicted
     return Evidence(
@@ -125,12 +146,30 @@ def calibration_error(probability: Floats, answers: Answers) -> float:
     return error
 
 
+def _by_chance(answers: Answers, fold: NDArray[np.int64], risk: float, seed: int) -> str | None:
+    """Why the confidence may only follow the value: common values are right by chance more often.
+
+    Labels that were shuffled leave just that, and a model is often surer of common values.
+    """
+    if answers.chance is None or len(np.unique(answers.chance)) == 1:
+        return None
+    both = np.column_stack([answers.confidence, answers.chance])
+    seen = (answers.right, answers.weight, fold)
+    alone = log_loss(predict_jointly(both[:, 1:], *seen), answers.right)
+    saved = alone - log_loss(predict_jointly(both, *seen), answers.right)
+    low, middle, high = _interval(saved, answers, risk, seed)
+    if low > 0:
+        return None
+    return (
+        f"no gain beyond noise on {len(answers)} rows: beside how common the value is, the "
+        f"confidence saves {middle:+.3f} [{low:+.3f}, {high:+.3f}] of log loss"
+    )
+
+
 def _scaled(answers: Answers) -> Answers:
     """Weights that sum to the effective number of answers, so that fits are not too sure."""
     scale = answers.effective / float(answers.weight.sum())
-    return Answers(
-        answers.confidence, answers.right, answers.weight * scale, _numbered(answers.group)
-    )
+    return replace(answers, weight=answers.weight * scale, group=_numbered(answers.group))
 
 
 def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -166,7 +205,7 @@ def _within_noise(
     plain = float(np.average(log_loss(rate, answers.right), weights=weight))
     return (
         f"no gain beyond noise on {len(answers)} rows: held-out log loss {fitted:.3f} with the "
-        f"confidence, {plain:.3f} with the mean rate alone, gain {gain[1]:+.3f} "
+        f"confidence, {plain:.3f} without it, gain {gain[1]:+.3f} "
         f"[{gain[0]:+.3f}, {gain[2]:+.3f}]"
     )
 

@@ -8,6 +8,7 @@ the text. It knows no file.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,11 +46,14 @@ class Recorded:
         """The readings of rows with a true value: which were answered, which right."""
         ids = [i for i in self.readings if folded(truths.get(i, ""))]
         given = [i for i in ids if self._is_usable(i)]
+        counted = Counter(folded(truths[i]) for i in ids)
+        common = {value: count / len(ids) for value, count in counted.items()}
         answers = Answers(
             np.array([self.readings[i].confidence or 0.0 for i in given], dtype=float),
             np.array([self._is_right(i, truths[i]) for i in given], dtype=float),
             np.array([weights.get(i, 1.0) for i in given], dtype=float),
             np.array([self.readings[i].content for i in given], dtype=np.int64),
+            np.array([common.get(self._value(i), 0.0) for i in given], dtype=float),
         )
         asked = sum(weights.get(i, 1.0) for i in ids)
         covered = float(answers.weight.sum()) / asked if asked else 0.0
@@ -60,7 +64,10 @@ class Recorded:
         return reading.value is not None and reading.confidence is not None
 
     def _is_right(self, row_id: str, true: str) -> bool:
-        return folded(self.readings[row_id].value or "") == folded(true)
+        return self._value(row_id) == folded(true)
+
+    def _value(self, row_id: str) -> str:
+        return folded(self.readings[row_id].value or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,13 @@ def recorded() -> list[dict[str, str]]:
 
 def answers(rows: list[dict[str, str]] | None = None) -> Answers:
     rows = recorded() if rows is None else rows
+    true = [row["true"] for row in rows]
     return Answers(
         np.array([float(row["confidence"]) for row in rows]),
         np.array([float(row["said"] == row["true"]) for row in rows]),
         np.ones(len(rows)),
         np.array([int(row["photo"]) for row in rows]),
+        np.array([true.count(row["said"]) / len(rows) for row in rows]),
     )
 
 
@@ -70,6 +72,18 @@ def test_with_shuffled_labels_no_gain_is_claimed(seed: int) -> None:
     assert "no gain beyond noise on 408 rows" in found.refuses
     assert found.method == "rate"
     assert len({knot[1] for knot in found.knots}) == 1
+
+
+def test_a_confidence_that_only_follows_common_values_has_learnt_nothing() -> None:
+    """Right by chance: the common value half of the time, the others rarely."""
+    rng = np.random.default_rng(0)
+    chance = np.where(rng.uniform(0, 1, 400) < 0.5, 0.5, 0.05)
+    right = (rng.uniform(0, 1, 400) < chance).astype(float)
+    sure = np.clip(chance + rng.normal(0, 0.02, 400), 0.01, 0.99)
+    judged = Answers(sure, right, np.ones(400), np.arange(400), chance)
+    refuses = weigh(judged).refuses
+    assert refuses is not None and "beside how common the value is" in refuses
+    assert weigh(replace(judged, chance=None)).refuses is None
 
 
 def test_a_few_rows_of_real_labels_are_too_few_to_claim_anything() -> None:
