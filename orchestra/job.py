@@ -12,9 +12,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, PlainSerializer, field_validator
 from pydantic import Field as Attribute
 
+from orchestra.budget.tags import problem
 from orchestra.errors import InvalidBudget, OrchestraError, named
 
 Source = Literal["photo", "text", "both", "derived", "none"]
@@ -83,7 +84,8 @@ class Job(Word):
     `images` holds paths, URLs, data URIs or, once taken in, content hashes. `text` is data, and
     never instructions, unless a node declares it to be the user's question. `language` is the
     language to write in. `data` = "local" forbids models that run elsewhere. With `cache` false no
-    reply is taken from a cache that the fleet has, or kept there.
+    reply is taken from a cache that the fleet has, or kept there. `tags` are noted in the book with
+    what the job spends: a client, a campaign, a ticket.
     """
 
     text: str | None = None
@@ -92,6 +94,7 @@ class Job(Word):
     budget: Budget = Budget()
     data: Literal["any", "local"] = "any"
     cache: bool = True
+    tags: Mapping[str, str] = Attribute(default_factory=dict)
     id: str | None = None
 
     def __init__(self, **values: Any) -> None:
@@ -100,6 +103,14 @@ class Job(Word):
                 str(image) if isinstance(image, PurePath) else image for image in values["images"]
             )
         super().__init__(**values)
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_short(cls, tags: Mapping[str, str]) -> Mapping[str, str]:
+        wrong = problem(tags)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return tags
 
 
 class Evidence(Word):

@@ -50,6 +50,7 @@ class RowOptions:
     budget: Budget = field(default_factory=Budget)
     language: Language = "auto"
     base: Path | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class RowRun:
 
     def _job(self, row: Row) -> Job:
         job = self.columns.job(row, self.options.language, None)
-        return job.model_copy(update={"budget": self._budget})
+        return job.model_copy(update={"budget": self._budget, "tags": self.options.tags})
 
     async def _run_within_budget(self, intake: Intake, account: str) -> tuple[Result, bool]:
         """Run once the row's ceiling fits; refunds of finished rows make room."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -44,6 +44,7 @@ class Options:
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S
     progress: Progress = field(default_factory=Silent)
     resume: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Batch:
@@ -72,7 +73,7 @@ class Batch:
             ledger,
             graph,
             columns,
-            RowOptions(identity, options.budget, options.language, table.path.parent),
+            RowOptions(identity, options.budget, options.language, table.path.parent, options.tags),
         )
         self._stop = ""
         self._unavailable: list[Row] = []
@@ -136,7 +137,7 @@ class Batch:
         try:
             self.book.spent(BATCH_ACCOUNT)
         except BookError:
-            self.book.open_account(BATCH_ACCOUNT, label="batch")
+            self.book.open_account(BATCH_ACCOUNT)
         self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
     def _add_seconds(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -63,6 +63,7 @@ async def run_batch(
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S,
     on: str | None = None,
     maps: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Summary:
     """Enrich `table` into the folder `out`; run it again to continue where it stopped.
 
@@ -72,7 +73,7 @@ async def run_batch(
     spent, and `BatchPaused` when a model stopped answering for longer than `probe_delays_s`.
 
     `maps` turns on the recipe's own `maps`: each value read from a photo is marked there. Such a
-    batch is another than one without.
+    batch is another than one without. `tags` are noted in the book with what this run spends.
 
     `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
@@ -83,7 +84,7 @@ async def run_batch(
         far = dict(limit=limit, budget=budget, recipe=recipe, text_columns=text_columns)
         far |= dict(image_column=image_column, id_column=id_column, language=language)
         far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps, policy=fleet.policy)
-        far |= dict(cache=_cache_place(fleet))
+        far |= dict(cache=_cache_place(fleet), tags=tags)
         with connected(on, fleet.file):
             return await run_far(fleet.name, _named(build), str(table), far)
     budget = budget or Budget()
@@ -111,6 +112,7 @@ async def run_batch(
         probe_delays_s=probe_delays_s,
         progress=progress or Silent(),
         resume=resume_command(sys.argv),
+        tags=tags or {},
     )
     ledger = LocalLedger(folder.book)
     scoped = fleet.scoped(ledger, folder.images)
@@ -188,7 +190,9 @@ def _work(
         graph=_named(build),
         recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
         columns=columns,
-        options=RowOptions(identity, options.budget, options.language, table.resolve().parent),
+        options=RowOptions(
+            identity, options.budget, options.language, table.resolve().parent, options.tags
+        ),
         images=folder.path.resolve() / IMAGES,
         policy=None if fleet.policy is None else fleet.policy.model_dump_json(),
         cache=_cache_place(fleet),

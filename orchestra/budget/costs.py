@@ -5,7 +5,7 @@ It knows no table and no graph; the name of a batch's graph and the cards are gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,7 @@ from orchestra.budget.book import Book
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import SECONDS_AN_HOUR, Work, cost_micro
 from orchestra.budget.spending import Correction, Expense, Place
+from orchestra.budget.tags import tags_of
 from orchestra.errors import BookError
 from orchestra.fleet.card import Card
 
@@ -80,7 +81,9 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The bill of a book, dearest line first. `idle` lists only models whose hosting is priced."""
+    """The bill of a book, dearest line first; lines of tags overlap where a call has several.
+
+    `idle` lists only models whose hosting is priced."""
 
     by: By
     lines: tuple[Line, ...]
@@ -122,7 +125,8 @@ def costs(
     names = _Names(by, places, rows, graph or NO_GRAPH)
     sums: dict[str, list[Expense]] = {}
     for expense in expenses:
-        sums.setdefault(names.of(expense), []).append(expense)
+        for name in names.of(expense):
+            sums.setdefault(name, []).append(expense)
     lines = sorted(
         (_line(name, group) for name, group in sums.items()),
         key=lambda line: (-line.cost_micro, line.name),
@@ -158,16 +162,17 @@ class _Names:
     rows: Mapping[str, str]
     graph: str
 
-    def of(self, expense: Expense) -> str:
-        if self.by == "node":
-            return expense.node
-        if self.by == "model":
-            return expense.model
-        if self.by == "day":
-            return expense.day or NO_DAY
+    def of(self, expense: Expense) -> Sequence[str]:
+        """Its heading; with several tags it stands under each of them."""
+        if self.by == "tag":
+            return self._tags(expense.account)
+        if self.by == "row":
+            return [self._row(expense.account)]
         if self.by == "graph":
-            return self.graph
-        return self._row(expense.account) if self.by == "row" else self._tag(expense.account)
+            return [self.graph]
+        if self.by == "day":
+            return [expense.day or NO_DAY]
+        return [expense.node if self.by == "node" else expense.model]
 
     def _row(self, account: int) -> str:
         """The row whose account this is or pays for; a try that came to no record has its number.
@@ -182,8 +187,13 @@ class _Names:
                 return self.rows.get(own) or f"row {place.id.split(':')[1]}"
         return NO_ROW
 
-    def _tag(self, account: int) -> str:
-        return next((place.label for place in self._chain(account) if place.label), NO_TAG)
+    def _tags(self, account: int) -> list[str]:
+        """As `key=value`, of the nearest account that has tags."""
+        for place in self._chain(account):
+            tags = tags_of(place.label)
+            if tags:
+                return [f"{key}={value}" for key, value in tags.items()]
+        return [NO_TAG]
 
     def _chain(self, account: int) -> Iterable[Place]:
         place = self.places.get(account)

@@ -167,7 +167,14 @@ class ChatModel(BaseChatModel):
         return self._own
 
     def _job(self, talk: Conversation, left: Budget) -> Job:
-        return Job(text=talk.text or None, images=talk.photos, data=self.data, budget=left)
+        return Job(
+            text=talk.text or None,
+            images=talk.photos,
+            data=self.data,
+            budget=left,
+            cache=self.cache is not False,
+            tags={name: said for name, said in (self.metadata or {}).items() if _is_tag(said)},
+        )
 
     async def _answer(
         self,
@@ -302,6 +309,10 @@ def _node(run_manager: Any) -> str:
     """The graph's node that asks, where LangGraph says so."""
     metadata = {} if run_manager is None else run_manager.metadata or {}
     return str(metadata.get("langgraph_node", NODE))
+
+
+def _is_tag(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _as_exceeded(failure: OrchestraError) -> OrchestraError:

@@ -14,6 +14,7 @@ from orchestra.batch.output import Summary
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.runner import DEFAULT_IN_FLIGHT
+from orchestra.budget.tags import read_tags
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -26,6 +27,7 @@ from orchestra.cli.options import (
     json_option,
     policy_option,
     print_json,
+    tag_option,
 )
 from orchestra.errors import ConfirmationNeeded, OrchestraError
 from orchestra.fleet.fleet import Build, Fleet
@@ -36,6 +38,7 @@ Examples:
   orchestra batch products.csv --out out --limit 20
   orchestra batch products.csv --out out --cost-usd 40
   orchestra batch products.csv --out out --on ray
+  orchestra batch products.csv --out out --tag client=acme --tag season=spring
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
 """
 
@@ -60,6 +63,7 @@ Examples:
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @policy_option
+@tag_option
 @cache_options
 @budget_options
 @json_option
@@ -70,6 +74,7 @@ def batch(
     recipe: Path | None,
     text_columns: str | None,
     yes: bool,
+    tags: tuple[str, ...],
     cache: Path | None,
     cache_mib: int | None,
     as_json: bool,
@@ -84,6 +89,7 @@ def batch(
         options["budget"] = budget_of(cost_usd, latency_ms, memory_gib, tokens)
         options["recipe"] = None if recipe is None else Recipe.load(recipe)
         options["text_columns"] = _names(text_columns)
+        options["tags"] = read_tags(tags)
         build = load_graph(graph)
 
         policy = options.pop("policy")

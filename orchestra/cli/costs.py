@@ -21,6 +21,7 @@ EPILOG = """\b
 Examples:
   orchestra costs out
   orchestra costs out --by row --json
+  orchestra costs out --by tag
   orchestra costs chat.sqlite --by day
   orchestra costs out --correct big --fleet mended.yaml --reason "read the old price list"
 """

@@ -69,6 +69,17 @@ def budget_of(
     return Budget(cost_usd=cost_usd, latency_ms=latency_ms, memory_gib=memory_gib, tokens=tokens)
 
 
+def tag_option(command: Command) -> Command:
+    """`--tag`; read it with `read_tags`."""
+    return click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Note what is spent under this tag in the book; may be given again.",
+    )(command)
+
+
 def cache_options(command: Command) -> Command:
     """`--cache` and `--cache-mib`; read them with `cache_of`."""
     bound = "Most MiB of the cache; kept with it (at first: 1024)."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from orchestra.cache.store import ReplyStore
+from orchestra.budget.tags import read_tags
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -21,6 +21,7 @@ from orchestra.cli.options import (
     json_option,
     policy_option,
     print_json,
+    tag_option,
 )
 from orchestra.errors import OrchestraError
 from orchestra.fleet.fleet import Build, Fleet
@@ -33,6 +34,7 @@ Examples:
   orchestra run "红色纯棉衬衫" --image shirt.jpg --graph listing --language zh
   orchestra run "Red cotton shirt" --graph listing --cost-usd 0.01 --json
   orchestra run "What is this?" --image photo.jpg --cache ~/.cache/orchestra
+  orchestra run "What is this?" --image photo.jpg --book spent.sqlite --tag client=acme
 """
 
 
@@ -46,6 +48,10 @@ Examples:
 )
 @click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
 @policy_option
+@click.option(
+    "--book", type=click.Path(path_type=Path), help="Note what is spent in this book as well."
+)
+@tag_option
 @cache_options
 @budget_options
 @json_option
@@ -57,6 +63,8 @@ def run(
     language: str,
     local: bool,
     policy: Path | None,
+    book: Path | None,
+    tags: tuple[str, ...],
     cache: Path | None,
     cache_mib: int | None,
     as_json: bool,
@@ -70,9 +78,11 @@ def run(
             budget=budget_of(**limits),
             language=language,
             data="local" if local else "any",
+            tags=read_tags(tags),
         )
-        shared = cache_of(cache, cache_mib)
-        result = asyncio.run(_run(fleet, policy, load_graph(graph), job, shared))
+        build, shared = load_graph(graph), cache_of(cache, cache_mib)
+        opened = Fleet.open(fleet, policy=policy, book=book, cache=shared)
+        result = asyncio.run(_run(opened, build, job))
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -83,10 +93,8 @@ def run(
         sys.exit(EXIT_FAILED)
 
 
-async def _run(
-    name: str, policy: Path | None, build: Build, job: Job, cache: ReplyStore | None
-) -> Result:
-    async with Fleet.open(name, policy=policy, cache=cache) as fleet:
+async def _run(opened: Fleet, build: Build, job: Job) -> Result:
+    async with opened as fleet:
         return await fleet.run(build, job)
 
 

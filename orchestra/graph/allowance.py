@@ -28,7 +28,7 @@ class Allowance:
 
     `budget` bounds what is spent from it; `parent` is an account of the same ledger that pays for
     it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. `loop`
-    is where the fleet's clients live. `calls` are those made, in order.
+    is where the fleet's clients live. `calls` are those made, in order; `label` is of their tags.
     """
 
     fleet: Fleet
@@ -39,6 +39,7 @@ class Allowance:
     above: Allowance | None = None
     ends_at: float | None = None
     calls: list[CallRecord] = field(default_factory=list)
+    label: str = ""
     _is_open: bool = False
     _parts: dict[str, Allowance] = field(default_factory=dict)
 
@@ -70,6 +71,7 @@ class Allowance:
             parent=self.parent,
             cost_micro=None if cost is None else limit_micro(cost),
             tokens=self.budget.tokens,
+            label=self.label,
         )
         self._is_open = True
 

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestra.budget.tags import label_of
 from orchestra.clients.engine import OnPiece, Turn
 from orchestra.fleet.card import FleetFile
 from orchestra.graph.ask import Ask
@@ -85,7 +86,11 @@ async def answer_question(
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
     await fleet.ledger.open_account(
-        account, parent=parent, cost_micro=planned.cost_micro, tokens=planned.tokens
+        account,
+        parent=parent,
+        cost_micro=planned.cost_micro,
+        tokens=planned.tokens,
+        label=label_of(intake.job.tags),
     )
     run = JobRun(
         fleet,

@@ -18,6 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work
+from orchestra.budget.tags import label_of
 from orchestra.clients.engine import Call, OnPiece, Tool, Turn
 from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.errors import (
@@ -311,6 +312,7 @@ async def run_job(
         cost_micro=chosen.cost_micro,
         tokens=chosen.tokens,
         hold=parent is not None,
+        label=label_of(job.tags),
     )
     ends_at = None
     if job.budget.latency_ms is not None:
@@ -356,6 +358,7 @@ def _unplanned(run: JobRun, parent: str | None) -> Allowance:
         parent=parent,
         ends_at=run.ends_at,
         calls=run.calls,
+        label=label_of(run.job.tags),
     )
 
 

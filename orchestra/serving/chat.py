@@ -43,6 +43,7 @@ def job_of(request: ChatRequest) -> Job:
         language=told.language,
         data=told.data,
         cache=told.cache,
+        tags=dict(request.metadata or {}),
     )
 
 

@@ -6,7 +6,7 @@ It runs under any ASGI server, so tests need no Ray.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestra.errors import Cancelled, OrchestraError
+from orchestra.budget.tags import problem, read_tags
+from orchestra.errors import Cancelled, OrchestraError, UsageError
 from orchestra.job import Result
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
@@ -33,6 +34,7 @@ from orchestra.serving.words import (
     ProblemBody,
 )
 
+TAG_HEADER = "X-Orchestra-Tag"
 MAX_BODY_BYTES = 48 * 2**20  # a photo of 32 MiB, the most that is read, as a data URI
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemBody}
@@ -76,7 +78,8 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     async def jobs(job: JobRequest, request: Request) -> Result:
         """Run a job through a graph: every field with its source, evidence and confidence."""
         with _seen(request, "jobs"):
-            return await until_gone(request, service.job(job))
+            tagged = job.model_copy(update={"tags": _tags(request, job.tags)})
+            return await until_gone(request, service.job(tagged))
 
     @app.post("/v1/plan")
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
@@ -89,6 +92,8 @@ def _add_chat(app: FastAPI, service: Service) -> None:
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
     async def chat(wanted: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
+        tags = _tags(request, wanted.metadata or {})
+        wanted = wanted.model_copy(update={"metadata": tags})
         if not wanted.stream:
             with _seen(request, "chat"):
                 return await until_gone(request, service.chat(wanted))
@@ -124,6 +129,18 @@ def _add_state(app: FastAPI, service: Service) -> None:
     async def prometheus() -> Response:
         """Prometheus metrics of this ingress replica."""
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+
+def _tags(request: Request, given: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a request: those of its body, and `X-Orchestra-Tag: key=value` headers.
+
+    Raises `UsageError` for a header that is no pair, or for too many.
+    """
+    tags = {**read_tags(request.headers.getlist(TAG_HEADER)), **given}
+    wrong = problem(tags)
+    if wrong is not None:
+        raise UsageError(wrong)
+    return tags
 
 
 def _seen(request: Request, route: str) -> Any:

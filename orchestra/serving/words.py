@@ -116,9 +116,10 @@ class ChatRequest(Shape):
     logprobs: Literal[False] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None
+    # Noted in the book with what the answer cost, as the tags of a job are.
+    metadata: dict[str, str] | None = None
     # Accepted; they concern the caller's own books.
     user: str | None = None
-    metadata: dict[str, str] | None = None
     store: bool | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None

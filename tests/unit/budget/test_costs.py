@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from orchestra.budget.book import Book
 from orchestra.budget.costs import NO_DAY, NO_ROW, By, correct, costs
+from orchestra.budget.tags import label_of
 from orchestra.cli.main import main
 from orchestra.errors import BookError
 from orchestra.fleet.card import Card
@@ -43,7 +44,7 @@ def path(tmp_path: Path) -> Path:
     """Two rows, an agent's call beside a row's plan, a failed call at its worst case."""
     path = tmp_path / "book.sqlite"
     with Book.open(path) as book:
-        book.open_account("batch", label="spring")
+        book.open_account("batch", label=label_of({"season": "spring"}))
         for number in (1, 2):
             book.open_account(f"row:{number}:ab", parent="batch", cost_micro=50_000)
             paid(book, f"row:{number}:ab", f"c{number}", "big", 1000, REPLY)
@@ -82,7 +83,7 @@ def test_a_row_is_charged_for_its_plan_and_for_what_its_nodes_asked_beside_it(pa
 def test_other_headings_name_model_graph_tag_and_day(path: Path) -> None:
     assert summed(path, "model") == {"big": 2500, "small": 7}
     assert summed(path, "graph") == {"listing": 2507}
-    assert summed(path, "tag") == {"spring": 2507}
+    assert summed(path, "tag") == {"season=spring": 2507}
     assert summed(path, "day") == {f"{datetime.now(UTC):%Y-%m-%d}": 2507}
 
 
