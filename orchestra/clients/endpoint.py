@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,7 +81,7 @@ class EndpointClient:
 
     def wait_ms(self) -> float:
         """How long the card's limits of a minute hold the next call back, up to a tenth second."""
-        return math.ceil(self.pace.wait_s() * 10) * 100.0
+        return self.pace.wait_ms()
 
     async def models(self) -> list[str]:
         """Names of the models that the server lists; none where it does not say."""

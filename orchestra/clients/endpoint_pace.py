@@ -7,6 +7,7 @@ place is counted at once, so callers that wait do not overtake each other.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -68,10 +69,10 @@ class Pace:
         self._places.append(place)
         return place
 
-    def wait_s(self) -> float:
-        """How long a small call would have to wait now; nothing is booked."""
+    def wait_ms(self) -> float:
+        """How long a small call would have to wait now, up to a tenth second; books nothing."""
         now = self.clock()
-        return self._earliest(now, 1) - now
+        return math.ceil((self._earliest(now, 1) - now) * 10) * 100.0
 
     def settle(self, place: Place, tokens: int) -> None:
         """Count what a call really used, which is less than was booked for it."""

@@ -139,7 +139,8 @@ class Fleet:
             policy=self.policy,
             cache=self.cache,
         )
-        scoped.caller.traffic = self.caller.traffic  # they share the models, and so their time
+        # They share the models, and so their time and their minutes.
+        scoped.caller.traffic, scoped.caller.paces = self.caller.traffic, self.caller.paces
         return scoped
 
     async def __aenter__(self) -> Self:
@@ -244,7 +245,7 @@ class Fleet:
         """What a job's calls would stand beside; without a deadline it changes no plan."""
         if budget.latency_ms is None:
             return IDLE
-        waits = {
+        waits = dict(self.caller.paces.waits_ms()) | {
             name: client.wait_ms()
             for name, client in self._clients.items()
             if isinstance(client, EndpointClient)

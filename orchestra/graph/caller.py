@@ -22,6 +22,7 @@ from orchestra.clients.engine import Call, OnPiece, Reply
 from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.fleet.card import Card
 from orchestra.graph.kept import call_key, from_json, to_json
+from orchestra.graph.pacing import Paces
 from orchestra.graph.paid import Paid, Timed, payment_of, record_of, work_of, worst_payment
 from orchestra.graph.traffic import Traffic
 from orchestra.job import CallRecord
@@ -77,6 +78,7 @@ class Caller:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _cards: dict[str, tuple[Card, str]] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    paces: Paces = field(default_factory=Paces)
 
     async def call(
         self, client: Client, call: Call, ticket: Ticket
@@ -153,7 +155,7 @@ class Caller:
         stored = await self._begin(uid, key, worst, ticket)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
-        timed = Timed(dict(self.traffic.now(ticket.account)))
+        timed = Timed(dict(self.traffic.now(ticket.account)), self.paces.of(ticket.card))
         try:
             with self.traffic.entered(ticket.card.name, ticket.account):
                 reply = await _within(timed.answer(client, call, ticket), ticket)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestra.budget.messages import Payment
 from orchestra.budget.money import usd
 from orchestra.budget.pricing import Work, cost_micro
+from orchestra.clients.endpoint_pace import Pace
 from orchestra.clients.engine import Call, Reply
 from orchestra.errors import OrchestraError
 from orchestra.graph.kept import to_json
@@ -34,13 +35,27 @@ class Timed:
     """A call on its way: how long the model had it, beside which calls of other jobs."""
 
     beside: dict[str, int]
+    pace: Pace | None = None
     seconds: float = 0.0
 
     async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
-        """The model's answer."""
+        """The model's answer, once its limits of a minute let the call start."""
+        if self.pace is None:
+            return await self._timed(client, call, ticket, ticket.left_s)
+        asked = time.monotonic()
+        place = await self.pace.wait(ticket.ceiling.tokens, ticket.left_s)
+        waited_s = time.monotonic() - asked
+        left_s = None if ticket.left_s is None else max(0.0, ticket.left_s - waited_s)
+        reply = await self._timed(client, call, ticket, left_s)
+        self.pace.settle(place, work_of(reply).tokens)
+        return reply
+
+    async def _timed(
+        self, client: Client, call: Call, ticket: Ticket, left_s: float | None
+    ) -> Reply:
         started = time.monotonic()
         try:
-            return await client.complete(call, left_s=ticket.left_s, on_piece=ticket.on_piece)
+            return await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
         finally:
             self.seconds = time.monotonic() - started
 

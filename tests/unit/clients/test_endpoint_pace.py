@@ -39,6 +39,16 @@ def test_tokens_count_too_and_what_was_not_used_is_given_back() -> None:
     assert pace.book(50).at == 60
 
 
+def test_a_look_at_the_wait_books_nothing() -> None:
+    clock = Clock()
+    pace = Pace("m", requests_per_minute=1, clock=clock)
+    assert pace.wait_ms() == 0
+    pace.book(1)
+    clock.now = 12.34
+    assert [pace.wait_ms(), pace.wait_ms()] == [47_700, 47_700]
+    assert Pace("m", clock=clock).wait_ms() == 0
+
+
 def test_a_call_that_would_start_too_late_books_nothing() -> None:
     pace = Pace("m", requests_per_minute=1, clock=Clock())
     pace.book(1)
