@@ -76,7 +76,6 @@ def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:
         cost_micro=first.cost_micro + second.cost_micro,
         expected_micro=round(first.expected_micro + cascade.escalated * second.expected_micro),
         tokens=first.tokens + second.tokens,
-        own_tokens=first.own_tokens + second.own_tokens,
         escalated=cascade.escalated,
         escalation=Fallback(
             model=second.model,

@@ -20,7 +20,10 @@ def held_gib(option: Sequence[NodePlan], nodes: int = 1) -> float:
     """
     if nodes == 1:
         models = {node.model: node.memory_gib for node in option}
-        models |= {n.fallback.model: n.fallback.memory_gib for n in option if n.fallback}
+        for node in option:
+            for other in (node.fallback, node.escalation):
+                if other is not None:
+                    models[other.model] = other.memory_gib
         return round(sum(models.values()), PLACES)
     held = [0.0] * nodes
     for gib in _replicas(option):

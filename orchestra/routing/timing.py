@@ -87,6 +87,9 @@ class Rest:
         for node in option:
             calls[node.model] += node.visits
             tokens[node.model] += node.own_tokens
+            if node.escalation is not None:
+                calls[node.escalation.model] += node.visits
+                tokens[node.escalation.model] += node.escalation.tokens
         return max((self._held_ms(name, calls[name], tokens[name]) for name in calls), default=0.0)
 
     def _held_ms(self, model: str, calls: int, tokens: int) -> float:

@@ -21,6 +21,7 @@ from orchestra.budget.remote import Keeper, Message, Send
 from orchestra.errors import BookError, ModelUnavailable
 from orchestra.fleet.source import load_graph
 from orchestra.job import Result
+from orchestra.quality.policy import Calibration, Estimate, Policy
 from tests.serving_workers import BrokenWorker
 from tests.serving_workers import write_fleet as write_fleet_of
 from tests.stub_worker import write_fleet
@@ -135,3 +136,27 @@ async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
             book.set_limits(BATCH_ACCOUNT, cost_micro=100 * cost, tokens=None)
         ran = await waiting
         assert isinstance(ran, Ran) and ran.end == ("no room" if is_stopped else "finished")
+
+
+async def test_a_host_answers_by_the_policy_that_it_is_told(tmp_path: Path) -> None:
+    right = Estimate(share=0.75, low=0.5, high=0.9, rows=20)
+    known = Calibration(
+        node="read",
+        model="r1",
+        field="category",
+        prompt="any",
+        method="rate",
+        right=right,
+        covered=1.0,
+        knots=((0.0, 0.75, 0.5, 0.9),),
+        gain=(0.0, 0.0, 0.0),
+        ece_before=0.1,
+        ece_after=0.1,
+    )
+    policy = Policy(calibration=(known,)).model_dump_json()
+    with batch_book() as book:
+        host = RowHost(work(tmp_path, policy=policy), KEEPER, reaching(book))
+        assert await host.run(row(1), "row:1") == Ran("finished")
+        (kept,) = book.rows()
+    fields = Result.model_validate_json(kept.record_json).fields
+    assert fields["category"].probability == 0.75
