@@ -222,15 +222,21 @@ class Fleet:
         load = self._load(job.budget)
         return explain(weigh(seen, _shape(job), job.budget, self.file, load, self.policy))
 
-    def plan_for(self, graph: CompiledStateGraph, shape: JobShape, budget: Budget) -> Plan:
-        """The plan of a job of `shape` over `graph`.
+    def plan_for(
+        self,
+        graph: CompiledStateGraph,
+        shape: JobShape,
+        budget: Budget,
+        load: Load | None = None,
+    ) -> Plan:
+        """The plan of a job of `shape` over `graph`, beside `load` (None: what is under way).
 
-        Made once for a shape, a budget and, where a deadline has to be kept, what is under way.
+        Made once for a shape, a budget and, where a deadline has to be kept, a load.
         """
         if self._planned_for is not self.file:
             self._plans.clear()
             self._planned_for = self.file
-        load = self._load(budget)
+        load = self._load(budget) if load is None else load
         key = (graph, shape, load, *(limit for _, limit in budget))
         known = self._plans.get(key)
         if known is None:

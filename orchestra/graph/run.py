@@ -50,6 +50,7 @@ from orchestra.graph.state import Context, JobState
 from orchestra.graph.traffic import AtWork
 from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
+from orchestra.routing.load import IDLE
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import TEMPLATE_TOKENS, plan
 from orchestra.routing.prompt_size import call_bytes, schema_copies
@@ -305,7 +306,8 @@ async def run_job(
     job = intake.job
     if intake.is_lost:
         return assemble({}, intake.job, intake.errors, None, (), 0.0)
-    chosen = planned or fleet.plan_for(graph, intake.shape, job.budget)
+    # Rows of a batch are planned alike, however many others are under way.
+    chosen = planned or fleet.plan_for(graph, intake.shape, job.budget, IDLE)
     await fleet.ledger.open_account(
         account,
         parent=parent,

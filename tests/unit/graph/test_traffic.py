@@ -16,6 +16,9 @@ from orchestra.budget.book import Book
 from orchestra.budget.ledger import LocalLedger
 from orchestra.errors import NoFeasiblePlan
 from orchestra.graph.traffic import AtWork, Traffic
+from orchestra.routing.candidates import JobShape
+from orchestra.routing.introspect import compile_graph
+from orchestra.routing.load import IDLE
 from tests.scripted import scripted_fleet
 
 
@@ -103,6 +106,16 @@ async def test_what_is_under_way_counts_where_a_deadline_has_to_be_kept() -> Non
             with pytest.raises(NoFeasiblePlan, match="latency_ms"):
                 fleet.plan(build, tight)
         assert fleet.plan(build, tight).latency_ms == 100
+
+
+async def test_rows_of_a_batch_are_planned_alike_whatever_is_under_way() -> None:
+    fleet, _ = scripted_fleet()
+    graph, shape, tight = compile_graph(build), JobShape(10, 0), Budget(latency_ms=5000)
+    async with fleet:
+        alone = fleet.plan_for(graph, shape, tight)
+        with fleet.caller.traffic.entered("r1", "x"):
+            assert fleet.plan_for(graph, shape, tight, IDLE) is alone
+            assert fleet.plan_for(graph, shape, tight) is not alone
 
 
 async def test_a_batchs_fleet_sees_the_calls_of_the_fleet_it_shares_models_with() -> None:
