@@ -215,3 +215,18 @@ def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> 
         )
     finally:
         folder.book.close()
+
+
+def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
+    """Results of the batch in `out` by row id, and the id column of its table.
+
+    Raises `BookError` when it holds no batch.
+    """
+    folder = Folder.read(out)
+    try:
+        rows = [
+            (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
+        ]
+        return rows, folder.source.columns.id
+    finally:
+        folder.book.close()

@@ -1,66 +1,128 @@
-"""`orchestra compare`: two finished batches on one set of known answers; spends nothing."""
+"""`orchestra compare`: two batches, or two ways of doing one, on one set of known answers."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import click
 
-from orchestra.batch.compare import compare
-from orchestra.batch.folder import Folder
-from orchestra.batch.gold import read_truths
-from orchestra.batch.tables import resolve_columns
-from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import OrchestraError
-from orchestra.job import Result
+from orchestra.batch.columns import Columns
+from orchestra.batch.compare import Comparison, compare
+from orchestra.batch.gold import Truths, read_truths
+from orchestra.batch.output import Summary, results_of
+from orchestra.batch.progress import Bar
+from orchestra.batch.tables import Table, resolve_columns
+from orchestra.batch.trial import Trial, read_way, try_both
+from orchestra.cli.options import (
+    budget_of,
+    budget_options,
+    fail,
+    fleet_option,
+    graph_option,
+    json_option,
+    print_json,
+)
+from orchestra.errors import OrchestraError, UsageError
 
 EPILOG = """\b
 Examples:
   orchestra compare out-mini out-big --truth truth.csv --field category
-  orchestra compare before after --truth truth.csv --field category --json
+  orchestra compare --gold gold.csv --field category --a fleet=mini --b fleet=other.yaml
+  orchestra compare --gold gold.csv --field colour --a recipe=long.yaml --b recipe=short.yaml
+  orchestra compare --gold labels.csv --table products.csv --field category --b models=v3
+\b
+A way is fleet=, graph=, recipe=, policy= and models= (joined by +), with commas between them.
 """
+WEIGHTED = "the rows were drawn by strata: shares are of these rows, not of the batch"
+IN_FLIGHT = 8
 
 
 @click.command("compare", epilog=EPILOG)
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
-@click.option("--truth", type=click.Path(path_type=Path), required=True, help="Table of answers.")
-@click.option("--field", required=True, help="Field to compare, and the truth's column.")
-@click.option("--id-column", help="The truth's id column (default: as the batch's).")
+@click.argument("first", type=click.Path(path_type=Path), required=False, metavar="[A]")
+@click.argument("second", type=click.Path(path_type=Path), required=False, metavar="[B]")
+@click.option("--truth", type=click.Path(path_type=Path), help="Table of answers, of two batches.")
+@click.option("--field", required=True, help="Field to compare, and the answers' column.")
+@click.option("--id-column", help="The answers' id column (default: as the batch's).")
+@click.option("--gold", type=click.Path(path_type=Path), help="Run both ways on these answers.")
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="Rows of the gold set, if elsewhere."
+)
+@click.option("--a", "way_a", default="", metavar="WAY", help="The first way.")
+@click.option("--b", "way_b", default="", metavar="WAY", help="The second way.")
+@graph_option("listing")
+@fleet_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("compare"), show_default=True)
+@click.option("--image-column", help="Column of the photo.")
+@click.option("--limit", type=int, help="Only the first N rows of the gold set.")
+@click.option("--in-flight", type=int, default=IN_FLIGHT, show_default=True, help="Rows at once.")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache of replies.")
+@click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
+@budget_options
 @json_option
 def compare_command(
-    a: Path, b: Path, truth: Path, field: str, id_column: str | None, as_json: bool
+    first: Path | None,
+    second: Path | None,
+    truth: Path | None,
+    field: str,
+    id_column: str | None,
+    gold: Path | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
-    """Compare FIELD of the batches in A and B against TRUTH, row by row.
+    """Compare FIELD of two finished batches, or of two ways that are run on a gold set.
 
-    Names a winner only when the difference is more than noise.
+    Rows are paired. A winner is named only when the difference is more than noise. Budgets hold
+    for each way.
     """
     try:
-        first, wanted = results_of(a)
-        second, _ = results_of(b)
-        truths = read_truths(truth, id_column or wanted)
-        resolve_columns(truths.columns, [field], [], "truth")
-        found = compare((str(a), first), (str(b), second), truths.field(field), field)
+        if gold is not None:
+            if first is not None or truth is not None:
+                raise UsageError("--gold runs both ways itself. Leave out A, B and --truth.")
+            truths, found, summaries = _tried(gold, field, id_column, given)
+        else:
+            if first is None or second is None or truth is None:
+                raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
+            truths, found = _finished(first, second, truth, field, id_column)
+            summaries = ()
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
         print_json(found.public())
-    else:
-        click.echo(str(found))
-        if truths.is_weighted:
-            click.echo("the rows were drawn by strata: shares are of these rows, not of the batch")
+        return
+    click.echo(str(found))
+    if truths.is_weighted:
+        click.echo(WEIGHTED)
+    for letter, summary in zip("AB", summaries, strict=False):
+        if summary.stopped or summary.pending:
+            click.echo(f"{letter} left {summary.pending} rows: {summary.stopped or 'not run'}")
 
 
-def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
-    """Results of the batch in `out` by row id, and the id column of its table.
+def _finished(
+    a: Path, b: Path, truth: Path, field: str, id_column: str | None
+) -> tuple[Truths, Comparison]:
+    results, wanted = results_of(a)
+    others, _ = results_of(b)
+    truths = read_truths(truth, id_column or wanted)
+    resolve_columns(truths.columns, [field], [], "truth")
+    return truths, compare((str(a), results), (str(b), others), truths.field(field), field)
 
-    Raises `BookError` when it holds no batch.
-    """
-    folder = Folder.read(out)
-    try:
-        rows = [
-            (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
-        ]
-        return rows, folder.source.columns.id
-    finally:
-        folder.book.close()
+
+def _tried(
+    gold: Path, field: str, id_column: str | None, given: dict[str, Any]
+) -> tuple[Truths, Comparison, tuple[Summary, Summary]]:
+    limits = ("cost_usd", "latency_ms", "memory_gib", "tokens")
+    budget = budget_of(*(given.pop(name) for name in limits))
+    table = given.pop("table") or gold
+    image_column = given.pop("image_column")
+    fleet, graph = given.pop("fleet"), given.pop("graph")
+    a = read_way(given.pop("way_a"), fleet=fleet, graph=graph)
+    b = read_way(given.pop("way_b"), fleet=fleet, graph=graph)
+    columns = Columns.resolve(
+        Table.open(table), a.loaded_recipe(), image=image_column, id=id_column
+    )
+    truths = read_truths(gold, id_column or columns.id)
+    trial = Trial(table, truths, field, given.pop("out"), id_column, image_column)
+    found, summaries = asyncio.run(try_both(trial, a, b, budget=budget, progress=Bar(), **given))
+    return truths, found, summaries

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from orchestra.batch.gold import read_truths
+from orchestra.batch.output import results_of
 from orchestra.batch.replay import Replay, replay
-from orchestra.cli.compare import results_of
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
 from orchestra.errors import OrchestraError
 from orchestra.quality.policy import load_policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from orchestra.clients.engine import Call
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 
@@ -15,3 +16,16 @@ class ScriptedWorker:
     def load(cls, checkpoint: Path, *, threads: int) -> ScriptedEngine:
         """An engine; there is nothing to load."""
         return ScriptedEngine(first_allowed)
+
+
+class SilentWorker:
+    """Leaves every value open."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> ScriptedEngine:
+        """An engine that sees nothing."""
+        return ScriptedEngine(_nothing)
+
+
+def _nothing(call: Call) -> dict[str, None]:
+    return dict.fromkeys((call.schema or {})["properties"])
