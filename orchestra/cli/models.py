@@ -7,6 +7,7 @@ import click
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.errors import OrchestraError
 from orchestra.fleet.card import Card
+from orchestra.fleet.latency import Latency
 from orchestra.fleet.source import load_fleet
 
 EPILOG = """\b
@@ -43,11 +44,20 @@ def _described(card: Card) -> str:
     for task, quality in card.quality.items():
         lines.append(f"  quality {task}: {quality.score} ({quality.origin}, {quality.measure})")
     lines.append(f"  hosting: {_hosting(card)}; data goes to: {card.data_goes_to}")
+    lines += [f"  latency: {_latency(card.latency)}"] if card.latency is not None else []
     lines += [f"  when it is unavailable: {card.fallback}"] if card.fallback else []
     lines += (
         [f"  estimated, not the source's: {', '.join(card.estimated)}"] if card.estimated else []
     )
     return "\n".join(lines) + "\n"
+
+
+def _latency(known: Latency) -> str:
+    return (
+        f"{known.origin} on {known.calls} calls, {known.fixed_ms:g} ms and "
+        f"{known.ms_per_output_token:g} ms a token out; 99 of 100 within {known.p99_ratio:g} times "
+        "what is planned"
+    )
 
 
 def _hosting(card: Card) -> str:

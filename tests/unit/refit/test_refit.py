@@ -152,6 +152,8 @@ def test_what_is_accepted_is_read_beside_the_fleet_whose_file_stays(home: Path) 
     file = load_fleet(str(shop_yaml))[0]
     assert file.snapshot == found["new_snapshot"] != found["snapshot"]
     assert file.card("a").latency is not None and file.card("b").latency is None
+    listed = CliRunner().invoke(main, ["models", "--fleet", str(shop_yaml)]).output
+    assert listed.count("latency: measured on") == 1
     assert shop_yaml.read_text(encoding="utf-8") == text
     (home / "shop.latency.yaml").unlink()
     assert load_fleet(str(shop_yaml))[0].snapshot == found["snapshot"]
