@@ -11,6 +11,7 @@ OrchestraError
 |   |-- InvalidLabels       labels that nothing can be learnt from
 |   |-- InvalidPolicy       a routing policy that is broken or of another version
 |   |-- NothingLearnt       calls that are too few, or tell no better: what was known stays
+|   |-- InvalidPlan         a saved batch plan that is broken or of another batch
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
@@ -103,6 +104,10 @@ class InvalidPolicy(UsageError):
 
 class NothingLearnt(UsageError):
     """Past calls are too few to fit, or tell nothing better than what is known."""
+
+
+class InvalidPlan(UsageError):
+    """A saved plan of a batch is broken, of another version, or of another batch."""
 
 
 class EmptyJob(UsageError):

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestra.batch.folder import BOOK, Folder, open_patiently
 from orchestra.batch.hosts import Hosts
 from orchestra.batch.row_host import RowHost, RowWork
-from orchestra.batch.row_run import Ran, row_account
+from orchestra.batch.row_run import Models, Ran, row_account
 from orchestra.batch.rows import Row
 from orchestra.batch.runner import Batch
 from orchestra.budget.remote import Keeper, Message, RemoteLedger, Send
@@ -113,13 +113,13 @@ class ClusterBatch(Batch):
         self.folder = Folder(path, open_patiently(path / BOOK), self.folder.images)
         self.book = self.folder.book
 
-    async def run_one(self, row: Row) -> Ran:
+    async def run_one(self, row: Row, models: Models | None = None) -> Ran:
         """Run a row on a host; one that dies under it costs another try."""
         why = ""
         for _ in range(TRIES):
             account = row_account(row)
             try:
-                answer = await self._hosts.run(row, account)
+                answer = await self._hosts.run(row, account, models)
             except ModelUnavailable as error:
                 return Ran("silent", str(error))
             except LOST as error:

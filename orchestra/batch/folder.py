@@ -16,8 +16,10 @@ from typing import Literal
 from orchestra.batch.columns import Columns
 from orchestra.batch.mismatch import differences
 from orchestra.budget.book import Book
+from orchestra.budget.money import limit_micro
 from orchestra.errors import BookError, BookLocked, DiskFull, OutputMismatch
 from orchestra.images.store import ImageStore
+from orchestra.job import Budget
 
 BOOK = "book.sqlite"
 IMAGES = "images"
@@ -36,6 +38,7 @@ class Source:
     columns: Columns
     recipe: str | None
     language: Literal["en", "zh", "auto"]
+    images: str | None = None  # what photo paths are relative to, if not the table's folder
 
     @classmethod
     def of_json(cls, text: str) -> Source:
@@ -111,6 +114,19 @@ class Folder:
     def remember(self, source: Source) -> None:
         """Keep where the rows come from."""
         self.book.set_meta(SOURCE, json.dumps(asdict(source)))
+
+    def open_account(self, budget: Budget) -> None:
+        """Open the batch's account within `budget`, or change its limits to that.
+
+        Raises `BudgetExceeded` when more is spent already.
+        """
+        cost = budget.cost_usd
+        limits = (None if cost is None else limit_micro(cost), budget.tokens)
+        try:
+            self.book.spent(BATCH_ACCOUNT)
+        except BookError:
+            self.book.open_account(BATCH_ACCOUNT)
+        self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
     @property
     def source(self) -> Source:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.batch.row_run import Ran
+from orchestra.batch.row_run import Models, Ran
 from orchestra.batch.rows import Row
 from orchestra.clients.handle import LOST, ActorLink
 from orchestra.errors import ModelUnavailable, OrchestraError
@@ -60,7 +60,9 @@ class Hosts:
             if isinstance(answer, OrchestraError):
                 raise answer
 
-    async def run(self, row: Row, account: str) -> Ran | OrchestraError:
+    async def run(
+        self, row: Row, account: str, models: Models | None = None
+    ) -> Ran | OrchestraError:
         """Run a row on the host that has the fewest.
 
         Raises one of `LOST` when that host dies under it, and `ModelUnavailable` when none is up
@@ -69,7 +71,7 @@ class Hosts:
         place = await self._place()
         self._busy[place] += 1
         try:
-            return await self.links[place].call("run", row, account)
+            return await self.links[place].call("run", row, account, models)
         except LOST:
             if place not in self._lost:
                 self._lost[place] = asyncio.create_task(self._return(place))

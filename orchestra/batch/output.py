@@ -19,6 +19,8 @@ from orchestra.batch.evaluate import evaluate
 from orchestra.batch.exports import ExportRow, write_exports
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.gold import read_truths
+from orchestra.batch.quote import BatchPlan
+from orchestra.batch.quoted import beside
 from orchestra.batch.report import ModelNote, ReportRow, write_report
 from orchestra.batch.tables import Row, Table
 from orchestra.budget.ledger import FIELDS
@@ -28,6 +30,7 @@ from orchestra.job import Result
 
 STATUSES = ("complete", "partial", "review", "failed")
 PENDING = Result(status="failed")
+PENDING_STATUS, OVER_BUDGET = "pending", "over budget"
 THUMBNAIL_PX = 256
 
 
@@ -35,6 +38,8 @@ THUMBNAIL_PX = 256
 class Summary:
     """What a batch came to, as in summary.json. `pending` rows have not been run.
 
+    Of them `over_budget` were left so that others could be served; `quote` is the plan's figures
+    beside the actual ones.
     `cached` calls were answered by a cache, which saved `saved_usd`.
     """
 
@@ -44,6 +49,7 @@ class Summary:
     review: int = 0
     failed: int = 0
     pending: int = 0
+    over_budget: int = 0
     contradictions: int = 0
     reused: int = 0
     cached: int = 0
@@ -56,6 +62,7 @@ class Summary:
     fleet: str = ""
     snapshot: str = ""
     stopped: str = ""
+    quote: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
@@ -78,15 +85,20 @@ class Joined:
     row: Row
     row_id: str
     result: Result | None
+    waits: str = PENDING_STATUS
 
     @property
     def status(self) -> str:
-        """The result's status, or pending."""
-        return "pending" if self.result is None else self.result.status
+        """The result's status, or why there is none: pending, or over budget."""
+        return self.waits if self.result is None else self.result.status
 
 
 def joined(
-    folder: Folder, table: Table, columns: Columns, limit: int | None = None
+    folder: Folder,
+    table: Table,
+    columns: Columns,
+    limit: int | None = None,
+    waits: str = PENDING_STATUS,
 ) -> Iterator[Joined]:
     """Every input row in order with its result, read as two streams in step."""
     finished = folder.book.rows()
@@ -99,7 +111,7 @@ def joined(
         result = None
         if record is not None and record.ordinal == row.ordinal:
             result = Result.model_validate_json(record.record_json)
-        yield Joined(row, columns.row_id(row), result)
+        yield Joined(row, columns.row_id(row), result, waits)
 
 
 def write_outputs(
@@ -110,14 +122,18 @@ def write_outputs(
     *,
     limit: int | None,
     stopped: str,
+    plan: BatchPlan | None = None,
+    is_allotted: bool = False,
 ) -> Summary:
     """Write products.parquet, products.csv, errors.jsonl, summary.json and report.html.
 
+    In a batch that is allotted and was not stopped, rows without a result are over budget.
     Raises `DiskFull`; the book keeps every finished row, so running again writes them.
     """
     summary = _begin_summary(folder, fleet)
     summary.stopped = stopped
-    counted = _counted(joined(folder, table, columns, limit), summary)
+    waits = OVER_BUDGET if is_allotted and not stopped else PENDING_STATUS
+    counted = _counted(joined(folder, table, columns, limit, waits), summary)
     fields = json.loads(folder.book.meta(FIELDS) or "[]")
     written = write_exports(folder.path, table.columns, fields, map(_export_row, counted))
     report = folder.path / "report.html"
@@ -127,6 +143,9 @@ def write_outputs(
         "errors": str(written.errors),
         "report": str(report),
     }
+    if plan is not None:
+        rows = ((entry.row, entry.result) for entry in joined(folder, table, columns, limit))
+        summary.quote = beside(plan, rows, float(summary.cost_usd), summary.seconds)
     public = summary.public()
     with atomic_file(folder.path / "summary.json") as file:
         file.write((json.dumps(public, ensure_ascii=False, indent=2) + "\n").encode())
@@ -158,7 +177,9 @@ def _counted(entries: Iterator[Joined], summary: Summary) -> Iterator[Joined]:
     mix: Counter[str] = Counter()
     for entry in entries:
         summary.rows += 1
-        setattr(summary, entry.status, getattr(summary, entry.status) + 1)
+        status = PENDING_STATUS if entry.result is None else entry.status
+        setattr(summary, status, getattr(summary, status) + 1)
+        summary.over_budget += entry.status == OVER_BUDGET
         if entry.result is not None:
             summary.contradictions += entry.result.contradictions
             summary.reused += entry.result.reused

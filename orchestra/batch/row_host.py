@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.row_run import Ran, RowOptions, RowRun
+from orchestra.batch.row_run import Models, Ran, RowOptions, RowRun
 from orchestra.batch.rows import Row
 from orchestra.budget.remote import RemoteLedger, Send
 from orchestra.errors import OrchestraError
@@ -60,10 +60,12 @@ class RowHost:
             return error
         return None
 
-    async def run(self, row: Row, account: str) -> Ran | OrchestraError:
+    async def run(
+        self, row: Row, account: str, models: Models | None = None
+    ) -> Ran | OrchestraError:
         """Run one row under `account`; an error of the book is the answer."""
         try:
-            return await self._rows.run(row, account)
+            return await self._rows.run(row, account, models)
         except OrchestraError as error:
             return error
 

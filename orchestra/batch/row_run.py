@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from langgraph.graph.state import CompiledStateGraph
 
@@ -31,12 +31,16 @@ from orchestra.errors import (
     OrchestraError,
     RateLimited,
 )
-from orchestra.fleet.fleet import Fleet
+from orchestra.fleet.fleet import MOST_PLANS, Fleet
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.job import Budget, ErrorRecord, Job, Result
+from orchestra.routing.introspect import view
+from orchestra.routing.plan import Plan
+from orchestra.routing.routes import plan_along
 
 Language = Literal["en", "zh", "auto"]
+Models = Mapping[str, str]  # by node
 # A row that met one of these is not done: it waits for a resume.
 SILENT = frozenset({ModelUnavailable.__name__, RateLimited.__name__})
 REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
@@ -58,9 +62,10 @@ class Ran:
     """How a row ended: it is in the book, its model was silent, or the budget has no room.
 
     A row that is not in the book has cost nothing and may be run again; `why` says what to do.
+    One over budget was left so that others could be served.
     """
 
-    end: Literal["finished", "silent", "no room"]
+    end: Literal["finished", "silent", "no room", "over budget"]
     why: str = ""
 
 
@@ -84,6 +89,7 @@ class RowRun:
         self._stopping = False
         self._refunded = asyncio.Event()
         self._noted: set[str] = set()
+        self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def stop(self) -> None:
         """Start no row that has to wait for room; those under way end as they would."""
@@ -108,14 +114,16 @@ class RowRun:
         )
         return ErrorRecord.of("job", error)
 
-    async def run(self, row: Row, account: str | None = None) -> Ran:
+    async def run(self, row: Row, account: str | None = None, models: Models | None = None) -> Ran:
         """Run an admitted row to its end in the book, under `account` or one of its own.
 
-        Raises `BookError` when the book fails: then nothing may go on as if it had not.
+        `models` by node is the route it takes, with the nodes that are not named left out;
+        without it the planner's own. Raises `BookError` when the book fails: then nothing may go
+        on as if it had not.
         """
         account = account or row_account(row)
         try:
-            result, opened = await self._answer(row, account)
+            result, opened = await self._answer(row, account, models)
         except _NoRoom as full:
             return Ran("no room", str(full))
         silent = [error for error in result.errors if error.type in SILENT]
@@ -139,13 +147,28 @@ class RowRun:
         self._refund()
         return Ran("finished")
 
-    async def _answer(self, row: Row, account: str) -> tuple[Result, bool]:
+    async def rehearse(self, row: Row, models: Models | None) -> Result:
+        """Run a row along a route without recording it; the batch will find its calls paid.
+
+        Raises `BudgetExceeded` when there is no room, and `BookError`.
+        """
+        account = row_account(row)
+        try:
+            result, opened = await self._answer(row, account, models)
+        except _NoRoom as full:
+            raise BudgetExceeded(str(full)) from None
+        if opened:
+            await self.ledger.close_account(account)
+        self._refund()
+        return result
+
+    async def _answer(self, row: Row, account: str, models: Models | None) -> tuple[Result, bool]:
         """The row's result, and whether an account was opened for it."""
         if row.error is not None:
             return Result(status="failed", errors=(row.error,)), False
         try:
             intake = await take_in(self.fleet, self._job(row), self.options.base)
-            return await self._run_within_budget(intake, account)
+            return await self._run_within_budget(intake, account, self._plan(intake, models))
         except BookError:
             raise
         except OrchestraError as error:
@@ -155,13 +178,35 @@ class RowRun:
         job = self.columns.job(row, self.options.language, None)
         return job.model_copy(update={"budget": self._budget, "tags": self.options.tags})
 
-    async def _run_within_budget(self, intake: Intake, account: str) -> tuple[Result, bool]:
+    def _plan(self, intake: Intake, models: Models | None) -> Plan | None:
+        """The plan along a route, made once for each shape; None is the planner's own."""
+        if models is None or intake.is_lost:
+            return None
+        key = (intake.shape, tuple(models.items()))
+        known = self._plans.get(key)
+        if known is None:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            seen = view(self.graph)
+            fleet, limits = self.fleet, self._budget
+            known = plan_along(seen, intake.shape, limits, fleet.file, models, fleet.policy)
+            self._plans[key] = known
+        return known
+
+    async def _run_within_budget(
+        self, intake: Intake, account: str, planned: Plan | None
+    ) -> tuple[Result, bool]:
         """Run once the row's ceiling fits; refunds of finished rows make room."""
         while True:
             refunded = self._refunded
             try:
                 result = await run_job(
-                    self.fleet, self.graph, intake, account=account, parent=BATCH_ACCOUNT
+                    self.fleet,
+                    self.graph,
+                    intake,
+                    account=account,
+                    parent=BATCH_ACCOUNT,
+                    planned=planned,
                 )
                 return result, bool(result.plan)
             except BudgetExceeded as error:

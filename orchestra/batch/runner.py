@@ -13,18 +13,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.batch.allot import Allotment
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output import Summary, write_outputs
 from orchestra.batch.progress import Progress, Silent
-from orchestra.batch.row_run import Language, Ran, RowOptions, RowRun
+from orchestra.batch.quote import BatchPlan
+from orchestra.batch.row_run import Language, Models, Ran, RowOptions, RowRun
 from orchestra.batch.tables import Row, Table
 from orchestra.budget.ledger import RowLedger
-from orchestra.budget.money import limit_micro
-from orchestra.errors import BatchPaused, BookError
+from orchestra.errors import BatchPaused
 from orchestra.fleet.fleet import Fleet
 from orchestra.job import Budget
 
@@ -35,16 +37,22 @@ ROWS_A_PAGE = 64  # admitted together, in one transaction
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a batch runs. `probe_delays_s` are the waits before a silent model is asked again."""
+    """How a batch runs. `probe_delays_s` are the waits before a silent model is asked again.
+
+    `allotment` says which route each row takes, and `plan` is what the batch was to come to.
+    """
 
     budget: Budget = field(default_factory=Budget)
     limit: int | None = None
     in_flight: int = DEFAULT_IN_FLIGHT
     language: Language = "auto"
+    base: Path | None = None  # of photo paths; None is the table's folder
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S
     progress: Progress = field(default_factory=Silent)
     resume: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    plan: BatchPlan | None = None
+    allotment: Allotment | None = None
 
 
 class Batch:
@@ -73,7 +81,13 @@ class Batch:
             ledger,
             graph,
             columns,
-            RowOptions(identity, options.budget, options.language, table.path.parent, options.tags),
+            RowOptions(
+                identity,
+                options.budget,
+                options.language,
+                options.base or table.path.parent,
+                options.tags,
+            ),
         )
         self._stop = ""
         self._unavailable: list[Row] = []
@@ -88,7 +102,7 @@ class Batch:
                 f"{recovered.presumed} calls were on their way when the last run died; they are "
                 "counted at their worst case, marked presumed."
             )
-        self._open_account()
+        self.folder.open_account(self.options.budget)
         total = self.table.count()
         total = total if self.options.limit is None else min(total, self.options.limit)
         self.options.progress.start(total, sum(self.book.counts().values()))
@@ -105,6 +119,8 @@ class Batch:
             self.fleet.file,
             limit=self.options.limit,
             stopped=self._stop,
+            plan=self.options.plan,
+            is_allotted=self.options.allotment is not None,
         )
         if self._unavailable:
             raise BatchPaused(
@@ -123,22 +139,13 @@ class Batch:
         """Around the rows: here they run in this process, which has the book."""
         yield
 
-    async def run_one(self, row: Row) -> Ran:
-        """Run an admitted row to its end in the book."""
-        return await self.rows.run(row)
+    async def run_one(self, row: Row, models: Models | None = None) -> Ran:
+        """Run an admitted row to its end in the book, along a route or the planner's own."""
+        return await self.rows.run(row, models=models)
 
     def stop_rows(self) -> None:
         """Start no row that would have to wait for room."""
         self.rows.stop()
-
-    def _open_account(self) -> None:
-        cost = self.options.budget.cost_usd
-        limits = (None if cost is None else limit_micro(cost), self.options.budget.tokens)
-        try:
-            self.book.spent(BATCH_ACCOUNT)
-        except BookError:
-            self.book.open_account(BATCH_ACCOUNT)
-        self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
     def _add_seconds(self, seconds: float) -> None:
         before = float(self.book.meta("seconds") or 0)
@@ -154,6 +161,17 @@ class Batch:
         self.stop_rows()
 
     async def _run_rows(self) -> None:
+        """Run all rows; those left over budget again, for as long as some find room."""
+        allotment = self.options.allotment
+        while True:
+            await self._run_once()
+            if allotment is None or self._stop or self._unavailable:
+                return
+            if not (allotment.left and allotment.served):
+                return
+            allotment.renew()
+
+    async def _run_once(self) -> None:
         async with aclosing(self._admitted()) as rows:
             await self._feed(rows)
             for delay_s in self.options.probe_delays_s:
@@ -213,15 +231,29 @@ class Batch:
             self._unavailable.append(row)
 
     async def _run_row(self, row: Row) -> None:
-        ran = await self.run_one(row)
+        ran = await self._run_allotted(row)
         if ran.end == "silent":
             self._unavailable.append(row)
             self._why_unavailable = ran.why
         elif ran.end == "no room":
             self._ask_to_stop(f"The budget is used up ({ran.why})")
-        else:
+        elif ran.end == "finished":
             spent = await self.ledger.spent(BATCH_ACCOUNT)
             self.options.progress.row(spent.cost_micro)
+
+    async def _run_allotted(self, row: Row) -> Ran:
+        """Run a row along the dearest of its routes that there is room for."""
+        allotment = self.options.allotment
+        if allotment is None:
+            return await self.run_one(row)
+        spent = await self.ledger.spent(BATCH_ACCOUNT)
+        ran = Ran("over budget")
+        for route in allotment.choose(row.ordinal, spent.cost_micro):
+            ran = await self.run_one(row, None if route is None else dict(route.models))
+            if ran.end != "no room":
+                break
+        allotment.ended(row.ordinal, ran.end == "finished")
+        return Ran("over budget") if ran.end == "no room" else ran
 
 
 async def _each(rows: Sequence[Row]) -> AsyncIterator[Row]:

@@ -5,22 +5,22 @@ What is wrong with the request shows here, before a row is run or a cent is spen
 
 from __future__ import annotations
 
-import functools
-import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from langgraph.graph.state import CompiledStateGraph
-
-from orchestra.batch.columns import Columns
 from orchestra.batch.far import run_far
-from orchestra.batch.folder import IMAGES, Folder, Source, resume_command
+from orchestra.batch.folder import IMAGES, Folder, resume_command
 from orchestra.batch.models import remember_models
 from orchestra.batch.output import Summary
+from orchestra.batch.plan_table import Wish, plan_table
+from orchestra.batch.planned import allotment_of, kept_plan, plan_where_tight
 from orchestra.batch.progress import Progress, Silent
+from orchestra.batch.quote import BatchPlan
 from orchestra.batch.recipe import Recipe
+from orchestra.batch.request import Request, named, settle
 from orchestra.batch.row_host import RowWork
 from orchestra.batch.row_run import Language, RowOptions, row_budget
 from orchestra.batch.runner import (
@@ -29,19 +29,51 @@ from orchestra.batch.runner import (
     Batch,
     Options,
 )
-from orchestra.batch.tables import Table
 from orchestra.budget.ledger import LocalLedger
-from orchestra.errors import ConfirmationNeeded, InvalidBudget, InvalidGraph
+from orchestra.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.fleet import Build, Fleet
-from orchestra.fleet.source import graph_place
 from orchestra.job import Budget
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing import planner
+from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import JobShape
 from orchestra.serving.cluster import connected
 
 SAMPLE_TEXT_BYTES = 200
+
+
+async def plan_batch(
+    fleet: Fleet,
+    build: Build,
+    table: Path,
+    wish: Wish,
+    *,
+    out: str | Path | None,
+    in_flight: int = DEFAULT_IN_FLIGHT,
+    yes: bool = False,
+    progress: Progress | None = None,
+    **request: Any,
+) -> BatchPlan:
+    """What the batch of `table` into `out` would come to; see `settle` for the request.
+
+    A sample is run and paid into the batch's book. Without `out` nothing is run: prices are then
+    those of the cards. Raises as `plan_table` does.
+    """
+    _check_counts(wish.limit, in_flight)
+    if out is not None:
+        _confirm_paid(fleet, wish.budget, yes)
+    settled = settle(fleet, build, table, **request)
+    if out is None:
+        return await plan_table(fleet, settled, wish, folder=None, in_flight=in_flight)
+    await fleet.prepare(_typical_plan(fleet, settled, wish.budget))
+    folder = Folder.open(Path(out), settled.identity, source=settled.source)
+    with ExitStack() as stack:
+        stack.callback(folder.book.close)
+        folder.remember(settled.source)
+        return await plan_table(
+            fleet, settled, wish, folder=folder, in_flight=in_flight, progress=progress
+        )
 
 
 async def run_batch(
@@ -64,6 +96,9 @@ async def run_batch(
     on: str | None = None,
     maps: bool = False,
     tags: Mapping[str, str] | None = None,
+    images: Path | None = None,
+    plan: BatchPlan | None = None,
+    spread: bool = False,
 ) -> Summary:
     """Enrich `table` into the folder `out`; run it again to continue where it stopped.
 
@@ -75,6 +110,12 @@ async def run_batch(
     `maps` turns on the recipe's own `maps`: each value read from a photo is marked there. Such a
     batch is another than one without. `tags` are noted in the book with what this run spends.
 
+    `images` is the folder that photo paths are relative to, if it is not the table's.
+
+    `plan` gives each row its route and sets the budget where none is given; what is spent is then
+    spent where it helps most. With `spread` a batch whose budget may not do for all rows is planned
+    first, by a sample. A resumed batch goes on with its plan. Rows over budget wait for more.
+
     `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
     nodes; `in_flight` counts for each host. With "ray://host:port" the batch is run by the head
@@ -85,38 +126,67 @@ async def run_batch(
         far |= dict(image_column=image_column, id_column=id_column, language=language)
         far |= dict(in_flight=in_flight, yes=yes, out=str(out), maps=maps, policy=fleet.policy)
         far |= dict(cache=_cache_place(fleet), tags=tags)
+        far |= dict(plan=plan, spread=spread, images=images)
         with connected(on, fleet.file):
-            return await run_far(fleet.name, _named(build), str(table), far)
-    budget = budget or Budget()
+            return await run_far(fleet.name, named(build), str(table), far)
+    budget = _budget_of(budget, plan)
     _check_counts(limit, in_flight)
     _confirm_paid(fleet, budget, yes)
-    recipe = _recipe_of(build, recipe, language, maps)
-    if recipe is not None:
-        build = functools.partial(build, recipe)
-    opened = Table.open(table)
-    columns = Columns.resolve(opened, recipe, text=text_columns, image=image_column, id=id_column)
-    graph = compile_graph(build)
-    planned = _sample_plan(fleet, graph, columns, budget)
+    request = settle(
+        fleet,
+        build,
+        table,
+        recipe=recipe,
+        text_columns=text_columns,
+        image_column=image_column,
+        id_column=id_column,
+        language=language,
+        maps=maps,
+        images=images,
+    )
+    if plan is not None:
+        plan.check(request.identity)
+    planned = _typical_plan(fleet, request, budget)
     if on is None:
         await fleet.prepare(planned)
-    identity = _identity(fleet, build, opened, columns, recipe, language)
-    source = _source(fleet, table, columns, recipe, language)
-    folder = Folder.open(Path(out), identity, source=source, patient=on is not None)
+    source = request.source
+    folder = Folder.open(Path(out), request.identity, source=source, patient=on is not None)
     folder.remember(source)
     remember_models(folder, fingerprints(fleet.file, fleet.folder))
+    try:
+        plan = plan or kept_plan(folder)
+        if plan is None and spread and on is None:
+            wish = Wish(budget=budget, limit=limit)
+            plan = await plan_where_tight(fleet, request, wish, folder, in_flight, progress)
+        allotment = allotment_of(plan, request, folder, budget, limit)
+    except BaseException:
+        folder.book.close()
+        raise
     options = Options(
         budget=budget,
         limit=limit,
         in_flight=in_flight,
         language=language or "auto",
+        base=request.base,
         probe_delays_s=probe_delays_s,
         progress=progress or Silent(),
         resume=resume_command(sys.argv),
         tags=tags or {},
+        plan=plan,
+        allotment=allotment,
     )
     ledger = LocalLedger(folder.book)
     scoped = fleet.scoped(ledger, folder.images)
-    parts = (scoped, ledger, graph, opened, columns, folder, identity, options)
+    parts = (
+        scoped,
+        ledger,
+        request.graph,
+        request.table,
+        request.columns,
+        folder,
+        request.identity,
+        options,
+    )
     with ExitStack() as stack:
         stack.callback(folder.book.close)
         if on is None:
@@ -124,10 +194,19 @@ async def run_batch(
         stack.enter_context(connected(on, fleet.file))
         from orchestra.batch.cluster import ClusterBatch  # ray; after it was kept on loopback
 
-        work = _work(fleet, build, recipe, columns, folder, table, options, identity)
+        work = _work(fleet, request, folder, options)
         batch = ClusterBatch(*parts).on(work, planned)
         stack.callback(lambda: batch.folder.book.close())
         return await batch.run()
+
+
+def _budget_of(budget: Budget | None, plan: BatchPlan | None) -> Budget:
+    """The budget given, with the plan's cost where it sets none."""
+    budget = budget or Budget()
+    if budget.cost_usd is not None or plan is None or plan.cost_usd is None:
+        return budget
+    limits = {name: value for name, value in budget if value is not None}
+    return Budget(**limits, cost_usd=f"{plan.cost_usd:.6f}")
 
 
 def _check_counts(limit: int | None, in_flight: int) -> None:
@@ -145,53 +224,25 @@ def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
         )
 
 
-def _recipe_of(
-    build: Build, recipe: Recipe | None, language: Language | None, maps: bool
-) -> Recipe | None:
-    """The recipe of a graph that takes one, with the language and the maps asked for."""
-    target = build.func if isinstance(build, functools.partial) else build
-    if "recipe" not in inspect.signature(target).parameters:
-        if maps:
-            raise InvalidGraph(
-                f"maps=True is for graphs with a recipe, and {_place(build)!r} takes none. Write "
-                "regions=True into its ask('vision', ...) instead."
-            )
-        return None
-    if recipe is None:
-        module = inspect.getmodule(target)
-        recipe = module.default_recipe() if module is not None else None
-    if recipe is not None and language is not None:
-        recipe = recipe.model_copy(update={"languages": (language,)})
-    if recipe is not None and maps:
-        recipe = recipe.model_copy(update={"maps": True})
-    return recipe
-
-
-def _sample_plan(fleet: Fleet, graph: CompiledStateGraph, columns: Columns, budget: Budget) -> Plan:
+def _typical_plan(fleet: Fleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
+    columns = request.columns
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
-    return plan(view(graph), shape, row_budget(budget), fleet.file, policy=fleet.policy)
+    limits = row_budget(budget)
+    return planner.plan(view(request.graph), shape, limits, fleet.file, policy=fleet.policy)
 
 
-def _work(
-    fleet: Fleet,
-    build: Build,
-    recipe: Recipe | None,
-    columns: Columns,
-    folder: Folder,
-    table: Path,
-    options: Options,
-    identity: dict[str, str],
-) -> RowWork:
+def _work(fleet: Fleet, request: Request, folder: Folder, options: Options) -> RowWork:
     """What hosts elsewhere are told, every path absolute."""
     is_file = fleet.name.endswith((".yaml", ".yml"))
+    recipe = request.recipe
     return RowWork(
         fleet=str(Path(fleet.name).resolve()) if is_file else fleet.name,
-        graph=_named(build),
+        graph=named(request.build),
         recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
-        columns=columns,
+        columns=request.columns,
         options=RowOptions(
-            identity, options.budget, options.language, table.resolve().parent, options.tags
+            request.identity, options.budget, options.language, request.base, options.tags
         ),
         images=folder.path.resolve() / IMAGES,
         policy=None if fleet.policy is None else fleet.policy.model_dump_json(),
@@ -202,47 +253,3 @@ def _work(
 def _cache_place(fleet: Fleet) -> str | None:
     """Where the fleet's cache is, for another process: each node has its own at that path."""
     return None if fleet.cache is None else str(fleet.cache.folder.resolve())
-
-
-def _named(build: Build) -> str | Build:
-    """The graph by its name where it can be found again by that, else the function itself."""
-    target = build.func if isinstance(build, functools.partial) else build
-    return graph_place(target) or target
-
-
-def _identity(
-    fleet: Fleet,
-    build: Build,
-    table: Table,
-    columns: Columns,
-    recipe: Recipe | None,
-    language: Language | None,
-) -> dict[str, str]:
-    return {
-        "table": table.fingerprint,
-        "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
-        "graph": _place(build),
-        "recipe": recipe.fingerprint if recipe else "",
-        "language": language or "",
-        "fleet": f"{fleet.file.name} {fleet.file.snapshot}",
-        # Without one the key is absent, as it is in folders that are older than policies.
-        **({} if fleet.policy is None else {"policy": fleet.policy.fingerprint}),
-    }
-
-
-def _place(build: Build) -> str:
-    """`module:function` of the graph."""
-    target = build.func if isinstance(build, functools.partial) else build
-    return f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
-
-
-def _source(
-    fleet: Fleet, table: Path, columns: Columns, recipe: Recipe | None, language: Language | None
-) -> Source:
-    return Source(
-        table=str(table.resolve()),
-        fleet=fleet.name,
-        columns=columns,
-        recipe=None if recipe is None else recipe.model_dump_json(by_alias=True),
-        language=language or "auto",
-    )

@@ -71,6 +71,10 @@ class Journal(Store):
             found.update(row[0] for row in self._read(query, some))
         return found
 
+    def finished_ordinals(self) -> set[int]:
+        """Places of all finished rows in the table."""
+        return {row[0] for row in self._read("SELECT ordinal FROM finished")}
+
     def counts(self) -> dict[str, int]:
         """How many rows finished with each status; a status without rows is absent."""
         return dict(self._read("SELECT status, count(*) FROM finished GROUP BY status"))

@@ -12,6 +12,8 @@ import click
 
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Bar
+from orchestra.batch.quote import load_plan
+from orchestra.batch.quote_text import duration, money
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.runner import DEFAULT_IN_FLIGHT
 from orchestra.budget.tags import read_tags
@@ -37,6 +39,7 @@ EPILOG = """\b
 Examples:
   orchestra batch products.csv --out out --limit 20
   orchestra batch products.csv --out out --cost-usd 40
+  orchestra batch products.csv --out out --plan plan.json
   orchestra batch products.csv --out out --on ray
   orchestra batch products.csv --out out --tag client=acme --tag season=spring
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
@@ -61,6 +64,13 @@ Examples:
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of photos.")
+@click.option("--plan", type=click.Path(path_type=Path), help="Plan of `orchestra plan --save`.")
+@click.option(
+    "--first-come",
+    is_flag=True,
+    help="Spend the budget in the table's order, without a sample and a plan.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @policy_option
 @tag_option
@@ -73,6 +83,8 @@ def batch(
     fleet: str,
     recipe: Path | None,
     text_columns: str | None,
+    plan: Path | None,
+    first_come: bool,
     yes: bool,
     tags: tuple[str, ...],
     cache: Path | None,
@@ -84,12 +96,18 @@ def batch(
     tokens: str | None,
     **options: Any,
 ) -> None:
-    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped."""
+    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped.
+
+    A budget that may not do for all rows is spent where it helps most: a small sample is run
+    first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
+    """
     try:
         options["budget"] = budget_of(cost_usd, latency_ms, memory_gib, tokens)
         options["recipe"] = None if recipe is None else Recipe.load(recipe)
         options["text_columns"] = _names(text_columns)
         options["tags"] = read_tags(tags)
+        options["plan"] = None if plan is None else load_plan(plan)
+        options["spread"] = not first_come
         build = load_graph(graph)
 
         policy = options.pop("policy")
@@ -135,12 +153,34 @@ async def _run(
 
 def _print(summary: Summary) -> None:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts().items() if count)
-    click.echo(f"{summary.rows} rows: {counts}")
+    over = f" ({summary.over_budget} of them over budget)" if summary.over_budget else ""
+    click.echo(f"{summary.rows} rows: {counts}{over}")
     click.echo(
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
     if summary.cached:
         click.echo(f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}")
+    for line in _quote(summary):
+        click.echo(line)
     for name, path in summary.files.items():
         click.echo(f"{name:<8} {path}")
+
+
+def _quote(summary: Summary) -> list[str]:
+    """Quoted figures beside the actual ones, a line each."""
+    shown: dict[str, Callable[[float], str]] = {
+        "spend_usd": money,
+        "seconds": duration,
+        "quality": "{:.1%}".format,
+    }
+    lines = []
+    for name, figure in (summary.quote or {}).items():
+        show = shown[name]
+        low, high = (show(bound) for bound in figure["interval"])
+        verdict = "within" if figure["within"] else "outside"
+        lines.append(
+            f"{name.removesuffix('_usd'):<8} {show(figure['actual'])}, quoted "
+            f"{show(figure['quoted'])} [{low}, {high}]: {verdict}"
+        )
+    return lines

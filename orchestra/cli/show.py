@@ -88,7 +88,7 @@ async def _rerun(found: dict[str, Any]) -> Result:
         build = partial(build, Recipe.model_validate_json(source.recipe))
     async with Fleet.open(source.fleet) as fleet:
         job = source.columns.job(row, source.language, None)
-        return await fleet.run(build, job, base=table.path.parent)
+        return await fleet.run(build, job, base=Path(source.images or table.path.parent))
 
 
 def _print(found: dict[str, Any], again: Result | None) -> None:

@@ -45,6 +45,8 @@ from orchestra.routing.planner import JobShape, plan, weigh
 
 if TYPE_CHECKING:
     from orchestra.batch.output import Summary
+    from orchestra.batch.plan_table import Wish
+    from orchestra.batch.quote import BatchPlan
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
@@ -279,6 +281,14 @@ class Fleet:
         from orchestra.batch.start import run_batch  # it imports this module
 
         return await run_batch(self, build, Path(table), **options)
+
+    async def plan_batch(
+        self, build: Build, table: str | Path, wish: Wish, **options: Any
+    ) -> BatchPlan:
+        """Plan a batch of `table`; see `orchestra.batch.start.plan_batch` for the options."""
+        from orchestra.batch.start import plan_batch  # it imports this module
+
+        return await plan_batch(self, build, Path(table), wish, **options)
 
 
 def _shape(job: Job) -> JobShape:

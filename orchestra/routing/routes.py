@@ -1,0 +1,157 @@
+"""The ways a job of one shape may go through a graph: which inputs are read, by which models.
+
+A route leaves out the nodes of an input, or takes the cheapest models instead of the best. Pure;
+it chooses none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from orchestra.errors import PlanError
+from orchestra.fleet.card import FleetFile
+from orchestra.graph.ask import Ask
+from orchestra.job import Budget
+from orchestra.quality.policy import Policy
+from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.introspect import GraphView
+from orchestra.routing.judged import best_judged, judged
+from orchestra.routing.memory import held_gib
+from orchestra.routing.options import Option, Options, options_of, rank
+from orchestra.routing.plan import NodePlan, Plan, Rejected
+from orchestra.routing.planner import plan
+from orchestra.routing.search import best_fitting
+
+LEFT_OUT = "left out: the budget is spent where it helps more"
+INPUTS = {"both": ("text", "image"), "text": ("text",), "photo": ("image",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Models by node, `first>better` in a cascade; a node that is not in it is left out."""
+
+    models: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """As in `look=vl read=r1`."""
+        return " ".join(f"{node}={model}" for node, model in self.models)
+
+    @classmethod
+    def of(cls, option: Option) -> Route:
+        """The route of an assignment."""
+        return cls(tuple((node.node, node.models) for node in option))
+
+    @classmethod
+    def named(cls, name: str) -> Route:
+        """The route that is called `name`."""
+        pairs = (part.partition("=") for part in name.split())
+        return cls(tuple((node, model) for node, _, model in pairs))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Every model that it may ask, once."""
+        return tuple(dict.fromkeys(m for _, models in self.models for m in models.split(">")))
+
+
+def routes(
+    view: GraphView,
+    shape: JobShape,
+    fleet: FleetFile,
+    budget: Budget,
+    policy: Policy | None = None,
+) -> list[Route]:
+    """Routes of a job, the planner's own first, then fewer inputs, then the cheapest models.
+
+    Raises as `plan` does when not even one fits.
+    """
+    first = Route.of(plan(view, shape, budget, fleet, policy=policy).nodes)
+    best, cheap = [first], []
+    for inputs in _subsets(view, shape):
+        active = {node: ask for node, ask in view.asks.items() if ask.reads in (*inputs, "facts")}
+        options = priced(view, shape, fleet, budget, active, policy)
+        if options is None:
+            continue
+        found = best_judged(options)
+        if found is not None:
+            best.append(Route.of(found))
+            fitting = [option for option in options.all() if not options.broken(option)]
+            cheap.append(Route.of(min(fitting, key=_expected)))
+    return list(dict.fromkeys([*best, *cheap]))
+
+
+def _expected(option: Option) -> tuple[float, int, tuple[float, int, float, str]]:
+    """Prices that round to one micro-dollar are told apart by the time they are rated by."""
+    rated_ms = sum(node.latency_ms for node in option)
+    return sum(node.expected_micro for node in option), round(rated_ms), rank(option)
+
+
+def _subsets(view: GraphView, shape: JobShape) -> list[tuple[str, ...]]:
+    """Inputs that may be read; a question is asked of all that there is."""
+    have = [name for name, there in (("text", shape.text_bytes), ("image", shape.images)) if there]
+    if any(ask.question for ask in view.asks.values()):
+        return [tuple(have)]
+    return [inputs for inputs in INPUTS.values() if set(inputs) <= set(have)]
+
+
+def priced(
+    view: GraphView,
+    shape: JobShape,
+    fleet: FleetFile,
+    budget: Budget,
+    active: dict[str, Ask],
+    policy: Policy | None,
+) -> Options | None:
+    """The choices at the nodes of `active`; None where no input is read, or by no model."""
+    if not any(ask.reads != "facts" for ask in active.values()):
+        return None
+    try:
+        choices, _ = candidates(active, shape, fleet)
+        return judged(options_of(active, view, shape, choices, budget, fleet), active, policy)
+    except PlanError:
+        return None  # no model for this input; another may do
+
+
+def plan_along(
+    view: GraphView,
+    shape: JobShape,
+    budget: Budget,
+    fleet: FleetFile,
+    models: Mapping[str, str],
+    policy: Policy | None = None,
+) -> Plan:
+    """The plan of a job with exactly these models; one that lost that input is planned anew.
+
+    Raises as `plan` does.
+    """
+    whole = plan(view, shape, budget, fleet, policy=policy)
+    planned = {node.node for node in whole.nodes}
+    kept = {node: view.asks[node] for node in view.nodes if node in planned and node in models}
+    options = priced(view, shape, fleet, budget, kept, policy)
+    if options is None:
+        return whole
+    own = tuple(
+        tuple(node for node in nodes if node.models == models[node.node]) or nodes
+        for nodes in options.choices
+    )
+    options = replace(options, choices=own)
+    nodes = best_fitting(options)
+    if nodes is None:
+        return whole
+    left = [Rejected(node.node, LEFT_OUT) for node in whole.nodes if node.node not in kept]
+    return replace(
+        whole,
+        nodes=nodes,
+        route=_route(nodes, view),
+        latency_ms=options.expected_ms(nodes),
+        p99_ms=options.bound_ms(nodes),
+        memory_gib=held_gib(nodes, fleet.machines),
+        skipped=(*whole.skipped, *left),
+        rejected=(),
+    )
+
+
+def _route(nodes: tuple[NodePlan, ...], view: GraphView) -> str:
+    reads = {view.asks[node.node].capability for node in nodes}
+    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
