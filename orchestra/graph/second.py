@@ -57,6 +57,9 @@ def side_in_doubt(
         found = outcomes[node.node].fields.get(name) if node.node in outcomes else None
         if node.node not in nodes or node.escalation is None or found is None:
             continue
+        cascade = None if policy is None else policy.cascade_at(node.node)
+        if cascade is None or not cascade.settles(name):
+            continue
         if not found.answered or found.model == node.escalation.model:
             continue
         known = None

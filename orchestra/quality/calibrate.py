@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestra.batch.compare import paired_interval
 from orchestra.batch.evaluate import wilson
@@ -214,8 +215,9 @@ def _cascades(
             }
         else:
             fields = _for_spend(node, pair, two, data, curves, spend_usd or 0.0)
-        if any(one.ask != "never" for one in fields.values()):
-            yield _cascade(node, pair, fields, two, data)
+        settled = tuple(name for name, one in two.items() if one.lead(one.clash)[0] > 0)
+        if settled or any(one.ask != "never" for one in fields.values()):
+            yield _cascade(node, pair, fields, settled, data)
 
 
 def _pair(node: str, data: Data, curves: Mapping[Place, Calibration]) -> tuple[str, str] | None:
@@ -237,12 +239,15 @@ class _Two:
     cheap: Answers
     right: Floats
     answered: Floats
+    clash: NDArray[np.bool_]
 
     @classmethod
     def of(cls, node: str, pair: tuple[str, str], name: str, data: Data) -> _Two:
         """The rows that both models were asked about."""
         one, other = (data.judged[node, model, name] for model in pair)
         asked = data.recorded[node, pair[1], name].readings
+        first = data.recorded[node, pair[0], name].readings
+        clashing = {row_id for row_id, reading in first.items() if reading.clash}
         places = {row_id: at for at, row_id in enumerate(other.ids)}
         kept = np.array([row_id in asked for row_id in one.ids], dtype=bool)
         at = [places.get(row_id, -1) for row_id in one.ids if row_id in asked]
@@ -251,18 +256,24 @@ class _Two:
             one.answers.part(kept),
             np.array(right, dtype=float),
             np.array([place >= 0 for place in at], dtype=float),
+            np.array([row_id in clashing for row_id in one.ids if row_id in asked], dtype=bool),
         )
 
-    def lead(self) -> tuple[float, float]:
+    def lead(self, kept: NDArray[np.bool_] | None = None) -> tuple[float, float]:
         """95% interval of what always asking the better model gains (Agresti and Min 2005).
 
-        Copies and weights shrink the counts to the effective number of rows.
+        Of the rows `kept`, or of all. Copies and weights shrink the counts to the effective
+        number of rows.
         """
         mixed = np.where(self.answered > 0, self.right, self.cheap.right)
-        weight = self.cheap.weight
-        rows = self.cheap.effective
-        lost = float(np.average((self.cheap.right > mixed), weights=weight)) * rows
-        won = float(np.average((mixed > self.cheap.right), weights=weight)) * rows
+        cheap = self.cheap
+        if kept is not None:
+            mixed, cheap = mixed[kept], cheap.part(kept)
+        rows = cheap.effective
+        if not rows:
+            return paired_interval(0, 0, 0)
+        lost = float(np.average((cheap.right > mixed), weights=cheap.weight)) * rows
+        won = float(np.average((mixed > cheap.right), weights=cheap.weight)) * rows
         return paired_interval(lost, won, rows)
 
 
@@ -340,13 +351,19 @@ def _confidence_at(curve: Calibration, probability: float) -> float:
     return 1.0
 
 
-def _escalated(node: str, model: str, least: Mapping[str, float], data: Data) -> tuple[float, int]:
-    """The share of all recorded rows with a field under its threshold, and their number."""
+def _escalated(
+    node: str, model: str, least: Mapping[str, float], data: Data, settled: Sequence[str] = ()
+) -> tuple[float, int]:
+    """The share of all recorded rows that go on, and the number of rows.
+
+    They have a field under its threshold, or a contradiction on one of `settled`.
+    """
     rows: dict[str, bool] = {}
-    for name, threshold in least.items():
+    for name in {**least, **dict.fromkeys(settled)}:
         for row_id, reading in data.recorded[node, model, name].readings.items():
-            unsure = reading.value is not None and (reading.confidence or 0.0) < threshold
-            rows[row_id] = rows.get(row_id, False) or unsure
+            due = (reading.confidence or 0.0) < least.get(name, 0.0)
+            due = reading.value is not None and (due or (reading.clash and name in settled))
+            rows[row_id] = rows.get(row_id, False) or due
     return (sum(rows.values()) / len(rows), len(rows)) if rows else (0.0, 0)
 
 
@@ -354,7 +371,7 @@ def _cascade(
     node: str,
     pair: tuple[str, str],
     fields: Mapping[str, Escalation],
-    two: Mapping[str, _Two],
+    settled: tuple[str, ...],
     data: Data,
 ) -> Cascade:
     always = 2.0  # over every confidence
@@ -363,7 +380,7 @@ def _cascade(
         for name, one in fields.items()
         if one.ask != "never"
     }
-    share, _ = _escalated(node, pair[0], least, data)
+    share, _ = _escalated(node, pair[0], least, data, settled)
     known = [one.right for one in fields.values() if one.right is not None]
     return Cascade(
         node=node,
@@ -371,6 +388,7 @@ def _cascade(
         fields=dict(fields),
         escalated=_inside(share),
         right=mean(known) if known else None,
+        contradictions=settled,
     )
 
 

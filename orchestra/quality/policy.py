@@ -127,7 +127,8 @@ class Escalation(Word):
 class Cascade(Word):
     """At `node` the first of `models` answers, and the second what it was unsure of.
 
-    `escalated` is the share of rows that go on.
+    `escalated` is the share of rows that go on. Where photo and text contradict each other on one
+    of `contradictions` (None: on any field), that field goes on, too.
     """
 
     node: str
@@ -135,6 +136,11 @@ class Cascade(Word):
     fields: Mapping[str, Escalation] = Attribute(min_length=1)
     escalated: Share
     right: Estimate | None = None
+    contradictions: tuple[str, ...] | None = None
+
+    def settles(self, field: str) -> bool:
+        """Whether a contradiction on `field` is put to the second model."""
+        return self.contradictions is None or field in self.contradictions
 
 
 class Policy(Word):

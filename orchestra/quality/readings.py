@@ -27,13 +27,15 @@ Place = tuple[str, str, str]  # node, model, field
 class Reading:
     """One model's answer to one field of one row; `value` None is left open.
 
-    `content` identifies what it was shown: rows with the same content have the same answer.
+    `content` identifies what it was shown: rows with the same content have the same answer. In a
+    `clash` photo and text contradicted each other on the field.
     """
 
     value: str | None
     confidence: float | None
     content: int
     prompt: str
+    clash: bool = False
 
 
 @dataclass(slots=True)
@@ -115,7 +117,8 @@ def _readings(result: Result) -> Iterator[tuple[Place, Reading]]:
                 continue
             said = _said(call, joined)
             value = text_of(said.value) if said is not None else None
-            reading = Reading(value, call.confidence.get(name), content, call.prompt_hash)
+            sure = call.confidence.get(name)
+            reading = Reading(value, sure, content, call.prompt_hash, joined.contradiction)
             yield (call.node, call.model, name), reading
 
 

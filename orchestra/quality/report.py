@@ -78,6 +78,9 @@ def _cascade_lines(cascade: Cascade) -> Iterator[str]:
         f"{cascade.node}: {first}, then {second} for {cascade.escalated:.1%} of the rows; "
         f"right {cascade.right or 'unknown'}"
     )
+    if cascade.contradictions:
+        names = ", ".join(cascade.contradictions)
+        yield f"  {names}: also where photo and text contradict each other"
     for name, one in cascade.fields.items():
         told = {"always": "always", "never": "never"}.get(
             one.ask, f"under confidence {one.min_confidence:.4f}"

@@ -220,6 +220,10 @@ async def test_a_contradiction_that_stays_is_kept_and_asked_once(shirt: str) -> 
     result, _ = await run(engines, job, policy(read={}, look={}))
     assert result.status == "review" and result.fields["colour"].contradiction
     assert len(engines["r1"].calls) + len(engines["v3"].calls) == 1
+    chosen = policy(read={}, look={})
+    silent = [one.model_copy(update={"contradictions": ()}) for one in chosen.cascades]
+    left, _ = await run(engines, job, chosen.model_copy(update={"cascades": tuple(silent)}))
+    assert left.status == "review" and len(left.calls) == 2
     nobody, _ = await run(engines, job, Policy(calibration=(curve("x", "y", 0.5, ""),)))
     assert nobody.status == "review" and len(nobody.calls) == 2
 

@@ -198,13 +198,25 @@ def result(row: dict[str, str], said: str, sure: float, model: str, cost: str) -
     return Result(status="complete", fields={"category": field}, calls=(call,))
 
 
-def fitted(rows: list[dict[str, str]], **options: Any) -> Fitted:
-    """A policy of `vl` on these rows, and of a dearer model that is right nine times in ten."""
+def contradicted(one: Result) -> Result:
+    field = one.fields["category"].model_copy(update={"contradiction": True})
+    return one.model_copy(update={"fields": {"category": field}})
+
+
+def fitted(rows: list[dict[str, str]], clashes: bool = False, **options: Any) -> Fitted:
+    """A policy of `vl` on these rows, and of a dearer model that is right nearly always.
+
+    With `clashes` the text contradicts each photo that `vl` misread, and every tenth other one.
+    """
     rng = np.random.default_rng(7)
     small = {
         str(at): result(row, row["said"], float(row["confidence"]), "vl", "0.001")
         for at, row in enumerate(rows)
     }
+    if clashes:
+        for at, row in enumerate(rows):
+            if row["said"] != row["true"] or at % 10 == 0:
+                small[str(at)] = contradicted(small[str(at)])
     good = rng.uniform(0, 1, len(rows)) < 0.97
     big = {
         str(at): result(row, row["true"] if good[at] else "?", 0.9, "big", "0.010")
@@ -235,6 +247,14 @@ def test_a_spend_sets_how_often_the_better_model_is_asked() -> None:
     assert 0 < little.cascades[0].escalated <= 0.2 < much.cascades[0].escalated <= 0.8
     assert little.cascades[0].fields["category"].promised is None
     assert fitted(recorded(), spend_usd=0.0005).policy.cascades == ()
+
+
+def test_contradictions_are_settled_where_labels_show_that_the_second_model_helps() -> None:
+    settled = fitted(recorded(), target=0.88, clashes=True).policy.cascades[0]
+    assert settled.contradictions == ("category",) and settled.settles("category")
+    assert not settled.settles("colour")
+    without = fitted(recorded(), target=0.88).policy.cascades[0]
+    assert without.contradictions == () and without.escalated < settled.escalated
 
 
 def test_with_shuffled_labels_a_policy_promises_nothing_and_says_why() -> None:
