@@ -14,6 +14,8 @@ from orchestra.errors import InvalidFleet
 from orchestra.fleet.latency import Amount, Latency, Overhead
 from orchestra.job import Word
 
+# Keys that fleets had not always, by what they are when nobody sets them.
+NEWER = {"latency": None, "overhead": None, "machines": 1, "revision": "", "cache": None}
 Capability = Literal["text", "vision", "maths"]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
@@ -288,11 +290,14 @@ class FleetFile(Word):
         raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
 
 
-def _known(raw: dict[str, Any]) -> dict[str, Any]:
+def _known(raw: Any) -> Any:
     """`raw` without keys that came later and are not used, so that old snapshots stay."""
-    unused = {"latency": None, "overhead": None, "machines": 1}
-    models = [{k: v for k, v in card.items() if unused.get(k, 0) != v} for card in raw["models"]]
-    return {k: v for k, v in raw.items() if unused.get(k, 0) != v} | {"models": models}
+    if isinstance(raw, list):
+        return [_known(part) for part in raw]
+    if not isinstance(raw, dict):
+        return raw
+    used = {key: part for key, part in raw.items() if key not in NEWER or part != NEWER[key]}
+    return {key: _known(part) for key, part in used.items()}
 
 
 def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
