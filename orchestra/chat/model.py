@@ -22,7 +22,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
 from orchestra.budget.money import usd
-from orchestra.chat.answers import Answer, answered, chat_result, last_chunk, stopped
+from orchestra.chat.answers import chat_result, last_chunk
+from orchestra.chat.exchange import Exchange
 from orchestra.chat.loop import awaited, own_loop, wait_for
 from orchestra.chat.messages import (
     Conversation,
@@ -31,18 +32,14 @@ from orchestra.chat.messages import (
     question_of,
     tools_of,
 )
-from orchestra.clients.engine import OnPiece
-from orchestra.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
 from orchestra.fleet.fleet import Fleet
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.direct import answer_question, plan_question
+from orchestra.graph.direct import plan_question
 from orchestra.graph.run import Tools
 from orchestra.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.routing.plan import Plan
 
 T = TypeVar("T")
-REFUND_POLL_S = 0.02
-MOST_REFUSALS = 100
 ANSWER_TOKENS = 256
 NODE = "model"
 
@@ -176,58 +173,15 @@ class ChatModel(BaseChatModel):
             tags={name: said for name, said in (self.metadata or {}).items() if _is_tag(said)},
         )
 
-    async def _answer(
-        self,
-        messages: Sequence[BaseMessage],
-        allowance: Allowance,
-        tools: Tools,
-        node: str,
-        on_piece: OnPiece | None,
-    ) -> Answer:
-        """One call, within what is left; a budget without room gives a stopped answer."""
+    def _asking(self, messages: Sequence[BaseMessage], tools: Tools, node: str) -> Exchange:
+        """The exchange that these messages begin, paid by what pays here."""
         talk = conversation_of(messages)
-        question = question_of(talk, tools, node=node, max_tokens=self.max_tokens)
-        refused = 0
-        while True:
-            left, is_waiting = await allowance.left()
-            failure: OrchestraError
-            try:
-                result = await answer_question(
-                    allowance.fleet,
-                    question,
-                    self._job(talk, left),
-                    None if tools.offered else on_piece,
-                    parent=allowance.account,
-                    ends_at=allowance.ends_at,
-                )
-            except NoFeasiblePlan as error:
-                if not allowance.calls and not is_waiting:
-                    raise
-                failure = error
-            else:
-                failed = result.errors[0].error() if result.errors else None
-                if isinstance(failed, BudgetExceeded):
-                    # Another call took the room, here or in an account above: plan again.
-                    refused += 1
-                    if refused < MOST_REFUSALS:
-                        await asyncio.sleep(REFUND_POLL_S)
-                        continue
-                    return self._stopped(failed)
-                allowance.calls.extend(result.calls)
-                if failed is None:
-                    return answered(result, tools, prefix=f"{node}-{uuid.uuid4().hex[:8]}-")
-                if not isinstance(failed, DeadlineExceeded):
-                    raise failed
-                failure = failed
-            if is_waiting and not isinstance(failure, DeadlineExceeded):
-                await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
-                continue
-            return self._stopped(failure)
-
-    def _stopped(self, failure: OrchestraError) -> Answer:
-        if self.on_budget == "raise":
-            raise _as_exceeded(failure)
-        return stopped(failure)
+        return Exchange(
+            self._allowance(),
+            question_of(talk, tools, node=node, max_tokens=self.max_tokens),
+            lambda left: self._job(talk, left),
+            stops=self.on_budget == "stop",
+        )
 
     def _wait(self, work: Coroutine[Any, Any, T], allowance: Allowance) -> T:
         return wait_for(work, allowance.loop)
@@ -239,10 +193,8 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        allowance = self._allowance()
-        tools, node = bound_tools(kwargs), _node(run_manager)
-        work = self._answer(messages, allowance, tools, node, None)
-        return chat_result(self._wait(work, allowance), stop)
+        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
+        return chat_result(self._wait(asked.answer(), asked.allowance), stop)
 
     async def _agenerate(
         self,
@@ -251,10 +203,8 @@ class ChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        allowance = self._allowance()
-        tools, node = bound_tools(kwargs), _node(run_manager)
-        work = self._answer(messages, allowance, tools, node, None)
-        return chat_result(await awaited(work, allowance.loop), stop)
+        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
+        return chat_result(await awaited(asked.answer(), asked.allowance.loop), stop)
 
     def _stream(
         self,
@@ -263,11 +213,10 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        allowance = self._allowance()
+        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
         heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         on_piece = None if stop else heard.put  # a word to stop at may begin in any piece
-        work = self._answer(messages, allowance, bound_tools(kwargs), _node(run_manager), on_piece)
-        future = asyncio.run_coroutine_threadsafe(work, allowance.loop)
+        future = asyncio.run_coroutine_threadsafe(asked.answer(on_piece), asked.allowance.loop)
         future.add_done_callback(lambda _: heard.put(None))
         told = ""
         try:
@@ -285,15 +234,16 @@ class ChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        allowance, here = self._allowance(), asyncio.get_running_loop()
+        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
+        here = asyncio.get_running_loop()
         heard: asyncio.Queue[str | None] = asyncio.Queue()
 
         def hear(piece: str | None) -> None:
             here.call_soon_threadsafe(heard.put_nowait, piece)
 
         on_piece = None if stop else hear
-        work = self._answer(messages, allowance, bound_tools(kwargs), _node(run_manager), on_piece)
-        task = asyncio.ensure_future(awaited(work, allowance.loop))
+        work = awaited(asked.answer(on_piece), asked.allowance.loop)
+        task = asyncio.ensure_future(work)
         task.add_done_callback(lambda _: heard.put_nowait(None))
         told = ""
         try:
@@ -313,7 +263,3 @@ def _node(run_manager: Any) -> str:
 
 def _is_tag(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
-
-
-def _as_exceeded(failure: OrchestraError) -> OrchestraError:
-    return BudgetExceeded(str(failure)) if isinstance(failure, NoFeasiblePlan) else failure

@@ -1,0 +1,90 @@
+"""One answer within what is left of an allowance: planned, tried again on refunds, stopped.
+
+It knows no LangChain message: they were read before, and the answer becomes one afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestra.chat.answers import Answer, answered, stopped
+from orchestra.clients.engine import OnPiece
+from orchestra.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
+from orchestra.graph.allowance import Allowance
+from orchestra.graph.direct import Question, answer_question
+from orchestra.job import Budget, Job, Result
+
+REFUND_POLL_S = 0.02
+MOST_REFUSALS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question, who pays, and the job that it is within a budget.
+
+    With `stops` a budget without room for it is an answer that says so, else an error.
+    """
+
+    allowance: Allowance
+    question: Question
+    job: Callable[[Budget], Job]
+    stops: bool
+
+    async def answer(self, on_piece: OnPiece | None = None) -> Answer:
+        """The answer; `on_piece` hears it as it is decoded.
+
+        Raises `NoFeasiblePlan` when not even the first call fits, and the error of a call that
+        failed for another reason than the budget.
+        """
+        refused = 0
+        while True:
+            left, is_waiting = await self.allowance.left()
+            try:
+                result = await self._tried(left, on_piece)
+            except NoFeasiblePlan as error:
+                if not self.allowance.calls and not is_waiting:
+                    raise
+                failure: OrchestraError = error
+            else:
+                failed = result.errors[0].error() if result.errors else None
+                if isinstance(failed, BudgetExceeded):
+                    # Another call took the room, here or in an account above: plan again.
+                    refused += 1
+                    if refused < MOST_REFUSALS:
+                        await asyncio.sleep(REFUND_POLL_S)
+                        continue
+                    return self._end(failed)
+                self.allowance.calls.extend(result.calls)
+                if failed is None:
+                    return answered(result, self.question.tools, prefix=self._prefix())
+                if not isinstance(failed, DeadlineExceeded):
+                    raise failed
+                failure = failed
+            if is_waiting and not isinstance(failure, DeadlineExceeded):
+                await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
+                continue
+            return self._end(failure)
+
+    async def _tried(self, left: Budget, on_piece: OnPiece | None) -> Result:
+        return await answer_question(
+            self.allowance.fleet,
+            self.question,
+            self.job(left),
+            None if self.question.tools.offered else on_piece,  # a call of a tool is no words
+            parent=self.allowance.account,
+            ends_at=self.allowance.ends_at,
+        )
+
+    def _prefix(self) -> str:
+        """Begins the ids of tool calls that the model gave none."""
+        return f"{self.question.node}-{uuid.uuid4().hex[:8]}-"
+
+    def _end(self, failure: OrchestraError) -> Answer:
+        if self.stops:
+            return stopped(failure)
+        if isinstance(failure, NoFeasiblePlan):
+            raise BudgetExceeded(str(failure))
+        raise failure
