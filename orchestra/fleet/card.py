@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -12,10 +10,9 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from orchestra.errors import InvalidFleet
 from orchestra.fleet.latency import Amount, Latency, Overhead
+from orchestra.fleet.snapshot import snapshot_of
 from orchestra.job import Word
 
-# Keys that fleets had not always, by what they are when nobody sets them.
-NEWER = {"latency": None, "overhead": None, "machines": 1, "revision": "", "cache": None}
 Capability = Literal["text", "vision", "maths"]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
@@ -277,8 +274,7 @@ class FleetFile(Word):
     def snapshot(self) -> str:
         """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
         if self._snapshot is None:  # a plan is made for every job
-            text = json.dumps(_known(self.model_dump(mode="json")), sort_keys=True)
-            self._snapshot = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self._snapshot = snapshot_of(self.model_dump(mode="json"))
         return self._snapshot
 
     def card(self, name: str) -> Card:
@@ -288,16 +284,6 @@ class FleetFile(Word):
                 return card
         have = ", ".join(repr(card.name) for card in self.models)
         raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
-
-
-def _known(raw: Any) -> Any:
-    """`raw` without keys that came later and are not used, so that old snapshots stay."""
-    if isinstance(raw, list):
-        return [_known(part) for part in raw]
-    if not isinstance(raw, dict):
-        return raw
-    used = {key: part for key, part in raw.items() if key not in NEWER or part != NEWER[key]}
-    return {key: _known(part) for key, part in used.items()}
 
 
 def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
