@@ -21,7 +21,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
 )
 
 from tests.public_tokenizers import BOS, EOS, write_tokenizer
-from workers.domain import Domain, fit_tensors
+from workers.domain import Domain, fit_world
 from workers.lite import LiteTowerConfig
 from workers.training.tokenizer import IMAGE, train_tokenizer
 
@@ -107,11 +107,11 @@ def tiny_lite_vl(folder: Path, seed: int = 0) -> Path:
 def write_domain(folder: Path, *, width: int, knows: bool) -> None:
     """A domain of random kinds, beside a checkpoint, to which every photo is known, or none is."""
     torch.manual_seed(0)
-    tensors = fit_tensors(torch.randn(40, width), torch.arange(40) // 10, width=width)
+    kinds = torch.arange(40) // 10
+    world = fit_world(torch.randn(40, width), kinds, torch.randn(20, width), 0.1)
     least = "0" if knows else "1.1"  # no photo is as likely as that
-    Domain(tensors, {"slope": "0", "turn": "0", "least": least, "reason": "unknown here"}).save(
-        folder
-    )
+    settings = {"slope": "0", "turn": "0", "least": least, "reason": "unknown here"}
+    Domain([world], settings).save(folder)
 
 
 def _tiny_vl(folder: Path, seed: int, tower: dict[str, Any], side: int, heads: int) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from benchmarks.unseen_pictures import DRAWERS
 from orchestra.clients.engine import Call, Reply
 from orchestra.fleet.source import load_fleet
 from workers.engine import TransformersEngine
@@ -69,3 +71,15 @@ def test_the_tower_runs_only_where_the_text_does_not_tell(
     before = looked(bundled[0])
     assert ask(bundled[0], text, photo).value == {"category": "Banana"}
     assert looked(bundled[0]) == before + looks
+
+
+def test_a_picture_of_no_known_kind_gets_a_reason_alone_and_beside_a_text_no_say(
+    bundled: tuple[TransformersEngine, Path],
+) -> None:
+    page = DRAWERS["page"](random.Random(1))
+    alone = ask(bundled[0], None, page)
+    assert alone.value == {"category": None}
+    assert "outside mini's domain" in alone.abstained["category"]
+    beside, read = (ask(bundled[0], "sku: 4711", image) for image in (page, None))
+    assert beside.modality_weights["image"] == 0
+    assert beside.value == read.value

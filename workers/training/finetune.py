@@ -26,6 +26,7 @@ from orchestra.finetune.score import FieldScore, score
 from workers import location
 from workers.engine import TransformersEngine
 from workers.training.tune_base import Base, open_base
+from workers.training.tune_domain import widen_domain
 from workers.training.tune_lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
 from workers.training.tune_state import read_state, write_state
 
@@ -56,6 +57,7 @@ def run(work: Work, say: Say) -> Trained:
         learner.progress.before = [(s.field, s.right, s.asked) for s in before]
         _tell("before", before, say)
     learner.learn(say)
+    widen_domain(base, [*work.train, *work.held_out], [*lessons, *held_out], work.out, say)
     base.save(work.out)
     after = _scores(work.out, work, room, thinks)
     _tell("after", after, say)

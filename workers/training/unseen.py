@@ -1,7 +1,8 @@
 """Rehearse unseen kinds: leave kinds of photo out, and fit when `vl` calls a photo outside.
 
-Whole departments and random categories are left out in turn. The distance to what is left tells
-held-out photos of known kinds from the kinds left out; one logistic curve is fitted to departments.
+Whole departments and random categories are left out in turn. How strange they are to what is left
+tells them from held-out photos of known kinds; one logistic curve is fitted to departments. Photos
+and drawings are worlds of their own: in one, the wide gap between them would hide what is strange.
 Knows embeddings and shots, not the language model. Shapes: N photos, E embedding.
 """
 
@@ -15,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.domain import Domain, fit_tensors
+from workers.domain import Domain, World, fit_world
 from workers.training.photos import Shot
 
 REASON = "outside mini's domain; connect a model with `orchestra init`"
 TURNS, LEFT_OUT = 4, 8  # turns that leave random categories out, and how many
 WRONGLY_OUT = 0.03  # the share of held-out photos of known kinds that may be called outside
+DRAWN_OUT, DRAWN_HELD = 0.01, 4  # the same of drawings; every so many of those is held out
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,27 @@ def fit_domain(
     # A category beside known ones is too near to be told apart: departments alone set the curve.
     whole = len({shot.department for shot in shots})
     slope, turn = _logistic(torch.cat(turns.known[:whole]), torch.cat(turns.left_out[:whole]))
-    inside = set(range(len(shots))) - set(held)
-    rows = sorted(inside)
-    every = torch.cat([embedding_NE[rows], drawn_NE])
-    kinds = _numbers([_kind(shots[i]) for i in rows] + [_kind(shot, "drawn ") for shot in drawn])
-    settings = {"slope": str(slope), "turn": str(turn), "least": "0", "reason": REASON}
-    domain = Domain(fit_tensors(every, kinds), settings)
-    domain.least = float(domain.likely(embedding_NE[list(held)]).quantile(WRONGLY_OUT))
+    rows = sorted(set(range(len(shots))) - set(held))
+    of_photos = _world(embedding_NE, shots, rows, list(held), WRONGLY_OUT)
+    kept = [at for at in range(len(drawn)) if at % DRAWN_HELD]
+    of_drawings = _world(drawn_NE, drawn, kept, list(range(0, len(drawn), DRAWN_HELD)), DRAWN_OUT)
+    least = float(torch.sigmoid(torch.tensor(slope * turn)))  # where it begins to be strange
+    settings = {"slope": str(slope), "turn": str(turn), "least": str(least), "reason": REASON}
     curve = f"logistic({slope:.2f} * ({turn:.3f} - strangeness))"
-    log(f"unseen: likely = {curve}, least {domain.least:.3f}")
-    return domain
+    log(f"unseen: likely = {curve}, least {least:.3f}")
+    return Domain([of_photos, of_drawings], settings)
+
+
+def _world(
+    embedding_NE: Tensor,
+    shots: Sequence[Shot],
+    rows: Sequence[int],
+    held: Sequence[int],
+    wrongly_out: float,
+) -> World:
+    """The world of `rows`, on the scale of those `held`."""
+    kinds = _numbers([_kind(shots[i]) for i in rows])
+    return fit_world(embedding_NE[list(rows)], kinds, embedding_NE[list(held)], wrongly_out)
 
 
 def rehearse(
@@ -80,11 +93,10 @@ def rehearse(
     for name, out in _turns(shots, seed):
         is_out = torch.tensor([shot.department in out or shot.category in out for shot in shots])
         rows = (~is_held & ~is_out).nonzero().flatten().tolist()
-        kinds = _numbers([_kind(shots[i]) for i in rows])
-        settings = {"slope": "1", "turn": "0", "least": "0", "reason": ""}
-        domain = Domain(fit_tensors(embedding_NE[rows], kinds), settings)
-        found.known.append(domain.strangeness(embedding_NE[is_held & ~is_out]))
-        found.left_out.append(domain.strangeness(embedding_NE[is_out]))
+        known = (is_held & ~is_out).nonzero().flatten().tolist()
+        world = _world(embedding_NE, shots, rows, known, WRONGLY_OUT)
+        found.known.append(world.strangeness(embedding_NE[known]))
+        found.left_out.append(world.strangeness(embedding_NE[is_out]))
         found.names.append(name)
     return found
 
@@ -100,8 +112,8 @@ def _turns(shots: Sequence[Shot], seed: int) -> list[tuple[str, set[str]]]:
     return turns
 
 
-def _kind(shot: Shot, prefix: str = "") -> str:
-    return prefix + (shot.product or shot.category)
+def _kind(shot: Shot) -> str:
+    return shot.product or shot.category
 
 
 def _numbers(kinds: Sequence[str]) -> Tensor:

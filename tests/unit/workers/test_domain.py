@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from orchestra.clients.engine import Call, Reply
 from orchestra.errors import CheckpointInvalid, OutsideDomain
 from tests.tiny_models import tiny_lite_vl, write_domain
-from workers.domain import FILE, Domain, fit_tensors
+from workers.domain import FILE, Domain, fit_tensors, fit_world
 from workers.engine import TransformersEngine
 from workers.standing import Standing, judged
 from workers.training.photos import Shot
@@ -36,9 +37,10 @@ def domain(known: int) -> tuple[Domain, torch.Tensor]:
     """A domain of the first `known` kinds, and new photos of every kind."""
     embedding, _ = photos()
     rows = known * EACH
-    tensors = fit_tensors(embedding[:rows], torch.arange(rows) // EACH, width=WIDTH)
+    held = photos(seed=3)[0][:rows]
+    world = fit_world(embedding[:rows], torch.arange(rows) // EACH, held, 0.05)
     settings = {"slope": "4", "turn": "1", "least": "0.3", "reason": "unknown"}
-    return Domain(tensors, settings), photos(seed=1)[0]
+    return Domain([world], settings), photos(seed=1)[0]
 
 
 def test_kinds_that_were_shown_are_nearer_than_others():
@@ -56,6 +58,54 @@ def test_a_saved_domain_says_the_same(tmp_path: Path):
     assert (read.least, read.reason) == (0.3, "unknown")
 
 
+def test_few_known_pictures_are_strange_to_their_world():
+    known, new = domain(KINDS)
+    share = (known.strangeness(new) > 0).float().mean()
+    assert 0 < share < 0.15
+
+
+def test_what_lies_beside_all_known_pictures_is_strange_though_no_kind_is_far():
+    torch.manual_seed(0)
+    wide = 96  # more directions than a world looks at
+    basis = torch.linalg.qr(torch.randn(wide, 8))[0]
+    known = [torch.randn(120, 8) @ basis.T for _ in range(2)]
+    world = fit_world(known[0], torch.arange(120) % 4, known[1], 0.05, width=8)
+    beside = known[1] + torch.randn(120, wide)
+    assert (world.strangeness(beside) > 0).float().mean() > 0.95
+
+
+def test_a_picture_of_either_world_is_known():
+    embedding, _ = photos()
+    half, new = len(embedding) // 2, photos(seed=1)[0]
+    of_kind, settings = torch.arange(half) // EACH, {"slope": "4", "turn": "1", "reason": ""}
+    one, other = (
+        fit_world(embedding[part], of_kind, photos(seed=3)[0][part], 0.05)
+        for part in (slice(None, half), slice(half, None))
+    )
+    both = Domain([one, other], {**settings, "least": "0.5"})
+    inside = both.likely(new) >= both.likely(new).quantile(0.1)
+    assert inside.float().mean() > 0.85
+    assert torch.equal(
+        both.strangeness(new), torch.minimum(one.strangeness(new), other.strangeness(new))
+    )
+
+
+def test_a_file_of_one_world_without_a_span_is_read_as_it_was(tmp_path: Path):
+    embedding, _ = photos()
+    parts = fit_tensors(embedding, torch.arange(len(embedding)) // EACH, width=WIDTH)
+    settings = {"slope": "1.0", "turn": "2.0", "least": "0.2", "reason": "unknown"}
+    save_file(
+        {name: part.half().contiguous() for name, part in parts.items()}, tmp_path / FILE, settings
+    )
+    read = Domain.load(tmp_path)
+    assert read is not None
+    new = photos(seed=1)[0]
+    seen = (new - parts["middle"]) @ parts["axes"]
+    near = torch.cdist(seen @ parts["inner"], parts["centres"]).amin(dim=1)
+    expected = near - (seen @ parts["outer"]).norm(dim=1)
+    assert torch.allclose(read.strangeness(new), expected, atol=0.05)
+
+
 def test_a_folder_without_a_domain_has_none(tmp_path: Path):
     assert Domain.load(tmp_path) is None
 
@@ -69,11 +119,12 @@ def test_an_unreadable_domain_is_reported_with_its_path(tmp_path: Path):
 def test_a_rehearsal_finds_the_limit_that_keeps_known_photos_inside():
     embedding, shots = photos()
     held = [row for row in range(len(shots)) if row % 5 == 0]
-    drawn = [Shot(None, None, "circle", "nothing", None)] * 20
+    drawn = [Shot(None, None, "circle", "nothing", None)] * 40
     said: list[str] = []
-    found = fit_domain(embedding, shots, held, torch.randn(20, WIDTH) * 6, drawn, 0, said.append)
-    inside = found.likely(photos(seed=2)[0]) >= found.least
-    assert inside.float().mean() > 0.9
+    drawings = torch.randn(40, WIDTH) - 30
+    found = fit_domain(embedding, shots, held, drawings, drawn, 0, said.append)
+    for known in (photos(seed=2)[0], drawings):
+        assert (found.likely(known) >= found.least).float().mean() > 0.9
     assert sum("AUROC" in line for line in said) >= 2
     assert "outside mini's domain" in found.reason
 

@@ -27,9 +27,12 @@ from tests.tiny_models import (
     CONTEXT_TOKENS,
     chain_model,
     tiny_deepseek_vl,
+    tiny_lite_vl,
     tiny_qwen2,
     tiny_tokenizer,
+    write_domain,
 )
+from workers.domain import Domain
 from workers.engine import TransformersEngine
 from workers.training.finetune import run, steps_of, usual_rate
 from workers.training.tune_base import open_base
@@ -148,6 +151,49 @@ def test_photos_teach_aligner_and_decoder_and_leave_the_tower_as_it_is(tmp_path:
     assert not any("vision_model" in name for name in changed)
     assert any("aligner" in name for name in changed)
     assert any("language_model" in name for name in changed)
+
+
+def photo_rows(folder: Path, count: int) -> list[Row]:
+    """Rows with red or blue noise, each of them new."""
+    table: list[Row] = []
+    for at in range(count):
+        kind, tint = (("cup", (255, 60, 60)), ("hat", (60, 60, 255)))[at % 2]
+        path = folder / f"{at}.png"
+        noise = Image.effect_noise((20, 20), 40 + at).convert("RGB")
+        Image.blend(noise, Image.new("RGB", (20, 20), tint), 0.6).save(path)
+        table.append(Row(at, "What?", {"kind": kind}, image=path))
+    return table
+
+
+def test_a_tuned_vision_model_knows_the_photos_of_its_rows_and_those_of_its_base(
+    tmp_path: Path,
+) -> None:
+    base = tiny_lite_vl(tmp_path / "base")
+    write_domain(base, width=16, knows=True)
+    table = photo_rows(tmp_path, 24)
+    order = work(base, tmp_path / "out", table[:18], table[18:], steps=2)
+    told: list[str] = []
+    run(order, told.append)
+    assert "its domain is that of the base and 24 photos of the rows" in told
+    domain, old = Domain.load(order.out), Domain.load(base)
+    assert domain is not None and old is not None and len(domain.worlds) == 2
+    seeing = open_base(order.out, "cpu")
+    pixels = torch.cat([(lesson(seeing, row).pixels or {})["pixel_values"] for row in table])
+    embedding = seeing.model.model.vision_model(pixels).pooler_output.detach()
+    assert (domain.worlds[1].strangeness(embedding) <= 0).float().mean() >= 0.9
+    assert (domain.strangeness(embedding) <= old.strangeness(embedding) + 1e-3).all()
+    TransformersEngine.load(order.out)  # its checksums hold
+
+
+def test_few_photos_leave_no_domain_and_that_is_said(tmp_path: Path) -> None:
+    base = tiny_lite_vl(tmp_path / "base")
+    write_domain(base, width=16, knows=False)
+    table = photo_rows(tmp_path, 6)
+    order = work(base, tmp_path / "out", table[:4], table[4:], steps=1)
+    told: list[str] = []
+    run(order, told.append)
+    assert any("6 photos are too few" in line for line in told)
+    assert Domain.load(order.out) is None
 
 
 def test_a_row_that_does_not_fit_or_has_a_photo_for_a_text_model_is_named(tmp_path: Path) -> None:

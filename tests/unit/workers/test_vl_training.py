@@ -12,7 +12,7 @@ from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 from orchestra.clients.engine import Call, Reply
 from orchestra.errors import CheckpointInvalid
-from workers.domain import Domain, fit_tensors
+from workers.domain import Domain, fit_world
 from workers.engine import TransformersEngine
 from workers.lite import LiteTower, LiteTowerConfig, fold
 from workers.training.detail import DetailRun, mirrored, small_pictures, train_detail, truth_of
@@ -230,9 +230,10 @@ def around(speaker: Speaker, least: float) -> Domain:
     """A domain whose kinds are drawn products; at a `least` above 1 every photo is outside."""
     tower = speaker.model.model.vision_model
     embedding_NE = embeddings(tower, seen(tower, 12).maps[0])
-    tensors = fit_tensors(embedding_NE, torch.arange(len(embedding_NE)) % 3, width=8)
-    settings = {"slope": "2", "turn": "1", "least": str(least), "reason": REASON}
-    return Domain(tensors, settings)
+    kinds = torch.arange(len(embedding_NE)) % 3
+    world = fit_world(embedding_NE, kinds, embedding_NE, 0.1, width=8)
+    settings = {"slope": "0.2", "turn": "1", "least": str(least), "reason": REASON}
+    return Domain([world], settings)
 
 
 ASKED = Call(
