@@ -119,7 +119,7 @@ async def batches(name: str, folder: Path, rows: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run all three parts and print one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--lookups", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=200)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
@@ -58,7 +58,7 @@ def agent_of(model: BaseChatModel) -> CompiledStateGraph[Any, Any, Any, Any]:
 
     def route(state: Talk) -> Literal["tools", "__end__"]:
         last = state["messages"][-1]
-        return "tools" if isinstance(last, AIMessage) and last.tool_calls else END
+        return "tools" if isinstance(last, AIMessage) and last.tool_calls else "__end__"
 
     graph = StateGraph(Talk)
     graph.add_node("think", think)
@@ -71,7 +71,7 @@ def agent_of(model: BaseChatModel) -> CompiledStateGraph[Any, Any, Any, Any]:
 
 def main() -> None:
     """Plan the conversation, hold it, and print it with its bill."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("question", nargs="?", default=QUESTION)
     parser.add_argument("--fleet", default="mini")
     parser.add_argument("--budget", default="0.0001", metavar="USD")
