@@ -7,33 +7,21 @@ better one is asked. What the labels do not show is refused in words.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestra.batch.compare import paired_interval
 from orchestra.batch.evaluate import wilson
 from orchestra.batch.gold import Truths
 from orchestra.errors import InvalidLabels, UsageError
 from orchestra.job import Result
-from orchestra.quality.curve import Floats
+from orchestra.quality.cascades import cascades as fit_cascades
 from orchestra.quality.evidence import Answers, Evidence, weigh
-from orchestra.quality.policy import (
-    Calibration,
-    Cascade,
-    Escalation,
-    Estimate,
-    FieldPolicy,
-    Policy,
-    mean,
-)
-from orchestra.quality.promise import Proven, at_threshold, cascade, least_rows, selective
-from orchestra.quality.readings import Judged, Place, Recorded, call_costs, collect, weights_of
-
-CUTS = 50  # probabilities tried for a spend
+from orchestra.quality.judged import Data, inside
+from orchestra.quality.policy import Calibration, Cascade, Estimate, FieldPolicy, Policy
+from orchestra.quality.promise import Proven, least_rows, selective
+from orchestra.quality.readings import Judged, Place, call_costs, collect, weights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +32,6 @@ class Fitted:
     evidence: Mapping[Place, Evidence]
     proven: Mapping[Place, Proven]
     refused: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """Recorded readings with their judged answers, and what calls cost."""
-
-    recorded: Mapping[Place, Recorded]
-    judged: Mapping[Place, Judged]
-    costs: Mapping[tuple[str, str], float]
-
-    def models(self, node: str) -> list[str]:
-        """Models that were judged at `node`, cheapest first."""
-        names = {model for at, model, _ in self.judged if at == node}
-        return sorted(names, key=lambda name: (self.costs.get((node, name), 0.0), name))
-
-    def fields(self, node: str, model: str) -> list[str]:
-        """Fields of a model that were judged."""
-        return [name for at, who, name in self.judged if (at, who) == (node, model)]
 
 
 def calibrate(
@@ -93,7 +63,7 @@ def calibrate(
             found = found or _all_of(one.answers, target)
             if found is not None:
                 proven[place] = found
-    cascades = tuple(_cascades(data, evidence, curves, target, spend_usd))
+    cascades = tuple(fit_cascades(data, evidence, curves, target, spend_usd))
     policy = Policy(
         fleet=fleet,
         models={name: models[name] for name in sorted({place[1] for place in curves})},
@@ -146,7 +116,7 @@ def _calibration(place: Place, data: Data, found: Evidence) -> Calibration:
         method=found.method,
         right=_estimate(one.answers.share, one.answers),
         covered=min(1.0, one.covered),
-        knots=tuple((_inside(c), _inside(p), _inside(x), _inside(y)) for c, p, x, y in found.knots),
+        knots=tuple((inside(c), inside(p), inside(x), inside(y)) for c, p, x, y in found.knots),
         gain=found.gain,
         ece_before=found.ece_before,
         ece_after=found.ece_after,
@@ -154,13 +124,9 @@ def _calibration(place: Place, data: Data, found: Evidence) -> Calibration:
     )
 
 
-def _inside(share: float) -> float:
-    return min(1.0, max(0.0, round(share, 6)))
-
-
 def _estimate(share: float, answers: Answers) -> Estimate:
     low, high = wilson(share * answers.effective, answers.effective) or (0.0, 1.0)
-    return Estimate(share=_inside(share), low=_inside(low), high=_inside(high), rows=len(answers))
+    return Estimate(share=inside(share), low=inside(low), high=inside(high), rows=len(answers))
 
 
 def _all_of(answers: Answers, target: float) -> Proven | None:
@@ -188,208 +154,10 @@ def _fields(
             if field == name and is_asked and (node not in nodes or one.kept > nodes[node].kept):
                 nodes[node] = one
         order = sorted(nodes, key=lambda node: (-nodes[node].kept, node))
-        least = {node: _inside(nodes[node].threshold) for node in order}
+        least = {node: inside(nodes[node].threshold) for node in order}
         if order:
             found[name] = FieldPolicy(order=tuple(order), min_confidence=least)
     return found
-
-
-def _cascades(
-    data: Data,
-    evidence: Mapping[Place, Evidence],
-    curves: Mapping[Place, Calibration],
-    target: float | None,
-    spend_usd: float | None,
-) -> Iterator[Cascade]:
-    for node in dict.fromkeys(place[0] for place in data.judged):
-        pair = _pair(node, data, curves)
-        if pair is None or (target is None and spend_usd is None):
-            continue
-        shared = [n for n in data.fields(node, pair[0]) if (node, pair[1], n) in data.judged]
-        two = {name: _Two.of(node, pair, name, data) for name in shared}
-        two = {name: one for name, one in two.items() if len(one.cheap)}
-        if target is not None:
-            fields = {
-                name: _for_target(one, target, evidence[node, pair[0], name].refuses)
-                for name, one in two.items()
-            }
-        else:
-            fields = _for_spend(node, pair, two, data, curves, spend_usd or 0.0)
-        settled = tuple(name for name, one in two.items() if one.lead(one.clash)[0] > 0)
-        if settled or any(one.ask != "never" for one in fields.values()):
-            yield _cascade(node, pair, fields, settled, data)
-
-
-def _pair(node: str, data: Data, curves: Mapping[Place, Calibration]) -> tuple[str, str] | None:
-    """The cheapest model of a node and the one most often right, where they are two."""
-    models = data.models(node)
-    cheap = models[0]
-    quality = {
-        model: mean([curves[node, model, name].right for name in data.fields(node, model)]).share
-        for model in models
-    }
-    best = max(models, key=lambda model: (quality[model], -data.costs.get((node, model), 0.0)))
-    return None if best == cheap else (cheap, best)
-
-
-@dataclass(frozen=True, slots=True)
-class _Two:
-    """Judged rows that the cheap model answered, with what the better one says of them."""
-
-    cheap: Answers
-    right: Floats
-    answered: Floats
-    clash: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, node: str, pair: tuple[str, str], name: str, data: Data) -> _Two:
-        """The rows that both models were asked about."""
-        one, other = (data.judged[node, model, name] for model in pair)
-        asked = data.recorded[node, pair[1], name].readings
-        first = data.recorded[node, pair[0], name].readings
-        clashing = {row_id for row_id, reading in first.items() if reading.clash}
-        places = {row_id: at for at, row_id in enumerate(other.ids)}
-        kept = np.array([row_id in asked for row_id in one.ids], dtype=bool)
-        at = [places.get(row_id, -1) for row_id in one.ids if row_id in asked]
-        right = [float(other.answers.right[place]) if place >= 0 else 0.0 for place in at]
-        return cls(
-            one.answers.part(kept),
-            np.array(right, dtype=float),
-            np.array([place >= 0 for place in at], dtype=float),
-            np.array([row_id in clashing for row_id in one.ids if row_id in asked], dtype=bool),
-        )
-
-    def lead(self, kept: NDArray[np.bool_] | None = None) -> tuple[float, float]:
-        """95% interval of what always asking the better model gains (Agresti and Min 2005).
-
-        Of the rows `kept`, or of all. Copies and weights shrink the counts to the effective
-        number of rows.
-        """
-        mixed = np.where(self.answered > 0, self.right, self.cheap.right)
-        cheap = self.cheap
-        if kept is not None:
-            mixed, cheap = mixed[kept], cheap.part(kept)
-        rows = cheap.effective
-        if not rows:
-            return paired_interval(0, 0, 0)
-        lost = float(np.average((cheap.right > mixed), weights=cheap.weight)) * rows
-        won = float(np.average((mixed > cheap.right), weights=cheap.weight)) * rows
-        return paired_interval(lost, won, rows)
-
-
-def _for_target(two: _Two, target: float, refuses: str | None) -> Escalation:
-    found = None
-    if refuses is None:
-        found = cascade(two.cheap, two.right, two.answered, target)
-    if found is not None and not math.isinf(found.threshold):
-        if found.threshold <= float(two.cheap.confidence.min()):
-            return _escalation("never", found, target, "the first model alone keeps the target")
-        return _escalation("unsure", found, target, "the lowest threshold that keeps the target")
-    low, high = two.lead()
-    told = f"the second model's lead is {low:+.3f} to {high:+.3f}"
-    why = refuses or f"no threshold is proven to keep {target:g}"
-    ask = "always" if low > 0 else "never"
-    reached = at_threshold(two.cheap, two.right, two.answered, math.inf if low > 0 else 0.0)
-    promised = target if found is not None and low > 0 else None
-    return _escalation(ask, reached, promised, f"{why}; {told}")
-
-
-def _escalation(ask: str, found: Proven, promised: float | None, why: str) -> Escalation:
-    right = Estimate(
-        share=_inside(found.share),
-        low=_inside(found.low),
-        high=_inside(found.high),
-        rows=found.rows,
-    )
-    threshold = _inside(found.threshold) if ask == "unsure" else 0.0
-    return Escalation.model_validate(
-        dict(ask=ask, min_confidence=threshold, promised=promised, right=right, why=why)
-    )
-
-
-def _for_spend(
-    node: str,
-    pair: tuple[str, str],
-    two: Mapping[str, _Two],
-    data: Data,
-    curves: Mapping[Place, Calibration],
-    spend_usd: float,
-) -> dict[str, Escalation]:
-    """One probability for all fields, as high as the spend allows, by each field's own curve."""
-    usable = {name: curves[node, pair[0], name] for name in two}
-    usable = {name: curve for name, curve in usable.items() if curve.refuses is None}
-    costs = [data.costs.get((node, model), 0.0) for model in pair]
-    cut = 0.0
-    for tried in np.linspace(0, 1, CUTS + 1):
-        least = {name: _confidence_at(curve, float(tried)) for name, curve in usable.items()}
-        share, rows = _escalated(node, pair[0], least, data)
-        _, high = wilson(share * rows, rows) or (0.0, 1.0)
-        if costs[0] + high * costs[1] <= spend_usd:
-            cut = float(tried)
-    found: dict[str, Escalation] = {}
-    for name, one in two.items():
-        if name not in usable or cut == 0.0:
-            refuses = curves[node, pair[0], name].refuses
-            reached = at_threshold(one.cheap, one.right, one.answered, 0.0)
-            why = refuses or f"${spend_usd:f} a row leaves no room for a second model"
-            found[name] = _escalation("never", reached, None, why)
-            continue
-        least = _confidence_at(usable[name], cut)
-        reached = at_threshold(one.cheap, one.right, one.answered, least)
-        why = (
-            f"asked where the first is right with less than {cut:.2f}, within ${spend_usd:f} a row"
-        )
-        found[name] = _escalation("unsure", reached, None, why)
-    return found
-
-
-def _confidence_at(curve: Calibration, probability: float) -> float:
-    """The lowest confidence whose probability reaches `probability`; 1 where none does."""
-    for place in np.linspace(0, 1, 1001):
-        if curve.probability(float(place))[1] >= probability:
-            return float(place)
-    return 1.0
-
-
-def _escalated(
-    node: str, model: str, least: Mapping[str, float], data: Data, settled: Sequence[str] = ()
-) -> tuple[float, int]:
-    """The share of all recorded rows that go on, and the number of rows.
-
-    They have a field under its threshold, or a contradiction on one of `settled`.
-    """
-    rows: dict[str, bool] = {}
-    for name in {**least, **dict.fromkeys(settled)}:
-        for row_id, reading in data.recorded[node, model, name].readings.items():
-            due = (reading.confidence or 0.0) < least.get(name, 0.0)
-            due = reading.value is not None and (due or (reading.clash and name in settled))
-            rows[row_id] = rows.get(row_id, False) or due
-    return (sum(rows.values()) / len(rows), len(rows)) if rows else (0.0, 0)
-
-
-def _cascade(
-    node: str,
-    pair: tuple[str, str],
-    fields: Mapping[str, Escalation],
-    settled: tuple[str, ...],
-    data: Data,
-) -> Cascade:
-    always = 2.0  # over every confidence
-    least = {
-        name: always if one.ask == "always" else one.min_confidence
-        for name, one in fields.items()
-        if one.ask != "never"
-    }
-    share, _ = _escalated(node, pair[0], least, data, settled)
-    known = [one.right for one in fields.values() if one.right is not None]
-    return Cascade(
-        node=node,
-        models=pair,
-        fields=dict(fields),
-        escalated=_inside(share),
-        right=mean(known) if known else None,
-        contradictions=settled,
-    )
 
 
 def _refusals(
