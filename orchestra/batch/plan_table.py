@@ -36,7 +36,7 @@ from orchestra.routing.routes import Route, routes
 
 DEFAULT_SAMPLE = 30
 MOST_OF_TABLE = 5  # a sample is a fifth of the table at most, or two rows of each kind
-SAMPLE_SHARE = 0.2  # of the budget, for the sample along the fullest route
+SAMPLE_SHARE = 0.3  # of the budget, for the sample along the fullest route, which is kept
 EXPLORE_SHARE = 0.1  # of the budget, for trying other routes on it
 MARKED_AS_NONE = "failed"
 
@@ -161,8 +161,10 @@ class _Planning:
         return None if cost is None else limit_micro(cost)
 
     async def run_sample(self, folder: Folder, in_flight: int, progress: Progress) -> None:
-        """Draw rows and run them along the fullest route, then along others if they are cheap."""
-        drawn = self._draw()
+        """Draw rows and run them along the fullest route, then along others if they are cheap.
+
+        Two rows of each kind come first: what they cost says how many more the budget allows.
+        """
         ledger = LocalLedger(folder.book)
         fleet = self.fleet.scoped(ledger, folder.images)
         options = RowOptions(
@@ -174,11 +176,19 @@ class _Planning:
         rows = RowRun(fleet, ledger, self.request.graph, self.request.columns, options)
         folder.open_account(self.wish.budget)
         self._micro_before = folder.book.spent(BATCH_ACCOUNT).cost_micro
-        progress.start(sum(len(some) for some in drawn.values()), 0)
+        progress.start(None, 0)
         with ExitStack() as stack:
             stack.callback(progress.stop)
-            first = await self._try(rows, self.fullest, in_flight, progress)
-            self._check(first)
+            await self._try(rows, self._draw(1), self.fullest, in_flight, progress)
+            more = self._draw(self._affordable())
+            if more:
+                await self._try(rows, more, self.fullest, in_flight, progress)
+            self._check(self.sample)
+            count = sum(map(len, self.drawn.values()))
+            if count < min(self.wish.sample, len(self.scan)):
+                self.notes.append(
+                    f"the sample has {count} rows: table or budget are too small for more"
+                )
             for place in range(1, max(len(ways) for ways in self.ways.values())):
                 other = {kind: ways[place] for kind, ways in self.ways.items() if place < len(ways)}
                 if not self._is_cheap(other):
@@ -188,41 +198,47 @@ class _Planning:
                     )
                     continue
                 try:
-                    await self._try(rows, other, in_flight, progress)
+                    await self._try(rows, self.drawn, other, in_flight, progress)
                 except BudgetExceeded:
                     break  # what was tried has to do
 
     async def _try(
-        self, rows: RowRun, routes: Mapping[str, Route], in_flight: int, progress: Progress
-    ) -> Sample:
+        self,
+        rows: RowRun,
+        drawn: Mapping[str, Sequence[Row]],
+        routes: Mapping[str, Route],
+        in_flight: int,
+        progress: Progress,
+    ) -> None:
         for model in {model: None for route in routes.values() for model in route.asked}:
             await self.fleet.client(model).prepare()
-        got = await run_sample(rows, self.drawn, routes, in_flight=in_flight, progress=progress)
+        got = await run_sample(rows, drawn, routes, in_flight=in_flight, progress=progress)
         self.sample.add(got)
-        return got
 
-    def _draw(self) -> dict[str, list[Row]]:
-        """The sample's rows, fewer where the table or the budget is small."""
-        wanted = min(self.wish.sample, max(1, len(self.scan) // MOST_OF_TABLE))
+    def _draw(self, wanted: int) -> dict[str, list[Row]]:
+        """Rows of the sample that are not drawn yet; with a seed, a larger one holds a smaller."""
+        known = {row.ordinal for rows in self.drawn.values() for row in rows}
         drawn = self.scan.draw(wanted, self.wish.seed)
+        chosen = {at: kind for kind, some in drawn.items() for at in some if at not in known}
+        new: dict[str, list[Row]] = {kind: [] for kind in drawn}
+        for row in _rows(self.request, max(chosen, default=0)):
+            if row.ordinal in chosen:
+                new[chosen[row.ordinal]].append(row)
+        for kind, rows in new.items():
+            self.drawn.setdefault(kind, []).extend(rows)
+        return {kind: rows for kind, rows in new.items() if rows}
+
+    def _affordable(self) -> int:
+        """Rows of the sample: fewer where the table or the budget is small."""
+        wanted = min(self.wish.sample, max(1, len(self.scan) // MOST_OF_TABLE))
         cap = self.cap_micro
         while cap is not None and wanted > 1:
-            count = sum(len(ordinals) for ordinals in drawn.values())
-            if self._cost(self.fullest, drawn) <= cap * SAMPLE_SHARE or count <= 2 * len(drawn):
-                break
-            wanted //= 2
             drawn = self.scan.draw(wanted, self.wish.seed)
-        chosen = {ordinal: kind for kind, ordinals in drawn.items() for ordinal in ordinals}
-        self.drawn = {kind: [] for kind in drawn}
-        for row in _rows(self.request, max(chosen)):
-            if row.ordinal in chosen:
-                self.drawn[chosen[row.ordinal]].append(row)
-        count = len(chosen)
-        if count < min(self.wish.sample, len(self.scan)):
-            self.notes.append(
-                f"the sample has {count} rows: table or budget are too small for more"
-            )
-        return self.drawn
+            more = self._cost(self.fullest, drawn)
+            if self.sample.spent_micro + more <= cap * SAMPLE_SHARE:
+                break
+            wanted = wanted * 4 // 5
+        return wanted
 
     def _cost(self, routes: Mapping[str, Route], drawn: Mapping[str, Sequence[int]]) -> float:
         """Expected micro-dollars of rows along routes, beside what the sample has called for."""

@@ -20,7 +20,7 @@ from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 
 SERVED = 0.05  # of a row's worth, for any answer at all
-PRIOR_ROWS = 1.0  # of all kinds, added to what few rows of one kind say
+PRIOR_ROWS = 0.5  # of all kinds, added to what few rows of one kind say
 UNKNOWN_QUALITY = 0.5
 
 
