@@ -54,7 +54,8 @@ def test_a_saved_domain_says_the_same(tmp_path: Path):
     known.save(tmp_path)
     read = Domain.load(tmp_path)
     assert read is not None
-    assert torch.allclose(read.likely(new), known.likely(new), atol=0.02)
+    # It is kept in half precision: strangeness spans about 20 here.
+    assert torch.allclose(read.strangeness(new), known.strangeness(new), rtol=0.01, atol=0.06)
     assert (read.least, read.reason) == (0.3, "unknown")
 
 
