@@ -1,7 +1,7 @@
 """An agent as LangGraph's own guide builds it, planned, capped and billed by one changed line.
 
     python examples/agent.py
-    python examples/agent.py --budget 0.00001
+    python examples/agent.py --budget 0.000003
     python examples/agent.py --fleet fleet.yaml "Which fruit is the cheapest?"
 
 The graph knows nothing of Orchestra: a model, two tools, and a loop between them. Only the line
@@ -75,9 +75,11 @@ def main() -> None:
     parser.add_argument("question", nargs="?", default=QUESTION)
     parser.add_argument("--fleet", default="mini")
     parser.add_argument("--budget", default="0.0001", metavar="USD")
+    parser.add_argument("--tokens", type=int, default=2000, help="of all calls together")
     wanted = parser.parse_args()
 
-    model = ChatModel(fleet=wanted.fleet, budget=Budget(cost_usd=wanted.budget))  # the one line
+    budget = Budget(cost_usd=wanted.budget, tokens=wanted.tokens)
+    model = ChatModel(fleet=wanted.fleet, budget=budget)  # the one line
 
     planned = model.plan(wanted.question, calls=MOST_CALLS)
     print(f"{MOST_CALLS} calls cost ${planned.public()['total']['cost_usd']:f} at most\n")

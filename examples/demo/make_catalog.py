@@ -75,7 +75,7 @@ ITEMS = [
     Item("1012", "Cucumber", "green", "Cucumber",
          "Green cucumber, mild and fresh; country: Netherlands; 1 pcs", "0.99"),
     Item("1013", "Orange", "orange", "Oranges Navelina",
-         "Sweet oranges without seeds, origin Spain, ca 220g each", "2.99/kg"),
+         "Sweet oranges, no seeds. Origin: Spain, ca 220g each", "2.99/kg"),
     Item("1014", "Aubergine", "purple", "紫色茄子 新鲜",
          "产地：山东，净含量：500克。质地柔软，适合炒菜。", "¥6.8"),
     Item("1015", "Banana", "yellow", "Bananas eco",
