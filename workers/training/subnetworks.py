@@ -56,7 +56,7 @@ from workers.training.team import Team
 log = logging.getLogger("subnetworks")
 
 TASKS: tuple[Task, ...] = ("extract", "write", "classify", "ask")
-EXAMPLES, SCORED = 160, 120  # held-out: for the loss, and decoded
+EXAMPLES, SCORED = 80, 120  # held-out: for the loss, and decoded
 DECODED, CONTEXT_TOKENS = 40, 128  # timed tokens behind so many others
 RATE = 0.4  # of r1's peak rates
 LAST_BATCHES = 12  # to see what is used, and which layer is least needed
@@ -181,9 +181,13 @@ def report(net: Supernet, found: Sequence[Measured], tokenizer: PreTrainedTokeni
     out.joinpath("frontier.svg").write_text(draw_frontier(points, best), encoding="utf-8")
     for name in TASKS:
         for one in frontier(found, name):
-            log.info("frontier %s: %s %.2f ms %.2f MB loss %.3f", name, one.shape, one.latency_ms,
-                     one.memory_mb, one.losses[name])  # fmt: skip
-    log.info("chosen for %s: %s, exact %s", task, chosen.shape, told["exact"])
+            print(
+                f"frontier of {name}: {one.shape} {one.latency_ms:.2f} ms {one.memory_mb:.2f} MB "
+                f"loss {one.losses[name]:.3f}"
+            )
+    counts = ", ".join(f"{name} {len(frontier(found, name))}" for name in TASKS)
+    print(f"frontier: {counts} of {len(found)} selves")
+    print(f"chosen for {task}: {chosen.shape}, exact {told['exact']}")
     model.half().save_pretrained(out / "chosen")
     tokenizer.save_pretrained(out / "chosen")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -74,6 +75,11 @@ def test_merge_without_nodes_is_refused_and_rules_say_more_than_prefer() -> None
 class Run:
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         return Outcome()
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        return {}
 
 
 async def test_a_node_finds_its_run_through_a_context_that_may_be_json() -> None:

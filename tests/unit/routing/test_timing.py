@@ -18,7 +18,7 @@ from orchestra.graph.state import Context, JobState
 from orchestra.job import Budget
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView, compile_graph, view
-from orchestra.routing.load import Load, siblings
+from orchestra.routing.load import IDLE, Load, siblings
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
 
@@ -69,7 +69,7 @@ def pair() -> GraphView:
 
 
 def planned(seen: GraphView, file: FleetFile, load: Load | None = None, **limits: Any) -> Plan:
-    return plan(seen, SHAPE, Budget(**limits), file, *([] if load is None else [load]))
+    return plan(seen, SHAPE, Budget(**limits), file, load or IDLE)
 
 
 def test_a_measured_time_is_told_and_the_price_stays_the_profiles() -> None:
