@@ -38,9 +38,9 @@ PRINTED = {
     "attention": (
         "one thing, right answers\n\n"
         "| method | n | pointing game (95%) | IoU |\n|---|---|---|---|\n"
-        "| gradient | 9 | 11.1% (1.0% to 40.0%) | 0.1 |\n\nboth, right answers\n\n"
+        "| refined | 9 | 11.1% (1.0% to 40.0%) | 0.1 |\n\nboth, right answers\n\n"
         "| method | n | pointing game (95%) | IoU |\n|---|---|---|---|\n"
-        "| gradient | 20 | 77.0% (60.0% to 90.0%) | 0.3 |\n"
+        "| refined | 20 | 77.0% (60.0% to 90.0%) | 0.3 |\n"
         "| raw | 20 | 44.0% (30.0% to 60.0%) | 0.2 |\n"
     ),
     "edge": (
