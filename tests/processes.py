@@ -81,6 +81,9 @@ def running(
     """`command` in `folder`, its Ray in a folder of its own; all of it is gone at the end."""
     ray = tempfile.mkdtemp(prefix="ray-")  # sockets have short paths: not below pytest's folder
     environment = os.environ | {"RAY_TMPDIR": ray, "OMP_NUM_THREADS": "1"} | dict(more or {})
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what it leaves in the background, and children would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     log = folder / "said.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
