@@ -77,13 +77,5 @@ def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:
         expected_micro=round(first.expected_micro + cascade.escalated * second.expected_micro),
         tokens=first.tokens + second.tokens,
         escalated=cascade.escalated,
-        escalation=Fallback(
-            model=second.model,
-            latency_ms=second.latency_ms,
-            cost_micro=second.cost_micro,
-            memory_gib=second.memory_gib,
-            tokens=second.tokens,
-            prompt_tokens=second.prompt_tokens,
-            replicas=second.replicas,
-        ),
+        escalation=Fallback.of(second),
     )

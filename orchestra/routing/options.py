@@ -160,15 +160,7 @@ def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> 
         own,
         cost_micro=sum(costs) if may_bill else max(costs),
         tokens=sum(tokens) if may_bill else max(tokens),
-        fallback=Fallback(
-            model=other.model,
-            latency_ms=other.latency_ms,
-            cost_micro=other.cost_micro,
-            memory_gib=other.memory_gib,
-            tokens=other.tokens,
-            prompt_tokens=other.prompt_tokens,
-            replicas=other.replicas,
-        ),
+        fallback=Fallback.of(other),
     )
 
 

@@ -22,6 +22,19 @@ class Fallback:
     prompt_tokens: int
     replicas: int = 1
 
+    @classmethod
+    def of(cls, node: NodePlan) -> Fallback:
+        """The model of `node`, asked beside another one."""
+        return cls(
+            model=node.model,
+            latency_ms=node.latency_ms,
+            cost_micro=node.cost_micro,
+            memory_gib=node.memory_gib,
+            tokens=node.tokens,
+            prompt_tokens=node.prompt_tokens,
+            replicas=node.replicas,
+        )
+
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
         return {
