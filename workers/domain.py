@@ -31,6 +31,7 @@ from workers.standing import Standing
 
 FILE = "domain.safetensors"
 TENSORS = ("middle", "axes", "inner", "outer", "centres", "span", "level")
+IN_BYTES = ("axes", "inner", "outer", "span")  # the large ones, as they are loaded and saved
 NUMBERS = ("slope", "turn", "least")
 WIDTH, SPAN = 128, 64
 FOLDS = 4
@@ -92,13 +93,13 @@ class Domain:
             raise CheckpointInvalid(f"{str(path)!r} cannot be read: {error}. {RESTORE}") from error
 
     def save(self, folder: Path) -> None:
-        """Write the file that `load` reads: float16, and bytes for the axes."""
+        """Write the file that `load` reads: bytes with a step a row for matrices, else float16."""
         tensors: dict[str, Tensor] = {}
         for number, world in enumerate(self.worlds):
             for name in TENSORS:
                 part = getattr(world, name)
-                if name == "axes":
-                    part, tensors[f"{number}.most"] = _in_bytes(part)
+                if name in IN_BYTES:
+                    part, tensors[f"{number}.{name}.step"] = _in_bytes(part)
                 elif name != "level":
                     part = part.half()
                 tensors[f"{number}.{name}"] = part.contiguous()
@@ -131,7 +132,8 @@ def _worlds(parts: Mapping[str, Tensor]) -> list[World]:
     worlds = []
     for number in range(count):
         read = {name: parts[f"{number}.{name}"].float() for name in TENSORS}
-        read["axes"] *= parts[f"{number}.most"]
+        for name in IN_BYTES:
+            read[name] *= parts[f"{number}.{name}.step"]
         worlds.append(World(**read))
     return worlds
 

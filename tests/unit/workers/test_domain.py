@@ -54,8 +54,8 @@ def test_a_saved_domain_says_the_same(tmp_path: Path):
     known.save(tmp_path)
     read = Domain.load(tmp_path)
     assert read is not None
-    # It is kept in half precision: strangeness spans about 20 here.
-    assert torch.allclose(read.strangeness(new), known.strangeness(new), rtol=0.01, atol=0.06)
+    # Matrices are kept in bytes: strangeness spans about 23 here, and none moves by more than 0.5.
+    assert torch.allclose(read.strangeness(new), known.strangeness(new), rtol=0.0, atol=0.5)
     assert (read.least, read.reason) == (0.3, "unknown")
 
 
