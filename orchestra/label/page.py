@@ -9,7 +9,7 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -42,6 +42,8 @@ def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | 
         state = question.row.states.get(question.name, "")
         value = question.row.values.get(question.name, "") if state == "corrected" else ""
         row["questions"].append({"asked": question, "state": state, "value": value})
+    for row in rows.values():
+        row["parts"] = list(marked(row["text"], _spans(row["text"], row["questions"])))
     terms = {name: sorted(set(words.values())) for name, words in session.terms.items()}
     page = _environment().get_template("page.html.j2")
     text = page.render(
@@ -49,8 +51,9 @@ def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | 
         terms={name: terms[name] for name in session.fields if name in terms},
         title=session.path.name,
         batch=_name_of(session),
-        script=_script(),
-        script_hash=_hash(_script()),
+        style=_part("page.css"),
+        script=_part("page.js"),
+        script_hash=_hash(_part("page.js")),
     )
     with atomic_file(path, durable=False) as file:
         file.write(text.encode("utf-8"))
@@ -105,6 +108,37 @@ def _name_of(session: Session) -> str:
     return hashlib.sha256(ids.encode()).hexdigest()[:12]
 
 
+def _spans(text: str, questions: Iterable[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Where the answers stand in `text`, in order. Offsets count in the job's own text, which a
+    long prompt may have cut, so a span that is not at its place is looked for."""
+    found: list[tuple[int, int]] = []
+    for entry in questions:
+        for proof in entry["asked"].field.evidence:
+            if proof.kind != "text" or not proof.text:
+                continue
+            start = proof.start if proof.start is not None else -1
+            if start < 0 or text[start : start + len(proof.text)] != proof.text:
+                start = text.find(proof.text)
+            if start >= 0:
+                found.append((start, start + len(proof.text)))
+    return sorted(found)
+
+
+def marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    """`text` in parts, each with whether an answer rests on it; spans that overlap are one."""
+    at = 0
+    for start, end in spans:
+        start = max(start, at)
+        if end <= start:
+            continue
+        if start > at:
+            yield {"text": text[at:start], "is_evidence": False}
+        yield {"text": text[start:end], "is_evidence": True}
+        at = end
+    if at < len(text):
+        yield {"text": text[at:], "is_evidence": False}
+
+
 def _uri(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
@@ -120,8 +154,9 @@ def _environment() -> Environment:
     )
 
 
-def _script() -> Markup:
-    return Markup(Path(__file__).with_name("page.js").read_text(encoding="utf-8"))
+def _part(name: str) -> Markup:
+    """A file beside this one, as it is."""
+    return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def _hash(script: str) -> str:

@@ -16,7 +16,7 @@ from orchestra.batch.gold import NOTHING, WEIGHT, read_truths
 from orchestra.errors import InvalidTable
 from orchestra.job import CallRecord, Evidence, Field, Result
 from orchestra.label.draw import draw, fields_of_batch
-from orchestra.label.page import read_page, write_page
+from orchestra.label.page import marked, read_page, write_page
 from orchestra.label.session import Batch, Session, begin, take
 from orchestra.label.terminal import ask_all
 
@@ -151,6 +151,25 @@ def test_the_page_stands_alone_and_its_answers_are_read_back(tmp_path: Path) -> 
     assert read_page(session, saved) == 2
     assert session.drawn[0].values == {"colour": "red"}
     assert session.drawn[1].states == {"colour": "accepted"}
+
+
+def test_the_page_marks_where_answers_stand_and_escapes_the_text_around_them() -> None:
+    text = "a <b>red</b> shirt, red"
+    spans = [(5, 8), (6, 12), (20, 23)]  # the second overlaps the first
+    parts = list(marked(text, spans))
+    assert "".join(part["text"] for part in parts) == text
+    assert [part["text"] for part in parts if part["is_evidence"]] == ["red", "</b>", "red"]
+
+
+def test_a_span_that_a_cut_text_has_elsewhere_is_looked_for(tmp_path: Path) -> None:
+    moved = Evidence(kind="text", text="<b>red</b>", start=90, end=100)
+    results = {"R0": result("red", 0.5)}
+    colour = results["R0"].fields["colour"].model_copy(update={"evidence": (moved,)})
+    results["R0"] = results["R0"].model_copy(update={"fields": {"colour": colour}})
+    session = begin(Batch(results, "sku", TERMS), tmp_path / "gold.csv", rows=1, fields=["colour"])
+    write_page(session, tmp_path / "gold.html", lambda key: None)
+    page = (tmp_path / "gold.html").read_text("utf-8")
+    assert "the <mark>&lt;b&gt;red&lt;/b&gt;</mark> one" in page
 
 
 @pytest.mark.parametrize(
