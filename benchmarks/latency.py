@@ -1,11 +1,12 @@
 """Predicted against actual latency of mixed jobs on the bundled fleet, before and after a re-fit.
 
-    python -m benchmarks.latency --jobs 500 --load 0.4 --bare
+    python -m benchmarks.latency --data DIR --jobs 500 --load 0.4 --bare
 
-Texts of several lengths, photos and both go through the graphs `answer` and `listing` in this
+Texts of several lengths, photos (of `DIR/grocery/images`, cropped at random so that no two are
+alike; without `--data` drawn scenes) and both go through the graphs `answer` and `listing` in this
 process, arriving at random times that keep it busy for `--load` of the time. The first half of the
 jobs runs on models drawn at random, and is what `orchestra refit` fits. The second half is planned
-by the fitted fleet, each job with a deadline drawn between half and three times its expected time;
+by the fitted fleet, each job with a deadline drawn between half and six times its expected time;
 what the plan refuses runs without one. Prints the median relative error of both fleets on the
 second half, and how many of the accepted jobs met their deadline.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -30,7 +32,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from langgraph.graph.state import CompiledStateGraph
 from PIL import Image
@@ -54,6 +55,7 @@ from orchestra.routing.load import Load
 from orchestra.routing.options import options_of
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
+from workers.training.scenes import compose, draw_scene
 
 GRAPHS = {"answer": compile_graph(answer), "listing": compile_graph(listing)}
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")
@@ -62,7 +64,8 @@ PLACES = ("Italy", "Spain", "Sweden", "Peru", "Chile")
 MORE = "It is washed by hand, packed in a box of {n} and kept cool until it is sold in shops. "
 SENTENCES = (0, 2, 6)
 KINDS = ("text", "photo", "both")
-EASIEST, HARDEST = 3.0, 0.5  # of the expected time
+EASIEST, HARDEST = 6.0, 0.5  # of the expected time
+EASES = (HARDEST, 2.0, 3.0, 4.0, 5.0, EASIEST + 0.001)
 WARM_UPS, PROBES = 2, 24
 
 
@@ -85,6 +88,8 @@ class Timed:
     told_ms: dict[str, float] = field(default_factory=dict)
     deadline_ms: float | None = None
     accepted: bool = False
+    account: str = ""
+    ease: float = 0.0  # the deadline over the expected time
 
     @property
     def is_plain(self) -> bool:
@@ -98,8 +103,8 @@ class Timed:
         return not late and self.deadline_ms is not None and self.actual_ms <= self.deadline_ms
 
 
-def given_jobs(folder: Path, draw: random.Random) -> Iterator[Given]:
-    """Jobs without end, no two the same."""
+def given_jobs(folder: Path, draw: random.Random, photos: Sequence[Path] = ()) -> Iterator[Given]:
+    """Jobs without end, no two the same; their photos are parts of `photos`, or drawn."""
     for number in iter(int, 1):
         del number
         serial, kind = draw.randrange(10**9), draw.choice(KINDS)
@@ -108,15 +113,22 @@ def given_jobs(folder: Path, draw: random.Random) -> Iterator[Given]:
             words = f"A {draw.choice(COLOURS)} {draw.choice(THINGS)} from {draw.choice(PLACES)}"
             text = f"{words}, lot {serial}. " + MORE.format(n=serial % 90) * draw.choice(SENTENCES)
         if kind != "text":
-            images = (str(drawn_photo(folder, serial)),)
+            images = (str(photo(folder, serial, photos)),)
         yield Given(draw.choice(sorted(GRAPHS)), kind, Job(text=text, images=images))
 
 
-def drawn_photo(folder: Path, serial: int) -> Path:
-    """A photo that no other is like."""
-    pixels = np.random.default_rng(serial).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+def photo(folder: Path, serial: int, photos: Sequence[Path]) -> Path:
+    """A photo that no other is like, of a kind that the models know: others they refuse unread."""
+    draw = random.Random(serial)
+    if photos:
+        with Image.open(draw.choice(photos)) as opened:
+            whole = opened.convert("RGB")
+        left, top = draw.randrange(whole.width // 8), draw.randrange(whole.height // 8)
+        picture = whole.crop((left, top, left + whole.width * 7 // 8, top + whole.height * 7 // 8))
+    else:
+        picture = draw_scene(compose(serial), seed=serial, size=400)
     path = folder / f"{serial}.jpg"
-    Image.fromarray(pixels).resize((480, 360), Image.Resampling.BICUBIC).save(path, quality=90)
+    picture.save(path, quality=90)
     return path
 
 
@@ -155,7 +167,7 @@ class Bench:
         graph: CompiledStateGraph[Any, Any, Any, Any] = GRAPHS[given.graph]
         result = await run_job(self.fleet, graph, intake, account=account, planned=planned)
         actual_ms = (result.intake_seconds + result.seconds) * 1000
-        return Timed(given, actual_ms, result, told, **more)
+        return Timed(given, actual_ms, result, told, account=account, **more)
 
     async def on_drawn_models(self, given: Given) -> Timed:
         """Run a job on models drawn at random, so that each has calls to be fitted on."""
@@ -178,14 +190,16 @@ class Bench:
         intake = await take_in(self.fleet, given.job)
         seen, file = view(GRAPHS[given.graph]), self.fleet.file
         free = plan(seen, intake.shape, Budget(), file)
-        deadline_ms = free.latency_ms * self.draw.uniform(HARDEST, EASIEST)
+        ease = self.draw.uniform(HARDEST, EASIEST)
+        deadline_ms = free.latency_ms * ease
         budget = Budget(latency_ms=deadline_ms)
         try:
             planned = plan(seen, intake.shape, budget, file, self.load())
         except NoFeasiblePlan:
-            return await self.run(given, intake, free, deadline_ms=deadline_ms)
+            return await self.run(given, intake, free, deadline_ms=deadline_ms, ease=ease)
         held = replace(intake, job=intake.job.model_copy(update={"budget": budget}))
-        return await self.run(given, held, planned, deadline_ms=deadline_ms, accepted=True)
+        more = {"deadline_ms": deadline_ms, "ease": ease, "accepted": True}
+        return await self.run(given, held, planned, **more)
 
     async def arriving(self, jobs: Sequence[Given], each_s: float, run: Any) -> list[Timed]:
         """Run `jobs`, arriving `each_s` apart in the mean, as a Poisson process does."""
@@ -199,7 +213,8 @@ class Bench:
 async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Timed], FleetFile]:
     """Both halves: the second half's jobs, and the fleet as it was fitted between."""
     draw = random.Random(options.seed)
-    jobs = given_jobs(folder, draw)
+    photos = known_photos(options.data)
+    jobs = given_jobs(folder, draw, photos)
     async with Fleet.open("mini", book=folder / "book.sqlite", images=folder / "store") as fleet:
         if options.bare:
             fleet.file = without_latencies(fleet.file)
@@ -219,7 +234,7 @@ async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Time
         )
         if fleet.book is None:
             raise SystemExit("the fleet was opened without a book")
-        timed = [timed_job(job.result) for job in first if job.is_plain]
+        timed = [timed_job(job) for job in first if job.is_plain and not job.result.errors]
         fleet.file = bench.files["after"] = fitted(fleet.file, fleet.book, timed, loading)
         told_load("second half")
         second = await bench.arriving(
@@ -229,10 +244,20 @@ async def measured(options: argparse.Namespace, folder: Path) -> tuple[list[Time
         return second, fleet.file
 
 
+def known_photos(data: Path | None) -> Sequence[Path]:
+    """The photos in `data`; none for none given."""
+    if data is None:
+        return ()
+    found = sorted(data.glob("grocery/images/**/*.jpg"))
+    if not found:
+        raise SystemExit(f"{data} has no grocery/images/**/*.jpg. Give another --data, or none.")
+    return found
+
+
 def without_latencies(file: FleetFile) -> FleetFile:
     """`file` as if nobody had measured its times: its profiles tell them."""
     cards = tuple(card.model_copy(update={"latency": None}) for card in file.models)
-    return FleetFile(**{**dict(file), "models": cards, "overhead": None})
+    return FleetFile(**{**dict(file), "models": cards, "overhead": None, "whole_jobs": None})
 
 
 async def loading_ms(fleet: Fleet, model: str) -> float:
@@ -261,13 +286,17 @@ def fitted(
         for card in found.new.models
         if card.latency is not None
     }
+    if found.whole_jobs is not None:
+        whole = found.whole_jobs
+        print(f"  whole jobs: 99 of 100 within {whole.p99_ratio} times, of {whole.jobs}")
     return with_latencies(found.new, cold, found.new.overhead)
 
 
-def timed_job(result: Result) -> TimedJob:
+def timed_job(job: Timed) -> TimedJob:
     """A job's own time, as `orchestra refit` reads it from a batch's rows."""
-    own_s = result.intake_seconds + result.seconds - result.model_seconds
-    return TimedJob(own_s * 1000, len(result.calls), len(result.images))
+    result = job.result
+    own_ms = job.actual_ms - result.model_seconds * 1000
+    return TimedJob(own_ms, len(result.calls), len(result.images), job.account, job.actual_ms)
 
 
 def told_load(when: str) -> None:
@@ -306,6 +335,11 @@ def summary(second: Sequence[Timed]) -> dict[str, Any]:
         "met_95": [low, high],
         "refused": len(refused),
         "refused_in_vain": sum(job.actual_ms <= (job.deadline_ms or 0) for job in refused),
+        "by_ease": {
+            f"{low:g} to {high:.0f}": [len(group), sum(job.accepted for job in group)]
+            for low, high in itertools.pairwise(EASES)
+            if (group := [job for job in second if low <= job.ease < high])
+        },
     }
 
 
@@ -336,12 +370,15 @@ def told(figures: dict[str, Any]) -> str:
             f"{figures['met_share']:.1%} [{low:.1%}, {high:.1%}] (goal 99%); refused "
             f"{figures['refused']}, of which {figures['refused_in_vain']} would have met it"
         )
+    bands = (f"{ease} times {a} of {n}" for ease, (n, a) in figures["by_ease"].items())
+    lines.append("accepted by deadline over expected time: " + "; ".join(bands))
     return "\n".join(lines)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of grocery/images; else scenes are drawn")
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--load", type=float, default=0.4, help="share of the time kept busy")
     parser.add_argument("--seed", type=int, default=0)

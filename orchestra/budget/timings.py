@@ -16,9 +16,11 @@ PAGE_ROWS = 1024
 class TimedCall:
     """One settled call: what it took, on what work, and beside what.
 
-    `job` is the number of its account. `beside` are calls of other jobs under way when it was
-    sent, by model; `siblings` those of its own job that its plan expected. `planned_ms` is what
-    the plan said, None where it was not asked (a loop's visits, a fallback).
+    `job` is the number of its account, and `account` its name. `at_ms` is when it was sent, by a
+    clock that means something within one job only; None in books from before it was kept. `beside`
+    are calls of other jobs under way then, by model; `siblings` those of its own job that its plan
+    expected. `planned_ms` is what the plan said, None where it was not asked (a loop's visits, a
+    fallback).
     """
 
     job: int
@@ -32,6 +34,8 @@ class TimedCall:
     beside: Mapping[str, int]
     siblings: int
     planned_ms: float | None
+    account: str = ""
+    at_ms: float | None = None
 
 
 class Timings(Store):
@@ -45,19 +49,20 @@ class Timings(Store):
         """
         last = 0
         while page := self._read(
-            "SELECT number, account, model, measured FROM entries WHERE number > ?"
+            "SELECT entries.number, account, accounts.id, model, measured FROM entries"
+            " JOIN accounts ON accounts.number = account WHERE entries.number > ?"
             " AND state = 'settled' AND measured IS NOT NULL"
-            f" ORDER BY number LIMIT {PAGE_ROWS}",
+            f" ORDER BY entries.number LIMIT {PAGE_ROWS}",
             (last,),
         ):
             last = page[-1][0]
-            for _, account, model, measured in page:
-                call = _timed(account, model, json.loads(measured))
+            for _, number, account, model, measured in page:
+                call = _timed(number, account, model, json.loads(measured))
                 if call is not None:
                     yield call
 
 
-def _timed(job: int, model: str, raw: Mapping[str, Any]) -> TimedCall | None:
+def _timed(job: int, account: str, model: str, raw: Mapping[str, Any]) -> TimedCall | None:
     if "ms" not in raw or "work" not in raw:  # what other callers measured
         return None
     sent, made, images = raw["work"]
@@ -73,4 +78,6 @@ def _timed(job: int, model: str, raw: Mapping[str, Any]) -> TimedCall | None:
         beside=raw["beside"],
         siblings=raw["siblings"],
         planned_ms=raw.get("planned"),
+        account=account,
+        at_ms=raw.get("at"),
     )

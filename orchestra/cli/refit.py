@@ -107,7 +107,10 @@ def _jobs(book: Book) -> Iterator[TimedJob]:
         if not result.model_seconds or result.errors or any(c.reused for c in result.calls):
             continue
         own = result.intake_seconds + result.seconds - result.model_seconds
-        yield TimedJob(own * 1000, len(result.calls), len(result.images))
+        whole = result.intake_seconds + result.seconds
+        yield TimedJob(
+            own * 1000, len(result.calls), len(result.images), row.account or "", whole * 1000
+        )
 
 
 def _print(found: Refit, target: Path | None) -> None:
@@ -121,6 +124,12 @@ def _print(found: Refit, target: Path | None) -> None:
         click.echo(
             f"the jobs' own time: {own.job_ms:g} ms, {own.ms_per_call:g} a call, "
             f"{own.ms_per_image:g} a photo, over {own.jobs} jobs"
+        )
+    if found.whole_jobs is not None:
+        whole = found.whole_jobs
+        click.echo(
+            f"whole jobs: 99 of 100 end within {whole.p99_ratio:g} times what is expected, as "
+            f"{whole.jobs} jobs did that their fit had not seen; deadlines are accepted by that"
         )
     click.echo(f"snapshot {found.old.snapshot} would be {found.new.snapshot}")
     if target is None:

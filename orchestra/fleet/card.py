@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from orchestra.errors import InvalidFleet
-from orchestra.fleet.latency import Amount, Latency, Overhead
+from orchestra.fleet.latency import Amount, Latency, Overhead, WholeJobs
 from orchestra.fleet.snapshot import snapshot_of
 from orchestra.job import Word
 
@@ -248,6 +248,7 @@ class FleetFile(Word):
     domain: str = ""
     models: tuple[Card, ...] = Field(min_length=1)
     overhead: Overhead | None = None
+    whole_jobs: WholeJobs | None = None
     machines: int = Field(default=1, ge=1)
     _snapshot: str | None = PrivateAttr(default=None)
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from orchestra.atomic import atomic_file
 from orchestra.errors import InvalidFleet
 from orchestra.fleet.card import FleetFile
-from orchestra.fleet.latency import Latency, Overhead
+from orchestra.fleet.latency import Latency, Overhead, WholeJobs
 from orchestra.job import Word
 
 SUFFIX = ".latency.yaml"
@@ -31,6 +31,7 @@ class FittedFile(Word):
     fitted: date
     models: dict[str, Latency]
     overhead: Overhead | None = None
+    whole_jobs: WholeJobs | None = None
 
 
 def latency_path(fleet: Path) -> Path:
@@ -62,8 +63,8 @@ def with_fitted(raw: Any, fitted: Any, path: Path) -> Any:
             f"{', '.join(map(str, names))}). Fit again with `orchestra refit`, or delete the file."
         )
     models = [_with_latency(card, found.models) for card in raw["models"]]
-    overhead = {} if found.overhead is None else {"overhead": found.overhead.model_dump()}
-    return raw | {"models": models} | overhead
+    jobs = found.model_dump(include={"overhead", "whole_jobs"}, exclude_none=True)
+    return raw | {"models": models} | jobs
 
 
 def _with_latency(card: Any, found: Mapping[str, Latency]) -> Any:
@@ -80,8 +81,9 @@ def write_fitted(path: Path, file: FleetFile) -> None:
         if card.latency is not None
     }
     raw: dict[str, Any] = {"fleet": file.name, "fitted": date.today(), "models": models}
-    if file.overhead is not None:
-        raw["overhead"] = file.overhead.model_dump(mode="json", exclude_defaults=True)
+    for name, part in (("overhead", file.overhead), ("whole_jobs", file.whole_jobs)):
+        if part is not None:
+            raw[name] = part.model_dump(mode="json", exclude_defaults=True)
     write_raw(path, HEADER, raw)
 
 

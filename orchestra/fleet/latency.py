@@ -82,6 +82,18 @@ class Latency(Word):
         return next((known for known in self.answers if known.ask == ask), None)
 
 
+class WholeJobs(Word):
+    """How far whole jobs end beyond what is predicted of them, as jobs of a book did.
+
+    Of 100 jobs, 99 take at most `p99_ratio` times what their plan expects. Slow calls of one job
+    seldom fall together, so this is much less than the bounds of its calls added.
+    """
+
+    origin: Literal["measured", "estimated"] = "measured"
+    jobs: int = Field(default=0, ge=0)
+    p99_ratio: float = Field(ge=1, allow_inf_nan=False)
+
+
 class Overhead(Word):
     """Milliseconds of a job that no model works: intake, the graph's own steps, the book."""
 

@@ -7,7 +7,14 @@ import json
 from typing import Any
 
 # Keys that fleets had not always, by what they are when nobody sets them.
-NEWER = {"latency": None, "overhead": None, "machines": 1, "revision": "", "cache": None}
+NEWER = {
+    "latency": None,
+    "overhead": None,
+    "whole_jobs": None,
+    "machines": 1,
+    "revision": "",
+    "cache": None,
+}
 
 
 def snapshot_of(raw: dict[str, Any]) -> str:

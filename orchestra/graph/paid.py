@@ -37,6 +37,7 @@ class Timed:
     beside: dict[str, int]
     pace: Pace | None = None
     seconds: float = 0.0
+    started: float = 0.0
 
     async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
         """The model's answer, once its limits of a minute let the call start."""
@@ -53,17 +54,18 @@ class Timed:
     async def _timed(
         self, client: Client, call: Call, ticket: Ticket, left_s: float | None
     ) -> Reply:
-        started = time.monotonic()
+        self.started = time.monotonic()
         try:
             return await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
         finally:
-            self.seconds = time.monotonic() - started
+            self.seconds = time.monotonic() - self.started
 
     def measured(self, reply: Reply, ticket: Ticket) -> dict[str, Any]:
         """What the book keeps of it, for `orchestra refit`."""
         usage = reply.usage
         return {
             "ms": round(self.seconds * 1000, 3),
+            "at": round(self.started * 1000, 3),
             "ask": ticket.prompt_hash,
             "bytes": ticket.text_bytes,
             "work": [usage.input_tokens, usage.output_tokens, usage.images],

@@ -23,11 +23,16 @@ SHORTEST_MS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class TimedJob:
-    """A job's own time: `overhead_ms` in which no model worked, with so many calls and photos."""
+    """A job's own time: `overhead_ms` in which no model worked, with so many calls and photos.
+
+    `account` is where its calls stand in the book, `whole_ms` from its photos' intake to its end.
+    """
 
     overhead_ms: float
     calls: int
     images: int
+    account: str = ""
+    whole_ms: float = 0.0
 
 
 def predicted_ms(latency: Latency, call: TimedCall, local: frozenset[str]) -> float:
@@ -46,19 +51,19 @@ def fit_latency(calls: Sequence[TimedCall], old: Latency | None, local: frozense
     parts, slowdown = _fit_parts(calls, old or Latency(), local)
     fitted = Latency(
         calls=len(calls),
-        fixed_ms=_figure(parts[0]),
-        ms_per_input_token=_figure(parts[1]),
-        ms_per_output_token=_figure(parts[2]),
-        ms_per_image=_figure(parts[3]),
+        fixed_ms=figure(parts[0]),
+        ms_per_input_token=figure(parts[1]),
+        ms_per_output_token=figure(parts[2]),
+        ms_per_image=figure(parts[3]),
         cold_start_ms=old.cold_start_ms if old else 0.0,
-        slowdown_per_call=_figure(slowdown[0]),
-        slowdown_per_neighbour=_figure(slowdown[1]),
+        slowdown_per_call=figure(slowdown[0]),
+        slowdown_per_neighbour=figure(slowdown[1]),
         answers=_answers(calls, old),
     )
     shares = np.array(
         [call.ms / max(predicted_ms(fitted, call, local), SHORTEST_MS) for call in calls]
     )
-    return fitted.model_copy(update={"p99_ratio": _figure(max(1.0, high(shares)))})
+    return fitted.model_copy(update={"p99_ratio": figure(max(1.0, high(shares)))})
 
 
 def fit_overhead(jobs: Sequence[TimedJob]) -> Overhead:
@@ -68,12 +73,12 @@ def fit_overhead(jobs: Sequence[TimedJob]) -> Overhead:
     parts = _fit_varying(features, values)
     fitted = Overhead(
         jobs=len(jobs),
-        job_ms=_figure(parts[0]),
-        ms_per_call=_figure(parts[1]),
-        ms_per_image=_figure(parts[2]),
+        job_ms=figure(parts[0]),
+        ms_per_call=figure(parts[1]),
+        ms_per_image=figure(parts[2]),
     )
     shares = values / np.maximum(features @ parts, SHORTEST_MS)
-    return fitted.model_copy(update={"p99_ratio": _figure(max(1.0, high(shares)))})
+    return fitted.model_copy(update={"p99_ratio": figure(max(1.0, high(shares)))})
 
 
 def _fit_parts(
@@ -137,10 +142,10 @@ def _answer(ask: str, calls: Sequence[TimedCall]) -> AnswerLength:
     return AnswerLength(
         ask=ask,
         calls=len(calls),
-        input_tokens=_figure(sent[0]),
-        input_tokens_per_byte=_figure(sent[1]),
-        output_tokens=_figure(made[0]),
-        output_tokens_per_byte=_figure(made[1]),
+        input_tokens=figure(sent[0]),
+        input_tokens_per_byte=figure(sent[1]),
+        output_tokens=figure(made[0]),
+        output_tokens_per_byte=figure(made[1]),
     )
 
 
@@ -157,6 +162,6 @@ def _others(beside: Mapping[str, int], model: str, local: frozenset[str]) -> int
     return sum(count for name, count in beside.items() if name != model and name in local)
 
 
-def _figure(value: float) -> float:
+def figure(value: float) -> float:
     """Five significant digits: what people read, and enough for any clock."""
     return float(f"{value:.5g}")

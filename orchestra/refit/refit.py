@@ -15,14 +15,13 @@ import numpy as np
 from orchestra.budget.timings import TimedCall
 from orchestra.errors import NothingLearnt
 from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.latency import Latency, Overhead
+from orchestra.fleet.latency import Latency, Overhead, WholeJobs
 from orchestra.refit.fit import TimedJob, fit_latency, fit_overhead, predicted_ms
 from orchestra.refit.robust import median_gain
+from orchestra.refit.whole import FOLDS, fit_whole, fold_of
 
 FEWEST_CALLS = 60  # a third of them held out still tells a median
 FEWEST_JOBS = 60
-HELD_OUT = 3  # one job in three
-MIXES = 2654435761  # a job's side does not follow its number: kinds of jobs may alternate
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,7 @@ class Refit:
     new: FleetFile
     models: tuple[ModelFit, ...]
     overhead: Overhead | None
+    whole_jobs: WholeJobs | None = None
 
     def public(self) -> dict[str, Any]:
         """As printed by `refit --json`."""
@@ -75,14 +75,16 @@ class Refit:
             "new_snapshot": self.new.snapshot,
             "models": [fit.public() for fit in self.models],
             "overhead": None if self.overhead is None else self.overhead.model_dump(mode="json"),
+            "whole_jobs": self.whole_jobs and self.whole_jobs.model_dump(mode="json"),
         }
 
 
 def refit(file: FleetFile, calls: Iterable[TimedCall], jobs: Sequence[TimedJob] = ()) -> Refit:
-    """Fit the latencies of `file`'s models to `calls`, and its overhead to `jobs`.
+    """Fit the latencies of `file`'s models to `calls`, its overhead and whole jobs to `jobs`.
 
     Raises `NothingLearnt` when no model gains beyond noise, or none has calls enough.
     """
+    calls = list(calls)
     by_model: dict[str, list[TimedCall]] = {}
     for call in calls:
         by_model.setdefault(call.model, []).append(call)
@@ -96,7 +98,10 @@ def refit(file: FleetFile, calls: Iterable[TimedCall], jobs: Sequence[TimedJob] 
             "Run more jobs on it, then fit again."
         )
     overhead = fit_overhead(jobs) if len(jobs) >= FEWEST_JOBS else None
-    return Refit(file, with_latencies(file, found, overhead), fits, overhead)
+    # A spread of other latencies would promise what nobody measured, so an old one is dropped.
+    whole = fit_whole(file, frozenset(found), calls, jobs)
+    new = with_latencies(file.model_copy(update={"whole_jobs": whole}), found, overhead)
+    return Refit(file, new, fits, overhead, whole)
 
 
 def with_latencies(
@@ -115,7 +120,7 @@ def with_latencies(
 def _fitted(card: Card, calls: Sequence[TimedCall], local: frozenset[str]) -> ModelFit:
     held = [call for call in calls if _is_held_out(call)]
     tested = [call for call in held if call.planned_ms is not None]
-    if len(calls) < FEWEST_CALLS or len(tested) < FEWEST_CALLS // HELD_OUT // 2:
+    if len(calls) < FEWEST_CALLS or len(tested) < FEWEST_CALLS // FOLDS // 2:
         why = f"{len(calls)} timed calls, and {FEWEST_CALLS} are needed"
         return ModelFit(card.name, len(calls), len(held), why=why)
     fitted = fit_latency([c for c in calls if not _is_held_out(c)], card.latency, local)
@@ -139,4 +144,4 @@ def _fitted(card: Card, calls: Sequence[TimedCall], local: frozenset[str]) -> Mo
 
 
 def _is_held_out(call: TimedCall) -> bool:
-    return (call.job * MIXES >> 16) % HELD_OUT == 0
+    return fold_of(call.job) == 0

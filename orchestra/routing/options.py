@@ -71,11 +71,22 @@ class Options:
 
     def bound_ms(self, option: Option) -> float:
         """Milliseconds within which 99 of 100 such jobs end, as far as that was measured."""
-        return self.path_ms(option) + self.rest.bound_ms(option)
+        whole = self.rest.whole_bound_ms(option, critical_path(option, self.view))
+        if whole is not None:
+            return whole
+        return critical_path(option, self.view, bound=True) + self.rest.bound_ms(option)
 
-    def path_ms(self, option: Option) -> float:
-        """The part of `bound_ms` that its calls take."""
-        return critical_path(option, self.view, bound=True)
+    def least_ms(self, chosen: Option, others: Option) -> float:
+        """No more than `bound_ms` of any assignment that has `chosen` and nothing faster than
+        `others`, the fastest choices by `fastest_key`, at the other nodes."""
+        if self.rest.whole_jobs is None:
+            path = critical_path((*chosen, *others), self.view, bound=True)
+            return path + self.rest.bound_ms(chosen)
+        return critical_path((*chosen, *others), self.view) + self.rest.expected_ms(chosen)
+
+    def fastest_key(self, node: NodePlan) -> float:
+        """What tells the faster of two choices, for `least_ms`."""
+        return node.p99_ms if self.rest.whole_jobs is None else node.latency_ms
 
     def broken(self, option: Option) -> dict[str, Decimal]:
         """Limits that `option` breaks, each with what it would take."""
@@ -124,6 +135,8 @@ def options_of(
         images=shape.images,
         limits={name: c.limits for name, c in cards.items() if c.limits.is_paced},
         waits_ms=dict(load.waits_ms),
+        whole_jobs=None if fleet is None else fleet.whole_jobs,
+        measured=frozenset(name for name, card in cards.items() if card.latency is not None),
     )
     machines = 1 if fleet is None else fleet.machines
     return Options(tuple(priced), view, _limits(budget), rest, machines, tuple(refused))

@@ -54,7 +54,7 @@ class _Search:
         self._rest.reverse()
         self._least.reverse()
         if "latency_ms" in self._limits:
-            self._fastest = [min(nodes, key=lambda node: node.p99_ms) for nodes in choices]
+            self._fastest = [min(nodes, key=self.options.fastest_key) for nodes in choices]
 
     def go(self, at: int, so_far: Rank) -> None:
         """Choose for the node `at` and those behind it."""
@@ -93,8 +93,7 @@ class _Search:
         if at == len(self._ordered):
             return round(options.bound_ms(tuple(self._chosen)), 3) <= limit
         # What a minute allows depends on who shares a model, so the rest is taken as unlimited.
-        fastest = (*self._chosen, *self._fastest[at:])
-        least = options.path_ms(fastest) + options.rest.bound_ms(tuple(self._chosen))
+        least = options.least_ms(tuple(self._chosen), tuple(self._fastest[at:]))
         return round(least, 3) <= limit
 
 

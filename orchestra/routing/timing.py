@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from orchestra.budget.pricing import Work, latency_ms
 from orchestra.fleet.card import Card, Limits
-from orchestra.fleet.latency import Overhead
+from orchestra.fleet.latency import Overhead, WholeJobs
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import Beside
 from orchestra.routing.plan import NodePlan
@@ -63,6 +63,8 @@ class Rest:
     images: int = 0
     limits: Mapping[str, Limits] = field(default_factory=dict)
     waits_ms: Mapping[str, float] = field(default_factory=dict)
+    whole_jobs: WholeJobs | None = None
+    measured: frozenset[str] = frozenset()  # models whose calls' time is
 
     def expected_ms(self, option: Assigned) -> float:
         """Expected milliseconds beside the calls of `option`."""
@@ -72,6 +74,19 @@ class Rest:
         """The same, for 99 of 100 jobs."""
         ratio = 1.0 if self.overhead is None else self.overhead.p99_ratio
         return self._own_ms() * ratio + self._paced_ms(option)
+
+    def whole_bound_ms(self, option: Assigned, path_ms: float) -> float | None:
+        """What 99 of 100 whole jobs keep whose calls are expected to take `path_ms`.
+
+        None where whole jobs were not measured, or not with such calls: with a model of unknown
+        time, or one that another may be asked after.
+        """
+        if self.whole_jobs is None:
+            return None
+        if any(node.escalation is not None or node.model not in self.measured for node in option):
+            return None
+        ratio = self.whole_jobs.p99_ratio
+        return (path_ms + self._own_ms()) * ratio + self._paced_ms(option)
 
     def _own_ms(self) -> float:
         if self.overhead is None:

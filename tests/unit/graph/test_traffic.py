@@ -71,6 +71,8 @@ async def test_the_book_keeps_how_long_a_call_took_on_what_work_and_beside_what(
         assert call["beside"] == {}  # its own job's calls are siblings, not others
         assert call["work"][0] > 0 and call["work"][1] > 0
         assert call["ask"]
+    first, second = (call["at"] for call in calls)
+    assert abs(first - second) < min(call["ms"] for call in calls)  # sent before either ended
 
 
 async def test_calls_of_other_jobs_stand_beside_a_call(tmp_path: Path) -> None:

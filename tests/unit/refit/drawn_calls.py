@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from orchestra.budget.timings import TimedCall
 from orchestra.fleet.latency import Latency
@@ -15,6 +16,15 @@ TRUTH = Latency(
     slowdown_per_neighbour=0.3,
 )
 LOCAL = frozenset({"a", "b"})
+CARD: dict[str, Any] = {
+    "role": "text",
+    "capabilities": ["text"],
+    "price": {"as_of": "2026-11-01", "usd_per_cpu_second": "0.01"},
+    "profile": {"origin": "estimated", "fixed_ms": 20},
+    "hosting": {"memory_gib": 1},
+    "limits": {"context_tokens": 1000},
+}
+RAW = {"name": "shop", "models": [CARD | {"name": "a"}, CARD | {"name": "b"}]}
 
 
 def drawn_calls(
@@ -51,3 +61,17 @@ def _drawn(
     return TimedCall(
         job, model, "asked", ms, text_bytes, sent, made, 0, beside, siblings, planned_ms
     )
+
+
+def measured(call: TimedCall) -> dict[str, Any]:
+    """What a book keeps of `call`."""
+    return {
+        "ms": call.ms,
+        "at": call.at_ms,
+        "ask": call.ask,
+        "bytes": call.text_bytes,
+        "work": [call.input_tokens, call.output_tokens, call.images],
+        "beside": dict(call.beside),
+        "siblings": call.siblings,
+        "planned": call.planned_ms,
+    }

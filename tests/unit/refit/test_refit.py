@@ -19,17 +19,7 @@ from orchestra.fleet.card import FleetFile, parse_fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit
-from tests.unit.refit.drawn_calls import drawn_calls
-
-CARD: dict[str, Any] = {
-    "role": "text",
-    "capabilities": ["text"],
-    "price": {"as_of": "2026-11-01", "usd_per_cpu_second": "0.01"},
-    "profile": {"origin": "estimated", "fixed_ms": 20},
-    "hosting": {"memory_gib": 1},
-    "limits": {"context_tokens": 1000},
-}
-RAW = {"name": "shop", "models": [CARD | {"name": "a"}, CARD | {"name": "b"}]}
+from tests.unit.refit.drawn_calls import RAW, drawn_calls, measured
 
 
 def shop() -> FleetFile:
@@ -95,16 +85,7 @@ def book_of(path: Path, calls: list[TimedCall]) -> Path:
             uid = f"c:{number}"
             book.begin(uid, f"job:{number}", key=uid, node="read", model=call.model,
                        cost_micro=5, tokens=900)  # fmt: skip
-            measured = {
-                "ms": call.ms,
-                "ask": call.ask,
-                "bytes": call.text_bytes,
-                "work": [call.input_tokens, call.output_tokens, call.images],
-                "beside": dict(call.beside),
-                "siblings": call.siblings,
-                "planned": call.planned_ms,
-            }
-            book.pay(uid, cost_micro=3, tokens=100, measured=measured)
+            book.pay(uid, cost_micro=3, tokens=100, measured=measured(call))
     return path
 
 
@@ -119,6 +100,8 @@ def test_a_book_gives_back_the_calls_that_it_was_told_and_no_others(tmp_path: Pa
     assert [call.ms for call in found] == [call.ms for call in calls]
     assert found[0].beside == calls[0].beside
     assert len({call.job for call in found}) == 5
+    assert [call.account for call in found] == [f"job:{number}" for number in range(5)]
+    assert [call.at_ms for call in found] == [call.at_ms for call in calls]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 
 from orchestra.errors import NoFeasiblePlan
 from orchestra.fleet.card import Card, FleetFile
+from orchestra.fleet.latency import Latency, Overhead, WholeJobs
 from orchestra.graph.ask import ask
 from orchestra.graph.state import Context, JobState
 from orchestra.job import Budget
@@ -67,7 +68,7 @@ def graph() -> StateGraph[JobState, Context]:
 def options(fleet: FleetFile, budget: Budget) -> Options:
     seen = view(compile_graph(graph))
     choices, _ = candidates(seen.asks, SHAPE, fleet)
-    return options_of(seen.asks, seen, SHAPE, choices, budget)
+    return options_of(seen.asks, seen, SHAPE, choices, budget, fleet)
 
 
 def compared(all_options: Options) -> Option | None:
@@ -89,6 +90,36 @@ def test_the_best_assignment_is_found_whatever_binds(seed: int) -> None:
     if found is not None and best is not None:
         assert not weighed.broken(found)
         assert rank(found)[:3] == pytest.approx(rank(best)[:3])
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_the_best_is_found_where_whole_jobs_bind_and_some_models_are_not_measured(
+    seed: int,
+) -> None:
+    draw = random.Random(seed)
+    names = [f"m{number}" for number in range(draw.randint(2, 5))]
+    cards = [drawn_card(draw, number, names) for number in range(len(names))]
+    timed = tuple(
+        card.model_copy(update={"latency": drawn_latency(draw)}) if draw.random() < 0.7 else card
+        for card in cards
+    )
+    fleet = FleetFile(
+        name="drawn",
+        models=timed,
+        overhead=Overhead(job_ms=20, p99_ratio=draw.choice([1, 4])),
+        whole_jobs=WholeJobs(jobs=100, p99_ratio=draw.choice([1, 2, 3.5])),
+    )
+    budget = Budget(latency_ms=draw.choice([100, 200, 400, 900]))
+    weighed = options(fleet, budget)
+    found, best = best_fitting(weighed), compared(weighed)
+    assert (found is None) == (best is None)
+    if found is not None and best is not None:
+        assert not weighed.broken(found)
+        assert rank(found)[:3] == pytest.approx(rank(best)[:3])
+
+
+def drawn_latency(draw: random.Random) -> Latency:
+    return Latency(fixed_ms=draw.choice([10, 40, 90]), p99_ratio=draw.choice([1, 2.5, 6]))
 
 
 def test_reasons_are_told_when_they_are_read() -> None:

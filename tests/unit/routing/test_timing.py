@@ -11,7 +11,7 @@ from langgraph.types import Send
 
 from orchestra.errors import NoFeasiblePlan, NoModel
 from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.latency import AnswerLength, Latency, Overhead
+from orchestra.fleet.latency import AnswerLength, Latency, Overhead, WholeJobs
 from orchestra.graph.ask import Ask, ask
 from orchestra.graph.reading import prompt_hash
 from orchestra.graph.state import Context, JobState
@@ -143,6 +143,28 @@ def test_the_jobs_own_steps_are_part_of_its_time() -> None:
     file = fleet(card(latency={"fixed_ms": 100}), overhead=overhead)
     made = planned(pair(), file)
     assert (made.latency_ms, made.p99_ms) == (104, 108)
+
+
+def test_a_deadline_is_accepted_by_what_whole_jobs_kept_where_that_was_measured() -> None:
+    overhead = Overhead(job_ms=10, p99_ratio=9)
+    known = card(latency={"fixed_ms": 40, "p99_ratio": 5})
+    file = fleet(known, overhead=overhead, whole_jobs=WholeJobs(jobs=200, p99_ratio=2))
+    assert planned(one(), file).p99_ms == 100
+    assert planned(one(), file, latency_ms=100).latency_ms == 50
+    with pytest.raises(NoFeasiblePlan) as refusal:
+        planned(one(), file, latency_ms=99)
+    assert refusal.value.smallest == {"latency_ms": "100"}
+
+
+def test_whole_jobs_tell_nothing_of_a_model_whose_time_was_not_measured() -> None:
+    file = fleet(card(), whole_jobs=WholeJobs(jobs=200, p99_ratio=2))
+    assert planned(one(), file).p99_ms == 1000
+
+
+def test_a_wait_for_the_next_minute_is_no_longer_for_a_slow_job() -> None:
+    held = paced(requests_per_minute=2).model_copy(update={"latency": Latency(fixed_ms=100)})
+    file = fleet(held, whole_jobs=WholeJobs(jobs=200, p99_ratio=2))
+    assert planned(fan_out(3), file).p99_ms == 60_000 + 200
 
 
 def looping(visits: int) -> GraphView:
