@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from orchestra.batch.intervals import Stratum
 from orchestra.batch.kinds import RowShape, Scan
-from orchestra.batch.sample import RowSeen
+from orchestra.batch.sample import CallSeen, RowSeen
+from orchestra.batch.worth import shrunk
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan
 from orchestra.routing.prices import Prices
@@ -42,6 +43,7 @@ class Rates:
 
     view: GraphView
     _known: dict[Key, _Ratio] = field(default_factory=dict)
+    _asked: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def of(cls, view: GraphView, seen: Iterable[RowSeen]) -> Rates:
@@ -49,6 +51,11 @@ class Rates:
         rates = cls(view)
         for row in seen:
             for call in row.calls:
+                if call.is_conditional:
+                    for key in rates._share_keys(row.kind, row.route, call.node):
+                        rates._asked[key].append(float(call.made))
+                if not call.made:
+                    continue
                 for key in rates._keys(row.kind, row.route, call.node, call.model):
                     ratio = rates._known.setdefault(key, _Ratio())
                     ratio.calls += 1
@@ -76,6 +83,22 @@ class Rates:
                 return node.latency_ms / 1000 * ratio.work / ratio.expected_work
         return node.latency_ms / 1000
 
+    def share(self, kind: str, route: Route, node: str) -> float:
+        """How often a call that has a condition is made: always, as far as no sample tells."""
+        own, pooled = (self._asked.get(key) for key in self._share_keys(kind, route, node))
+        return shrunk(own or (), pooled) if pooled else 1.0
+
+    def doubt(self, kind: str, route: Route, node: str) -> float:
+        """Least variance of whether a call is made, with half a row that has it and half a row
+        that has not added, so that a few rows alike are not certain."""
+        own = self._asked.get(self._share_keys(kind, route, node)[0], ())
+        likely = (sum(own) + 0.5) / (len(own) + 1)
+        return likely * (1 - likely)
+
+    def _share_keys(self, kind: str, route: Route, node: str) -> tuple[Key, Key]:
+        """One kind's rows along a route, and all rows that have the same inputs."""
+        return (kind, route.name, node), ("like", kind.partition(",")[0], route.name, node)
+
     def _keys(self, kind: str, route: Route, node: str, model: str) -> tuple[Key, ...]:
         """Where a call is looked up, the nearest first; what is made of facts goes by its route."""
         own = (kind, node, model)
@@ -90,11 +113,11 @@ class Load:
 
     merges: bool = False
     rows: int = 0
-    idle: int = 0  # rows all of whose replies are there already
+    idle: float = 0.0  # rows all of whose replies are there already
     cost_micro: float = 0.0
     work_s: float = 0.0
     by_model: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    calls: dict[str, float] = field(default_factory=lambda: defaultdict(int))
 
 
 RouteOf = Callable[[int, str], Route | None]  # of an ordinal and its kind
@@ -117,10 +140,13 @@ class Forecaster:
         photos may come to the same facts, and what is written from them is then called for once:
         with `merges` as often as can be, else as seldom.
         """
-        load, known = Load(merges=merges), set[Key]()
+        load, known = Load(merges=merges), dict[Key, float]()
         for ordinal, route in paid:
             shape = self.scan.shape(ordinal)
-            known.update(self._keys(self.prices.of(route, shape.job), route, shape, merges))
+            nodes = self.prices.of(route, shape.job)
+            for node, key in zip(nodes, self._keys(nodes, route, shape, merges), strict=True):
+                if node.condition is None:
+                    known[key] = 1.0
         for ordinal, shape in enumerate(self.scan, start=1):
             kind = self.scan.kinds.of(shape)
             route = route_of(ordinal, kind)
@@ -130,7 +156,7 @@ class Forecaster:
 
     def typical(self, kind: str, route: Route, ordinals: Sequence[int]) -> tuple[float, float]:
         """Mean cost in micro-dollars and work in seconds of such rows, repeats counted once."""
-        load, known = Load(), set[Key]()
+        load, known = Load(), dict[Key, float]()
         for ordinal in ordinals:
             self._add(load, known, kind, route, self.scan.shape(ordinal))
         return load.cost_micro / len(ordinals), load.work_s / len(ordinals)
@@ -148,21 +174,28 @@ class Forecaster:
         """Micro-dollars that a row costs at most."""
         return sum(node.cost_micro for node in self.prices.of(route, shape.job))
 
-    def _add(self, load: Load, known: set[Key], kind: str, route: Route, shape: RowShape) -> None:
+    def _add(
+        self, load: Load, known: dict[Key, float], kind: str, route: Route, shape: RowShape
+    ) -> None:
+        """Count a row in. `known` is how likely each call has been made for an earlier one."""
         load.rows += 1
-        calls_before = sum(load.calls.values())
+        idle = 1.0
         nodes = self.prices.of(route, shape.job)
         keys = self._keys(nodes, route, shape, load.merges)
         for node, key in zip(nodes, keys, strict=True):
-            if key in known:
+            there = known.get(key, 0.0)
+            share = 1.0 if node.condition is None else self.rates.share(kind, route, node.node)
+            new = share * (1 - there)
+            if not new:
                 continue
-            known.add(key)
-            work = self.rates.work(kind, route, node)
-            load.cost_micro += self.rates.cost(kind, route, node)
+            known[key] = there + new
+            work = new * self.rates.work(kind, route, node)
+            load.cost_micro += new * self.rates.cost(kind, route, node)
             load.work_s += work
             load.by_model[node.model] += work
-            load.calls[node.model] += node.visits
-        load.idle += sum(load.calls.values()) == calls_before
+            load.calls[node.model] += new * node.visits
+            idle *= 1 - new
+        load.idle += idle
 
     def _keys(
         self, nodes: Sequence[NodePlan], route: Route, shape: RowShape, merges: bool
@@ -192,21 +225,37 @@ def residuals(
     `what` is "cost" or "work"; of a row whose replies were there already nothing is known of work.
     """
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    least: dict[tuple[str, str], float] = defaultdict(float)
     for row in seen:
         off = 0.0
         for call in row.calls:
-            node = _as_planned(call.node, call.model, call.expected_micro, call.expected_s)
-            if what == "cost":
-                off += call.cost_micro - rates.cost(row.kind, row.route, node)
-            elif not call.reused:
-                off += call.work_s - rates.work(row.kind, row.route, node)
-        if what == "cost" or any(not call.reused for call in row.calls):
+            off += _off(rates, row, call, what)
+            if call.is_conditional:
+                doubt = rates.doubt(row.kind, row.route, call.node)
+                least[row.kind, row.route.name] = max(
+                    least[row.kind, row.route.name], doubt * _rate(rates, row, call, what) ** 2
+                )
+        if what == "cost" or any(not call.reused or call.is_conditional for call in row.calls):
             found[row.kind, row.route.name].append(off)
-    return [Stratum(found.get(key, ()), count) for key, count in rows.items() if count]
+    return [Stratum(found.get(key, ()), count, least[key]) for key, count in rows.items() if count]
 
 
-def _as_planned(node: str, model: str, micro: float, seconds: float) -> NodePlan:
-    return NodePlan(node, model, seconds * 1000, round(micro), round(micro), 0.0, 0)
+def _off(rates: Rates, row: RowSeen, call: CallSeen, what: str) -> float:
+    """How a call differs from its prediction; one that may be spared, by whether it was made."""
+    rate = _rate(rates, row, call, what)
+    if call.is_conditional:
+        return (call.made - rates.share(row.kind, row.route, call.node)) * rate
+    if what == "cost":
+        return call.cost_micro - rate
+    return 0.0 if call.reused else call.work_s - rate
+
+
+def _rate(rates: Rates, row: RowSeen, call: CallSeen, what: str) -> float:
+    """What a call of this node comes to if it is made."""
+    micro, ms = round(call.expected_micro), call.expected_s * 1000
+    node = NodePlan(call.node, call.model, ms, micro, micro, 0.0, 0)
+    predict = rates.cost if what == "cost" else rates.work
+    return predict(row.kind, row.route, node)
 
 
 def spread_over(shares: Mapping[str, Sequence[tuple[Route | None, int]]]) -> RouteOf:

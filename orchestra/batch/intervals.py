@@ -32,10 +32,14 @@ class Estimate(Word):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """What was seen of a part: `seen` values of rows, standing for `rows` rows to come."""
+    """What was seen of a part: `seen` values of rows, standing for `rows` rows to come.
+
+    `least` is a variance that their own is not taken to be under.
+    """
 
     seen: Sequence[float]
     rows: int
+    least: float = 0.0
 
 
 def t_95(freedom: int) -> float:
@@ -65,7 +69,7 @@ def spread_of(strata: Sequence[Stratum], least: float = 0.0) -> tuple[float, int
     total = 0.0
     for stratum in strata:
         count = len(stratum.seen)
-        own = max(least, variance(stratum.seen) if count > 1 else pooled)
+        own = max(least, stratum.least, variance(stratum.seen) if count > 1 else pooled)
         total += own * (stratum.rows + (stratum.rows**2 / count if count else 0))
     return math.sqrt(total), freedom
 

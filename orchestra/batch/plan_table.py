@@ -92,7 +92,7 @@ async def plan_table(
             f"text in {', '.join(request.columns.text) or 'a text column'} or a photo that "
             "exists. Name other columns, or give --images the photos' folder."
         )
-    ways = _routes(seen, fleet, wish.budget, scan, kinds)
+    ways = _routes(seen, fleet, wish, scan, kinds)
     planning = _Planning(fleet, request, wish, seen, scan, kinds, ways)
     if folder is not None:
         await planning.run_sample(folder, in_flight, progress or Silent())
@@ -122,14 +122,16 @@ def _rows(request: Request, limit: int | None) -> islice[Row]:
 
 
 def _routes(
-    seen: GraphView, fleet: Fleet, budget: Budget, scan: Scan, kinds: Mapping[str, Sequence[int]]
+    seen: GraphView, fleet: Fleet, wish: Wish, scan: Scan, kinds: Mapping[str, Sequence[int]]
 ) -> dict[str, list[Route]]:
     """Routes of each kind, those of its longest text: they must do for all of its rows."""
     found: dict[str, list[Route]] = {}
     for kind, ordinals in kinds.items():
         longest = max((scan.shape(at) for at in ordinals), key=lambda shape: shape.text_bytes)
-        limits = row_budget(budget)
-        found[kind] = routes(seen, longest.job, fleet.file, limits, fleet.policy)
+        limits = row_budget(wish.budget)
+        found[kind] = routes(
+            seen, longest.job, fleet.file, limits, fleet.policy, wish.fields or tuple(wish.gold)
+        )
     return found
 
 

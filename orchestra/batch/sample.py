@@ -29,7 +29,7 @@ class CallSeen:
     """A call of the sample: its price as if it had been made, its work, and both as expected.
 
     `work_s` is CPU time, or for a model elsewhere time divided by the calls under way at once;
-    it is 0 for a reply that was there already.
+    it is 0 for a reply that was there already. One that was not `made` was spared.
     """
 
     node: str
@@ -39,6 +39,8 @@ class CallSeen:
     expected_micro: float
     expected_s: float
     reused: bool
+    is_conditional: bool = False
+    made: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,22 @@ def _calls(rows: RowRun, result: Result, in_flight: int) -> list[CallSeen]:
         if node is not None:
             first = all(earlier.node != call.node for earlier in seen)
             seen.append(_call_seen(rows, call, node, in_flight, first))
-    return seen
+    called = {call.node for call in seen}
+    return seen + [
+        CallSeen(
+            node=name,
+            model=_models(node),
+            cost_micro=0.0,
+            work_s=0.0,
+            expected_micro=node["expected_cost_usd"] * 1e6,
+            expected_s=node["latency_ms"] / 1000,
+            reused=True,
+            is_conditional=True,
+            made=False,
+        )
+        for name, node in planned.items()
+        if node["only"] is not None and name not in called
+    ]
 
 
 def _call_seen(
@@ -158,6 +175,7 @@ def _call_seen(
         expected_micro=planned["expected_cost_usd"] * 1e6 * first,
         expected_s=planned["latency_ms"] / 1000 * first,
         reused=call.reused,
+        is_conditional=planned["only"] is not None,
     )
 
 

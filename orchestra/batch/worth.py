@@ -104,7 +104,7 @@ def worth_by_cards(view: GraphView, fleet: FleetFile, route: Route, fullest: Rou
     """Worth without a sample: card quality over the inputs that the fullest route reads."""
 
     def reading(of: Route) -> list[tuple[str, str]]:
-        return [(node, model) for node, model in of.models if view.asks[node].reads != "facts"]
+        return [(node, model) for node, model, _ in of.parts if view.asks[node].reads != "facts"]
 
     qualities: list[float] = []
     for node, model in reading(route):

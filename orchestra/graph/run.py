@@ -48,6 +48,7 @@ from orchestra.graph.second import (
 )
 from orchestra.graph.state import Context, JobState
 from orchestra.graph.traffic import AtWork
+from orchestra.graph.waiting import Waiting
 from orchestra.job import Budget, CallRecord, ErrorRecord, Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import IDLE
@@ -90,16 +91,27 @@ class JobRun:
     raw_job: dict[str, Any] | None = None
     # What was asked, for a second ask once answers are joined.
     asks: dict[str, Ask] = field(default_factory=dict)
+    waiting: Waiting = field(default_factory=Waiting)
 
     async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
         raw = state["job"]
         job = self.job if raw is self.raw_job else Job.model_validate(raw)
         self.asks[node] = ask
+        with self.waiting.visit(node):
+            outcome = await self._outcome(node, ask, state, job)
+            self.waiting.note(node, outcome)
+        return outcome
+
+    async def _outcome(self, node: str, ask: Ask, state: JobState, job: Job) -> Outcome:
         try:
             planned = self._planned(node, ask, job)
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
+            if planned.condition is not None:
+                spared = await self.waiting.spared(planned.condition)
+                if spared is not None:
+                    return Outcome(skipped=spared, notes=(f"{node} was not asked, as {spared}",))
             return await self._ask(node, ask, state, job, planned)
         except BookError:
             raise  # the book itself failed (a full disk): nothing may go on as if it had not

@@ -125,11 +125,19 @@ def picture(explanation: Explanation) -> str:
             node = planned[name]
             figures = f"{node.latency_ms:.0f} ms, at most ${money(node.cost_micro)}"
             label = f"{_quoted(name)}<br/>{_quoted(node.model)}<br/>{figures}"
+            if node.condition is not None:
+                label += f"<br/>only {_quoted(str(node.condition))}"
         elif name in skipped:
             label = f"{_quoted(name)}<br/>skipped: {_quoted(skipped[name])}"
         shape = f'(["{label}"])' if name.startswith("__") else f'["{label}"]'
         lines.append(f"  {number}{shape}")
     lines += [f"  {numbers[a]} --> {numbers[b]}" for a, b in sorted(view.edges)]
+    lines += [
+        f"  {numbers[other]} -.-> {numbers[node.node]}"
+        for node in made.nodes
+        if node.condition is not None
+        for other in node.condition.beside
+    ]
     if explanation.changes:
         lines.append('  subgraph changes["what would change it"]')
         lines += [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -26,7 +27,7 @@ class GraphView:
     """A graph as the planner sees it: node names in topological order, their asks, their edges.
 
     `visits` bounds how often each ask is made: in turn for nodes of `loops`, else side by side (a
-    `Send` for each).
+    `Send` for each). `together` are pairs of asks that are sure to begin in one step.
     """
 
     nodes: tuple[str, ...]
@@ -35,6 +36,7 @@ class GraphView:
     visits: dict[str, int]
     unpriced: tuple[str, ...] = ()
     loops: frozenset[str] = frozenset()
+    together: frozenset[frozenset[str]] = frozenset()
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,29 @@ def view(compiled: CompiledStateGraph) -> GraphView:
                 "Give its ask(...) max_visits=N."
             )
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
-    return GraphView(order, asks, edges, visits, tuple(unpriced), looping)
+    together = frozenset(_together(compiled))
+    return GraphView(order, asks, edges, visits, tuple(unpriced), looping, together)
+
+
+def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
+    """Pairs of asks that one plain edge each leads to, from the same place, and nothing else."""
+    builder = compiled.builder
+    into: dict[str, set[str]] = {}
+    for a, b in _plain_edges(builder) | _branch_edges(builder):
+        into.setdefault(b, set()).add(a)
+    branched = {b for _, b in _branch_edges(builder)}
+    from_one: dict[str, list[str]] = {}
+    found: set[frozenset[str]] = set()
+    for name, spec in builder.nodes.items():
+        if isinstance(spec.runnable, CompiledStateGraph):
+            found |= _together(spec.runnable)
+        elif isinstance(_action(spec), Ask) and name not in branched and not spec.defer:
+            sources = into.get(name, set())
+            if len(sources) == 1 and (*sources, name) in builder.edges:
+                from_one.setdefault(next(iter(sources)), []).append(name)
+    for names in from_one.values():
+        found |= {frozenset(pair) for pair in combinations(names, 2)}
+    return found
 
 
 def _flatten(

@@ -251,7 +251,7 @@ def rank(option: Option) -> tuple[float, int, float, str]:
 
 def name_of(option: Option) -> str:
     """Nodes and models, as in `look=vl, read=r1`."""
-    return ", ".join(f"{node.node}={node.models}" for node in option)
+    return ", ".join(f"{node.node}={node.part}" for node in option)
 
 
 def plain(name: str, value: Decimal) -> str:

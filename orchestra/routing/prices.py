@@ -8,7 +8,7 @@ from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan
-from orchestra.routing.routes import Route, priced
+from orchestra.routing.routes import Route, priced, waiting
 
 NO_LIMIT = Budget()
 
@@ -27,7 +27,16 @@ class Prices:
         known = self._known.get(shape)
         if known is None:
             known = self._known[shape] = self._priced(shape)
-        return tuple(known[node] for node in route.models if node in known)
+        return tuple(
+            waiting(
+                self.view,
+                [
+                    (known[node, models], unless)
+                    for node, models, unless in route.parts
+                    if (node, models) in known
+                ],
+            )
+        )
 
     def _priced(self, shape: JobShape) -> dict[tuple[str, str], NodePlan]:
         have = {"facts": True, "text": shape.text_bytes > 0, "image": shape.images > 0}

@@ -6,7 +6,7 @@ it chooses none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.errors import PlanError
@@ -15,6 +15,7 @@ from orchestra.graph.ask import Ask
 from orchestra.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.condition import Unless, condition_of, split
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.judged import best_judged, judged
 from orchestra.routing.memory import held_gib
@@ -24,12 +25,17 @@ from orchestra.routing.planner import plan
 from orchestra.routing.search import best_fitting
 
 LEFT_OUT = "left out: the budget is spent where it helps more"
+SURE_ENOUGH = (0.0, 0.5, 0.8)  # of what another node said, for a call to be spared
 INPUTS = {"both": ("text", "image"), "text": ("text",), "photo": ("image",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Models by node, `first>better` in a cascade; a node that is not in it is left out."""
+    """Models by node, `first>better` in a cascade; a node that is not in it is left out.
+
+    `vl?0.5` is asked only where the other side left a field open or was less sure of it than 0.5;
+    `vl?category@0.5` looks at the category alone.
+    """
 
     models: tuple[tuple[str, str], ...]
 
@@ -41,7 +47,7 @@ class Route:
     @classmethod
     def of(cls, option: Option) -> Route:
         """The route of an assignment."""
-        return cls(tuple((node.node, node.models) for node in option))
+        return cls(tuple((node.node, node.part) for node in option))
 
     @classmethod
     def named(cls, name: str) -> Route:
@@ -52,7 +58,12 @@ class Route:
     @property
     def asked(self) -> tuple[str, ...]:
         """Every model that it may ask, once."""
-        return tuple(dict.fromkeys(m for _, models in self.models for m in models.split(">")))
+        return tuple(dict.fromkeys(m for _, models, _ in self.parts for m in models.split(">")))
+
+    @property
+    def parts(self) -> tuple[tuple[str, str, Unless | None], ...]:
+        """Node, models and condition. Raises `InvalidPlan` for a condition that is none."""
+        return tuple((node, *split(models)) for node, models in self.models)
 
 
 def routes(
@@ -61,13 +72,17 @@ def routes(
     fleet: FleetFile,
     budget: Budget,
     policy: Policy | None = None,
+    fields: Sequence[str] = (),
 ) -> list[Route]:
     """Routes of a job, the planner's own first, then fewer inputs, then the cheapest models.
+
+    Last come those that spare a call where another node has answered the `fields` that count
+    (none: all that both answer).
 
     Raises as `plan` does when not even one fits.
     """
     first = Route.of(plan(view, shape, budget, fleet, policy=policy).nodes)
-    best, cheap = [first], []
+    best, cheap, sparing = [first], [], list[Route]()
     for inputs in _subsets(view, shape):
         active = {node: ask for node, ask in view.asks.items() if ask.reads in (*inputs, "facts")}
         options = priced(view, shape, fleet, budget, active, policy)
@@ -78,7 +93,35 @@ def routes(
             best.append(Route.of(found))
             fitting = [option for option in options.all() if not options.broken(option)]
             cheap.append(Route.of(min(fitting, key=_expected)))
-    return list(dict.fromkeys([*best, *cheap]))
+            for option in (found, min(fitting, key=_expected)):
+                sparing += _sparing(view, options, option, fields)
+    return list(dict.fromkeys([*best, *cheap, *sparing]))
+
+
+def _sparing(
+    view: GraphView, options: Options, option: Option, fields: Sequence[str]
+) -> list[Route]:
+    """`option` with one call that may be spared made to wait, where there is time for it."""
+    found: list[Route] = []
+    for waits in option:
+        for least in SURE_ENOUGH:
+            unless = Unless(least, tuple(sorted(fields)))
+            made = waiting(view, [(node, unless if node is waits else None) for node in option])
+            if any(node.condition is not None for node in made) and not options.broken(made):
+                found.append(Route.of(made))
+    return found
+
+
+def waiting(view: GraphView, pairs: Sequence[tuple[NodePlan, Unless | None]]) -> Option:
+    """An assignment with its conditions. One has none where nothing in it can spare its call, and
+    nobody waits for one who waits."""
+    free = [node.node for node, unless in pairs if unless is None]
+    return tuple(
+        node
+        if unless is None
+        else replace(node, condition=condition_of(view, node.node, free, unless))
+        for node, unless in pairs
+    )
 
 
 def _expected(option: Option) -> tuple[float, int, tuple[float, int, float, str]]:
@@ -131,9 +174,18 @@ def plan_along(
     options = priced(view, shape, fleet, budget, kept, policy)
     if options is None:
         return whole
+    parts = {node: (plain, unless) for node, plain, unless in Route(tuple(models.items())).parts}
+    free = [node for node in kept if parts[node][1] is None]
     own = tuple(
-        tuple(node for node in nodes if node.models == models[node.node]) or nodes
+        tuple(
+            replace(node, condition=condition_of(view, node.node, free, unless))
+            for node in nodes
+            if node.models == plain and unless is not None
+        )
+        or tuple(node for node in nodes if node.models == plain)
+        or nodes
         for nodes in options.choices
+        for plain, unless in (parts[nodes[0].node],)
     )
     options = replace(options, choices=own)
     nodes = best_fitting(options)

@@ -126,12 +126,26 @@ NOTHING_ELSE = Rest()
 def critical_path(option: Assigned, view: GraphView, *, bound: bool = False) -> float:
     """Milliseconds of the slowest way through the graph, as expected or as a bound."""
     own = {node.node: node.p99_ms if bound else node.latency_ms for node in option}
+    ends = _ends(own, view, {})
+    # Who waits stands behind who does not, so their ends are known once the rest is timed.
+    waits = {
+        node.node: max(ends[other] for other in node.condition.on)
+        for node in option
+        if node.condition is not None
+    }
+    if waits:
+        ends = _ends(own, view, waits)
+    return max(ends.values(), default=0.0)
+
+
+def _ends(
+    own: Mapping[str, float], view: GraphView, waits: Mapping[str, float]
+) -> dict[str, float]:
+    """When each node ends; `waits` is when a node may begin at the earliest."""
     done: dict[str, float] = {}
-    longest = 0.0
     for name in view.nodes:
-        before = 0.0
+        before = waits.get(name, 0.0)
         for other in view.predecessors(name):
             before = max(before, done.get(other, 0.0))
-        until = done[name] = before + own.get(name, 0.0)
-        longest = max(longest, until)
-    return longest
+        done[name] = before + own.get(name, 0.0)
+    return done

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from graphs.listing import build, default_recipe
 from orchestra.batch.allot import Allotment
@@ -164,15 +165,19 @@ async def _never_passed(
         if dice % 11 == 0:
             return AnswerInvalid("The answer is no JSON.")
         value = first_allowed(call)
+        if dice % 3 == 0:
+            value = dict.fromkeys(value)  # the text leaves all open, so that the photo is asked
         usage = Usage(input_tokens=dice % 60, output_tokens=1 + dice, images=len(call.images))
         return Reply(text="{}", value=value, confidence={}, usage=usage)
 
     source = folder / "t.csv"
     with source.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "name"])
-        writer.writerows([n, f"A red apple {'x' * (n * 7 % 50)} {n}"] for n in range(rows))
-    fleet, _ = scripted_fleet(moody)
+        writer.writerow(["id", "name", "image"])
+        for n in range(rows):
+            Image.new("RGB", (4, 4), (n, n, 9)).save(folder / f"{n}.png")
+            writer.writerow([n, f"A red apple {'x' * (n * 7 % 50)} {n}", f"{n}.png"])
+    fleet, _ = scripted_fleet(moody, moody)
     full = (await fleet.plan_batch(build, source, Wish(sample=4), out=None, recipe=FACTS)).full_usd
     cap = Decimal(f"{max(2e-6, full * share):.6f}")
     for factor in [1.0, *raises]:

@@ -58,6 +58,13 @@ def sees(call: Call) -> dict[str, Any]:
     return {**dict.fromkeys((call.schema or {})["properties"]), "category": "Apple"}
 
 
+def sees_every_other(call: Call) -> dict[str, Any]:
+    """The photo model: knows the things of silent texts, which have even numbers."""
+    pixel = call.images[0].getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return sees(call) if pixel[0] % 2 == 0 else dict.fromkeys(sees(call))
+
+
 def opened(text: Any = reads, vision: Any = sees) -> Fleet:
     return scripted_fleet(text, vision)[0]
 
@@ -129,6 +136,27 @@ async def test_half_the_money_goes_where_it_helps(tmp_path: Path) -> None:
             assert looked == kind.rows
     assert made.quality is not None and made.quality.value > 0.9
     assert made.spend is not None and made.spend.high <= float(half)
+
+
+async def test_photos_are_paid_only_where_texts_of_one_length_say_nothing(tmp_path: Path) -> None:
+    source = table(tmp_path, 120)
+    lines = source.read_text(encoding="utf-8").replace(SILENT, "A thing of our shop." + " x" * 114)
+    source.write_text(lines, encoding="utf-8")  # length does not tell them apart
+    whole = await planned(source, None, wish())
+    half = f"{whole.full_usd * 0.7:.6f}"
+    asked = wish(half, fields=("category",), sample=24)
+    fleet = opened(vision=sees_every_other)
+    made = await planned(source, tmp_path / "out", asked, fleet)
+    mix = {way.route: way.rows for kind in made.kinds for way in kind.ways if way.rows}
+    assert any("?category@" in route for route in mix), mix
+    fleet, engines = scripted_fleet(reads, sees_every_other)
+    summary = await run(source, tmp_path / "out", fleet, plan=made)
+    assert summary.pending == 0 and summary.cost_usd <= Decimal(half)
+    assert made.spend is not None and made.spend.holds(float(summary.cost_usd))
+    assert summary.quote["quality"]["actual"] == 1.0
+    assert sum(len(engine.calls) for engine in engines.values()) < 0.8 * 2 * 120
+    made.save(tmp_path / "plan.json")
+    assert load_plan(tmp_path / "plan.json") == made
 
 
 async def test_rows_that_no_money_is_left_for_are_over_budget_and_resume(tmp_path: Path) -> None:
