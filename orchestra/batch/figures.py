@@ -17,6 +17,8 @@ from orchestra.routing.routes import Route
 RESAMPLES = 200
 ROUNDING = 0.25  # square micro-dollars: prices are rounded up, which hides half of one
 DRIFT = 0.05  # of the spend: under a cap routes change as rows end (seen: up to 3.3%)
+START_S = 1.0  # at most, for what comes once a batch: no wave of the sample has it
+LEAST_PACE_ERROR = 0.05  # waves of a second do not see how a machine's load changes
 Pace = tuple[float, float, int]  # mean, relative error, degrees of freedom
 
 
@@ -54,9 +56,10 @@ def seconds_of(q: Draft, shares: Shares, load: Load, pace: Pace) -> Estimate | N
     off = spread / load.work_s if load.work_s and math.isfinite(spread) else 0.0
     idle_s = fmean(q.sample.row_s) * load.idle if q.sample.row_s else 0.0
     value = max(load.work_s * pace[0] + idle_s, _rate_limited_s(q, load))
-    relative = math.hypot(off, pace[1]) if math.isfinite(pace[1]) else 1.0
+    uneven = max(LEAST_PACE_ERROR, pace[1])
+    relative = math.hypot(off, uneven) if math.isfinite(uneven) else 1.0
     half = t_95(pace[2]) * relative
-    return Estimate(low=value / (1 + half), value=value, high=value * (1 + half))
+    return Estimate(low=value / (1 + half), value=value, high=value * (1 + half) + START_S)
 
 
 def _rate_limited_s(q: Draft, load: Load) -> float:
