@@ -36,7 +36,7 @@ from orchestra.routing.routes import Route, routes
 
 DEFAULT_SAMPLE = 30
 MOST_OF_TABLE = 5  # a sample is a fifth of the table at most, or two rows of each kind
-SAMPLE_SHARE = 0.3  # of the budget, for the sample along the fullest route, which is kept
+SAMPLE_SHARE = 0.2  # of the budget, for the sample along the fullest route, which is kept
 EXPLORE_SHARE = 0.1  # of the budget, for trying other routes on it
 MARKED_AS_NONE = "failed"
 
