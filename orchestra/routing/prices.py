@@ -20,23 +20,23 @@ class Prices:
         self.view = view
         self.fleet = fleet
         self.policy = policy
+        self._along: dict[tuple[Route, JobShape], tuple[NodePlan, ...]] = {}
         self._known: dict[JobShape, dict[tuple[str, str], NodePlan]] = {}
 
     def of(self, route: Route, shape: JobShape) -> tuple[NodePlan, ...]:
         """The calls of `route` for a job of `shape`; inputs that it lacks are not called for."""
-        known = self._known.get(shape)
-        if known is None:
-            known = self._known[shape] = self._priced(shape)
-        return tuple(
-            waiting(
-                self.view,
-                [
-                    (known[node, models], unless)
-                    for node, models, unless in route.parts
-                    if (node, models) in known
-                ],
-            )
-        )
+        found = self._along.get((route, shape))
+        if found is None:
+            known = self._known.get(shape)
+            if known is None:
+                known = self._known[shape] = self._priced(shape)
+            pairs = [
+                (known[node, models], unless)
+                for node, models, unless in route.parts
+                if (node, models) in known
+            ]
+            found = self._along[route, shape] = waiting(self.view, pairs)
+        return found
 
     def _priced(self, shape: JobShape) -> dict[tuple[str, str], NodePlan]:
         have = {"facts": True, "text": shape.text_bytes > 0, "image": shape.images > 0}
