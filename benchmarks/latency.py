@@ -11,8 +11,7 @@ what the plan refuses runs without one. Prints the median relative error of both
 second half, and how many of the accepted jobs met their deadline.
 
 Times are those of the machine as it is: the load average is printed, and on a busy one the spread
-says more about its neighbours. `--out workers/fleets/mini.latency.yaml`, on a quiet machine, makes
-the latencies that mini comes with.
+says more about its neighbours. `--out FILE` keeps the fitted latencies, which are that machine's.
 """
 
 from __future__ import annotations
