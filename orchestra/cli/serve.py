@@ -18,12 +18,13 @@ from orchestra.cli.options import (
     fail,
     fleet_option,
     json_option,
+    policy_option,
     print_json,
 )
 from orchestra.errors import ModelUnavailable, OrchestraError
-from orchestra.fleet.source import graph_place, load_fleet, load_graph
+from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe.export import TRACES_FILE
-from orchestra.serving.app import graph_name
+from orchestra.serving.app import checked_fleet, graph_name, read_args
 from orchestra.serving.cluster import (
     LOOPBACK,
     check_port,
@@ -39,6 +40,7 @@ EPILOG = """\b
 Examples:
   orchestra serve
   orchestra serve --graph shop.py:build --fleet fleet.yaml --port 8080
+  orchestra serve --graph listing --policy policy.yaml
   orchestra serve --graph listing --write-config serve.yaml
 """
 DIED = (
@@ -65,6 +67,7 @@ DEFAULT_GRAPHS = ("answer", "listing")
     type=click.Path(path_type=Path),
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@policy_option
 @cache_options
 @click.option(
     "--traces",
@@ -83,6 +86,7 @@ def serve(
     port: int,
     cpus: int | None,
     book: Path | None,
+    policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
     traces: Path | None,
@@ -94,6 +98,8 @@ def serve(
         args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
         if book is not None:
             args["book"] = str(book.resolve())
+        if policy is not None:
+            args["policy"] = str(policy.resolve())
         if cache is not None:
             args["cache"] = str(cache.resolve())
         if write_config is not None:
@@ -121,7 +127,7 @@ def _serve(
     traces: Path | None,
     as_json: bool,
 ) -> None:
-    file, _ = load_fleet(args["fleet"])
+    file = checked_fleet(read_args(args))
     build = load_graph(graphs[0])
     check_port(port)
     stop = _Stop()

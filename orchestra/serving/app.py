@@ -11,8 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
 from orchestra.errors import InvalidFleet, MissingExtra
+from orchestra.fleet.card import FleetFile
+from orchestra.fleet.fingerprint import fingerprints
 from orchestra.fleet.fleet import Build
 from orchestra.fleet.source import graph_place, load_fleet, load_graph
+from orchestra.quality.policy import load_policy
 
 
 class AppArgs(BaseModel):
@@ -23,7 +26,8 @@ class AppArgs(BaseModel):
     replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
     on the head node that keeps the ledger over restarts; without it each ingress counts what it
     spent since it started. `cache` is the folder of a cache of replies, one on each node that has
-    an ingress; runs of other programs may use it at the same time.
+    an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
+    calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +38,7 @@ class AppArgs(BaseModel):
     max_ongoing: int = Attribute(default=256, ge=1)
     book: str = ""
     cache: str = ""
+    policy: str = ""
 
     @model_validator(mode="after")
     def _one_writer(self) -> Self:
@@ -50,7 +55,8 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
 
     The application has one deployment for each hosted model of the fleet, and the ingress, which
     runs the graphs and speaks HTTP. Raises `MissingExtra` when it is called without ray
-    installed, and `InvalidFleet` for arguments or a fleet that do not validate.
+    installed, `InvalidFleet` for arguments or a fleet that do not validate, and `InvalidPolicy` for
+    a policy of other models.
     """
 
     def app(args: Mapping[str, Any]) -> Any:
@@ -62,7 +68,7 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
                 "Install it: pip install 'orchestra-fleet[ray,local]'."
             ) from cause
         wanted = read_args(args)
-        file, _ = load_fleet(wanted.fleet)
+        file = checked_fleet(wanted)
         return bind(file, wanted, served_graphs(build, wanted))
 
     app.build = build  # type: ignore[attr-defined]  # `orchestra serve --write-config` finds it
@@ -80,6 +86,18 @@ def read_args(args: Mapping[str, Any]) -> AppArgs:
             f"The app's argument {place!r} is wrong: {first['msg']} (got {first['input']!r}). "
             f"It takes: {', '.join(AppArgs.model_fields)}."
         ) from error
+
+
+def checked_fleet(args: AppArgs) -> FleetFile:
+    """The fleet to serve, which is the one its policy was fitted on.
+
+    It is checked before anything starts: a replica that refuses its policy would be started again.
+    Raises `InvalidFleet`, and for the policy what `load_policy` and `Policy.check` raise.
+    """
+    file, folder = load_fleet(args.fleet)
+    if args.policy:
+        load_policy(Path(args.policy)).check(fingerprints(file, folder), file.name)
+    return file
 
 
 def served_graphs(build: Build, args: AppArgs) -> dict[str, Build | str]:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from orchestra.errors import InvalidGraph
-from orchestra.fleet.source import load_fleet, load_graph
-from orchestra.serving.app import graph_name, read_args
+from orchestra.fleet.source import load_graph
+from orchestra.serving.app import checked_fleet, graph_name, read_args
 
 # Ray asks a node every 3 s, waits 10 s, and gives it up after 5 silences: calls to a replica on a
 # node that was killed wait 15 s, on one that lost its power 65 s. These make it 5 and 20 s. A
@@ -38,12 +38,13 @@ HEAD = """\
 def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, Any]:
     """The file as a mapping, for the application of `graph` with its arguments.
 
-    Raises `InvalidGraph` for a graph whose module has no `app`, and `InvalidFleet`.
+    Raises `InvalidGraph` for a graph whose module has no `app`, `InvalidFleet`, and
+    `InvalidPolicy` for a policy of other models.
     """
     from orchestra.serving.deployment import ingress_options, model_options
 
     given = read_args(args)
-    file, _ = load_fleet(given.fleet)
+    file = checked_fleet(given)
     hosted = [card for card in file.models if card.hosting.worker is not None]
     deployments = [model_options(card) for card in hosted]
     return {

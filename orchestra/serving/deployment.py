@@ -67,6 +67,7 @@ class Ingress:
             image_limits=limits,
             book=book,
             cache=args.cache or None,
+            policy=Path(args.policy) if args.policy else None,
         )
         if fleet.book is not None:
             fleet.book.recover()
