@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestra.batch.folder import BOOK, Folder, open_patiently
 from orchestra.batch.hosts import Hosts
+from orchestra.batch.quoted import ELSEWHERE
 from orchestra.batch.row_host import RowHost, RowWork
 from orchestra.batch.row_run import Models, Ran, row_account
 from orchestra.batch.rows import Row
@@ -81,6 +82,7 @@ class ClusterBatch(Batch):
     @asynccontextmanager
     async def hosting(self) -> AsyncIterator[None]:
         """Hand the book to its actor, start the hosts, and take the book back at the end."""
+        self.folder.book.set_meta(ELSEWHERE, "yes")
         self.folder.book.close()
         name = f"book-{uuid.uuid4().hex}"
         keeper = ActorLink(BookKeeper, self.folder.path / BOOK, name=name, **_here())

@@ -20,7 +20,7 @@ from orchestra.batch.exports import ExportRow, write_exports
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.gold import read_truths
 from orchestra.batch.quote import BatchPlan
-from orchestra.batch.quoted import beside
+from orchestra.batch.quoted import ELSEWHERE, beside
 from orchestra.batch.report import ModelNote, ReportRow, write_report
 from orchestra.batch.tables import Row, Table
 from orchestra.budget.ledger import FIELDS
@@ -145,7 +145,8 @@ def write_outputs(
     }
     if plan is not None:
         rows = ((entry.row, entry.result) for entry in joined(folder, table, columns, limit))
-        summary.quote = beside(plan, rows, float(summary.cost_usd), summary.seconds)
+        cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
+        summary.quote = beside(plan, rows, cost, summary.seconds, is_elsewhere=is_elsewhere)
     public = summary.public()
     with atomic_file(folder.path / "summary.json") as file:
         file.write((json.dumps(public, ensure_ascii=False, indent=2) + "\n").encode())

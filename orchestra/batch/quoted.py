@@ -12,20 +12,30 @@ from orchestra.batch.worth import Gold, right_of
 from orchestra.job import Result
 
 NOTHING = Result(status="failed")
+ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one
+NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cluster"
 
 
 def beside(
-    plan: BatchPlan, rows: Iterable[tuple[Row, Result | None]], cost_usd: float, seconds: float
+    plan: BatchPlan,
+    rows: Iterable[tuple[Row, Result | None]],
+    cost_usd: float,
+    seconds: float,
+    *,
+    is_elsewhere: bool = False,
 ) -> dict[str, Any]:
     """Each figure as quoted and actual; a row without a result is not right.
 
-    A figure that was not quoted, or has no true values, is left out.
+    A figure that was not quoted, or has no true values, is left out. The time of a batch
+    `is_elsewhere`, on a cluster whose hosts start and load first, is not compared with the quote.
     """
     found: dict[str, Any] = {}
     if plan.spend is not None:
         found["spend_usd"] = _beside(plan.spend, cost_usd)
     if plan.seconds is not None:
         found["seconds"] = _beside(plan.seconds, seconds)
+        if is_elsewhere:
+            found["seconds"] |= {"within": None, "why": NOT_COMPARED}
     actual = _right(plan, rows) if plan.gold else None
     if plan.quality is not None and actual is not None:
         found["quality"] = _beside(plan.quality, actual)

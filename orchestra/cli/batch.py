@@ -178,7 +178,7 @@ def _quote(summary: Summary) -> list[str]:
     for name, figure in (summary.quote or {}).items():
         show = shown[name]
         low, high = (show(bound) for bound in figure["interval"])
-        verdict = "within" if figure["within"] else "outside"
+        verdict = "within" if figure["within"] else figure.get("why", "outside")
         lines.append(
             f"{name.removesuffix('_usd'):<8} {show(figure['actual'])}, quoted "
             f"{show(figure['quoted'])} [{low}, {high}]: {verdict}"

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from benchmarks.kill_resume import Toll, finished, toll, write_table
 from benchmarks.processes import descendants
 from orchestra import Budget, Fleet
 from orchestra.batch.output import Summary
+from orchestra.batch.plan_table import Wish
 from orchestra.budget.money import dollars
 from orchestra.errors import ModelUnavailable
 from orchestra.fleet.source import load_graph
@@ -107,6 +109,29 @@ async def test_a_budget_stops_the_cluster_and_a_larger_one_goes_on(
     rest = await run(table, out)
     assert (rest.rows, rest.pending) == (ROWS, 0)
     assert toll(out) == whole  # nothing was paid twice
+
+
+async def test_a_plan_is_run_on_the_cluster_as_in_one_process_and_its_time_is_not_compared(
+    table: Path, clean: Path, tmp_path: Path
+) -> None:
+    cap = Budget(cost_usd=dollars(toll(clean).cost_micro * 3 // 4).strip("$"))
+    graph, here, there = load_graph("listing"), tmp_path / "here", tmp_path / "there"
+    async with Fleet.open(str(write_fleet(table.parent))) as fleet:
+        made = await fleet.plan_batch(graph, table, Wish(budget=cap, sample=12), out=here)
+        copytree(here, there)  # both begin from what the sample paid
+        one = await fleet.batch(graph, table, out=here, budget=cap, plan=made)
+        options = {"on": "auto", "in_flight": IN_FLIGHT}
+        many = await fleet.batch(graph, table, out=there, budget=cap, plan=made, **options)
+    assert many.rows == one.rows == ROWS
+    assert many.pending == many.over_budget > 0 and many.failed == 0
+    # Rows end in another order there, so a few at the edge of the budget may be others.
+    assert abs(many.over_budget - one.over_budget) <= HOSTS * IN_FLIGHT
+    assert ids(there) == ids(here)
+    assert many.cost_usd <= cap.cost_usd  # type: ignore[operator]
+    assert one.quote is not None and many.quote is not None
+    assert "why" not in one.quote["seconds"]
+    assert many.quote["seconds"]["within"] is None
+    assert "cluster" in many.quote["seconds"]["why"]
 
 
 async def test_a_model_that_kills_its_host_as_it_loads_is_named_and_nothing_is_spent(
