@@ -68,10 +68,20 @@ def read_source(source: str | Path, base: Path | None, limits: ImageLimits) -> b
             f"Image {shown(text)} has scheme {scheme!r}; only http, https, data and file are read. "
             "Download the photo and give its path."
         )
-    path = unquote(urlsplit(text).path) if address else text
+    path = _path_of(text) if address else text
     if not path:
         raise ImageNotFound("No image is named: the path is empty. Give a path or an address.")
     return _read_path(text, Path(path), base, limits)
+
+
+def _path_of(address: str) -> str:
+    """The path of a `file:` address."""
+    try:
+        return unquote(urlsplit(address).path)
+    except ValueError as error:  # a bracket that opens no IPv6 host
+        raise ImageNotFound(
+            f"Image {shown(address)} is not a valid address ({error}). Give the path alone."
+        ) from error
 
 
 def _read_path(source: str | Path, path: Path, base: Path | None, limits: ImageLimits) -> bytes:
@@ -113,7 +123,12 @@ def _read_data_uri(text: str, limits: ImageLimits) -> bytes:
         raise ImageUnreadable(f"Image {shown(text, 60)} is a data URI without a comma.")
     if len(body) * 3 // 4 > limits.max_bytes:
         raise _too_large(text[:60], f"about {len(body) * 3 // 4:,}", limits)
-    raw = unquote_to_bytes(body)
+    try:
+        raw = unquote_to_bytes(body)
+    except UnicodeEncodeError as error:
+        raise ImageUnreadable(
+            f"Image {shown(text, 60)} holds half of a surrogate pair. Encode the file again."
+        ) from error
     if not header.lower().endswith(";base64"):
         return raw
     packed = re.sub(rb"\s+", b"", raw).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")

@@ -204,3 +204,11 @@ def test_closed_port_is_not_found() -> None:
 def test_password_and_long_data_stay_out_of_messages() -> None:
     assert shown("https://user:secret@example.org/a.jpg") == "'https://example.org/a.jpg'"
     assert len(shown("data:image/png;base64," + "A" * 10_000)) < 130
+
+
+@pytest.mark.parametrize("cell", ["file://[shirt/a.jpg", "data:image/png;base64,\ud800"])
+def test_a_cell_that_is_no_address_is_an_error_of_that_photo_alone(cell: str) -> None:
+    with pytest.raises(ImageError):
+        normalise(cell)
+    with pytest.raises(ImageError):
+        normalise(cell, limits=ImageLimits(allow_files=False))
