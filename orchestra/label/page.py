@@ -70,15 +70,10 @@ def read_page(session: Session, path: Path) -> int:
         raise InvalidTable(
             f"{str(path)!r} cannot be read: {cause}. Give the file that the page saved."
         ) from cause
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InvalidTable(
-            f"{str(path)!r} has the columns {reader.fieldnames!r}, not {', '.join(COLUMNS)}. Give "
-            "the file that the page saved; tables with true values go to --gold."
-        )
+    rows = _rows(text, path)
     asked = {(one.row.row_id, one.name): one for one in session.questions()}
     given: list[tuple[Any, Verdict, str]] = []
-    for row in reader:
+    for row in rows:
         question = asked.get((row["id"], row["field"]))
         if question is None:
             raise InvalidTable(
@@ -86,9 +81,26 @@ def read_page(session: Session, path: Path) -> int:
                 f"{session.path.name!r} does not ask. Give the page's own gold set with --out."
             )
         given.append((question, _verdict(row, path), row["value"]))
-    for question, verdict, value in given:
-        session.answer(question, verdict, value)
+    session.answer_all(given)
     return len(given)
+
+
+def _rows(text: str, path: Path) -> list[dict[str, str]]:
+    """The rows of a downloaded file; a cell that is missing is empty."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    try:
+        columns, rows = tuple(reader.fieldnames or ()), list(reader)
+    except csv.Error as cause:
+        raise InvalidTable(
+            f"{str(path)!r} is damaged near line {reader.line_num}: {cause}. Save it from the "
+            "page again."
+        ) from cause
+    if columns != COLUMNS:
+        raise InvalidTable(
+            f"{str(path)!r} has the columns {columns!r}, not {', '.join(COLUMNS)}. Give the file "
+            "that the page saved; tables with true values go to --gold."
+        )
+    return rows
 
 
 def _verdict(row: Mapping[str, str], path: Path) -> Verdict:

@@ -5,7 +5,7 @@ Every answer is on disk, whole, before the next question is asked. It knows no t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,15 @@ class Session:
 
     def answer(self, question: Question, verdict: Verdict, value: str = "") -> None:
         """Keep an answer; `value` is the true one of a correction. Raises `DiskFull`."""
+        self.answer_all([(question, verdict, value)])
+
+    def answer_all(self, given: Iterable[tuple[Question, Verdict, str]]) -> None:
+        """Keep answers in one write of the file. Raises `DiskFull`."""
+        for question, verdict, value in given:
+            self._take(question, verdict, value)
+        self.save()
+
+    def _take(self, question: Question, verdict: Verdict, value: str) -> None:
         row, name = question.row, question.name
         row.values.pop(name, None)
         if verdict == "accepted":
@@ -77,7 +86,6 @@ class Session:
         elif verdict == "nothing":
             row.values[name] = NOTHING
         row.states[name] = verdict
-        self.save()
 
     def canonical(self, name: str, value: str) -> str:
         """A value by the recipe's name for it; one it does not list stays as it was given."""

@@ -178,6 +178,8 @@ def test_a_span_that_a_cut_text_has_elsewhere_is_looked_for(tmp_path: Path) -> N
         (("X", "colour", "accepted", ""), "row 'X', which"),
         (("R1", "colour", "perhaps", ""), "verdict 'perhaps'"),
         (("R1", "colour", "corrected", " "), "a correction has"),
+        (("R1", "colour", "corrected"), "a correction has"),
+        (("R1", "colour", "corrected", "x" * 5_000_000), "is damaged near line"),
     ],
 )
 def test_a_saved_file_that_is_wrong_changes_nothing(
@@ -189,6 +191,25 @@ def test_a_saved_file_that_is_wrong_changes_nothing(
     with pytest.raises(InvalidTable, match=says):
         read_page(session, tmp_path / "labels.csv")
     assert session.counts() == {}
+
+
+def test_a_saved_file_is_taken_in_one_write(tmp_path: Path) -> None:
+    kept = begin(batch(), tmp_path / "gold.csv", rows=44, fields=["colour"])
+
+    class Counted(Session):
+        writes = 0
+
+        def save(self) -> None:
+            Counted.writes += 1
+            super().save()
+
+    session = Counted(kept.path, kept.id_column, kept.fields, kept.drawn, kept.results, kept.terms)
+    given = [(row.row_id, "colour", "accepted", "") for row in session.drawn]
+    write(tmp_path / "labels.csv", ("id", "field", "verdict", "value"), *given)
+    assert read_page(session, tmp_path / "labels.csv") == len(given) > 40
+    assert Counted.writes == 1
+    again = begin(batch(), tmp_path / "gold.csv")
+    assert again.counts() == {"accepted": len(given)}
 
 
 def test_labels_are_taken_from_a_table_that_has_them(tmp_path: Path) -> None:
