@@ -26,6 +26,7 @@ from orchestra.errors import InvalidRecipe
 from orchestra.job import ErrorRecord, Field
 
 GROUP_ROWS = 4096
+GROUP_CHARS = 32 << 20  # photos may stand in a table's cells
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NUMBER = re.compile(r"[+-]?\d[\d ., ]*(e[+-]?\d+)?%?", re.IGNORECASE)
 ABSENT = Field()
@@ -176,6 +177,7 @@ class _Groups:
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         self._schema = schema
         self._rows: list[list[str | float | None]] = []
+        self._chars = 0
         self._writer = pq.ParquetWriter(file, schema, compression="zstd")
 
     def __enter__(self) -> _Groups:
@@ -191,7 +193,8 @@ class _Groups:
 
     def add(self, cells: list[str | float | None]) -> None:
         self._rows.append(cells)
-        if len(self._rows) >= GROUP_ROWS:
+        self._chars += sum(len(cell) for cell in cells if isinstance(cell, str))
+        if len(self._rows) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
             self._write()
 
     def _write(self) -> None:
@@ -203,3 +206,4 @@ class _Groups:
         ]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._rows.clear()
+        self._chars = 0

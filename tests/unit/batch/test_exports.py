@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestra.batch.exports import ExportRow, write_exports
+from orchestra.batch.exports import GROUP_CHARS, ExportRow, write_exports
 from orchestra.batch.rows import Row, row_error
 from orchestra.batch.tables import Table
 from orchestra.errors import DiskFull, InvalidRecipe
@@ -142,6 +142,15 @@ def test_batch_without_rows_or_errors_still_writes_its_files(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
     assert pq.read_table(tmp_path / "products.parquet").num_rows == 0
     assert (tmp_path / "errors.jsonl").read_text() == ""
+
+
+def test_photos_in_cells_end_a_row_group_early(tmp_path: Path) -> None:
+    photo = "x" * GROUP_CHARS
+    rows = [exported({"photo": photo}, ordinal=n) for n in range(1, 4)]
+    write_exports(tmp_path, ["photo"], [], rows)
+    file = pq.ParquetFile(tmp_path / "products.parquet")
+    sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    assert sizes == [1, 1, 1]
 
 
 def test_written_table_reads_back_as_it_was(tmp_path: Path) -> None:
