@@ -172,7 +172,17 @@ class RowRun:
         except BookError:
             raise
         except OrchestraError as error:
-            return Result(status="failed", errors=(ErrorRecord.of("job", error),)), False
+            # A node of the user's that raised leaves the account open, with all that it holds.
+            opened = await self._has_opened(account)
+            return Result(status="failed", errors=(ErrorRecord.of("job", error),)), opened
+
+    async def _has_opened(self, account: str) -> bool:
+        """Whether the row's account was opened: what was raised came from inside its graph."""
+        try:
+            await self.ledger.spent(account)
+        except BookError:
+            return False
+        return True
 
     def _job(self, row: Row) -> Job:
         job = self.columns.job(row, self.options.language, None)
@@ -210,6 +220,8 @@ class RowRun:
                 )
                 return result, bool(result.plan)
             except BudgetExceeded as error:
+                if await self._has_opened(account):
+                    raise  # a node's own budget is used up: no refund of another row would help
                 if self._stopping or not _is_open(await self.ledger.spent(BATCH_ACCOUNT)):
                     raise _NoRoom(str(error)) from None
                 with suppress(TimeoutError):

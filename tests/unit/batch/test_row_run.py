@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 from graphs.listing import build
 from orchestra import Budget
@@ -18,7 +19,8 @@ from orchestra.batch.row_run import RowOptions, RowRun
 from orchestra.batch.rows import Row, row_error
 from orchestra.budget.book import Book
 from orchestra.clients.engine import Call
-from orchestra.errors import RateLimited
+from orchestra.errors import BudgetExceeded, InvalidGraph, OrchestraError, RateLimited
+from orchestra.graph.state import JobState
 from orchestra.images.store import ImageStore
 from orchestra.job import Result
 from orchestra.routing.introspect import compile_graph
@@ -136,3 +138,35 @@ async def test_a_cancelled_worker_leaves_no_call_open(tmp_path: Path, lost: str)
 
 def _accounts(book: Book) -> list[str]:
     return [row[0] for row in book._read("SELECT id FROM accounts WHERE id != 'batch'")]
+
+
+@pytest.mark.parametrize("after", ["merge", START])  # at the end, or beside a call under way
+@pytest.mark.parametrize("raised", [BudgetExceeded("No room is left."), InvalidGraph("No way.")])
+async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
+    tmp_path: Path, raised: OrchestraError, after: str
+) -> None:
+    def raising() -> StateGraph[Any, Any, Any, Any]:
+        async def stop(state: JobState) -> dict[str, Any]:
+            await asyncio.sleep(0.02)
+            raise raised
+
+        graph = build()
+        graph.add_node("stop", stop)
+        graph.add_edge(after, "stop")
+        return graph
+
+    book = batch_book(tokens=1_000_000)
+    ledger = FarLedger(book)
+    fleet, _ = scripted_fleet(first_allowed, delay_s=0.1)
+    options = RowOptions({"table": "t"}, Budget(), "en", tmp_path)
+    scoped = fleet.scoped(ledger, ImageStore())
+    async with fleet:
+        rows = RowRun(scoped, ledger, compile_graph(raising), COLUMNS, options)
+        async with asyncio.timeout(20):
+            ran = await rows.run(row(1))
+    assert ran.end == "finished"
+    kept = Result.model_validate_json(next(iter(book.rows())).record_json)
+    assert (kept.status, kept.errors[0].type) == ("failed", raised.kind)
+    spent = book.spent(BATCH_ACCOUNT)
+    assert spent.tokens > 0
+    assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
