@@ -129,7 +129,7 @@ class ChatModel(BaseChatModel):
         return await awaited(self._bill(allowance), allowance.loop)
 
     def close(self) -> None:
-        """Close the account and the fleet."""
+        """Close the account and the fleet; of a model made by `within`, its part of the account."""
         if self._own is not None:
             wait_for(self._close(), own_loop())
 
@@ -148,7 +148,8 @@ class ChatModel(BaseChatModel):
         allowance, self._own = self._own, None
         if allowance is not None:
             await allowance.close()
-            await allowance.fleet.close()
+            if allowance.above is None:
+                await allowance.fleet.close()
 
     def _allowance(self) -> Allowance:
         """What pays: a part of the running job's allowance, or this model's own."""

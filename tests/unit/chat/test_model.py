@@ -266,6 +266,16 @@ def test_runs_of_one_model_are_bounded_apart_and_together(make: Make) -> None:
     assert first.bill().tokens + second.bill().tokens == model.bill().tokens <= 3_000
 
 
+def test_closing_the_model_of_one_run_leaves_the_others_at_work(make: Make) -> None:
+    model, _ = make("Hello.", budget=Budget(tokens=10_000))
+    first, second = model.within(Budget(tokens=2_000)), model.within(Budget(tokens=2_000))
+    first.invoke("One?")
+    first.close()
+    assert second.invoke("Two?").content == "Hello."
+    assert model.invoke("Three?").content == "Hello."
+    assert len(model.bill().calls) == 3
+
+
 def test_many_threads_never_pass_the_budget(make: Make) -> None:
     model, _ = make("Hello.", budget=Budget(tokens=3_000), delay_s=0.005)
     said: list[Any] = []
