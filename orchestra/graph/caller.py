@@ -165,7 +165,7 @@ class Caller:
                 return Paid(error)
             await self.ledger.settle(worst_payment(uid, worst, ticket))
             return Paid(error, worst)
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or what no client should raise: it may have been billed
             await asyncio.shield(self.ledger.settle(worst_payment(uid, worst, ticket)))
             raise
         payment = payment_of(uid, reply, worst, ticket, timed)
