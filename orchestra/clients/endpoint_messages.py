@@ -293,14 +293,15 @@ def _hidden_tokens(reported: Mapping[str, Any] | None) -> int:
     """Tokens of thoughts that a server counts, though it may not show them."""
     try:
         return int(reported["completion_tokens_details"]["reasoning_tokens"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return 0
 
 
 def usage_of(reported: Mapping[str, Any] | None, call: Call) -> Usage | None:
-    """The usage a server reported, or None where it did not."""
+    """The usage a server reported, or None where it did not, or says what cannot be."""
     try:
         sent, made = reported["prompt_tokens"], reported["completion_tokens"]  # type: ignore[index]
-        return Usage(int(sent), int(made), len(call.images))
-    except (KeyError, TypeError, ValueError):
+        usage = Usage(int(sent), int(made), len(call.images))
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    return usage if min(usage.input_tokens, usage.output_tokens) >= 0 else None

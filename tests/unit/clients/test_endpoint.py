@@ -273,6 +273,13 @@ async def test_a_server_that_ignores_log_probabilities_leaves_confidence_unknown
     assert dict(reply.confidence) == {}
 
 
+@pytest.mark.parametrize(("sent", "made"), [(-4, 5), (10, -1), (float("inf"), 5)])
+async def test_a_usage_that_cannot_be_counts_as_none_reported(sent: float, made: float) -> None:
+    said = {"prompt_tokens": sent, "completion_tokens": made}
+    reply, _ = await ask(TALK, chat("hi", usage=said))
+    assert reply.usage.is_bound and reply.usage.output_tokens >= TALK.max_tokens
+
+
 async def test_without_reported_usage_the_most_is_counted_and_said() -> None:
     reply, _ = await ask(TALK, chat("hi", usage=None))
     assert reply.usage.is_bound
