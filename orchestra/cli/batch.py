@@ -48,7 +48,13 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for the book, the tables and the report; the same one goes on with a batch.",
+)
 @graph_option("listing")
 @fleet_option
 @click.option("--recipe", type=click.Path(path_type=Path), help="Recipe YAML (default: listing's).")
@@ -57,7 +63,13 @@ Examples:
 @click.option("--image-column", help='Column of the photo; "" for none.')
 @click.option("--id-column", help='Column of the row id; "" for the row number.')
 @click.option("--language", type=click.Choice(["auto", "en", "zh"]), help="Language to write in.")
-@click.option("--in-flight", type=int, default=DEFAULT_IN_FLIGHT, show_default=True)
+@click.option(
+    "--in-flight",
+    type=int,
+    default=DEFAULT_IN_FLIGHT,
+    show_default=True,
+    help="Rows that are worked on at once.",
+)
 @click.option(
     "--on",
     metavar="CLUSTER",

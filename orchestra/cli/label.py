@@ -30,7 +30,13 @@ THUMBNAIL_PX = 320
 
 @click.command("label", epilog=EPILOG)
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--rows", type=click.IntRange(min=1), default=ROWS, show_default=True)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    default=ROWS,
+    show_default=True,
+    help="How many rows to draw.",
+)
 @click.option(
     "--field", "fields", multiple=True, help="Field to label (default: all that are read)."
 )

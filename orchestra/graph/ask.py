@@ -141,7 +141,8 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     if options:
         return max(_longest_value(option, root, depth + 1) for option in options)
     if "x-choice" in shape:
-        return max(len(term) for terms in shape["x-choice"].values() for term in terms)
+        terms = (term for terms in shape["x-choice"].values() for term in terms)
+        return max(map(len, terms), default=0)
     kinds = shape.get("type")
     if isinstance(kinds, list):
         kind = next((known for known in kinds if known != "null"), "null")

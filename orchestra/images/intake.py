@@ -157,8 +157,8 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
         raise ImageUnreadable(f"Image {name} is {width}x{height} pixels and so holds nothing.")
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"Image {name} is {width}x{height} = {width * height / 1e6:.0f} megapixels; the limit "
-            f"is {limits.max_pixels / 1e6:.0f}. Save it smaller, or raise max_pixels."
+            f"Image {name} is {width}x{height} = {width * height / 1e6:.1f} megapixels; the limit "
+            f"is {limits.max_pixels / 1e6:.1f}. Save it smaller, or raise max_pixels."
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,13 @@ def test_a_deploy_file_names_fleet_and_graph_files_as_other_nodes_find_them(
         "fleet": str(tmp_path / "own.yaml"),
         "graphs": f"{tmp_path}/shop.py:build",
     }
+
+
+def test_the_package_itself_is_the_command() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "orchestra", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: orchestra [OPTIONS]" in ran.stdout
 
 
 # models

@@ -97,3 +97,8 @@ def test_a_field_that_was_read_is_read_again_when_it_changed() -> None:
 def test_what_was_read_is_forgotten_before_it_fills_memory() -> None:
     fields = [Field(value=n).model_dump(mode="json") for n in range(MOST_READ + 2)]
     assert [field_of(raw).value for raw in fields] == list(range(MOST_READ + 2))
+
+
+def test_a_choice_among_no_terms_makes_a_node_all_the_same() -> None:
+    schema = {"type": "object", "properties": {"colour": {"x-choice": {}}}}
+    assert ask("text", "Read.", schema=schema).max_tokens >= 32

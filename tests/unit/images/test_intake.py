@@ -233,7 +233,7 @@ def test_file_cut_inside_its_header_is_truncated(format: str) -> None:
 def test_header_of_200_megapixels_is_refused_before_decoding() -> None:
     with pytest.raises(ImageTooLarge) as caught:
         normalise(png_header(20_000, 10_000))
-    for part in ("20000x10000", "200 megapixels", "limit is 64", "max_pixels"):
+    for part in ("20000x10000", "200.0 megapixels", "limit is 64.0", "max_pixels"):
         assert part in str(caught.value)
 
 
