@@ -138,6 +138,8 @@ class Field(Word):
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.
     `probability` is: how often such answers were right on labelled rows, where a policy knows.
+    `promised` is the share of such answers that the policy proved to be right, where the answer is
+    sure enough for that; `doubt` says why it is not, and sends the job to review.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
     other reading in `alternatives`.
     """
@@ -150,6 +152,8 @@ class Field(Word):
     prompt_hash: str | None = None
     note: str | None = None
     probability: float | None = None
+    promised: float | None = None
+    doubt: str | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
 

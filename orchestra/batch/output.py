@@ -19,6 +19,7 @@ from orchestra.batch.evaluate import evaluate
 from orchestra.batch.exports import ExportRow, write_exports
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.gold import read_truths
+from orchestra.batch.promised import Kept
 from orchestra.batch.quote import BatchPlan
 from orchestra.batch.quoted import ELSEWHERE, beside
 from orchestra.batch.report import ModelNote, ReportRow, write_report
@@ -40,6 +41,7 @@ class Summary:
 
     Of them `over_budget` were left so that others could be served; `quote` is the plan's figures
     beside the actual ones.
+    `promise` is what a policy promises of the rows that are let through (`batch.promised`).
     `cached` calls were answered by a cache, which saved `saved_usd`.
     """
 
@@ -63,6 +65,7 @@ class Summary:
     snapshot: str = ""
     stopped: str = ""
     quote: dict[str, Any] | None = None
+    promise: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
@@ -176,12 +179,14 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
 def _counted(entries: Iterator[Joined], summary: Summary) -> Iterator[Joined]:
     """Pass the rows on, counting them into `summary`."""
     mix: Counter[str] = Counter()
+    kept = Kept()
     for entry in entries:
         summary.rows += 1
         status = PENDING_STATUS if entry.result is None else entry.status
         setattr(summary, status, getattr(summary, status) + 1)
         summary.over_budget += entry.status == OVER_BUDGET
         if entry.result is not None:
+            kept.add(entry.result)
             summary.contradictions += entry.result.contradictions
             summary.reused += entry.result.reused
             summary.cached += entry.result.cached
@@ -190,6 +195,7 @@ def _counted(entries: Iterator[Joined], summary: Summary) -> Iterator[Joined]:
             mix[" ".join(f"{n['node']}={n['model']}" for n in nodes) or "no model"] += 1
         yield entry
     summary.plan_mix = dict(mix.most_common())
+    summary.promise = kept.public()
 
 
 def _export_row(entry: Joined) -> ExportRow:

@@ -199,7 +199,7 @@ def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str
         confidence=field.confidence,
         model=field.model or "",
         prompt_hash=field.prompt_hash or "",
-        note=field.note or "",
+        note="; ".join(filter(None, (field.doubt and f"for review: {field.doubt}", field.note))),
         proofs=tuple(_proof(evidence, photos, texts) for evidence in field.evidence),
         readings=readings,
     )

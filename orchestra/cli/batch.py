@@ -12,6 +12,7 @@ import click
 
 from orchestra.batch.output import Summary
 from orchestra.batch.progress import Bar
+from orchestra.batch.promised import promise_lines
 from orchestra.batch.quote import load_plan
 from orchestra.batch.quote_text import duration, money
 from orchestra.batch.recipe import Recipe
@@ -173,6 +174,9 @@ def _print(summary: Summary) -> None:
     )
     if summary.cached:
         click.echo(f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}")
+    if summary.promise is not None:
+        for line in promise_lines(summary.promise, summary.rows):
+            click.echo(line)
     for line in _quote(summary):
         click.echo(line)
     for name, path in summary.files.items():

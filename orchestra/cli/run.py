@@ -127,4 +127,5 @@ def _shown(field: Field) -> str:
     if field.probability is not None:
         sure += f", right {field.probability:.0%}"
     flag = f"  CONTRADICTION: {field.note}" if field.contradiction else ""
-    return f"{value}  [{field.source}{sure}]{flag}"
+    doubt = f"  REVIEW: {field.doubt}" if field.doubt else ""
+    return f"{value}  [{field.source}{sure}]{flag}{doubt}"

@@ -99,8 +99,15 @@ def _is_allowed(name: str, entry: Field, rules: MergeRules) -> bool:
 
 
 def _is_unsure(entry: Field, rules: MergeRules) -> bool:
-    """Whether a confidence is known and too low; an unknown one is no low one."""
-    return entry.confidence is not None and entry.confidence < _least(entry, rules)
+    """Whether a confidence is known and too low; an unknown one is no low one.
+
+    What a policy promises of an answer was measured, and goes before the rules' own bounds.
+    """
+    return (
+        entry.promised is None
+        and entry.confidence is not None
+        and entry.confidence < _least(entry, rules)
+    )
 
 
 def _first(readings: list[Field]) -> Field | None:
@@ -137,9 +144,13 @@ def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
     first, second = _in_order(name, photo, text, rules)
     known = [side.confidence for side in (photo, text) if side.confidence is not None]
     if agree(photo.value, text.value, rules.alike.get(name, ())):
+        promised = [side.promised for side in (photo, text) if side.promised is not None]
         return first.model_copy(
             update={
                 "source": "both",
+                # One value of two sides: what is proven of either holds of it.
+                "promised": max(promised) if promised else None,
+                "doubt": None if promised else first.doubt,
                 "confidence": max(known) if known else None,
                 "evidence": (*text.evidence, *photo.evidence),
                 "alternatives": (*first.alternatives, second),

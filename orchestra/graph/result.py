@@ -68,6 +68,6 @@ def _status(
     answered = answer is not None or any(field.answered for field in fields.values())
     if errors:
         return "partial" if answered else "failed"
-    if not answered or any(field.contradiction for field in fields.values()):
+    if not answered or any(field.contradiction or field.doubt for field in fields.values()):
         return "review"
     return "complete"

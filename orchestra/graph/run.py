@@ -142,7 +142,10 @@ class JobRun:
         heard: list[str] = []
         beside = planned.siblings
         once = planned.latency_ms if planned.visits == 1 else None
-        first = _Asked(planned.model, planned.prompt_tokens, self._hearing(heard), beside, once)
+        in_cascade = planned.escalation is not None
+        first = _Asked(
+            planned.model, planned.prompt_tokens, self._hearing(heard), beside, once, in_cascade
+        )
         outcome, failure = await self._call(node, ask, state, job, first)
         doubts = in_doubt(self.fleet.policy, planned, outcome)
         if doubts:
@@ -188,7 +191,7 @@ class JobRun:
         better = planned.escalation
         if better is None:
             return first
-        asked = _Asked(better.model, better.prompt_tokens, None, planned.siblings)
+        asked = _Asked(better.model, better.prompt_tokens, None, planned.siblings, None, True)
         ask = narrowed(self.asks[planned.node], names)
         failure: OrchestraError | None = None
         second = Outcome()
@@ -265,7 +268,8 @@ class JobRun:
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
-        return with_probability(self.fleet.policy, node, outcome), None
+        known = with_probability(self.fleet.policy, node, outcome, is_cascade=asked.is_cascade)
+        return known, None
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:
@@ -288,6 +292,7 @@ class _Asked:
     on_piece: OnPiece | None
     siblings: int
     planned_ms: float | None = None
+    is_cascade: bool = False
 
 
 def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:

@@ -15,6 +15,7 @@ from orchestra.graph.ask import Ask
 from orchestra.graph.outcome import Outcome
 from orchestra.job import Field
 from orchestra.quality.policy import Policy
+from orchestra.quality.verdict import Verdict, verdict
 from orchestra.routing.plan import NodePlan, Plan
 
 UNSURE = "it was too unsure"
@@ -108,8 +109,10 @@ def _instead(second: Field, first: Field, why: str) -> Field:
     )
 
 
-def with_probability(policy: Policy | None, node: str, outcome: Outcome) -> Outcome:
-    """`outcome` with the calibrated probability of each answer, where the policy knows it."""
+def with_probability(
+    policy: Policy | None, node: str, outcome: Outcome, *, is_cascade: bool = False
+) -> Outcome:
+    """`outcome` with each answer's probability, and whether it is promised or in doubt."""
     if policy is None:
         return outcome
     fields: dict[str, Field] = {}
@@ -118,5 +121,7 @@ def with_probability(policy: Policy | None, node: str, outcome: Outcome) -> Outc
         if known is None or not field.answered:
             fields[name] = field
             continue
-        fields[name] = field.model_copy(update={"probability": round(known[1], 6)})
+        judged = verdict(policy, node, name, field, is_cascade=is_cascade) or Verdict()
+        update = {"promised": judged.promised, "doubt": judged.doubt}
+        fields[name] = field.model_copy(update={**update, "probability": round(known[1], 6)})
     return outcome.model_copy(update={"fields": fields})

@@ -63,6 +63,8 @@ def calibrate(
             found = found or _all_of(one.answers, target)
             if found is not None:
                 proven[place] = found
+    for place, one in proven.items():
+        curves[place] = curves[place].model_copy(update={"least": inside(one.threshold)})
     cascades = tuple(fit_cascades(data, evidence, curves, target, spend_usd))
     policy = Policy(
         fleet=fleet,

@@ -76,7 +76,7 @@ class Calibration(Word):
 
     `knots` are (confidence, probability, low, high), joined by lines. `refuses` says why the
     confidence tells nothing; then the probability is the same for all. `prompt` is the wording
-    that was answered.
+    that was answered. From the confidence `least` on the policy's target is proven to be kept.
     """
 
     node: str
@@ -91,6 +91,7 @@ class Calibration(Word):
     ece_before: Share
     ece_after: Share
     refuses: str | None = None
+    least: Share | None = None
 
     def probability(self, confidence: float) -> Knot:
         """(confidence, probability, low, high) at a confidence; the ends hold beyond them."""
