@@ -28,6 +28,7 @@ OrchestraError
 |-- PlanError               no plan can be made
 |   |-- NoModel             no card takes the modality
 |   `-- NoFeasiblePlan      every route breaks a limit
+|-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
 |-- ModelError              a model was called and gave no usable answer
@@ -185,6 +186,10 @@ class NoFeasiblePlan(PlanError):
         self.tightest = tightest
         self.smallest = smallest or {}
         self.rejected = rejected or []
+
+
+class GraphFailed(OrchestraError):
+    """A node of the user's own raised in a row of a batch; the cause is chained."""
 
 
 class BudgetExceeded(OrchestraError):

@@ -24,6 +24,7 @@ from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.errors import (
     BookError,
     DeadlineExceeded,
+    GraphFailed,
     ModelUnavailable,
     OrchestraError,
 )
@@ -318,6 +319,7 @@ async def run_job(
     without one it is closed here.
 
     Raises `PlanError`, `EmptyJob`, `InvalidGraph` or `BudgetExceeded` before anything is spent.
+    What a node of the user's raises comes as it is, and with a `parent` as `GraphFailed`.
     """
     started = time.monotonic()
     job = intake.job
@@ -345,6 +347,14 @@ async def run_job(
     try:
         context = Context(fleet=fleet.file.name, run_id=run_id)
         state = await graph.ainvoke(first_state(graph, job, raw_job), context=context)
+    except Exception as cause:
+        if parent is None or isinstance(cause, OrchestraError):
+            raise
+        # In a batch, what a node of the user's own met in one row is not for the others to pay.
+        raise GraphFailed(
+            f"The graph raised {type(cause).__name__}: {cause}. Mend its node, and run the table "
+            "again into a new --out; with --cache nothing is paid twice."
+        ) from cause
     finally:
         CURRENT.reset(outer)
         leave(run_id)

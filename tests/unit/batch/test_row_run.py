@@ -19,7 +19,7 @@ from orchestra.batch.row_run import RowOptions, RowRun
 from orchestra.batch.rows import Row, row_error
 from orchestra.budget.book import Book
 from orchestra.clients.engine import Call
-from orchestra.errors import BudgetExceeded, InvalidGraph, OrchestraError, RateLimited
+from orchestra.errors import BudgetExceeded, InvalidGraph, RateLimited
 from orchestra.graph.state import JobState
 from orchestra.images.store import ImageStore
 from orchestra.job import Result
@@ -141,9 +141,16 @@ def _accounts(book: Book) -> list[str]:
 
 
 @pytest.mark.parametrize("after", ["merge", START])  # at the end, or beside a call under way
-@pytest.mark.parametrize("raised", [BudgetExceeded("No room is left."), InvalidGraph("No way.")])
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (BudgetExceeded("No room is left."), "BudgetExceeded"),
+        (InvalidGraph("No way."), "InvalidGraph"),
+        (ValueError("odd price"), "GraphFailed"),
+    ],
+)
 async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
-    tmp_path: Path, raised: OrchestraError, after: str
+    tmp_path: Path, raised: Exception, kind: str, after: str
 ) -> None:
     def raising() -> StateGraph[Any, Any, Any, Any]:
         async def stop(state: JobState) -> dict[str, Any]:
@@ -166,7 +173,8 @@ async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
             ran = await rows.run(row(1))
     assert ran.end == "finished"
     kept = Result.model_validate_json(next(iter(book.rows())).record_json)
-    assert (kept.status, kept.errors[0].type) == ("failed", raised.kind)
+    assert (kept.status, kept.errors[0].type) == ("failed", kind)
+    assert str(raised) in kept.errors[0].message
     spent = book.spent(BATCH_ACCOUNT)
     assert spent.tokens > 0
     assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
