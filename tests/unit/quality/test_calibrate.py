@@ -269,6 +269,16 @@ def test_with_shuffled_labels_a_policy_promises_nothing_and_says_why() -> None:
     )
 
 
+def test_a_proven_threshold_stands_with_its_curve_and_nowhere_without_a_target() -> None:
+    found = fitted(recorded(), target=0.88)
+    least = {(one.node, one.model, one.field): one.least for one in found.policy.calibration}
+    assert found.proven
+    for place, value in least.items():
+        proven = found.proven.get(place)
+        assert value == (None if proven is None else pytest.approx(proven.threshold, abs=1e-6))
+    assert all(one.least is None for one in fitted(recorded()).policy.calibration)
+
+
 def test_a_policy_is_written_and_read_back_and_says_which_models_it_is_of(tmp_path: Path) -> None:
     policy = fitted(recorded(), target=0.88).policy
     for name in ("policy.yaml", "policy.json"):
