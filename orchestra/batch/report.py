@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.atomic import atomic_file
+from orchestra.batch.promised import promise_lines
 from orchestra.batch.report_view import RowView, view_row
 from orchestra.batch.report_words import dollars, duration, language_of, share
 from orchestra.job import ErrorRecord, Result
@@ -122,6 +123,7 @@ def write_report(
         models=models,
         waiting=_waiting(summary),
         plans=_plans(summary),
+        promised=_promised(summary),
     )
     stream.enable_buffering(64)
     with atomic_file(path, durable=False) as file:
@@ -139,6 +141,12 @@ def _located(row: ReportRow, error: ErrorRecord) -> dict[str, Any]:
 def _waiting(summary: Mapping[str, Any]) -> int:
     """How many rows of the table a paused or interrupted batch has still to do."""
     return summary["rows"] - sum(summary[status] for status in STATUSES)
+
+
+def _promised(summary: Mapping[str, Any]) -> list[str]:
+    """What a policy promises of the rows; nothing without one, or in an older summary."""
+    promise = summary.get("promise")
+    return [] if promise is None else promise_lines(promise, summary["rows"])
 
 
 def _plans(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:

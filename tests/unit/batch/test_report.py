@@ -369,6 +369,18 @@ def test_rows_that_wait_for_a_resume_are_counted(tmp_path: Path) -> None:
     assert "8 waiting" in root.one("div", class_="bar").attributes["aria-label"]
 
 
+def test_what_a_policy_promises_of_the_rows_stands_at_the_top(tmp_path: Path) -> None:
+    numbers = dict.fromkeys(
+        ("review", "partial", "failed", "contradictions", "reused", "cached"), 0
+    )
+    counts = {"category": {"promised": 1, "in_doubt": 0, "unknown": 0}}
+    promise = {"quality": 0.85, "rows_let_through": 1, "rows_in_doubt": 0, "fields": counts}
+    summary = {"rows": 1, "complete": 1, "cost_usd": "0", "seconds": 1.0, "promise": promise}
+    told = page(tmp_path, [row()], summary=summary | numbers).text
+    assert "promised: at least 85% of the answers right, in category" in told
+    assert "By the policy" not in page(tmp_path, [row()]).text
+
+
 def test_thumbnails_are_asked_for_only_for_rows_that_are_shown(tmp_path: Path) -> None:
     asked: list[str] = []
     rows = [row(ordinal, images=(f"photo-{ordinal}",)) for ordinal in range(8)]
