@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from orchestra.clients.engine import ToolCall
 from orchestra.clients.tools import read
 from orchestra.errors import DeadlineExceeded, OrchestraError
-from orchestra.graph.run import Tools
+from orchestra.graph.job_run import Tools
 from orchestra.job import Result
 
 

@@ -18,7 +18,7 @@ from orchestra.clients.engine import Tool, ToolCall, Turn
 from orchestra.errors import UsageError
 from orchestra.graph.ask import Ask
 from orchestra.graph.direct import Question
-from orchestra.graph.run import Tools
+from orchestra.graph.job_run import Tools
 
 ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}
 # What LangChain passes along for its own tracing.

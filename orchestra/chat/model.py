@@ -35,7 +35,7 @@ from orchestra.chat.messages import (
 from orchestra.fleet.fleet import Fleet
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.direct import plan_question
-from orchestra.graph.run import Tools
+from orchestra.graph.job_run import Tools
 from orchestra.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.routing.plan import Plan
 

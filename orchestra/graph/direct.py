@@ -12,8 +12,8 @@ from orchestra.clients.engine import OnPiece, Turn
 from orchestra.fleet.card import FleetFile
 from orchestra.graph.ask import Ask
 from orchestra.graph.intake import take_in
+from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.result import assemble
-from orchestra.graph.run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.state import JobState
 from orchestra.job import Job, Result
 from orchestra.routing.introspect import GraphView

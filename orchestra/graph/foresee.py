@@ -19,7 +19,7 @@ from orchestra.clients.engine import Call, Reply
 from orchestra.errors import Cancelled, OrchestraError
 from orchestra.graph.caller import Caller, Client, Ticket
 from orchestra.graph.intake import Intake, first_state
-from orchestra.graph.run import JobRun
+from orchestra.graph.job_run import JobRun
 from orchestra.graph.runs import enter, leave
 from orchestra.graph.state import Context
 from orchestra.job import CallRecord

@@ -175,6 +175,7 @@ async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
     kept = Result.model_validate_json(next(iter(book.rows())).record_json)
     assert (kept.status, kept.errors[0].type) == ("failed", kind)
     assert str(raised) in kept.errors[0].message
+    assert ("test_row_run.py:" in kept.errors[0].message) == (kind == "GraphFailed")  # the place
     spent = book.spent(BATCH_ACCOUNT)
     assert spent.tokens > 0
     assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
