@@ -22,9 +22,9 @@ from pathlib import Path
 from safetensors import safe_open
 
 from graphs.listing import default_recipe
-from orchestra.clients.engine import Call, Engine, Reply, Turn
-from orchestra.combine.terms import lower
-from orchestra.graph.narrow import choice_terms, narrow, sanitise
+from orchestra.core.call import Call, Engine, Reply, Turn
+from orchestra.core.narrow import choice_terms, narrow, sanitise
+from orchestra.core.terms import lower
 from workers.edge import EdgeEngine
 from workers.engine import TransformersEngine
 from workers.onnx.engine import OnnxEngine

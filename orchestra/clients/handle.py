@@ -27,8 +27,8 @@ from ray.serve.exceptions import (
     ReplicaUnavailableError,
 )
 
-from orchestra.clients.engine import Call, OnPiece, Reply
-from orchestra.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.observe.trace import carrier
 
 ATTEMPTS = 6

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from orchestra.clients.engine import Call, Engine, OnPiece, Reply
-from orchestra.errors import Cancelled, ModelUnavailable, OrchestraError
+from orchestra.core.call import Call, Engine, OnPiece, Reply
+from orchestra.core.errors import Cancelled, ModelUnavailable, OrchestraError
 
 T = TypeVar("T")
 QUIET_TURNS = 8  # of the event loop, without a new call: jobs that run side by side have all asked

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from orchestra.errors import InvalidFleet, InvalidGraph, OrchestraError
-from orchestra.fleet.card import FleetFile, parse_fleet
+from orchestra.core.card import FleetFile, parse_fleet
+from orchestra.core.errors import InvalidFleet, InvalidGraph, OrchestraError
 from orchestra.fleet.fitted import latency_path, with_fitted
 
 # ${NAME}, ${NAME:-default}, and $${ for a "${" that is meant.

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from orchestra.clients.engine import Box, Reply
-from orchestra.combine.terms import lower
-from orchestra.errors import AnswerInvalid
-from orchestra.graph.ask import Ask
-from orchestra.graph.narrow import choice_terms, find_span, parsed
-from orchestra.job import Evidence, Field
+from orchestra.core.ask import Ask
+from orchestra.core.call import Box, Reply
+from orchestra.core.errors import AnswerInvalid
+from orchestra.core.job import Evidence, Field
+from orchestra.core.narrow import choice_terms, find_span, parsed
+from orchestra.core.terms import lower
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
 UNKNOWN = "its confidence is unknown: the model reports none"

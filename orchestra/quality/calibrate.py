@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.batch.evaluate import wilson
-from orchestra.batch.gold import Truths
-from orchestra.errors import InvalidLabels, UsageError
-from orchestra.job import Result
+from orchestra.batch.score.evaluate import wilson
+from orchestra.batch.tables.gold import Truths
+from orchestra.core.errors import InvalidLabels, UsageError
+from orchestra.core.job import Result
 from orchestra.quality.cascades import cascades as fit_cascades
 from orchestra.quality.evidence import Answers, Evidence, weigh
 from orchestra.quality.judged import Data, inside

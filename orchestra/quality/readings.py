@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestra.batch.evaluate import folded
-from orchestra.batch.exports import text_of
-from orchestra.batch.gold import Truth
-from orchestra.job import CallRecord, Field, Result
+from orchestra.batch.output.exports import text_of
+from orchestra.batch.score.evaluate import folded
+from orchestra.batch.tables.gold import Truth
+from orchestra.core.job import CallRecord, Field, Result
 from orchestra.quality.evidence import Answers
 
 Place = tuple[str, str, str]  # node, model, field

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from orchestra.clients.engine import Call, Reply
+from orchestra.core.call import Call, Reply
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel
 from workers.training.photos import CLOTHING, COLOURS, IMAGE_PX, read_shots

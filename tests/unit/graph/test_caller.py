@@ -9,8 +9,8 @@ import pytest
 
 from graphs.answer import build
 from orchestra import Fleet, Job
-from orchestra.budget.book import Book
-from orchestra.clients.engine import Call, Reply
+from orchestra.book.book import Book
+from orchestra.core.call import Call, Reply
 from orchestra.fleet.source import load_fleet
 
 
