@@ -41,15 +41,18 @@ def read_questions(path: Path) -> Questions:
         raise InvalidTable(
             f"The questions {str(path)!r} cannot be read: {error}. Name a CSV in UTF-8."
         ) from error
-    csv.field_size_limit(LONGEST_PROMPT)
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+    before = csv.field_size_limit(LONGEST_PROMPT)  # of the whole process, so it is put back
+    try:
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        kept = list(rows)
+    finally:
+        csv.field_size_limit(before)
     missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
     if missing:
         raise InvalidTable(
             f"The questions {str(path)!r} have no column {missing[0]!r}. "
             f"The columns are {', '.join(NEEDED)} and, if you like, subject."
         )
-    kept = list(rows)
     if not kept:
         raise InvalidTable(f"The questions {str(path)!r} are empty. Name a table with rows.")
     return Questions(
