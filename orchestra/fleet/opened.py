@@ -36,7 +36,7 @@ from orchestra.graph.foresee import foresee
 from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.run import run_job, unprepared_run
-from orchestra.images.intake import ImageLimits
+from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
 from orchestra.routing.explain import Explanation, explain
