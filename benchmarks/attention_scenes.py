@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from orchestra.images.attention import AttentionMap
 from workers.training.drawn import KINDS, RESERVED_SEED
 from workers.training.scenes import FIGURES, Thing, compose, draw_scene

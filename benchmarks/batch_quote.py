@@ -29,17 +29,17 @@ from statistics import fmean
 
 from benchmarks.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
-from orchestra.batch.evaluate import wilson
 from orchestra.batch.folder import Folder
-from orchestra.batch.output import Summary
-from orchestra.batch.plan_table import Wish
-from orchestra.batch.quote import BatchPlan
-from orchestra.batch.tables import Row as TableRow
-from orchestra.batch.worth import Gold
-from orchestra.fleet.card import FleetFile, Price
-from orchestra.fleet.fleet import Fleet
+from orchestra.batch.output.output import Summary
+from orchestra.batch.plan.plan_table import Wish
+from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.plan.worth import Gold
+from orchestra.batch.tables.table import Row as TableRow
+from orchestra.core.card import FleetFile, Price
+from orchestra.core.job import Budget, Result
+from orchestra.core.stats import wilson
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Budget, Result
 
 FACTS = default_recipe().model_copy(update={"write": None})
 GOLD = {"category": "truth"}

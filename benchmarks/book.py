@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestra.budget.book import Book
-from orchestra.budget.entries import Settlement
+from orchestra.book.book import Book
+from orchestra.book.entries import Settlement
 
 RECORD = '{"fields":{}}' + " " * 1500
 REPLY = '{"category":"Apple","colour":"red"}'

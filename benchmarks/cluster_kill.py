@@ -41,9 +41,9 @@ from benchmarks.processes import descendants, seconds_until_gone
 from benchmarks.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra import Fleet, Job, Result
-from orchestra.budget.money import dollars
+from orchestra.cluster.owned import served
+from orchestra.core.money import dollars
 from orchestra.fleet.source import load_fleet
-from orchestra.serving.cluster import served
 
 MODEL = "r1"
 REPLICAS = 2

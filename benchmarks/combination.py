@@ -24,11 +24,11 @@ from typing import Any
 from benchmarks.catalog_rows import Row, read_rows, same
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job
-from orchestra.bench.table import aligned
-from orchestra.clients.engine import Call
-from orchestra.errors import OrchestraError
-from orchestra.fleet.card import Card, FleetFile
-from orchestra.graph.narrow import narrow
+from orchestra.core.call import Call
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import OrchestraError
+from orchestra.core.schema import narrow
+from orchestra.core.text_table import aligned
 from orchestra.images.intake import normalise
 
 RECIPE = default_recipe().model_copy(update={"write": None})

@@ -22,9 +22,10 @@ from pathlib import Path
 from safetensors import safe_open
 
 from graphs.listing import default_recipe
-from orchestra.clients.engine import Call, Engine, Reply, Turn
-from orchestra.combine.terms import lower
-from orchestra.graph.narrow import choice_terms, narrow, sanitise
+from orchestra.core.call import Call, Engine, Reply, Turn
+from orchestra.core.schema import choice_terms, narrow
+from orchestra.core.text import sanitise
+from orchestra.core.values import lower
 from workers.edge import EdgeEngine
 from workers.engine import TransformersEngine
 from workers.onnx.engine import OnnxEngine

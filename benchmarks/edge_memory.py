@@ -30,7 +30,7 @@ engine_class = getattr(importlib.import_module(module), name)
 imported = time.perf_counter(), time.process_time()
 engine = engine_class.load(folder, threads=1)
 loaded = time.perf_counter(), time.process_time()
-from orchestra.clients.engine import Call, Reply
+from orchestra.core.call import Call, Reply
 span = {"anyOf": [{"type": "string", "x-span": True}, {"type": "null"}]}
 schema = {"type": "object", "properties": dict.fromkeys(("name", "origin", "quantity"), span)}
 text = "name: Golden Delicious\\ndescription: A sweet apple from Italy, ripe and ready, 500 g."

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from orchestra.clients.engine import Call, Engine, Reply
+from orchestra.core.call import Call, Engine, Reply
 from workers.engine import TransformersEngine
 from workers.onnx.engine import OnnxEngine
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.batch.folder import BATCH_ACCOUNT, BOOK
-from orchestra.budget.book import Book
-from orchestra.budget.money import dollars
-from orchestra.errors import BookError
+from orchestra.book.book import Book
+from orchestra.core.errors import BookError
+from orchestra.core.money import dollars
 
 ORCHESTRA = str(Path(sys.executable).parent / "orchestra")
 IN_FLIGHT = 16

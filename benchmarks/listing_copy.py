@@ -24,8 +24,8 @@ from benchmarks.catalog_rows import Product, read_products
 from benchmarks.copy_check import COLOURS, COUNTRIES, HAN, KINDS, Claim, claims
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job, Result
-from orchestra.batch.evaluate import wilson
-from orchestra.bench.table import aligned
+from orchestra.core.stats import wilson
+from orchestra.core.text_table import aligned
 
 LANGUAGES = ("en", "zh")
 PARTS = ("title", "description", "bullets")

@@ -32,11 +32,11 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Context, Fleet, Job, JobState, ask, merge
-from orchestra.clients.engine import Call, Reply
+from orchestra.cluster.owned import own_cluster, served
+from orchestra.core.call import Call, Reply
+from orchestra.core.schema import narrow
 from orchestra.fleet.source import load_fleet, load_worker
-from orchestra.graph.narrow import narrow
 from orchestra.images.intake import normalise
-from orchestra.serving.cluster import own_cluster, served
 
 LOOK, READ = "Describe the product shown.", "Extract what the text states."
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")

@@ -24,7 +24,7 @@ from datetime import date
 from langgraph.graph import END, START, StateGraph
 
 from orchestra import Budget, Card, Context, JobState, ask
-from orchestra.fleet.card import FleetFile
+from orchestra.core.card import FleetFile
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import JobShape, plan
 

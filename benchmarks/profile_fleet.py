@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from orchestra.clients.engine import Call, Engine, Reply
-from orchestra.fleet.card import Card
+from orchestra.core.call import Call, Engine, Reply
+from orchestra.core.card import Card
 from orchestra.fleet.source import load_fleet, load_worker
 
 WORDS = "A red cotton shirt from Italy with long sleeves and a small pocket. "

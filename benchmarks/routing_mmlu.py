@@ -23,16 +23,16 @@ from pathlib import Path
 import numpy as np
 from routing_score import HEADER, lengths, line
 
-from orchestra.routing.learned import Policy, save
-from orchestra.routing.learned.curve import (
+from benchmarks.learned import Policy, save
+from benchmarks.learned.curve import (
     Floats,
     apgr,
     difference,
     routing_score,
 )
-from orchestra.routing.learned.fit import TREES, labelled_rows, policy_of
-from orchestra.routing.learned.held_out import Labelled, held_out, split
-from orchestra.routing.learned.labels import Questions, read_questions
+from benchmarks.learned.fit import TREES, labelled_rows, policy_of
+from benchmarks.learned.held_out import Labelled, held_out, split
+from benchmarks.learned.labels import Questions, read_questions
 
 MODELS = ("weak", "strong")
 VOCABULARY, PENALTIES = 1500, (3.0, 30.0)

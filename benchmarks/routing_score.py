@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestra.routing.learned import load
-from orchestra.routing.learned.cues import matrix
-from orchestra.routing.learned.curve import Floats, RoutingScore, difference, routing_score
-from orchestra.routing.learned.labels import read_questions
+from benchmarks.learned import load
+from benchmarks.learned.cues import matrix
+from benchmarks.learned.curve import Floats, RoutingScore, difference, routing_score
+from benchmarks.learned.labels import read_questions
 
 HEADER = f"{'':28}{'APGR':24}{'CPT50':26}CPT80"
 

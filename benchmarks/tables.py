@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestra.batch.exports import ExportRow, write_exports
-from orchestra.batch.tables import Row, Table
-from orchestra.job import ErrorRecord, Field
+from orchestra.batch.output.exports import ExportRow, write_exports
+from orchestra.batch.tables.table import Row, Table
+from orchestra.core.job import ErrorRecord, Field
 
 DESCRIPTION = (
     "A cotton shirt with long sleeves, softly washed and cut straight. 红色纯棉衬衫。 " * 6

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.processes import Process, descendants
-from orchestra.serving.cluster import LOOPBACK, SETTINGS
+from orchestra.cluster.owned import LOOPBACK, SETTINGS
 from orchestra.serving.config import NODE_LOSS
 
 WORKERS, CPUS = 2, 2

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from orchestra.errors import ImageError, UsageError
+from orchestra.core.errors import ImageError, UsageError
 from orchestra.images.intake import normalise
 
 SIZE = (320, 240)

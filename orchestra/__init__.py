@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestra.batch.recipe import Recipe
     from orchestra.chat.model import ChatModel
-    from orchestra.errors import OrchestraError
-    from orchestra.fleet.card import Card
-    from orchestra.fleet.fleet import Fleet
-    from orchestra.graph.ask import ask
+    from orchestra.core.ask import ask
+    from orchestra.core.card import Card
+    from orchestra.core.errors import OrchestraError
+    from orchestra.core.job import Budget, Evidence, Field, Job, Result
+    from orchestra.core.state import Context, JobState
+    from orchestra.fleet.opened import Fleet
     from orchestra.graph.merge import merge
-    from orchestra.graph.state import Context, JobState
-    from orchestra.job import Budget, Evidence, Field, Job, Result
     from orchestra.routing.plan import Plan
     from orchestra.serving.app import serve
 
 _HOMES = {
-    "Budget": "orchestra.job",
-    "Card": "orchestra.fleet.card",
+    "Budget": "orchestra.core.job",
+    "Card": "orchestra.core.card",
     "ChatModel": "orchestra.chat.model",
-    "Context": "orchestra.graph.state",
-    "Evidence": "orchestra.job",
-    "Field": "orchestra.job",
-    "Fleet": "orchestra.fleet.fleet",
-    "Job": "orchestra.job",
-    "JobState": "orchestra.graph.state",
-    "OrchestraError": "orchestra.errors",
+    "Context": "orchestra.core.state",
+    "Evidence": "orchestra.core.job",
+    "Field": "orchestra.core.job",
+    "Fleet": "orchestra.fleet.opened",
+    "Job": "orchestra.core.job",
+    "JobState": "orchestra.core.state",
+    "OrchestraError": "orchestra.core.errors",
     "Plan": "orchestra.routing.plan",
     "Recipe": "orchestra.batch.recipe",
-    "Result": "orchestra.job",
-    "ask": "orchestra.graph.ask",
+    "Result": "orchestra.core.job",
+    "ask": "orchestra.core.ask",
     "merge": "orchestra.graph.merge",
     "serve": "orchestra.serving.app",
 }

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import Cancelled, OrchestraError
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.errors import Cancelled, OrchestraError
 
 Answer = Mapping[str, Any] | str | Reply | Exception
 CHARS_PER_TOKEN = 4

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra.bench.questions import Question, choice_schema
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 
 
 def questions(data: Path | None = None) -> Iterator[Question]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from orchestra.fleet.card import Card
+from orchestra.core.card import Card
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from orchestra.budget.amounts import Spent
-from orchestra.budget.book import Book
-from orchestra.budget.ledger import LocalLedger
-from orchestra.budget.messages import Candidate, Hit, Payment, RowEnd, Start
+from orchestra.book.amounts import Spent
+from orchestra.book.book import Book
+from orchestra.book.ledger import LocalLedger
+from orchestra.book.messages import Candidate, Hit, Payment, RowEnd, Start
 
 
 class FarLedger:

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import Cancelled, OrchestraError
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.fleet.source import load_fleet
 
 STEPS, STEP_S = 3000, 0.02

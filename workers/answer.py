@@ -14,8 +14,8 @@ import numpy as np
 from llguidance import LLMatcher
 from numpy.typing import NDArray
 
-from orchestra.clients.engine import Call, Reply, thinking_cure
-from orchestra.errors import (
+from orchestra.core.call import Call, Reply, thinking_cure
+from orchestra.core.errors import (
     AnswerInvalid,
     AnswerTruncated,
     CheckpointInvalid,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import ModelUnavailable, OrchestraError, OutsideDomain, PromptTooLong
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.card import Sampling
+from orchestra.core.errors import ModelUnavailable, OrchestraError, OutsideDomain, PromptTooLong
 from workers.answer import Answer, Vocabulary
 from workers.decode import decode
 from workers.meter import PROCESS
@@ -18,7 +18,7 @@ from workers.standing import judged, outside
 
 
 class AnsweringEngine:
-    """One model in memory; see `orchestra.clients.engine.Engine` for the contract.
+    """One model in memory; see `orchestra.core.call.Engine` for the contract.
 
     Greedy or sampled, the same call has the same answer, alone or in any batch: what is drawn
     depends on the seed and the call only.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.fleet.card import Sampling
+from orchestra.core.card import Sampling
 from workers.sampling import Draws
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 
 RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")

@@ -14,7 +14,7 @@ from typing import Any
 
 from llguidance import LLMatcher, regex_to_lark
 
-from orchestra.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from workers.shape import MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS, Shape, read_schema
 
 # Scripts without spaces between words: there each character is a word of its own.

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from orchestra.clients.engine import IsCancelled
-from orchestra.errors import Cancelled
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import IsCancelled
+from orchestra.core.card import Sampling
+from orchestra.core.errors import Cancelled
 from workers.answer import Answer, Vocabulary
 from workers.model import AnySession
 from workers.sampling import GREEDY, Draws

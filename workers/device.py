@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from orchestra.errors import InvalidFleet, ModelUnavailable
+from orchestra.core.errors import InvalidFleet, ModelUnavailable
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 DTYPES: dict[str, Any] = {

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestra.errors import InvalidFleet
-from orchestra.fleet.card import Sampling
+from orchestra.core.card import Sampling
+from orchestra.core.errors import InvalidFleet
 from workers.answering import AnsweringEngine
 from workers.checkpoint import read_config
 from workers.edge_tokenizer import EdgeTokenizer

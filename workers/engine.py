@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
-from orchestra.errors import CheckpointInvalid, OrchestraError, UsageError
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import Call, IsCancelled, OnText, Reply
+from orchestra.core.card import Sampling
+from orchestra.core.errors import CheckpointInvalid, OrchestraError, UsageError
 from orchestra.images.attention import AttentionMap
 from workers import fused, location, text, vision
 from workers.answer import Answer

@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from orchestra.clients.engine import Call
-from orchestra.errors import UsageError
+from orchestra.core.call import Call
+from orchestra.core.errors import UsageError
 from workers.device import Place
 from workers.domain import Domain
 from workers.fused_model import FusedForConditionalGeneration, Vision

@@ -13,7 +13,7 @@ import httpx
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 from orchestra.fleet.local import PUBLIC_ID
 from workers.checkpoint import missing_files
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.clients.engine import Call
-from orchestra.errors import UsageError
+from orchestra.core.call import Call
+from orchestra.core.errors import UsageError
 from workers.prompt import PromptWriter
 from workers.sampling import Draws
 from workers.standing import Standing

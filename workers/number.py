@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestra.errors import InvalidSchema
+from orchestra.core.errors import InvalidSchema
 from workers.shape import Shape, read_schema
 
 

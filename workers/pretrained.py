@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
 from workers.device import Place
 

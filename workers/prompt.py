@@ -18,9 +18,9 @@ from typing import Any
 from jinja2 import TemplateError
 
 from orchestra.clients.endpoint_schema import schema_words
-from orchestra.clients.engine import Call, Turn
-from orchestra.errors import CheckpointInvalid, UsageError
-from orchestra.graph.narrow import sanitise
+from orchestra.core.call import Call, Turn
+from orchestra.core.errors import CheckpointInvalid, UsageError
+from orchestra.core.text import sanitise
 from workers.tokens import marks
 
 # Half of a UTF-16 pair has no UTF-8, so no tokenizer takes it.

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.clients.engine import Call
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import Call
+from orchestra.core.card import Sampling
 
 # Sorting a whole vocabulary at each step is slow, and a nucleus is nearly always smaller.
 CANDIDATES = 1024

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.errors import InvalidSchema
+from orchestra.core.errors import InvalidSchema
 
 MAX_STRING_CHARS = 200
 MAX_ITEMS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestra.clients.engine import Reply
+from orchestra.core.call import Reply
 
 
 @dataclass(frozen=True, slots=True)

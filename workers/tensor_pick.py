@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from orchestra.fleet.card import Sampling
+from orchestra.core.card import Sampling
 from workers.sampling import CANDIDATES, Draws
 
 

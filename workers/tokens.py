@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 
 CURE = "Use the tokenizer.json that belongs to these weights."
 # English, Chinese, code, JSON and white space. Letters that some public tokenizers cannot spell

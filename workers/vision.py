@@ -32,8 +32,8 @@ from transformers.models.deepseek_vl_hybrid.image_processing_pil_deepseek_vl_hyb
 from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
 from transformers.models.janus.processing_janus import DEFAULT_SYSTEM_PROMPT
 
-from orchestra.clients.engine import Call
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.call import Call
+from orchestra.core.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
 from workers.device import Place
 from workers.domain import Domain

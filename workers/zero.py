@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 from transformers import Qwen2ForCausalLM
 
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply, Usage
-from orchestra.errors import (
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.errors import (
     Cancelled,
     CheckpointInvalid,
     OrchestraError,
@@ -84,7 +84,7 @@ class _Asked:
 
 
 class ZeroEngine:
-    """One policy in memory; see `orchestra.clients.engine.Engine` for the contract.
+    """One policy in memory; see `orchestra.core.call.Engine` for the contract.
 
     It reads the call's data, or its instruction where there is none; earlier turns are not read.
     """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.tables import Row, Table, resolve_columns
-from orchestra.errors import InvalidTable
-from orchestra.job import Budget, Job
+from orchestra.batch.tables.table import Row, Table, resolve_columns
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import Budget, Job
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]

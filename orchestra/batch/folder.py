@@ -15,11 +15,11 @@ from typing import Literal
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.mismatch import differences
-from orchestra.budget.book import Book
-from orchestra.budget.money import limit_micro
-from orchestra.errors import BookError, BookLocked, DiskFull, OutputMismatch
+from orchestra.book.book import Book
+from orchestra.core.errors import BookError, BookLocked, DiskFull, OutputMismatch
+from orchestra.core.job import Budget
+from orchestra.core.money import limit_micro
 from orchestra.images.store import ImageStore
-from orchestra.job import Budget
 
 BOOK = "book.sqlite"
 IMAGES = "images"

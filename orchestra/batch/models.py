@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from orchestra.batch.folder import Folder
-from orchestra.errors import BookError, InvalidFleet
-from orchestra.fleet.card import FleetFile
-from orchestra.fleet.fingerprint import fingerprints
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import BookError, InvalidFleet
+from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
 
 MODELS = "models"

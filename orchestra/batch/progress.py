@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from orchestra.budget.money import dollars
+from orchestra.core.money import dollars
 
 
 class Progress(Protocol):

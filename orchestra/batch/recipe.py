@@ -13,12 +13,12 @@ from typing import Any, Literal, Self
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
-from orchestra.batch.rows import output_columns
+from orchestra.batch.tables.row import output_columns
 from orchestra.combine.merge import MergeRules, Side
-from orchestra.combine.terms import canonical
-from orchestra.errors import InvalidRecipe
-from orchestra.fleet.source import load_yaml
-from orchestra.job import Word
+from orchestra.core.errors import InvalidRecipe
+from orchestra.core.job import Word
+from orchestra.core.values import canonical
+from orchestra.core.yaml_file import load_yaml
 
 Language = Literal["en", "zh"]
 WRITTEN = ("title", "description", "bullets")

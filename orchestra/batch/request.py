@@ -17,9 +17,9 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import Source
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.row_run import Language
-from orchestra.batch.tables import Table
-from orchestra.errors import InvalidGraph
-from orchestra.fleet.fleet import Build, Fleet
+from orchestra.batch.tables.table import Table
+from orchestra.core.errors import InvalidGraph
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import graph_place
 from orchestra.routing.introspect import compile_graph
 

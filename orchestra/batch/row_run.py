@@ -19,11 +19,11 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, row_key
-from orchestra.batch.rows import Row
-from orchestra.budget.amounts import Spent
-from orchestra.budget.ledger import RowLedger
-from orchestra.budget.messages import Candidate, RowEnd
-from orchestra.errors import (
+from orchestra.batch.tables.row import Row
+from orchestra.book.amounts import Spent
+from orchestra.book.ledger import RowLedger
+from orchestra.book.messages import Candidate, RowEnd
+from orchestra.core.errors import (
     BookError,
     BudgetExceeded,
     DuplicateId,
@@ -31,10 +31,10 @@ from orchestra.errors import (
     OrchestraError,
     RateLimited,
 )
-from orchestra.fleet.fleet import MOST_PLANS, Fleet
+from orchestra.core.job import Budget, ErrorRecord, Job, Result
+from orchestra.fleet.opened import MOST_PLANS, Fleet
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
-from orchestra.job import Budget, ErrorRecord, Job, Result
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along

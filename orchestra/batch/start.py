@@ -11,34 +11,34 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from orchestra.batch.far import run_far
 from orchestra.batch.folder import IMAGES, Folder, resume_command
 from orchestra.batch.models import remember_models
-from orchestra.batch.output import Summary
-from orchestra.batch.plan_table import Wish, plan_table
-from orchestra.batch.planned import allotment_of, kept_plan, plan_where_tight
+from orchestra.batch.output.output import Summary
+from orchestra.batch.plan.plan_table import Wish, plan_table
+from orchestra.batch.plan.planned import allotment_of, kept_plan, plan_where_tight
+from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.progress import Progress, Silent
-from orchestra.batch.quote import BatchPlan
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.request import Request, named, settle
-from orchestra.batch.row_host import RowWork
 from orchestra.batch.row_run import Language, RowOptions, row_budget
-from orchestra.batch.runner import (
+from orchestra.batch.run.far import run_far
+from orchestra.batch.run.row_host import RowWork
+from orchestra.batch.run.runner import (
     DEFAULT_IN_FLIGHT,
     PROBE_DELAYS_S,
     Batch,
     Options,
 )
-from orchestra.budget.ledger import LocalLedger
-from orchestra.errors import ConfirmationNeeded, InvalidBudget
-from orchestra.fleet.fingerprint import fingerprints
-from orchestra.fleet.fleet import Build, Fleet
-from orchestra.job import Budget
+from orchestra.book.ledger import LocalLedger
+from orchestra.cluster.owned import connected
+from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
+from orchestra.core.identity import fingerprints
+from orchestra.core.job import Budget
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.routing import planner
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape
-from orchestra.serving.cluster import connected
 
 SAMPLE_TEXT_BYTES = 200
 
@@ -192,7 +192,7 @@ async def run_batch(
         if on is None:
             return await Batch(*parts).run()
         stack.enter_context(connected(on, fleet.file))
-        from orchestra.batch.cluster import ClusterBatch  # ray; after it was kept on loopback
+        from orchestra.batch.run.cluster import ClusterBatch  # ray; after it was kept on loopback
 
         work = _work(fleet, request, folder, options)
         batch = ClusterBatch(*parts).on(work, planned)

@@ -16,10 +16,10 @@ from pathlib import Path
 from PIL import Image
 
 from orchestra.bench.questions import choice_schema
-from orchestra.clients.engine import Call
-from orchestra.errors import ModelUnavailable, OrchestraError
-from orchestra.fleet.card import Card
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.call import Call
+from orchestra.core.card import Card
+from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.fleet.opened import Fleet
 
 WAIT_S = 600
 PHOTO_PX = 256

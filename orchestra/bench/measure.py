@@ -11,19 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from orchestra.batch.evaluate import Interval, folded, wilson
 from orchestra.bench.questions import Question
-from orchestra.budget.pricing import Work
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import (
+from orchestra.core.call import Call, Reply
+from orchestra.core.card import Card
+from orchestra.core.errors import (
     AccessRefused,
     BudgetExceeded,
     CheckpointInvalid,
     ModelUnavailable,
     OrchestraError,
 )
-from orchestra.fleet.card import Card
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.pricing import Work
+from orchestra.core.stats import Interval, wilson
+from orchestra.core.values import folded
+from orchestra.fleet.opened import Fleet
 from orchestra.graph.caller import Ticket
 from orchestra.images.store import pixel_hash
 

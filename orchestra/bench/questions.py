@@ -23,8 +23,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from orchestra.clients.engine import Call
-from orchestra.errors import InvalidTable
+from orchestra.core.call import Call
+from orchestra.core.errors import InvalidTable
 from orchestra.images.intake import normalise
 
 FIELD = "answer"

@@ -15,11 +15,11 @@ from typing import Any
 from orchestra.bench.footprint import Footprint, footprint, size_bytes
 from orchestra.bench.measure import ACCOUNT, Measured, measure, percentile_ms
 from orchestra.bench.questions import Question
-from orchestra.budget.money import limit_micro
-from orchestra.errors import BookError, ConfirmationNeeded, InvalidFleet, OrchestraError
-from orchestra.fleet.card import Card
-from orchestra.fleet.fleet import Fleet
-from orchestra.job import Budget, ErrorRecord
+from orchestra.core.card import Card
+from orchestra.core.errors import BookError, ConfirmationNeeded, InvalidFleet, OrchestraError
+from orchestra.core.job import Budget, ErrorRecord
+from orchestra.core.money import limit_micro
+from orchestra.fleet.opened import Fleet
 
 Row = dict[str, Any]
 UNLIMITED = Budget()

@@ -3,7 +3,7 @@
 A model behind an endpoint is its server, its name there and the card's `revision`: its weights
 are not here to be hashed. A local one is the content of its checkpoint, its worker's source file
 and Orchestra's version. What only decides speed or price (batch, replicas, memory) is left out.
-`fleet/fingerprint.py` names a model to policies, and may know large files by their size; a reply
+`core/identity.py` names a model to policies, and may know large files by their size; a reply
 must not outlive its weights, so here every byte counts.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.cache.store import ReplyStore
-from orchestra.fleet.card import Card
+from orchestra.core.card import Card
 from orchestra.fleet.local import checkpoint_place
 
 CHUNK_BYTES = 2**20

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra.cache.fingerprint import fingerprint
+from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.store import ReplyStore
-from orchestra.clients.engine import Call, Reply
-from orchestra.fleet.card import Card
-from orchestra.graph.kept import call_key, from_json, to_json
-from orchestra.loops import SingleFlight
+from orchestra.core.call import Call, Reply
+from orchestra.core.card import Card
+from orchestra.core.loops import SingleFlight
 
 
 class SharedReplies:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestra.errors import InvalidBudget
+from orchestra.core.errors import InvalidBudget
 
 LOG = logging.getLogger(__name__)
 FILE = "replies.sqlite"

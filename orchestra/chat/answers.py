@@ -12,11 +12,11 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from orchestra.clients.engine import ToolCall
 from orchestra.clients.tools import read
-from orchestra.errors import DeadlineExceeded, OrchestraError
+from orchestra.core.call import ToolCall
+from orchestra.core.errors import DeadlineExceeded, OrchestraError
+from orchestra.core.job import Result
 from orchestra.graph.job_run import Tools
-from orchestra.job import Result
 
 
 @dataclass(frozen=True, slots=True)

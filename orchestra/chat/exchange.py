@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestra.chat.answers import Answer, answered, stopped
-from orchestra.clients.engine import OnPiece
-from orchestra.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
+from orchestra.core.call import OnPiece
+from orchestra.core.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
+from orchestra.core.job import Budget, Job, Result
 from orchestra.graph.allowance import Allowance
 from orchestra.graph.direct import Question, answer_question
-from orchestra.job import Budget, Job, Result
 
 REFUND_POLL_S = 0.02
 MOST_REFUSALS = 100

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 
 T = TypeVar("T")
 _LOCK = threading.Lock()

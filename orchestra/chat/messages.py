@@ -14,9 +14,9 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from orchestra.clients.engine import Tool, ToolCall, Turn
-from orchestra.errors import UsageError
-from orchestra.graph.ask import Ask
+from orchestra.core.ask import Ask
+from orchestra.core.call import Tool, ToolCall, Turn
+from orchestra.core.errors import UsageError
 from orchestra.graph.direct import Question
 from orchestra.graph.job_run import Tools
 

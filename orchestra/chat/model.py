@@ -22,7 +22,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from orchestra.budget.money import usd
 from orchestra.chat.answers import chat_result, last_chunk
 from orchestra.chat.exchange import Exchange
 from orchestra.chat.loop import awaited, own_loop, wait_for
@@ -33,11 +32,12 @@ from orchestra.chat.messages import (
     question_of,
     tools_of,
 )
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
+from orchestra.core.money import usd
+from orchestra.fleet.opened import Fleet
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.direct import plan_question
 from orchestra.graph.job_run import Tools
-from orchestra.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.routing.plan import Plan
 
 T = TypeVar("T")

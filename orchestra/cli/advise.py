@@ -7,9 +7,9 @@ from typing import get_args
 import click
 
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.errors import InvalidBudget, OrchestraError
+from orchestra.core.errors import InvalidBudget, OrchestraError
+from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Budget
 from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, render
 from orchestra.routing.advise import advise as advised
 

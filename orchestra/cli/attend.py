@@ -11,8 +11,8 @@ import click
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.clients.attention import attend as attend_call
 from orchestra.clients.attention import question_call, taken_in
-from orchestra.errors import OrchestraError, UsageError
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.errors import OrchestraError, UsageError
+from orchestra.fleet.opened import Fleet
 from orchestra.images.attention import AttentionMap
 
 EPILOG = """\b

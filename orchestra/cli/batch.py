@@ -10,14 +10,13 @@ from typing import Any
 
 import click
 
-from orchestra.batch.output import Summary
+from orchestra.batch.output.output import Summary
+from orchestra.batch.output.promised import promise_lines
+from orchestra.batch.plan.quote import load_plan
+from orchestra.batch.plan.quote_text import money
 from orchestra.batch.progress import Bar
-from orchestra.batch.promised import promise_lines
-from orchestra.batch.quote import load_plan
-from orchestra.batch.quote_text import duration, money
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.runner import DEFAULT_IN_FLIGHT
-from orchestra.budget.tags import read_tags
+from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -32,8 +31,10 @@ from orchestra.cli.options import (
     print_json,
     tag_option,
 )
-from orchestra.errors import ConfirmationNeeded, OrchestraError
-from orchestra.fleet.fleet import Build, Fleet
+from orchestra.core.errors import ConfirmationNeeded, OrchestraError
+from orchestra.core.tags import read_tags
+from orchestra.core.values import duration
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import load_graph
 
 EPILOG = """\b

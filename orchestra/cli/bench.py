@@ -11,11 +11,11 @@ import click
 
 from orchestra.bench.questions import Question, load_questions
 from orchestra.bench.run import Plan, bench, machine
-from orchestra.bench.table import joint_table, model_table
 from orchestra.cli.options import EXIT_FAILED, fail, fleet_option, json_option, print_json
-from orchestra.errors import OrchestraError
-from orchestra.fleet.fleet import Fleet
-from orchestra.job import Budget
+from orchestra.core.errors import OrchestraError
+from orchestra.core.job import Budget
+from orchestra.core.text_table import joint_table, model_table
+from orchestra.fleet.opened import Fleet
 
 EPILOG = """\b
 Examples:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import click
 
-from orchestra.atomic import atomic_file
 from orchestra.batch.folder import Folder
-from orchestra.batch.gold import Truths, read_truths
 from orchestra.batch.models import models_of
+from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import OrchestraError
-from orchestra.job import Result
+from orchestra.core.atomic import atomic_file
+from orchestra.core.errors import OrchestraError
+from orchestra.core.job import Result
 from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
 from orchestra.quality.report import picture, text_of_fit
+from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

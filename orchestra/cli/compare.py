@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.compare import Comparison, compare
-from orchestra.batch.gold import Truths, read_truths
-from orchestra.batch.output import Summary, results_of
+from orchestra.batch.output.output import Summary, results_of
 from orchestra.batch.progress import Bar
-from orchestra.batch.tables import Table, resolve_columns
-from orchestra.batch.trial import Trial, read_way, try_both
+from orchestra.batch.score.compare import Comparison, compare
+from orchestra.batch.score.trial import Trial, read_way, try_both
+from orchestra.batch.tables.gold import read_truths
+from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cli.options import (
     budget_of,
     budget_options,
@@ -24,7 +24,8 @@ from orchestra.cli.options import (
     json_option,
     print_json,
 )
-from orchestra.errors import OrchestraError, UsageError
+from orchestra.core.errors import OrchestraError, UsageError
+from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

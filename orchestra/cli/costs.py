@@ -9,12 +9,12 @@ from typing import get_args
 import click
 
 from orchestra.batch.folder import BOOK, Folder
-from orchestra.budget.book import Book
-from orchestra.budget.costs import By, Costs, correct, costs
-from orchestra.budget.money import dollars
+from orchestra.book.book import Book
+from orchestra.book.costs import By, Costs, correct, costs
 from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import BookError, InvalidFleet, OrchestraError
-from orchestra.fleet.card import Card
+from orchestra.core.card import Card
+from orchestra.core.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.core.money import dollars
 from orchestra.fleet.source import load_fleet
 
 EPILOG = """\b

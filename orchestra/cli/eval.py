@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.output import score
+from orchestra.batch.output.output import score
 from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import OrchestraError
+from orchestra.core.errors import OrchestraError
 
 EPILOG = """\b
 Examples:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import OrchestraError
+from orchestra.core.errors import OrchestraError
 from orchestra.finetune.order import PASSES, Order, Settings
 from orchestra.finetune.run import finetune
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
-from orchestra.atomic import atomic_file
-from orchestra.budget.money import dollars, usd
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.errors import ConfirmationNeeded, OrchestraError, UsageError
-from orchestra.fleet.discover import Server, Surroundings, listed_models, look_around
-from orchestra.fleet.draft import Choice, choose, draft_cards, fleet_text
-from orchestra.fleet.fleet import Fleet
-from orchestra.fleet.handshake import settle_on
+from orchestra.core.atomic import atomic_file
+from orchestra.core.errors import ConfirmationNeeded, OrchestraError, UsageError
+from orchestra.core.job import Job, Result
+from orchestra.core.money import dollars, usd
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
-from orchestra.job import Job, Result
+from orchestra.setup.discover import Server, Surroundings, listed_models, look_around
+from orchestra.setup.draft import Choice, choose, draft_cards, fleet_text
+from orchestra.setup.handshake import settle_on
 
 PROOF = "A red cotton shirt, made in Italy."
 NOWHERE = Surroundings((), (), ())

@@ -10,7 +10,7 @@ import click
 
 from orchestra.batch.folder import Folder
 from orchestra.cli.options import fail, json_option, print_json
-from orchestra.errors import ImageError, OrchestraError, UsageError
+from orchestra.core.errors import ImageError, OrchestraError, UsageError
 from orchestra.label.page import read_page, write_page
 from orchestra.label.session import GOLD, ROWS, Batch, Session, begin, take
 from orchestra.label.terminal import ask_all

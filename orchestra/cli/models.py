@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.errors import OrchestraError
-from orchestra.fleet.card import Card
-from orchestra.fleet.latency import Latency
+from orchestra.core.card import Card
+from orchestra.core.errors import OrchestraError
+from orchestra.core.latency import Latency
 from orchestra.fleet.source import load_fleet
 
 EPILOG = """\b

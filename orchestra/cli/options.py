@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from orchestra.cache.store import ReplyStore
-from orchestra.errors import NoFeasiblePlan, OrchestraError, UsageError
-from orchestra.job import Budget
+from orchestra.core.errors import NoFeasiblePlan, OrchestraError, UsageError
+from orchestra.core.job import Budget
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 EXIT_FAILED = 1

@@ -26,10 +26,10 @@ from orchestra.cli.plan_table import (
     refuse_table_options,
     table_options,
 )
-from orchestra.errors import OrchestraError, UsageError
-from orchestra.fleet.fleet import Build, Fleet
+from orchestra.core.errors import OrchestraError, UsageError
+from orchestra.core.job import Job
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import load_graph
-from orchestra.job import Job
 from orchestra.routing.explain import Explanation
 from orchestra.routing.explain import picture as drawn
 from orchestra.routing.options import LIMITS

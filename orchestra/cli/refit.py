@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import BOOK
-from orchestra.budget.book import Book
+from orchestra.book.book import Book
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.core.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.core.job import Result
+from orchestra.core.latency import Latency
 from orchestra.fleet.copied import write_copy
 from orchestra.fleet.fitted import latency_path, write_fitted
-from orchestra.fleet.latency import Latency
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Result
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import ModelFit, Refit, refit
 

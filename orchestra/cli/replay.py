@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.gold import read_truths
-from orchestra.batch.output import results_of
-from orchestra.batch.replay import Replay, replay
+from orchestra.batch.output.output import results_of
+from orchestra.batch.score.replay import Replay, replay
+from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.errors import OrchestraError
+from orchestra.core.errors import OrchestraError
 from orchestra.quality.policy import load_policy
 
 EPILOG = """\b

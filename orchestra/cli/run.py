@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from orchestra.budget.tags import read_tags
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -23,10 +22,11 @@ from orchestra.cli.options import (
     print_json,
     tag_option,
 )
-from orchestra.errors import OrchestraError
-from orchestra.fleet.fleet import Build, Fleet
+from orchestra.core.errors import OrchestraError
+from orchestra.core.job import Field, Job, Result
+from orchestra.core.tags import read_tags
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import load_graph
-from orchestra.job import Field, Job, Result
 
 EPILOG = """\b
 Examples:

@@ -21,11 +21,7 @@ from orchestra.cli.options import (
     policy_option,
     print_json,
 )
-from orchestra.errors import ModelUnavailable, OrchestraError
-from orchestra.fleet.source import graph_place, load_graph
-from orchestra.observe.export import TRACES_FILE
-from orchestra.serving.app import checked_fleet, graph_name, read_args
-from orchestra.serving.cluster import (
+from orchestra.cluster.owned import (
     LOOPBACK,
     check_port,
     check_room,
@@ -34,6 +30,10 @@ from orchestra.serving.cluster import (
     replica_metrics,
     served,
 )
+from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.fleet.source import graph_place, load_graph
+from orchestra.observe.export import TRACES_FILE
+from orchestra.serving.app import checked_fleet, graph_name, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 
 EPILOG = """\b
@@ -173,9 +173,9 @@ def _reason() -> str:
 
 def _last_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    typed = [line for line in lines if line.startswith("orchestra.errors.")]
+    typed = [line for line in lines if line.startswith("orchestra.core.errors.")]
     if typed:
-        return typed[-1].removeprefix("orchestra.errors.")
+        return typed[-1].removeprefix("orchestra.core.errors.")
     if "ActorDiedError" in message:
         return DIED
     return (lines or ["no reason"])[-1]

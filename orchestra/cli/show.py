@@ -11,14 +11,14 @@ import click
 
 from orchestra.batch.folder import Folder, Source
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.tables import Row, Table
+from orchestra.batch.tables.table import Row, Table
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.cli.run import field_lines
-from orchestra.errors import BookError, OrchestraError, OutputMismatch
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
+from orchestra.core.job import CallRecord, Evidence, Field, Result
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.graph.reading import WHOLE_IMAGE
-from orchestra.job import CallRecord, Evidence, Field, Result
 
 EPILOG = """\b
 Examples:

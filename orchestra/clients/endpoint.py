@@ -29,10 +29,10 @@ from orchestra.clients.endpoint_messages import (
 )
 from orchestra.clients.endpoint_pace import Pace
 from orchestra.clients.endpoint_stream import Stream
-from orchestra.clients.engine import Call, OnPiece, Reply
-from orchestra.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
-from orchestra.fleet.card import Card, Endpoint
-from orchestra.loops import SingleFlight
+from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.card import Card, Endpoint
+from orchestra.core.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
+from orchestra.core.loops import SingleFlight
 
 LOG = logging.getLogger(__name__)
 NOT_READY = frozenset({401, 402, 403, 502, 503, 504})  # said by GET /models

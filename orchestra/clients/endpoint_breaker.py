@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestra.errors import ModelUnavailable
+from orchestra.core.errors import ModelUnavailable
 
 
 @dataclass(eq=False)

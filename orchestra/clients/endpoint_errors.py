@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.errors import (
+from orchestra.core.card import Endpoint
+from orchestra.core.errors import (
     AccessRefused,
     InvalidFleet,
     InvalidSchema,
@@ -21,7 +22,6 @@ from orchestra.errors import (
     PromptTooLong,
     RateLimited,
 )
-from orchestra.fleet.card import Endpoint
 
 MOST_SAID_CHARS = 300
 CONTEXT = re.compile(

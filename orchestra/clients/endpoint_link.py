@@ -18,9 +18,9 @@ import httpx
 
 from orchestra.clients.endpoint_breaker import Breaker
 from orchestra.clients.endpoint_errors import Refusal
-from orchestra.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
-from orchestra.fleet.card import Endpoint
-from orchestra.loops import PerLoop
+from orchestra.core.card import Endpoint
+from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.loops import PerLoop
 
 
 class TurnedAway(Exception):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestra.errors import RateLimited
+from orchestra.core.errors import RateLimited
 
 MINUTE_S = 60.0
 

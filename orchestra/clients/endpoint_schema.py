@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.errors import AnswerInvalid, InvalidSchema
-from orchestra.graph.narrow import find_span
+from orchestra.core.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.text import find_span
 
 Schema = Mapping[str, Any]
 JSON_RULE = "Answer with one JSON object and nothing else. It must match this JSON schema:"

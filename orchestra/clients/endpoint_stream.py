@@ -13,8 +13,8 @@ from typing import Any
 
 from orchestra.clients.endpoint_confidence import tokens_of
 from orchestra.clients.endpoint_messages import Spoken, Thoughts
-from orchestra.clients.engine import OnPiece
-from orchestra.errors import ModelUnavailable
+from orchestra.core.call import OnPiece
+from orchestra.core.errors import ModelUnavailable
 
 DONE = "[DONE]"
 

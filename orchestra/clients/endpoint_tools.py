@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestra.clients.engine import Call, Tool, ToolCall, Turn
+from orchestra.core.call import Call, Tool, ToolCall, Turn
 
 
 def turn_message(turn: Turn, content: Any) -> dict[str, Any]:

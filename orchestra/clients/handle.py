@@ -27,9 +27,9 @@ from ray.serve.exceptions import (
     ReplicaUnavailableError,
 )
 
-from orchestra.clients.engine import Call, OnPiece, Reply
-from orchestra.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
-from orchestra.loops import SingleFlight
+from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.loops import SingleFlight
 from orchestra.observe.trace import carrier
 
 ATTEMPTS = 6

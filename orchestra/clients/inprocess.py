@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from orchestra.clients.engine import Call, Engine, OnPiece, Reply
-from orchestra.errors import Cancelled, ModelUnavailable, OrchestraError
-from orchestra.loops import PerLoop
+from orchestra.core.call import Call, Engine, OnPiece, Reply
+from orchestra.core.errors import Cancelled, ModelUnavailable, OrchestraError
+from orchestra.core.loops import PerLoop
 
 T = TypeVar("T")
 QUIET_TURNS = 8  # of the event loop, without a new call: jobs that run side by side have all asked

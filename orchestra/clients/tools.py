@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from orchestra.clients.engine import Call, Tool, ToolCall, Turn
-from orchestra.errors import AnswerInvalid
-from orchestra.fleet.card import Card
+from orchestra.core.call import Call, Tool, ToolCall, Turn
+from orchestra.core.card import Card
+from orchestra.core.errors import AnswerInvalid
 
 MOST_CALLS = 4
 CHARS_PER_TOKEN = 2  # of an answer between quotes; fewer than models need, so that it ends

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestra.combine.terms import agree, comparable
-from orchestra.job import Field
+from orchestra.core.job import Field
+from orchestra.core.values import agree, comparable
 
 Side = Literal["image", "text"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore
 

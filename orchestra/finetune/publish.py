@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from orchestra.atomic import atomic_file
+from orchestra.core.atomic import atomic_file
+from orchestra.core.card import Card, FleetFile
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore
-from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.copied import moved
 
 FLEET, GRAPH = "fleet.yaml", "graph.py"

@@ -30,8 +30,8 @@ from pydantic import (
     model_validator,
 )
 
-from orchestra.clients.engine import Call, Turn
-from orchestra.errors import ImageError, InvalidTable
+from orchestra.core.call import Call, Turn
+from orchestra.core.errors import ImageError, InvalidTable
 from orchestra.images.intake import normalise
 
 FIELD = "answer"  # of an answer that is a string alone

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestra.atomic import atomic_file
-from orchestra.errors import InvalidFleet, OutputMismatch, UsageError
+from orchestra.core.atomic import atomic_file
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
 from orchestra.finetune.order import Order, Say, Trained, Trainer, Work
 from orchestra.finetune.publish import tuned_name, write_fleet, write_graph
 from orchestra.finetune.rows import part, read_rows, schemas
-from orchestra.fleet.card import Card, FleetFile
 from orchestra.fleet.local import PUBLIC_ID
 from orchestra.fleet.source import load_fleet, load_worker
 

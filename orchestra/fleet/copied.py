@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestra.fleet.card import Card, FleetFile
+from orchestra.core.card import Card, FleetFile
 from orchestra.fleet.fitted import write_raw
 from orchestra.fleet.local import PUBLIC_ID
 

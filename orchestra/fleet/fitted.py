@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from orchestra.atomic import atomic_file
-from orchestra.errors import InvalidFleet
-from orchestra.fleet.card import FleetFile
-from orchestra.fleet.latency import Latency, Overhead, WholeJobs
-from orchestra.job import Word
+from orchestra.core.atomic import atomic_file
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import InvalidFleet
+from orchestra.core.job import Word
+from orchestra.core.latency import Latency, Overhead, WholeJobs
 
 SUFFIX = ".latency.yaml"
 HEADER = "# Written by `orchestra refit`: how long calls took. Delete it to go back.\n"

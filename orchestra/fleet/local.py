@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import InvalidFleet
-from orchestra.fleet.card import Card, Hosting, Sampling
+from orchestra.core.card import Card, Hosting, Sampling
+from orchestra.core.errors import InvalidFleet
 from orchestra.fleet.source import load_worker
 
 # `organisation/name`, as public checkpoints are called

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from orchestra.budget.amounts import Spent
-from orchestra.budget.money import limit_micro, usd
-from orchestra.job import Budget, CallRecord
+from orchestra.book.amounts import Spent
+from orchestra.core.job import Budget, CallRecord
+from orchestra.core.money import limit_micro, usd
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 
 @dataclass(eq=False, slots=True)

@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestra.budget.ledger import Ledger
-from orchestra.budget.messages import Hit, Payment, Start
-from orchestra.budget.pricing import Work, cost_micro
+from orchestra.book.ledger import Ledger
+from orchestra.book.messages import Hit, Payment, Start
+from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.replies import SharedReplies
-from orchestra.clients.engine import Call, OnPiece, Reply
-from orchestra.errors import BookError, DeadlineExceeded, OrchestraError
-from orchestra.fleet.card import Card
-from orchestra.graph.kept import call_key, from_json, to_json
+from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.card import Card
+from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
+from orchestra.core.job import CallRecord
+from orchestra.core.loops import PerLoop
+from orchestra.core.pricing import Work, cost_micro
 from orchestra.graph.pacing import Paces
 from orchestra.graph.paid import Paid, Timed, payment_of, record_of, work_of, worst_payment
 from orchestra.graph.traffic import Traffic
-from orchestra.job import CallRecord
-from orchestra.loops import PerLoop
 from orchestra.observe.trace import span
 
 

@@ -7,22 +7,22 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestra.budget.tags import label_of
-from orchestra.clients.engine import OnPiece, Turn
-from orchestra.fleet.card import FleetFile
-from orchestra.graph.ask import Ask
+from orchestra.core.ask import Ask
+from orchestra.core.call import OnPiece, Turn
+from orchestra.core.card import FleetFile
+from orchestra.core.job import Job, Result
+from orchestra.core.state import JobState
+from orchestra.core.tags import label_of
 from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.result import assemble
-from orchestra.graph.state import JobState
-from orchestra.job import Job, Result
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan
 from orchestra.routing.prompt_size import talk_bytes
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 NODE = "answer"
 

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.budget.memory import MemoryLedger
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import Cancelled, OrchestraError
+from orchestra.book.memory import MemoryLedger
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import Cancelled, OrchestraError
+from orchestra.core.job import CallRecord
+from orchestra.core.runs import enter, leave
+from orchestra.core.state import Context
 from orchestra.graph.caller import Caller, Client, Ticket
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.runs import enter, leave
-from orchestra.graph.state import Context
-from orchestra.job import CallRecord
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.timing import critical_path
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 
 @dataclass(eq=False, slots=True)

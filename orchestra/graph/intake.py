@@ -17,16 +17,17 @@ from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 from PIL import Image
 
-from orchestra.errors import DeadlineExceeded, ImageError, UsageError
-from orchestra.graph.narrow import CJK, sanitise
+from orchestra.core.errors import DeadlineExceeded, ImageError, UsageError
+from orchestra.core.job import ErrorRecord, Job
+from orchestra.core.text import sanitise
+from orchestra.core.values import CJK
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.store import KEY
-from orchestra.job import ErrorRecord, Job
 from orchestra.routing.planner import JobShape
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")

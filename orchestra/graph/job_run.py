@@ -10,21 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestra.budget.pricing import Work
-from orchestra.clients.engine import Call, OnPiece, Tool, Turn
 from orchestra.clients.tools import as_schema, knows_tools
-from orchestra.errors import (
+from orchestra.core.ask import Ask, prompt_hash
+from orchestra.core.call import Call, OnPiece, Tool, Turn
+from orchestra.core.card import Card
+from orchestra.core.errors import (
     BookError,
     DeadlineExceeded,
     ModelUnavailable,
     OrchestraError,
 )
-from orchestra.fleet.card import Card
-from orchestra.graph.ask import Ask
+from orchestra.core.job import CallRecord, ErrorRecord, Job
+from orchestra.core.outcome import Outcome, outcomes_of
+from orchestra.core.pricing import Work
+from orchestra.core.state import JobState
 from orchestra.graph.caller import Ticket
 from orchestra.graph.intake import Intake
-from orchestra.graph.outcome import Outcome, outcomes_of
-from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.graph.reading import read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.second import (
     CLASH,
@@ -35,17 +37,15 @@ from orchestra.graph.second import (
     with_probability,
     with_second,
 )
-from orchestra.graph.state import JobState
 from orchestra.graph.traffic import AtWork
 from orchestra.graph.waiting import Waiting
-from orchestra.job import CallRecord, ErrorRecord, Job
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import TEMPLATE_TOKENS, plan
 from orchestra.routing.prompt_size import call_bytes, schema_copies
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 
 @dataclass(frozen=True, slots=True)

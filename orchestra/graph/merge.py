@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from langgraph.runtime import Runtime
 
 from orchestra.combine.merge import MergeRules, Side, merge_readings
-from orchestra.errors import InvalidGraph
-from orchestra.graph.outcome import Outcome, outcomes_of
-from orchestra.graph.runs import run_of
-from orchestra.graph.state import Context, JobState
-from orchestra.job import Field
+from orchestra.core.errors import InvalidGraph
+from orchestra.core.job import Field
+from orchestra.core.outcome import Outcome, outcomes_of
+from orchestra.core.runs import run_of
+from orchestra.core.state import Context, JobState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestra.clients.endpoint_pace import Pace
-from orchestra.fleet.card import Card
+from orchestra.core.card import Card
 
 
 @dataclass(eq=False, slots=True)

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestra.budget.messages import Payment
-from orchestra.budget.money import usd
-from orchestra.budget.pricing import Work, cost_micro
+from orchestra.book.messages import Payment
+from orchestra.cache.kept import to_json
 from orchestra.clients.endpoint_pace import Pace
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import OrchestraError
-from orchestra.graph.kept import to_json
-from orchestra.job import CallRecord
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import OrchestraError
+from orchestra.core.job import CallRecord
+from orchestra.core.money import usd
+from orchestra.core.pricing import Work, cost_micro
 
 if TYPE_CHECKING:
     from orchestra.graph.caller import Client, Ticket

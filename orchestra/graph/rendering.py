@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.graph.ask import Ask
+from orchestra.core.ask import Ask
+from orchestra.core.call import Call, Reply
+from orchestra.core.job import Job
+from orchestra.core.schema import narrow, parsed
+from orchestra.core.state import JobState
+from orchestra.core.text import clip, sanitise
 from orchestra.graph.caller import Client, Ticket
-from orchestra.graph.narrow import clip, narrow, parsed, sanitise
-from orchestra.graph.state import JobState
-from orchestra.job import Job
 
 
 def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:

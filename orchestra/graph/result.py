@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from orchestra.graph.outcome import Outcome, fields_of, outcomes_of
-from orchestra.job import CallRecord, ErrorRecord, Field, Job, Result, Status
+from orchestra.core.job import CallRecord, ErrorRecord, Field, Job, Result, Status
+from orchestra.core.outcome import Outcome, fields_of, outcomes_of
 from orchestra.routing.plan import Plan
 
 

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.budget.money import usd
-from orchestra.budget.tags import label_of
-from orchestra.errors import (
+from orchestra.core.errors import (
     BookError,
     GraphFailed,
     OrchestraError,
 )
+from orchestra.core.job import Budget, Job, Result
+from orchestra.core.money import usd
+from orchestra.core.runs import enter, leave
+from orchestra.core.state import Context
+from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.result import assemble
-from orchestra.graph.runs import enter, leave
-from orchestra.graph.state import Context
-from orchestra.job import Budget, Job, Result
 from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
 
 if TYPE_CHECKING:
-    from orchestra.fleet.fleet import Fleet
+    from orchestra.fleet.opened import Fleet
 
 
 async def run_job(
@@ -128,7 +128,7 @@ def _unplanned(run: JobRun, parent: str | None) -> Allowance:
 
 async def unprepared_run(fleet_name: str) -> JobRun:
     """A run for a graph that was invoked without `Fleet.run`: no budget beyond the job's own."""
-    from orchestra.fleet.fleet import shared_fleet  # fleet imports this module
+    from orchestra.fleet.opened import shared_fleet  # fleet imports this module
 
     fleet = await shared_fleet(fleet_name)
     account = f"unplanned:{uuid.uuid4().hex}"

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from orchestra.errors import OrchestraError
-from orchestra.graph.ask import Ask
-from orchestra.graph.outcome import Outcome
-from orchestra.job import Field
+from orchestra.core.ask import Ask
+from orchestra.core.errors import OrchestraError
+from orchestra.core.job import Field
+from orchestra.core.outcome import Outcome
 from orchestra.quality.policy import Policy
 from orchestra.quality.verdict import Verdict, verdict
 from orchestra.routing.plan import NodePlan, Plan

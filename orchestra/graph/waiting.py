@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from orchestra.graph.outcome import Outcome
-from orchestra.job import Field
+from orchestra.core.job import Field
+from orchestra.core.outcome import Outcome
 from orchestra.routing.condition import Condition
 
 # Nodes of one step begin together; one that has not by then stands on a way not taken, or waits

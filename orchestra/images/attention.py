@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from orchestra.atomic import atomic_file
+from orchestra.core.atomic import atomic_file
 
 Grid = tuple[tuple[float, ...], ...]
 Box = tuple[float, float, float, float]
@@ -96,7 +96,7 @@ class AttentionMap:
 
     @property
     def heat(self) -> str:
-        """The map over the photo, coarse, as text: see `Evidence` of `orchestra.job`."""
+        """The map over the photo, coarse, as text: see `Evidence` of `orchestra.core.job`."""
         across, down = HEAT_CELLS * FINE_STEPS, HEAT_CELLS * FINE_STEPS
         cells = self._over_photo((across, down)).resize(
             (HEAT_CELLS, HEAT_CELLS), Image.Resampling.BOX

@@ -22,7 +22,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import httpx
 
-from orchestra.errors import (
+from orchestra.core.errors import (
     ImageForbidden,
     ImageNotFound,
     ImageTooLarge,

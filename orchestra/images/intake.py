@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 
-from orchestra.errors import ImageError, ImageTooLarge, ImageTruncated, ImageUnreadable
+from orchestra.core.errors import ImageError, ImageTooLarge, ImageTruncated, ImageUnreadable
 from orchestra.images.pixels import flatten, to_eight_bits
 from orchestra.images.signatures import ends_early, foreign_format
 

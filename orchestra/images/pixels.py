@@ -7,7 +7,7 @@ from typing import cast
 
 from PIL import Image
 
-from orchestra.errors import ImageUnreadable
+from orchestra.core.errors import ImageUnreadable
 
 SIXTEEN_BITS = 65535
 

@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 
 from PIL import Image
 
-from orchestra.atomic import atomic_file
-from orchestra.errors import ImageNotFound, ImageTooLarge, ImageTruncated
+from orchestra.core.atomic import atomic_file
+from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
 from orchestra.images.intake import normalise
 
 KEY = re.compile(r"[0-9a-f]{64}")

@@ -11,9 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from orchestra.batch.gold import Drawn
-from orchestra.errors import InvalidTable
-from orchestra.job import Result
+from orchestra.batch.tables.gold import Drawn
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import Result
 
 LEVELS = 5
 

@@ -17,9 +17,9 @@ from typing import Any, cast, get_args
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestra.atomic import atomic_file
-from orchestra.batch.gold import NOTHING
-from orchestra.errors import InvalidTable
+from orchestra.batch.tables.gold import NOTHING
+from orchestra.core.atomic import atomic_file
+from orchestra.core.errors import InvalidTable
 from orchestra.label.session import Session, Verdict
 
 COLUMNS = ("id", "field", "verdict", "value")

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from orchestra.atomic import atomic_file
-from orchestra.batch.evaluate import folded
-from orchestra.batch.exports import text_of
 from orchestra.batch.folder import Folder
-from orchestra.batch.gold import NOTHING, Drawn, gold_bytes, read_gold, read_truths
 from orchestra.batch.recipe import Recipe
-from orchestra.errors import InvalidTable
-from orchestra.job import Field, Result
+from orchestra.batch.tables.gold import NOTHING, Drawn, gold_bytes, read_gold, read_truths
+from orchestra.core.atomic import atomic_file
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import Field, Result
+from orchestra.core.values import folded, text_of
 from orchestra.label.draw import draw, fields_of_batch
 
 GOLD = "gold.csv"

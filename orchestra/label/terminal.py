@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orchestra.job import Field
+from orchestra.core.job import Field
 from orchestra.label.session import Question, Session
 
 Read = Callable[[str], str]

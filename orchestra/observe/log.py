@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from orchestra.job import Result
+from orchestra.core.job import Result
 from orchestra.observe.trace import trace_id
 
 LOG = logging.getLogger("orchestra.jobs")

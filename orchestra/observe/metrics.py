@@ -7,7 +7,7 @@ is bounded by the fleet.
 
 from __future__ import annotations
 
-from orchestra.job import CallRecord, Result
+from orchestra.core.job import CallRecord, Result
 
 try:
     import prometheus_client as prometheus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from orchestra.bench.table import aligned
+from orchestra.core.text_table import aligned
 from orchestra.quality.calibrate import Fitted
 from orchestra.quality.evidence import Evidence
 from orchestra.quality.policy import Cascade

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.job import Field
+from orchestra.core.job import Field
 from orchestra.quality.policy import Calibration, Policy
 
 

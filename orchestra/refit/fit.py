@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.budget.timings import TimedCall
-from orchestra.fleet.latency import AnswerLength, Latency, Overhead
+from orchestra.book.timings import TimedCall
+from orchestra.core.latency import AnswerLength, Latency, Overhead
 from orchestra.refit.robust import fit_shares, high
 
 ALTERNATIONS = 8

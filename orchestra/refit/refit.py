@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from orchestra.budget.timings import TimedCall
-from orchestra.errors import NothingLearnt
-from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.latency import Latency, Overhead, WholeJobs
+from orchestra.book.timings import TimedCall
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import NothingLearnt
+from orchestra.core.latency import Latency, Overhead, WholeJobs
 from orchestra.refit.fit import TimedJob, fit_latency, fit_overhead, predicted_ms
 from orchestra.refit.robust import median_gain
 from orchestra.refit.whole import FOLDS, fit_whole, fold_of

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestra.budget.timings import TimedCall
-from orchestra.fleet.card import FleetFile
-from orchestra.fleet.latency import Latency, Overhead, WholeJobs
+from orchestra.book.timings import TimedCall
+from orchestra.core.card import FleetFile
+from orchestra.core.latency import Latency, Overhead, WholeJobs
 from orchestra.refit.fit import TimedJob, figure, fit_latency, fit_overhead, predicted_ms
 from orchestra.refit.robust import high
 

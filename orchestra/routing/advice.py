@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from orchestra.budget.money import dollars, usd
-from orchestra.fleet.card import Capability, Card
+from orchestra.core.card import Capability, Card
+from orchestra.core.money import dollars, usd
 from orchestra.routing.plan import Rejected
 
 Modality = Literal["text", "image", "both"]

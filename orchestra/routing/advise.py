@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestra.budget.pricing import Work, cost_micro, latency_ms
-from orchestra.errors import NoFeasiblePlan, NoModel
-from orchestra.fleet.card import Capability, Card, FleetFile
+from orchestra.core.card import Capability, Card, FleetFile
+from orchestra.core.errors import NoFeasiblePlan, NoModel
+from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.routing.advice import (
     ANSWER_TOKENS,
     AS_GOOD_POINTS,

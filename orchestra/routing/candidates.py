@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestra.errors import NoModel
-from orchestra.fleet.card import Card, FleetFile
-from orchestra.graph.ask import Ask
+from orchestra.core.ask import Ask
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import NoModel
 from orchestra.routing.plan import Rejected
 
 

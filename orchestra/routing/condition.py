@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from orchestra.errors import InvalidPlan
+from orchestra.core.errors import InvalidPlan
 
 if TYPE_CHECKING:
-    from orchestra.graph.ask import Ask
+    from orchestra.core.ask import Ask
     from orchestra.routing.introspect import GraphView
 
 MARK, BOUND = "?", "@"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from orchestra.budget.money import usd
+from orchestra.core.money import usd
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.options import LIMITS, Option, name_of, plain, rank
 from orchestra.routing.plan import Plan, money

@@ -16,8 +16,8 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.errors import InvalidGraph
-from orchestra.graph.ask import Ask
+from orchestra.core.ask import Ask
+from orchestra.core.errors import InvalidGraph
 
 Edges = frozenset[tuple[str, str]]
 AnyGraph = StateGraph[Any, Any, Any, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from orchestra.fleet.card import Card, FleetFile
+from orchestra.core.card import Card, FleetFile
 from orchestra.routing.introspect import GraphView
 
 

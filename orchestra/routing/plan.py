@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from orchestra.budget.money import usd
+from orchestra.core.money import usd
 from orchestra.routing.condition import Condition
 
 

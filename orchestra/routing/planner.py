@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orchestra.errors import EmptyJob, NoFeasiblePlan
-from orchestra.fleet.card import Card, FleetFile
-from orchestra.graph.ask import Ask
-from orchestra.job import Budget
+from orchestra.core.ask import Ask
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import EmptyJob, NoFeasiblePlan
+from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
 from orchestra.routing.introspect import GraphView

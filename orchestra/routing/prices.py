@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestra.fleet.card import FleetFile
-from orchestra.job import Budget
+from orchestra.core.card import FleetFile
+from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestra.errors import PlanError
-from orchestra.fleet.card import FleetFile
-from orchestra.graph.ask import Ask
-from orchestra.job import Budget
+from orchestra.core.ask import Ask
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import PlanError
+from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
 from orchestra.routing.condition import Unless, condition_of, split

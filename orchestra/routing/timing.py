@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestra.budget.pricing import Work, latency_ms
-from orchestra.fleet.card import Card, Limits
-from orchestra.fleet.latency import Overhead, WholeJobs
+from orchestra.core.card import Card, Limits
+from orchestra.core.latency import Overhead, WholeJobs
+from orchestra.core.pricing import Work, latency_ms
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import Beside
 from orchestra.routing.plan import NodePlan

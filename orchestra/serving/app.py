@@ -10,10 +10,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
-from orchestra.errors import InvalidFleet, MissingExtra
-from orchestra.fleet.card import FleetFile
-from orchestra.fleet.fingerprint import fingerprints
-from orchestra.fleet.fleet import Build
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import InvalidFleet, MissingExtra
+from orchestra.core.identity import fingerprints
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import graph_place, load_fleet, load_graph
 from orchestra.quality.policy import load_policy
 

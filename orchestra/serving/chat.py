@@ -7,11 +7,11 @@ import time
 import uuid
 from typing import Any
 
-from orchestra.clients.engine import Turn
-from orchestra.errors import InvalidSchema, UsageError
-from orchestra.fleet.card import Capability, Card
-from orchestra.graph.ask import Ask, ask
-from orchestra.job import Field, Job, Result
+from orchestra.core.ask import Ask, ask
+from orchestra.core.call import Turn
+from orchestra.core.card import Capability, Card
+from orchestra.core.errors import InvalidSchema, UsageError
+from orchestra.core.job import Field, Job, Result
 from orchestra.serving.words import (
     AnswerMessage,
     ChatAnswer,

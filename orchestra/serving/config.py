@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from orchestra.errors import InvalidGraph
+from orchestra.core.errors import InvalidGraph
 from orchestra.fleet.source import load_graph
 from orchestra.serving.app import checked_fleet, graph_name, read_args
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestra.budget.tags import problem, read_tags
-from orchestra.errors import Cancelled, OrchestraError, UsageError
-from orchestra.job import Result
+from orchestra.core.errors import Cancelled, OrchestraError, UsageError
+from orchestra.core.job import Result
+from orchestra.core.tags import problem, read_tags
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, told_of

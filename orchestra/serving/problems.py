@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestra.errors import (
+from orchestra.core.errors import (
     AccessRefused,
     AnswerInvalid,
     AnswerTruncated,

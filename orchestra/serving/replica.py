@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from orchestra.clients.engine import Call, Reply
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.observe.trace import span

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
-from orchestra.clients.engine import OnPiece
-from orchestra.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
-from orchestra.fleet.fleet import Build, Fleet
+from orchestra.core.call import OnPiece
+from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
+from orchestra.core.job import Budget, Job, Result
+from orchestra.fleet.opened import Build, Fleet
 from orchestra.graph.direct import Question, answer_question
-from orchestra.job import Budget, Job, Result
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span

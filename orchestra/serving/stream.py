@@ -16,7 +16,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from orchestra.errors import Cancelled
+from orchestra.core.errors import Cancelled
 from orchestra.observe.metrics import count_problem
 from orchestra.serving.chat import new_id
 from orchestra.serving.problems import told_of

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Attribute
 
-from orchestra.job import Budget, Field, Job
+from orchestra.core.job import Budget, Field, Job
 
 
 class Shape(BaseModel):

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from orchestra.clients.engine import Call, Engine, Reply, Turn
-from orchestra.errors import AnswerTruncated, Cancelled, InvalidSchema, PromptTooLong
+from orchestra.core.call import Call, Engine, Reply, Turn
+from orchestra.core.errors import AnswerTruncated, Cancelled, InvalidSchema, PromptTooLong
 
 TEXT = "name: Golden Delicious\ndescription: A nice apple from Italy, 500 g."
 CATEGORIES = ["Apple", "Avocado", "Red Beet"]

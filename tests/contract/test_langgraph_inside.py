@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from langgraph.graph import END, START, StateGraph
 
-from orchestra.graph.ask import Ask, ask
-from orchestra.graph.state import Context, JobState
+from orchestra.core.ask import Ask, ask
+from orchestra.core.state import Context, JobState
 
 
 def test_asks_edges_joins_and_branches_stand_where_introspection_reads_them() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.routing.learned.test_fit import labels
+from tests.unit.benchmarks.learned.test_fit import labels
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,12 +16,12 @@ import pytest
 from benchmarks.kill_resume import Toll, finished, toll, write_table
 from benchmarks.processes import descendants
 from orchestra import Budget, Fleet
-from orchestra.batch.output import Summary
-from orchestra.batch.plan_table import Wish
-from orchestra.budget.money import dollars
-from orchestra.errors import ModelUnavailable
+from orchestra.batch.output.output import Summary
+from orchestra.batch.plan.plan_table import Wish
+from orchestra.cluster.owned import own_cluster
+from orchestra.core.errors import ModelUnavailable
+from orchestra.core.money import dollars
 from orchestra.fleet.source import load_graph
-from orchestra.serving.cluster import own_cluster
 from tests.serving_workers import DyingWorker
 from tests.serving_workers import write_fleet as write_other_fleet
 from tests.stub_worker import write_fleet

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from orchestra.errors import ImageError
+from orchestra.core.errors import ImageError
 from orchestra.images.intake import normalise
 from orchestra.images.store import pixel_hash
 

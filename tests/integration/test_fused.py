@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.unseen_pictures import DRAWERS
-from orchestra.clients.engine import Call, Reply
+from orchestra.core.call import Call, Reply
 from orchestra.fleet.source import load_fleet
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel

@@ -19,8 +19,8 @@ from PIL import Image
 from benchmarks.processes import descendants
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
+from orchestra.cluster.owned import own_cluster, served
 from orchestra.fleet.source import load_fleet
-from orchestra.serving.cluster import own_cluster, served
 from workers.training.drawn import RESERVED_SEED, draw_product
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]

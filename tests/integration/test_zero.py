@@ -12,11 +12,11 @@ from transformers import Qwen2ForCausalLM
 from graphs.listing import build as listing
 from graphs.maths import build as maths
 from orchestra.cli.main import main
-from orchestra.clients.engine import Call, Reply
-from orchestra.fleet.card import Card
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.call import Call, Reply
+from orchestra.core.card import Card
+from orchestra.core.job import Job
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Job
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from workers.sums import KEPT_OUT_ID, TRAINING_ID

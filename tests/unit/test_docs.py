@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from graphs.listing import build as listing
-from orchestra import Budget, Job, errors
+from orchestra import Budget, Job
 from orchestra.batch.recipe import FieldRule, Length, Recipe, Value, Writing
 from orchestra.cli.main import COMMANDS, main
-from orchestra.fleet.fleet import Fleet
-from orchestra.job import Status
+from orchestra.core import errors
+from orchestra.core.job import Status
+from orchestra.fleet.opened import Fleet
 from orchestra.routing.introspect import compile_graph, view
 
 ROOT = Path(__file__).parents[2]

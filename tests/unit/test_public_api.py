@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import orchestra
-from orchestra import errors
+from orchestra.core import errors
 
 # Ray is an extra: what is only imported with it is not walked.
 NEEDS_RAY = frozenset({"orchestra.serving.deployment"})
@@ -85,11 +85,15 @@ def _says_something(member: Any) -> bool:
 def test_the_walk_sees_functions_classes_and_methods() -> None:
     seen = {place for module in modules() for place, _ in public_members(module)}
     assert len(seen) > 200
-    assert {"orchestra.job.Budget.spends", "orchestra.graph.ask.ask", "orchestra.job.Job"} <= seen
+    assert {
+        "orchestra.core.job.Budget.spends",
+        "orchestra.core.ask.ask",
+        "orchestra.core.job.Job",
+    } <= seen
 
 
 def drawn_tree() -> dict[str, str]:
-    """Each error of the drawing at the top of errors.py, with the error it hangs from."""
+    """Each error of the drawing at the top of core/errors.py, with the error it hangs from."""
     parents: dict[str, str] = {}
     above: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():

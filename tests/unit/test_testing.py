@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import AnswerInvalid, Cancelled, ModelUnavailable
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import AnswerInvalid, Cancelled, ModelUnavailable
 from orchestra.testing import ScriptedEngine
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestra.clients.engine import Reply
+from orchestra.core.call import Reply
 from workers.answer import Answer
 
 DECODER = json.JSONDecoder()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from orchestra.images.attention import AttentionMap, Box, Grid, TokenMap
 from workers.answer import Answer
 from workers.attention.choices import Choice, Said, said

@@ -14,8 +14,8 @@ from typing import Any, Self, cast
 from PIL import Image
 
 from orchestra.clients.attention import Attends, attending, question_call, taken_in
-from orchestra.errors import InvalidFleet, UsageError
-from orchestra.fleet.card import Card
+from orchestra.core.card import Card
+from orchestra.core.errors import InvalidFleet, UsageError
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet, load_worker
 from orchestra.images.attention import AttentionMap

@@ -13,7 +13,7 @@ from typing import Any
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout
 from workers.onnx.weights import Array, Table, read_weights
 

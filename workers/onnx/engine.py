@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from orchestra.errors import InvalidFleet
-from orchestra.fleet.card import Sampling
+from orchestra.core.card import Sampling
+from orchestra.core.errors import InvalidFleet
 from workers import location, vision
 from workers.checkpoint import architecture, read_config
 from workers.device import place_of
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class OnnxEngine(TransformersEngine):
-    """One model in memory; see `orchestra.clients.engine.Engine` for the contract."""
+    """One model in memory; see `orchestra.core.call.Engine` for the contract."""
 
     @classmethod
     def load(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 
 GRAPH = "decoder.onnx"
 LAYOUT_KEY = "orchestra.layout"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
 from workers.onnx.layout import INT8_BLOCK, Layout
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra.bench.questions import Question
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from workers.problems import MODULUS, NUMBERS, split_problems
 from workers.questions.photos import photo_questions
 from workers.questions.scenes import scene_questions

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra.bench.questions import Question, choice_schema
-from orchestra.clients.engine import Call
-from orchestra.errors import InvalidTable
+from orchestra.core.call import Call
+from orchestra.core.errors import InvalidTable
 from orchestra.images.intake import normalise
 
 INSTRUCTION = "Describe the product shown."

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from PIL import Image
 
 from orchestra.bench.questions import Question, choice_schema
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from workers.training.drawn import KINDS, PALETTE, RESERVED_SEED, draw_nothing
 from workers.training.scene_lessons import colour_zh, kind_zh, plural
 from workers.training.scenes import (

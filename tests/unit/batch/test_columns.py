@@ -10,9 +10,9 @@ import pytest
 from graphs.listing import default_recipe
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.rows import Row
-from orchestra.batch.tables import Table
-from orchestra.errors import InvalidTable
+from orchestra.batch.tables.row import Row
+from orchestra.batch.tables.table import Table
+from orchestra.core.errors import InvalidTable
 
 ALL = Columns(text=("name", "description"), image="photo", id="sku")
 

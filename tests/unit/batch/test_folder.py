@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BOOK, Folder, Source, resume_command, row_key
-from orchestra.errors import BookError, OutputMismatch
+from orchestra.core.errors import BookError, OutputMismatch
 
 IDENTITY = {
     "table": "abc123",

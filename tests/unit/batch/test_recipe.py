@@ -12,8 +12,8 @@ import yaml
 
 from graphs.listing import build, default_recipe
 from orchestra.batch.recipe import FieldRule, Recipe
-from orchestra.errors import InvalidRecipe
-from orchestra.graph.narrow import occurrences
+from orchestra.core.errors import InvalidRecipe
+from orchestra.core.text import occurrences
 
 RECIPE: dict[str, Any] = {
     "name": "test",

@@ -16,13 +16,13 @@ from orchestra import Budget
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT
 from orchestra.batch.row_run import RowOptions, RowRun
-from orchestra.batch.rows import Row, row_error
-from orchestra.budget.book import Book
-from orchestra.clients.engine import Call
-from orchestra.errors import BudgetExceeded, InvalidGraph, RateLimited
-from orchestra.graph.state import JobState
+from orchestra.batch.tables.row import Row, row_error
+from orchestra.book.book import Book
+from orchestra.core.call import Call
+from orchestra.core.errors import BudgetExceeded, InvalidGraph, RateLimited
+from orchestra.core.job import Result
+from orchestra.core.state import JobState
 from orchestra.images.store import ImageStore
-from orchestra.job import Result
 from orchestra.routing.introspect import compile_graph
 from tests.far_ledger import FarLedger
 from tests.scripted import first_allowed, scripted_fleet

@@ -9,8 +9,8 @@ from PIL import Image
 
 from orchestra.bench.measure import ACCOUNT, Measured, measure
 from orchestra.bench.questions import Question, choice_schema
-from orchestra.clients.engine import Call
-from orchestra.errors import AnswerInvalid, BudgetExceeded, ModelUnavailable
+from orchestra.core.call import Call
+from orchestra.core.errors import AnswerInvalid, BudgetExceeded, ModelUnavailable
 from tests.scripted import scripted_fleet
 
 WORDS = ("red", "blue", "green")

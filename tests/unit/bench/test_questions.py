@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from orchestra.bench.questions import load_questions
-from orchestra.errors import ImageNotFound, InvalidTable
+from orchestra.core.errors import ImageNotFound, InvalidTable
 
 
 def written(tmp_path: Path, *lines: str) -> str:

@@ -19,7 +19,7 @@ from benchmarks.latency import (
     told,
     without_latencies,
 )
-from orchestra.job import ErrorRecord, Job, Result
+from orchestra.core.job import ErrorRecord, Job, Result
 from orchestra.refit.refit import with_latencies
 from tests.scripted import scripted_fleet
 

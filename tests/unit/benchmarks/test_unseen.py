@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks.unseen import Judged, auroc, auroc_interval, report
 from benchmarks.unseen_pictures import DRAWERS, drawn, in_folder, in_package
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 
 
 def known(confidence: float, said: str | None = "Apple", *, is_refused: bool = False) -> Judged:

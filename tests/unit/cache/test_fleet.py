@@ -14,15 +14,15 @@ from PIL import Image
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra import Budget, ChatModel, Job, ask
-from orchestra.budget.book import Book
-from orchestra.budget.costs import costs
-from orchestra.budget.ledger import LocalLedger
+from orchestra.book.book import Book
+from orchestra.book.costs import costs
+from orchestra.book.ledger import LocalLedger
 from orchestra.cache.store import FILE, ReplyStore
-from orchestra.clients.engine import Call, Reply
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import ModelUnavailable
-from orchestra.fleet.card import FleetFile
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.call import Call, Reply
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import ModelUnavailable
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
@@ -190,7 +190,7 @@ async def test_a_hit_fits_an_account_that_is_used_up(tmp_path: Path) -> None:
     with Book.open(None) as book:
         ledger = LocalLedger(book)
         await ledger.open_account("tight", cost_micro=0, tokens=0)
-        from orchestra.budget.messages import Hit
+        from orchestra.book.messages import Hit
 
         hit = Hit("h:1", "tight", "key", "read", "r1", 900, 90, '{"text": "x"}')
         assert await ledger.hit(hit) is None

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from orchestra.cache.fingerprint import fingerprint
+from orchestra.cache.kept import call_key
 from orchestra.cache.replies import SharedReplies, is_shared
 from orchestra.cache.store import ReplyStore
-from orchestra.clients.engine import Call, Reply, Tool, ToolCall, Turn, Usage
-from orchestra.fleet.card import Card
-from orchestra.graph.kept import call_key
+from orchestra.core.call import Call, Reply, Tool, ToolCall, Turn, Usage
+from orchestra.core.card import Card
 from orchestra.images.store import pixel_hash
 
 CALL = Call(
@@ -101,7 +101,7 @@ def store(tmp_path: Path) -> Iterator[ReplyStore]:
 @pytest.mark.parametrize(
     ("of", "change"),
     [
-        (LOCAL, {"worker": "orchestra.job:Job"}),
+        (LOCAL, {"worker": "orchestra.core.job:Job"}),
         (LOCAL, {"device": "cuda:0"}),
         (LOCAL, {"sampling": {"temperature": 0.5}}),
         (LOCAL, {"sampling": {"top_p": 0.5}}),

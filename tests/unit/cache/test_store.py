@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.cache.store import FILE, MIB, ReplyStore
-from orchestra.errors import InvalidBudget
+from orchestra.core.errors import InvalidBudget
 
 
 def age(folder: Path, key: str, used: int) -> None:

@@ -14,7 +14,7 @@ from langchain_core.messages import (
 )
 
 from orchestra.chat.messages import conversation_of, tools_of
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 
 CALL = {"name": "add", "args": {"a": 1}, "id": "c1"}
 

@@ -22,9 +22,9 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Budget, ChatModel, Job
-from orchestra.clients.engine import Call
-from orchestra.errors import BudgetExceeded, ModelUnavailable, NoFeasiblePlan, UsageError
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.call import Call
+from orchestra.core.errors import BudgetExceeded, ModelUnavailable, NoFeasiblePlan, UsageError
+from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine
 from tests.meeting import Meeting, at_once
 from tests.scripted import scripted_fleet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.cli.main import main
-from orchestra.fleet.discover import PROVIDERS
 from orchestra.fleet.source import load_fleet
+from orchestra.setup.discover import PROVIDERS
 from tests.fake_server import FakeServer, chat, serving
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from orchestra.cli.main import main
 from orchestra.cli.plan_table import seconds_of
-from orchestra.errors import InvalidBudget
+from orchestra.core.errors import InvalidBudget
 from orchestra.fleet.source import load_fleet
 
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from orchestra.clients.endpoint import EndpointClient
-from orchestra.clients.engine import Call, Reply, Turn
-from orchestra.errors import (
+from orchestra.core.call import Call, Reply, Turn
+from orchestra.core.errors import (
     AccessRefused,
     AnswerInvalid,
     AnswerTruncated,

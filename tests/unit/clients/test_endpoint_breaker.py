@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.clients.endpoint_breaker import Breaker
-from orchestra.errors import ModelUnavailable
+from orchestra.core.errors import ModelUnavailable
 
 
 class Clock:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.clients.endpoint_pace import MINUTE_S, Pace
-from orchestra.errors import RateLimited
+from orchestra.core.errors import RateLimited
 from tests.meeting import Meeting, at_once
 
 

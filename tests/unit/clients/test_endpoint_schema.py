@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from orchestra.clients.endpoint_confidence import confidences, tokens_of
 from orchestra.clients.endpoint_schema import public_schema, read_answer
-from orchestra.errors import AnswerInvalid, InvalidSchema
-from orchestra.graph.narrow import narrow
+from orchestra.core.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.schema import narrow
 
 TEXT = "A nice red apple from Italy. 500 g."
 

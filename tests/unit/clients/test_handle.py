@@ -9,9 +9,9 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RequestCancelledError
 
-from orchestra.clients.engine import Call, Reply
 from orchestra.clients.handle import ATTEMPTS, HandleClient
-from orchestra.errors import AnswerTruncated, DeadlineExceeded, ModelUnavailable
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import AnswerTruncated, DeadlineExceeded, ModelUnavailable
 from tests.fake_handles import FOR_EVER, ScriptedHandle, for_ever
 
 CALL = Call("What is it?")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestra.clients.engine import Call, Engine
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import AnswerTruncated, Cancelled, CheckpointInvalid, ModelUnavailable
+from orchestra.core.call import Call, Engine
+from orchestra.core.errors import AnswerTruncated, Cancelled, CheckpointInvalid, ModelUnavailable
 from orchestra.testing import ScriptedEngine
 from tests.meeting import Meeting, at_once
 

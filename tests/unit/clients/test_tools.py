@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orchestra.clients.endpoint import EndpointClient
-from orchestra.clients.engine import Call, Tool, ToolCall, Turn
 from orchestra.clients.tools import as_schema, read, written
-from orchestra.errors import AnswerInvalid
+from orchestra.core.call import Call, Tool, ToolCall, Turn
+from orchestra.core.errors import AnswerInvalid
 from tests.fake_server import FakeServer, Said, chat, endpoint_card, serving
 from workers.shape import read_schema
 

@@ -15,8 +15,8 @@ from graphs.listing import default_recipe
 from graphs.writing import check_field, shape_of, with_left_out
 from orchestra.batch.recipe import Language
 from orchestra.combine.compose import Sentences, description_pattern, title_pattern
-from orchestra.graph.narrow import find_span
-from orchestra.job import Field
+from orchestra.core.job import Field
+from orchestra.core.text import find_span
 
 ENGLISH = Sentences(
     subject={"brand": "Arla", "name": "O'Boy (1.5 l)"},

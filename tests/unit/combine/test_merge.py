@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.combine.merge import MergeRules, merge_readings
-from orchestra.job import Evidence, Field
+from orchestra.core.job import Evidence, Field
 
 IN_TEXT = Evidence(kind="text", text="red", start=0, end=3)
 IN_PHOTO = Evidence(kind="image", image="abc", box=(0.0, 0.0, 1.0, 1.0))

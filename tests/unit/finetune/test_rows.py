@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestra.clients.engine import Turn
-from orchestra.errors import InvalidTable
+from orchestra.core.call import Turn
+from orchestra.core.errors import InvalidTable
 from orchestra.finetune.rows import Row, part, read_rows, schemas
 from orchestra.finetune.score import score
 from tests.tuning import cups, write_table

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.errors import InvalidFleet, OutputMismatch, UsageError
+from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
 from orchestra.finetune.order import Order, Settings
 from orchestra.finetune.run import finetune
 from orchestra.fleet.source import load_fleet, load_graph

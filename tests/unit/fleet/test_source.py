@@ -9,14 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestra.errors import InvalidFleet, InvalidGraph, InvalidRecipe
-from orchestra.fleet.source import (
-    graph_place,
-    load_fleet,
-    load_graph,
-    load_worker,
-    load_yaml,
-)
+from orchestra.core.errors import InvalidFleet, InvalidGraph, InvalidRecipe
+from orchestra.core.yaml_file import load_yaml
+from orchestra.fleet.source import graph_place, load_fleet, load_graph, load_worker
 
 ROOT = Path(__file__).parents[3]
 
@@ -209,7 +204,7 @@ def in_folder_of_user(folder: Path, code: str) -> str:
 
 
 LOAD = """
-from orchestra.errors import OrchestraError
+from orchestra.core.errors import OrchestraError
 from orchestra.fleet.source import load_fleet, load_graph
 for load, name in ((load_graph, "graphs.listing:build"), (load_fleet, "mini")):
     try:

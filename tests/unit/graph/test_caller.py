@@ -10,10 +10,10 @@ import pytest
 
 from graphs.answer import build
 from orchestra import Fleet, Job
-from orchestra.budget.book import Book
-from orchestra.budget.memory import MemoryLedger
-from orchestra.budget.pricing import Work
-from orchestra.clients.engine import Call, Reply
+from orchestra.book.book import Book
+from orchestra.book.memory import MemoryLedger
+from orchestra.core.call import Call, Reply
+from orchestra.core.pricing import Work
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Ticket
 

@@ -8,13 +8,13 @@ from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
 from orchestra import Context, Job, JobState, ask
-from orchestra.budget.book import Book
-from orchestra.budget.entries import Entry
-from orchestra.budget.ledger import LocalLedger
-from orchestra.clients.engine import Call
-from orchestra.fleet.fleet import Fleet
-from orchestra.graph.outcome import MOST_READ, field_of
-from orchestra.job import Budget, Field, Result
+from orchestra.book.book import Book
+from orchestra.book.entries import Entry
+from orchestra.book.ledger import LocalLedger
+from orchestra.core.call import Call
+from orchestra.core.job import Budget, Field, Result
+from orchestra.core.outcome import MOST_READ, field_of
+from orchestra.fleet.opened import Fleet
 from orchestra.routing.introspect import compile_graph
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
 from tests.scripted import scripted_fleet

@@ -14,9 +14,9 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, ask, merge
-from orchestra.clients.engine import Call, OnPiece, Reply
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import Cancelled
+from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.errors import Cancelled
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 

@@ -18,7 +18,7 @@ from PIL import Image
 from graphs.listing import build
 from orchestra import Budget, Fleet, Job
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import FETCHES, Intake, take_in
 from orchestra.graph.run import run_job

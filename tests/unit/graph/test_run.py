@@ -16,12 +16,12 @@ from pydantic import BaseModel
 
 from graphs.answer import build as answer
 from orchestra import Budget, Context, Job, JobState, ask, merge
-from orchestra.budget.book import Book
-from orchestra.budget.ledger import LocalLedger
-from orchestra.clients.engine import Call, Reply
+from orchestra.book.book import Book
+from orchestra.book.ledger import LocalLedger
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
+from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 
@@ -188,7 +188,7 @@ async def test_loading_a_model_does_not_count_against_the_deadline() -> None:
 
 async def test_a_graph_runs_without_a_prepared_run(monkeypatch: pytest.MonkeyPatch) -> None:
     fleet, _ = scripted_fleet(facts("shirt", "red"))
-    monkeypatch.setitem(__import__("orchestra.fleet.fleet", fromlist=["x"])._SHARED, "mini", fleet)
+    monkeypatch.setitem(__import__("orchestra.fleet.opened", fromlist=["x"])._SHARED, "mini", fleet)
     state = await build().compile().ainvoke({"job": Job(text="red shirt").model_dump(mode="json")})
     assert state["fields"]["colour"]["value"] == "red"
     await fleet.close()

@@ -13,15 +13,15 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, Result, ask, merge
-from orchestra.budget.book import Book
-from orchestra.budget.costs import costs
-from orchestra.clients.engine import Call, Reply, Usage
+from orchestra.book.book import Book
+from orchestra.book.costs import costs
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import AnswerInvalid, InvalidPolicy
-from orchestra.fleet.fingerprint import fingerprint, fingerprints
+from orchestra.core.ask import ask as ask_node
+from orchestra.core.ask import prompt_hash
+from orchestra.core.call import Call, Reply, Usage
+from orchestra.core.errors import AnswerInvalid, InvalidPolicy
+from orchestra.core.identity import fingerprint, fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.ask import ask as ask_node
-from orchestra.graph.reading import prompt_hash
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
 from orchestra.testing import ScriptedEngine
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from graphs.answer import build
 from orchestra import Budget, Job
-from orchestra.budget.book import Book
-from orchestra.budget.ledger import LocalLedger
-from orchestra.errors import NoFeasiblePlan
+from orchestra.book.book import Book
+from orchestra.book.ledger import LocalLedger
+from orchestra.core.errors import NoFeasiblePlan
 from orchestra.graph.traffic import AtWork, Traffic
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph

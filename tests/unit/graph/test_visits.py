@@ -10,8 +10,8 @@ from langgraph.types import Send
 from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, ask
-from orchestra.errors import NoFeasiblePlan
-from orchestra.fleet.card import FleetFile
+from orchestra.core.card import FleetFile
+from orchestra.core.errors import NoFeasiblePlan
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import run_job
 from orchestra.routing.introspect import compile_graph

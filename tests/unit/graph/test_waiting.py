@@ -12,15 +12,15 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Context, Fleet, Job, JobState, Result, ask, merge
-from orchestra.clients.engine import Call, Reply, Usage
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import AnswerInvalid, InvalidPlan
+from orchestra.core.call import Call, Reply, Usage
+from orchestra.core.errors import AnswerInvalid, InvalidPlan
+from orchestra.core.job import Budget, Field
+from orchestra.core.outcome import Outcome
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import take_in
-from orchestra.graph.outcome import Outcome
 from orchestra.graph.run import run_job
 from orchestra.graph.waiting import Waiting, said
-from orchestra.job import Budget, Field
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.condition import Condition, Unless, condition_of
 from orchestra.routing.introspect import compile_graph, view

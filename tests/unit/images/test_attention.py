@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from orchestra.core.job import Evidence
 from orchestra.images.attention import WHOLE, AttentionMap, Box, Grid, glow_of
-from orchestra.job import Evidence
 
 SQUARE: Box = (0.0, 0.0, 1.0, 1.0)
 

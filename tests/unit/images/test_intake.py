@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.errors import (
+from orchestra.core.errors import (
     ImageForbidden,
     ImageNotFound,
     ImageTooLarge,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestra.errors import ImageNotFound, ImageTooLarge, ImageTruncated
+from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
 from orchestra.images.intake import normalise
 from orchestra.images.store import ImageStore
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.batch.evaluate import score_field
-from orchestra.batch.gold import NOTHING, WEIGHT, read_truths
-from orchestra.errors import InvalidTable
-from orchestra.job import CallRecord, Evidence, Field, Result
+from orchestra.batch.score.evaluate import score_field
+from orchestra.batch.tables.gold import NOTHING, WEIGHT, read_truths
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import CallRecord, Evidence, Field, Result
 from orchestra.label.draw import draw, fields_of_batch
 from orchestra.label.page import marked, read_page, write_page
 from orchestra.label.session import Batch, Session, begin, take

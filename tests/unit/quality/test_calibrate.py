@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestra.batch.gold import Truth, Truths
-from orchestra.errors import InvalidLabels, InvalidPolicy, InvalidRecipe, UsageError
-from orchestra.job import CallRecord, Field, Result
+from orchestra.core.errors import InvalidLabels, InvalidPolicy, InvalidRecipe, UsageError
+from orchestra.core.job import CallRecord, Field, Result
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.curve import choose, fit
 from orchestra.quality.evidence import Answers, calibration_error, weigh
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
 from orchestra.quality.promise import least_rows, lowest_proven, selective, tail
 from orchestra.quality.report import picture, text_of_fit
+from orchestra.quality.truths import Truth, Truths
 
 FILE = Path(__file__).with_name("answers.csv")
 
@@ -339,7 +339,7 @@ def test_the_report_holds_the_table_the_curves_and_what_is_not_claimed() -> None
 
 
 def test_a_policy_needs_fields_to_be_replayed() -> None:
-    from orchestra.batch.replay import replay
+    from orchestra.batch.score.replay import replay
 
     policy = Policy(calibration=fitted(recorded()).policy.calibration)
     with pytest.raises(InvalidRecipe, match="no fields, which a replay runs"):

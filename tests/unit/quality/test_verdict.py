@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.batch.promised import Kept, promise_lines
+from orchestra.batch.output.promised import Kept, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
-from orchestra.graph.outcome import Outcome
+from orchestra.core.job import Field, Job, Result
+from orchestra.core.outcome import Outcome
 from orchestra.graph.result import assemble
 from orchestra.graph.second import with_probability
-from orchestra.job import Field, Job, Result
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
 from orchestra.quality.verdict import Verdict, verdict
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from orchestra.budget.timings import TimedCall
-from orchestra.fleet.latency import Latency
+from orchestra.book.timings import TimedCall
+from orchestra.core.latency import Latency
 
 TRUTH = Latency(
     fixed_ms=5,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.fleet.latency import AnswerLength, Latency
+from orchestra.core.latency import AnswerLength, Latency
 from orchestra.refit.fit import TimedJob, fit_latency, fit_overhead, predicted_ms
 from orchestra.refit.robust import fit_shares, high, nonnegative
 from tests.unit.refit.drawn_calls import LOCAL, TRUTH, drawn_calls

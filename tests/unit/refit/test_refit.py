@@ -11,11 +11,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestra.budget.book import Book
-from orchestra.budget.timings import TimedCall
+from orchestra.book.book import Book
+from orchestra.book.timings import TimedCall
 from orchestra.cli.main import main
-from orchestra.errors import InvalidFleet, NothingLearnt
-from orchestra.fleet.card import FleetFile, parse_fleet
+from orchestra.core.card import FleetFile, parse_fleet
+from orchestra.core.errors import InvalidFleet, NothingLearnt
 from orchestra.fleet.source import load_fleet
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit

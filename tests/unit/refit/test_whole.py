@@ -11,13 +11,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestra.budget.book import Book
-from orchestra.budget.timings import TimedCall
+from orchestra.book.book import Book
+from orchestra.book.timings import TimedCall
 from orchestra.cli.main import main
-from orchestra.fleet.card import FleetFile, parse_fleet
-from orchestra.fleet.latency import WholeJobs
+from orchestra.core.card import FleetFile, parse_fleet
+from orchestra.core.job import CallRecord, Result
+from orchestra.core.latency import WholeJobs
 from orchestra.fleet.source import load_fleet
-from orchestra.job import CallRecord, Result
 from orchestra.refit.fit import TimedJob, fit_latency, fit_overhead
 from orchestra.refit.refit import refit, with_latencies
 from orchestra.refit.whole import chain_ms, fit_whole, whole_ms

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestra.errors import NoFeasiblePlan, NoModel
-from orchestra.fleet.card import Card, FleetFile
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import NoFeasiblePlan, NoModel
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.advice import Advice, Need, render
 from orchestra.routing.advise import advise

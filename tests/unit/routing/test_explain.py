@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from graphs.answer import build as answer
-from orchestra.errors import NoFeasiblePlan
+from orchestra.core.errors import NoFeasiblePlan
+from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Budget
 from orchestra.routing.explain import Change, Explanation, explain, picture
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import JobShape, plan, weigh

@@ -13,13 +13,14 @@ from langgraph.graph import END, START, StateGraph
 from graphs.listing import build as listing
 from graphs.listing import default_recipe
 from orchestra.clients.endpoint_messages import most_usage
-from orchestra.clients.engine import Call
-from orchestra.errors import NoFeasiblePlan, NoModel
-from orchestra.fleet.card import Card, Endpoint, FleetFile
-from orchestra.graph.ask import ask
-from orchestra.graph.narrow import narrow, sanitise
-from orchestra.graph.state import Context, JobState
-from orchestra.job import Budget
+from orchestra.core.ask import ask
+from orchestra.core.call import Call
+from orchestra.core.card import Card, Endpoint, FleetFile
+from orchestra.core.errors import NoFeasiblePlan, NoModel
+from orchestra.core.job import Budget
+from orchestra.core.schema import narrow
+from orchestra.core.state import Context, JobState
+from orchestra.core.text import sanitise
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan

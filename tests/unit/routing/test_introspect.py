@@ -8,9 +8,9 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 
 from graphs.listing import build as listing
-from orchestra.errors import InvalidGraph
-from orchestra.graph.ask import ask
-from orchestra.graph.state import Context, JobState
+from orchestra.core.ask import ask
+from orchestra.core.errors import InvalidGraph
+from orchestra.core.state import Context, JobState
 from orchestra.routing.introspect import compile_graph, view
 from tests.meeting import Meeting, at_once
 

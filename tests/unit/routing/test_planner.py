@@ -13,12 +13,12 @@ from langgraph.graph import END, START, StateGraph
 
 from graphs.answer import build as answer
 from graphs.listing import build as listing
-from orchestra.errors import EmptyJob, NoFeasiblePlan, NoModel
-from orchestra.fleet.card import Card, FleetFile
+from orchestra.core.ask import ask
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import EmptyJob, NoFeasiblePlan, NoModel
+from orchestra.core.job import Budget
+from orchestra.core.state import Context, JobState
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.ask import ask
-from orchestra.graph.state import Context, JobState
-from orchestra.job import Budget
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import JobShape, plan
 from orchestra.routing.prompt_size import RULES_BYTES

@@ -8,9 +8,9 @@ import pytest
 
 from graphs.answer import build as answer
 from graphs.listing import build as listing
-from orchestra.errors import NoFeasiblePlan
+from orchestra.core.errors import NoFeasiblePlan
+from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
-from orchestra.job import Budget
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import plan

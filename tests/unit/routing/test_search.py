@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from langgraph.graph import END, START, StateGraph
 
-from orchestra.errors import NoFeasiblePlan
-from orchestra.fleet.card import Card, FleetFile
-from orchestra.fleet.latency import Latency, Overhead, WholeJobs
-from orchestra.graph.ask import ask
-from orchestra.graph.state import Context, JobState
-from orchestra.job import Budget
+from orchestra.core.ask import ask
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.errors import NoFeasiblePlan
+from orchestra.core.job import Budget
+from orchestra.core.latency import Latency, Overhead, WholeJobs
+from orchestra.core.state import Context, JobState
 from orchestra.routing.candidates import JobShape, candidates
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.options import Option, Options, options_of, rank

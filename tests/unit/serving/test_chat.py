@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestra.clients.engine import Turn
-from orchestra.errors import InvalidSchema, UsageError
-from orchestra.graph.ask import ask
-from orchestra.job import CallRecord, ErrorRecord, Field, Result
+from orchestra.core.ask import ask
+from orchestra.core.call import Turn
+from orchestra.core.errors import InvalidSchema, UsageError
+from orchestra.core.job import CallRecord, ErrorRecord, Field, Result
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.words import NOT_DONE, ChatRequest
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from orchestra.errors import InvalidFleet, InvalidGraph
+from orchestra.core.errors import InvalidFleet, InvalidGraph
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.serving.app import AppArgs, served_graphs
 from orchestra.serving.config import NODE_LOSS, as_yaml, deploy_config, import_path

@@ -17,9 +17,9 @@ from starlette.types import Message
 
 from graphs.answer import build
 from orchestra import Context, Fleet, JobState, ask
-from orchestra.clients.engine import Call, IsCancelled, OnText, Reply
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import OrchestraError
+from orchestra.core.call import Call, IsCancelled, OnText, Reply
+from orchestra.core.errors import OrchestraError
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Client
 from orchestra.observe import metrics

@@ -15,13 +15,13 @@ from pydantic import BaseModel
 from graphs.answer import build as build_answer
 from orchestra import Context, Fleet, JobState, ask, serve
 from orchestra.cli.main import main
-from orchestra.clients.engine import Call, Reply, Usage
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import InvalidPolicy, InvalidRecipe
-from orchestra.fleet.fingerprint import fingerprints
+from orchestra.core.ask import ask as ask_node
+from orchestra.core.ask import prompt_hash
+from orchestra.core.call import Call, Reply, Usage
+from orchestra.core.errors import InvalidPolicy, InvalidRecipe
+from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.ask import ask as ask_node
-from orchestra.graph.reading import prompt_hash
 from orchestra.quality.policy import (
     Calibration,
     Cascade,

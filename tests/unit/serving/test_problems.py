@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra import errors
-from orchestra.errors import OrchestraError, named
+from orchestra.core import errors
+from orchestra.core.errors import OrchestraError, named
 from orchestra.serving.problems import headers_of, problem
 
 # What a client may rely on; a class that is not listed has its parent's status.

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestra.clients.engine import Call, Engine, Reply
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.errors import (
+from orchestra.core.call import Call, Engine, Reply
+from orchestra.core.errors import (
     AnswerTruncated,
     Cancelled,
     CheckpointInvalid,

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import AnswerTruncated, UsageError
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import AnswerTruncated, UsageError
 from orchestra.images.attention import AttentionMap
 from tests.tiny_models import tiny_deepseek_vl, tiny_lite_vl, tiny_qwen2
 from workers.attention import METHODS, VisualAttentionMapper

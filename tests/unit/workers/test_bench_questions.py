@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from orchestra.bench.questions import Question
-from orchestra.errors import InvalidTable
+from orchestra.core.errors import InvalidTable
 from workers.problems import split_problems
 from workers.question import read_sum
 from workers.questions import scenes

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher, hf
 from pydantic import BaseModel, Field
 
-from orchestra.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from tests.tiny_models import tiny_tokenizer
 from workers.confidence import confidences
 from workers.constrain import compile_schema, longest_answer_chars, validate, words_of

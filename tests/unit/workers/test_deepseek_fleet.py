@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.fleet.fleet import Fleet
+from orchestra.core.job import Job
+from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet, load_graph
-from orchestra.job import Job
 from tests.public_configs import CONFIGS, whole_model
 
 FILE, _ = load_fleet("deepseek")

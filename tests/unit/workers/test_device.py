@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from orchestra.errors import InvalidFleet
+from orchestra.core.errors import InvalidFleet
 from tests.contract.engine_contract import SCHEMA, TEXT, replies
 from tests.tiny_models import tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.device import place_of

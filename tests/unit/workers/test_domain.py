@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import CheckpointInvalid, OutsideDomain
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import CheckpointInvalid, OutsideDomain
 from tests.tiny_models import tiny_lite_vl, write_domain
 from workers.domain import FILE, Domain, fit_tensors, fit_world
 from workers.engine import TransformersEngine

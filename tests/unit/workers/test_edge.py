@@ -16,9 +16,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import Qwen2ForCausalLM
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import CheckpointInvalid, InvalidFleet, PromptTooLong, UsageError
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import Call, Reply
+from orchestra.core.card import Sampling
+from orchestra.core.errors import CheckpointInvalid, InvalidFleet, PromptTooLong, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_qwen2
 from workers.edge import EdgeEngine
@@ -44,7 +44,7 @@ class Blocked:
             raise ImportError(name + " is blocked")
 
 sys.meta_path.insert(0, Blocked())
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from workers.edge import EdgeEngine
 
 schema = {{"type": "object", "properties": {{"kind": {{"enum": ["Apple", "Pear"]}}}}}}

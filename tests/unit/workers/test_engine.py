@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import LlamaTokenizerFast, PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from orchestra.clients.engine import Call, Reply, Turn
-from orchestra.errors import CheckpointInvalid, UsageError
+from orchestra.core.call import Call, Reply, Turn
+from orchestra.core.errors import CheckpointInvalid, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXT, TEXTS, EngineContract, replies
 from tests.public_tokenizers import write_tokenizer
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3

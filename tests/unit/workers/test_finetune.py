@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from orchestra.clients.engine import Reply
-from orchestra.errors import (
+from orchestra.core.call import Reply
+from orchestra.core.errors import (
     CheckpointInvalid,
     InvalidTable,
     MissingExtra,

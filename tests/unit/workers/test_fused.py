@@ -8,8 +8,8 @@ from PIL import Image
 from torch import nn
 from transformers import Qwen2Config
 
-from orchestra.clients.engine import Call
-from orchestra.errors import OutsideDomain, UsageError
+from orchestra.core.call import Call
+from orchestra.core.errors import OutsideDomain, UsageError
 from tests.contract.engine_contract import TEXT, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_tokenizer, write_domain
 from workers.engine import TransformersEngine

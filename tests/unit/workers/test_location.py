@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from orchestra.errors import CheckpointInvalid
-from orchestra.fleet.card import parse_fleet
+from orchestra.core.card import parse_fleet
+from orchestra.core.errors import CheckpointInvalid
 from orchestra.fleet.local import local_client
 from tests.contract.engine_contract import replies
 from tests.tiny_models import tiny_qwen2

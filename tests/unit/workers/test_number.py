@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.errors import InvalidSchema
+from orchestra.core.errors import InvalidSchema
 from workers.number import writings
 
 

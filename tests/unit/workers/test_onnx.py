@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import CheckpointInvalid, InvalidFleet, UsageError
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import CheckpointInvalid, InvalidFleet, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.engine import TransformersEngine

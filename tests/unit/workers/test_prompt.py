@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from orchestra.clients.engine import Call
+from orchestra.core.call import Call
 from orchestra.fleet.source import load_fleet
 from tests.tiny_models import tiny_tokenizer
 from workers.checkpoint import read_config

@@ -33,8 +33,8 @@ from transformers.models.deepseek_vl_hybrid.processing_deepseek_vl_hybrid import
 from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
 from transformers.models.janus.processing_janus import JanusProcessor
 
-from orchestra.clients.engine import Call, Turn
-from orchestra.errors import AnswerTruncated, PromptTooLong
+from orchestra.core.call import Call, Turn
+from orchestra.core.errors import AnswerTruncated, PromptTooLong
 from tests.contract.engine_contract import replies
 from tests.public_configs import CONFIGS, make, whole_model
 from tests.public_tokenizers import ADDED_LETTERS, BOS, IMAGE, VL_SYSTEM

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from orchestra.clients.engine import Call, Turn
-from orchestra.fleet.card import Sampling
+from orchestra.core.call import Call, Turn
+from orchestra.core.card import Sampling
 from tests.contract.engine_contract import SCHEMA, TEXTS, replies
 from tests.tiny_models import tiny_qwen2
 from workers.engine import TransformersEngine

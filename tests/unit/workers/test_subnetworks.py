@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from workers.training.frontier_plot import draw_frontier
 from workers.training.subnetworks import Measured, choose, frontier
 from workers.training.supernet import Shape, Supernet, cut, held_out_losses, ordered, shapes

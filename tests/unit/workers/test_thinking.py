@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.clients.engine import Call, Reply, Turn
-from orchestra.errors import (
+from orchestra.core.call import Call, Reply, Turn
+from orchestra.core.errors import (
     AnswerTruncated,
     CheckpointInvalid,
     PromptTooLong,

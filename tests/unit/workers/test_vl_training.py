@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import avg_pool2d
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import CheckpointInvalid
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import CheckpointInvalid
 from workers.domain import Domain, fit_world
 from workers.engine import TransformersEngine
 from workers.lite import LiteTower, LiteTowerConfig, fold

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from orchestra.clients.engine import Call, Reply
-from orchestra.errors import (
+from orchestra.core.call import Call, Reply
+from orchestra.core.errors import (
     Cancelled,
     CheckpointInvalid,
     InvalidSchema,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from orchestra.errors import UsageError
+from orchestra.core.errors import UsageError
 from tests.unit.workers import zero_worlds
 from workers.sums import KEPT_OUT_ID, TRAINING_ID
 from workers.training.zero import train

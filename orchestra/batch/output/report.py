@@ -1,0 +1,182 @@
+"""Writes the report of a batch as one self-contained HTML file; it knows no model and no graph.
+
+The page makes no request: styles, script and pictures stand in the file, and its content
+security policy allows nothing else. Product text is escaped by the template. Memory is bounded:
+at most `max_rows` results are held, and one product's pictures at a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestra.batch.output.promised import promise_lines
+from orchestra.batch.output.report_view import RowView, view_row
+from orchestra.batch.output.report_words import dollars, language_of, share
+from orchestra.core.atomic import atomic_file
+from orchestra.core.job import ErrorRecord, Result
+from orchestra.core.values import duration
+
+TABLE = "products.csv"
+STATUSES = ("complete", "review", "partial", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One row of the table: its ordinal from 1, id, input columns as strings, and result."""
+
+    ordinal: int
+    row_id: str
+    values: Mapping[str, str]
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNote:
+    """What one model is and is good for, in a merchandiser's words.
+
+    `scores` are measured results as they are to be read ("category: 61% [56, 66] of 296 photos").
+    """
+
+    name: str
+    role: str
+    about: str
+    can: str
+    cannot: str
+    scores: tuple[str, ...]
+    price: str
+
+
+@dataclass(slots=True)
+class _Selection:
+    """The rows to show, chosen in one pass: those that need a person, then the first others."""
+
+    max_rows: int
+    total: int = 0
+    needing: list[ReportRow] = field(default_factory=list)
+    others: list[ReportRow] = field(default_factory=list)
+    error_types: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: ReportRow) -> None:
+        self.total += 1
+        self.error_types.update(error.type for error in row.result.errors)
+        self.models.update({call.model for call in row.result.calls})
+        if row.result.status == "complete":
+            if len(self.needing) + len(self.others) < self.max_rows:
+                self.others.append(row)
+        elif len(self.needing) < self.max_rows:
+            self.needing.append(row)
+            if len(self.needing) + len(self.others) > self.max_rows:
+                self.others.pop()
+
+    @property
+    def whole(self) -> bool:
+        return len(self.needing) + len(self.others) == self.total
+
+    @property
+    def shown(self) -> list[ReportRow]:
+        if not self.whole:
+            return self.needing + self.others
+        return sorted(self.needing + self.others, key=lambda row: row.ordinal)
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    summary: Mapping[str, Any],
+    rows: Iterable[ReportRow],
+    models: Sequence[ModelNote],
+    thumbnail: Callable[[str], bytes | None],
+    max_rows: int = 300,
+) -> None:
+    """Write the page to `path`, replacing it whole or not at all.
+
+    `summary` is the content of summary.json. `rows` is read once. `thumbnail` maps a content hash
+    to a small picture (JPEG, PNG, WebP or GIF bytes), or None when there is none. A table of more
+    than `max_rows` rows shows those that need a person first; the page says how many are missing.
+    Raises `DiskFull`, or `OSError` when the file cannot be written for another reason.
+    """
+    selection = _Selection(max_rows)
+    for row in rows:
+        selection.add(row)
+    shown = selection.shown
+    page = _environment().get_template("report.html.j2")
+    stream = page.stream(
+        title=title,
+        summary=summary,
+        statuses=STATUSES,
+        selection=selection,
+        shown=len(shown),
+        table=TABLE,
+        rows=(_view(row, thumbnail) for row in shown),
+        errors=[_located(row, error) for row in shown for error in row.result.errors],
+        models=models,
+        waiting=_waiting(summary),
+        plans=_plans(summary),
+        promised=_promised(summary),
+    )
+    stream.enable_buffering(64)
+    with atomic_file(path, durable=False) as file:
+        file.writelines(chunk.encode("utf-8") for chunk in stream)
+
+
+def _view(row: ReportRow, thumbnail: Callable[[str], bytes | None]) -> RowView:
+    return view_row(row.ordinal, row.row_id, row.values, row.result, thumbnail)
+
+
+def _located(row: ReportRow, error: ErrorRecord) -> dict[str, Any]:
+    return {"ordinal": row.ordinal, "row_id": row.row_id, "error": error}
+
+
+def _waiting(summary: Mapping[str, Any]) -> int:
+    """How many rows of the table a paused or interrupted batch has still to do."""
+    return summary["rows"] - sum(summary[status] for status in STATUSES)
+
+
+def _promised(summary: Mapping[str, Any]) -> list[str]:
+    """What a policy promises of the rows; nothing without one, or in an older summary."""
+    promise = summary.get("promise")
+    return [] if promise is None else promise_lines(promise, summary["rows"])
+
+
+def _plans(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The plans a batch ran on, most used first; an older summary may hold none."""
+    mix = summary.get("plan_mix") or {}
+    return sorted(mix.items(), key=lambda item: -item[1])
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("orchestra.batch.output", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(dollars=dollars, duration=duration, lang=language_of, share=share)
+    environment.globals["asset"] = _asset
+    environment.globals["script_hash"] = _script_hash
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    """A style or script of this package, to stand in the page as it is."""
+    return Markup(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+def _script_hash() -> str:
+    """What the content security policy allows to run: our script and no other."""
+    digest = hashlib.sha256(_asset("report.js").encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")

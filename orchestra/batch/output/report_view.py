@@ -1,0 +1,277 @@
+"""Turns one `Result` into what a person reads on the report page; it knows no HTML and no file.
+
+Everything here is text, numbers and picture bytes. Escaping is the template's work, so that
+hostile product text passes through unchanged and is shown as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from orchestra.batch.output.report_words import shown
+from orchestra.core.job import Evidence, Field, Result
+from orchestra.images.attention import glow_of
+
+SOURCE_WORDS = {
+    "photo": "photo",
+    "text": "text",
+    "both": "photo + text",
+    "derived": "derived",
+    "none": "none",
+}
+LISTING_PART = re.compile(r"^(title|description|bullets)(?:_(en|zh))?$")
+NAME_COLUMNS = ("name", "title", "product", "product_name", "商品名称", "名称", "标题")
+CONTEXT_CHARS = 240
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One thumbnail: its place on the page, data URI, and size in pixels."""
+
+    anchor: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the input with the words that are evidence marked; `...` where cut."""
+
+    before: str
+    mark: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One piece of evidence: a marked span, or a photo with a box in its pixels.
+
+    `heat` is a small picture to be stretched over the photo, as a data URI.
+    """
+
+    kind: str
+    span: Span | None = None
+    photo: Photo | None = None
+    box: tuple[float, float, float, float] | None = None
+    heat: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """One field as shown: its value, where it comes from, and the other readings."""
+
+    name: str
+    value: str
+    source: str
+    source_words: str
+    confidence: float | None
+    model: str
+    prompt_hash: str
+    note: str
+    proofs: tuple[Proof, ...]
+    readings: tuple[FieldView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The written listing in one language."""
+
+    language: str
+    title: FieldView | None
+    description: FieldView | None
+    bullets: tuple[str, ...]
+    bullets_field: FieldView | None
+
+    @property
+    def parts(self) -> tuple[FieldView, ...]:
+        """The parts that were written, in reading order."""
+        found = (self.title, self.description, self.bullets_field)
+        return tuple(part for part in found if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One product of the page."""
+
+    anchor: str
+    ordinal: int
+    row_id: str
+    name: str
+    inputs: tuple[tuple[str, str], ...]
+    status: str
+    result: Result
+    photos: tuple[Photo, ...]
+    photo_failed: bool
+    fields: tuple[FieldView, ...]
+    contradictions: tuple[FieldView, ...]
+    abstained: tuple[FieldView, ...]
+    listings: tuple[Listing, ...]
+    models: tuple[str, ...]
+    lowest_confidence: float
+
+
+def view_row(
+    ordinal: int,
+    row_id: str,
+    values: Mapping[str, str],
+    result: Result,
+    thumbnail: Callable[[str], bytes | None],
+) -> RowView:
+    """Lay out one row; `thumbnail` maps a content hash to picture bytes, or None without one."""
+    anchor = f"row-{ordinal}"
+    photos = dict(_photos(anchor, result.images, thumbnail))
+    texts = list(_texts(values, result))
+    views = [(field, _field(name, field, photos, texts)) for name, field in result.fields.items()]
+    plain = [(f, v) for f, v in views if not _is_listing(v)]
+    sure = [v.confidence for f, v in views if f.answered and v.confidence is not None]
+    return RowView(
+        anchor=anchor,
+        ordinal=ordinal,
+        row_id=row_id,
+        name=_display_name(row_id, values),
+        inputs=tuple(_inputs(row_id, values)),
+        status=result.status,
+        result=result,
+        photos=tuple(photos.values()),
+        photo_failed=any(error.type.startswith("Image") for error in result.errors),
+        fields=tuple(v for f, v in plain if f.answered and not f.contradiction),
+        contradictions=tuple(v for f, v in plain if f.contradiction),
+        abstained=tuple(v for f, v in views if not f.answered and not f.contradiction),
+        listings=tuple(_listings([v for f, v in views if _is_listing(v) and f.answered])),
+        models=tuple(dict.fromkeys(call.model for call in result.calls)),
+        lowest_confidence=min(sure, default=1.0),
+    )
+
+
+def _display_name(row_id: str, values: Mapping[str, str]) -> str:
+    named = (values.get(column, "") for column in NAME_COLUMNS)
+    return next((name for name in named if name.strip()), row_id)
+
+
+def _inputs(row_id: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The columns that the head of the card does not show already."""
+    name = _display_name(row_id, values)
+    for column, value in values.items():
+        if value.strip() and value not in (row_id, name):
+            yield column, value
+
+
+def _photos(
+    anchor: str, images: tuple[str, ...], thumbnail: Callable[[str], bytes | None]
+) -> Iterator[tuple[str, Photo]]:
+    for index, image in enumerate(images):
+        content = thumbnail(image)
+        if content is None:
+            continue
+        try:
+            with Image.open(BytesIO(content)) as picture:
+                (width, height), kind = picture.size, (picture.format or "").lower()
+        except (UnidentifiedImageError, OSError):
+            continue
+        yield image, Photo(f"{anchor}-photo-{index}", _uri(content, kind), width, height)
+
+
+def _texts(values: Mapping[str, str], result: Result) -> Iterator[str]:
+    """The texts that a span may count in: as the models were given it, then as it came."""
+    yield from dict.fromkeys(call.data for call in result.calls if call.data)
+    yield "\n".join(f"{column}: {value}" for column, value in values.items() if value)
+
+
+def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str]) -> FieldView:
+    readings: tuple[FieldView, ...] = ()
+    if field.contradiction:
+        both = [field.model_copy(update={"contradiction": False}), *field.alternatives]
+        both.sort(key=lambda reading: reading.source != "photo")
+        readings = tuple(_field(name, reading, photos, texts) for reading in both)
+    return FieldView(
+        name=name,
+        value=shown(field.value, "\n" if LISTING_PART.match(name) else ", "),
+        source=field.source,
+        source_words=SOURCE_WORDS[field.source],
+        confidence=field.confidence,
+        model=field.model or "",
+        prompt_hash=field.prompt_hash or "",
+        note="; ".join(filter(None, (field.doubt and f"for review: {field.doubt}", field.note))),
+        proofs=tuple(_proof(evidence, photos, texts) for evidence in field.evidence),
+        readings=readings,
+    )
+
+
+def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) -> Proof:
+    if evidence.kind == "text":
+        return Proof("text", span=_span(evidence, texts))
+    photo = photos.get(evidence.image or "")
+    if photo is None:
+        return Proof("image")
+    heat = None if evidence.heat is None else _uri(_png(evidence.heat), "png")
+    if evidence.box is None or tuple(evidence.box) == WHOLE:
+        return Proof("image", photo=photo, heat=heat)
+    left, top, right, bottom = evidence.box
+    wide, high = photo.width, photo.height
+    box = (left * wide, top * high, (right - left) * wide, (bottom - top) * high)
+    return Proof("image", photo=photo, box=box, heat=heat)
+
+
+def _png(heat: str) -> bytes:
+    """A map as a picture of a pixel a cell: some 200 bytes, which the page stretches smoothly."""
+    stream = BytesIO()
+    glow_of(heat).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _span(evidence: Evidence, texts: list[str]) -> Span:
+    """Mark the evidence in the first text that holds it; alone when none does."""
+    quote, start, end = evidence.text or "", evidence.start, evidence.end
+    if start is not None and end is not None:
+        for text in texts:
+            if 0 <= start < end <= len(text) and (not quote or text[start:end] == quote):
+                return _cut(text, start, end)
+    for text in texts:
+        found = text.find(quote) if quote else -1
+        if found >= 0:
+            return _cut(text, found, found + len(quote))
+    return Span("", quote, "")
+
+
+def _cut(text: str, start: int, end: int) -> Span:
+    first, last = max(0, start - CONTEXT_CHARS), min(len(text), end + CONTEXT_CHARS)
+    before = ("… " if first else "") + text[first:start]
+    after = text[end:last] + (" …" if last < len(text) else "")
+    return Span(before, text[start:end], after)
+
+
+def _is_listing(view: FieldView) -> bool:
+    return LISTING_PART.match(view.name) is not None
+
+
+def _listings(parts: list[FieldView]) -> Iterator[Listing]:
+    by_language: dict[str, dict[str, FieldView]] = {}
+    for part in parts:
+        match = LISTING_PART.match(part.name)
+        if match is not None:
+            by_language.setdefault(match[2] or "", {})[match[1]] = part
+    for language, found in by_language.items():
+        bullets = found.get("bullets")
+        yield Listing(
+            language=language,
+            title=found.get("title"),
+            description=found.get("description"),
+            bullets=_lines(bullets.value) if bullets else (),
+            bullets_field=bullets,
+        )
+
+
+def _lines(value: str) -> tuple[str, ...]:
+    return tuple(line.strip(" -•*\t") for line in value.splitlines() if line.strip(" -•*\t"))

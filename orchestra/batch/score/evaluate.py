@@ -1,0 +1,210 @@
+"""Scores one field of a batch against a table of true values; it knows no model.
+
+Definitions, over the rows whose id stands in both and whose true value is not empty:
+coverage is the share that was answered; accuracy the share of the answered that is right;
+macro accuracy the mean of that share over the true classes that have an answer; baseline the
+accuracy of always answering the most common true class. Accuracy and baseline have 95% Wilson
+score intervals (Wilson 1927), macro accuracy a 95% percentile bootstrap within each class.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from orchestra.batch.tables.table import resolve_columns
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import Field
+from orchestra.core.stats import RESAMPLES, SEED, Interval, effective_rows, wilson
+from orchestra.core.values import folded, text_of
+
+EXACT_DRAWS = 200
+SHOWN_IDS = 5
+
+
+class Answered(Protocol):
+    """What holds a row's fields: a Result, or an exported row."""
+
+    @property
+    def fields(self) -> Mapping[str, Field]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Ids that stand on one side only: how many, and the first few."""
+
+    answers: int
+    truth: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores of one field; a score without rows to stand on is None."""
+
+    field: str
+    rows: int
+    answered: int
+    coverage: float
+    accuracy: float | None
+    accuracy_interval: Interval | None
+    macro_accuracy: float | None
+    macro_accuracy_interval: Interval | None
+    baseline: float
+    baseline_interval: Interval
+    baseline_value: str
+    classes: int
+    unmatched: Unmatched
+
+
+def evaluate(
+    answers: Iterable[tuple[str, Answered]],
+    truths: Iterable[tuple[str, Mapping[str, str]]],
+    field: str,
+    truth_columns: Sequence[str],
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """`Evaluation` as a JSON-ready dictionary; `score_field` says what it raises."""
+    return asdict(score_field(answers, truths, field, truth_columns, weights))
+
+
+def score_field(
+    answers: Iterable[tuple[str, Answered]],
+    truths: Iterable[tuple[str, Mapping[str, str]]],
+    field: str,
+    truth_columns: Sequence[str],
+    weights: Mapping[str, float] | None = None,
+) -> Evaluation:
+    """Join (id, answer) with (id, true values) and score `field`.
+
+    Values are compared without regard to case and white space. Where an id stands twice its
+    first row counts. With `weights` by id, shares are of the rows that the weighted ones stand
+    for, and intervals take Kish's (1965) effective number of rows. Raises InvalidTable when the
+    truth lacks the column, no answer has the field, or no id stands on both sides.
+    """
+    resolve_columns(truth_columns, [field], [], "truth")
+    true: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    for row_id, values in truths:
+        value = folded(values.get(field, ""))
+        spelled.setdefault(value, values.get(field, "").strip())
+        true.setdefault(row_id.strip(), value)
+    verdicts, unmatched = _join(answers, true, field, weights or {})
+    rows = _summed((value, weight) for value, _, weight in verdicts)
+    answered = _summed((value, weight) for value, right, weight in verdicts if right is not None)
+    right = _summed((value, weight) for value, right, weight in verdicts if right)
+    counted = Counter(value for value, right, _ in verdicts if right is not None)
+    common = max(rows, key=lambda value: rows[value])
+    every, given = sum(rows.values()), sum(answered.values())
+    # 1 where rows weigh the same: then the effective number of rows is their number.
+    whole = effective_rows([weight for *_, weight in verdicts]) / every
+    part = effective_rows([weight for _, right, weight in verdicts if right is not None]) / (
+        given or 1
+    )
+    return Evaluation(
+        field=field,
+        rows=len(verdicts),
+        answered=counted.total(),
+        coverage=given / every,
+        accuracy=_share(sum(right.values()), given),
+        accuracy_interval=wilson(sum(right.values()) * part, given * part),
+        macro_accuracy=_macro(right, answered),
+        macro_accuracy_interval=_macro_interval(right, answered, counted),
+        baseline=rows[common] / every,
+        baseline_interval=wilson(rows[common] * whole, every * whole) or (0.0, 1.0),
+        baseline_value=spelled[common],
+        classes=len(rows),
+        unmatched=unmatched,
+    )
+
+
+def _summed(weighted: Iterable[tuple[str, float]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for value, weight in weighted:
+        found[value] = found.get(value, 0) + weight
+    return found
+
+
+Verdict = tuple[str, bool | None, float]
+
+
+def _join(
+    answers: Iterable[tuple[str, Answered]],
+    true: Mapping[str, str],
+    field: str,
+    weights: Mapping[str, float],
+) -> tuple[list[Verdict], Unmatched]:
+    """(true value, right / wrong / not answered, weight) for each joined row."""
+    verdicts: list[Verdict] = []
+    seen: set[str] = set()
+    strangers: list[str] = []
+    names: set[str] = set()
+    for row_id, answer in answers:
+        row_id = row_id.strip()
+        if row_id in seen:
+            continue
+        seen.add(row_id)
+        names |= answer.fields.keys()
+        if row_id not in true:
+            strangers.append(row_id)
+        elif true[row_id]:
+            verdict = _verdict(answer.fields.get(field), true[row_id])
+            verdicts.append((true[row_id], verdict, weights.get(row_id, 1)))
+    if names and field not in names:
+        raise InvalidTable(
+            f"The batch has no field {field!r}; it has {', '.join(sorted(map(repr, names)))}. "
+            "Name one of these with --field."
+        )
+    missing = [row_id for row_id in true if row_id not in seen]
+    if not verdicts:
+        raise InvalidTable(
+            f"No row of the batch has a true value of {field!r}: {len(seen)} ids in the batch "
+            f"(such as {strangers[:SHOWN_IDS]}) and {len(true)} in the truth (such as "
+            f"{list(true)[:SHOWN_IDS]}). Name the column both share with --id-column."
+        )
+    examples = tuple([*strangers, *missing][:SHOWN_IDS])
+    return verdicts, Unmatched(len(strangers), len(missing), examples)
+
+
+def _verdict(field: Field | None, true: str) -> bool | None:
+    value = None if field is None or not field.answered else text_of(field.value)
+    return None if value is None or not folded(value) else folded(value) == true
+
+
+def _share(right: float, total: float) -> float | None:
+    return right / total if total else None
+
+
+def _macro(right: Mapping[str, float], answered: Mapping[str, float]) -> float | None:
+    shares = [right.get(value, 0) / count for value, count in answered.items()]
+    return math.fsum(shares) / len(shares) if shares else None
+
+
+def _macro_interval(
+    right: Mapping[str, float], answered: Mapping[str, float], counted: Mapping[str, int]
+) -> Interval | None:
+    """Resample the answered rows of each class; seeded, so that it prints the same twice."""
+    if not answered:
+        return None
+    draw = random.Random(SEED)
+    means = sorted(
+        math.fsum(
+            _binomial(draw, count, right.get(value, 0) / answered[value]) / count
+            for value, count in counted.items()
+        )
+        / len(counted)
+        for _ in range(RESAMPLES)
+    )
+    return means[round(0.025 * (RESAMPLES - 1))], means[round(0.975 * (RESAMPLES - 1))]
+
+
+def _binomial(draw: random.Random, count: int, share: float) -> float:
+    """How many of `count` resampled rows are right; the normal curve for many rows."""
+    if count <= EXACT_DRAWS:
+        return sum(draw.random() < share for _ in range(count))
+    found = draw.gauss(count * share, math.sqrt(count * share * (1 - share)))
+    return min(max(found, 0.0), float(count))

@@ -1,0 +1,136 @@
+"""Reads Parquet row by row, each value as text; it knows no column's meaning."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestra.batch.tables.encodings import content_hash
+from orchestra.batch.tables.row import Row
+from orchestra.core.errors import InvalidTable
+from orchestra.core.values import compact
+
+BATCH_ROWS = 1024
+
+
+class ParquetReader:
+    """A Parquet file. Raises InvalidTable when it is damaged, without columns or rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fingerprint = content_hash(path)
+        with self._file() as file:
+            self.columns = tuple(file.schema_arrow.names)
+            self._count = file.metadata.num_rows
+            self._groups = [
+                file.metadata.row_group(index).num_rows
+                for index in range(file.metadata.num_row_groups)
+            ]
+        if not self.columns or not self._count:
+            raise InvalidTable(
+                f"Table {str(path)!r} is empty: {len(self.columns)} columns, {self._count} rows. "
+                "Write one product a row."
+            )
+        if len(set(self.columns)) < len(self.columns):
+            raise InvalidTable(
+                f"Table {str(path)!r} has a column name twice: {self.columns}. "
+                "Give each column its own name."
+            )
+
+    def rows(self, start: int = 0) -> Iterator[Row]:
+        """Rows after the first `start` ones; whole row groups before them are not read."""
+        skipped, first = 0, 0
+        while first < len(self._groups) and skipped + self._groups[first] <= start:
+            skipped += self._groups[first]
+            first += 1
+        ordinal = skipped
+        groups = list(range(first, len(self._groups)))
+        with self._file() as file:
+            for batch in self._batches(file, groups):
+                texts = [self._texts(column) for column in batch.columns]
+                for cells in zip(*texts, strict=True):
+                    ordinal += 1
+                    if ordinal > start:
+                        yield Row(ordinal, dict(zip(self.columns, cells, strict=True)))
+
+    def count(self) -> int:
+        """How many rows the file's footer names."""
+        return self._count
+
+    def _batches(self, file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from file.iter_batches(BATCH_ROWS, row_groups=groups)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+
+    def _texts(self, column: Any) -> list[str]:
+        """A column as text; what Arrow can print exactly is left to Arrow."""
+        kind = column.type
+        if pa.types.is_dictionary(kind):
+            return self._texts(column.dictionary_decode())
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return [value or "" for value in column.to_pylist()]
+        if pa.types.is_float32(kind) or pa.types.is_float16(kind):
+            # The shortest digits of the narrow type, not those of its widening to double.
+            printed = column.cast(pa.float32()).cast(pa.string()).to_pylist()
+            return [_number(float(value)) if value else "" for value in printed]
+        if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+            return [value or "" for value in column.cast(pa.string()).to_pylist()]
+        return [_text(value) for value in column.to_pylist()]
+
+    @cached_property
+    def _name(self) -> str:
+        return str(self.path)
+
+    def _file(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> InvalidTable:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return InvalidTable(
+            f"Table {self._name!r} is not a readable Parquet file ({reason}). Export it again."
+        )
+
+
+def _text(value: Any) -> str:
+    printer = PRINTERS.get(type(value))
+    return printer(value) if printer else compact(value)
+
+
+def _number(value: float) -> str:
+    """Shortest digits; a whole number as an integer, because a column of ids with a gap
+    becomes double in pandas; NaN, its mark of a gap, is empty."""
+    if math.isnan(value):
+        return ""
+    if value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return repr(value)
+
+
+def _bytes(value: bytes) -> str:
+    """Text where it is text; otherwise a data URI, which an image column may hold."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        packed = base64.b64encode(value).decode("ascii")
+        return f"data:application/octet-stream;base64,{packed}"
+
+
+PRINTERS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "",
+    str: lambda value: value,
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: _number,
+    bytes: _bytes,
+}

@@ -1,0 +1,247 @@
+"""Sums what a book's calls cost by row, graph, node, model, tag or day; and re-prices a model.
+
+It knows no table and no graph; the name of a batch's graph and the cards are given to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from orchestra.book.book import Book
+from orchestra.book.spending import Correction, Expense, Place
+from orchestra.core.card import Card
+from orchestra.core.errors import BookError
+from orchestra.core.money import usd
+from orchestra.core.pricing import SECONDS_AN_HOUR, Work, cost_micro
+from orchestra.core.tags import tags_of
+
+By = Literal["row", "graph", "node", "model", "tag", "day"]
+ROW_ACCOUNT = "row:"
+NO_ROW, NO_GRAPH, NO_TAG, NO_DAY = "(no row)", "(no graph)", "(no tag)", "(before days were kept)"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one thing cost: as booked, by corrections more or less, and the part presumed.
+
+    `hits` of its `calls` were answered by a shared cache, which saved `saved_micro`.
+    """
+
+    name: str
+    calls: int
+    tokens: int
+    booked_micro: int
+    more_micro: int
+    presumed_micro: int
+    hits: int = 0
+    saved_micro: int = 0
+
+    @property
+    def cost_micro(self) -> int:
+        """What it cost by the prices as they are known now."""
+        return self.booked_micro + self.more_micro
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in `costs --json`."""
+        return {
+            "name": self.name,
+            "calls": self.calls,
+            "tokens": self.tokens,
+            "cost_usd": float(usd(self.cost_micro)),
+            "booked_usd": float(usd(self.booked_micro)),
+            "corrected_usd": float(usd(self.more_micro)),
+            "presumed_usd": float(usd(self.presumed_micro)),
+            "hits": self.hits,
+            "saved_usd": float(usd(self.saved_micro)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What the replicas of a model cost while they waited, for the time the batch ran."""
+
+    model: str
+    replicas: int
+    seconds: float
+    hosted_micro: int
+    idle_micro: int
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in `costs --json`."""
+        return {
+            "model": self.model,
+            "replicas": self.replicas,
+            "seconds": round(self.seconds, 3),
+            "hosted_usd": float(usd(self.hosted_micro)),
+            "idle_usd": float(usd(self.idle_micro)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """The bill of a book, dearest line first; lines of tags overlap where a call has several.
+
+    `idle` lists only models whose hosting is priced."""
+
+    by: By
+    lines: tuple[Line, ...]
+    total: Line
+    corrections: tuple[Correction, ...]
+    idle: tuple[Idle, ...] = ()
+
+    def public(self) -> dict[str, Any]:
+        """As printed by `costs --json`."""
+        return {
+            "by": self.by,
+            "lines": [line.public() for line in self.lines],
+            "total": self.total.public(),
+            "corrections": [
+                asdict(entry) | {"corrected_usd": float(usd(entry.more_micro))}
+                for entry in self.corrections
+            ],
+            "idle": [entry.public() for entry in self.idle],
+        }
+
+
+def costs(
+    book: Book,
+    by: By,
+    *,
+    graph: str | None = None,
+    cards: Iterable[Card] = (),
+    seconds: float | None = None,
+) -> Costs:
+    """Sum the calls of `book`; `graph` is what ran in it, for `seconds`, on models of `cards`.
+
+    Raises `BookError` for an unknown `by`.
+    """
+    if by not in get_args(By):
+        raise BookError(f"Costs are not kept by {by!r}. Use one of {get_args(By)!r}.")
+    expenses = list(book.expenses())
+    places = book.places()
+    rows = {place.id: place.row_id for place in places.values() if place.row_id is not None}
+    names = _Names(by, places, rows, graph or NO_GRAPH)
+    sums: dict[str, list[Expense]] = {}
+    for expense in expenses:
+        for name in names.of(expense):
+            sums.setdefault(name, []).append(expense)
+    lines = sorted(
+        (_line(name, group) for name, group in sums.items()),
+        key=lambda line: (-line.cost_micro, line.name),
+    )
+    return Costs(
+        by,
+        tuple(lines),
+        _line("total", expenses),
+        tuple(book.corrections()),
+        tuple(_idle(expenses, cards, seconds)),
+    )
+
+
+def _line(name: str, group: list[Expense]) -> Line:
+    return Line(
+        name=name,
+        calls=len(group),
+        tokens=sum(one.tokens for one in group),
+        booked_micro=sum(one.booked_micro for one in group),
+        more_micro=sum(one.more_micro for one in group),
+        presumed_micro=sum(one.cost_micro for one in group if one.state == "presumed"),
+        hits=sum(one.saved_micro is not None for one in group),
+        saved_micro=sum(one.saved_micro or 0 for one in group),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What an expense is summed under."""
+
+    by: By
+    places: Mapping[int, Place]
+    rows: Mapping[str, str]
+    graph: str
+
+    def of(self, expense: Expense) -> Sequence[str]:
+        """Its heading; with several tags it stands under each of them."""
+        if self.by == "tag":
+            return self._tags(expense.account)
+        if self.by == "row":
+            return [self._row(expense.account)]
+        if self.by == "graph":
+            return [self.graph]
+        if self.by == "day":
+            return [expense.day or NO_DAY]
+        return [expense.node if self.by == "node" else expense.model]
+
+    def _row(self, account: int) -> str:
+        """The row whose account this is or pays for; a try that came to no record has its number.
+
+        What a row's nodes spend beside its plan stands under the row's own account.
+        """
+        for place in self._chain(account):
+            if place.row_id is not None:
+                return place.row_id
+            if place.id.startswith(ROW_ACCOUNT):
+                own = ":".join(place.id.split(":")[:3])
+                return self.rows.get(own) or f"row {place.id.split(':')[1]}"
+        return NO_ROW
+
+    def _tags(self, account: int) -> list[str]:
+        """As `key=value`, of the nearest account that has tags."""
+        for place in self._chain(account):
+            tags = tags_of(place.label)
+            if tags:
+                return [f"{key}={value}" for key, value in tags.items()]
+        return [NO_TAG]
+
+    def _chain(self, account: int) -> Iterable[Place]:
+        place = self.places.get(account)
+        while place is not None:
+            yield place
+            place = None if place.parent is None else self.places.get(place.parent)
+
+
+def _idle(expenses: list[Expense], cards: Iterable[Card], seconds: float | None) -> Iterable[Idle]:
+    """Hosting by the hour, less what calls were charged for; replicas at their fixed number."""
+    for card in cards:
+        rate, busy = card.price.usd_per_hour, [e for e in expenses if e.model == card.name]
+        if not rate or not busy or seconds is None:
+            continue
+        replicas = card.hosting.scaling.replicas
+        hosted = int(rate * 1_000_000 * replicas * int(seconds * 1000) / 1000 / SECONDS_AN_HOUR)
+        charged = sum(expense.cost_micro for expense in busy)
+        yield Idle(card.name, replicas, seconds, hosted, max(0, hosted - charged))
+
+
+def correct(book: Book, card: Card, *, reason: str) -> Correction:
+    """Re-price the calls of `card`'s model in `book` by its price, which was wrong before.
+
+    A call whose reply is not kept (it failed, or was presumed) changes in the proportion of the
+    others. Raises `BookError` without a reason, without calls, or where no call kept its work.
+    """
+    calls = [
+        expense
+        for expense in book.expenses()
+        if expense.model == card.name and expense.saved_micro is None  # a hit has no price
+    ]
+    if not calls:
+        raise BookError(f"The book has no paid call of {card.name!r}. Name a model it paid for.")
+    known = {one.entry: cost_micro(card, Work(*one.work)) for one in calls if one.work is not None}
+    booked = sum(one.booked_micro for one in calls if one.entry in known)
+    unknown = [one for one in calls if one.entry not in known and one.booked_micro]
+    if unknown and not booked:
+        raise BookError(
+            f"No call of {card.name!r} kept its reply at a price, so that its cost cannot be "
+            "worked out again. Correct the sum outside the book."
+        )
+    right = sum(known.values())
+    scaled = {one.entry: one.booked_micro * right // booked for one in unknown}
+    book.correct(
+        card.name,
+        reason=reason,
+        price=card.price.model_dump(mode="json"),
+        costs=known | scaled,
+        scaled=len(scaled),
+    )
+    return book.corrections()[-1]

@@ -1,0 +1,190 @@
+"""The tables of a book and how its file is opened; it knows no operation on them.
+
+The invariant `spent + open <= limit` is a CHECK of the accounts table, so no code path can
+break it: a reservation is an UPDATE that either keeps the CHECK or fails.
+
+`open_*` of an account is what its own entries reserve, what its unheld children's entries
+reserve, and what its held children hold and have not spent. `pending` counts the entries and
+held children behind `open_*`, because both may be zero-sized.
+A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
+would have cost. What recovery presumed spent is in `spent_*` and, for the report, in
+`presumed_*` as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from orchestra.core.errors import BookError
+
+APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
+VERSION = 4
+BUSY_TIMEOUT_S = 120.0
+CACHE_KIB = 16_384
+
+# Partial, so that a book of version 1, whose entries have no uids, gets it in no time.
+_UIDS = "CREATE UNIQUE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL"
+
+# Columns of entries that earlier versions had not.
+_ADDED = {
+    "uid": "TEXT",
+    "day": "TEXT",
+    "cached": "INTEGER NOT NULL DEFAULT 0",
+    "saved_micro": "INTEGER NOT NULL DEFAULT 0",
+    "saved_tokens": "INTEGER NOT NULL DEFAULT 0",
+}
+
+# Corrections of prices stand beside the entries, which stay as they were booked.
+_CORRECTIONS = (
+    """CREATE TABLE IF NOT EXISTS corrections (
+        number INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        model TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        price TEXT NOT NULL,
+        scaled INTEGER NOT NULL CHECK (scaled >= 0)
+    )""",
+    """CREATE TABLE IF NOT EXISTS corrected (
+        correction INTEGER NOT NULL REFERENCES corrections (number),
+        entry INTEGER NOT NULL REFERENCES entries (number),
+        more_micro INTEGER NOT NULL,
+        PRIMARY KEY (entry, correction)
+    ) WITHOUT ROWID""",
+)
+
+_TABLES = (
+    """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE accounts (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        parent INTEGER REFERENCES accounts (number),
+        label TEXT NOT NULL,
+        hold INTEGER NOT NULL CHECK (hold IN (0, 1)),
+        closed INTEGER NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
+        epoch INTEGER NOT NULL,
+        limit_micro INTEGER CHECK (limit_micro >= 0),
+        limit_tokens INTEGER CHECK (limit_tokens >= 0),
+        spent_micro INTEGER NOT NULL DEFAULT 0 CHECK (spent_micro >= 0),
+        spent_tokens INTEGER NOT NULL DEFAULT 0 CHECK (spent_tokens >= 0),
+        open_micro INTEGER NOT NULL DEFAULT 0 CHECK (open_micro >= 0),
+        open_tokens INTEGER NOT NULL DEFAULT 0 CHECK (open_tokens >= 0),
+        pending INTEGER NOT NULL DEFAULT 0 CHECK (pending >= 0),
+        presumed_micro INTEGER NOT NULL DEFAULT 0 CHECK (presumed_micro >= 0),
+        presumed_entries INTEGER NOT NULL DEFAULT 0 CHECK (presumed_entries >= 0),
+        CHECK (limit_micro IS NULL OR spent_micro + open_micro <= limit_micro),
+        CHECK (limit_tokens IS NULL OR spent_tokens + open_tokens <= limit_tokens),
+        CHECK (presumed_micro <= spent_micro),
+        CHECK (NOT closed OR (pending = 0 AND open_micro = 0 AND open_tokens = 0)),
+        CHECK (NOT hold OR limit_micro IS NOT NULL OR limit_tokens IS NOT NULL)
+    )""",
+    """CREATE INDEX accounts_held ON accounts (epoch) WHERE hold AND NOT closed""",
+    """CREATE TABLE entries (
+        number INTEGER PRIMARY KEY,
+        account INTEGER NOT NULL REFERENCES accounts (number),
+        epoch INTEGER NOT NULL,
+        state TEXT NOT NULL
+            CHECK (state IN ('reserved', 'dispatched', 'settled', 'released', 'presumed')),
+        node TEXT NOT NULL,
+        model TEXT NOT NULL,
+        key TEXT,
+        uid TEXT,
+        reserved_micro INTEGER NOT NULL CHECK (reserved_micro >= 0),
+        reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
+        cost_micro INTEGER NOT NULL DEFAULT 0 CHECK (cost_micro BETWEEN 0 AND reserved_micro),
+        tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens BETWEEN 0 AND reserved_tokens),
+        overrun_micro INTEGER NOT NULL DEFAULT 0 CHECK (overrun_micro >= 0),
+        overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
+        cpu_s REAL NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
+        measured TEXT,
+        day TEXT,
+        cached INTEGER NOT NULL DEFAULT 0,
+        saved_micro INTEGER NOT NULL DEFAULT 0,
+        saved_tokens INTEGER NOT NULL DEFAULT 0
+    )""",
+    """CREATE INDEX entries_account ON entries (account)""",
+    _UIDS,
+    """CREATE INDEX entries_open ON entries (epoch) WHERE state IN ('reserved', 'dispatched')""",
+    """CREATE TABLE replies (
+        key TEXT PRIMARY KEY,
+        entry INTEGER NOT NULL REFERENCES entries (number),
+        reply TEXT NOT NULL
+    )""",
+    """CREATE TABLE finished (
+        ordinal INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        row_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        account INTEGER REFERENCES accounts (number),
+        record TEXT NOT NULL
+    )""",
+    """CREATE INDEX finished_row_id ON finished (row_id)""",
+    """CREATE INDEX finished_status ON finished (status)""",
+    """CREATE TABLE claims (row_id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID""",
+    *_CORRECTIONS,
+)
+
+
+def connect(target: str, *, synchronous: str) -> sqlite3.Connection:
+    """Open the database at `target` (a path, or `:memory:`) with a book's settings.
+
+    Raises `BookError` where the file system cannot keep a write-ahead log, and sqlite3's own
+    errors, which the caller translates.
+    """
+    database = sqlite3.connect(
+        target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal" and target != ":memory:":
+            raise BookError(
+                f"The file system of the book {target!r} cannot keep a write-ahead log "
+                f"(sqlite chose {mode!r}). Put the output folder on a local disk."
+            )
+        database.execute(f"PRAGMA synchronous = {synchronous}")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def prepare(database: sqlite3.Connection, target: str) -> None:
+    """Create the tables in an empty database, or check that they are a book's; in a transaction.
+
+    A book of an earlier version becomes one of this version. Raises `BookError` for another
+    program's file or another version's book.
+    """
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    application = database.execute("PRAGMA application_id").fetchone()[0]
+    tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables == 0:
+        for statement in _TABLES:
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    elif application != APPLICATION_ID:
+        raise BookError(
+            f"{target!r} is a sqlite file of another program (application id {application}). "
+            f"Choose another output folder."
+        )
+    elif version in (1, 2, 3):
+        _upgrade(database)
+    elif version != VERSION:
+        raise BookError(
+            f"The book {target!r} has format {version}; this Orchestra reads format {VERSION}. "
+            f"Use the Orchestra that wrote it, or choose another output folder."
+        )
+
+
+def _upgrade(database: sqlite3.Connection) -> None:
+    """Add what earlier versions had not: uids (2), days and corrections (3), cache hits (4)."""
+    columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
+    for name, kind in _ADDED.items():
+        if name not in columns:
+            database.execute(f"ALTER TABLE entries ADD COLUMN {name} {kind}")
+    if "uid" not in columns:
+        database.execute(_UIDS)
+    for statement in _CORRECTIONS:
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {VERSION}")

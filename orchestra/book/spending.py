@@ -1,0 +1,156 @@
+"""What a book's calls were spent on, and corrections of their prices; it knows no card.
+
+An entry stays as it was booked: a correction is an entry of its own with its day, its reason and
+what each call costs more or less by it, so that history shows both. Budgets held at the price of
+their time; a correction changes no account.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.book.amounts import check_amount
+from orchestra.book.store import Store
+from orchestra.core.errors import BookError
+
+PAGE_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """One paid call: in which account, for what, booked at what, and corrected by what.
+
+    `saved_micro` is what a call that a shared cache answered would have cost, and None for a call
+    that was made. `work` is (input tokens, output tokens, images) where its reply is kept, else
+    None.
+    """
+
+    entry: int
+    account: int
+    node: str
+    model: str
+    day: str | None
+    state: str
+    booked_micro: int
+    more_micro: int
+    tokens: int
+    saved_micro: int | None
+    work: tuple[int, int, int] | None
+
+    @property
+    def cost_micro(self) -> int:
+        """What it cost by the prices as they are known now."""
+        return self.booked_micro + self.more_micro
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A price that was wrong, put right on `at` (UTC); `price` is the right one, as on a card.
+
+    `scaled` calls kept no reply, so that theirs are changed in the proportion of the others.
+    """
+
+    at: str
+    model: str
+    reason: str
+    price: Mapping[str, Any]
+    calls: int
+    scaled: int
+    more_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An account: its parent's number, and the row whose it is, when it is a row's."""
+
+    number: int
+    id: str
+    parent: int | None
+    label: str
+    row_id: str | None
+
+
+class Spending(Store):
+    """The paid calls of a book, and its corrections."""
+
+    def places(self) -> dict[int, Place]:
+        """All accounts by number."""
+        rows = self._read(
+            "SELECT accounts.number, id, parent, label, row_id FROM accounts"
+            " LEFT JOIN finished ON finished.account = accounts.number"
+        )
+        return {row[0]: Place(*row) for row in rows}
+
+    def expenses(self) -> Iterator[Expense]:
+        """Every call that was paid for or is presumed to be, in the order reserved."""
+        last = 0
+        while page := self._read(
+            "SELECT number, account, node, model, day, state, cost_micro,"
+            " (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number),"
+            " tokens, iif(cached, saved_micro, NULL),"
+            " (SELECT reply FROM replies WHERE entry = entries.number)"
+            " FROM entries WHERE number > ? AND state IN ('settled', 'presumed')"
+            f" ORDER BY number LIMIT {PAGE_ROWS}",
+            (last,),
+        ):
+            last = page[-1][0]
+            for *fields, reply in page:
+                yield Expense(*fields, work=_work(reply))
+
+    def correct(
+        self,
+        model: str,
+        *,
+        reason: str,
+        price: Mapping[str, Any],
+        costs: Mapping[int, int],
+        scaled: int,
+    ) -> None:
+        """Record that the calls in `costs` (by entry) cost so many micro-dollars.
+
+        Raises `BookError` without a reason, for an entry of another model, or a negative cost.
+        """
+        if not reason.strip():
+            raise BookError(
+                f"The correction of {model!r} has no reason. Say why the price was wrong."
+            )
+        with self.transaction():
+            number = self._write(
+                "INSERT INTO corrections (at, model, reason, price, scaled)"
+                " VALUES (datetime('now'), ?, ?, ?, ?)",
+                (model, reason.strip(), json.dumps(price, sort_keys=True, default=str), scaled),
+            ).lastrowid
+            for entry, cost in costs.items():
+                check_amount("cost_micro", cost, about=f"entry {entry}")
+                changed = self._write(
+                    "INSERT INTO corrected (correction, entry, more_micro) SELECT ?, number,"
+                    " ? - cost_micro - (SELECT coalesce(sum(more_micro), 0) FROM corrected"
+                    " WHERE entry = entries.number) FROM entries WHERE number = ? AND model = ?",
+                    (number, cost, entry, model),
+                ).rowcount
+                if not changed:
+                    raise BookError(f"Entry {entry!r} is no call of {model!r}. Use expenses().")
+
+    def corrections(self) -> list[Correction]:
+        """All corrections, the first one first."""
+        rows = self._read(
+            "SELECT at, model, reason, price, count(entry), scaled, coalesce(sum(more_micro), 0)"
+            " FROM corrections LEFT JOIN corrected ON correction = number"
+            " GROUP BY number ORDER BY number"
+        )
+        return [
+            Correction(at, model, reason, json.loads(price), calls, scaled, more)
+            for at, model, reason, price, calls, scaled, more in rows
+        ]
+
+
+def _work(reply: str | None) -> tuple[int, int, int] | None:
+    """The metered work of a kept reply."""
+    try:
+        sent, made, images = json.loads(reply or "")["usage"]
+        return int(sent), int(made), int(images)
+    except (ValueError, KeyError, TypeError):
+        return None

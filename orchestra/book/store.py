@@ -1,0 +1,153 @@
+"""One sqlite connection shared by threads, with transactions that group; it knows no table.
+
+Durability: WAL with `synchronous=NORMAL`. A committed transaction is in the operating system's
+hands, so nothing is lost when the process dies in any way (SIGKILL, out of memory). A power loss
+or kernel crash may lose the last seconds, never consistency: rows finished in those seconds are
+done again, and calls made in them are forgotten by the ledger, which can then be over its
+limit by what was in those seconds. `FULL` closes that gap with one fsync a transaction;
+`Book.open(power_safe=True)` chooses it, for fleets whose calls are dear and slow.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from orchestra.core.errors import BookError, BookLocked, DiskFull, OrchestraError
+
+Parameters = Sequence[Any]
+
+
+class Store:
+    """Statements and transactions on `database`; `name` stands in messages.
+
+    `fenced` makes each transaction check that no other process has taken the book over since it
+    was opened in `epoch`.
+    """
+
+    def __init__(
+        self, database: sqlite3.Connection, name: str, *, epoch: int, fenced: bool
+    ) -> None:
+        self._database = database
+        self._name = name
+        self._epoch = epoch
+        self._fenced = fenced
+        self._mutex = threading.RLock()
+        self._level = 0
+        self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def epoch(self) -> int:
+        """How many exclusive openings the book has had, this one included."""
+        return self._epoch
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Group operations into one commit; another thread waits, so never `await` inside.
+
+        An operation that fails inside takes back only itself; an exception that leaves the block
+        takes back the whole group. Raises `DiskFull` and `BookError`.
+        """
+        with self._mutex:
+            level = self._level
+            try:
+                self._enter(level)
+                self._level = level + 1
+                yield
+                self._database.execute("COMMIT" if level == 0 else f"RELEASE level{level}")
+            except BaseException as error:
+                self._undo(level)
+                if isinstance(error, (sqlite3.Error, UnicodeEncodeError)):
+                    raise translated(error, self._name) from error
+                raise
+            finally:
+                self._level = level
+
+    def _enter(self, level: int) -> None:
+        self._check_usable()
+        if level:
+            if not self._database.in_transaction:
+                raise BookError(
+                    f"The book {self._name!r} took back a group of operations after a failure. "
+                    f"Let that error leave the group's block, then repeat the group."
+                )
+            self._database.execute(f"SAVEPOINT level{level}")
+            return
+        self._database.execute("BEGIN IMMEDIATE")
+        if self._fenced:
+            row = self._database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+            if int(row[0]) != self._epoch:
+                raise BookLocked(
+                    f"The book {self._name!r} was taken over by another process (epoch {row[0]}, "
+                    f"opened here in epoch {self._epoch}). Open it again."
+                )
+
+    def _undo(self, level: int) -> None:
+        self._forget()
+        with suppress(sqlite3.Error):  # sqlite has already rolled back after some failures
+            if level == 0:
+                self._database.execute("ROLLBACK")
+            else:
+                self._database.execute(f"ROLLBACK TO level{level}")
+                self._database.execute(f"RELEASE level{level}")
+
+    def _forget(self) -> None:
+        """Drop what was remembered about rows that may now be rolled back."""
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise BookError(f"The book {self._name!r} is closed. Open it again.")
+        if os.getpid() != self._process:
+            raise BookError(
+                f"The book {self._name!r} was opened by process {self._process} and used in its "
+                f"fork {os.getpid()}. Open it after the fork."
+            )
+
+    def _write(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        """Run one statement; only inside `transaction()`, which translates its errors."""
+        return self._database.execute(statement, parameters)
+
+    def _read(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """All rows of `query`; callers page, so that no read stays open between calls."""
+        with self._mutex:
+            self._check_usable()
+            try:
+                return self._database.execute(query, parameters).fetchall()
+            except (sqlite3.Error, UnicodeEncodeError) as error:
+                raise translated(error, self._name) from error
+
+    def _read_one(self, query: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
+        rows = self._read(query, parameters)
+        return rows[0] if rows else None
+
+    def _close_database(self) -> None:
+        with self._mutex:
+            self._closed = True
+            self._database.close()
+
+
+def translated(error: sqlite3.Error | UnicodeEncodeError, name: str) -> OrchestraError:
+    """sqlite3's error as one of the tree; the only place where its codes are read."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return DiskFull(
+            f"The book {name!r} cannot be written: {error}. Everything finished before is kept. "
+            f"Free space on its disk and run the same command again; it resumes."
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return BookLocked(
+            f"The book {name!r} was kept busy by another process: {error}. "
+            f"End the process that holds it, then run the same command again."
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return BookError(
+            f"The book {name!r} is damaged or not a sqlite file: {error}. "
+            f"Restore it from a copy, or choose another output folder."
+        )
+    return BookError(f"The book {name!r} refused an operation: {error}. Check its values and disk.")

@@ -1,0 +1,170 @@
+"""`ask`: a node that asks a capability for an answer; it names no model and holds no client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+from langgraph.config import get_config
+from langgraph.runtime import Runtime
+from pydantic import BaseModel
+
+from orchestra.core.card import Capability
+from orchestra.core.errors import InvalidGraph
+from orchestra.core.runs import run_of
+from orchestra.core.state import Context, JobState
+
+Reads = Literal["image", "text", "facts"]
+DataOf = Callable[[JobState], str | None]
+ShapeOf = Callable[[JobState], Mapping[str, Any]]
+DEFAULT_STRING_CHARS = 120
+DEEPEST = 8  # an engine refuses schemas that are nested deeper
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question to a model, as a graph node; frozen, so a planner can read it.
+
+    `reads` is what the node needs of a job: its image, its text, or facts that earlier nodes
+    left in the state (`data` renders them). `shape` narrows the schema to one job. `derived`
+    marks answers that are written rather than read off, so they carry no span. With `question`
+    the job's text is the instruction. With `regions` its values carry the part of the photo that
+    decided them. Without `cache` its replies are never shared by runs.
+    """
+
+    capability: Capability
+    instruction: str
+    schema_json: str | None
+    max_tokens: int
+    reads: Reads
+    data: DataOf | None = None
+    shape: ShapeOf | None = None
+    derived: bool = False
+    question: bool = False
+    max_visits: int | None = None
+    regions: bool = False
+    cache: bool = True
+
+    async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
+        """Ask, and return the outcome under this node's name; failures are values."""
+        node = get_config()["metadata"]["langgraph_node"]
+        run = await run_of(runtime.context)
+        outcome = await run.ask(node, self, state)
+        return {"outcomes": {node: outcome.model_dump(mode="json")}}
+
+
+def ask(
+    capability: Capability,
+    prompt: str,
+    *,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
+    max_tokens: int | None = None,
+    data: DataOf | None = None,
+    shape: ShapeOf | None = None,
+    derived: bool = False,
+    question: bool = False,
+    max_visits: int | None = None,
+    regions: bool = False,
+    cache: bool = True,
+) -> Ask:
+    """A node that asks whichever model of the fleet offers `capability`.
+
+    `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
+    without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
+    asks of a vision model which part of a photo decided each value; that takes longer than the
+    answer. With `cache` false its replies are never shared by runs.
+
+    Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or `regions`
+    where there are no values or no photo.
+    """
+    if capability not in get_args(Capability):
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) names no capability; use one of {get_args(Capability)}. "
+            "An ask names what it needs, never a model."
+        )
+    if not prompt.strip():
+        raise InvalidGraph(f"ask({capability!r}, {prompt!r}) has an empty prompt. Say what to do.")
+    for name, bound in (("max_tokens", max_tokens), ("max_visits", max_visits)):
+        if bound is not None and bound < 1:
+            raise InvalidGraph(f"ask(...) has {name}={bound!r}; it must be 1 or more.")
+    if regions and (capability != "vision" or schema is None):
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) has regions=True, which marks values in a photo. Ask "
+            "'vision' with a schema, or leave it out."
+        )
+    asked = _schema_of(schema)
+    reads: Reads = "facts" if data is not None else "image" if capability == "vision" else "text"
+    return Ask(
+        capability=capability,
+        instruction=prompt,
+        schema_json=None if asked is None else json.dumps(asked, ensure_ascii=False),
+        max_tokens=max_tokens or _longest_answer_tokens(asked),
+        reads=reads,
+        data=data,
+        shape=shape,
+        derived=derived,
+        question=question,
+        max_visits=max_visits,
+        regions=regions,
+        cache=cache,
+    )
+
+
+def _schema_of(schema: type[BaseModel] | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if schema is None:
+        return None
+    if isinstance(schema, type):
+        return schema.model_json_schema()
+    return dict(schema)
+
+
+def _longest_answer_tokens(schema: Mapping[str, Any] | None) -> int:
+    """Tokens that hold the longest answer: half its characters, as byte-level BPE needs fewer."""
+    if schema is None:
+        return 128
+    return max(32, min(384, round(_longest_value(schema, schema, 0) / 2)))
+
+
+def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> int:
+    """Characters of the longest value under `shape`; `root` holds the definitions it refers to."""
+    if depth > DEEPEST:
+        return DEFAULT_STRING_CHARS
+    if "$ref" in shape:
+        name = str(shape["$ref"]).rpartition("/")[2]
+        found = root.get("$defs", root.get("definitions", {})).get(name, {})
+        return _longest_value(found, root, depth + 1)
+    if "enum" in shape:
+        return max((len(str(value)) for value in shape["enum"]), default=0)
+    options = shape.get("anyOf") or shape.get("oneOf")
+    if options:
+        return max(_longest_value(option, root, depth + 1) for option in options)
+    if "x-choice" in shape:
+        terms = (term for terms in shape["x-choice"].values() for term in terms)
+        return max(map(len, terms), default=0)
+    kinds = shape.get("type")
+    if isinstance(kinds, list):
+        kind = next((known for known in kinds if known != "null"), "null")
+        return _longest_value({**shape, "type": kind}, root, depth + 1)
+    if "properties" in shape:
+        properties = shape["properties"].items()
+        return sum(len(name) + 6 + _longest_value(p, root, depth + 1) for name, p in properties)
+    if kinds == "array":
+        item = _longest_value(shape.get("items", {}), root, depth + 1)
+        return (item + 3) * shape.get("maxItems", 8)
+    if kinds in ("integer", "number", "boolean", "null"):
+        return 16
+    return shape.get("maxLength", DEFAULT_STRING_CHARS)
+
+
+def prompt_hash(ask: Ask) -> str:
+    """Identifies the wording and the schema that produced a value, not the data."""
+    return _prompt_hash(ask.instruction, ask.schema_json)
+
+
+@lru_cache(maxsize=256)
+def _prompt_hash(instruction: str, schema_json: str | None) -> str:
+    return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]

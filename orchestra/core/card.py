@@ -1,0 +1,300 @@
+"""Cards and fleets: what a model takes, needs, costs and promises; no model is loaded here."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+
+from orchestra.core.errors import InvalidFleet
+from orchestra.core.job import Word
+from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
+from orchestra.core.snapshot import snapshot_of
+
+Capability = Literal["text", "vision", "maths"]
+Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
+# A negative or infinite figure would make a plan that no budget can hold.
+Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+
+
+class Price(Word):
+    """What calls cost, with the date the price was read."""
+
+    as_of: date
+    usd_per_million_input_tokens: Dollars = Decimal(0)
+    usd_per_million_output_tokens: Dollars = Decimal(0)
+    usd_per_image: Dollars = Decimal(0)
+    usd_per_cpu_second: Dollars = Decimal(0)
+    usd_per_hour: Dollars = Decimal(0)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether calls are billed by somebody else (tokens or images), not our own machine."""
+        return bool(
+            self.usd_per_million_input_tokens
+            or self.usd_per_million_output_tokens
+            or self.usd_per_image
+        )
+
+
+class Profile(Word):
+    """How long a call takes: a fixed part, and a part for each token and image.
+
+    The same figures rate a local model's CPU seconds, so that a price per CPU-second is
+    known before the call and the same each time (docs/adr/0003).
+    """
+
+    origin: Origin
+    fixed_ms: Amount = 0.0
+    ms_per_input_token: Amount = 0.0
+    ms_per_output_token: Amount = 0.0
+    ms_per_image: Amount = 0.0
+
+    def milliseconds(self, input_tokens: int, output_tokens: int, images: int) -> float:
+        """Latency of one call in ms."""
+        return (
+            self.fixed_ms
+            + self.ms_per_input_token * input_tokens
+            + self.ms_per_output_token * output_tokens
+            + self.ms_per_image * images
+        )
+
+
+class Sampling(Word):
+    """How tokens are drawn. Temperature 0 is greedy, so the same call has the same answer."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    top_p: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    seed: int = 0
+
+
+class Endpoint(Word):
+    """A model behind an OpenAI-compatible server.
+
+    `url` ends before `/chat/completions`; `model` is the server's name for it. The key is read
+    from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
+    is how the server is held to a schema: by `response_format`, by `json_object` with the schema
+    in the prompt, or by the prompt alone. `tools` is how it is offered tools: in the request's own
+    words (`native`), or by a schema, for models that were not trained on them. After
+    `failures_in_row` failed connections the model
+    counts as unavailable for `rest_s` seconds, so that fallbacks are asked at once.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s/]+")
+    model: str = Field(min_length=1)
+    api_key_env: str | None = None
+    structured: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+    tools: Literal["native", "schema"] = "native"
+    logprobs: bool = True
+    connect_timeout_s: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    attempts: int = Field(default=3, ge=1, le=10)
+    failures_in_row: int = Field(default=5, ge=1)
+    rest_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+
+
+class Scaling(Word):
+    """Replicas of a model on a cluster: a fixed number, or a range that follows the load.
+
+    `max_ongoing` is how many calls a replica takes at once; the engine joins them into batches of
+    at most `hosting.max_batch`. `cpus` and `gpus` are what one replica reserves of its node.
+    """
+
+    replicas: int = Field(default=1, ge=1)
+    max_replicas: int | None = Field(default=None, ge=1)
+    max_ongoing: int = Field(default=32, ge=1)
+    cpus: Amount = 1.0
+    gpus: Amount = 0.0
+    resources: dict[str, Amount] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _range_is_upward(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas={self.max_replicas} is under replicas={self.replicas}; "
+                "raise it, or leave it out for a fixed number"
+            )
+        return self
+
+
+class Hosting(Word):
+    """Where a model runs: `worker` is `module:Class` here, `endpoint` a server that runs already.
+
+    Without either the card is for planning only. `schema_in_prompt`: the model reads the schema
+    as well as being held to it; not so for models that were trained without. `revision` tells
+    apart what a server calls by one name: change it with the model, and cached replies miss.
+    `cache`: whether replies may be shared by runs (default: where no tokens are drawn).
+    """
+
+    memory_gib: Amount
+    worker: str | None = None
+    checkpoint: str | None = None
+    max_batch: int = Field(default=16, ge=1)
+    device: str = "cpu"
+    sampling: Sampling = Sampling()
+    schema_in_prompt: bool = True
+    revision: str = ""
+    cache: bool | None = None
+    endpoint: Endpoint | None = None
+    scaling: Scaling = Scaling()
+
+    @model_validator(mode="after")
+    def _one_host(self) -> Self:
+        if self.worker is not None and self.endpoint is not None:
+            raise ValueError(
+                f"hosting names the worker {self.worker!r} and the endpoint "
+                f"{self.endpoint.url!r}; a model runs in one place, so remove one of them"
+            )
+        return self
+
+
+class Limits(Word):
+    """Bounds of one call, and of the calls of a minute; an absent rate does not bind.
+
+    `thinking_tokens` is the room for what a reasoning model writes before its answer, beside
+    the answer's own bound. It counts in every ceiling. Without it thoughts take from the answer.
+    """
+
+    context_tokens: int = Field(ge=1)
+    thinking_tokens: int = Field(default=0, ge=0)
+    image_tokens: int = Field(default=0, ge=0)
+    max_images: int = Field(default=0, ge=0)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether a minute bounds calls or tokens."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
+    @model_validator(mode="after")
+    def _thoughts_fit(self) -> Self:
+        if self.thinking_tokens >= self.context_tokens:
+            raise ValueError(
+                f"thinking_tokens={self.thinking_tokens} leaves no room in "
+                f"context_tokens={self.context_tokens}; lower it, or raise the context if the "
+                "model's is larger"
+            )
+        return self
+
+
+class Quality(Word):
+    """A score on one task, 0 to 100, with where the figure comes from."""
+
+    score: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    origin: Origin = "unknown"
+    measure: str = ""
+
+
+class Card(Word):
+    """One model of a fleet."""
+
+    name: str = Field(min_length=1)
+    role: str
+    about: str = ""
+    capabilities: tuple[Capability, ...] = Field(min_length=1)
+    price: Price
+    profile: Profile
+    latency: Latency | None = None  # measured; without it the profile tells the time as well
+    hosting: Hosting
+    limits: Limits
+    quality: dict[str, Quality] = Field(default_factory=dict)
+    data_goes_to: str = "local"
+    fallback: str | None = None
+    can: str = ""
+    cannot: str = ""
+    scores: tuple[str, ...] = ()
+    estimated: tuple[str, ...] = ()
+    suits: tuple[Literal["research"], ...] = ()  # what no figure says; `orchestra advise` reads it
+
+    @model_validator(mode="after")
+    def _vision_takes_images(self) -> Self:
+        if "vision" in self.capabilities and not self.limits.max_images:
+            raise ValueError(
+                f"model {self.name!r} offers 'vision' but limits.max_images is 0; set it to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _estimates_are_on_the_card(self) -> Self:
+        for path in self.estimated:
+            part: Any = self
+            for name in path.split("."):
+                part = getattr(part, name, None)
+            if part is None:
+                raise ValueError(
+                    f"model {self.name!r} marks {path!r} as estimated, which its card does not "
+                    "have; name a key, as in 'price' or 'hosting.memory_gib'"
+                )
+        return self
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the card says how to reach the model, not only what it would cost."""
+        return self.hosting.worker is not None or self.hosting.endpoint is not None
+
+
+class FleetFile(Word):
+    """A fleet as it stands in YAML: cards by name.
+
+    `machines` is how many of them host the models: on one all stand side by side, on a cluster a
+    limit of memory is that of each node.
+    """
+
+    name: str
+    about: str = ""
+    domain: str = ""
+    models: tuple[Card, ...] = Field(min_length=1)
+    overhead: Overhead | None = None
+    whole_jobs: WholeJobs | None = None
+    machines: int = Field(default=1, ge=1)
+    _snapshot: str | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [card.name for card in self.models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two cards are called {twice[0]!r}; give each model its own name")
+        return self
+
+    @model_validator(mode="after")
+    def _fallbacks_are_cards(self) -> Self:
+        names = {card.name for card in self.models}
+        for card in self.models:
+            if card.fallback is not None and card.fallback not in names - {card.name}:
+                raise ValueError(
+                    f"model {card.name!r} falls back on {card.fallback!r}, which is no other model "
+                    f"of the fleet (it has: {', '.join(sorted(names))}); name one of those"
+                )
+        return self
+
+    @property
+    def snapshot(self) -> str:
+        """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
+        if self._snapshot is None:  # a plan is made for every job
+            self._snapshot = snapshot_of(self.model_dump(mode="json"))
+        return self._snapshot
+
+    def card(self, name: str) -> Card:
+        """The card called `name`."""
+        for card in self.models:
+            if card.name == name:
+                return card
+        have = ", ".join(repr(card.name) for card in self.models)
+        raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
+
+
+def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
+    """Validate a fleet read from YAML; `origin` names the file in errors."""
+    try:
+        return FleetFile.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidFleet(
+            f"{origin} is not a fleet: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            "See workers/fleets/mini.yaml for an example."
+        ) from error

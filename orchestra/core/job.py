@@ -1,0 +1,255 @@
+"""The shared words of a job and its result; it knows no model, graph or file.
+
+All of them are frozen pydantic models, because they cross boundaries: the graph's state,
+the book, HTTP and the command line all carry them as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, field_validator
+from pydantic import Field as Attribute
+
+from orchestra.core.errors import InvalidBudget, OrchestraError, named
+from orchestra.core.tags import problem
+
+Source = Literal["photo", "text", "both", "derived", "none"]
+Status = Literal["complete", "partial", "review", "failed"]
+
+# Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.
+Usd = Annotated[Decimal, PlainSerializer(float, when_used="json")]
+
+LIMIT_UNITS = {
+    "cost_usd": "US dollars",
+    "latency_ms": "milliseconds",
+    "memory_gib": "GiB",
+    "tokens": "tokens",
+}
+
+
+class Word(BaseModel):
+    """Base of the shared words: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(Word):
+    """Limits of a job, a batch or a tenant; an absent limit does not bind.
+
+    `cost_usd` and `tokens` are spent and so held by the book; `latency_ms` is a deadline;
+    `memory_gib` is what hosting may take. Raises `InvalidBudget` for a negative, NaN or
+    infinite limit.
+    """
+
+    cost_usd: Usd | None = None
+    latency_ms: float | None = None
+    memory_gib: float | None = None
+    tokens: int | None = None
+
+    def __init__(self, **limits: Any) -> None:
+        super().__init__(**{name: _limit(name, value) for name, value in limits.items()})
+
+    @property
+    def spends(self) -> bool:
+        """Whether a limit is set on what is spent."""
+        return self.cost_usd is not None or self.tokens is not None
+
+
+def _limit(name: str, value: Any) -> Any:
+    """Read one limit exactly; a float of dollars goes through its shortest decimal form."""
+    if value is None or name not in LIMIT_UNITS:
+        return value
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise InvalidBudget(
+            f"Budget {name}={value!r} is not a limit: it must be a number of "
+            f"{LIMIT_UNITS[name]} that is 0 or more. Leave it out for no limit."
+        )
+    if name == "tokens":
+        return math.floor(number)
+    return number if name == "cost_usd" else float(number)
+
+
+class Job(Word):
+    """One unit of work: text, images, or both, with what is asked and what it may cost.
+
+    `images` holds paths, URLs, data URIs or, once taken in, content hashes. `text` is data, and
+    never instructions, unless a node declares it to be the user's question. `language` is the
+    language to write in. `data` = "local" forbids models that run elsewhere. With `cache` false no
+    reply is taken from a cache that the fleet has, or kept there. `tags` are noted in the book with
+    what the job spends: a client, a campaign, a ticket.
+    """
+
+    text: str | None = None
+    images: tuple[str, ...] = ()
+    language: Literal["en", "zh", "auto"] = "auto"
+    budget: Budget = Budget()
+    data: Literal["any", "local"] = "any"
+    cache: bool = True
+    tags: Mapping[str, str] = Attribute(default_factory=dict)
+    id: str | None = None
+
+    def __init__(self, **values: Any) -> None:
+        if isinstance(values.get("images"), list | tuple):  # what else is given is refused below
+            values["images"] = tuple(
+                str(image) if isinstance(image, PurePath) else image for image in values["images"]
+            )
+        super().__init__(**values)
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_short(cls, tags: Mapping[str, str]) -> Mapping[str, str]:
+        wrong = problem(tags)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return tags
+
+
+class Evidence(Word):
+    """What a value rests on: a span of the text, or a region of an image.
+
+    `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
+    as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
+    the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
+    reply that rests on it came from the cache.
+    """
+
+    kind: Literal["text", "image"]
+    text: str | None = None
+    start: int | None = None
+    end: int | None = None
+    image: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
+    cached: bool = False
+
+
+class Field(Word):
+    """One value with where it comes from.
+
+    `confidence` is the probability of the value's tokens under the constraint, as the model
+    gives it; it is not calibrated on the user's data, and None where a model reports none.
+    `probability` is: how often such answers were right on labelled rows, where a policy knows.
+    `promised` is the share of such answers that the policy proved to be right, where the answer is
+    sure enough for that; `doubt` says why it is not, and sends the job to review.
+    `note` says why a field abstains, or what to know of its value. A contradiction keeps the
+    other reading in `alternatives`.
+    """
+
+    value: Any = None
+    source: Source = "none"
+    confidence: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    model: str | None = None
+    prompt_hash: str | None = None
+    note: str | None = None
+    probability: float | None = None
+    promised: float | None = None
+    doubt: str | None = None
+    contradiction: bool = False
+    alternatives: tuple[Field, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the field holds a value rather than abstaining."""
+        return self.source != "none"
+
+
+class ErrorRecord(Word):
+    """One typed error: where it happened, its type, and a message with the cure."""
+
+    stage: str
+    type: str
+    message: str
+
+    @classmethod
+    def of(cls, stage: str, error: OrchestraError) -> ErrorRecord:
+        """Record `error` as raised at `stage`."""
+        return cls(stage=stage, type=error.kind, message=str(error))
+
+    def error(self) -> OrchestraError:
+        """The error that was recorded, to be raised."""
+        return named(self.type, self.message)
+
+
+class CallRecord(Word):
+    """One model call as it was made: prompt, raw reply, metered work and price.
+
+    `reused`: somebody else paid for the reply; `cached`: that was another run, whose cache gave it,
+    and `saved_usd` is what it would have cost.
+    `modality_weights` are the parts of text and image in the answer, of models that tell.
+    `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
+    """
+
+    node: str
+    model: str
+    instruction: str
+    data: str | None = None
+    images: tuple[str, ...] = ()
+    raw: str | None = None
+    thinking: str = ""
+    finish: Literal["stop", "length"] = "stop"
+    confidence: Mapping[str, float] = Attribute(default_factory=dict)
+    modality_weights: Mapping[str, float] = Attribute(default_factory=dict)
+    prompt_hash: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    image_count: int = 0
+    cpu_s: float = 0.0
+    cost_usd: Usd = Decimal(0)
+    reused: bool = False
+    cached: bool = False
+    saved_usd: Usd = Decimal(0)
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    error: ErrorRecord | None = None
+
+
+class Result(Word):
+    """What a job came to.
+
+    `intake_seconds` went by before `seconds` began: photos and text were taken in. In
+    `model_seconds` of `seconds` at least one model was at work on the job.
+    """
+
+    status: Status
+    fields: Mapping[str, Field] = Attribute(default_factory=dict)
+    answer: str | None = None
+    errors: tuple[ErrorRecord, ...] = ()
+    notes: tuple[str, ...] = ()
+    calls: tuple[CallRecord, ...] = ()
+    images: tuple[str, ...] = ()
+    plan: Mapping[str, Any] = Attribute(default_factory=dict)
+    cost_usd: Usd = Decimal(0)
+    tokens: int = 0
+    seconds: float = 0.0
+    intake_seconds: float = 0.0
+    model_seconds: float = 0.0
+
+    @property
+    def contradictions(self) -> int:
+        """How many fields photo and text disagree on."""
+        return sum(field.contradiction for field in self.fields.values())
+
+    @property
+    def cached(self) -> int:
+        """How many calls the cache answered."""
+        return sum(call.cached for call in self.calls)
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """What the calls that the cache answered would have cost."""
+        return sum((call.saved_usd for call in self.calls), Decimal(0))
+
+    @property
+    def reused(self) -> bool:
+        """Whether a photo's answer was taken over from an identical earlier call."""
+        return any(call.reused and call.images for call in self.calls)

@@ -1,0 +1,80 @@
+"""Kinds of rows by what they have, and samples drawn from them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from PIL import Image
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.plan.kinds import Kinds, RowShape, Scan, row_shape
+from orchestra.batch.tables.row import Row, row_error
+from orchestra.batch.tables.table import Table
+
+COLUMNS = Columns(("text",), "photo", "id")
+
+
+def scan_of(folder: Path, rows: list[tuple[str, str, str]], **labels: str) -> Scan:
+    path = folder / "t.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "photo", "truth"])
+        writer.writerows([number, *row] for number, row in enumerate(rows, start=1))
+    return Scan.of(Table.open(path).rows(), COLUMNS, folder, labels)
+
+
+def photo(folder: Path, name: str = "a.png") -> str:
+    Image.new("RGB", (4, 4)).save(folder / name)
+    return name
+
+
+def test_a_kind_says_what_rows_have_and_how_long_their_text_is() -> None:
+    kinds = Kinds(edges=(10, 20))
+    assert kinds.of(RowShape(9, 1, 0)) == "text, under 10 bytes"
+    assert kinds.of(RowShape(10, 1, 5)) == "text+photo, 10-19 bytes"
+    assert kinds.of(RowShape(20, 1, 5)) == "text+photo, 20 bytes or more"
+    assert kinds.of(RowShape(0, 0, 5)) == "photo"
+    assert kinds.of(RowShape(0, 0, 0)) == "unusable"
+
+
+def test_a_photo_that_is_not_there_counts_as_none(tmp_path: Path) -> None:
+    there = Row(1, {"text": "x", "photo": photo(tmp_path)})
+    gone = Row(2, {"text": "x", "photo": "gone.png"})
+    web = Row(3, {"text": "x", "photo": "https://example.com/a.png"})
+    shapes = [row_shape(row, COLUMNS, tmp_path) for row in (there, gone, web)]
+    assert [shape.photo_key != 0 for shape in shapes] == [True, False, True]
+    assert len({shape.text_key for shape in shapes}) == 1
+
+
+def test_an_unreadable_row_is_unusable(tmp_path: Path) -> None:
+    row = Row(1, {"text": "x"}, row_error("broken"))
+    assert row_shape(row, COLUMNS, tmp_path).job.text_bytes == 0
+
+
+def test_texts_of_one_length_make_one_kind(tmp_path: Path) -> None:
+    scan = scan_of(tmp_path, [("red apple", "", "")] * 12)
+    assert list(scan.by_kind()) == ["text"]
+
+
+def test_every_kind_is_sampled_and_the_same_seed_draws_the_same_rows(tmp_path: Path) -> None:
+    name = photo(tmp_path)
+    rows = [("x" * length, "", "") for length in range(1, 61)] + [("", name, "")] * 3
+    scan = scan_of(tmp_path, rows)
+    drawn = scan.draw(12, seed=3)
+    assert set(drawn) == set(scan.by_kind()) and len(drawn["photo"]) == 2
+    assert 12 <= sum(map(len, drawn.values())) <= 15
+    assert drawn == scan.draw(12, seed=3) != scan.draw(12, seed=4)
+
+
+def test_labelled_rows_are_drawn_first(tmp_path: Path) -> None:
+    rows = [("red apple", "", "Apple" if number in (7, 30) else "") for number in range(1, 41)]
+    scan = scan_of(tmp_path, rows, category="truth")
+    assert scan.draw(4, seed=0) == {"text": scan.draw(4, seed=0)["text"]}
+    assert {7, 30} <= set(scan.draw(4, seed=0)["text"])
+
+
+def test_finished_rows_are_no_longer_counted(tmp_path: Path) -> None:
+    scan = scan_of(tmp_path, [("red apple", "", "")] * 4)
+    scan.finished = {1, 2}
+    assert scan.by_kind() == {"text": [3, 4]}

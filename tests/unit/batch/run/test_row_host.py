@@ -1,0 +1,162 @@
+"""A host of rows, made from what can be pickled, with its book behind messages; without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestra import Budget
+from orchestra.batch.columns import Columns
+from orchestra.batch.folder import BATCH_ACCOUNT
+from orchestra.batch.row_run import Ran, RowOptions, row_account
+from orchestra.batch.run.row_host import RowHost, RowWork
+from orchestra.batch.tables.row import Row
+from orchestra.book.book import Book
+from orchestra.book.remote import Keeper, Message, Send
+from orchestra.core.errors import BookError, ModelUnavailable
+from orchestra.core.job import Result
+from orchestra.fleet.source import load_graph
+from orchestra.quality.policy import Calibration, Estimate, Policy
+from tests.serving_workers import BrokenWorker
+from tests.serving_workers import write_fleet as write_fleet_of
+from tests.stub_worker import write_fleet
+
+KEEPER = "book-of-a-test"
+
+
+def work(folder: Path, fleet: Path | None = None, **changes: Any) -> RowWork:
+    """What a host is told, after a journey to it."""
+    told = RowWork(
+        fleet=str(fleet or write_fleet(folder)),
+        graph="listing",
+        recipe=None,
+        columns=Columns(("name",), None, "id"),
+        options=RowOptions({"table": "t"}, Budget(), "en", folder),
+        images=folder / "images",
+    )
+    given = {name: getattr(told, name) for name in RowWork.__slots__} | changes
+    return pickle.loads(pickle.dumps(RowWork(**given)))
+
+
+def reaching(book: Book) -> Callable[[str], Send]:
+    """How messages get to the keeper of `book`, which has one name."""
+    keeper = Keeper(book)
+
+    def reach(name: str) -> Send:
+        assert name == KEEPER
+
+        async def send(messages: list[Message]) -> list[Any]:
+            return await keeper.apply(pickle.loads(pickle.dumps(messages)))
+
+        return send
+
+    return reach
+
+
+def batch_book(cost_micro: int | None = None) -> Book:
+    book = Book.open(None)
+    book.open_account(BATCH_ACCOUNT, label="batch")
+    book.set_limits(BATCH_ACCOUNT, cost_micro=cost_micro, tokens=None)
+    return book
+
+
+def row(ordinal: int) -> Row:
+    return Row(ordinal, {"id": f"A{ordinal}", "name": f"Red apple, lot {ordinal}"})
+
+
+async def test_rows_end_in_the_book_with_what_they_cost(tmp_path: Path) -> None:
+    with batch_book() as book:
+        host = RowHost(work(tmp_path), KEEPER, reaching(book))
+        assert await host.prepare(["r1"]) is None
+        rows = [row(number) for number in (1, 2, 3)]
+        ran = await asyncio.gather(*(host.run(one, row_account(one)) for one in rows))
+        assert ran == [Ran("finished")] * 3
+        found = {one.ordinal: Result.model_validate_json(one.record_json) for one in book.rows()}
+        assert sorted(found) == [1, 2, 3]
+        spent = book.spent(BATCH_ACCOUNT)
+        cost = sum(int(result.cost_usd * 1_000_000) for result in found.values())
+        assert spent.cost_micro == cost > 0 and spent.open_cost_micro == 0
+
+
+async def test_a_recipe_arrives_as_json(tmp_path: Path) -> None:
+    recipe = load_graph("graphs.listing:default_recipe")()
+    kept = {"fields": {"origin": recipe.fields["origin"]}, "identity": None}
+    one_field = recipe.model_copy(update=kept)
+    with batch_book() as book:
+        told = work(tmp_path, recipe=one_field.model_dump_json(by_alias=True))
+        await RowHost(told, KEEPER, reaching(book)).run(row(1), "row:1")
+        (one,) = book.rows()
+    fields = Result.model_validate_json(one.record_json).fields
+    assert set(fields) & set(recipe.fields) == {"origin"}
+
+
+async def test_a_model_that_cannot_load_is_a_value_before_any_row(tmp_path: Path) -> None:
+    fleet = write_fleet_of(tmp_path, BrokenWorker, name="broken")
+    with batch_book() as book:
+        error = await RowHost(work(tmp_path, fleet), KEEPER, reaching(book)).prepare(["broken"])
+    assert isinstance(error, ModelUnavailable) and "weights of layer 3" in str(error)
+
+
+async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    lost = BookError("The actor that keeps the book does not answer. Run the command again.")
+
+    def reach(name: str) -> Send:
+        async def send(messages: list[Message]) -> list[Any]:
+            raise lost
+
+        return send
+
+    assert await RowHost(work(tmp_path), KEEPER, reach).run(row(1), "row:1") is lost
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
+    tmp_path: Path, is_stopped: bool
+) -> None:
+    with batch_book() as free:
+        host = RowHost(work(tmp_path), KEEPER, reaching(free))
+        await host.run(row(1), "row:1")
+        cost = free.spent(BATCH_ACCOUNT).cost_micro
+    with batch_book(cost_micro=cost) as book:
+        book.open_account("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True)
+        host = RowHost(work(tmp_path), KEEPER, reaching(book))
+        waiting = asyncio.create_task(host.run(row(1), "row:1"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        if is_stopped:
+            await host.stop()
+        else:
+            book.set_limits(BATCH_ACCOUNT, cost_micro=100 * cost, tokens=None)
+        ran = await waiting
+        assert isinstance(ran, Ran) and ran.end == ("no room" if is_stopped else "finished")
+
+
+async def test_a_host_answers_by_the_policy_that_it_is_told(tmp_path: Path) -> None:
+    right = Estimate(share=0.75, low=0.5, high=0.9, rows=20)
+    known = Calibration(
+        node="read",
+        model="r1",
+        field="category",
+        prompt="any",
+        method="rate",
+        right=right,
+        covered=1.0,
+        knots=((0.0, 0.75, 0.5, 0.9),),
+        gain=(0.0, 0.0, 0.0),
+        ece_before=0.1,
+        ece_after=0.1,
+    )
+    policy = Policy(calibration=(known,)).model_dump_json()
+    with batch_book() as book:
+        host = RowHost(work(tmp_path, policy=policy), KEEPER, reaching(book))
+        assert await host.run(row(1), "row:1") == Ran("finished")
+        (kept,) = book.rows()
+    fields = Result.model_validate_json(kept.record_json).fields
+    assert fields["category"].probability == 0.75

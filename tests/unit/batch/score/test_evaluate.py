@@ -1,0 +1,142 @@
+"""Evaluation: the join, the definitions of the scores, and their intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import pytest
+
+from orchestra.batch.score.evaluate import Evaluation, evaluate, score_field
+from orchestra.core.errors import InvalidTable
+from orchestra.core.job import Field, Result
+from orchestra.core.stats import wilson
+
+
+def result(value: object, name: str = "category") -> Result:
+    source = "none" if value is None else "photo"
+    return Result(status="complete", fields={name: Field(value=value, source=source)})
+
+
+def score(pairs: Iterable[tuple[object, str]]) -> Evaluation:
+    """Score (answer, truth) pairs whose ids agree."""
+    listed = list(enumerate(pairs))
+    answers = [(str(n), result(answer)) for n, (answer, _) in listed]
+    truths = [(str(n), {"category": truth}) for n, (_, truth) in listed]
+    return score_field(answers, truths, "category", ["id", "category"])
+
+
+def test_scores_follow_their_definitions() -> None:
+    found = score(
+        [("Apple", "Apple")] * 6
+        + [("Pear", "Apple"), (None, "Apple")]
+        + [("Pear", "Pear"), ("Apple", "Pear")]
+    )
+    assert (found.rows, found.answered, found.classes) == (10, 9, 2)
+    assert found.coverage == 0.9
+    assert found.accuracy == pytest.approx(7 / 9)
+    assert found.macro_accuracy == pytest.approx((6 / 7 + 1 / 2) / 2)
+    assert (found.baseline, found.baseline_value) == (0.8, "Apple")
+
+
+def test_case_and_white_space_do_not_count() -> None:
+    found = score([(" golden  DELICIOUS\n", "Golden Delicious"), ("Straße", "STRASSE")])
+    assert found.accuracy == 1.0
+
+
+def test_composed_and_decomposed_letters_are_equal() -> None:
+    assert score([("cafe\u0301", "caf\u00e9")]).accuracy == 1.0
+
+
+def test_list_is_compared_as_it_is_exported() -> None:
+    assert score([(["a", "b"], '["a","b"]')]).accuracy == 1.0
+
+
+def test_abstained_missing_and_blank_answers_count_as_not_answered() -> None:
+    answers = [("1", result(None)), ("2", result("  ")), ("3", Result(status="failed"))]
+    truths = [(n, {"category": "Apple"}) for n in ("1", "2", "3")]
+    found = score_field(answers, truths, "category", ["category"])
+    assert (found.rows, found.coverage) == (3, 0.0)
+    assert (found.accuracy, found.accuracy_interval) == (None, None)
+    assert (found.macro_accuracy, found.macro_accuracy_interval) == (None, None)
+
+
+def test_rows_without_a_true_value_are_left_out() -> None:
+    assert score([("Apple", "Apple"), ("Apple", " ")]).rows == 1
+
+
+def test_ids_on_one_side_only_are_reported() -> None:
+    answers = [(" A ", result("x")), ("B", result("x")), ("C", result("x"))]
+    truths = [("A", {"category": "x"}), ("D", {"category": "x"})]
+    found = score_field(answers, truths, "category", ["category"])
+    assert found.rows == 1
+    assert (found.unmatched.answers, found.unmatched.truth) == (2, 1)
+    assert found.unmatched.examples == ("B", "C", "D")
+
+
+def test_first_row_of_an_id_counts() -> None:
+    answers = [("A", result("x")), ("A", result("wrong"))]
+    truths = [("A", {"category": "x"}), ("A", {"category": "other"})]
+    found = score_field(answers, truths, "category", ["category"])
+    assert (found.rows, found.accuracy) == (1, 1.0)
+
+
+def test_nothing_in_common_names_both_sides_and_the_cure() -> None:
+    with pytest.raises(InvalidTable) as caught:
+        score_field([("1", result("x"))], [("SKU1", {"category": "x"})], "category", ["category"])
+    for part in ("'1'", "'SKU1'", "--id-column"):
+        assert part in str(caught.value)
+
+
+def test_empty_sides_are_an_error() -> None:
+    with pytest.raises(InvalidTable):
+        score_field([], [("1", {"category": "x"})], "category", ["category"])
+
+
+def test_unknown_field_is_an_error_on_either_side() -> None:
+    with pytest.raises(InvalidTable, match="'category'"):
+        score_field([], [], "categori", ["id", "category"])
+    answers = [("1", result("x", "colour"))]
+    with pytest.raises(InvalidTable, match="it has 'colour'"):
+        score_field(answers, [("1", {"category": "x"})], "category", ["category"])
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [
+        (8, 10, 0.4902, 0.9433),
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (500, 1000, 0.4691, 0.5309),
+    ],
+)
+def test_wilson_interval_has_its_published_values(
+    right: int, total: int, low: float, high: float
+) -> None:
+    assert wilson(right, total) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_macro_interval_holds_the_score_repeats_and_narrows_with_rows() -> None:
+    def pairs(times: int) -> list[tuple[object, str]]:
+        return [("a", "a"), ("a", "a"), ("b", "a"), ("b", "b"), ("a", "b")] * times
+
+    widths = []
+    for times in (4, 40, 400):
+        found = score(pairs(times))
+        assert found.macro_accuracy_interval is not None
+        low, high = found.macro_accuracy_interval
+        assert found.macro_accuracy == pytest.approx((2 / 3 + 1 / 2) / 2)
+        assert low < (2 / 3 + 1 / 2) / 2 < high
+        assert score(pairs(times)) == found
+        widths.append(high - low)
+    assert widths[0] > 2 * widths[1] > 4 * widths[2]
+    # Standard error of two means of 1200 and 800 rows, halved, over +-1.96.
+    error = 0.5 * (2 / 9 / 1200 + 1 / 4 / 800) ** 0.5
+    assert widths[2] == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+def test_evaluation_is_json() -> None:
+    answers, truths = [("1", result("x"))], [("1", {"category": "x"})]
+    found = json.loads(json.dumps(evaluate(answers, truths, "category", ["category"])))
+    assert {"rows", "coverage", "accuracy", "macro_accuracy", "baseline"} <= found.keys()
+    assert found["accuracy_interval"] == pytest.approx([0.2065, 1.0], abs=1e-4)

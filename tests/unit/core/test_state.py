@@ -1,0 +1,98 @@
+"""State, outcomes, the merge node, and finding the run a node belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra.combine.merge import MergeRules
+from orchestra.core.ask import Ask
+from orchestra.core.errors import InvalidGraph
+from orchestra.core.job import Field
+from orchestra.core.outcome import Outcome, fields_of, outcomes_of
+from orchestra.core.runs import enter, leave, run_of
+from orchestra.core.state import Context, JobState, keep_all
+from orchestra.graph.merge import merge
+
+UPDATE = st.none() | st.dictionaries(st.sampled_from("abc"), st.integers())
+
+
+@given(left=UPDATE, right=UPDATE)
+def test_joining_an_update_twice_changes_nothing(left: Any, right: Any) -> None:
+    once = keep_all(left, right)
+    assert keep_all(once, right) == once
+    assert set(once) == set(left or {}) | set(right or {})
+
+
+@given(one=UPDATE, other=UPDATE)
+def test_updates_of_different_nodes_may_come_in_any_order(one: Any, other: Any) -> None:
+    apart = {f"other {key}": value for key, value in (other or {}).items()}
+    assert keep_all(keep_all({}, one), apart) == keep_all(keep_all({}, apart), one)
+
+
+def test_outcomes_and_fields_come_back_from_json_as_they_were() -> None:
+    outcome = Outcome(fields={"colour": Field(value="red", source="photo", confidence=0.5)})
+    state = json.loads(json.dumps({"outcomes": {"look": outcome.model_dump(mode="json")}}))
+    assert outcomes_of(state) == {"look": outcome}
+    assert fields_of(JobState()) == {} and outcomes_of(JobState()) == {}
+
+
+def state_of(**outcomes: Outcome) -> JobState:
+    dumped = {node: outcome.model_dump(mode="json") for node, outcome in outcomes.items()}
+    return {"outcomes": dumped}
+
+
+def saying(value: str, source: str) -> Outcome:
+    return Outcome(fields={"colour": Field.model_validate({"value": value, "source": source})})
+
+
+async def test_the_merge_node_joins_the_nodes_it_names_and_no_other() -> None:
+    state = state_of(
+        look=saying("red", "photo"), read=saying("blue", "text"), other=saying("green", "text")
+    )
+    fields = fields_of(JobState(**await merge("look", "read", prefer="text")(state)))
+    assert fields["colour"].value == "blue"
+    assert [entry.value for entry in fields["colour"].alternatives] == ["red"]
+
+
+async def test_a_skipped_or_absent_node_adds_nothing() -> None:
+    state = state_of(look=Outcome(skipped="the job has no image"), read=saying("blue", "text"))
+    fields = fields_of(JobState(**await merge("look", "read", "never_ran")(state)))
+    assert (fields["colour"].value, fields["colour"].source) == ("blue", "text")
+
+
+def test_merge_without_nodes_is_refused_and_rules_say_more_than_prefer() -> None:
+    with pytest.raises(InvalidGraph, match="joins no nodes"):
+        merge()
+    assert merge("a", rules=MergeRules(prefer="text")).rules.prefer == "text"
+
+
+class Run:
+    async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
+        return Outcome()
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        return {}
+
+
+async def test_a_node_finds_its_run_through_a_context_that_may_be_json() -> None:
+    run = Run()
+    enter("one", run)
+    try:
+        assert await run_of(Context(run_id="one")) is run
+        assert await run_of({"run_id": "one"}) is run
+    finally:
+        leave("one")
+        leave("one")
+
+
+async def test_a_run_that_is_not_here_is_an_error_rather_than_a_run_without_a_budget() -> None:
+    with pytest.raises(InvalidGraph, match=r"'gone' has ended, or belongs to another process"):
+        await run_of(Context(run_id="gone"))
