@@ -11,11 +11,11 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from orchestra.cache.fingerprint import fingerprint
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.store import ReplyStore
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
+from orchestra.core.identity import identity
 
 
 class SharedReplies:
@@ -35,12 +35,14 @@ class SharedReplies:
         return None if model is None else call_key(call, images, model)
 
     async def _model(self, card: Card) -> str | None:
-        """The identity of `card`'s model, made once for each card."""
+        """The fingerprint of `card`'s model, made once for each card."""
         known = self._models.get(card.name)
         if known is None or known[0] is not card:
             # Weights are read for it, which may take a second.
-            made = await asyncio.to_thread(fingerprint, card, self._folder, self.store)
-            known = self._models[card.name] = (card, made)
+            made = await asyncio.to_thread(
+                identity, card, self._folder, every_byte=self.store.file_hash
+            )
+            known = self._models[card.name] = (card, None if made is None else made.fingerprint)
         return known[1]
 
     def find(self, key: str) -> Reply | None:
