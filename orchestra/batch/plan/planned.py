@@ -15,7 +15,7 @@ from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 
 PLAN = "plan"
 
@@ -26,7 +26,7 @@ def kept_plan(folder: Folder) -> BatchPlan | None:
     return None if kept is None else read_plan(kept, origin=f"The book of {str(folder.path)!r}")
 
 
-def followed_plan(given: BatchPlan | None, folder: Folder, fleet: Fleet) -> BatchPlan | None:
+def followed_plan(given: BatchPlan | None, folder: Folder, fleet: OpenFleet) -> BatchPlan | None:
     """The plan given, else the one that the batch in `folder` was started with.
 
     Raises `InvalidPlan` for a new plan of other prices. A batch goes on with the plan it was
@@ -39,7 +39,7 @@ def followed_plan(given: BatchPlan | None, folder: Folder, fleet: Fleet) -> Batc
 
 
 async def plan_where_tight(
-    fleet: Fleet,
+    fleet: OpenFleet,
     request: Request,
     wish: Wish,
     folder: Folder,
