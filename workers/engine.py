@@ -33,7 +33,7 @@ LOADING = threading.Lock()
 class TransformersEngine(AnsweringEngine):
     """A model of transformers in memory; see `AnsweringEngine`."""
 
-    trainer = "workers.training.finetune:run"  # what `orchestra finetune` calls
+    trainer = "workers.finetune.trainer:run"  # what `orchestra finetune` calls
 
     @classmethod
     def load(
