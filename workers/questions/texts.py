@@ -16,7 +16,7 @@ import yaml
 
 from orchestra.bench.questions import Question, choice_schema
 from orchestra.clients.engine import Call
-from workers.training.lexicon import invented
+from workers.synthetic.lexicon import invented
 
 SEED = 1_000_000
 LANGUAGES = ("en", "zh")
