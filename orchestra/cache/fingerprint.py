@@ -13,10 +13,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from orchestra import shipped
 from orchestra.cache.store import ReplyStore
 from orchestra.fleet.card import Card
 from orchestra.fleet.local import checkpoint_place
@@ -55,12 +55,10 @@ def fingerprint(card: Card, folder: Path, store: ReplyStore) -> str | None:
 def _source(worker: str, store: ReplyStore) -> str | None:
     """The hash of the file that holds the worker's class, which is not imported for it."""
     try:
-        spec = find_spec(worker.partition(":")[0])
+        file = shipped.origin(worker)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None:
-        return None
-    return _hash(Path(spec.origin), store)
+    return None if file is None else _hash(file, store)
 
 
 def _weights(checkpoint: str | None, folder: Path, store: ReplyStore) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
+from orchestra import shipped
 from orchestra.errors import InvalidFleet, MissingExtra
 from orchestra.fleet.card import FleetFile
 from orchestra.fleet.fingerprint import fingerprints
@@ -116,8 +117,9 @@ def graph_name(build: Build) -> str:
     """The entry point that names `build`, else its file's or module's last name."""
     if build.__module__.endswith(".py"):
         return Path(build.__module__).stem
-    place = f"{build.__module__}:{getattr(build, '__qualname__', '')}"
+    module = shipped.plain(build.__module__)
+    place = f"{module}:{getattr(build, '__qualname__', '')}"
     for point in metadata.entry_points(group="orchestra.graphs"):
         if point.value == place:
             return point.name
-    return build.__module__.rpartition(".")[2]
+    return module.rpartition(".")[2]
