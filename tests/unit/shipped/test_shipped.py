@@ -99,8 +99,10 @@ def build():
 """
 MINE = """
 from graphs import listing
+from orchestra.shipped.graphs.answer import build as longer
 from orchestra.fleet.source import graph_place, load_graph
 mine, answer = load_graph("graphs.mine:build"), load_graph("answer")
+assert longer is answer
 print(mine.__globals__["ASKED"], list(mine().nodes), list(answer().nodes))
 own, ours = load_graph("graphs.listing:build"), load_graph("listing")
 print(own is listing.build, ours is own, load_graph(graph_place(ours)) is ours, graph_place(own))
