@@ -30,9 +30,9 @@ from statistics import fmean
 from benchmarks.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
 from orchestra.batch.folder import Folder
-from orchestra.batch.output.output import Summary
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.files import Summary
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.planner import Wish
 from orchestra.batch.plan.worth import Gold
 from orchestra.batch.score.evaluate import wilson
 from orchestra.batch.tables.table import Row as TableRow

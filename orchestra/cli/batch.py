@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from orchestra.batch.output.output import Summary
+from orchestra.batch.output.files import Summary
 from orchestra.batch.output.promised import promise_lines
-from orchestra.batch.plan.quote import load_plan
+from orchestra.batch.plan.batch_plan import load_plan
 from orchestra.batch.plan.quote_text import duration, money
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe

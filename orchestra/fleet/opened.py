@@ -44,9 +44,9 @@ from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan, weigh
 
 if TYPE_CHECKING:
-    from orchestra.batch.output.output import Summary
-    from orchestra.batch.plan.plan_table import Wish
-    from orchestra.batch.plan.quote import BatchPlan
+    from orchestra.batch.output.files import Summary
+    from orchestra.batch.plan.batch_plan import BatchPlan
+    from orchestra.batch.plan.planner import Wish
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]

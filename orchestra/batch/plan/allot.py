@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from orchestra.batch.plan.allocation import Group, Way, allocate
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan
 from orchestra.batch.plan.forecast import most_behind
 from orchestra.batch.plan.kinds import Scan
-from orchestra.batch.plan.quote import BatchPlan, KindPlan
 from orchestra.core.money import MICRO_PER_USD
-from orchestra.routing.allocate import Group, Way, allocate
 from orchestra.routing.routes import Route
 
 RETUNE_ROWS = 32

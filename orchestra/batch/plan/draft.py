@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestra.batch.plan.allocation import Allocation
 from orchestra.batch.plan.forecast import Forecaster, Load, RouteOf, spread_over
 from orchestra.batch.plan.kinds import Scan
 from orchestra.batch.plan.sample import Sample
@@ -12,7 +13,6 @@ from orchestra.batch.plan.ways import Evidence
 from orchestra.batch.plan.worth import worth_by_cards
 from orchestra.batch.request import Request
 from orchestra.core.card import FleetFile
-from orchestra.routing.allocate import Allocation
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 

@@ -6,9 +6,9 @@ from itertools import islice
 
 from orchestra.batch.folder import Folder
 from orchestra.batch.plan.allot import Allotment
+from orchestra.batch.plan.batch_plan import BatchPlan, read_plan
 from orchestra.batch.plan.kinds import Scan
-from orchestra.batch.plan.plan_table import Wish, plan_table
-from orchestra.batch.plan.quote import BatchPlan, read_plan
+from orchestra.batch.plan.planner import Wish, plan_table
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable

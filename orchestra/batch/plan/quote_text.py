@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra.batch.plan.quote import BatchPlan, KindPlan
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan
 from orchestra.core.intervals import Estimate
 
 MINUTE_S, HOUR_S = 60.0, 3600.0

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from orchestra.batch.plan.allocation import Group, Way, allocate
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.draft import Draft, Shares, counts_of, shares_of
 from orchestra.batch.plan.figures import (
     Pace,
@@ -21,12 +23,10 @@ from orchestra.batch.plan.figures import (
     seconds_of,
 )
 from orchestra.batch.plan.forecast import Load
-from orchestra.batch.plan.quote import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.worth import sure_of
 from orchestra.batch.score.evaluate import wilson
 from orchestra.core.intervals import Estimate, pace_of
 from orchestra.core.money import MICRO_PER_USD
-from orchestra.routing.allocate import Group, Way, allocate
 
 HOUR_S = 3600.0
 MOST_RESERVE = 0.05  # of the budget, kept so that the last rows can be reserved

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestra.batch.output.output import Summary
+from orchestra.batch.output.files import Summary
 from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import load_graph

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.output import Summary, results_of
+from orchestra.batch.output.files import Summary, results_of
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.tables.gold import Truths

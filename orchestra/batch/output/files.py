@@ -17,9 +17,9 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.exports import ExportRow, write_exports
 from orchestra.batch.output.promised import Kept
-from orchestra.batch.output.quoted import ELSEWHERE, beside
 from orchestra.batch.output.report import ModelNote, ReportRow, write_report
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.summary import ELSEWHERE, beside
+from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.score.evaluate import evaluate
 from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import Row, Table

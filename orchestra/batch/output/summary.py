@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
 from orchestra.batch.tables.row import Row
 from orchestra.core.intervals import Estimate

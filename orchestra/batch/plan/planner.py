@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.draft import Draft
 from orchestra.batch.plan.forecast import Forecaster, Rates
 from orchestra.batch.plan.kinds import Scan
-from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.plan.quoting import quoted
 from orchestra.batch.plan.sample import Sample, run_sample
 from orchestra.batch.plan.ways import Evidence

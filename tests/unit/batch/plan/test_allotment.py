@@ -16,9 +16,9 @@ from PIL import Image
 from graphs.listing import build, default_recipe
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.allot import Allotment
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, WayPlan
 from orchestra.batch.plan.kinds import Kinds, Scan
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan, KindPlan, WayPlan
+from orchestra.batch.plan.planner import Wish
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Budget

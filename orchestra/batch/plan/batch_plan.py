@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestra.batch.plan.allocation import Group, Way
 from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPlan
 from orchestra.core.intervals import Estimate
 from orchestra.core.job import Word
-from orchestra.routing.allocate import Group, Way
 
 VERSION = 1
 
