@@ -34,10 +34,10 @@ from orchestra.batch.output.files import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.planner import Wish
 from orchestra.batch.plan.worth import Gold
-from orchestra.batch.score.evaluate import wilson
 from orchestra.batch.tables.table import Row as TableRow
 from orchestra.core.card import FleetFile, Price
 from orchestra.core.job import Budget, Result
+from orchestra.core.stats import wilson
 from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 

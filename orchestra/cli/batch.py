@@ -13,7 +13,7 @@ import click
 from orchestra.batch.output.files import Summary
 from orchestra.batch.output.promised import promise_lines
 from orchestra.batch.plan.batch_plan import load_plan
-from orchestra.batch.plan.quote_text import duration, money
+from orchestra.batch.plan.quote_text import money
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
@@ -33,6 +33,7 @@ from orchestra.cli.options import (
 )
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError
 from orchestra.core.tags import read_tags
+from orchestra.core.values import duration
 from orchestra.fleet.opened import Build, Fleet
 from orchestra.fleet.source import load_graph
 

@@ -27,7 +27,7 @@ from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import Budget, Job, Result
-from orchestra.core.narrow import sanitise
+from orchestra.core.text import sanitise
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller, Client

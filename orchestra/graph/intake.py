@@ -19,7 +19,8 @@ from PIL import Image
 
 from orchestra.core.errors import DeadlineExceeded, ImageError, UsageError
 from orchestra.core.job import ErrorRecord, Job
-from orchestra.core.narrow import CJK, sanitise
+from orchestra.core.text import sanitise
+from orchestra.core.values import CJK
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.store import KEY

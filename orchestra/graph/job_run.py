@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestra.clients.tools import as_schema, knows_tools
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Call, OnPiece, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import (
@@ -26,7 +26,7 @@ from orchestra.core.pricing import Work
 from orchestra.core.state import JobState
 from orchestra.graph.caller import Ticket
 from orchestra.graph.intake import Intake
-from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.graph.reading import read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.second import (
     CLASH,

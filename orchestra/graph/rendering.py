@@ -10,8 +10,9 @@ from dataclasses import replace
 from orchestra.core.ask import Ask
 from orchestra.core.call import Call, Reply
 from orchestra.core.job import Job
-from orchestra.core.narrow import clip, narrow, parsed, sanitise
+from orchestra.core.schema import narrow, parsed
 from orchestra.core.state import JobState
+from orchestra.core.text import clip, sanitise
 from orchestra.graph.caller import Client, Ticket
 
 

@@ -15,8 +15,8 @@ from orchestra.batch.plan.allocation import Group, Way
 from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPlan
-from orchestra.core.intervals import Estimate
 from orchestra.core.job import Word
+from orchestra.core.stats import Estimate
 
 VERSION = 1
 

@@ -17,7 +17,6 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.output.files import Summary, results_of
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
-from orchestra.batch.tables.gold import Truths
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cache.store import ReplyStore
 from orchestra.core.atomic import atomic_file
@@ -25,6 +24,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
 from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
+from orchestra.quality.truths import Truths
 
 ID = "gold_id"
 ROWS = "rows.csv"
