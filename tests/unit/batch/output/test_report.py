@@ -425,7 +425,7 @@ def test_costs_keep_the_digits_that_matter(cost: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.844, "0.84 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (7440, "2 h 4 min")],
+    [(0.844, "0.84 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7440, "2 h 04 min")],
 )
 def test_times_are_written_for_people(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
