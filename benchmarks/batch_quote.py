@@ -32,7 +32,7 @@ from graphs.listing import build, default_recipe
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.files import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
-from orchestra.batch.plan.planner import Wish
+from orchestra.batch.plan.survey import Wish
 from orchestra.batch.plan.worth import Gold
 from orchestra.batch.tables.table import Row as TableRow
 from orchestra.core.card import FleetFile, Price

@@ -15,8 +15,8 @@ from orchestra.batch.folder import IMAGES, Folder, resume_command
 from orchestra.batch.models import remember_models
 from orchestra.batch.output.files import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
-from orchestra.batch.plan.planned import allotment_of, kept_plan, plan_where_tight
-from orchestra.batch.plan.planner import Wish, plan_table
+from orchestra.batch.plan.planner import allotment_of, kept_plan, plan_table, plan_where_tight
+from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.request import Request, named, settle

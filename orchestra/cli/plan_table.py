@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestra.batch.plan.batch_plan import BatchPlan
-from orchestra.batch.plan.planner import DEFAULT_SAMPLE, Wish
+from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT

@@ -46,7 +46,7 @@ from orchestra.routing.planner import JobShape, plan, weigh
 if TYPE_CHECKING:
     from orchestra.batch.output.files import Summary
     from orchestra.batch.plan.batch_plan import BatchPlan
-    from orchestra.batch.plan.planner import Wish
+    from orchestra.batch.plan.survey import Wish
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]

@@ -11,14 +11,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestra.batch.plan.allocation import Group, Way
 from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPlan
 from orchestra.core.job import Word
 from orchestra.core.stats import Estimate
+from orchestra.core.values import duration
 
 VERSION = 1
+HEAD = ("kind", "rows", "route", "takes it", "$ a row", "worth", "right", "complete", "sure")
 
 
 class WayPlan(Word):
@@ -47,13 +48,6 @@ class KindPlan(Word):
     complete: Estimate | None = None
     confidence: float | None = None
 
-    def group(self) -> Group:
-        """As it is allocated."""
-        ways = tuple(
-            Way(way.route, way.cost_usd * 1e6, way.worth, way.seconds) for way in self.ways
-        )
-        return Group(self.name, self.rows, ways)
-
 
 class More(Word):
     """What more money or time would buy: worth and rows, or hosts that are not needed."""
@@ -64,16 +58,16 @@ class More(Word):
     hosts: int = 0
 
     def __str__(self) -> str:
-        told = []
+        gains: list[str] = []
         if self.rows:
-            told.append(f"{self.rows} more rows served")
+            gains.append(f"{self.rows} more rows served")
         if self.worth > 0.0005:
-            told.append(f"{self.worth:+.1%} of the answers' worth")
+            gains.append(f"{self.worth:+.1%} of the answers' worth")
         if self.quality is not None and abs(self.quality) > 0.0005:
-            told.append(f"{self.quality:+.1%} right")
+            gains.append(f"{self.quality:+.1%} right")
         if self.hosts:
-            told.append(f"{self.hosts} fewer hosts")
-        return ", ".join(told) or "nothing more"
+            gains.append(f"{self.hosts} fewer hosts")
+        return ", ".join(gains) or "nothing more"
 
 
 class BatchPlan(Word):
@@ -117,6 +111,25 @@ class BatchPlan(Word):
     next_hour: More | None = None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of_json(cls, text: str, *, origin: str) -> BatchPlan:
+        """A plan from its JSON. Raises `InvalidPlan`."""
+        try:
+            plan = cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise InvalidPlan(
+                f"{origin} is not a plan of a batch: {place}: {first['msg']}. Make one with "
+                "`orchestra plan TABLE --save plan.json`."
+            ) from error
+        if plan.version != VERSION:
+            raise InvalidPlan(
+                f"{origin} is a plan of version {plan.version!r}; this release reads {VERSION}. "
+                "Plan it again with `orchestra plan`."
+            )
+        return plan
+
     @property
     def left(self) -> int:
         """Rows that are over budget."""
@@ -141,15 +154,34 @@ class BatchPlan(Word):
         return self.model_dump(mode="json")
 
     def __str__(self) -> str:
-        from orchestra.batch.plan.quote_text import render  # it reads the words of this module
-
-        return render(self)
+        """What was sampled, routes by kind, and what the batch will come to."""
+        sample = "none (dry): prices and quality are those of the cards"
+        if self.sampled:
+            sample = (
+                f"{len(self.sampled)} rows: {money(self.sample_usd)} in "
+                f"{duration(self.sample_s)}, counted in the batch's book"
+            )
+        lines = [
+            f"table     {Path(self.table).name}: {self.rows} rows, {self.unusable} unusable",
+            f"fleet     {self.fleet}   budget: {_limits(self)}",
+            f"sample    {sample}",
+            "",
+            *_kind_lines(self),
+            "",
+            *(f"note      {note}" for note in self.notes),
+            *_figure_lines(self),
+        ]
+        if self.next_dollar is not None:
+            lines.append(f"one more dollar  {self.next_dollar}")
+        if self.next_hour is not None:
+            lines.append(f"one more hour    {self.next_hour}")
+        return "\n".join(lines)
 
 
 def load_plan(path: Path) -> BatchPlan:
     """Read a saved plan. Raises `InvalidPlan` for a file that is missing or is none."""
     try:
-        return read_plan(path.read_text(encoding="utf-8"), origin=str(path))
+        return BatchPlan.of_json(path.read_text(encoding="utf-8"), origin=str(path))
     except (OSError, UnicodeDecodeError) as cause:
         raise InvalidPlan(
             f"The plan {str(path)!r} cannot be read ({cause}). Give the file that "
@@ -157,20 +189,80 @@ def load_plan(path: Path) -> BatchPlan:
         ) from cause
 
 
-def read_plan(text: str, *, origin: str) -> BatchPlan:
-    """A plan from its JSON. Raises `InvalidPlan`."""
-    try:
-        made = BatchPlan.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InvalidPlan(
-            f"{origin} is not a plan of a batch: {place}: {first['msg']}. Make one with "
-            "`orchestra plan TABLE --save plan.json`."
-        ) from error
-    if made.version != VERSION:
-        raise InvalidPlan(
-            f"{origin} is a plan of version {made.version!r}; this release reads {VERSION}. "
-            "Plan it again with `orchestra plan`."
-        )
-    return made
+def _limits(plan: BatchPlan) -> str:
+    limits = [] if plan.cost_usd is None else [f"cost_usd={plan.cost_usd:f}".rstrip("0")]
+    limits += [] if plan.deadline_s is None else [f"deadline={duration(plan.deadline_s)}"]
+    limits += [] if plan.hosts_given is None else [f"hosts={plan.hosts_given}"]
+    return ", ".join(limits) or "no limits"
+
+
+def _kind_lines(plan: BatchPlan) -> list[str]:
+    rows = [HEAD, *(row for kind in plan.kinds for row in _kind_rows(kind))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _kind_rows(kind: KindPlan) -> list[tuple[str, ...]]:
+    complete = "" if kind.complete is None else _percent(kind.complete)
+    sure = "" if kind.confidence is None else f"{kind.confidence:.2f}"
+    rows: list[tuple[str, ...]] = []
+    for place, way in enumerate(kind.ways):
+        right = "" if way.right is None else f"{way.right:.0%} of {way.tried}"
+        head = (kind.name, str(kind.rows)) if place == 0 else ("", "")
+        tail = (complete, sure) if place == 0 else ("", "")
+        cost, worth = f"{way.cost_usd:.8f}", f"{way.worth:.2f}"
+        rows.append((*head, way.route, str(way.rows), cost, worth, right, *tail))
+    if kind.left:
+        rows.append(("", "", "over budget", str(kind.left), "", "", "", "", ""))
+    return rows
+
+
+def _figure_lines(plan: BatchPlan) -> list[str]:
+    spend = f"{money(plan.expected_usd)} by the cards"
+    time = f"{duration(plan.work_s)} by the cards, one call at a time on one host"
+    if plan.spend is not None:
+        low, high = money(plan.spend.low), money(plan.spend.high)
+        spend, time = f"{money(plan.spend.value)} [{low}, {high}]", _time(plan.seconds)
+    whole = (
+        "the whole table fits" if plan.is_full else f"in full it would be {money(plan.full_usd)}"
+    )
+    left = f"; {plan.left} rows are over budget" if plan.left else ""
+    lines = [
+        f"spend     {spend}; at most {money(plan.at_most_usd)}, guaranteed",
+        f"time      {time}",
+        f"quality   {_quality(plan)}",
+        f"worth     {plan.worth:.3f} of 1 a row; {whole}{left}",
+    ]
+    if plan.hosts is not None:
+        replicas = ", ".join(f"{model} {count}" for model, count in plan.replicas.items())
+        lines.append(f"hosts     {plan.hosts} for the deadline; as replicas: {replicas}")
+    return lines
+
+
+def _quality(plan: BatchPlan) -> str:
+    if plan.quality is not None:
+        pairs = ", ".join(f"{name}={column}" for name, column in plan.gold.items())
+        judge = pairs or "a calibrated policy"
+        return f"{_percent(plan.quality)} of the usable rows right, by {judge}"
+    if plan.gold:
+        return "unknown: a kind has no sampled row with a true value"
+    return "unknown (give a column of true values: --gold category=true_category)"
+
+
+def _time(seconds: Estimate | None) -> str:
+    if seconds is None:
+        return "unknown"
+    low, high = duration(seconds.low), duration(seconds.high)
+    return f"{duration(seconds.value)} [{low}, {high}] on one host like this one"
+
+
+def _percent(share: Estimate) -> str:
+    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+
+
+def money(usd: float) -> str:
+    """Dollars with as many places as are needed."""
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.6f}"

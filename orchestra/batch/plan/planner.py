@@ -1,63 +1,44 @@
-"""Plans a batch: scans its table, runs a small sample, and allocates the budget over all rows.
-
-Without `dry` the sample is run for real: its calls stand in the batch's own book, count towards
-its budget, and are not paid again by the batch that follows.
-"""
+"""Plans a table by its survey: which route each kind of row takes, and what that will come to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
+from statistics import fmean
 
-from orchestra.batch.folder import BATCH_ACCOUNT, Folder
-from orchestra.batch.plan.batch_plan import BatchPlan
-from orchestra.batch.plan.draft import Draft
-from orchestra.batch.plan.forecast import Forecaster, Rates
-from orchestra.batch.plan.kinds import Scan
-from orchestra.batch.plan.quoting import quoted
-from orchestra.batch.plan.sample import Sample, run_sample
-from orchestra.batch.plan.ways import Evidence
-from orchestra.batch.plan.worth import Gold, Judge
+from orchestra.batch.folder import Folder
+from orchestra.batch.plan.allocation import (
+    Allotment,
+    Group,
+    Shares,
+    Turns,
+    Way,
+    allocate,
+    shares_of,
+)
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, More, WayPlan
+from orchestra.batch.plan.forecast import Forecast, RouteOf
+from orchestra.batch.plan.kinds import TableShape
+from orchestra.batch.plan.survey import Survey, Wish
+from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_by_cards
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.request import Request
-from orchestra.batch.row_run import RowOptions, RowRun, row_budget
-from orchestra.batch.tables.row import Row
-from orchestra.batch.tables.table import resolve_columns
-from orchestra.book.ledger import LocalLedger
-from orchestra.core.errors import BudgetExceeded, InvalidBudget, InvalidTable
+from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.job import Budget
-from orchestra.core.money import limit_micro
+from orchestra.core.money import MICRO_PER_USD, limit_micro
+from orchestra.core.stats import Estimate, Right, share_of, wilson
 from orchestra.fleet.opened import Fleet
-from orchestra.routing.introspect import GraphView, view
-from orchestra.routing.prices import Prices
-from orchestra.routing.routes import Route, routes
+from orchestra.routing.routes import Route
 
-DEFAULT_SAMPLE = 30
-MOST_OF_TABLE = 5  # a sample is a fifth of the table at most, or two rows of each kind
-SAMPLE_SHARE = 0.2  # of the budget, for the sample along the fullest route, which is kept
-EXPLORE_SHARE = 0.1  # of the budget, for trying other routes on it
-MARKED_AS_NONE = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a plan is asked for; an absent limit does not bind.
-
-    `deadline_s` is for the whole batch, on `hosts` like this one if that many are given. `gold`
-    are columns of true values by field, `fields` those that count (none: all).
-    """
-
-    budget: Budget = field(default_factory=Budget)
-    deadline_s: float | None = None
-    hosts: int | None = None
-    sample: int = DEFAULT_SAMPLE
-    seed: int = 0
-    gold: Mapping[str, str] = field(default_factory=dict)
-    fields: tuple[str, ...] = ()
-    limit: int | None = None
-    judge: Judge | None = None
+PLAN = "plan"  # in a book's meta
+HOUR_S = 3600.0
+MOST_RESERVE = 0.05  # of the budget, kept so that the last rows can be reserved
+ROUNDS = 6  # until what is allocated agrees with what is forecast
+RESAMPLES = 200  # of the sampled rows, to find how much the chosen routes are flattered
+NO_LIMIT_MICRO = 1e15
 
 
 async def plan_table(
@@ -75,240 +56,389 @@ async def plan_table(
     a wish that is none, `BudgetExceeded` when the cap does not hold the sample, and what loading
     the models raises.
     """
-    check_wish(wish, request)
-    seen = view(request.graph)
-    scan = Scan.of(_rows(request, wish.limit), request.columns, request.base, wish.gold)
+    wish.check(request)
+    survey = Survey.of(fleet, request, wish, folder)
     if folder is not None:
-        scan.finished = folder.book.finished_ordinals()
-    kinds = scan.by_kind()
-    if not kinds and scan.finished:
-        raise InvalidTable(
-            f"Every row of {request.table.path.name!r} that can be used is finished in "
-            f"{str(folder and folder.path)!r}: nothing is left to plan. Give --out a new folder."
+        await survey.run_sample(folder, in_flight, progress or Silent())
+    return plan_of(survey)
+
+
+async def plan_where_tight(
+    fleet: Fleet,
+    request: Request,
+    wish: Wish,
+    folder: Folder,
+    in_flight: int,
+    progress: Progress | None,
+) -> BatchPlan | None:
+    """A plan from a sample; None when the budget is sure to do for all rows, or for no sample.
+
+    Raises as `plan_table` does.
+    """
+    if wish.budget.cost_usd is None:
+        return None
+    progress = progress or Silent()
+    try:
+        sure = await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
+    except InvalidTable:
+        return None  # rows that all fail cost nothing, and the batch says why
+    if sure.is_full and sure.at_most_usd < float(wish.budget.cost_usd):
+        return None
+    progress.say("The budget may not do for all rows, so a sample is run to plan by.")
+    try:
+        return await plan_table(
+            fleet, request, wish, folder=folder, in_flight=in_flight, progress=progress
         )
-    if not kinds:
-        raise InvalidTable(
-            f"No row of {request.table.path.name!r} can be used: of {len(scan)} rows none has a "
-            f"text in {', '.join(request.columns.text) or 'a text column'} or a photo that "
-            "exists. Name other columns, or give --images the photos' folder."
+    except BudgetExceeded:
+        progress.say("The budget does not hold a sample: rows are run in the table's order.")
+        return None
+
+
+def kept_plan(folder: Folder) -> BatchPlan | None:
+    """The plan that the batch in `folder` was started with."""
+    kept = folder.book.meta(PLAN)
+    if kept is None:
+        return None
+    return BatchPlan.of_json(kept, origin=f"The book of {str(folder.path)!r}")
+
+
+def allotment_of(
+    plan: BatchPlan | None, request: Request, folder: Folder, budget: Budget, limit: int | None
+) -> Allotment | None:
+    """Routes by the plan, which is kept for a resume; None without a plan or a cap."""
+    if plan is None:
+        return None
+    folder.book.set_meta(PLAN, plan.model_dump_json())
+    if budget.cost_usd is None:
+        return None
+    rows = islice(request.table.rows(), limit)
+    table = TableShape.of(rows, request.columns, request.base)
+    table.finished = folder.book.finished_ordinals()
+    return Allotment(plan, table, limit_micro(budget.cost_usd))
+
+
+def plan_of(survey: Survey) -> BatchPlan:
+    """The plan that follows from what is known of a table. Pure."""
+    return _Planner(survey).plan()
+
+
+class _Planner:
+    """Shares a budget out over the kinds of rows of a survey."""
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+        self.wish = wish = survey.wish
+        self.kinds = survey.kinds
+        self.fullest = survey.fullest
+        judge = wish.judge or (Gold(wish.gold) if wish.gold else None)
+        self.is_judged = judge is not None
+        rows = survey.sample.rows
+        self.appraisal = Appraisal.of(rows, self.fullest, judge, wish.fields)
+        self.forecaster = survey.forecaster()
+        self.sampled = {sampled.row.ordinal for sampled in rows}
+        self.groups = [self._group(kind) for kind in self.kinds]
+        cap, self.reserve = survey.cap_micro, self._reserve()
+        self.room = None if cap is None else cap - survey.spent_micro
+        self.left = math.inf if self.room is None else max(0.0, self.room - self.reserve)
+
+    def plan(self) -> BatchPlan:
+        """Everything along the fullest route where that fits, else the best that does."""
+        full: Shares = {g.name: [(self.fullest[g.name], g.rows)] for g in self.groups}
+        whole = self._forecast(full)
+        high, limit_s = self._spend(full, whole).high, self._limit_s()
+        fits = limit_s is None or whole.work_s * self.forecaster.pace[0] <= limit_s
+        if high <= self.left and fits:
+            return self._plan(full, whole, whole, is_full=True)
+        budget = high if math.isinf(self.left) else self.left
+        return self._plan(*self._allocated(budget, limit_s), whole, is_full=False)
+
+    def _plan(
+        self, shares: Shares, forecast: Forecast, whole: Forecast, *, is_full: bool
+    ) -> BatchPlan:
+        survey, wish, cap = self.survey, self.wish, self.survey.cap_micro
+        before = survey.spent_micro
+        seconds = self.forecaster.seconds(forecast, _counts(shares))
+        spend, hosts = self._spend(shares, forecast), self._hosts(seconds)
+        at_most = before + self.forecaster.at_most(self._along(shares))
+        usable = len(survey.table.finished) + sum(map(len, self.kinds.values()))
+        return BatchPlan(
+            table=str(survey.request.table.path),
+            rows=len(survey.table),
+            unusable=len(survey.table) - usable,
+            identity=survey.request.identity,
+            fleet=survey.fleet.file.name,
+            cost_usd=None if cap is None else cap / MICRO_PER_USD,
+            deadline_s=wish.deadline_s,
+            hosts_given=wish.hosts,
+            seed=wish.seed,
+            gold=wish.gold,
+            fields=tuple(wish.fields),
+            edges=survey.table.kinds,
+            kinds=tuple(self._kind(group, shares) for group in self.groups),
+            sampled=tuple(sorted(self.sampled)),
+            is_full=is_full,
+            full_usd=(before + whole.cost_micro) / MICRO_PER_USD,
+            at_most_usd=min(at_most, cap or at_most) / MICRO_PER_USD,
+            reserve_usd=self.reserve / MICRO_PER_USD,
+            spent_usd=before / MICRO_PER_USD,
+            sample_usd=survey.sample.spent_micro / MICRO_PER_USD,
+            sample_s=survey.sample.seconds,
+            spend=_in_dollars(before, spend) if self.sampled else None,
+            seconds=seconds,
+            quality=self._quality(shares, is_full) if self.is_judged else None,
+            worth=self._worth(shares),
+            expected_usd=(before + forecast.cost_micro) / MICRO_PER_USD,
+            work_s=forecast.work_s,
+            hosts=hosts,
+            replicas=self._replicas(forecast, seconds),
+            next_dollar=self._next_dollar(shares, is_full),
+            next_hour=self._next_hour(shares, seconds, hosts, whole, is_full),
+            notes=tuple(survey.notes),
         )
-    ways = _routes(seen, fleet, wish, scan, kinds)
-    planning = _Planning(fleet, request, wish, seen, scan, kinds, ways)
-    if folder is not None:
-        await planning.run_sample(folder, in_flight, progress or Silent())
-    return planning.quote()
 
+    def _group(self, kind: str) -> Group:
+        """The kind's rows that are still to be paid, and the ways that the plan may choose: with a
+        sample, those that were tried."""
+        rest = [ordinal for ordinal in self.kinds[kind] if ordinal not in self.sampled]
+        ways: list[Way] = []
+        for route in self.survey.routes[kind]:
+            if self.sampled and not self.appraisal.tried(kind, route.name):
+                continue
+            cost, work = self.forecaster.typical(kind, route, rest or self.kinds[kind])
+            seconds = work * self.forecaster.pace[0]
+            ways.append(Way(route.name, cost, self._worth_of(kind, route), seconds))
+        return Group(kind, len(rest), tuple(ways))
 
-def check_wish(wish: Wish, request: Request) -> None:
-    """Raise `InvalidBudget` or `InvalidTable` for what cannot be planned."""
-    if wish.sample < 1:
-        raise InvalidBudget(f"sample={wish.sample!r} is not a number of rows; give 1 or more.")
-    if wish.deadline_s is not None and wish.deadline_s <= 0:
-        raise InvalidBudget(f"deadline={wish.deadline_s!r} s leaves no time. Give more, as in 2h.")
-    if wish.hosts is not None and wish.hosts < 1:
-        raise InvalidBudget(f"hosts={wish.hosts!r} is not a number of hosts; give 1 or more.")
-    resolve_columns(request.table.columns, list(wish.gold.values()), [], "gold")
-    read = [*request.columns.text, request.columns.image]
-    for name, column in wish.gold.items():
-        if column in read:
-            raise InvalidTable(
-                f"The true values of {name!r} stand in {column!r}, which the models read. Leave "
-                "it out of --text-columns, or name another column in --gold."
-            )
+    def _worth_of(self, kind: str, route: Route) -> float:
+        if self.sampled:
+            return self.appraisal.worth(kind, route.name)
+        return worth_by_cards(self.survey.view, self.survey.fleet.file, route, self.fullest[kind])
 
-
-def _rows(request: Request, limit: int | None) -> islice[Row]:
-    return islice(request.table.rows(), limit)
-
-
-def _routes(
-    seen: GraphView, fleet: Fleet, wish: Wish, scan: Scan, kinds: Mapping[str, Sequence[int]]
-) -> dict[str, list[Route]]:
-    """Routes of each kind, those of its longest text: they must do for all of its rows."""
-    found: dict[str, list[Route]] = {}
-    for kind, ordinals in kinds.items():
-        longest = max((scan.shape(at) for at in ordinals), key=lambda shape: shape.text_bytes)
-        limits = row_budget(wish.budget)
-        found[kind] = routes(
-            seen, longest.job, fleet.file, limits, fleet.policy, wish.fields or tuple(wish.gold)
-        )
-    return found
-
-
-@dataclass(slots=True)
-class _Planning:
-    """A plan in the making."""
-
-    fleet: Fleet
-    request: Request
-    wish: Wish
-    view: GraphView
-    scan: Scan
-    kinds: dict[str, list[int]]
-    ways: dict[str, list[Route]]
-    sample: Sample = field(default_factory=Sample)
-    drawn: dict[str, list[Row]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    _micro_before: int = 0
-
-    @property
-    def fullest(self) -> dict[str, Route]:
-        """The planner's own route of each kind."""
-        return {kind: ways[0] for kind, ways in self.ways.items()}
-
-    @property
-    def cap_micro(self) -> int | None:
-        """The budget of the batch."""
-        cost = self.wish.budget.cost_usd
-        return None if cost is None else limit_micro(cost)
-
-    async def run_sample(self, folder: Folder, in_flight: int, progress: Progress) -> None:
-        """Draw rows and run them along the fullest route, then along others if they are cheap.
-
-        Two rows of each kind come first: what they cost says how many more the budget allows.
-        """
-        ledger = LocalLedger(folder.book)
-        fleet = self.fleet.scoped(ledger, folder.images)
-        options = RowOptions(
-            self.request.identity,
-            self.wish.budget,
-            self.request.language or "auto",
-            self.request.base,
-        )
-        rows = RowRun(fleet, ledger, self.request.graph, self.request.columns, options)
-        folder.open_account(self.wish.budget)
-        self._micro_before = folder.book.spent(BATCH_ACCOUNT).cost_micro
-        progress.start(None, 0)
-        with ExitStack() as stack:
-            stack.callback(progress.stop)
-            await self._try(rows, self._draw(1), self.fullest, in_flight, progress)
-            more = self._draw(self._affordable())
-            if more:
-                await self._try(rows, more, self.fullest, in_flight, progress)
-            self._check(self.sample)
-            count = sum(map(len, self.drawn.values()))
-            if count < min(self.wish.sample, len(self.scan)):
-                self.notes.append(
-                    f"the sample has {count} rows: table or budget are too small for more"
-                )
-            for place in range(1, max(len(ways) for ways in self.ways.values())):
-                other = {kind: ways[place] for kind, ways in self.ways.items() if place < len(ways)}
-                if not self._is_cheap(other):
-                    self.notes.append(
-                        "not tried, as it would take too much of the budget: "
-                        + "; ".join(sorted({route.name for route in other.values()}))
-                    )
-                    continue
-                try:
-                    await self._try(rows, self.drawn, other, in_flight, progress)
-                except BudgetExceeded:
-                    break  # what was tried has to do
-
-    async def _try(
-        self,
-        rows: RowRun,
-        drawn: Mapping[str, Sequence[Row]],
-        routes: Mapping[str, Route],
-        in_flight: int,
-        progress: Progress,
-    ) -> None:
-        for model in {model: None for route in routes.values() for model in route.asked}:
-            await self.fleet.client(model).prepare()
-        got = await run_sample(rows, drawn, routes, in_flight=in_flight, progress=progress)
-        self.sample.add(got)
-
-    def _draw(self, wanted: int) -> dict[str, list[Row]]:
-        """Rows of the sample that are not drawn yet; with a seed, a larger one holds a smaller."""
-        known = {row.ordinal for rows in self.drawn.values() for row in rows}
-        drawn = self.scan.draw(wanted, self.wish.seed)
-        chosen = {at: kind for kind, some in drawn.items() for at in some if at not in known}
-        new: dict[str, list[Row]] = {kind: [] for kind in drawn}
-        for row in _rows(self.request, max(chosen, default=0)):
-            if row.ordinal in chosen:
-                new[chosen[row.ordinal]].append(row)
-        for kind, rows in new.items():
-            self.drawn.setdefault(kind, []).extend(rows)
-        return {kind: rows for kind, rows in new.items() if rows}
-
-    def _affordable(self) -> int:
-        """Rows of the sample: fewer where the table or the budget is small."""
-        wanted = min(self.wish.sample, max(1, len(self.scan) // MOST_OF_TABLE))
-        cap = self.cap_micro
-        while cap is not None and wanted > 1:
-            drawn = self.scan.draw(wanted, self.wish.seed)
-            more = self._cost(self.fullest, drawn)
-            if self.sample.spent_micro + more <= cap * SAMPLE_SHARE:
-                break
-            wanted = wanted * 4 // 5
-        return wanted
-
-    def _cost(self, routes: Mapping[str, Route], drawn: Mapping[str, Sequence[int]]) -> float:
-        """Expected micro-dollars of rows along routes, beside what the sample has called for."""
-        wanted = {at: routes[kind] for kind, some in drawn.items() if kind in routes for at in some}
-        forecaster = self.forecaster()
-        tried = [(row.ordinal, row.route) for row in self.sample.seen]
-        return forecaster.load(lambda ordinal, _: wanted.get(ordinal), tried).cost_micro
-
-    def forecaster(self) -> Forecaster:
-        """Predictions as far as the sample goes."""
-        rates = Rates.of(self.view, self.sample.seen)
-        return Forecaster(self.scan, Prices(self.view, self.fleet.file, self.fleet.policy), rates)
-
-    def _is_cheap(self, routes: Mapping[str, Route]) -> bool:
-        cap = self.cap_micro
-        drawn = {kind: [row.ordinal for row in rows] for kind, rows in self.drawn.items()}
-        more = self._cost(routes, drawn)
+    def _reserve(self) -> float:
+        """A row's ceiling: what has to be free for the last row to be admitted."""
+        cap, shape = self.survey.cap_micro, self.survey.table.shape
         if cap is None:
-            return more == 0  # nothing is to be spared, so nothing is spent on finding out how
-        first = sum(
-            call.cost_micro
-            for row in self.sample.seen
-            if row.route == self.fullest[row.kind]
-            for call in row.calls
-            if not call.reused
+            return 0.0
+        most = max(
+            self.forecaster.ceiling(self.fullest[kind], shape(ordinals[0]))
+            for kind, ordinals in self.kinds.items()
         )
-        return self.sample.spent_micro - first + more <= cap * EXPLORE_SHARE
+        return min(most, MOST_RESERVE * cap)
 
-    def _check(self, first: Sample) -> None:
-        """A sample without a usable row is an error that says what is wrong with the first."""
-        failed = [row for row in first.seen if row.result.status == MARKED_AS_NONE]
-        if len(failed) == len(first.seen):
-            told = next((error for row in failed for error in row.result.errors), None)
-            why = (
-                "none has an answer" if told is None else f"the first: {told.type}: {told.message}"
-            )
-            raise InvalidTable(
-                f"All {len(failed)} sampled rows of {self.request.table.path.name!r} failed, so "
-                f"nothing can be said of the others ({why}). Mend the table or its columns, and "
-                "plan again."
-            )
-        if len(failed) * 2 > len(first.seen):
-            self.notes.append(f"{len(failed)} of {len(first.seen)} sampled rows failed")
+    def _limit_s(self) -> float | None:
+        """Seconds of one host within the deadline, with room for a pace slower than measured."""
+        if self.wish.deadline_s is None or self.wish.hosts is None:
+            return None
+        error = self.forecaster.pace[1]
+        return self.wish.deadline_s * self.wish.hosts / (1 + (error if math.isfinite(error) else 0))
 
-    def quote(self) -> BatchPlan:
-        """The plan from what is known by now."""
-        judge = self.wish.judge or (Gold(self.wish.gold) if self.wish.gold else None)
-        rows = {row.ordinal: row for some in self.drawn.values() for row in some}
-        evidence = Evidence.of(self.sample.seen, rows, self.fullest, judge, self.wish.fields)
-        return quoted(
-            Draft(
-                request=self.request,
-                fleet=self.fleet.file,
-                view=self.view,
-                scan=self.scan,
-                kinds=self.kinds,
-                ways=self.ways,
-                sample=self.sample,
-                evidence=evidence,
-                forecaster=self.forecaster(),
-                cap_micro=self.cap_micro,
-                micro_before=self._micro_before,
-                deadline_s=self.wish.deadline_s,
-                hosts=self.wish.hosts,
-                seed=self.wish.seed,
-                gold=self.wish.gold,
-                fields=self.wish.fields,
-                is_judged=judge is not None,
-                notes=self.notes,
+    def _along(self, shares: Shares) -> RouteOf:
+        """Each row's route: rows of the sample take the fullest, which is paid."""
+        turns = {kind: Turns(share) for kind, share in shares.items()}
+
+        def route_of(ordinal: int, kind: str) -> Route | None:
+            if ordinal in self.sampled:
+                return self.fullest[kind]
+            if ordinal in self.survey.table.finished or kind not in turns:
+                return None
+            return turns[kind].next()
+
+        return route_of
+
+    def _forecast(self, shares: Shares, *, merges: bool = False) -> Forecast:
+        """What the batch still has to call for."""
+        paid = self.survey.sample.paid
+        return self.forecaster.forecast(self._along(shares), paid, merges=merges)
+
+    def _spend(self, shares: Shares, forecast: Forecast) -> Estimate:
+        merged = self._forecast(shares, merges=True)
+        return self.forecaster.spend(forecast, merged, _counts(shares), self.room)
+
+    def _allocated(self, budget: float, limit_s: float | None) -> tuple[Shares, Forecast]:
+        """An allocation whose forecast fits; as repeated calls cost nothing, it may be less."""
+        asked, best = budget, None
+        for _ in range(ROUNDS):
+            allocation = allocate(self.groups, asked, limit_s)
+            shares = shares_of(allocation)
+            cost = (forecast := self._forecast(shares)).cost_micro
+            if cost <= budget and (best is None or cost >= best[1].cost_micro):
+                best = (shares, forecast)
+            if cost <= 0 or allocation.cost_micro <= 0:
+                break
+            if cost <= budget and asked * budget / cost <= asked * 1.005:
+                break
+            asked *= budget / cost
+        if best is None:
+            shares = shares_of(allocate(self.groups, budget, limit_s))
+            best = (shares, self._forecast(shares))
+        return best
+
+    def _kind(self, group: Group, shares: Shares) -> KindPlan:
+        kind, judged = group.name, self.appraisal.right
+        served = {route.name: rows for route, rows in shares[kind] if route is not None}
+        sampled = len(self.kinds[kind]) - group.rows
+        served[self.fullest[kind].name] = served.get(self.fullest[kind].name, 0) + sampled
+        ways = tuple(
+            WayPlan(
+                route=way.name,
+                rows=served.get(way.name, 0),
+                cost_usd=way.cost_micro / MICRO_PER_USD,
+                seconds=way.seconds,
+                worth=way.worth,
+                tried=len(self.appraisal.tried(kind, way.name)),
+                right=fmean(rights.values()) if (rights := judged.get((kind, way.name))) else None,
             )
+            for way in group.ways
         )
+        results = self.appraisal.full.get(kind, [])
+        sure = [c for result in results if (c := sure_of(result, self.wish.fields)) is not None]
+        done = sum(result.status == "complete" for result in results)
+        interval = wilson(done, len(results))
+        return KindPlan(
+            name=kind,
+            rows=len(self.kinds[kind]),
+            sampled=sampled,
+            left=len(self.kinds[kind]) - sum(served.values()),
+            ways=ways,
+            complete=interval
+            and Estimate(low=interval[0], value=done / len(results), high=interval[1]),
+            confidence=fmean(sure) if sure else None,
+        )
+
+    def _worth(self, shares: Shares) -> float:
+        """Mean over all usable rows; those of the sample have the fullest route's."""
+        total = worth = 0.0
+        for group in self.groups:
+            by_route = {way.name: way.worth for way in group.ways}
+            count = len(self.kinds[group.name])
+            total += count
+            worth += sum(by_route[r.name] * rows for r, rows in shares[group.name] if r is not None)
+            worth += (count - group.rows) * by_route[self.fullest[group.name].name]
+        return worth / total
+
+    def _quality(self, shares: Shares, is_full: bool) -> Estimate | None:
+        """The share of usable rows that will be right.
+
+        Routes were chosen by the rows that judge them, which flatters them: by how much is found
+        on resamples of those rows (Efron's optimism), and taken off.
+        """
+        rights = {kind: self.appraisal.rights(kind, shares[kind]) for kind in self.kinds}
+        quality = share_of(
+            [
+                Right(list(rights[kind].values()), part, len(self.kinds[kind]))
+                for kind, part in self._parts()
+            ]
+        )
+        if quality is None or is_full:
+            return quality
+        flattered = self._optimism()
+        return Estimate(
+            low=max(0.0, quality.low - flattered),
+            value=max(0.0, quality.value - flattered),
+            high=quality.high,
+        )
+
+    def _parts(self) -> list[tuple[str, float]]:
+        """Each kind with its part of all usable rows."""
+        total = sum(map(len, self.kinds.values()))
+        return [(kind, len(ordinals) / total) for kind, ordinals in self.kinds.items()]
+
+    def _optimism(self) -> float:
+        """How much better routes look on the rows they are chosen by than on all that are known."""
+        draw, flattery = random.Random(self.wish.seed), list[float]()
+        budget, limit_s = min(self.left, NO_LIMIT_MICRO), self._limit_s()
+        for _ in range(RESAMPLES):
+            picks = {kind: self._resample(kind, draw) for kind in self.kinds}
+            groups = [self._judged_by(group, picks[group.name]) for group in self.groups]
+            shares = shares_of(allocate(groups, budget, limit_s))
+            gap = 0.0
+            for kind, part in self._parts():
+                rights = self.appraisal.rights(kind, shares[kind])
+                seen = [rights[ordinal] for ordinal in picks[kind] if ordinal in rights]
+                if seen:
+                    gap += part * (fmean(seen) - fmean(rights.values()))
+            flattery.append(gap)
+        return max(0.0, fmean(flattery))
+
+    def _resample(self, kind: str, draw: random.Random) -> list[int]:
+        ordinals = list(self.appraisal.tried(kind, self.fullest[kind].name))
+        return draw.choices(ordinals, k=len(ordinals))
+
+    def _judged_by(self, group: Group, picks: Sequence[int]) -> Group:
+        worth = self.appraisal.worth
+        return replace(
+            group,
+            ways=tuple(replace(w, worth=worth(group.name, w.name, picks)) for w in group.ways),
+        )
+
+    def _hosts(self, seconds: Estimate | None, more_s: float = 0.0) -> int | None:
+        """Hosts like this one that meet the deadline, at the slow end of the time."""
+        if seconds is None or self.wish.deadline_s is None:
+            return None
+        return max(1, math.ceil(seconds.high / (self.wish.deadline_s + more_s)))
+
+    def _replicas(self, forecast: Forecast, seconds: Estimate | None) -> dict[str, int]:
+        """Replicas of each model that do its part within the deadline, as `_hosts` counts."""
+        if seconds is None or self.wish.deadline_s is None or not forecast.work_s:
+            return {}
+        share = seconds.high / forecast.work_s
+        return {
+            model: max(1, math.ceil(work * share / self.wish.deadline_s))
+            for model, work in sorted(forecast.by_model.items())
+        }
+
+    def _next_dollar(self, shares: Shares, is_full: bool) -> More | None:
+        """What one dollar on top of the budget would change; None without a budget."""
+        if self.room is None:
+            return None
+        if is_full:
+            return More()
+        return self._gain(shares, self._allocated(self.left + MICRO_PER_USD, self._limit_s())[0])
+
+    def _next_hour(
+        self,
+        shares: Shares,
+        seconds: Estimate | None,
+        hosts: int | None,
+        whole: Forecast,
+        is_full: bool,
+    ) -> More | None:
+        """What one more hour would change; None without a deadline."""
+        if self.wish.deadline_s is None or seconds is None:
+            return None
+        if self.wish.hosts is None:
+            return More(hosts=max(0, (hosts or 1) - (self._hosts(seconds, HOUR_S) or 1)))
+        if is_full:
+            return More()
+        ample = 2 * (self.survey.spent_micro + whole.cost_micro)
+        budget = ample if math.isinf(self.left) else self.left
+        longer = (self.wish.deadline_s + HOUR_S) * self.wish.hosts
+        return self._gain(shares, self._allocated(budget, longer)[0])
+
+    def _gain(self, before: Shares, after: Shares) -> More:
+        gained = None
+        if self.is_judged:
+            gained = sum(
+                part * (self._right(kind, after) - self._right(kind, before))
+                for kind, part in self._parts()
+            )
+        rows = sum(_counts(after).values()) - sum(_counts(before).values())
+        return More(worth=self._worth(after) - self._worth(before), rows=rows, quality=gained)
+
+    def _right(self, kind: str, shares: Shares) -> float:
+        rights = self.appraisal.rights(kind, shares[kind])
+        return fmean(rights.values()) if rights else 0.0
+
+
+def _counts(shares: Shares) -> dict[tuple[str, str], int]:
+    """Rows by kind and route, those left not counted."""
+    return {(k, r.name): n for k, share in shares.items() for r, n in share if r is not None}
+
+
+def _in_dollars(before_micro: int, rest: Estimate) -> Estimate:
+    """What the batch comes to with what it has spent by now."""
+    return Estimate(
+        low=(before_micro + rest.low) / MICRO_PER_USD,
+        value=(before_micro + rest.value) / MICRO_PER_USD,
+        high=(before_micro + rest.high) / MICRO_PER_USD,
+    )

@@ -13,7 +13,7 @@ from PIL import Image
 from graphs.listing import build, default_recipe
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.batch_plan import BatchPlan, load_plan
-from orchestra.batch.plan.planner import Wish
+from orchestra.batch.plan.survey import Wish
 from orchestra.core.call import Call
 from orchestra.core.errors import (
     AnswerInvalid,
