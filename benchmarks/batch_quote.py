@@ -29,6 +29,7 @@ from statistics import fmean
 
 from benchmarks.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
+from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.files import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
@@ -38,7 +39,6 @@ from orchestra.batch.tables.table import Row as TableRow
 from orchestra.core.card import FleetFile, Price
 from orchestra.core.job import Budget, Result
 from orchestra.core.stats import wilson
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 
 FACTS = default_recipe().model_copy(update={"write": None})

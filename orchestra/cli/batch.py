@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.output.files import Summary
 from orchestra.batch.output.promised import promise_lines
 from orchestra.batch.plan.batch_plan import load_plan, money
@@ -33,7 +34,7 @@ from orchestra.cli.options import (
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError
 from orchestra.core.tags import read_tags
 from orchestra.core.values import duration
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 
 EPILOG = """\b

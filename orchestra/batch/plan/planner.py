@@ -30,7 +30,7 @@ from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.job import Budget
 from orchestra.core.money import MICRO_PER_USD, limit_micro
 from orchestra.core.stats import Estimate, Right, share_of, wilson
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.routes import Route
 
 PLAN = "plan"  # in a book's meta
@@ -42,7 +42,7 @@ NO_LIMIT_MICRO = 1e15
 
 
 async def plan_table(
-    fleet: Fleet,
+    fleet: OpenFleet,
     request: Request,
     wish: Wish,
     *,
@@ -64,7 +64,7 @@ async def plan_table(
 
 
 async def plan_where_tight(
-    fleet: Fleet,
+    fleet: OpenFleet,
     request: Request,
     wish: Wish,
     folder: Folder,

@@ -24,7 +24,7 @@ from orchestra.book.ledger import LocalLedger
 from orchestra.core.errors import BudgetExceeded, InvalidBudget, InvalidTable
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.routes import Prices, Route, routes
 
@@ -78,7 +78,7 @@ class Wish:
 class Survey:
     """What is known of a table: its rows by kind, their routes, and a sample as far as it goes."""
 
-    fleet: Fleet
+    fleet: OpenFleet
     request: Request
     wish: Wish
     view: GraphView
@@ -90,7 +90,7 @@ class Survey:
     _micro_before: int = 0
 
     @classmethod
-    def of(cls, fleet: Fleet, request: Request, wish: Wish, folder: Folder | None) -> Survey:
+    def of(cls, fleet: OpenFleet, request: Request, wish: Wish, folder: Folder | None) -> Survey:
         """Read the table. Raises `InvalidTable` when no row is left that can be used."""
         rows = islice(request.table.rows(), wish.limit)
         table = TableShape.of(rows, request.columns, request.base, wish.gold)
