@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphs.answer import build as answer
 from graphs.listing import build, default_recipe
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import TableShape
@@ -17,6 +18,7 @@ from orchestra.routing.routes import Prices, Route
 
 MINI = load_fleet("mini")[0]
 LISTING = view(compile_graph(build(default_recipe().model_copy(update={"write": None}))))
+ASKED = view(compile_graph(answer))
 KIND = "text+photo"
 BOTH, SPARING = Route.named("look=vl read=r1"), Route.named("look=vl?category@0.5 read=r1")
 
@@ -50,6 +52,23 @@ def test_without_a_sample_every_call_is_counted() -> None:
 def test_a_photo_of_many_rows_is_looked_at_once_however_many_of_them_need_it() -> None:
     made = forecaster(100, [seen(0, True), seen(1, False)], photos=1)
     assert made.forecast(lambda *_: SPARING).calls["vl"] == pytest.approx(1.0)
+
+
+def test_each_question_about_one_photo_is_a_call_and_the_same_question_again_is_none() -> None:
+    table = TableShape()
+    for at in range(12):
+        table.add(text_bytes=20, text_key=at % 6 + 1, photo_key=1)
+    made = Forecaster(table, Prices(ASKED, MINI), Sample())
+    asked = Route.named("look=vl")
+    assert made.forecast(lambda *_: asked).calls["vl"] == 6
+
+
+def test_a_question_about_another_photo_is_another_call() -> None:
+    table = TableShape()
+    for at in range(12):
+        table.add(text_bytes=20, text_key=1, photo_key=at % 3 + 1)
+    made = Forecaster(table, Prices(ASKED, MINI), Sample())
+    assert made.forecast(lambda *_: Route.named("look=vl")).calls["vl"] == 3
 
 
 def test_a_call_that_is_paid_costs_nothing_on_a_sparing_route() -> None:
