@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch import start
-from orchestra.batch.output.files import Summary
+from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.survey import Wish
 from orchestra.fleet.opened import Build, OpenFleet

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestra.batch.folder import IMAGES, Folder, resume_command
 from orchestra.batch.models import remember_models
-from orchestra.batch.output.files import Summary
+from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.planner import allotment_of, kept_plan, plan_table, plan_where_tight
 from orchestra.batch.plan.survey import Wish

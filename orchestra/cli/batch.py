@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
-from orchestra.batch.output.files import Summary
-from orchestra.batch.output.promised import promise_lines
+from orchestra.batch.output.summary import Summary, promise_lines
 from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
