@@ -15,10 +15,10 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.memory import MemoryLedger
+from orchestra.core.ask import enter, leave
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
-from orchestra.core.runs import enter, leave
 from orchestra.core.state import Context
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Caller
@@ -76,7 +76,7 @@ async def _known(
     """For each node that was reached, which of its calls the cache has."""
     ledger = MemoryLedger()
     scoped = fleet.scoped(ledger, fleet.images)
-    caller = scoped.caller = CacheOnly(ledger, fleet.caller.shared)
+    caller = scoped.caller = CacheOnly(ledger, fleet.caller.folder, fleet.caller.shared)
     raw_job = intake.job.model_dump(mode="json")
     run_id = f"foreseen:{uuid.uuid4().hex}"
     enter(run_id, JobRun(scoped, intake.job, run_id, planned, raw_job=raw_job))

@@ -27,6 +27,7 @@ from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_by_cards
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.money import MICRO_PER_USD, limit_micro
 from orchestra.core.stats import Estimate, Right, share_of, wilson
@@ -102,6 +103,18 @@ def kept_plan(folder: Folder) -> BatchPlan | None:
     return BatchPlan.of_json(kept, origin=f"The book of {str(folder.path)!r}")
 
 
+def followed_plan(given: BatchPlan | None, folder: Folder, fleet: OpenFleet) -> BatchPlan | None:
+    """The plan given, else the one that the batch in `folder` was started with.
+
+    Raises `InvalidPlan` for a new plan of other prices. A batch goes on with the plan it was
+    started with whatever its models cost since: its cap holds at today's prices.
+    """
+    kept = kept_plan(folder)
+    if given is not None and given != kept:
+        given.check_snapshot(snapshot(fleet.file))
+    return given or kept
+
+
 def allotment_of(
     plan: BatchPlan | None, request: Request, folder: Folder, budget: Budget, limit: int | None
 ) -> Allotment | None:
@@ -167,6 +180,7 @@ class _Planner:
             unusable=len(survey.table) - usable,
             identity=survey.request.identity,
             fleet=survey.fleet.file.name,
+            snapshot=snapshot(survey.fleet.file),
             cost_usd=None if cap is None else cap / MICRO_PER_USD,
             deadline_s=wish.deadline_s,
             hosts_given=wish.hosts,
