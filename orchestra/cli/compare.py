@@ -12,7 +12,7 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.output.output import Summary, results_of
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
-from orchestra.batch.score.trial import Trial, read_way, try_both
+from orchestra.batch.trial import Trial, read_way, try_both
 from orchestra.batch.tables.gold import Truths, read_truths
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cli.options import (

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from orchestra.batch.score.trial import ROWS, Trial, Way, only, read_way, write_rows
+from orchestra.batch.trial import ROWS, Trial, Way, only, read_way, write_rows
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.main import main
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
