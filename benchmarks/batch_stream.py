@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from graphs.listing import build
-from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine

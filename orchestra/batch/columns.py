@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table, resolve_columns
 from orchestra.core.errors import InvalidTable
-from orchestra.core.job import Budget, Job
+from orchestra.core.job import Budget, Job, Language
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -74,7 +73,7 @@ class Columns:
         """Whether the row names its own id, so that using it twice is an error."""
         return bool(self.id and row.values.get(self.id, "").strip())
 
-    def job(self, row: Row, language: Literal["en", "zh", "auto"], latency_ms: float | None) -> Job:
+    def job(self, row: Row, language: Language, latency_ms: float | None) -> Job:
         """The job of a row: one line a text column, and its photo."""
         lines = [
             f"{name}: {' '.join(value.split())}"

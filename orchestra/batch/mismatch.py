@@ -1,65 +1,50 @@
 """Says in words how the batch of a folder differs from the one that is asked for.
 
-Pure. Identities hold hashes, which nobody can compare by eye, so that names are taken from where
-the rows come from.
+Pure. Identities hold hashes, which nobody can compare by eye, so names are told instead.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-if TYPE_CHECKING:
-    from orchestra.batch.folder import Source
+from orchestra.batch.spec import BatchSpec
 
 MOST_KEYS = 4
 
 
-def differences(
-    stored: Mapping[str, str],
-    asked: Mapping[str, str],
-    before: Source | None,
-    now: Source | None,
-) -> list[str]:
+def differences(before: BatchSpec, now: BatchSpec) -> list[str]:
     """What differs between two batches, a clause each; none when they are the same."""
-    names = [n for n in dict.fromkeys((*asked, *stored)) if stored.get(n) != asked.get(n)]
-    return [_clause(name, stored.get(name), asked.get(name), before, now) for name in names]
+    old, new = before.identity, now.identity
+    clauses = {"table": _table, "recipe": _recipe, "fleet": _fleet}
+    return [
+        clauses[name](before, now)
+        if name in clauses
+        else f"its {name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in dict.fromkeys((*new, *old))
+        if old.get(name) != new.get(name)
+    ]
 
 
-def _clause(
-    name: str, old: str | None, new: str | None, before: Source | None, now: Source | None
-) -> str:
-    if name == "table":
-        return _table(before, now)
-    if name == "recipe":
-        return _recipe(before, now)
-    if name == "fleet":
-        return _fleet(old or "", new or "")
-    return f"its {name} was {old!r}, now {new!r}"
-
-
-def _table(before: Source | None, now: Source | None) -> str:
-    if before is None or now is None:
-        return "its table has other content"
-    old, new = Path(before.table).name, Path(now.table).name
+def _table(before: BatchSpec, now: BatchSpec) -> str:
+    old, new = before.table.name, now.table.name
     if old == new:
         return f"its table {old!r} had other content (or is another of that name)"
     return f"its table was {old!r}, now {new!r}"
 
 
-def _fleet(old: str, new: str) -> str:
-    (was, _, _), (name, _, _) = old.rpartition(" "), new.rpartition(" ")
-    if was == name:
-        return f"the cards of its fleet {name!r} have changed since"
-    return f"its fleet was {was!r}, now {name!r}"
+def _fleet(before: BatchSpec, now: BatchSpec) -> str:
+    old, new = before.fleet_name, now.fleet_name
+    if old == new:
+        return f"the cards of its fleet {old!r} have changed since"
+    return f"its fleet was {old!r}, now {new!r}"
 
 
-def _recipe(before: Source | None, now: Source | None) -> str:
-    if before is None or now is None:
-        return "its recipe was another"
-    old, new = (json.loads(source.recipe or "{}") for source in (before, now))
+def _recipe(before: BatchSpec, now: BatchSpec) -> str:
+    old, new = (
+        spec.recipe.model_dump(mode="json", by_alias=True) if spec.recipe else {}
+        for spec in (before, now)
+    )
     keys = list(_differing(old, new))
     more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
     listed = ", ".join(keys[:MOST_KEYS]) + more

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
-from orchestra.batch.models import models_of
 from orchestra.batch.tables.gold import Truths, read_truths
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.core.atomic import atomic_file
@@ -97,9 +96,9 @@ def _read(
             for row in folder.book.rows():
                 results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
             batches.append(results)
-            models |= models_of(folder)
-            fleet = fleet or folder.identity.get("fleet", "").rpartition(" ")[0]
-            own_id = own_id or folder.source.columns.id
+            spec = folder.spec
+            models |= spec.models
+            fleet, own_id = fleet or spec.fleet_name, own_id or spec.columns.id
     return batches, fleet, models, own_id
 
 

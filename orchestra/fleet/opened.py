@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT, PROBE_DELAYS_S, BatchSpec, RunSettings
 from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
@@ -26,7 +27,7 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
-from orchestra.core.job import Budget, Job, Result
+from orchestra.core.job import Budget, Job, Language, Result
 from orchestra.core.narrow import sanitise
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from orchestra.batch.output.output import Summary
     from orchestra.batch.plan.plan_table import Wish
     from orchestra.batch.plan.quote import BatchPlan
+    from orchestra.batch.progress import Progress
+    from orchestra.batch.recipe import Recipe
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
@@ -276,19 +279,109 @@ class Fleet:
         account = f"job:{uuid.uuid4().hex}"
         return await run_job(self, graph, intake, account=account, planned=planned)
 
-    async def batch(self, build: Build, table: str | Path, **options: Any) -> Summary:
-        """Run every row of `table`; see `orchestra.batch.start.run_batch` for the options."""
+    async def batch(
+        self,
+        build: Build,
+        table: str | Path,
+        *,
+        out: str | Path,
+        limit: int | None = None,
+        budget: Budget | None = None,
+        recipe: Recipe | None = None,
+        text_columns: Sequence[str] | None = None,
+        image_column: str | None = None,
+        id_column: str | None = None,
+        language: Language | None = None,
+        maps: bool = False,
+        images: str | Path | None = None,
+        tags: Mapping[str, str] | None = None,
+        plan: BatchPlan | None = None,
+        spread: bool = False,
+        yes: bool = False,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        probe_delays_s: Sequence[float] = PROBE_DELAYS_S,
+        on: str | None = None,
+        progress: Progress | None = None,
+    ) -> Summary:
+        """Run every row of `table` into the folder `out`; again to go on where it stopped.
+
+        `BatchSpec` says what the options up to `images` mean, and `run_batch` the others, and
+        what is raised.
+        """
+        spec = BatchSpec(
+            table=Path(table),
+            graph=build,
+            fleet=self.name,
+            recipe=recipe,
+            text_columns=None if text_columns is None else tuple(text_columns),
+            image_column=image_column,
+            id_column=id_column,
+            language=language,
+            maps=maps,
+            images=None if images is None else Path(images),
+            policy=self.policy,
+        )
+        settings = RunSettings(
+            out=Path(out),
+            limit=limit,
+            budget=budget or Budget(),
+            tags=tags or {},
+            spread=spread,
+            yes=yes,
+            in_flight=in_flight,
+            probe_delays_s=tuple(probe_delays_s),
+            on=on,
+        )
         from orchestra.batch.start import run_batch  # it imports this module
 
-        return await run_batch(self, build, Path(table), **options)
+        return await run_batch(self, spec, settings, plan=plan, progress=progress)
 
     async def plan_batch(
-        self, build: Build, table: str | Path, wish: Wish, **options: Any
+        self,
+        build: Build,
+        table: str | Path,
+        wish: Wish,
+        *,
+        out: str | Path | None,
+        recipe: Recipe | None = None,
+        text_columns: Sequence[str] | None = None,
+        image_column: str | None = None,
+        id_column: str | None = None,
+        language: Language | None = None,
+        maps: bool = False,
+        images: str | Path | None = None,
+        yes: bool = False,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        progress: Progress | None = None,
     ) -> BatchPlan:
-        """Plan a batch of `table`; see `orchestra.batch.start.plan_batch` for the options."""
+        """Plan a batch of `table` into `out`; its options are those of `batch`.
+
+        See `orchestra.batch.start.plan_batch`, also for what is raised.
+        """
+        spec = BatchSpec(
+            table=Path(table),
+            graph=build,
+            fleet=self.name,
+            recipe=recipe,
+            text_columns=None if text_columns is None else tuple(text_columns),
+            image_column=image_column,
+            id_column=id_column,
+            language=language,
+            maps=maps,
+            images=None if images is None else Path(images),
+            policy=self.policy,
+        )
         from orchestra.batch.start import plan_batch  # it imports this module
 
-        return await plan_batch(self, build, Path(table), wish, **options)
+        return await plan_batch(
+            self,
+            spec,
+            wish,
+            out=None if out is None else Path(out),
+            in_flight=in_flight,
+            yes=yes,
+            progress=progress,
+        )
 
 
 def _shape(job: Job) -> JobShape:

@@ -231,7 +231,7 @@ def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> 
     """
     folder = Folder.read(out)
     try:
-        wanted = id_column if id_column is not None else folder.source.columns.id
+        wanted = id_column if id_column is not None else folder.spec.columns.id
         truths = read_truths(truth, wanted)
         answers = (
             (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
@@ -255,6 +255,6 @@ def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
         rows = [
             (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
         ]
-        return rows, folder.source.columns.id
+        return rows, folder.spec.columns.id
     finally:
         folder.book.close()

@@ -22,7 +22,7 @@ from orchestra.batch.plan.ways import Evidence
 from orchestra.batch.plan.worth import Gold, Judge
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.request import Request
-from orchestra.batch.row_run import RowOptions, RowRun, row_budget
+from orchestra.batch.row_run import RowRun, row_budget
 from orchestra.batch.tables.row import Row
 from orchestra.batch.tables.table import resolve_columns
 from orchestra.book.ledger import LocalLedger
@@ -169,13 +169,8 @@ class _Planning:
         """
         ledger = LocalLedger(folder.book)
         fleet = self.fleet.scoped(ledger, folder.images)
-        options = RowOptions(
-            self.request.identity,
-            self.wish.budget,
-            self.request.language or "auto",
-            self.request.base,
-        )
-        rows = RowRun(fleet, ledger, self.request.graph, self.request.columns, options)
+        graph, spec = self.request.graph, self.request.spec
+        rows = RowRun(fleet, ledger, graph, spec, budget=self.wish.budget)
         folder.open_account(self.wish.budget)
         self._micro_before = folder.book.spent(BATCH_ACCOUNT).cost_micro
         progress.start(None, 0)
