@@ -20,7 +20,7 @@ from orchestra.batch.spec import BatchSpec, place_of
 from orchestra.batch.tables.table import Table
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.identity import fingerprints
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.introspect import compile_graph
 
 
@@ -48,7 +48,7 @@ class Request:
         return self.spec.base
 
 
-def settle(fleet: Fleet, asked: BatchSpec) -> Request:
+def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
     """Open the table and say what each of its rows comes to; every path becomes absolute.
 
     Raises `UsageError` for what is wrong with the request.

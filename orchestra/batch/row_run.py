@@ -33,7 +33,7 @@ from orchestra.core.errors import (
     RateLimited,
 )
 from orchestra.core.job import Budget, ErrorRecord, Job, Language, Result
-from orchestra.fleet.opened import MOST_PLANS, Fleet
+from orchestra.fleet.opened import MOST_PLANS, OpenFleet
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.routing.introspect import view
@@ -66,7 +66,7 @@ class RowRun:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: OpenFleet,
         ledger: RowLedger,
         graph: CompiledStateGraph,
         spec: BatchSpec,

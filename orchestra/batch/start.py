@@ -26,7 +26,7 @@ from orchestra.book.ledger import LocalLedger
 from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.routing import planner
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
@@ -36,7 +36,7 @@ SAMPLE_TEXT_BYTES = 200
 
 
 async def plan_batch(
-    fleet: Fleet,
+    fleet: OpenFleet,
     spec: BatchSpec,
     wish: Wish,
     *,
@@ -65,7 +65,7 @@ async def plan_batch(
 
 
 async def run_batch(
-    fleet: Fleet,
+    fleet: OpenFleet,
     spec: BatchSpec,
     settings: RunSettings,
     *,
@@ -138,7 +138,7 @@ async def run_batch(
 
 async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | None) -> Summary:
     """Run a batch that was asked for elsewhere, on the cluster of this machine."""
-    async with Fleet.open(spec.fleet, policy=spec.policy, cache=settings.cache) as fleet:
+    async with OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache) as fleet:
         here = settings.model_copy(update={"on": "auto"})
         return await run_batch(fleet, spec, here, plan=plan)
 
@@ -156,7 +156,7 @@ def _check_counts(limit: int | None, in_flight: int) -> None:
             raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
 
 
-def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
+def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
     paid = [card.name for card in fleet.file.models if card.price.is_paid]
     if paid and budget.cost_usd is None and not yes:
         raise ConfirmationNeeded(
@@ -165,7 +165,7 @@ def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
         )
 
 
-def _typical_plan(fleet: Fleet, request: Request, budget: Budget) -> Plan:
+def _typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     columns = request.columns
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)

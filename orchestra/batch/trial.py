@@ -20,14 +20,14 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_batch
-from orchestra.batch.tables.gold import Truths
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cache.store import ReplyStore
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
+from orchestra.quality.truths import Truths
 
 ID = "gold_id"
 ROWS = "rows.csv"
@@ -106,7 +106,7 @@ async def try_both(
     summaries: list[Summary] = []
     for way, recipe, out in zip((a, b), recipes, outs, strict=True):
         store = None if cache is None else ReplyStore(cache)
-        async with Fleet.open(way.fleet, policy=way.policy, cache=store) as fleet:
+        async with OpenFleet.open(way.fleet, policy=way.policy, cache=store) as fleet:
             if way.models:
                 fleet.file = only(fleet.file, way.models)
             spec = BatchSpec(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.clients.attention import attend as attend_call
 from orchestra.clients.attention import question_call, taken_in
 from orchestra.core.errors import OrchestraError, UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.images.attention import AttentionMap
 
 EPILOG = """\b

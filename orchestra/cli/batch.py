@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.output.output import Summary
 from orchestra.batch.output.promised import promise_lines
 from orchestra.batch.plan.quote import load_plan
-from orchestra.batch.plan.quote_text import duration, money
+from orchestra.batch.plan.quote_text import money
 from orchestra.batch.progress import Bar
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, RunSettings
 from orchestra.batch.start import run_batch
@@ -34,7 +35,7 @@ from orchestra.cli.options import (
 from orchestra.cli.spec import spec_of, spec_options
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError
 from orchestra.core.tags import read_tags
-from orchestra.fleet.opened import Fleet
+from orchestra.core.values import duration
 
 EPILOG = """\b
 Examples:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
-from orchestra.batch.tables.gold import Truths, read_truths
+from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import OrchestraError
@@ -18,6 +18,7 @@ from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
 from orchestra.quality.report import picture, text_of_fit
+from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.plan.plan_table import DEFAULT_SAMPLE, Wish
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.progress import Bar
@@ -20,7 +21,6 @@ from orchestra.cli.options import budget_of, fail, print_json
 from orchestra.cli.spec import spec_of, spec_options
 from orchestra.core.errors import InvalidBudget, OrchestraError, UsageError
 from orchestra.core.job import Budget
-from orchestra.fleet.opened import Fleet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

@@ -11,7 +11,7 @@ import click
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import BatchSpec
 from orchestra.core.job import Language
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,7 +40,7 @@ def spec_options(command: Command) -> Command:
 def spec_of(
     table: Path,
     graph: str,
-    fleet: Fleet,
+    fleet: OpenFleet,
     *,
     recipe: Path | None,
     text_columns: str | None,

@@ -10,10 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
+from orchestra.app import Fleet
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call
 from orchestra.core.errors import UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.images.attention import AttentionMap
 from orchestra.images.intake import ImageLimits, normalise
 

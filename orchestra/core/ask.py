@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from langgraph.config import get_config
@@ -156,3 +158,13 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     if kinds in ("integer", "number", "boolean", "null"):
         return 16
     return shape.get("maxLength", DEFAULT_STRING_CHARS)
+
+
+def prompt_hash(ask: Ask) -> str:
+    """Identifies the wording and the schema that produced a value, not the data."""
+    return _prompt_hash(ask.instruction, ask.schema_json)
+
+
+@lru_cache(maxsize=256)
+def _prompt_hash(instruction: str, schema_json: str | None) -> str:
+    return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]

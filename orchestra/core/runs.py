@@ -6,7 +6,7 @@ constructible from JSON (LangGraph Studio, remote graphs, checkpointers).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestra.core.errors import InvalidGraph
@@ -37,6 +37,14 @@ class Run(Protocol):
 _RUNS: dict[str, Run] = {}
 
 
+_OPENERS: list[Callable[[str], Awaitable[Run]]] = []
+
+
+def open_runs_with(opener: Callable[[str], Awaitable[Run]]) -> None:
+    """Let `opener` make the run of a graph that nobody prepared, from its fleet's name."""
+    _OPENERS.append(opener)
+
+
 def enter(run_id: str, run: Run) -> None:
     """Make `run` known to the nodes that will run under `run_id`."""
     _RUNS[run_id] = run
@@ -62,6 +70,9 @@ async def run_of(context: Context | dict[str, Any] | None) -> Run:
                 "and budget are not here. Run the job again with Fleet.run."
             )
         return _RUNS[context.run_id]
-    from orchestra.graph.run import unprepared_run  # the runner imports the nodes' modules
-
-    return await unprepared_run(context.fleet)
+    if _OPENERS:
+        return await _OPENERS[-1](context.fleet)
+    raise InvalidGraph(
+        f"The graph was invoked without a run, and nothing here opens the fleet {context.fleet!r}. "
+        "Run it with Fleet.run, or import orchestra."
+    )

@@ -1,4 +1,4 @@
-"""A fleet in use: cards with their clients, book and image store; plans, runs and batches.
+"""A fleet in use: cards with their clients, book and image store; plans and runs.
 
 It knows no concrete graph; workers are reached by the `module:Class` on their cards.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.batch.spec import DEFAULT_IN_FLIGHT, PROBE_DELAYS_S, BatchSpec, RunSettings
 from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
@@ -24,17 +23,19 @@ from orchestra.cache.replies import SharedReplies
 from orchestra.cache.store import ReplyStore
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
+from orchestra.core.call import Client
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
-from orchestra.core.job import Budget, Job, Language, Result
-from orchestra.core.narrow import sanitise
+from orchestra.core.job import Budget, Job, Result
+from orchestra.core.text import sanitise
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.caller import Caller, Client
+from orchestra.graph.caller import Caller
 from orchestra.graph.foresee import foresee
 from orchestra.graph.intake import take_in
-from orchestra.graph.run import run_job
+from orchestra.graph.job_run import JobRun
+from orchestra.graph.run import run_job, unprepared_run
 from orchestra.images.intake import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
@@ -44,21 +45,14 @@ from orchestra.routing.load import IDLE, Load
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan, weigh
 
-if TYPE_CHECKING:
-    from orchestra.batch.output.output import Summary
-    from orchestra.batch.plan.plan_table import Wish
-    from orchestra.batch.plan.quote import BatchPlan
-    from orchestra.batch.progress import Progress
-    from orchestra.batch.recipe import Recipe
-
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 PHOTO_LIMITS = ImageLimits()
 MOST_PLANS = 4096
 
 
-class Fleet:
-    """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
+class OpenFleet:
+    """Cards plus hosting, below the face that users have (`orchestra.app.Fleet`).
 
     `clients` replaces how models are reached (tests, servers). What is spent is counted in
     `book`, which is closed with the fleet, or in `ledger`, or without either in memory.
@@ -106,7 +100,7 @@ class Fleet:
         image_limits: ImageLimits = PHOTO_LIMITS,
         policy: Policy | Path | None = None,
         cache: Path | str | ReplyStore | None = None,
-    ) -> Fleet:
+    ) -> Self:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
         `policy` is what `orchestra calibrate` wrote: quality from labels, and cascades. Raises
@@ -131,9 +125,9 @@ class Fleet:
             cache=ReplyStore(Path(cache)) if isinstance(cache, str | Path) else cache,
         )
 
-    def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
+    def scoped(self, ledger: Ledger, images: ImageStore) -> Self:
         """The same cards and clients, spending into `ledger`."""
-        scoped = Fleet(
+        scoped = type(self)(
             self.file,
             self.folder,
             ledger=ledger,
@@ -279,110 +273,6 @@ class Fleet:
         account = f"job:{uuid.uuid4().hex}"
         return await run_job(self, graph, intake, account=account, planned=planned)
 
-    async def batch(
-        self,
-        build: Build,
-        table: str | Path,
-        *,
-        out: str | Path,
-        limit: int | None = None,
-        budget: Budget | None = None,
-        recipe: Recipe | None = None,
-        text_columns: Sequence[str] | None = None,
-        image_column: str | None = None,
-        id_column: str | None = None,
-        language: Language | None = None,
-        maps: bool = False,
-        images: str | Path | None = None,
-        tags: Mapping[str, str] | None = None,
-        plan: BatchPlan | None = None,
-        spread: bool = False,
-        yes: bool = False,
-        in_flight: int = DEFAULT_IN_FLIGHT,
-        probe_delays_s: Sequence[float] = PROBE_DELAYS_S,
-        on: str | None = None,
-        progress: Progress | None = None,
-    ) -> Summary:
-        """Run every row of `table` into the folder `out`; again to go on where it stopped.
-
-        `BatchSpec` says what the options up to `images` mean, and `run_batch` the others, and
-        what is raised.
-        """
-        spec = BatchSpec(
-            table=Path(table),
-            graph=build,
-            fleet=self.name,
-            recipe=recipe,
-            text_columns=None if text_columns is None else tuple(text_columns),
-            image_column=image_column,
-            id_column=id_column,
-            language=language,
-            maps=maps,
-            images=None if images is None else Path(images),
-            policy=self.policy,
-        )
-        settings = RunSettings(
-            out=Path(out),
-            limit=limit,
-            budget=budget or Budget(),
-            tags=tags or {},
-            spread=spread,
-            yes=yes,
-            in_flight=in_flight,
-            probe_delays_s=tuple(probe_delays_s),
-            on=on,
-        )
-        from orchestra.batch.start import run_batch  # it imports this module
-
-        return await run_batch(self, spec, settings, plan=plan, progress=progress)
-
-    async def plan_batch(
-        self,
-        build: Build,
-        table: str | Path,
-        wish: Wish,
-        *,
-        out: str | Path | None,
-        recipe: Recipe | None = None,
-        text_columns: Sequence[str] | None = None,
-        image_column: str | None = None,
-        id_column: str | None = None,
-        language: Language | None = None,
-        maps: bool = False,
-        images: str | Path | None = None,
-        yes: bool = False,
-        in_flight: int = DEFAULT_IN_FLIGHT,
-        progress: Progress | None = None,
-    ) -> BatchPlan:
-        """Plan a batch of `table` into `out`; its options are those of `batch`.
-
-        See `orchestra.batch.start.plan_batch`, also for what is raised.
-        """
-        spec = BatchSpec(
-            table=Path(table),
-            graph=build,
-            fleet=self.name,
-            recipe=recipe,
-            text_columns=None if text_columns is None else tuple(text_columns),
-            image_column=image_column,
-            id_column=id_column,
-            language=language,
-            maps=maps,
-            images=None if images is None else Path(images),
-            policy=self.policy,
-        )
-        from orchestra.batch.start import plan_batch  # it imports this module
-
-        return await plan_batch(
-            self,
-            spec,
-            wish,
-            out=None if out is None else Path(out),
-            in_flight=in_flight,
-            yes=yes,
-            progress=progress,
-        )
-
 
 def _shape(job: Job) -> JobShape:
     """The shape of a job whose images were not read yet."""
@@ -390,11 +280,16 @@ def _shape(job: Job) -> JobShape:
     return JobShape(len(text.encode()), len(job.images), job.data == "local")
 
 
-_SHARED: dict[str, Fleet] = {}
+_SHARED: dict[str, OpenFleet] = {}
 
 
-async def shared_fleet(name: str) -> Fleet:
+async def shared_fleet(name: str) -> OpenFleet:
     """One fleet a process, for graphs invoked without `Fleet.run`."""
     if name not in _SHARED:
-        _SHARED[name] = Fleet.open(name)
+        _SHARED[name] = OpenFleet.open(name)
     return _SHARED[name]
+
+
+async def open_run(name: str) -> JobRun:
+    """A run over the shared fleet called `name`, for a graph invoked without `Fleet.run`."""
+    return await unprepared_run(await shared_fleet(name))

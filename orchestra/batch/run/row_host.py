@@ -13,7 +13,7 @@ from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.remote import RemoteLedger, Send
 from orchestra.core.errors import OrchestraError
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
 
@@ -33,7 +33,7 @@ class RowHost:
         reach: Callable[[str], Send],
     ) -> None:
         ledger = RemoteLedger(reach(keeper))
-        opened = Fleet.open(spec.fleet, policy=spec.policy, cache=settings.cache)
+        opened = OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache)
         self._fleet = opened.scoped(ledger, ImageStore(images))
         self._rows = RowRun(
             self._fleet,

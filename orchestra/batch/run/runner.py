@@ -27,7 +27,7 @@ from orchestra.batch.tables.table import Row
 from orchestra.book.book import Book
 from orchestra.book.ledger import RowLedger
 from orchestra.core.errors import BatchPaused
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 
 ROWS_A_PAGE = 64  # admitted together, in one transaction
 
@@ -39,7 +39,7 @@ class BatchRun:
     `allotment` says which route each row takes, and `plan` is what the batch was to come to.
     """
 
-    fleet: Fleet
+    fleet: OpenFleet
     ledger: RowLedger
     request: Request
     folder: Folder
