@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from orchestra.core.runs import Run, open_runs_with
+from orchestra.core.opening import open_runs_with
 
 if TYPE_CHECKING:
     from orchestra.app import Fleet
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-async def _open_run(fleet: str) -> Run:
+async def _open_run(fleet: str) -> Any:
     return await import_module("orchestra.fleet.opened").open_run(fleet)
 
 

@@ -16,6 +16,7 @@ from orchestra.book.amounts import Amount, Spent
 from orchestra.book.book import Book
 from orchestra.book.messages import Candidate, Hit, Payment, RowEnd, Start
 from orchestra.core.errors import DiskFull, OrchestraError
+from orchestra.core.loops import PerLoop
 
 T = TypeVar("T")
 
@@ -108,8 +109,8 @@ class LocalLedger:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._waiting: list[_Message] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # An answer belongs to the loop that waits for it, so each loop does its own messages.
+        self._waiting: PerLoop[list[_Message]] = PerLoop(list)
 
     async def open_account(
         self,
@@ -201,15 +202,16 @@ class LocalLedger:
     async def _done(self, act: Callable[[Book], T]) -> T:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        if not self._waiting or self._loop is not loop:
-            self._loop = loop
-            loop.call_soon(self._do_waiting)
-        self._waiting.append((act, answer))
+        waiting = self._waiting.here()
+        if not waiting:
+            loop.call_soon(self._do, waiting)
+        waiting.append((act, answer))
         return await answer
 
-    def _do_waiting(self) -> None:
+    def _do(self, come: list[_Message]) -> None:
         """Do what has come in, in its order; one that nobody waits for any more is done too."""
-        waiting, self._waiting = self._waiting, []
+        waiting = come.copy()
+        come.clear()
         answers: list[Any] = []
         try:
             with self._book.transaction():

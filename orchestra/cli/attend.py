@@ -58,7 +58,9 @@ async def _attend(
     picture, size = taken_in(photo)
     async with Fleet.open(name) as fleet:
         chosen = model or _first_that_looks(fleet)
-        maps = await attend_call(fleet, chosen, question_call(question, picture), method)
+        maps = await attend_call(
+            fleet.client(chosen), chosen, question_call(question, picture), method
+        )
     return replace(maps[0], size=size)
 
 

@@ -11,7 +11,7 @@ from orchestra.core.call import Client
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Budget
 from orchestra.graph.caller import Caller
-from orchestra.images.intake import ImageLimits
+from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape

@@ -22,6 +22,7 @@ from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.core.job import CallRecord
+from orchestra.core.loops import PerLoop
 from orchestra.core.pricing import cost_micro
 from orchestra.graph.pacing import Paces
 from orchestra.graph.paid import Paid, Ticket, Timed, payment_of, record_of, work_of, worst_payment
@@ -35,7 +36,10 @@ class Caller:
 
     ledger: Ledger
     shared: SharedReplies | None = None
-    _under_way: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
+    # A future belongs to one event loop, so calls of another loop do not join it.
+    _under_way: PerLoop[dict[str, asyncio.Future[Reply]]] = field(
+        default_factory=lambda: PerLoop(dict)
+    )
     # Calls are named here, so that a ledger elsewhere knows a message that is sent again.
     _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -69,7 +73,7 @@ class Caller:
 
     async def _join(self, key: str, ticket: Ticket) -> Paid | None:
         """The answer of an identical call under way; None without one, or when that one failed."""
-        first = self._under_way.get(key)
+        first = self._under_way.here().get(key)
         if first is None:
             return None
         try:
@@ -90,7 +94,8 @@ class Caller:
         """Answer a call that others may join from now on."""
         shared: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         shared.add_done_callback(_mark_seen)
-        is_first = self._under_way.setdefault(key, shared) is shared
+        under_way = self._under_way.here()
+        is_first = under_way.setdefault(key, shared) is shared
         try:
             paid = await self._pay(key, client, call, ticket)
         except BaseException as error:
@@ -101,7 +106,7 @@ class Caller:
             raise
         finally:
             if is_first:
-                del self._under_way[key]
+                del under_way[key]
         if isinstance(paid.answer, OrchestraError):
             shared.set_exception(paid.answer)
         else:

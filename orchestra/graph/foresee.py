@@ -15,10 +15,10 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.memory import MemoryLedger
+from orchestra.core.ask import enter, leave
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
-from orchestra.core.runs import enter, leave
 from orchestra.core.state import Context
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Caller

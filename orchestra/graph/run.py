@@ -16,6 +16,7 @@ from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.core.ask import enter, leave
 from orchestra.core.errors import (
     BookError,
     GraphFailed,
@@ -23,7 +24,6 @@ from orchestra.core.errors import (
 )
 from orchestra.core.job import Budget, Job, Result
 from orchestra.core.money import usd
-from orchestra.core.runs import enter, leave
 from orchestra.core.state import Context
 from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance

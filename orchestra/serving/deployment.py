@@ -25,8 +25,8 @@ from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
-from orchestra.images.intake import ImageLimits
-from orchestra.serving.app import AppArgs
+from orchestra.images.limits import ImageLimits
+from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service

@@ -85,3 +85,21 @@ def test_a_ledger_serves_one_event_loop_after_another(book: Book) -> None:
     for start in starts(2):
         assert asyncio.run(ledger.begin(start)) is None
     assert book.spent("batch").open_cost_micro == 20
+
+
+def test_each_event_loop_does_the_messages_of_its_own_tasks(book: Book) -> None:
+    ledger = LocalLedger(book)
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(ledger.open_account("one"))  # its loop stops before it is done
+
+    async def end(task: asyncio.Task[None]) -> None:
+        await task
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        task = one.run(begin())
+        other.run(ledger.open_account("other"))
+        with pytest.raises(BookError, match="'one'"):
+            book.spent("one")
+        one.run(end(task))
+        assert book.spent("one") == book.spent("other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -200,3 +201,21 @@ def test_a_reply_that_cannot_be_read_is_a_miss_and_goes(store: ReplyStore, store
     store.put("key", stored)
     assert SharedReplies(store, store.folder.parent).find("key") is None
     assert store.get("key") is None
+
+
+async def test_calls_that_come_first_at_one_moment_have_the_weights_read_once(
+    store: ReplyStore,
+) -> None:
+    looked: list[str] = []
+
+    class Counting(ReplyStore):
+        def file_hash(self, path: str, stat: str) -> str | None:
+            looked.append(path)
+            return super().file_hash(path, stat)
+
+    shared = SharedReplies(Counting(store.folder), store.folder.parent)
+    model = card(**LOCAL)
+    keys = await asyncio.gather(*(shared.key(CALL, (), model) for _ in range(3)))
+    shared.store.close()
+    assert len(set(keys)) == 1 and keys[0] is not None
+    assert len(looked) == len(set(looked)) == 3  # two files of the checkpoint, one of the worker

@@ -30,7 +30,7 @@ from orchestra.quality.policy import (
     Policy,
     save_policy,
 )
-from orchestra.serving.app import read_args
+from orchestra.serving.args import read_args
 from orchestra.serving.config import deploy_config
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
