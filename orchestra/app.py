@@ -25,8 +25,6 @@ class Fleet(OpenFleet):
         table: str | Path,
         *,
         out: str | Path,
-        limit: int | None = None,
-        budget: Budget | None = None,
         recipe: Recipe | None = None,
         text_columns: Sequence[str] | None = None,
         image_column: str | None = None,
@@ -34,6 +32,8 @@ class Fleet(OpenFleet):
         language: Language | None = None,
         maps: bool = False,
         images: str | Path | None = None,
+        limit: int | None = None,
+        budget: Budget | None = None,
         tags: Mapping[str, str] | None = None,
         plan: BatchPlan | None = None,
         spread: bool = False,
@@ -45,8 +45,10 @@ class Fleet(OpenFleet):
     ) -> Summary:
         """Run every row of `table` into the folder `out`; again to go on where it stopped.
 
-        `BatchSpec` says what the options up to `images` mean, and `run_batch` the others, and
-        what is raised.
+        Options up to `images` are those of `orchestra.batch.spec.BatchSpec`, the others of
+        `RunSettings` beside it. `plan` gives each row its route, and sets the budget where none is
+        given. Raises `UsageError` and `PlanError` before anything is spent, and `BatchPaused` when
+        a model stopped answering.
         """
         spec = BatchSpec(
             table=Path(table),
@@ -92,9 +94,10 @@ class Fleet(OpenFleet):
         in_flight: int = DEFAULT_IN_FLIGHT,
         progress: Progress | None = None,
     ) -> BatchPlan:
-        """Plan a batch of `table` into `out`; its options are those of `batch`.
+        """What the batch of `table` into `out` would come to; its options are those of `batch`.
 
-        See `orchestra.batch.start.plan_batch`, also for what is raised.
+        A sample is run and paid into the batch's book, except without `out`. Raises `UsageError`,
+        `BudgetExceeded` when the budget does not hold the sample, and what loading models raises.
         """
         spec = BatchSpec(
             table=Path(table),

@@ -70,7 +70,6 @@ class RowRun:
         ledger: RowLedger,
         graph: CompiledStateGraph,
         spec: BatchSpec,
-        *,
         budget: Budget,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -182,7 +181,7 @@ class RowRun:
         return True
 
     def _job(self, row: Row) -> Job:
-        job = self.columns.job(row, self._language, None)
+        job = self.columns.job(row, self._language)
         return job.model_copy(update={"budget": self._budget, "tags": self._tags})
 
     def _plan(self, intake: Intake, models: Models | None) -> Plan | None:

@@ -41,9 +41,10 @@ class BatchSpec(Word):
     """A batch as it is asked for, and once it is settled with nothing left open.
 
     `graph` is a name, or a function that has none to be found by. What is None is taken from
-    the recipe and the table; a column "" is none. `images` is what photo paths are relative to
-    (default: the table's folder). `table_hash` to `models` are what the names stood for when the
-    batch was settled; a spec that is asked for leaves them out.
+    the recipe and the table; a column "" is none. `maps` turns on the recipe's own: each value
+    read from a photo is marked there. `images` is what photo paths are relative to (default: the
+    table's folder). `table_hash` to `models` are what the names stood for when the batch was
+    settled; a spec that is asked for leaves them out.
     """
 
     table: Path
@@ -107,7 +108,21 @@ class BatchSpec(Word):
 
 
 class RunSettings(Word):
-    """How one run of a batch goes; `orchestra.batch.start.run_batch` says what each means."""
+    """How one run of a batch goes.
+
+    `limit` runs the first rows only (a pilot, which a later run continues). `budget.cost_usd` and
+    `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
+    `memory_gib` bounds what is hosted. `probe_delays_s` are the waits before a silent model is
+    asked again. `tags` are noted in the book with what this run spends. With `spread` a batch
+    whose budget may not do for all rows is planned first, by a sample. `yes` lets a paid fleet run
+    without a budget.
+
+    `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
+    uses one that this machine belongs to. Photos and fleet must then have the same paths on all
+    nodes; `in_flight` counts for each host, and each node has a `cache` of its own at that path.
+    With "ray://host:port" the batch is run by the head node: table, photos, fleet and `out` are
+    its paths, and there is no progress to see.
+    """
 
     out: Path
     limit: int | None = None

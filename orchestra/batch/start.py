@@ -74,22 +74,10 @@ async def run_batch(
 ) -> Summary:
     """Enrich the table of `spec` into the folder `settings.out`; again to go on where it stopped.
 
-    `limit` runs the first rows only (a pilot, which a later run continues). `budget.cost_usd` and
-    `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
-    `memory_gib` bounds what is hosted. Raises `UsageError` and `PlanError` before anything is
-    spent, and `BatchPaused` when a model stopped answering for longer than `probe_delays_s`.
-    `tags` are noted in the book with what this run spends. `yes` lets a paid fleet run without a
-    budget.
-
     `plan` gives each row its route and sets the budget where none is given; what is spent is then
-    spent where it helps most. With `spread` a batch whose budget may not do for all rows is planned
-    first, by a sample. A resumed batch goes on with its plan. Rows over budget wait for more.
-
-    `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
-    uses one that this machine belongs to. Photos and fleet must then have the same paths on all
-    nodes; `in_flight` counts for each host, and each node has its own `cache`, at that path. With
-    "ray://host:port" the batch is run by the head node: table, photos, fleet and `out` are its
-    paths, and there is no progress to see.
+    spent where it helps most. A resumed batch goes on with its plan. Rows over budget wait for
+    more. Raises `UsageError` and `PlanError` before anything is spent, and `BatchPaused` when a
+    model stopped answering for longer than `probe_delays_s`.
     """
     on, budget = settings.on, _budget_of(settings.budget, plan)
     cache = None if fleet.cache is None else fleet.cache.folder.resolve()

@@ -81,7 +81,7 @@ async def _rerun(found: dict[str, Any]) -> Result:
             "Put the table back as it was, or run a new batch."
         )
     async with Fleet.open(spec.fleet, policy=spec.policy) as fleet:
-        job = spec.columns.job(row, spec.language or "auto", None)
+        job = spec.columns.job(row, spec.language or "auto")
         return await fleet.run(spec.build(), job, base=spec.base)
 
 

@@ -170,7 +170,7 @@ class _Planning:
         ledger = LocalLedger(folder.book)
         fleet = self.fleet.scoped(ledger, folder.images)
         graph, spec = self.request.graph, self.request.spec
-        rows = RowRun(fleet, ledger, graph, spec, budget=self.wish.budget)
+        rows = RowRun(fleet, ledger, graph, spec, self.wish.budget)
         folder.open_account(self.wish.budget)
         self._micro_before = folder.book.spent(BATCH_ACCOUNT).cost_micro
         progress.start(None, 0)

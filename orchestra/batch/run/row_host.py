@@ -35,14 +35,9 @@ class RowHost:
         ledger = RemoteLedger(reach(keeper))
         opened = OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache)
         self._fleet = opened.scoped(ledger, ImageStore(images))
-        self._rows = RowRun(
-            self._fleet,
-            ledger,
-            compile_graph(spec.build()),
-            spec,
-            budget=settings.budget,
-            tags=settings.tags,
-        )
+        graph = compile_graph(spec.build())
+        budget, tags = settings.budget, settings.tags
+        self._rows = RowRun(self._fleet, ledger, graph, spec, budget, tags)
 
     async def prepare(self, models: list[str]) -> OrchestraError | None:
         """Load `models` before the first row; the error of loading is the answer."""

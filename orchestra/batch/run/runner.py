@@ -49,14 +49,9 @@ class BatchRun:
     allotment: Allotment | None = None
 
     def __post_init__(self) -> None:
-        self.rows = RowRun(
-            self.fleet,
-            self.ledger,
-            self.request.graph,
-            self.request.spec,
-            budget=self.settings.budget,
-            tags=self.settings.tags,
-        )
+        graph, spec = self.request.graph, self.request.spec
+        budget, tags = self.settings.budget, self.settings.tags
+        self.rows = RowRun(self.fleet, self.ledger, graph, spec, budget, tags)
         self._stop = ""
         self._unavailable: list[Row] = []
         self._why_unavailable = ""

@@ -48,7 +48,7 @@ async def workers(
     fleets = [scripted_fleet(text)[0] for _ in range(count)]
     graph, spec = compile_graph(build), asked(tmp_path)
     yield [
-        RowRun(fleet.scoped(ledger, ImageStore()), ledger, graph, spec, budget=Budget())
+        RowRun(fleet.scoped(ledger, ImageStore()), ledger, graph, spec, Budget())
         for fleet in fleets
     ]
     for fleet in fleets:
@@ -177,7 +177,7 @@ async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
     fleet, _ = scripted_fleet(first_allowed, delay_s=0.1)
     scoped = fleet.scoped(ledger, ImageStore())
     async with fleet:
-        rows = RowRun(scoped, ledger, compile_graph(raising), asked(tmp_path), budget=Budget())
+        rows = RowRun(scoped, ledger, compile_graph(raising), asked(tmp_path), Budget())
         async with asyncio.timeout(20):
             ran = await rows.run(row(1))
     assert ran.end == "finished"
