@@ -8,6 +8,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,16 +124,17 @@ def _keep(path: Path, book: Book, spec: BatchSpec) -> None:
 
     The identity is kept as it was derived: keys of finished rows were made of it.
     """
-    identity, begun = json.dumps(spec.identity), book.meta(IDENTITY)
-    if begun is not None and begun != identity:
-        differing = differences(_kept_spec(path, book), spec)
+    begun, before = book.meta(IDENTITY), None
+    with suppress(BookError):  # identities can be told apart without
+        before = _kept_spec(path, book)
+    differing = differences(json.loads(begun), spec.identity, before, spec) if begun else []
+    if differing:
         raise OutputMismatch(
-            f"The folder {str(path)!r} holds another batch: "
-            f"{'; '.join(differing) or 'another release of Orchestra began it'}. "
+            f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
             "Give --out a new folder, or run the batch it holds."
         )
     book.set_meta(SPEC, spec.json_text())
-    book.set_meta(IDENTITY, identity)
+    book.set_meta(IDENTITY, json.dumps(spec.identity))
 
 
 def _kept_spec(path: Path, book: Book) -> BatchSpec:

@@ -72,7 +72,6 @@ def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
             "policy": fleet.policy,
             "table_hash": table.fingerprint,
             "fleet_name": fleet.file.name,
-            "snapshot": fleet.file.snapshot,
             "models": fingerprints(fleet.file, fleet.folder),
         }
     )

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -60,8 +61,7 @@ class BatchSpec(Word):
     policy: Policy | None = None
     table_hash: str = ""
     fleet_name: str = ""
-    snapshot: str = ""  # of the fleet's cards
-    models: Mapping[str, str] = Attribute(default_factory=dict)  # their fingerprints
+    models: Mapping[str, str] = Attribute(default_factory=dict)  # fingerprints by name
 
     @property
     def identity(self) -> dict[str, str]:
@@ -73,7 +73,9 @@ class BatchSpec(Word):
             "graph": place_of(self.graph),
             "recipe": self.recipe.fingerprint if self.recipe else "",
             "language": self.language or "",
-            "fleet": f"{self.fleet_name} {self.snapshot}",
+            # Not the fleet's snapshot: at other prices a row's answers are the same.
+            "fleet": self.fleet_name,
+            "models": json.dumps(dict(self.models), sort_keys=True),
             **({} if self.policy is None else {"policy": self.policy.fingerprint}),
         }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.output import Summary
 from orchestra.batch.plan.plan_table import Wish, plan_table
-from orchestra.batch.plan.planned import allotment_of, kept_plan, plan_where_tight
+from orchestra.batch.plan.planned import allotment_of, followed_plan, plan_where_tight
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.request import Request, settle
@@ -97,7 +97,7 @@ async def run_batch(
         folder = Folder.open(settings.out, request.spec, patient=on is not None)
         stack.callback(folder.book.close)
         progress = progress or Silent()
-        plan = plan or kept_plan(folder)
+        plan = followed_plan(plan, folder, fleet)
         if plan is None and settings.spread and on is None:
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight
             plan = await plan_where_tight(fleet, request, wish, folder, in_flight, progress)

@@ -11,11 +11,11 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from orchestra.cache.fingerprint import fingerprint
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.store import ReplyStore
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
+from orchestra.core.identity import identity
 from orchestra.core.loops import SingleFlight
 
 
@@ -37,16 +37,19 @@ class SharedReplies:
         return None if model is None else call_key(call, images, model)
 
     async def _model(self, card: Card) -> str | None:
-        """The identity of `card`'s model, made once for each card."""
+        """The fingerprint of `card`'s model, made once for each card."""
         known = self._models.get(card.name)
         if known is not None and known[0] is card:
             return known[1]
 
         async def read() -> str | None:
             # Weights are read for it, which may take a second.
-            made = await asyncio.to_thread(fingerprint, card, self._folder, self.store)
-            self._models[card.name] = (card, made)
-            return made
+            made = await asyncio.to_thread(
+                identity, card, self._folder, every_byte=self.store.file_hash
+            )
+            told = None if made is None else made.fingerprint
+            self._models[card.name] = (card, told)
+            return told
 
         return await self._reading.do(read, key=id(card))
 

@@ -84,7 +84,7 @@ class OpenFleet:
         self.image_limits = image_limits
         self.ledger: Ledger = ledger or (LocalLedger(book) if book else MemoryLedger())
         self.cache = cache
-        self.caller = Caller(self.ledger, cache and SharedReplies(cache, folder))
+        self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: tuple[FleetFile, dict[tuple[Any, ...], Plan]] = (file, {})
 

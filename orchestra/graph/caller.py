@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestra.book.ledger import Ledger
@@ -21,6 +22,7 @@ from orchestra.cache.replies import SharedReplies
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
+from orchestra.core.identity import identity
 from orchestra.core.job import CallRecord
 from orchestra.core.loops import PerLoop
 from orchestra.core.pricing import cost_micro
@@ -32,9 +34,13 @@ from orchestra.observe.trace import span
 
 @dataclass(eq=False, slots=True)
 class Caller:
-    """Calls within budgets. One for each opened fleet. `shared` are the replies of other runs."""
+    """Calls within budgets. One for each opened fleet.
+
+    Checkpoints are relative to `folder`. `shared` are the replies of other runs.
+    """
 
     ledger: Ledger
+    folder: Path
     shared: SharedReplies | None = None
     # A future belongs to one event loop, so calls of another loop do not join it.
     _under_way: PerLoop[dict[str, asyncio.Future[Reply]]] = field(
@@ -52,7 +58,7 @@ class Caller:
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket.images, self._hosted(ticket.card))
+        key = call_key(call, ticket.images, self._model(ticket.card))
         names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
         try:
             with span("orchestra.call", names):
@@ -63,11 +69,14 @@ class Caller:
             paid = Paid(error)
         return paid.answer, record_of(call, ticket, paid, time.monotonic() - started)
 
-    def _hosted(self, card: Card) -> str:
-        """What of `card` decides an answer, as JSON, made once for a card."""
+    def _model(self, card: Card) -> str:
+        """The card's name and its model's fingerprint, made once for a card.
+
+        One model may stand on two cards at two prices, and each call is booked at its own.
+        """
         known = self._cards.get(card.name)
         if known is None or known[0] is not card:
-            known = (card, card.model_dump_json(include={"name", "hosting"}))
+            known = (card, f"{card.name} {identity(card, self.folder).fingerprint}")
             self._cards[card.name] = known
         return known[1]
 

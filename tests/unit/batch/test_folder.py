@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.batch.folder import BOOK, IDENTITY, Folder, resume_command
+from orchestra.batch.folder import BOOK, Folder, resume_command
 from orchestra.batch.folder import SPEC as SPECIFICATION
 from orchestra.batch.recipe import FieldRule, Recipe
 from orchestra.batch.spec import BatchSpec
@@ -33,7 +33,7 @@ SPEC = BatchSpec(
     id_column="sku",
     table_hash="abc123",
     fleet_name="mini",
-    snapshot="abc123",
+    models={"r1": "abc123", "v2": "abc123"},
 )
 OTHER_RECIPE = RECIPE.model_copy(
     update={
@@ -65,8 +65,15 @@ def test_a_new_folder_is_made_with_its_parents_and_opens_again(tmp_path: Path) -
             changed(table_hash="ffff00", table=Path("a/b.csv")),
             "its table was 'products.csv', now 'b.csv'",
         ),
-        (changed(snapshot="ffff00"), "the cards of its fleet 'mini' have changed since"),
-        (changed(snapshot="ffff00", fleet_name="big"), "its fleet was 'mini', now 'big'"),
+        (
+            changed(models={"r1": "ffff00", "v2": "abc123"}),
+            r"'r1' is another model than before \(by weights, .*--out a new",
+        ),
+        (
+            changed(models={"r1": "abc123", "vl": "ffff00"}),
+            "its fleet had no model 'vl'; its fleet had a model 'v2', which is gone",
+        ),
+        (changed(models={}, fleet_name="big"), "batch: its fleet was 'mini', now 'big'. Give"),
         (changed(language="zh"), "its language was '', now 'zh'"),
         (
             changed(recipe=OTHER_RECIPE),
@@ -96,21 +103,21 @@ def test_a_batch_whose_files_moved_is_the_same_and_the_new_places_are_kept(tmp_p
         folder.book.close()
 
 
-@pytest.mark.parametrize(
-    ("meta", "text", "error", "words"),
-    [
-        (IDENTITY, '{"table": "made otherwise"}', OutputMismatch, "another release"),
-        (SPECIFICATION, '{"tables": []}', BookError, r"another release.*'\w+': \w+"),
-    ],
-)
-def test_the_folder_of_another_release_is_refused(
-    tmp_path: Path, meta: str, text: str, error: type[Exception], words: str
+def test_a_folder_whose_specification_cannot_be_read_is_told_apart_by_its_identity(
+    tmp_path: Path,
 ) -> None:
     folder = Folder.open(tmp_path, SPEC)
-    folder.book.set_meta(meta, text)
+    folder.book.set_meta(SPECIFICATION, '{"tables": []}')
+    with pytest.raises(BookError, match=r"another release of Orchestra \(of its 'table'"):
+        _ = folder.spec
     folder.book.close()
-    with pytest.raises(error, match=words):
-        Folder.open(tmp_path, SPEC if meta == IDENTITY else changed(language="zh"))
+    words = "its table has other content; its recipe was another. Give"
+    with pytest.raises(OutputMismatch, match=words):
+        Folder.open(tmp_path, changed(table_hash="ffff00", recipe=OTHER_RECIPE))
+    Folder.open(tmp_path, SPEC).book.close()
+    folder = Folder.read(tmp_path)
+    assert folder.spec == SPEC
+    folder.book.close()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

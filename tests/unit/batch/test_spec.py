@@ -89,7 +89,7 @@ def test_another_table_fleet_graph_or_policy_makes_another_batch(table: Path) ->
     spec = settled(table)
     others: list[dict[str, Any]] = [
         {"table_hash": "0"},
-        {"snapshot": "0"},
+        {"models": {}},
         {"fleet_name": "big"},
         {"graph": "shop:build"},
         {"policy": POLICY},

@@ -63,8 +63,8 @@ class WaitingClient(BrokenClient):
 
 def test_a_call_of_another_event_loop_is_not_joined() -> None:
     ledger, client = MemoryLedger(), WaitingClient()
-    caller = Caller(ledger)
-    card = load_fleet("mini")[0].card("r1")
+    file, folder = load_fleet("mini")
+    caller, card = Caller(ledger, folder), file.card("r1")
     ticket = Ticket("answer", card, "job", Work(8, 8, 0), (), "hash", None)
 
     async def ask() -> str:
