@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from benchmarks.attention_scenes import Planted
 from orchestra.images.attention import AttentionMap
-from workers.answer import Answer
 from workers.attention.choices import said
 from workers.attention.methods import METHODS
 from workers.attention.replay import Replay
+from workers.decoding.answer import Answer
 from workers.engine import TransformersEngine
-from workers.vision import VisionModel
+from workers.vision.model import VisionModel
 
 PARTS = 10  # a tenth of the picture more at each step
 CONTROL = "random order"

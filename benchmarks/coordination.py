@@ -15,13 +15,10 @@ from pathlib import Path
 
 import torch
 
-from workers.fused_model import FusedForConditionalGeneration
-from workers.tokenizer import load_tokenizer
-from workers.training.imagenet import public_tower
-from workers.training.photos import IMAGE_PX
-from workers.training.probe import Probe, train_probe
-from workers.training.r1 import VOCAB_SIZE
-from workers.training.v3 import (
+from workers.fused.network import FusedForConditionalGeneration
+from workers.loading.tokenizer import load_tokenizer
+from workers.training.fused.lessons import read_texts
+from workers.training.fused.v3 import (
     TEXT_STREAM,
     TOWER,
     Feed,
@@ -33,9 +30,12 @@ from workers.training.v3 import (
     tokens_of,
     train,
 )
-from workers.training.v3_lessons import read_texts
-from workers.training.views import Views, embeddings
-from workers.training.vl import Plan, gather
+from workers.training.pictures.photos import IMAGE_PX
+from workers.training.text.r1 import VOCAB_SIZE
+from workers.training.vision.imagenet import public_tower
+from workers.training.vision.probe import Probe, train_probe
+from workers.training.vision.views import Views, embeddings
+from workers.training.vision.vl import Plan, gather
 
 SMALL = (8, 4, 6)
 EVERY = 5

@@ -12,19 +12,22 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply
 from orchestra.core.card import Sampling
 from orchestra.core.errors import CheckpointInvalid, OrchestraError, UsageError
 from orchestra.images.attention import AttentionMap
-from workers import fused, location, text, vision
-from workers.answer import Answer
-from workers.answering import AnsweringEngine
 from workers.attention.making import maps_of
 from workers.attention.methods import DEFAULT
-from workers.checkpoint import architecture, read_config, require_known
-from workers.device import Place, place_of
-from workers.fused import FusedModel, FusedSession
-from workers.model import AnySession, TextModel
+from workers.decoding.answer import Answer
+from workers.decoding.answering import AnsweringEngine
+from workers.decoding.model import AnySession, TextModel
+from workers.decoding.sampling import GREEDY
+from workers.fused import model as fused
+from workers.fused.model import FusedModel, FusedSession
+from workers.loading import location
+from workers.loading.checkpoint import architecture, read_config, require_known
+from workers.loading.device import Place, place_of
+from workers.loading.pretrained import LOADING
 from workers.onnx.layout import INT8
-from workers.pretrained import LOADING
-from workers.sampling import GREEDY
-from workers.vision import VisionModel
+from workers.text import model as text
+from workers.vision import model as vision
+from workers.vision.model import VisionModel
 
 
 class TransformersEngine(AnsweringEngine):
@@ -42,7 +45,7 @@ class TransformersEngine(AnsweringEngine):
         dtype: str | None = None,
         sampling: Sampling = GREEDY,
     ) -> TransformersEngine:
-        """Load a checkpoint folder, or a public one by its id (see `workers.location`).
+        """Load a checkpoint folder, or a public one by its id (see `workers.loading.location`).
 
         `threads` sets torch's threads for the whole process. `device` is `cpu`, `cuda` or
         `cuda:N`; `dtype` is `float32`, `bfloat16`, `float16` or `auto`, and by default float32
@@ -132,7 +135,7 @@ def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
         # transformers would only warn, and run the integers as if they were weights.
         raise CheckpointInvalid(
             f"The weights in {str(folder)!r} are 8-bit rows, which transformers cannot run. Name "
-            "workers.edge:EdgeEngine as the card's worker."
+            "workers.edge.engine:EdgeEngine as the card's worker."
         )
     name = architecture(config)
     if name in vision.FAMILIES:

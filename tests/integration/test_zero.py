@@ -19,10 +19,10 @@ from orchestra.core.job import Job
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
-from workers.sums import KEPT_OUT_ID, TRAINING_ID
-from workers.training.zero_learn import solve_rate
-from workers.training.zero_world import World
-from workers.zero import ZeroEngine
+from workers.training.zero.learn import solve_rate
+from workers.training.zero.world import World
+from workers.zero.engine import ZeroEngine
+from workers.zero.environment import KEPT_OUT_ID, TRAINING_ID
 
 QUESTION = "What is 5 + 6 modulo 8?"
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from orchestra.core.call import Reply
-from workers.answer import Answer
+from workers.decoding.answer import Answer
 
 DECODER = json.JSONDecoder()
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from orchestra.core.errors import UsageError
 from orchestra.images.attention import AttentionMap, Box, Grid, TokenMap
-from workers.answer import Answer
 from workers.attention.choices import Choice, Said, said
 from workers.attention.methods import METHODS
 from workers.attention.replay import Replay
-from workers.vision import VisionModel
+from workers.decoding.answer import Answer
+from workers.vision.model import VisionModel
 
 
 def maps_of(vision: VisionModel, answer: Answer, method: str) -> list[AttentionMap]:

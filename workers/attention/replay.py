@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.answer import Answer
 from workers.attention.choices import Choice
-from workers.lite import CELL, LiteTower
-from workers.vision import VisionModel
+from workers.decoding.answer import Answer
+from workers.vision.lite import CELL, LiteTower
+from workers.vision.model import VisionModel
 
 Pixels = dict[str, Tensor]
 

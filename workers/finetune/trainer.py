@@ -23,12 +23,12 @@ from orchestra.core.errors import OrchestraError
 from orchestra.finetune.order import PASSES, Say, Settings, Trained, Work
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore, score
-from workers import location
 from workers.engine import TransformersEngine
 from workers.finetune.base import Base, open_base
 from workers.finetune.domain import widen_domain
 from workers.finetune.lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
 from workers.finetune.state import read_state, write_state
+from workers.loading import location
 
 WORKER = "workers.engine:TransformersEngine"
 WARM_UP, LAST_SHARE = 0.05, 0.05  # of the run; of the highest learning rate

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from orchestra.core.errors import CheckpointInvalid
-from workers.checkpoint import RESTORE
+from workers.loading.checkpoint import RESTORE
 from workers.onnx.layout import INT8_BLOCK, Layout
 
 Array = NDArray[Any]
