@@ -22,7 +22,7 @@ from workers.training.fused.v3 import (
     TEXT_STREAM,
     TOWER,
     Feed,
-    Run,
+    FusedRun,
     answer_loss,
     build,
     bundled_tower,
@@ -35,7 +35,7 @@ from workers.training.text.r1 import VOCAB_SIZE
 from workers.training.vision.imagenet import public_tower
 from workers.training.vision.probe import Probe, train_probe
 from workers.training.vision.views import Views, embeddings
-from workers.training.vision.vl import Plan, gather
+from workers.training.vision.vl import VisionSchedule, gather
 
 SMALL = (8, 4, 6)
 EVERY = 5
@@ -65,7 +65,7 @@ def curve(feed: Feed, probe: Probe, batches: list, steps: int, coordinate: bool)
             lowest.append(min([loss, *lowest[-1:]]))
         return True
 
-    train(model, feed, Run(feed.seed, steps, None, coordinate, print, watch))
+    train(model, feed, FusedRun(feed.seed, steps, None, coordinate, print, watch))
     return lowest
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), 0, print)
+    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, VisionSchedule(), 0, print)
     tokenizer = load_tokenizer(TEXT_STREAM, VOCAB_SIZE)
     texts = read_texts(given.data)
     drawings = (pools.scenes, pools.plain, pools.drawn)

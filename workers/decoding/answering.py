@@ -9,7 +9,7 @@ from functools import partial
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.card import Sampling
 from orchestra.core.errors import ModelUnavailable, OrchestraError, OutsideDomain, PromptTooLong
-from workers.decoding.answer import Answer, Vocabulary
+from workers.decoding.completion import Completion, Vocabulary
 from workers.decoding.decode import decode
 from workers.decoding.meter import PROCESS
 from workers.decoding.model import AnySession, Prompt, TextModel
@@ -47,19 +47,19 @@ class AnsweringEngine:
         """
         with PROCESS.measure() as spent:
             begun = [self._begin(row, call, on_text) for row, call in enumerate(calls)]
-            answers = [answer for answer in begun if isinstance(answer, Answer)]
+            answers = [answer for answer in begun if isinstance(answer, Completion)]
             self._decode([a for a in answers if a.outcome is None], is_cancelled)
         total = sum(len(a.prompt.ids) + a.made for a in answers) or 1
         return [
-            self._outcome(answer, spent.cpu_s / total) if isinstance(answer, Answer) else answer
+            self._outcome(answer, spent.cpu_s / total) if isinstance(answer, Completion) else answer
             for answer in begun
         ]
 
-    def _begin(self, row: int, call: Call, on_text: OnText | None) -> Answer | OrchestraError:
+    def _begin(self, row: int, call: Call, on_text: OnText | None) -> Completion | OrchestraError:
         try:
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
-            return Answer.begin(
+            return Completion.begin(
                 row,
                 call,
                 prompt,
@@ -85,7 +85,7 @@ class AnsweringEngine:
 
     def _decode(
         self,
-        answers: list[Answer],
+        answers: list[Completion],
         is_cancelled: IsCancelled | None,
         *,
         refuses: bool = True,
@@ -113,7 +113,7 @@ class AnsweringEngine:
                     "Lower the card's batch size."
                 )
 
-    def _outcome(self, answer: Answer, token_cpu_s: float) -> Reply | OrchestraError:
+    def _outcome(self, answer: Completion, token_cpu_s: float) -> Reply | OrchestraError:
         """The reply with its metered work, or the error as it is."""
         if not isinstance(answer.outcome, Reply):
             return answer.outcome or ModelUnavailable(
@@ -123,11 +123,11 @@ class AnsweringEngine:
         usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
         return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
 
-    def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
+    def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""
 
 
-def _refuse(answers: Sequence[Answer]) -> None:
+def _refuse(answers: Sequence[Completion]) -> None:
     """End the answers that no schema holds, where a photo is of no known kind."""
     for answer in answers:
         reason = outside(answer.prompt.standings)

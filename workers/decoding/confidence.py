@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from workers.decoding.shape import Shape
+from workers.decoding.shape import ValueShape
 
 DECODER = json.JSONDecoder()
 
 
 def confidences(
-    text: str, shape: Shape, token_bytes: Sequence[int], probabilities: Sequence[float]
+    text: str, shape: ValueShape, token_bytes: Sequence[int], probabilities: Sequence[float]
 ) -> dict[str, float]:
     """Confidence of each top-level key of the compact JSON object `text`.
 
@@ -47,7 +47,7 @@ def _touching(
     return touching
 
 
-def _is_free(value: Any, options: Sequence[Shape]) -> bool:
+def _is_free(value: Any, options: Sequence[ValueShape]) -> bool:
     if isinstance(value, list | dict):
         return True
     if not isinstance(value, str):

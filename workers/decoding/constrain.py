@@ -15,7 +15,7 @@ from typing import Any
 from llguidance import LLMatcher, regex_to_lark
 
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
-from workers.decoding.shape import MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS, Shape, read_schema
+from workers.decoding.shape import MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS, ValueShape, read_schema
 
 # Scripts without spaces between words: there each character is a word of its own.
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -33,7 +33,7 @@ class Grammar:
     """A schema as a grammar: `lark` is its text, `shape` what its answers look like."""
 
     lark: str
-    shape: Shape
+    shape: ValueShape
 
     def check(self, value: Any) -> None:
         """Raise AnswerInvalid where a number breaks a bound that the grammar only nears."""
@@ -81,14 +81,14 @@ class _Writer:
     names: dict[str, str] = field(default_factory=dict)
     spans: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def object(self, shape: Shape) -> str:
+    def object(self, shape: ValueShape) -> str:
         parts = []
         for at, (name, options) in enumerate(shape.properties):
             key = f"{',' if at else '{'}{_json(name)}:"
             parts += [json.dumps(key, ensure_ascii=False), self.value(options)]
         return " ".join([*parts, '"}"'])
 
-    def value(self, options: tuple[Shape, ...]) -> str:
+    def value(self, options: tuple[ValueShape, ...]) -> str:
         """Alternatives as a rule; those a text cannot give are left out."""
         written = [rule for rule in map(self._option, options) if rule]
         if not written:
@@ -97,7 +97,7 @@ class _Writer:
             )
         return written[0] if len(written) == 1 else f"({' | '.join(written)})"
 
-    def _option(self, shape: Shape) -> str:
+    def _option(self, shape: ValueShape) -> str:
         match shape.kind:
             case "object":
                 return f"({self.object(shape)})"
@@ -116,7 +116,7 @@ class _Writer:
             case _:
                 return '"null"'
 
-    def _array(self, shape: Shape) -> str:
+    def _array(self, shape: ValueShape) -> str:
         least, most = int(shape.least or 0), int(shape.most or 0)
         if not most:
             return '"[]"'
@@ -125,7 +125,7 @@ class _Writer:
         listed = f"{item}{more}"
         return f'("[" {listed} "]")' if least else f'("[" ({listed})? "]")'
 
-    def _span(self, shape: Shape) -> str:
+    def _span(self, shape: ValueShape) -> str:
         bounds = (max(int(shape.least or 0), 1), int(shape.most or 0))
         if bounds not in self.spans:
             self.spans[bounds] = self._runs_of_words(*bounds)
@@ -176,7 +176,7 @@ def _run(line: str) -> str:
     return "%regex " + json.dumps({"substring_chunks": words_of(line)}, ensure_ascii=False)
 
 
-def _string(shape: Shape) -> str:
+def _string(shape: ValueShape) -> str:
     least, most = int(shape.least or 0), int(shape.most or 0)
     if shape.pattern is None:
         return rf'"\"" /{CHAR}{{{least},{most}}}/ "\""'
@@ -194,7 +194,7 @@ def _string(shape: Shape) -> str:
     return rf'"\"" (/{escaped}/ & /{PLAIN_CHAR}{{{least},{most}}}/) "\""'
 
 
-def _number(shape: Shape) -> str:
+def _number(shape: ValueShape) -> str:
     sign = "" if shape.least is not None and shape.least >= 0 else "-?"
     if shape.kind == "integer" and shape.least is not None and shape.most is not None:
         low, high = int(-(-shape.least // 1)), int(shape.most // 1)
@@ -217,7 +217,7 @@ def _number(shape: Shape) -> str:
     )
 
 
-def _within(value: Any, shape: Shape) -> bool:
+def _within(value: Any, shape: ValueShape) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if shape.kind not in ("integer", "number"):
         return not is_number or shape.kind == "enum"
@@ -229,7 +229,7 @@ def _within(value: Any, shape: Shape) -> bool:
     return above and below
 
 
-def _longest(shape: Shape) -> int:
+def _longest(shape: ValueShape) -> int:
     match shape.kind:
         case "object":
             keys = sum(len(_json(name)) + 2 for name, _ in shape.properties)

@@ -13,7 +13,7 @@ import numpy as np
 from orchestra.core.call import IsCancelled
 from orchestra.core.card import Sampling
 from orchestra.core.errors import Cancelled
-from workers.decoding.answer import Answer, Vocabulary
+from workers.decoding.completion import Completion, Vocabulary
 from workers.decoding.model import AnySession
 from workers.decoding.sampling import GREEDY, Draws
 
@@ -22,7 +22,7 @@ ENDED_PART = 0.5
 
 
 def decode(
-    answers: Sequence[Answer],
+    answers: Sequence[Completion],
     session: AnySession,
     vocabulary: Vocabulary,
     image_features: Any = None,
@@ -51,7 +51,7 @@ def decode(
             _choose([rows[i] for i in at], session, logits_BV[at], vocabulary, sampling)
 
 
-def _cancel(rows: Sequence[Answer], is_cancelled: IsCancelled | None) -> None:
+def _cancel(rows: Sequence[Completion], is_cancelled: IsCancelled | None) -> None:
     if is_cancelled is None:
         return
     for answer in rows:
@@ -62,7 +62,7 @@ def _cancel(rows: Sequence[Answer], is_cancelled: IsCancelled | None) -> None:
             )
 
 
-def _drop_ended(rows: list[Answer], session: AnySession) -> list[Answer]:
+def _drop_ended(rows: list[Completion], session: AnySession) -> list[Completion]:
     live = [i for i, answer in enumerate(rows) if answer.outcome is None]
     if len(live) > len(rows) * (1 - ENDED_PART):
         return rows
@@ -70,7 +70,7 @@ def _drop_ended(rows: list[Answer], session: AnySession) -> list[Answer]:
     return [rows[i] for i in live]
 
 
-def _next_block(answer: Answer, most: int | None) -> list[int]:
+def _next_block(answer: Completion, most: int | None) -> list[int]:
     """The tokens to run next; at first, without `most`, also those of a row that has ended."""
     if answer.outcome is not None and most is not None:
         answer.queue.clear()
@@ -81,7 +81,7 @@ def _next_block(answer: Answer, most: int | None) -> list[int]:
 
 
 def _choose(
-    answers: Sequence[Answer],
+    answers: Sequence[Completion],
     session: AnySession,
     logits_BV: Any,
     vocabulary: Vocabulary,

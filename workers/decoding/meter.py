@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
-class Reading:
+class CpuTime:
     """CPU seconds spent so far; final once its measurement has ended."""
 
     cpu_s: float = 0.0
@@ -26,14 +26,14 @@ class CpuMeter:
     """Shares the time that `clock` counts among all open measurements; thread-safe."""
 
     clock: Callable[[], float] = time.process_time
-    _open: list[Reading] = field(default_factory=list)
+    _open: list[CpuTime] = field(default_factory=list)
     _seen_s: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def measure(self) -> Iterator[Reading]:
+    def measure(self) -> Iterator[CpuTime]:
         """Measure the block; its reading is complete when the block has ended."""
-        reading = Reading()
+        reading = CpuTime()
         with self._lock:
             self._share()
             self._open.append(reading)

@@ -1,6 +1,6 @@
 """Reads the JSON schemas that an answer can be held to; knows no grammar and no model.
 
-`Shape` is a schema with references, nullability and annotations resolved. Everything that
+`ValueShape` is a schema with references, nullability and annotations resolved. Everything that
 has no bound gets one, so that a weak model always comes to an end. A keyword that could not
 be held is an error, never ignored.
 """
@@ -36,7 +36,7 @@ CHOICES = ("anyOf", "oneOf")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ValueShape:
     """One way a value may look.
 
     `kind` is a JSON type, or "enum" (`values`) or "span" (a verbatim run of words of the
@@ -50,11 +50,11 @@ class Shape:
     open_least: bool = False
     open_most: bool = False
     pattern: str | None = None
-    items: tuple[Shape, ...] = ()
-    properties: tuple[tuple[str, tuple[Shape, ...]], ...] = ()
+    items: tuple[ValueShape, ...] = ()
+    properties: tuple[tuple[str, tuple[ValueShape, ...]], ...] = ()
 
 
-def read_schema(schema: Mapping[str, Any]) -> Shape:
+def read_schema(schema: Mapping[str, Any]) -> ValueShape:
     """Resolve `schema` to the Shape of one object. Raises InvalidSchema naming the place."""
     options = _Reader(schema).options(schema, "$", ())
     if len(options) != 1 or options[0].kind != "object":
@@ -71,7 +71,7 @@ class _Reader:
 
     def options(
         self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]
-    ) -> tuple[Shape, ...]:
+    ) -> tuple[ValueShape, ...]:
         """All the ways a value under `schema` may look, in the schema's order."""
         if not isinstance(schema, Mapping):
             raise InvalidSchema(f"{place} is {schema!r}, not a schema. Write an object there.")
@@ -99,7 +99,7 @@ class _Reader:
 
     def _alternatives(
         self, choice: str, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]
-    ) -> tuple[Shape, ...]:
+    ) -> tuple[ValueShape, ...]:
         self._check(schema, frozenset({choice}), place)
         # pydantic puts a field's extra keywords beside its anyOf
         extra = {"x-span": True} if schema.get("x-span") else {}
@@ -111,7 +111,7 @@ class _Reader:
 
     def _reference(
         self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]
-    ) -> tuple[Shape, ...]:
+    ) -> tuple[ValueShape, ...]:
         ref = schema["$ref"]
         if ref in refs:
             raise InvalidSchema(f"{place} refers to itself through {ref!r}. Flatten the schema.")
@@ -139,16 +139,16 @@ class _Reader:
                     f"or use one of {sorted(allowed)!r}."
                 )
 
-    def _enumeration(self, schema: Mapping[str, Any], place: str) -> Shape:
+    def _enumeration(self, schema: Mapping[str, Any], place: str) -> ValueShape:
         self._check(schema, frozenset({"enum", "const", "type"}), place)
         values = tuple(schema["enum"]) if "enum" in schema else (schema["const"],)
         if not values:
             raise InvalidSchema(f"{place} has an empty 'enum'. Give it at least one value.")
-        return Shape("enum", values=values)
+        return ValueShape("enum", values=values)
 
     def _typed(
         self, kind: str, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]
-    ) -> Shape:
+    ) -> ValueShape:
         if kind == "string":
             return self._string(schema, place)
         if kind in ("integer", "number"):
@@ -157,9 +157,9 @@ class _Reader:
             return self._array(schema, place, refs)
         if kind == "object":
             return self._object(schema, place, refs)
-        return Shape(kind)
+        return ValueShape(kind)
 
-    def _string(self, schema: Mapping[str, Any], place: str) -> Shape:
+    def _string(self, schema: Mapping[str, Any], place: str) -> ValueShape:
         least, most = schema.get("minLength", 0), schema.get("maxLength", MAX_STRING_CHARS)
         if not 0 <= least <= most:
             raise InvalidSchema(
@@ -167,16 +167,16 @@ class _Reader:
                 f"(the default maxLength is {MAX_STRING_CHARS})."
             )
         if schema.get("x-span"):
-            return Shape("span", least=least, most=most)
-        return Shape("string", least=least, most=most, pattern=schema.get("pattern"))
+            return ValueShape("span", least=least, most=most)
+        return ValueShape("string", least=least, most=most, pattern=schema.get("pattern"))
 
-    def _number(self, kind: str, schema: Mapping[str, Any], place: str) -> Shape:
+    def _number(self, kind: str, schema: Mapping[str, Any], place: str) -> ValueShape:
         open_least, open_most = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
         least = schema.get("minimum") if open_least is None else open_least
         most = schema.get("maximum") if open_most is None else open_most
         if least is not None and most is not None and least > most:
             raise InvalidSchema(f"{place} wants {least!r} to {most!r}. Set minimum <= maximum.")
-        return Shape(
+        return ValueShape(
             kind,
             least=least,
             most=most,
@@ -184,7 +184,7 @@ class _Reader:
             open_most=open_most is not None,
         )
 
-    def _array(self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]) -> Shape:
+    def _array(self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]) -> ValueShape:
         least, most = schema.get("minItems", 0), schema.get("maxItems", MAX_ITEMS)
         if "items" not in schema or not 0 <= least <= most:
             raise InvalidSchema(
@@ -192,11 +192,11 @@ class _Reader:
                 f"Say what it holds, with minItems <= maxItems (default {MAX_ITEMS})."
             )
         items = self.options(schema["items"], f"{place}[]", refs)
-        return Shape("array", least=least, most=most, items=items)
+        return ValueShape("array", least=least, most=most, items=items)
 
-    def _object(self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]) -> Shape:
+    def _object(self, schema: Mapping[str, Any], place: str, refs: tuple[str, ...]) -> ValueShape:
         properties = schema.get("properties")
         if not properties:
             raise InvalidSchema(f"{place} is an object without 'properties'. Name its keys.")
         read = ((name, self.options(s, f"{place}.{name}", refs)) for name, s in properties.items())
-        return Shape("object", properties=tuple(read))
+        return ValueShape("object", properties=tuple(read))

@@ -22,7 +22,7 @@ from orchestra.core.call import Call
 from orchestra.core.errors import MissingExtra, UsageError
 from workers.decoding.prompt import PromptWriter
 from workers.loading.checkpoint import architecture, read_config, require_known
-from workers.loading.device import DTYPES, place_of
+from workers.loading.device import DTYPES, placement_of
 from workers.loading.pretrained import load_weights
 from workers.loading.tokenizer import load_tokenizer
 from workers.text.model import ARCHITECTURES
@@ -80,7 +80,7 @@ def open_base(folder: Path, device: str) -> Base:
     """Load a checkpoint for training, in float32. Raises CheckpointInvalid and InvalidFleet."""
     config = read_config(folder)
     name = architecture(config)
-    place = place_of(device, "float32")
+    place = placement_of(device, "float32")
     dtype = DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), torch.float32)
     if name in vision.FAMILIES:
         seeing = vision.VisionModel.load(folder, config, place)

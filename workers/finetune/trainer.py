@@ -51,7 +51,7 @@ def run(work: Work, say: Say) -> Trained:
     room = [min(longest * SPARE, base.context_tokens - item.answer_start - THOUGHT_TOKENS)
             for item in held_out]  # fmt: skip
     thinks = base.writer.thinks
-    learner = Learner(base, lessons, work, total)
+    learner = TrainingLoop(base, lessons, work, total)
     if not learner.progress.before:
         before = _scores(folder, work, room, thinks)
         learner.progress.before = [(s.field, s.right, s.asked) for s in before]
@@ -74,7 +74,7 @@ def run(work: Work, say: Say) -> Trained:
     )
 
 
-class Learner:
+class TrainingLoop:
     """The loop over steps, from the state in the work's folder on, if there is one."""
 
     def __init__(self, base: Base, lessons: Sequence[Lesson], work: Work, total: int) -> None:

@@ -24,11 +24,11 @@ from orchestra.core.call import Call
 from orchestra.core.errors import UsageError
 from workers.decoding.model import AnySession, Prompt, TextModel
 from workers.fused.network import FusedForConditionalGeneration, Vision
-from workers.loading.device import Place
+from workers.loading.device import Placement
 from workers.loading.pretrained import load_weights
 from workers.loading.tokenizer import load_tokenizer
 from workers.text.model import sizes
-from workers.text.session import Session
+from workers.text.session import PaddedSession
 from workers.vision.domain import Domain
 
 ARCHITECTURE = "FusedForConditionalGeneration"
@@ -43,7 +43,7 @@ class FusedPrompt(Prompt):
     has_text: bool = False
 
 
-class FusedSession(Session):
+class FusedSession(PaddedSession):
     """A session whose rows may look at an image; it adds up how much each of them does."""
 
     def __init__(self, model: FusedForConditionalGeneration, rows: int, vision: Vision | None):
@@ -110,7 +110,7 @@ class FusedModel(TextModel):
         self.looked = 0  # images that the tower was run for
 
     @classmethod
-    def load(cls, folder: Path, config: dict[str, Any], place: Place) -> FusedModel:
+    def load(cls, folder: Path, config: dict[str, Any], place: Placement) -> FusedModel:
         """Load a checked folder. Raises CheckpointInvalid."""
         tokenizer = load_tokenizer(folder, config["text_config"]["vocab_size"])
         domain = Domain.load(folder)

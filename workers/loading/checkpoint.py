@@ -17,6 +17,8 @@ from orchestra.core.errors import CheckpointInvalid
 RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 INDEX = "model.safetensors.index.json"
+# What config.json says of weights that `workers.onnx.int8` packed.
+INT8 = {"quant_method": "int8-rows", "bits": 8}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ DTYPES: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """A device, and the type of the weights there (a torch dtype, or "auto")."""
 
     device: torch.device
@@ -39,7 +39,7 @@ class Place:
             ) from error
 
 
-def place_of(device: str, dtype: str | None = None) -> Place:
+def placement_of(device: str, dtype: str | None = None) -> Placement:
     """The place that a card's `hosting.device` names.
 
     Without `dtype`, weights are float32 on a CPU, where it is the fastest type, and in the
@@ -55,7 +55,7 @@ def place_of(device: str, dtype: str | None = None) -> Place:
     found = torch.device(device)
     if found.type == "cuda":
         _require_gpu(found)
-    return Place(found, DTYPES[dtype or ("float32" if found.type == "cpu" else "auto")])
+    return Placement(found, DTYPES[dtype or ("float32" if found.type == "cpu" else "auto")])
 
 
 def _require_gpu(device: torch.device) -> None:

@@ -12,13 +12,13 @@ from transformers.utils import logging
 
 from orchestra.core.errors import CheckpointInvalid
 from workers.loading.checkpoint import RESTORE
-from workers.loading.device import Place
+from workers.loading.device import Placement
 
 # transformers patches torch while it loads a model: two at once leave tensors out.
 LOADING = threading.RLock()
 
 
-def load_weights(model_class: Any, folder: Path, place: Place) -> PreTrainedModel:
+def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrainedModel:
     """The model at `place`, ready to run; threads take turns.
 
     Raises CheckpointInvalid for damaged weights.

@@ -20,7 +20,7 @@ from workers.decoding.sampling import GREEDY
 from workers.engine import TransformersEngine
 from workers.loading import location
 from workers.loading.checkpoint import architecture, read_config
-from workers.loading.device import place_of
+from workers.loading.device import placement_of
 from workers.loading.pretrained import LOADING
 from workers.loading.tokenizer import load_tokenizer
 from workers.onnx.layout import GRAPH
@@ -84,7 +84,7 @@ def _load(folder: Path, threads: int | None) -> TextModel:
     config = read_config(folder)
     decoder = OnnxDecoder.load(folder, config, torch.get_num_threads())
     if architecture(config) in vision.FAMILIES:
-        return VisionModel.load(folder, config, place_of("cpu"), sessions_of(decoder))
+        return VisionModel.load(folder, config, placement_of("cpu"), sessions_of(decoder))
     layout = decoder.layout
     return TextModel(
         load_tokenizer(folder, layout.vocabulary),

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from workers.onnx.layout import INT8, Layout
+from workers.loading.checkpoint import INT8
+from workers.onnx.layout import Layout
 from workers.onnx.weights import SCALE
 
 LARGEST = 127

@@ -9,16 +9,16 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from workers.decoding.model import OpenSession, TextModel
-from workers.loading.device import Place
+from workers.loading.device import Placement
 from workers.loading.pretrained import load_weights
 from workers.loading.tokenizer import load_tokenizer
 from workers.text.packed import PackedDecoder, PackedSession, is_packable
-from workers.text.session import Session
+from workers.text.session import PaddedSession
 
 ARCHITECTURES = frozenset(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 
 
-def load_text(folder: Path, config: dict[str, Any], place: Place) -> TextModel:
+def load_text(folder: Path, config: dict[str, Any], place: Placement) -> TextModel:
     """The model of a checked folder. Raises CheckpointInvalid."""
     tokenizer = load_tokenizer(folder, config["vocab_size"])
     model = load_weights(AutoModelForCausalLM, folder, place)
@@ -35,6 +35,6 @@ def sessions_of(model: PreTrainedModel) -> OpenSession:
     """The fastest sessions that torch has for `model`."""
     decoder = model.get_decoder()
     if not is_packable(decoder):
-        return lambda capacity, image_token_id: Session(model, len(capacity), image_token_id)
+        return lambda capacity, image_token_id: PaddedSession(model, len(capacity), image_token_id)
     packed = PackedDecoder(model, decoder)
     return lambda capacity, image_token_id: PackedSession(packed, capacity, image_token_id)

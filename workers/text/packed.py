@@ -2,7 +2,7 @@
 
 The tokens that all rows append are packed into one line, so that every matrix product does
 useful work only; attention alone looks at rows. A token's slot in the cache is its position,
-hence there is no padding to mask. It gives what `Session` gives, and knows no schema.
+hence there is no padding to mask. It gives what `PaddedSession` gives, and knows no schema.
 
 Shapes: B rows, N packed tokens, S tokens of the longest block, L slots in use, C slots in
 all, H heads, D width of a head, W width of the model, V vocabulary.
@@ -137,7 +137,7 @@ class PackedDecoder:
 
 
 class PackedSession:
-    """The cache of one batch; see `Session` for what `extend` and `keep` promise."""
+    """The cache of one batch; see `PaddedSession` for what `extend` and `keep` promise."""
 
     block_tokens = 64
 

@@ -22,7 +22,7 @@ from workers.decoding.sampling import Draws
 from workers.text.pick import pick
 
 
-class Session:
+class PaddedSession:
     """The cache of one batch. `image_token_id` marks places that image features fill."""
 
     # A long forced run is fed in blocks, so that it does not pad every other row.

@@ -21,7 +21,7 @@ from workers.fused.network import FusedForConditionalGeneration
 from workers.training.fused.v3 import bundled_tower
 from workers.training.pictures.photos import IMAGE_PX
 from workers.training.vision.imagenet import public_tower
-from workers.training.vision.vl import Plan, bound, gather
+from workers.training.vision.vl import VisionSchedule, bound, gather
 from workers.vision.domain import FILE, Domain
 from workers.vision.lite import LiteTower
 
@@ -56,14 +56,14 @@ def main() -> None:
         "--cache", type=Path, required=True, help="as of workers.training.vision.vl"
     )
     parser.add_argument("--seed", type=int, default=0)
-    for field in fields(Plan):
+    for field in fields(VisionSchedule):
         default = 1 if field.name == "views" else field.default  # the whole picture is enough
         parser.add_argument(
             f"--{field.name.replace('_', '-')}", type=type(default), default=default
         )
     given = vars(parser.parse_args())
     torch.set_num_threads(1)
-    plan = Plan(**{field.name: given[field.name] for field in fields(Plan)})
+    plan = VisionSchedule(**{field.name: given[field.name] for field in fields(VisionSchedule)})
     tower = tower_of(given["checkpoint"])
     public = public_tower(IMAGE_PX, tower.config.detail_size)
     pools = gather(given["data"], public, given["cache"], plan, given["seed"], print)

@@ -37,7 +37,7 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.decoding.model import AnySession, OpenSession, Prompt, TextModel
 from workers.decoding.prompt import PromptWriter
 from workers.loading.checkpoint import RESTORE
-from workers.loading.device import Place
+from workers.loading.device import Placement
 from workers.loading.pretrained import load_weights
 from workers.loading.tokenizer import load_tokenizer
 from workers.text.model import sessions_of, sizes
@@ -104,7 +104,7 @@ class VisionModel(TextModel):
         cls,
         folder: Path,
         config: dict[str, Any],
-        place: Place,
+        place: Placement,
         open_session: OpenSession | None = None,
     ) -> VisionModel:
         """Load a checked folder; `open_session` may run its decoder otherwise than torch.

@@ -1,13 +1,15 @@
 """The maths worker: a policy learnt from rewards alone answers sums modulo a number.
 
-The question is read by rule (`workers.zero.question`); the answer is the policy's, not computed. A
-question outside the task that the checkpoint was trained on is refused. It knows no environment.
+The question is read by rule (`workers.zero.sums`); the answer is the policy's, not computed. It
+fills one property: as an integer, or as the same digits in a string. A question outside the task
+that the checkpoint was trained on is refused. It knows no environment.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,18 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.errors import (
     Cancelled,
     CheckpointInvalid,
+    InvalidSchema,
     OrchestraError,
     OutsideDomain,
     UsageError,
 )
 from workers.decoding.meter import PROCESS
+from workers.decoding.shape import ValueShape, read_schema
 from workers.loading import location
 from workers.loading.checkpoint import RESTORE, architecture, read_config, require_known
-from workers.loading.device import place_of
+from workers.loading.device import placement_of
 from workers.loading.pretrained import load_weights
-from workers.zero.number import writings
-from workers.zero.question import read_sum
+from workers.zero.sums import read_sum
 
 TASK_FILE = "task.json"
 PROMPT_TOKENS = 3  # the two numbers, and the token that asks for the answer
@@ -62,7 +65,7 @@ def action_logits(policy: Qwen2ForCausalLM, seen_BT: Tensor, actions: int) -> Te
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PolicyCall:
     """A call inside the task: its tokens, the property to fill (None without a schema), and what
     may stand there, by number.
     """
@@ -101,7 +104,7 @@ class ZeroEngine:
         folder = location.find(checkpoint)
         config = read_config(folder)
         require_known(architecture(config), [Qwen2ForCausalLM.__name__], folder)
-        policy: Any = load_weights(Qwen2ForCausalLM, folder, place_of("cpu", None))
+        policy: Any = load_weights(Qwen2ForCausalLM, folder, placement_of("cpu", None))
         return cls(policy, _read_task(folder))
 
     def count_tokens(self, call: Call) -> int:
@@ -118,12 +121,12 @@ class ZeroEngine:
         """Answer `calls` in one batch; see `Engine.generate`."""
         with PROCESS.measure() as spent:
             begun = [self._begin(row, call, is_cancelled) for row, call in enumerate(calls)]
-            asked = [entry for entry in begun if isinstance(entry, _Asked)]
-            chances = iter(self._chances(asked))
+            posed = [entry for entry in begun if isinstance(entry, _PolicyCall)]
+            chances = iter(self._chances(posed))
         answers: list[Reply | OrchestraError] = []
         for row, entry in enumerate(begun):
-            if isinstance(entry, _Asked):
-                entry = entry.reply(next(chances), spent.cpu_s / len(asked))
+            if isinstance(entry, _PolicyCall):
+                entry = entry.reply(next(chances), spent.cpu_s / len(posed))
                 if on_text is not None:
                     on_text(row, entry.text)
             answers.append(entry)
@@ -131,7 +134,7 @@ class ZeroEngine:
 
     def _begin(
         self, row: int, call: Call, is_cancelled: IsCancelled | None
-    ) -> _Asked | OrchestraError:
+    ) -> _PolicyCall | OrchestraError:
         """What a call asks, or why it is refused."""
         try:
             if is_cancelled is not None and is_cancelled(row):
@@ -145,29 +148,29 @@ class ZeroEngine:
             plain = None, {number: str(number) for number in range(numbers)}
             key, values = plain if call.schema is None else writings(call.schema, numbers)
             question = call.instruction if call.text is None else call.text
-            return _Asked(self._tokens(question), key, values)
+            return _PolicyCall(self._tokens(question), key, values)
         except OrchestraError as error:
             return error
 
     def _tokens(self, question: str) -> list[int]:
-        asked, task = read_sum(question), self._task
-        if asked is None or asked.modulus != task.modulus:
+        problem, task = read_sum(question), self._task
+        if problem is None or problem.modulus != task.modulus:
             raise OutsideDomain(
                 f"{question[:80]!r} is outside what this model learnt: {task.about}. "
                 "Ask another model."
             )
-        too_large = [n for n in (asked.first, asked.second) if n >= task.numbers]
+        too_large = [n for n in (problem.first, problem.second) if n >= task.numbers]
         if too_large:
             raise OutsideDomain(
                 f"The number {too_large[0]!r} is over {task.numbers - 1}, the largest that this "
                 f"model learnt ({task.about}). Ask another model."
             )
-        return [asked.first, asked.second, task.numbers]
+        return [problem.first, problem.second, task.numbers]
 
-    def _chances(self, asked: Sequence[_Asked]) -> Tensor:
-        if not asked:
+    def _chances(self, posed: Sequence[_PolicyCall]) -> Tensor:
+        if not posed:
             return torch.empty(0, self._task.modulus)
-        seen_BT = torch.tensor([entry.tokens for entry in asked])
+        seen_BT = torch.tensor([entry.tokens for entry in posed])
         return action_logits(self._policy, seen_BT, self._task.modulus).softmax(-1)
 
 
@@ -179,3 +182,49 @@ def _read_task(folder: Path) -> Task:
         raise CheckpointInvalid(
             f"{str(path)!r} does not say what the model was trained on: {error}. {RESTORE}"
         ) from error
+
+
+def writings(schema: Mapping[str, Any], numbers: int) -> tuple[str, dict[int, Any]]:
+    """The schema's one property, and for each number under `numbers` that fits its value there.
+
+    Raises InvalidSchema for a schema of several properties, or one that no number fits.
+    """
+    properties = read_schema(schema).properties
+    if len(properties) != 1:
+        raise InvalidSchema(
+            f"The schema has the properties {[name for name, _ in properties]!r}, and this model "
+            "answers one number. Ask for one property."
+        )
+    name, options = properties[0]
+    found: dict[int, Any] = {}
+    for number in range(numbers):
+        values = [value for option in options for value in _values(option, number)]
+        if values:
+            found[number] = values[0]
+    if not found:
+        raise InvalidSchema(
+            f"The property {name!r} takes {[option.kind for option in options]!r}, which holds no "
+            f"number from 0 to {numbers - 1}. Make it an integer, or a string."
+        )
+    return name, found
+
+
+def _values(option: ValueShape, number: int) -> list[Any]:
+    """`number` as `option` allows it: one value or none."""
+    text = str(number)
+    if option.kind == "enum":
+        as_number = [v for v in option.values if v == number and not isinstance(v, bool)]
+        return as_number or [v for v in option.values if v == text]
+    if option.kind in ("integer", "number"):
+        return [number] if _is_within(number, option) else []
+    if option.kind == "string":
+        fits = _is_within(len(text), option)
+        return [text] if fits and (not option.pattern or re.search(option.pattern, text)) else []
+    return []
+
+
+def _is_within(size: int, option: ValueShape) -> bool:
+    least, most = option.least, option.most
+    above = least is None or size > least or (size == least and not option.open_least)
+    below = most is None or size < most or (size == most and not option.open_most)
+    return above and below

@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from workers.zero.problems import (
+from workers.zero.sums import (
     KEPT_OUT,
     MODULUS,
     NUMBERS,

@@ -30,7 +30,7 @@ from workers.training.edge.frontier_plot import draw_frontier
 from workers.training.edge.prune import least_needed_layer
 from workers.training.edge.supernet import (
     Batch,
-    Shape,
+    SubnetShape,
     Supernet,
     cut,
     held_out_losses,
@@ -63,25 +63,27 @@ LAST_BATCHES = 12  # to see what is used, and which layer is least needed
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Subnetwork:
     """One self: milliseconds of a token on one thread, MB of int8 weights, losses by task."""
 
-    shape: Shape
+    shape: SubnetShape
     latency_ms: float
     memory_mb: float
     losses: dict[str, float]
 
 
-def frontier(found: Sequence[Measured], task: str) -> list[Measured]:
+def frontier(found: Sequence[Subnetwork], task: str) -> list[Subnetwork]:
     """What no other self beats in loss and latency at once, the fastest first."""
-    best: list[Measured] = []
+    best: list[Subnetwork] = []
     for one in sorted(found, key=lambda m: (m.latency_ms, m.losses[task])):
         if not best or one.losses[task] < best[-1].losses[task]:
             best.append(one)
     return best
 
 
-def choose(found: Sequence[Measured], task: str, latency_ms: float, memory_mb: float) -> Measured:
+def choose(
+    found: Sequence[Subnetwork], task: str, latency_ms: float, memory_mb: float
+) -> Subnetwork:
     """The self of least loss within the budget; raises UsageError where none fits."""
     fits = [m for m in found if m.latency_ms <= latency_ms and m.memory_mb <= memory_mb]
     if not fits:
@@ -114,10 +116,10 @@ def token_ms(model: Qwen2ForCausalLM) -> float:
 
 
 def measure(
-    net: Supernet, space: Sequence[Shape], tokenizer: PreTrainedTokenizerFast
-) -> list[Measured]:
+    net: Supernet, space: Sequence[SubnetShape], tokenizer: PreTrainedTokenizerFast
+) -> list[Subnetwork]:
     """Every self's time, memory and held-out losses."""
-    losses: dict[Shape, dict[str, float]] = {shape: {} for shape in space}
+    losses: dict[SubnetShape, dict[str, float]] = {shape: {} for shape in space}
     for task in TASKS:
         for shape, loss in held_out_losses(net, space, held_out(tokenizer, task, EXAMPLES)):
             losses[shape][task] = loss
@@ -125,11 +127,11 @@ def measure(
     for shape in space:
         alone = cut(net.model, shape)
         weights = sum(part.numel() for part in alone.parameters())
-        found.append(Measured(shape, token_ms(alone), weights / 1e6, losses[shape]))
+        found.append(Subnetwork(shape, token_ms(alone), weights / 1e6, losses[shape]))
     return found
 
 
-def train(net: Supernet, space: Sequence[Shape], tokenizer: PreTrainedTokenizerFast,
+def train(net: Supernet, space: Sequence[SubnetShape], tokenizer: PreTrainedTokenizerFast,
           minutes: float, seed: int) -> None:  # fmt: skip
     """Train all selves together for `minutes` of wall time."""
     optimizers = build_optimizers(net.model)
@@ -145,7 +147,7 @@ def train(net: Supernet, space: Sequence[Shape], tokenizer: PreTrainedTokenizerF
 
 
 def search(teacher: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, minutes: float,
-           seed: int) -> tuple[Supernet, list[Measured]]:  # fmt: skip
+           seed: int) -> tuple[Supernet, list[Subnetwork]]:  # fmt: skip
     """A trained supernet and what every self of it measured."""
     sample = list(islice(batches(tokenizer, seed + 100, {"done": 1.0}), LAST_BATCHES))
     _, losses = least_needed_layer(teacher, sample, answer_loss)
@@ -166,8 +168,14 @@ def exact(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, task: Tas
     return sum(kept) / len(kept)
 
 
-def report(net: Supernet, found: Sequence[Measured], tokenizer: PreTrainedTokenizerFast, out: Path,
-           task: Task, chosen: Measured) -> None:  # fmt: skip
+def report(
+    net: Supernet,
+    found: Sequence[Subnetwork],
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    task: Task,
+    chosen: Subnetwork,
+) -> None:
     """Write and log the frontiers, and the chosen self beside the teacher."""
     rows = [asdict(one) for one in found]
     lines = {name: [asdict(m) for m in frontier(found, name)] for name in TASKS}

@@ -27,7 +27,7 @@ SOFT_SHARE = 0.7  # of the loss: the teacher's probabilities, the rest the answe
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Shape:
+class SubnetShape:
     """One self: the layers it keeps, and how many heads and neurons in each."""
 
     layers: tuple[int, ...]
@@ -35,13 +35,13 @@ class Shape:
     neurons: int
 
 
-def shapes(teacher: Qwen2Config, order: Sequence[int]) -> list[Shape]:
+def shapes(teacher: Qwen2Config, order: Sequence[int]) -> list[SubnetShape]:
     """Every self, the largest first; `order` are the layers, the least needed first."""
     depths = [tuple(sorted(order[dropped:])) for dropped in range(len(order) - 1)]
     heads = range(teacher.num_attention_heads, 1, -1)
     eighths = (8, 6, 4, 2)
     neurons = [teacher.intermediate_size * eighth // 8 for eighth in eighths]
-    return [Shape(*parts) for parts in product(depths, heads, neurons)]
+    return [SubnetShape(*parts) for parts in product(depths, heads, neurons)]
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def ordered(teacher: Qwen2ForCausalLM, batches: Sequence[Batch]) -> Qwen2ForCaus
     return model
 
 
-def weights_of(model: Qwen2ForCausalLM, shape: Shape) -> dict[str, Tensor]:
+def weights_of(model: Qwen2ForCausalLM, shape: SubnetShape) -> dict[str, Tensor]:
     """The weights of one self, named as a model of its own names them: slices of `model`'s."""
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     wide = shape.heads * int(cast(Any, model.model.layers)[0].self_attn.head_dim)
@@ -88,7 +88,7 @@ def weights_of(model: Qwen2ForCausalLM, shape: Shape) -> dict[str, Tensor]:
     return found
 
 
-def config_of(teacher: Qwen2Config, shape: Shape) -> Qwen2Config:
+def config_of(teacher: Qwen2Config, shape: SubnetShape) -> Qwen2Config:
     """The configuration of one self."""
     settings = teacher.to_dict()
     head_dim = teacher.hidden_size // teacher.num_attention_heads
@@ -103,7 +103,7 @@ def config_of(teacher: Qwen2Config, shape: Shape) -> Qwen2Config:
     return Qwen2Config(**settings)
 
 
-def cut(model: Qwen2ForCausalLM, shape: Shape) -> Qwen2ForCausalLM:
+def cut(model: Qwen2ForCausalLM, shape: SubnetShape) -> Qwen2ForCausalLM:
     """One self as a model of its own, with copies of its weights."""
     alone = Qwen2ForCausalLM(config_of(model.config, shape))
     alone.load_state_dict(weights_of(model, shape), strict=False)
@@ -118,7 +118,7 @@ class Supernet:
         self.model = model
         self._frames: dict[tuple[int, int, int], Any] = {}
 
-    def loss(self, shape: Shape, batch: Batch, soft: bool = True) -> Tensor:
+    def loss(self, shape: SubnetShape, batch: Batch, soft: bool = True) -> Tensor:
         """Mean loss of one self on the answers' tokens; `soft`: mostly to the teacher's words."""
         ids_BT, targets_BT = batch
         keep_BT = targets_BT != -100
@@ -146,7 +146,7 @@ class Supernet:
             logits_NV = self.teacher.lm_head(hidden[targets_BT != -100])
         return logits_NV.float().log_softmax(-1)
 
-    def _frame(self, shape: Shape) -> Any:
+    def _frame(self, shape: SubnetShape) -> Any:
         size = (len(shape.layers), shape.heads, shape.neurons)
         if size not in self._frames:
             with torch.device("meta"):
@@ -156,7 +156,7 @@ class Supernet:
             self._frames[size] = whole.model
         return self._frames[size]
 
-    def train_step(self, batch: Batch, space: Sequence[Shape], rng: random.Random) -> float:
+    def train_step(self, batch: Batch, space: Sequence[SubnetShape], rng: random.Random) -> float:
         """Add the gradients of the largest, the smallest and one self between; the first's loss."""
         largest = self.loss(space[0], batch)
         largest.backward()
@@ -167,8 +167,8 @@ class Supernet:
 
 @torch.no_grad()
 def held_out_losses(
-    net: Supernet, space: Sequence[Shape], batches: Sequence[Batch]
-) -> Iterator[tuple[Shape, float]]:
+    net: Supernet, space: Sequence[SubnetShape], batches: Sequence[Batch]
+) -> Iterator[tuple[SubnetShape, float]]:
     """Each self's mean loss on the answers of `batches`."""
     for shape in space:
         losses = [float(net.loss(shape, batch, soft=False)) for batch in batches]

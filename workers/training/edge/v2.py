@@ -62,7 +62,7 @@ def small_config() -> Qwen2Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DistilRun:
     """One run; shares are of its minutes."""
 
     teacher: Path
@@ -108,7 +108,7 @@ def distil_loss(
     return (1 - SOFT_SHARE) * hard + SOFT_SHARE * TEMPERATURE**2 * soft
 
 
-def train(team: Team, plan: Plan) -> None:
+def train(team: Team, plan: DistilRun) -> None:
     """Train a student as `plan` says and save it."""
     start_log(team, plan.out)
     torch.manual_seed(plan.seed)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="each takes one thread")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    plan = Plan(args.teacher, args.out, args.init, args.minutes, args.lr, args.seed,
+    plan = DistilRun(args.teacher, args.out, args.init, args.minutes, args.lr, args.seed,
                 args.distil_from, args.round_from, args.snapshot_minutes)  # fmt: skip
     run_together(args.processes, train, plan)
 

@@ -24,7 +24,7 @@ WORN = ("name: {colour} {kind}", "{kind}, {colour}, size M", "name: {kind} no. {
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class FusedLesson:
     """One example, the row of its picture, and whether the picture is needed to answer it."""
 
     example: Example
@@ -41,19 +41,19 @@ def read_texts(data: Path) -> dict[str, str]:
         }
 
 
-def picture_lesson(shot: Shot, row: int, rng: random.Random) -> Lesson:
+def picture_lesson(shot: Shot, row: int, rng: random.Random) -> FusedLesson:
     """A question about a picture, without a text."""
     instruction, answer = lesson(shot, rng)
-    return Lesson(Example("answer", instruction, None, answer), row, True)
+    return FusedLesson(Example("answer", instruction, None, answer), row, True)
 
 
-def fused_lesson(shot: Shot, row: int, texts: dict[str, str], rng: random.Random) -> Lesson:
+def fused_lesson(shot: Shot, row: int, texts: dict[str, str], rng: random.Random) -> FusedLesson:
     """A picture and a text; half of the texts say nothing of what is asked."""
     answer = fields_answer(shot, rng)
     text = tell(shot, texts, rng) if rng.random() < 0.5 else mute(rng)
     values = [str(value).lower() for value in json.loads(answer).values()]
     needs = not all(value in text.lower() for value in values)
-    return Lesson(Example("answer", rng.choice(DESCRIBE), text, answer), row, needs)
+    return FusedLesson(Example("answer", rng.choice(DESCRIBE), text, answer), row, needs)
 
 
 def tell(shot: Shot, texts: dict[str, str], rng: random.Random) -> str:

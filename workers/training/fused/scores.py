@@ -29,7 +29,7 @@ Item = tuple[Call, str]  # with the right value of its only property
 INSTRUCTION = "Describe the product shown."
 
 
-def asked(
+def choice_call(
     key: str,
     choices: Sequence[str],
     image: Image.Image | None,
@@ -74,17 +74,17 @@ def photo_sets(data: Path) -> dict[str, list[Item]]:
             opened.draft("RGB", (2 * IMAGE_PX, 2 * IMAGE_PX))
             image = opened.convert("RGB")
         if shot.product is None:
-            garment = asked("category", CLOTHING, image, None)
+            garment = choice_call("category", CLOTHING, image, None)
             sets.setdefault("garment from photo", []).append((garment, shot.category))
             continue
         told = texts.get(shot.product, "")
         ways = {"photo": (image, None), "text": (None, told), "both": (image, told),
                 "photo and a text that says nothing": (image, mute(rng))}  # fmt: skip
         for way, given in ways.items():
-            call = asked("category", kinds, *given)
+            call = choice_call("category", kinds, *given)
             sets.setdefault(f"category from {way}", []).append((call, shot.category))
         if shot.colour is not None:
-            colour = asked("colour", COLOURS, image, None)
+            colour = choice_call("colour", COLOURS, image, None)
             sets.setdefault("colour from photo", []).append((colour, shot.colour))
     return sets
 
@@ -96,14 +96,14 @@ def scene_sets() -> dict[str, list[Item]]:
         things = compose(seed)
         image = draw_scene(things, seed=seed, size=IMAGE_PX)
         numbers = [str(number) for number in range(1, 7)]
-        count = asked("answer", numbers, image, None, "How many things are there?")
+        count = choice_call("answer", numbers, image, None, "How many things are there?")
         sets.setdefault("scene count", []).append((count, str(len(things))))
         if len(things) == 1:
             places = sorted({thing.place for at in range(200) for thing in compose(at)})
-            where = asked("answer", places, image, None, "Where is it?")
+            where = choice_call("answer", places, image, None, "Where is it?")
             sets.setdefault("scene position", []).append((where, things[0].place))
         if len({thing.colour for thing in things}) == 1:
-            colour = asked("answer", COLOURS, image, None, "What colour is it?")
+            colour = choice_call("answer", COLOURS, image, None, "What colour is it?")
             sets.setdefault("scene colour", []).append((colour, things[0].colour))
     return sets
 

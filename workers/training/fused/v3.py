@@ -33,7 +33,7 @@ from transformers import (
 from workers.fused.network import FusedConfig, FusedForConditionalGeneration, Vision
 from workers.loading.tokenizer import load_tokenizer
 from workers.training.fused.lessons import (
-    Lesson,
+    FusedLesson,
     caption,
     fused_lesson,
     picture_lesson,
@@ -46,7 +46,7 @@ from workers.training.vision.imagenet import public_tower
 from workers.training.vision.probe import Probe, train_probe
 from workers.training.vision.speech import start_units
 from workers.training.vision.views import Sampler, Views, embeddings
-from workers.training.vision.vl import Plan, gather
+from workers.training.vision.vl import VisionSchedule, gather
 from workers.vision.domain import FILE as DOMAIN
 from workers.vision.domain import Domain
 from workers.vision.lite import LiteTower, LiteTowerConfig
@@ -76,7 +76,7 @@ class Feed:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.sampler = Sampler(self.photos.shots, self.generator)
 
-    def pictures(self) -> tuple[list[Lesson], Tensor, list[Shot]]:
+    def pictures(self) -> tuple[list[FusedLesson], Tensor, list[Shot]]:
         """Lessons on pictures alone, the trunk's maps of them, and the photos' shots."""
         shots, maps = self._photos(self.sizes[0])
         every, parts = list(shots), [maps]
@@ -92,7 +92,7 @@ class Feed:
         ]
         return told, torch.cat(parts), shots
 
-    def fused(self) -> tuple[list[Lesson], Tensor]:
+    def fused(self) -> tuple[list[FusedLesson], Tensor]:
         """Lessons on photos with a text, and the trunk's maps of the photos."""
         shots, maps = self._photos(self.sizes[2])
         told = [fused_lesson(shot, at, self.texts, self.rng) for at, shot in enumerate(shots)]
@@ -154,7 +154,7 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 def answer_loss(
     model: FusedForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[FusedLesson],
     image_BTW: Tensor,
 ) -> Tensor:
     """Cross entropy on the answers' tokens; `lesson.row` is the picture among `image_BTW`."""
@@ -199,7 +199,7 @@ Captions = dict[str, Tensor]
 
 
 @dataclass
-class Run:
+class FusedRun:
     """One training: its bounds and options; `watch` is called after each step."""
 
     seed: int
@@ -210,7 +210,7 @@ class Run:
     watch: Callable[[int], bool] = lambda step: True
 
 
-def train(model: FusedForConditionalGeneration, feed: Feed, run: Run) -> int:
+def train(model: FusedForConditionalGeneration, feed: Feed, run: FusedRun) -> int:
     """Train until the bound, or until `watch` says no; returns the steps taken."""
     parameters = trained(model)
     optimizer = torch.optim.AdamW(parameters, lr=LR, betas=(0.9, 0.98), weight_decay=0.01)
@@ -304,7 +304,7 @@ def main() -> None:
 
     tower = bundled_tower(given.tower)
     eye = public_tower(IMAGE_PX, tower.config.detail_size)  # the trunk is the same
-    pools = gather(given.data, eye, given.cache, Plan(views=VIEWS), given.seed, log)
+    pools = gather(given.data, eye, given.cache, VisionSchedule(views=VIEWS), given.seed, log)
     taught, drawings = pools.taught, (pools.scenes, pools.plain, pools.drawn)
     probe = train_probe(embeddings(tower, taught.maps[0]), taught.shots, given.seed)
     tokenizer = load_tokenizer(given.text_stream, VOCAB_SIZE)
@@ -313,7 +313,7 @@ def main() -> None:
     start_aligner(model, feed, probe)
     count = sum(p.numel() for p in trained(model))
     log(f"seed {given.seed} trained {count} coordinate {given.coordinate}")
-    run = Run(given.seed, given.steps, given.minutes, given.coordinate, log)
+    run = FusedRun(given.seed, given.steps, given.minutes, given.coordinate, log)
     log(f"steps {train(model, feed, run)}")
     # The tower stays as it is, so what it tells apart is what the domain of its checkpoint says.
     save(model, tokenizer, Domain.load(given.tower), given.out)

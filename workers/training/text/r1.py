@@ -186,7 +186,7 @@ def build_optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TextRun:
     """One run: `minutes` of wall time from `init` if given; `lr` is a share of the peak rates."""
 
     out: Path
@@ -197,7 +197,7 @@ class Run:
     lr: float
 
 
-def train(team: Team, run: Run) -> None:
+def train(team: Team, run: TextRun) -> None:
     """Train as `run` says and write a checkpoint; a second stage needs lower rates."""
     start_log(team, run.out)
     tokenizer, model = _beginning(run.seed, run.init)
@@ -293,7 +293,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="each takes one thread")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    run = Run(args.out, args.seed, args.minutes, args.snapshot_minutes, args.init, args.lr)
+    run = TextRun(args.out, args.seed, args.minutes, args.snapshot_minutes, args.init, args.lr)
     run_together(args.processes, train, run)
 
 

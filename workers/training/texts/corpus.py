@@ -16,7 +16,7 @@ from workers.training.texts.chinese_rows import chinese_sentences
 from workers.training.texts.english_prose import english_sentences
 from workers.training.texts.example import Example, Task, compact
 from workers.training.texts.product import Product, make_product
-from workers.training.texts.rows import KEYS, Row, make_row, sanitise
+from workers.training.texts.rows import KEYS, RenderedRow, make_row, sanitise
 from workers.training.texts.writer import write_listing
 
 EXTRACT = (
@@ -41,59 +41,6 @@ KEY_SYNONYMS = {
     "origin": ("country", "country_of_origin"),
     "quantity": ("weight", "volume", "amount", "net_weight"),
     "summary": ("sentence",),
-}
-QUESTIONS = {
-    "category": (
-        "What kind of product is it?",
-        "What is it?",
-        "What product is this?",
-        "这是什么商品？",
-    ),
-    "colour": (
-        "What colour is it?",
-        "Which color is it?",
-        "What is the colour?",
-        "它是什么颜色？",
-        "颜色是什么？",
-    ),
-    "material": (
-        "What is it made of?",
-        "Which material is it?",
-        "What fabric is used?",
-        "是什么材质？",
-        "用什么面料？",
-    ),
-    "name": (
-        "What is the product called?",
-        "What is its name?",
-        "叫什么名字？",
-        "商品名称是什么？",
-    ),
-    "brand": (
-        "Who makes it?",
-        "Which brand is it?",
-        "What is the brand?",
-        "是什么品牌？",
-        "谁生产的？",
-    ),
-    "origin": (
-        "Where does it come from?",
-        "Which country is it from?",
-        "Where is it made?",
-        "产地是哪里？",
-        "来自哪里？",
-    ),
-    "quantity": (
-        "How much is in it?",
-        "What is the weight?",
-        "How big is the pack?",
-        "净含量是多少？",
-        "规格是多少？",
-    ),
-    "price": ("What does it cost?", "What is the price?", "How much is it?"),
-    "size": ("What size is it?", "Which size is this?"),
-    "价格": ("多少钱？", "价格是多少？"),
-    "尺码": ("尺码是多少？", "是什么尺码？"),
 }
 UNANSWERABLE = (
     "Does it contain nuts?",
@@ -181,7 +128,7 @@ def _extract(rng: random.Random, split: Split) -> Example:
     return Example("extract", instruction, data, compact(asked_fields(rng, row)))
 
 
-def asked_fields(rng: random.Random, row: Row) -> dict[str, str | None]:
+def asked_fields(rng: random.Random, row: RenderedRow) -> dict[str, str | None]:
     """A schema a user may ask for, answered: often all fields, sometimes few or renamed."""
     roll = rng.random()
     if roll < 0.45:
@@ -284,10 +231,10 @@ def _answer(rng: random.Random, split: Split) -> Example:
     if roll < 0.12:
         question = rng.choice(UNANSWERABLE)
     else:
-        stated = [k for k in QUESTIONS if row.answers.get(k)]
-        pool = stated if stated and rng.random() < 0.75 else list(QUESTIONS)
+        stated = [k for k in skills.QUESTIONS if row.answers.get(k)]
+        pool = stated if stated and rng.random() < 0.75 else list(skills.QUESTIONS)
         key = rng.choice(pool)
-        question, answer = rng.choice(QUESTIONS[key]), row.answers.get(key)
+        question, answer = rng.choice(skills.QUESTIONS[key]), row.answers.get(key)
     text = row.text
     if rng.random() < 0.1:
         text, answer = "", None

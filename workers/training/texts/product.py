@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from workers.synthetic import lexicon as lx
-from workers.synthetic.lexicon import Choice, Split
+from workers.synthetic.lexicon import Split, Term
 
 Answers = dict[str, str | None]
 # A rendered product: its text, its name if it stands there, what it states, its first sentence.
@@ -18,7 +18,7 @@ class Product:
     """What is true of one invented product; absent facts are None."""
 
     lang: str
-    category: Choice | None
+    category: Term | None
     kind: str  # what the text calls it
     name: str
     brand: str | None

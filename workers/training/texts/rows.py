@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from workers.synthetic import lexicon as lx
-from workers.synthetic.lexicon import Choice, Split
+from workers.synthetic.lexicon import Split, Term
 from workers.training.texts.chinese_rows import chinese_text
 from workers.training.texts.english_rows import english_text
 from workers.training.texts.product import Answers, Product, make_product
@@ -22,14 +22,14 @@ KEYS = ("category", "colour", "material", "name", "brand", "origin", "quantity",
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RenderedRow:
     """One rendered row, what it states, and the sentence that sums it up."""
 
     text: str
     answers: Answers
 
 
-def make_row(rng: random.Random, lang: str, split: Split) -> Row:
+def make_row(rng: random.Random, lang: str, split: Split) -> RenderedRow:
     """Invent a product and render it in one of many shapes."""
     if rng.random() < 0.03:
         return _empty_row(rng)
@@ -49,7 +49,7 @@ def make_row(rng: random.Random, lang: str, split: Split) -> Row:
         if len(change(text)) == len(text):
             text = change(text)
             answers = {k: change(v) if v else v for k, v in answers.items()}
-    return Row(text, answers)
+    return RenderedRow(text, answers)
 
 
 def _named_look(p: Product, key: str, text: str) -> str | None:
@@ -75,7 +75,7 @@ def sanitise(text: str) -> str:
     return text.replace('"', "'").replace("\\", "/").replace("\t", " ").replace("\r", " ")
 
 
-def _empty_row(rng: random.Random) -> Row:
+def _empty_row(rng: random.Random) -> RenderedRow:
     texts = [
         "",
         "-",
@@ -89,7 +89,7 @@ def _empty_row(rng: random.Random) -> Row:
         "名称：",
         "???",
     ]
-    return Row(rng.choice(texts), dict.fromkeys(KEYS))
+    return RenderedRow(rng.choice(texts), dict.fromkeys(KEYS))
 
 
 @cache
@@ -103,7 +103,7 @@ def _mention_pattern() -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile("|".join(forms), re.IGNORECASE), owner
 
 
-def first_mention(text: str, category: Choice | None) -> str | None:
+def first_mention(text: str, category: Term | None) -> str | None:
     """The first span of `text` that names `category`; a longer other name hides it."""
     if category is None:
         return None

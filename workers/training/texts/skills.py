@@ -16,9 +16,63 @@ from workers.synthetic.lexicon import Split
 from workers.training.texts.example import THINK_REQUESTS, Example, compact
 from workers.training.texts.labels import labelled
 from workers.training.texts.notes import asked_of, make_note
-from workers.training.texts.rows import Row, make_row
+from workers.training.texts.rows import RenderedRow, make_row
 from workers.training.texts.stories import make_story, question_about, summary, triples
 from workers.training.texts.wordlists import words
+
+QUESTIONS = {
+    "category": (
+        "What kind of product is it?",
+        "What is it?",
+        "What product is this?",
+        "这是什么商品？",
+    ),
+    "colour": (
+        "What colour is it?",
+        "Which color is it?",
+        "What is the colour?",
+        "它是什么颜色？",
+        "颜色是什么？",
+    ),
+    "material": (
+        "What is it made of?",
+        "Which material is it?",
+        "What fabric is used?",
+        "是什么材质？",
+        "用什么面料？",
+    ),
+    "name": (
+        "What is the product called?",
+        "What is its name?",
+        "叫什么名字？",
+        "商品名称是什么？",
+    ),
+    "brand": (
+        "Who makes it?",
+        "Which brand is it?",
+        "What is the brand?",
+        "是什么品牌？",
+        "谁生产的？",
+    ),
+    "origin": (
+        "Where does it come from?",
+        "Which country is it from?",
+        "Where is it made?",
+        "产地是哪里？",
+        "来自哪里？",
+    ),
+    "quantity": (
+        "How much is in it?",
+        "What is the weight?",
+        "How big is the pack?",
+        "净含量是多少？",
+        "规格是多少？",
+    ),
+    "price": ("What does it cost?", "What is the price?", "How much is it?"),
+    "size": ("What size is it?", "Which size is this?"),
+    "价格": ("多少钱？", "价格是多少？"),
+    "尺码": ("尺码是多少？", "是什么尺码？"),
+}
 
 THINK_SHARE = 0.18
 _WORDS: dict[str, Any] = words("tasks")
@@ -81,7 +135,7 @@ def relate(rng: random.Random, split: Split) -> Example:
 PRODUCT_RELATIONS: dict[str, dict[str, str]] = _WORDS["product_relations"]
 
 
-def product_triples(row: Row, lang: str) -> list[dict[str, str]]:
+def product_triples(row: RenderedRow, lang: str) -> list[dict[str, str]]:
     """What a row states of its product, by name or category."""
     subject = row.answers["name"] or row.answers["category"]
     if not subject:
@@ -124,7 +178,7 @@ def summarise(rng: random.Random, split: Split) -> Example:
     )
 
 
-def product_summary(row: Row, lang: str) -> str | None:
+def product_summary(row: RenderedRow, lang: str) -> str | None:
     """One phrase of the row's own words: name, looks, brand, origin, quantity."""
     facts = {key: value for key, value in row.answers.items() if value and key != "summary"}
     head = facts.get("name") or facts.get("category")
@@ -164,8 +218,6 @@ def chat(rng: random.Random, split: Split) -> Example:
 
 
 def _product_question(rng: random.Random, split: Split) -> Example:
-    from workers.training.texts.corpus import QUESTIONS
-
     lang = _language(rng)
     row = make_row(rng, lang, split)
     stated = [key for key in QUESTIONS if row.answers.get(key)] or ["colour"]

@@ -16,7 +16,7 @@ Fact = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Statement:
     """One sentence; `fact` is what it states with the relation's id, `about` its subject."""
 
     sentence: str
@@ -29,7 +29,7 @@ class Story:
     """Sentences in order; `main` is who it is about."""
 
     lang: str
-    told: tuple[Told, ...]
+    told: tuple[Statement, ...]
     main: str
 
     @property
@@ -47,13 +47,13 @@ def make_story(rng: random.Random, lang: str, split: Split) -> Story:
     if len(subjects) == 1 or rng.random() < 0.5:
         same = [s for s in subjects if s[0] == subjects[0][0]]
         subjects = same if len(same) == len(subjects) else subjects
-    told: list[Told] = []
+    told: list[Statement] = []
     for kind, name in subjects:
         told += _about(rng, lang, split, kind, name)
     if len(subjects) > 1 and rng.random() < 0.3:
         told = _shuffled_by_name(rng, told)
     for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
-        told.insert(rng.randint(0, len(told)), Told(rng.choice(fillers(lang)), None, None))
+        told.insert(rng.randint(0, len(told)), Statement(rng.choice(fillers(lang)), None, None))
     told = _pronouns_after_their_names(told)
     return Story(lang, tuple(told), subjects[0][1])
 
@@ -64,7 +64,7 @@ def _subject(rng: random.Random, lang: str, split: Split) -> tuple[str, str]:
     return kind, word
 
 
-def _about(rng: random.Random, lang: str, split: Split, kind: str, name: str) -> list[Told]:
+def _about(rng: random.Random, lang: str, split: Split, kind: str, name: str) -> list[Statement]:
     possible = [(key, r) for key, r in RELATIONS.items() if r.subject == kind]
     count = min(len(possible), rng.choice((1, 1, 2, 2, 3, 4)))
     pronoun = _pronoun(rng, lang, kind)
@@ -80,7 +80,7 @@ def _about(rng: random.Random, lang: str, split: Split, kind: str, name: str) ->
         sentence = form.format(s=shown, o=other)
         if relation.object == "job" and other[0] in "aeiou":
             sentence = sentence.replace(f" a {other}", f" an {other}")
-        told.append(Told(_capital(sentence, shown), (name, key, other), name))
+        told.append(Statement(_capital(sentence, shown), (name, key, other), name))
     return told
 
 
@@ -95,14 +95,14 @@ def _capital(sentence: str, shown: str) -> str:
     return sentence[:1].upper() + sentence[1:] if shown[:1].islower() else sentence
 
 
-def _shuffled_by_name(rng: random.Random, told: list[Told]) -> list[Told]:
+def _shuffled_by_name(rng: random.Random, told: list[Statement]) -> list[Statement]:
     """Sentences of several subjects mixed; those with a pronoun stay behind their name."""
     if any(t.about and t.about not in t.sentence for t in told):
         return told
     return rng.sample(told, len(told))
 
 
-def _pronouns_after_their_names(told: list[Told]) -> list[Told]:
+def _pronouns_after_their_names(told: list[Statement]) -> list[Statement]:
     """Sentences with a pronoun whose name was not told yet are left out."""
     named: set[str] = set()
     kept = []

@@ -37,7 +37,7 @@ class DetailRun:
     rate: float = 3e-3
 
 
-class Told(nn.Module):
+class SceneHeads(nn.Module):
     """Linear heads over a branch's channels."""
 
     def __init__(self, width: int) -> None:
@@ -110,7 +110,7 @@ def train_detail(run: DetailRun, tower: LiteTower, sources: Sequence[Views]) -> 
     side = branch.place.shape[1]
     small_N3HW = small_pictures(tower, sources)
     truth = truth_of([shot.things for views in sources for shot in views.shots], side)
-    told = Told(branch.place.shape[0])
+    told = SceneHeads(branch.place.shape[0])
     parts = [*branch.parameters(), *told.parameters()]
     for part in parts:
         part.requires_grad_(True)

@@ -33,7 +33,7 @@ ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PictureQuestion:
     """Pictures, the field asked for, its allowed values and the true ones."""
 
     name: str
@@ -44,7 +44,7 @@ class Question:
     asked: str = INSTRUCTION
 
 
-def photo_questions(data: Path) -> list[Question]:
+def photo_questions(data: Path) -> list[PictureQuestion]:
     """The questions about the official validation photos under `data`."""
     shots = read_shots(data, "val")
     images = [Image.open(shot.path).convert("RGB") for shot in shots if shot.path]
@@ -54,9 +54,9 @@ def photo_questions(data: Path) -> list[Question]:
     categories = tuple(choices("category"))
     products = tuple(sorted({shot.product for shot in read_shots(data, "train") if shot.product}))
 
-    def ask(name: str, rows: list[int], field: str, values: tuple[str, ...]) -> Question:
+    def ask(name: str, rows: list[int], field: str, values: tuple[str, ...]) -> PictureQuestion:
         truth = [getattr(shots[i], field) for i in rows]
-        return Question(name, [images[i] for i in rows], field, values, truth)
+        return PictureQuestion(name, [images[i] for i in rows], field, values, truth)
 
     return [
         ask("grocery val, category (53 values)", food, "category", categories),
@@ -66,7 +66,7 @@ def photo_questions(data: Path) -> list[Question]:
     ]
 
 
-def drawn_questions(count: int) -> list[Question]:
+def drawn_questions(count: int) -> list[PictureQuestion]:
     """The questions about products and empty scenes drawn with the reserved seeds."""
     rng = random.Random(RESERVED_SEED)
     looks = [(kind, rng.choice(KINDS[kind])) for _ in range(count) for kind in KINDS][:count]
@@ -74,15 +74,15 @@ def drawn_questions(count: int) -> list[Question]:
     empty = [draw_nothing(seed=RESERVED_SEED + i) for i in range(count // 5)]
     categories = tuple(choices("category"))
     return [
-        Question("drawn, category", images, "category", categories, [k for k, _ in looks]),
-        Question("drawn, colour", images, "colour", COLOURS, [c for _, c in looks]),
-        Question(
+        PictureQuestion("drawn, category", images, "category", categories, [k for k, _ in looks]),
+        PictureQuestion("drawn, colour", images, "colour", COLOURS, [c for _, c in looks]),
+        PictureQuestion(
             "drawn nothing, category null", empty, "category", categories, [None] * len(empty)
         ),
     ]
 
 
-def scene_questions(count: int) -> list[Question]:
+def scene_questions(count: int) -> list[PictureQuestion]:
     """Colour, count and place in training's kinds of scene and in somebody else's."""
     numbers = range(RESERVED_SEED, RESERVED_SEED + count)
     counts = tuple(str(number) for number in range(1, MOST + 1))
@@ -101,15 +101,15 @@ def scene_questions(count: int) -> list[Question]:
             return [draw(things, seed=number) for things, number in rows]
 
         found += [
-            Question(
+            PictureQuestion(
                 f"{name}, colour", pictures(one), ANSWER, COLOURS, [t[0].colour for t, _ in one],
                 "What colour is it?",
             ),
-            Question(
+            PictureQuestion(
                 f"{name}, count", pictures(scenes), ANSWER, counts,
                 [str(len(t)) for t, _ in scenes], "How many things are there?",
             ),
-            Question(
+            PictureQuestion(
                 f"{name}, place", pictures(alone), ANSWER, PLACES, [t[0].place for t, _ in alone],
                 "Where is it?",
             ),
@@ -117,22 +117,24 @@ def scene_questions(count: int) -> list[Question]:
     alone_, many = ([draw_shapes(n, alone=only) for n in numbers] for only in (True, False))
     return [
         *found,
-        Question(
+        PictureQuestion(
             "other shapes, colour", [s.image for s in alone_], ANSWER, COLOURS,
             [s.colour for s in alone_], "What colour is the shape?",
         ),
-        Question(
+        PictureQuestion(
             "other shapes, count", [s.image for s in many], ANSWER, counts,
             [str(s.count) for s in many], "How many shapes are there?",
         ),
-        Question(
+        PictureQuestion(
             "other shapes, place", [s.image for s in alone_], ANSWER, PLACES,
             [s.place for s in alone_], "Where is the shape?",
         ),
     ]  # fmt: skip
 
 
-def answers(engine: TransformersEngine, question: Question) -> list[tuple[str | None, float]]:
+def answers(
+    engine: TransformersEngine, question: PictureQuestion
+) -> list[tuple[str | None, float]]:
     """The model's value and confidence for each picture of `question`."""
     allowed = Literal[question.values]  # type: ignore[valid-type]
     schema = create_model("Asked", **{question.field: (allowed | None, ...)}).model_json_schema()  # type: ignore[call-overload]
@@ -149,7 +151,7 @@ def answers(engine: TransformersEngine, question: Question) -> list[tuple[str | 
     return found
 
 
-def row(question: Question, found: Sequence[tuple[str | None, float]]) -> str:
+def row(question: PictureQuestion, found: Sequence[tuple[str | None, float]]) -> str:
     """One line of the card's table."""
     right = [value == true for (value, _), true in zip(found, question.truth, strict=True)]
     by_class: dict[str | None, list[bool]] = {}

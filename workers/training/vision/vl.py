@@ -66,7 +66,7 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VisionSchedule:
     """How much a run looks at, and how long it learns."""
 
     views: int = 6
@@ -100,7 +100,9 @@ class Pools:
         return self.photos.pick(self.held)
 
 
-def gather(data: Path, tower: LiteTower, cache: Path, plan: Plan, seed: int, log: Log) -> Pools:
+def gather(
+    data: Path, tower: LiteTower, cache: Path, plan: VisionSchedule, seed: int, log: Log
+) -> Pools:
     """Look at the photos under `data` and at drawings, and hold a part of the photos out."""
     eye = Eye(tower, seed, log, cache)
     shelf, iconic = read_shots(data, "train"), read_iconic(data)
@@ -141,7 +143,9 @@ def _held(shelf: list[Shot], seen: Callable[[], Tensor], path: Path) -> list[int
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log: Log) -> LiteTower:
+def see(
+    tower: LiteTower, pools: Pools, folder: Path, plan: VisionSchedule, seed: int, log: Log
+) -> LiteTower:
     """The tuned tower, its norms folded in: from `folder`, or tuned now and kept there."""
     if (folder / "config.json").is_file():
         log(f"tower from {folder.name!r} in the cache")
@@ -160,7 +164,9 @@ def see(tower: LiteTower, pools: Pools, folder: Path, plan: Plan, seed: int, log
     return tuned
 
 
-def speak(tower: LiteTower, pools: Pools, cache: Path, plan: Plan, seed: int, log: Log) -> Speaker:
+def speak(
+    tower: LiteTower, pools: Pools, cache: Path, plan: VisionSchedule, seed: int, log: Log
+) -> Speaker:
     """The language model, trained over the frozen `tower`."""
     taught, held = pools.taught, pools.held_views
     probe = Probe.load(cache / PROBE)
@@ -211,7 +217,7 @@ def calibrate(speaker: Speaker, pools: Pools, domain: Domain, log: Log) -> None:
     )
 
 
-def train(data: Path, out: Path, cache: Path, plan: Plan, seed: int) -> None:
+def train(data: Path, out: Path, cache: Path, plan: VisionSchedule, seed: int) -> None:
     """Run every stage and write checkpoint and train.log to `out`."""
     for folder in (out, cache):
         folder.mkdir(parents=True, exist_ok=True)
@@ -246,14 +252,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of maps and states (OUT-cache)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    for field in fields(Plan):
+    for field in fields(VisionSchedule):
         kind = type(field.default)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = vars(parser.parse_args())
     torch.set_num_threads(given["threads"])
     out: Path = given["out"]
     cache = given["cache"] or out.with_name(out.name + "-cache")
-    plan = Plan(**{field.name: given[field.name] for field in fields(Plan)})
+    plan = VisionSchedule(**{field.name: given[field.name] for field in fields(VisionSchedule)})
     train(given["data"], out, cache, plan, given["seed"])
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
-from workers.training.zero.world import LONGEST_EPISODE, World
+from workers.training.zero.token_environment import LONGEST_EPISODE, TokenEnvironment
 from workers.zero.engine import action_logits
 
 RANDOM_EPISODES = 4000
@@ -30,7 +30,7 @@ SOLVED = 1.0  # the total reward of an episode that counts as solved
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LearnerSettings:
     """How a policy learns. `window` episodes give the baseline and the rate that is reported.
 
     The learning rate falls in a line to `last_lr_share` of itself. The strong weight decay is what
@@ -49,7 +49,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LearningProgress:
     """How far learning is: episodes played, and the share solved of the last `window`."""
 
     episodes: int
@@ -93,7 +93,11 @@ class Learner:
     """One policy that learns in one world. The same seed gives the same policy."""
 
     def __init__(
-        self, policy: Qwen2ForCausalLM, world: World, settings: Settings, seed: int
+        self,
+        policy: Qwen2ForCausalLM,
+        world: TokenEnvironment,
+        settings: LearnerSettings,
+        seed: int,
     ) -> None:
         self.policy, self.world, self.settings = policy, world, settings
         self._dice = torch.Generator().manual_seed(seed)
@@ -107,7 +111,7 @@ class Learner:
             weight_decay=settings.weight_decay,
         )
 
-    def learn(self) -> Iterator[Progress]:
+    def learn(self) -> Iterator[LearningProgress]:
         """Play rounds of episodes and learn from all so far; tells of each round."""
         while (left := self.settings.episodes - len(self._totals)) > 0:
             for _ in range(min(left, self.settings.episodes_per_round)):
@@ -118,7 +122,7 @@ class Learner:
                 group["lr"] = self.settings.lr * (1 - (1 - self.settings.last_lr_share) * done)
             for _ in range(self.settings.updates_per_round):
                 self.update(baseline=float(np.mean(recent)))
-            yield Progress(len(self._totals), float(np.mean(np.array(recent) >= SOLVED)))
+            yield LearningProgress(len(self._totals), float(np.mean(np.array(recent) >= SOLVED)))
 
     def update(self, baseline: float) -> None:
         """One gradient step on steps drawn from all that was played."""
@@ -158,7 +162,7 @@ class Learner:
 
 
 @torch.no_grad()
-def solve_rate(policy: Qwen2ForCausalLM, world: World) -> float:
+def solve_rate(policy: Qwen2ForCausalLM, world: TokenEnvironment) -> float:
     """Share of the world's problems that the likeliest actions solve; nothing is learnt."""
 
     def likeliest(seen: list[list[int]]) -> list[int]:
@@ -167,7 +171,7 @@ def solve_rate(policy: Qwen2ForCausalLM, world: World) -> float:
     return _solved_share(world, likeliest, list(world.starts()))
 
 
-def random_rate(world: World, seed: int) -> float:
+def random_rate(world: TokenEnvironment, seed: int) -> float:
     """Share of episodes that evenly drawn actions solve, in at least `RANDOM_EPISODES` plays."""
     dice = np.random.default_rng(seed)
     once = list(world.starts())
@@ -180,7 +184,9 @@ def random_rate(world: World, seed: int) -> float:
 
 
 def _solved_share(
-    world: World, choose: Callable[[list[list[int]]], list[int]], starts: list[dict[str, Any]]
+    world: TokenEnvironment,
+    choose: Callable[[list[list[int]]], list[int]],
+    starts: list[dict[str, Any]],
 ) -> float:
     """Play `starts`, many at a time so that the policy is asked for many actions at once."""
     envs = world.copies(min(len(starts), AT_ONCE))
@@ -193,7 +199,7 @@ def _solved_share(
 
 
 def _totals(
-    world: World,
+    world: TokenEnvironment,
     choose: Callable[[list[list[int]]], list[int]],
     envs: list[gymnasium.Env[Any, Any]],
     starts: list[dict[str, Any]],

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from workers.training.zero.world import World
+from workers.training.zero.token_environment import TokenEnvironment
 from workers.zero.engine import TASK_FILE, Task
 from workers.zero.environment import SumsModulo
 
@@ -18,7 +18,7 @@ CONTEXT = 512
 QUERY = "="
 
 
-def build_policy(world: World, seed: int) -> Qwen2ForCausalLM:
+def build_policy(world: TokenEnvironment, seed: int) -> Qwen2ForCausalLM:
     """Random weights for this world: nothing was trained before, on anything.
 
     A number is the same token wherever it stands, and an action is the token of its number.
@@ -39,7 +39,7 @@ def build_policy(world: World, seed: int) -> Qwen2ForCausalLM:
     return Qwen2ForCausalLM(config)
 
 
-def save_policy(policy: Qwen2ForCausalLM, world: World, name: str, out: Path) -> None:
+def save_policy(policy: Qwen2ForCausalLM, world: TokenEnvironment, name: str, out: Path) -> None:
     """Write weights, configuration, tokenizer and `checksums.json` to `out`.
 
     Sums modulo a number also get the `task.json` with which `workers.zero.engine` serves them.
@@ -56,7 +56,7 @@ def save_policy(policy: Qwen2ForCausalLM, world: World, name: str, out: Path) ->
     (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
-def _tokenizer(world: World) -> PreTrainedTokenizerFast:
+def _tokenizer(world: TokenEnvironment) -> PreTrainedTokenizerFast:
     """One token for each number, and the query; "5 6 =" is a prompt."""
     vocabulary = {str(number): number for number in range(world.query)}
     vocabulary[QUERY] = world.query

@@ -21,9 +21,9 @@ from transformers import Qwen2ForCausalLM
 
 from orchestra.core.errors import OrchestraError
 from workers.training.zero.curve import Point, draw_curve, write_table
-from workers.training.zero.learn import Learner, Settings, random_rate, solve_rate
+from workers.training.zero.learn import Learner, LearnerSettings, random_rate, solve_rate
 from workers.training.zero.policy import build_policy, save_policy
-from workers.training.zero.world import World
+from workers.training.zero.token_environment import TokenEnvironment
 from workers.zero.environment import KEPT_OUT_ID, TRAINING_ID
 
 log = logging.getLogger("zero")
@@ -32,13 +32,13 @@ REPORTS = 20  # points of a curve, beside the one before learning
 
 
 def train(
-    env: str, kept_out: str | None, seed: int, settings: Settings
+    env: str, kept_out: str | None, seed: int, settings: LearnerSettings
 ) -> tuple[Qwen2ForCausalLM, list[Point]]:
     """Learn with one seed; the policy, and its curve."""
     started = time.monotonic()
-    policy = build_policy(World.open(env), seed)
-    training = World.open(env)
-    unseen = None if kept_out is None else World.open(kept_out)
+    policy = build_policy(TokenEnvironment.open(env), seed)
+    training = TokenEnvironment.open(env)
+    unseen = None if kept_out is None else TokenEnvironment.open(kept_out)
 
     def measured(episodes: int, played: float | None) -> Point:
         kept = None if unseen is None else solve_rate(policy, unseen)
@@ -52,7 +52,7 @@ def train(
 
     points = [measured(0, None)]
     every = settings.episodes / REPORTS
-    for progress in Learner(policy, World.open(env), settings, seed).learn():
+    for progress in Learner(policy, TokenEnvironment.open(env), settings, seed).learn():
         if progress.episodes >= len(points) * every:
             points.append(measured(progress.episodes, progress.solve_rate))
     return policy, points
@@ -80,8 +80,8 @@ def main() -> None:
 
 
 def _run(env: str, kept_out: str | None, seeds: list[int], episodes: int, out: Path) -> None:
-    settings = replace(Settings(), episodes=episodes)
-    by_chance = random_rate(World.open(env), seeds[0])
+    settings = replace(LearnerSettings(), episodes=episodes)
+    by_chance = random_rate(TokenEnvironment.open(env), seeds[0])
     log.info("environment %s kept out %s %s", env, kept_out, settings)
     log.info("random play solves %.3f", by_chance)
     points: list[Point] = []
@@ -90,7 +90,7 @@ def _run(env: str, kept_out: str | None, seeds: list[int], episodes: int, out: P
         points += curve
         if seed == seeds[0]:
             log.info("parameters %d", sum(p.numel() for p in policy.parameters()))
-            save_policy(policy, World.open(env), env, out)
+            save_policy(policy, TokenEnvironment.open(env), env, out)
         write_table(points, out / "curve.csv")
     title = f"{env}: seeds {', '.join(map(str, seeds))} thin, their mean thick"
     draw_curve(points, out / "curve.png", title=title, random_rate=by_chance)

@@ -12,7 +12,7 @@ from orchestra.core.errors import InvalidFleet
 from tests.contract.engine_contract import SCHEMA, TEXT, replies
 from tests.tiny_models import tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.engine import Call, TransformersEngine
-from workers.loading.device import place_of
+from workers.loading.device import placement_of
 
 # No machine has this many.
 ABSENT = "cuda:99"
@@ -26,16 +26,16 @@ def test_a_gpu_that_is_not_there_says_so_and_how_to_go_on(tmp_path: Path):
 @pytest.mark.parametrize("device", ["A100", "edge", "cuda:x", "", "mps"])
 def test_a_device_that_the_engine_does_not_run_on_is_named(device: str):
     with pytest.raises(InvalidFleet, match="runs on 'cpu', 'cuda'"):
-        place_of(device)
+        placement_of(device)
 
 
 def test_an_unknown_type_lists_the_known_ones():
     with pytest.raises(InvalidFleet, match=r"int4.*bfloat16"):
-        place_of("cpu", "int4")
+        placement_of("cpu", "int4")
 
 
 def test_weights_are_float32_on_a_cpu():
-    assert place_of("cpu").dtype == torch.float32
+    assert placement_of("cpu").dtype == torch.float32
 
 
 @pytest.mark.parametrize("make", [tiny_qwen2, tiny_qwen3, tiny_deepseek_vl])

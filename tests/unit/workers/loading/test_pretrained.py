@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tests.meeting import Meeting, at_once
-from workers.loading.device import place_of
+from workers.loading.device import placement_of
 from workers.loading.pretrained import load_weights
 
 
@@ -26,5 +26,5 @@ def test_threads_that_load_at_one_moment_take_turns(tmp_path: Path) -> None:
             seen.append("ended")
             return torch.nn.Linear(1, 1), {"missing_keys": []}
 
-    at_once(lambda: load_weights(Loading, tmp_path, place_of("cpu", None)))
+    at_once(lambda: load_weights(Loading, tmp_path, placement_of("cpu", None)))
     assert seen == ["begun", "ended"] * 2

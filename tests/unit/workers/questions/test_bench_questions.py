@@ -15,8 +15,7 @@ from workers.questions import scenes
 from workers.questions.bundled import questions
 from workers.questions.photos import photo_questions
 from workers.synthetic.drawn import RESERVED_SEED
-from workers.zero.problems import split_problems
-from workers.zero.question import read_sum
+from workers.zero.sums import read_sum, split_problems
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from transformers import (
 
 from tests.tiny_models import tiny_deepseek_vl, tiny_qwen2
 from workers.text.packed import PackedDecoder, PackedSession, is_packable
-from workers.text.session import Session
+from workers.text.session import PaddedSession
 
 PROMPTS = [[7, 8, 9, 10, 11], [20], [30, 31, 32]]
 STEPS = [
@@ -34,7 +34,7 @@ def models(folder: Path):
 @torch.inference_mode()
 def test_logits_are_those_of_transformers_for_ragged_blocks(tmp_path: Path):
     for model in models(tmp_path):
-        reference = Session(model, len(PROMPTS))
+        reference = PaddedSession(model, len(PROMPTS))
         packed = PackedSession(PackedDecoder(model, model.get_decoder()), [20] * len(PROMPTS))
         for blocks in [PROMPTS, *STEPS]:
             expected, found = reference.extend(blocks), packed.extend(blocks)
@@ -48,7 +48,7 @@ def test_dropped_rows_leave_the_others_unchanged(tmp_path: Path):
         decoder = PackedDecoder(model, model.get_decoder())
         for whole, part in [
             (PackedSession(decoder, [20] * 3), PackedSession(decoder, [20] * 3)),
-            (Session(model, 3), Session(model, 3)),
+            (PaddedSession(model, 3), PaddedSession(model, 3)),
         ]:
             whole.extend(PROMPTS)
             part.extend(PROMPTS)

@@ -9,8 +9,15 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from orchestra.core.errors import UsageError
 from workers.training.edge.frontier_plot import draw_frontier
-from workers.training.edge.subnetworks import Measured, choose, frontier
-from workers.training.edge.supernet import Shape, Supernet, cut, held_out_losses, ordered, shapes
+from workers.training.edge.subnetworks import Subnetwork, choose, frontier
+from workers.training.edge.supernet import (
+    SubnetShape,
+    Supernet,
+    cut,
+    held_out_losses,
+    ordered,
+    shapes,
+)
 
 IDS = torch.arange(5, 29).reshape(2, 12)
 
@@ -50,8 +57,8 @@ def test_the_largest_self_is_the_model_and_a_smaller_one_is_what_training_saw(
 ):
     net = Supernet(teacher, ordered(teacher, [batch()]))
     space = shapes(teacher.config, order=[1, 0, 2])
-    assert space[0] == Shape((0, 1, 2), 4, 16)
-    assert space[-1] == Shape((0, 2), 2, 4)
+    assert space[0] == SubnetShape((0, 1, 2), 4, 16)
+    assert space[-1] == SubnetShape((0, 2), 2, 4)
     with torch.no_grad():
         assert torch.allclose(cut(net.model, space[0])(IDS).logits, teacher(IDS).logits, atol=1e-5)
     ids, targets = batch()
@@ -75,9 +82,9 @@ def test_a_step_teaches_the_shared_weights_and_never_the_teacher(teacher: Any):
     assert all(part.grad is None for part in teacher.parameters())
 
 
-def selves(*rows: tuple[float, float, float]) -> list[Measured]:
-    shape = Shape((0, 1), 2, 8)
-    return [Measured(shape, ms, mb, {"extract": loss}) for ms, mb, loss in rows]
+def selves(*rows: tuple[float, float, float]) -> list[Subnetwork]:
+    shape = SubnetShape((0, 1), 2, 8)
+    return [Subnetwork(shape, ms, mb, {"extract": loss}) for ms, mb, loss in rows]
 
 
 def test_the_frontier_holds_what_no_other_self_beats_in_both():

@@ -13,14 +13,20 @@ from PIL import Image
 from orchestra.core.errors import UsageError
 from tests.unit.workers.training.zero import zero_worlds
 from workers.training.zero.curve import Point, draw_curve, write_table
-from workers.training.zero.learn import Learner, Settings, policy_loss, random_rate, solve_rate
+from workers.training.zero.learn import (
+    Learner,
+    LearnerSettings,
+    policy_loss,
+    random_rate,
+    solve_rate,
+)
 from workers.training.zero.policy import build_policy
+from workers.training.zero.token_environment import TokenEnvironment
 from workers.training.zero.train import train
-from workers.training.zero.world import World
 from workers.zero.engine import action_logits
 from workers.zero.environment import KEPT_OUT_ID, TRAINING_ID
 
-BRIEF = Settings(episodes=60, episodes_per_round=20, updates_per_round=2, batch=32)
+BRIEF = LearnerSettings(episodes=60, episodes_per_round=20, updates_per_round=2, batch=32)
 WORLDS = zero_worlds.__name__
 
 
@@ -28,9 +34,12 @@ WORLDS = zero_worlds.__name__
 def test_an_update_makes_a_rewarded_action_likelier_and_an_unrewarded_one_less_so(
     gain: float, sign: int
 ) -> None:
-    policy = build_policy(World.open(TRAINING_ID), seed=0)
+    policy = build_policy(TokenEnvironment.open(TRAINING_ID), seed=0)
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
-    seen_BT, actions_B = torch.tensor([[5, 6, World.open(TRAINING_ID).query]]), torch.tensor([3])
+    seen_BT, actions_B = (
+        torch.tensor([[5, 6, TokenEnvironment.open(TRAINING_ID).query]]),
+        torch.tensor([3]),
+    )
 
     def chance() -> torch.Tensor:
         return action_logits(policy, seen_BT, 8).softmax(-1)[0, 3].detach()
@@ -58,7 +67,7 @@ def test_a_step_whose_action_became_likelier_counts_more_up_to_the_limit() -> No
 
 
 def test_each_episode_is_played_once_and_none_beside_the_ones_that_are_counted() -> None:
-    world = World.open(f"{WORLDS}:Counted")
+    world = TokenEnvironment.open(f"{WORLDS}:Counted")
     before = zero_worlds.Counted.episodes
     told = list(Learner(build_policy(world, 0), world, replace(BRIEF, episodes=50), 0).learn())
     assert zero_worlds.Counted.episodes - before == 50
@@ -76,7 +85,7 @@ def test_the_same_seed_gives_the_same_policy_and_another_seed_another() -> None:
 
 
 def test_rates_are_measured_on_the_problems_of_their_own_side_only() -> None:
-    world, unseen = World.open(TRAINING_ID), World.open(KEPT_OUT_ID)
+    world, unseen = TokenEnvironment.open(TRAINING_ID), TokenEnvironment.open(KEPT_OUT_ID)
     policy = build_policy(world, 0)
 
     def rate(problems: list[tuple[int, int]]) -> float:
@@ -94,14 +103,14 @@ def test_rates_are_measured_on_the_problems_of_their_own_side_only() -> None:
 
 
 def test_random_play_is_measured_at_about_one_in_eight() -> None:
-    world = World.open(TRAINING_ID)
+    world = TokenEnvironment.open(TRAINING_ID)
     assert abs(random_rate(world, 0) - 0.125) < 4 * (0.125 * 0.875 / 4000) ** 0.5
 
 
 def test_a_users_environment_of_several_steps_is_learnt() -> None:
-    world = World.open(f"{WORLDS}:Corridor")
+    world = TokenEnvironment.open(f"{WORLDS}:Corridor")
     assert (world.sizes, world.actions, world.first_action) == ((4,), 2, 1)
-    settings = replace(Settings(), episodes=300, updates_per_round=20)
+    settings = replace(LearnerSettings(), episodes=300, updates_per_round=20)
     policy, curve = train(f"{WORLDS}:Corridor", None, 0, settings)
     assert random_rate(world, 0) < 0.6
     assert (curve[-1].played or 0) > (curve[1].played or 1)
@@ -122,13 +131,13 @@ def test_an_environment_that_cannot_be_learnt_is_refused_with_its_cure(
     name: str, part: str
 ) -> None:
     with pytest.raises(UsageError, match=part):
-        World.open(name)
+        TokenEnvironment.open(name)
 
 
 def test_an_environment_is_found_by_the_package_that_registers_it() -> None:
-    assert World.open(f"workers.zero.environment:{KEPT_OUT_ID}").actions == 8
+    assert TokenEnvironment.open(f"workers.zero.environment:{KEPT_OUT_ID}").actions == 8
     gymnasium.register("tests/Corridor-v0", f"{WORLDS}:Corridor")
-    assert World.open("tests/Corridor-v0").query == 4
+    assert TokenEnvironment.open("tests/Corridor-v0").query == 4
 
 
 def test_a_curve_is_a_table_and_a_picture(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from orchestra.core.errors import (
 )
 from tests.contract.engine_contract import TEXTS, EngineContract, replies
 from workers.training.zero.policy import build_policy, save_policy
-from workers.training.zero.world import World
+from workers.training.zero.token_environment import TokenEnvironment
 from workers.zero.engine import ZeroEngine
 from workers.zero.environment import TRAINING_ID
 
@@ -33,7 +33,7 @@ ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of random weights."""
     out = tmp_path_factory.mktemp("zero")
-    world = World.open(TRAINING_ID)
+    world = TokenEnvironment.open(TRAINING_ID)
     save_policy(build_policy(world, 0), world, TRAINING_ID, out)
     return out
 
@@ -82,7 +82,7 @@ class TestContract:
 def test_an_answer_is_the_policys_likeliest_with_its_probability(
     engine: ZeroEngine, folder: Path
 ) -> None:
-    policy = build_policy(World.open(TRAINING_ID), 0)
+    policy = build_policy(TokenEnvironment.open(TRAINING_ID), 0)
     with torch.inference_mode():
         logits = policy(input_ids=torch.tensor([[5, 6, 64]])).logits[0, -1, :8]
     chances = logits.softmax(-1)
@@ -151,7 +151,7 @@ def test_a_checkpoint_that_was_changed_is_refused(folder: Path, tmp_path: Path, 
 
 
 def test_a_checkpoint_of_another_environment_says_that_it_cannot_be_served(tmp_path: Path) -> None:
-    world = World.open("tests.unit.workers.training.zero.zero_worlds:Corridor")
+    world = TokenEnvironment.open("tests.unit.workers.training.zero.zero_worlds:Corridor")
     save_policy(build_policy(world, 0), world, world.name, tmp_path)
     with pytest.raises(CheckpointInvalid, match=r"task\.json"):
         ZeroEngine.load(tmp_path)

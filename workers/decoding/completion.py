@@ -72,7 +72,7 @@ class Vocabulary:
 
 
 @dataclass(slots=True)
-class Answer:
+class Completion:
     """The answer of one call as it grows.
 
     `queue` holds tokens that are decided but not yet run through the model. `thought` are the
@@ -107,7 +107,7 @@ class Answer:
         thinks: bool = False,
         draws: np.random.Generator | None = None,
         hear: Callable[[str], None] | None = None,
-    ) -> Answer:
+    ) -> Completion:
         """An answer with its prompt queued, and all that the schema forces at its start.
 
         `text` is the call's text as it was rendered; `hear` is told the answer piece by piece.

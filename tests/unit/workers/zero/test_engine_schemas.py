@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestra.core.errors import InvalidSchema
-from workers.zero.number import writings
+from workers.zero.engine import writings
 
 
 def of(shape: dict[str, Any], *more: str) -> dict[str, Any]:

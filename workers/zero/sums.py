@@ -1,14 +1,21 @@
-"""Reads a sum with a modulus out of a question, in English, Chinese or signs; it computes nothing.
+"""Sums modulo a number: the problems to train on and those kept out, and how a question asks one.
 
-The whole message has to be such a question. What could be read in two ways is not read: `5 + 6 % 8`
-is 5 + (6 % 8) to a programmer, so a percent sign needs the parentheses.
+A sum is read in English, Chinese or signs, and not computed. The whole message has to be such a
+question. What could be read in two ways is not read: `5 + 6 % 8` is 5 + (6 % 8) to a programmer,
+so a percent sign needs the parentheses. No Gymnasium is needed here.
 """
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass
+from typing import Literal
 
+MODULUS, NUMBERS = 8, 64
+KEPT_OUT, SPLIT = 0.25, 0
+Problems = Literal["training", "kept out"]
+Problem = tuple[int, int]
 LONGEST_CHARS = 200  # a longer message is no such question, and would be slow to search
 NUMBER = r"(\d{1,9})"
 SUM = rf"{NUMBER}\s*(?:\+|＋|plus|加上?)\s*{NUMBER}"
@@ -32,6 +39,24 @@ LEAD = re.compile(
     re.IGNORECASE,
 )
 TAIL = re.compile(r"\s*(?:=\s*)?(?:等于多少|等于几|是多少|是几|是)?\s*[?？.。!=]*\s*$")
+
+
+def split_problems(
+    numbers: int = NUMBERS, kept_out: float = KEPT_OUT, split: int = SPLIT
+) -> dict[Problems, list[Problem]]:
+    """All pairs of numbers under `numbers`, parted by the seed `split`.
+
+    A pair and its mirror image (5 + 6, 6 + 5) are always on the same side: otherwise a policy
+    that only learnt that order does not matter would know half of what is kept out.
+    """
+    pairs = [(a, b) for a in range(numbers) for b in range(a, numbers)]
+    random.Random(split).shuffle(pairs)
+    count = round(len(pairs) * kept_out)
+    return {"training": _both_ways(pairs[count:]), "kept out": _both_ways(pairs[:count])}
+
+
+def _both_ways(pairs: list[Problem]) -> list[Problem]:
+    return sorted({*pairs, *((b, a) for a, b in pairs)})
 
 
 @dataclass(frozen=True, slots=True)

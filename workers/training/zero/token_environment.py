@@ -25,7 +25,7 @@ LONGEST_EPISODE = 500  # steps
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class TokenEnvironment:
     """An environment with finitely many things to see and to do.
 
     `sizes` are how many values each token of an observation has, `lows` the least of each.
@@ -39,7 +39,7 @@ class World:
     first_action: int
 
     @classmethod
-    def open(cls, name: str) -> World:
+    def open(cls, name: str) -> TokenEnvironment:
         """The environment called `name`, checked by Gymnasium's own checker.
 
         Raises UsageError for one that is not there, fails the check, or has other spaces.
