@@ -2,7 +2,7 @@
 
     python -m benchmarks.continual --seeds 0 1 2
 
-r1 learns three tasks (`benchmarks.parts.tune_tasks`) one after the other. Replay takes a quarter of each
+r1 learns three tasks (`parts/tune_tasks.py`) one after the other. Replay takes a quarter of each
 batch from the few rows kept of earlier tasks. OSF (orthogonal subspace fine-tuning, Nayak et al.,
 2025) freezes the strongest singular directions of each weight and learns in the rest. A score is
 the share of held-out rows that are answered exactly. What is forgotten of a task is its score right

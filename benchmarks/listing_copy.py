@@ -3,7 +3,7 @@
     python -m benchmarks.listing_copy --data DIR [--fleet mini] [--json FILE] [--failures]
 
 The products of `DATA/grocery/products.csv` with their shop photos go through the graph `listing`,
-in English and Chinese. `benchmarks.parts.copy_check` judges what title, description and bullets state.
+in English and Chinese. `parts/copy_check.py` judges what title, description and bullets state.
 A fact counts as found where its field is answered, not contradicted, and sayable in the language;
 it is used where its words stand in any of the three parts.
 """
