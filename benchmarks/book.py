@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.book import Book
-from orchestra.book.entries import Settlement
+from orchestra.book.calls import Settlement
 
 RECORD = '{"fields":{}}' + " " * 1500
 REPLY = '{"category":"Apple","colour":"red"}'

@@ -23,7 +23,7 @@ from orchestra.book.amounts import (
     exceeded,
     unknown_account,
 )
-from orchestra.book.store import Store
+from orchestra.book.database import Store
 from orchestra.core.errors import BookError, BudgetExceeded
 
 REMEMBERED_CHAINS = 4096

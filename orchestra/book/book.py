@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestra.book.entries import Settlement
+from orchestra.book.calls import Settlement
+from orchestra.book.database import translated
 from orchestra.book.journal import Journal, Row
 from orchestra.book.lock import FileLock
 from orchestra.book.recovery import Recoverable
 from orchestra.book.schema import connect, prepare
 from orchestra.book.spending import Spending
-from orchestra.book.store import translated
 from orchestra.book.timings import Timings
 from orchestra.core.errors import BookError
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestra.book.store import Store
+from orchestra.book.database import Store
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 256

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestra.book.amounts import NOTHING, Amount, check_amount
-from orchestra.book.entries import Entries, Settlement
+from orchestra.book.calls import Entries, Settlement
 from orchestra.core.errors import BookError
 
 

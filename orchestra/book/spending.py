@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.book.amounts import check_amount
-from orchestra.book.store import Store
+from orchestra.book.database import Store
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 1024

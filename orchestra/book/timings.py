@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.book.store import Store
+from orchestra.book.database import Store
 
 PAGE_ROWS = 1024
 

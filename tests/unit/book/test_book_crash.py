@@ -16,7 +16,7 @@ VICTIM = """
 import itertools, sys
 from pathlib import Path
 from orchestra.book.book import Book
-from orchestra.book.entries import Settlement
+from orchestra.book.calls import Settlement
 from orchestra.core.errors import BudgetExceeded
 
 book = Book.open(Path(sys.argv[1]))

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestra.book.book import Book
-from orchestra.book.entries import Settlement
+from orchestra.book.calls import Settlement
 from orchestra.core.errors import BookError
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from orchestra import Context, Job, JobState, ask
 from orchestra.book.book import Book
-from orchestra.book.entries import Entry
+from orchestra.book.calls import Entry
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
