@@ -1,14 +1,18 @@
-"""Amounts of money and tokens, chains of accounts, and what is said when they do not fit.
+"""Amounts of money and tokens, their limits, and what is said where they do not fit.
 
-It knows no database.
+It knows no ledger: the one in a file and the one in memory say the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars
+
+# A call that began may be paid for, until it is over; one that a crash left so is presumed to be.
+CallState = Literal["dispatched", "settled", "released", "presumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,19 @@ class Amount:
     def __neg__(self) -> Amount:
         return Amount(-self.micro, -self.tokens)
 
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.micro + other.micro, self.tokens + other.tokens)
+
+    def within(self, most: Amount) -> Amount:
+        """No more than `most` of either."""
+        return Amount(min(self.micro, most.micro), min(self.tokens, most.tokens))
+
 
 NOTHING = Amount()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AccountLimits:
     """Limits of an account in micro-dollars and tokens; None does not bind."""
 
     micro: int | None
@@ -45,39 +56,30 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One account of a chain to the root, with what of it is held."""
+def checked_limits(
+    id: str, cost_micro: int | None, tokens: int | None, *, hold: bool = False
+) -> AccountLimits:
+    """The limits of account `id`. Raises `BookError` where one is no amount, or a hold has none."""
+    check_amount("cost_micro", cost_micro, about=f"account {id!r}")
+    check_amount("tokens", tokens, about=f"account {id!r}")
+    if hold and cost_micro is None and tokens is None:
+        raise BookError(
+            f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
+        )
+    return AccountLimits(cost_micro, tokens)
 
-    number: int
-    hold: bool
-    holds_micro: bool
-    holds_tokens: bool
 
-
-Chain = tuple[Link, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What an account and everything under it has spent and reserved, in micro-dollars, tokens.
-
-    `presumed_*` is the part of `cost_micro` that recovery presumed: calls that were on their way
-    when a process died.
-    """
-
-    cost_micro: int
-    tokens: int
-    open_cost_micro: int
-    open_tokens: int
-    presumed_micro: int
-    presumed_entries: int
+def checked_amount(cost_micro: int, tokens: int, *, about: str) -> Amount:
+    """Both together. Raises `BookError` where one is no amount."""
+    check_amount("cost_micro", cost_micro, about=about)
+    check_amount("tokens", tokens, about=about)
+    return Amount(cost_micro, tokens)
 
 
 def check_amount(name: str, value: int | None, *, about: str) -> None:
     """Raise `BookError` unless `value` is None or a whole amount of 0 or more that can be added.
 
-    `about` names the account or entry.
+    `about` names the account or call.
     """
     if value is None:
         return
@@ -90,17 +92,35 @@ def check_amount(name: str, value: int | None, *, about: str) -> None:
 
 def unknown_account(id: str | int) -> BookError:
     """The error for an account that was never opened."""
-    return BookError(f"No account {id!r} in this book. Open it with open_account first.")
+    return BookError(f"No account {id!r} in this book. Open it with OpenAccount first.")
+
+
+def other_values(id: str, known: object, now: object) -> BookError:
+    """The error for an account that is open with other values."""
+    return BookError(
+        f"Account {id!r} was opened with other values of (parent, hold, cost_micro, tokens): "
+        f"{known!r}, now {now!r}. Take another id."
+    )
 
 
 def closed_account(id: str, who: str) -> BookError:
     """The error for a reservation in a closed account."""
     return BookError(
-        f"Account {id!r} is closed, so {who} cannot use it. Open it again with open_account."
+        f"Account {id!r} is closed, so {who} cannot use it. Open it again with OpenAccount."
     )
 
 
-def exceeded(id: str, who: str, limits: Limits, used: Amount, asked: Amount) -> BudgetExceeded:
+def busy_account(id: str, pending: int) -> BookError:
+    """The error for closing an account that is in use."""
+    return BookError(
+        f"Account {id!r} has {pending} open calls or held accounts under it. "
+        "Settle, release or close them before closing it."
+    )
+
+
+def exceeded(
+    id: str, who: str, limits: AccountLimits, used: Amount, asked: Amount
+) -> BudgetExceeded:
     """The error that names the tight limit of account `id`: dollars before tokens."""
     left = limits.less(used)
     if limits.micro is not None and asked.micro > left.micro:
@@ -114,3 +134,21 @@ def exceeded(id: str, who: str, limits: Limits, used: Amount, asked: Amount) -> 
         f"to {asked.tokens}. Raise its token limit to {used.tokens + asked.tokens} or more, "
         f"or ask for less."
     )
+
+
+def unknown_call(uid: str) -> BookError:
+    """The error for settling a call that never began."""
+    return BookError(f"No call {uid!r} in this book. Begin it before settling it.")
+
+
+def begun_again(uid: str, state: str) -> BookError:
+    """The error for a call that begins with the id of one that is over."""
+    return BookError(
+        f"The call {uid!r} is {state!r} already and cannot begin again. "
+        "Give each call an id of its own."
+    )
+
+
+def call_over(uid: str, state: str, wanted: CallState) -> BookError:
+    """The error for a call that ended in another way."""
+    return BookError(f"Call {uid!r} is {state!r} and cannot become {wanted!r}. Settle a call once.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.book.database import Store
+from orchestra.book.database import Database
 
 PAGE_ROWS = 1024
 
@@ -38,7 +38,7 @@ class TimedCall:
     at_ms: float | None = None
 
 
-class Timings(Store):
+class Timings(Database):
     """The timed calls of a book."""
 
     def timed_calls(self) -> Iterator[TimedCall]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.book.messages import CloseAccount, OpenAccount
 from orchestra.core.errors import (
     BookError,
     GraphFailed,
@@ -60,7 +61,7 @@ async def run_job(
         return assemble({}, intake.job, intake.errors, None, (), 0.0)
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, job.budget, IDLE)
-    await fleet.ledger.open_account(
+    opened = OpenAccount(
         account,
         parent=parent,
         cost_micro=chosen.cost_micro,
@@ -68,6 +69,7 @@ async def run_job(
         hold=parent is not None,
         label=label_of(job.tags),
     )
+    await fleet.ledger.send(opened)
     ends_at = None
     if job.budget.latency_ms is not None:
         ends_at = started + job.budget.latency_ms / 1000 - intake.seconds
@@ -98,7 +100,7 @@ async def run_job(
         if parent is None:
             # A book that failed leaves calls open, and its own error is the one to tell.
             with suppress(BookError):
-                await fleet.ledger.close_account(account)
+                await fleet.ledger.send(CloseAccount(account))
     seconds = time.monotonic() - started
     done = assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
     times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
@@ -132,5 +134,5 @@ async def unprepared_run(fleet_name: str) -> JobRun:
 
     fleet = await shared_fleet(fleet_name)
     account = f"unplanned:{uuid.uuid4().hex}"
-    await fleet.ledger.open_account(account)
+    await fleet.ledger.send(OpenAccount(account))
     return JobRun(fleet, Job(), account, None)

@@ -23,7 +23,6 @@ from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.score.evaluate import evaluate
 from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import Row, Table
-from orchestra.book.ledger import FIELDS
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Result
@@ -137,7 +136,7 @@ def write_outputs(
     summary.stopped = stopped
     waits = OVER_BUDGET if is_allotted and not stopped else PENDING_STATUS
     counted = _counted(joined(folder, table, columns, limit, waits), summary)
-    fields = json.loads(folder.book.meta(FIELDS) or "[]")
+    fields = folder.book.field_names()
     written = write_exports(folder.path, table.columns, fields, map(_export_row, counted))
     report = folder.path / "report.html"
     summary.files = {

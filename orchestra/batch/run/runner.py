@@ -26,6 +26,7 @@ from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.row_run import Language, Models, Ran, RowOptions, RowRun
 from orchestra.batch.tables.table import Row, Table
 from orchestra.book.ledger import RowLedger
+from orchestra.book.messages import AdmitRows, ReadSpent
 from orchestra.core.errors import BatchPaused
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import Fleet
@@ -96,10 +97,10 @@ class Batch:
     async def run(self) -> Summary:
         """Run what is not finished, then write the outputs."""
         started = time.monotonic()
-        recovered = self.book.recover()
-        if recovered.presumed:
+        presumed = self.book.recover()
+        if presumed:
             self.options.progress.say(
-                f"{recovered.presumed} calls were on their way when the last run died; they are "
+                f"{presumed} calls were on their way when the last run died; they are "
                 "counted at their worst case, marked presumed."
             )
         self.folder.open_account(self.options.budget)
@@ -199,7 +200,7 @@ class Batch:
         """Rows that are not finished, a page at a time; one with another row's id has an error."""
         rows = islice(self.table.rows(), self.options.limit)
         while page := list(islice(rows, ROWS_A_PAGE)):
-            owners = await self.ledger.admit([self.rows.candidate(row) for row in page])
+            owners = await self.ledger.send(AdmitRows([self.rows.candidate(row) for row in page]))
             for row, owner in zip(page, owners, strict=True):
                 if owner == row.ordinal:
                     yield row
@@ -238,7 +239,7 @@ class Batch:
         elif ran.end == "no room":
             self._ask_to_stop(f"The budget is used up ({ran.why})")
         elif ran.end == "finished":
-            spent = await self.ledger.spent(BATCH_ACCOUNT)
+            spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))
             self.options.progress.row(spent.cost_micro)
 
     async def _run_allotted(self, row: Row) -> Ran:
@@ -246,7 +247,7 @@ class Batch:
         allotment = self.options.allotment
         if allotment is None:
             return await self.run_one(row)
-        spent = await self.ledger.spent(BATCH_ACCOUNT)
+        spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))
         ran = Ran("over budget")
         for route in allotment.choose(row.ordinal, spent.cost_micro):
             ran = await self.run_one(row, None if route is None else dict(route.models))

@@ -17,7 +17,8 @@ from orchestra.batch.row_run import Ran, RowOptions, row_account
 from orchestra.batch.run.row_host import RowHost, RowWork
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
-from orchestra.book.remote import Keeper, Message, Send
+from orchestra.book.messages import AnyMessage, OpenAccount
+from orchestra.book.remote import Keeper, Send
 from orchestra.core.errors import BookError, ModelUnavailable
 from orchestra.core.job import Result
 from orchestra.fleet.source import load_graph
@@ -50,7 +51,7 @@ def reaching(book: Book) -> Callable[[str], Send]:
     def reach(name: str) -> Send:
         assert name == KEEPER
 
-        async def send(messages: list[Message]) -> list[Any]:
+        async def send(messages: list[AnyMessage]) -> list[Any]:
             return await keeper.apply(pickle.loads(pickle.dumps(messages)))
 
         return send
@@ -60,7 +61,7 @@ def reaching(book: Book) -> Callable[[str], Send]:
 
 def batch_book(cost_micro: int | None = None) -> Book:
     book = Book.open(None)
-    book.open_account(BATCH_ACCOUNT, label="batch")
+    book.do(OpenAccount(BATCH_ACCOUNT, label="batch"))
     book.set_limits(BATCH_ACCOUNT, cost_micro=cost_micro, tokens=None)
     return book
 
@@ -108,7 +109,7 @@ async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
     lost = BookError("The actor that keeps the book does not answer. Run the command again.")
 
     def reach(name: str) -> Send:
-        async def send(messages: list[Message]) -> list[Any]:
+        async def send(messages: list[AnyMessage]) -> list[Any]:
             raise lost
 
         return send
@@ -125,7 +126,7 @@ async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
         await host.run(row(1), "row:1")
         cost = free.spent(BATCH_ACCOUNT).cost_micro
     with batch_book(cost_micro=cost) as book:
-        book.open_account("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True)
+        book.do(OpenAccount("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True))
         host = RowHost(work(tmp_path), KEEPER, reaching(book))
         waiting = asyncio.create_task(host.run(row(1), "row:1"))
         await asyncio.sleep(0.05)
