@@ -53,10 +53,10 @@ class Accounts(Database):
 
     _chains: dict[str | int, Chain]
 
-    def _open_account(self, account: OpenAccount) -> None:
-        id, hold = account.id, account.hold
-        limits = checked_limits(id, account.cost_micro, account.tokens, hold=hold)
-        above = self._chain(account.parent) if account.parent is not None else ()
+    def _open_account(self, opened: OpenAccount) -> None:
+        id, hold = opened.id, opened.hold
+        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        above = self._chain(opened.parent) if opened.parent is not None else ()
         number = above[0].number if above else None
         values = (number, int(hold), limits.micro, limits.tokens)
         known = self._read_one(
@@ -67,7 +67,7 @@ class Accounts(Database):
                 "INSERT INTO accounts"
                 " (id, label, closed, epoch, parent, hold, limit_micro, limit_tokens)"
                 " VALUES (?, ?, 1, ?, ?, ?, ?, ?)",
-                (id, account.label, self._epoch, *values),
+                (id, opened.label, self._epoch, *values),
             )
         elif known != values:
             raise other_values(id, known, values)
@@ -104,18 +104,16 @@ class Accounts(Database):
     def set_limits(self, id: str, *, cost_micro: int | None, tokens: int | None) -> None:
         """Replace the limits of `id`, as when a user raises the budget of a stopped batch.
 
-        Raises `BudgetExceeded` when more is spent or open than the new limits or, for a hold,
-        than its ancestors have left; `BookError` when a hold would gain or lose a kind of limit.
+        Raises `BudgetExceeded` when more is spent or open than the new limits, and `BookError` for
+        an account that holds its limits from its parent.
         """
         new = checked_limits(id, cost_micro, tokens)
         with self.transaction():
-            chain = self._chain(id)
-            own = chain[0]
-            old, spent, used = self._counters(own)
-            if own.hold and old.kinds != new.kinds:
+            own = self._chain(id)[0]
+            if own.hold:
                 raise BookError(
-                    f"Account {id!r} holds {old!r}; a hold keeps its kinds of limit, and {new!r} "
-                    f"has others. Close it and open another id."
+                    f"Account {id!r} holds its limits from its parent, so they stay. Close it and "
+                    "open another id."
                 )
             try:
                 self._write(
@@ -123,10 +121,8 @@ class Accounts(Database):
                     (cost_micro, tokens, own.number),
                 )
             except sqlite3.IntegrityError:
+                used = self._counters(own)[2]
                 raise exceeded(id, "what is spent or open", new, NOTHING, used) from None
-            if own.hold and not self._fields(own, "closed")[0]:
-                more = new.less(spent) + -old.less(spent)
-                self._change(chain[1:], more, who=f"raising {id!r}")
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""

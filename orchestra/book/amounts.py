@@ -6,13 +6,9 @@ It knows no ledger: the one in a file and the one in memory say the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars
-
-# A call that began may be paid for, until it is over; one that a crash left so is presumed to be.
-CallState = Literal["dispatched", "settled", "released", "presumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,6 @@ class AccountLimits:
     micro: int | None
     tokens: int | None
 
-    @property
-    def kinds(self) -> tuple[bool, bool]:
-        """Which of the two bind."""
-        return self.micro is not None, self.tokens is not None
-
     def less(self, spent: Amount) -> Amount:
         """What is left of the limits that bind; 0 for those that do not."""
         return Amount(
@@ -67,13 +58,6 @@ def checked_limits(
             f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
         )
     return AccountLimits(cost_micro, tokens)
-
-
-def checked_amount(cost_micro: int, tokens: int, *, about: str) -> Amount:
-    """Both together. Raises `BookError` where one is no amount."""
-    check_amount("cost_micro", cost_micro, about=about)
-    check_amount("tokens", tokens, about=about)
-    return Amount(cost_micro, tokens)
 
 
 def check_amount(name: str, value: int | None, *, about: str) -> None:
@@ -134,21 +118,3 @@ def exceeded(
         f"to {asked.tokens}. Raise its token limit to {used.tokens + asked.tokens} or more, "
         f"or ask for less."
     )
-
-
-def unknown_call(uid: str) -> BookError:
-    """The error for settling a call that never began."""
-    return BookError(f"No call {uid!r} in this book. Begin it before settling it.")
-
-
-def begun_again(uid: str, state: str) -> BookError:
-    """The error for a call that begins with the id of one that is over."""
-    return BookError(
-        f"The call {uid!r} is {state!r} already and cannot begin again. "
-        "Give each call an id of its own."
-    )
-
-
-def call_over(uid: str, state: str, wanted: CallState) -> BookError:
-    """The error for a call that ended in another way."""
-    return BookError(f"Call {uid!r} is {state!r} and cannot become {wanted!r}. Settle a call once.")

@@ -7,28 +7,19 @@ or, on the same host, to take part in the same epoch.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from orchestra.book.accounts import Accounts
-from orchestra.book.calls import Calls
+from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.entries import Entries
 from orchestra.book.journal import Journal
 from orchestra.book.messages import (
-    AbandonAccount,
     AdmitRows,
-    BeginCall,
-    BookHit,
-    CloseAccount,
     FinishRow,
     LedgerMessage,
-    OpenAccount,
-    ReadSpent,
-    ReleaseCall,
     RowMessage,
-    SettleCall,
 )
 from orchestra.book.schema import prepare
 from orchestra.book.spending import Spending
@@ -39,11 +30,11 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Calls, Journal, Spending, Timings):
+class Book(Entries, Journal, Spending, Timings):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
-    several. What it can be asked stands with the tables: `accounts`, `calls` (with `recover`),
+    several. What it can be asked stands with the tables: `accounts`, `entries` (with `recover`),
     `journal`, `spending` and `timings`.
     """
 
@@ -122,18 +113,7 @@ class Book(Calls, Journal, Spending, Timings):
         self.close()
 
 
-_DEEDS: Mapping[type, Callable[[Book, Any], Any]] = {
-    OpenAccount: Accounts._open_account,
-    CloseAccount: lambda book, message: book._close_account(message.id),
-    AbandonAccount: Calls._abandon_account,
-    ReadSpent: lambda book, message: book.spent(message.account),
-    BeginCall: Calls._begin_call,
-    BookHit: Calls._book_hit,
-    SettleCall: Calls._settle_call,
-    ReleaseCall: Calls._release_call,
-    AdmitRows: Journal._admit_rows,
-    FinishRow: Journal._finish_row,
-}
+_DEEDS = DEEDS | {AdmitRows: Journal._admit_rows, FinishRow: Journal._finish_row}
 
 
 def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:

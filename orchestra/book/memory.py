@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,27 +17,19 @@ from orchestra.book.amounts import (
     NOTHING,
     AccountLimits,
     Amount,
-    CallState,
-    begun_again,
     busy_account,
-    call_over,
-    checked_amount,
     checked_limits,
     closed_account,
     exceeded,
     other_values,
     unknown_account,
-    unknown_call,
 )
+from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
 from orchestra.book.messages import (
-    AbandonAccount,
     BeginCall,
     BookHit,
-    CloseAccount,
     LedgerMessage,
     OpenAccount,
-    ReadSpent,
-    ReleaseCall,
     SettleCall,
     Spent,
 )
@@ -67,17 +58,13 @@ class MemoryAccount:
 
 
 @dataclass(eq=False, slots=True)
-class MemoryCall:
-    """A call by its uid: what it reserved, and how far it is."""
+class MemoryCall(KnownCall):
+    """A call with its account."""
 
-    uid: str
     account: MemoryAccount
-    key: str
-    worst: Amount
-    state: CallState = "dispatched"
 
 
-class MemoryLedger:
+class MemoryLedger(Calls[MemoryCall]):
     """Budgets and calls of this process."""
 
     def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
@@ -92,7 +79,7 @@ class MemoryLedger:
     async def send(self, message: LedgerMessage[T]) -> T:
         """Do what `message` says and give its answer."""
         with self._lock:
-            return _DEEDS[type(message)](self, message)
+            return DEEDS[type(message)](self, message)
 
     def _open_account(self, opened: OpenAccount) -> None:
         id, hold = opened.id, opened.hold
@@ -117,21 +104,9 @@ class MemoryLedger:
         self._accounts[id] = account
         self._closed.pop(id, None)
 
-    def _close_account(self, message: CloseAccount) -> None:
-        self._close(self._account(message.id))
-
-    def _abandon_account(self, message: AbandonAccount) -> None:
-        account = self._accounts.get(message.id)
-        if account is None or account.closed:
-            return
-        for call in account.calls:
-            if call.state == "dispatched":
-                _end(call, "presumed", call.worst)
-                _presume(account, call.worst)
-        self._close(account)
-
-    def _read_spent(self, message: ReadSpent) -> Spent:
-        found = self._account(message.account)
+    def spent(self, account: str) -> Spent:
+        """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
+        found = self._account(account)
         return Spent(
             found.spent.micro,
             found.spent.tokens,
@@ -141,55 +116,39 @@ class MemoryLedger:
             found.presumed_calls,
         )
 
-    def _begin_call(self, begun: BeginCall) -> str | None:
-        known = self._calls.get(begun.uid)
-        if known is not None:
-            if known.state != "dispatched":
-                raise begun_again(begun.uid, known.state)
+    def _call(self, uid: str) -> MemoryCall | None:
+        return self._calls.get(uid)
+
+    def _reply(self, key: str) -> str | None:
+        if key in self._replies:
+            self._replies.move_to_end(key)
+        return self._replies.get(key)
+
+    def _left_in(self, account: str) -> list[MemoryCall] | None:
+        known = self._accounts.get(account)
+        if known is None or known.closed:
             return None
-        stored = self._replies.get(begun.key)
-        if stored is not None:
-            self._replies.move_to_end(begun.key)
-            return stored
-        who = f"the call of node {begun.node!r} on model {begun.model!r}"
-        worst = checked_amount(begun.cost_micro, begun.tokens, about=who)
-        self._enter(MemoryCall(begun.uid, self._account(begun.account), begun.key, worst), who)
-        return None
+        return [call for call in known.calls if call.state == "dispatched"]
 
-    def _book_hit(self, hit: BookHit) -> str | None:
-        if hit.uid in self._calls:
-            return None
-        stored = self._replies.get(hit.key)
-        if stored is None:
-            about = f"the saving of node {hit.node!r} on model {hit.model!r}"
-            checked_amount(hit.saved_micro, hit.saved_tokens, about=about)
-            call = MemoryCall(hit.uid, self._account(hit.account), hit.key, NOTHING)
-            self._enter(call, f"call {hit.uid!r}")
-            _end(call, "settled", NOTHING)
-            self._keep(hit.key, hit.reply)
-        return stored
-
-    def _settle_call(self, paid: SettleCall) -> None:
-        call = self._calls.get(paid.uid)
-        if call is None:
-            raise unknown_call(paid.uid)
-        if call.state in ("settled", "presumed"):
-            return
-        cost = checked_amount(paid.cost_micro, paid.tokens, about=f"call {paid.uid!r}")
-        _end(call, "settled", cost.within(call.worst))
-        if paid.reply is not None:
-            self._keep(call.key, paid.reply)
-
-    def _release_call(self, message: ReleaseCall) -> None:
-        call = self._calls.get(message.uid)
-        if call is not None and call.state not in ("released", "presumed"):
-            _end(call, "released", NOTHING)
-
-    def _enter(self, call: MemoryCall, who: str) -> None:
-        """Reserve the worst case of a call that is on its way from now on."""
-        change(call.account, call.worst, pending=1, who=who)
+    def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
+        call = MemoryCall(begun.uid, begun.key, worst, "dispatched", self._account(begun.account))
+        change(call.account, worst, pending=1, who=who)
         self._calls[call.uid] = call
         call.account.calls.append(call)
+
+    def _end_call(
+        self, call: MemoryCall, state: CallState, cost: Amount, paid: SettleCall | None
+    ) -> None:
+        taken, who = cost.within(call.worst), f"call {call.uid!r}"
+        change(call.account, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        call.state = state
+        if paid is not None and paid.reply is not None:
+            self._keep(call.key, paid.reply)
+        account = call.account if state == "presumed" else None
+        while account is not None:
+            account.presumed_micro += taken.micro
+            account.presumed_calls += 1
+            account = account.parent
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""
@@ -203,7 +162,8 @@ class MemoryLedger:
             raise unknown_account(id)
         return found
 
-    def _close(self, account: MemoryAccount) -> None:
+    def _close_account(self, id: str) -> None:
+        account = self._account(id)
         if account.closed:
             return
         if account.pending:
@@ -222,37 +182,8 @@ class MemoryLedger:
             del self._calls[call.uid]
 
 
-_DEEDS: Mapping[type, Callable[[MemoryLedger, Any], Any]] = {
-    OpenAccount: MemoryLedger._open_account,
-    CloseAccount: MemoryLedger._close_account,
-    AbandonAccount: MemoryLedger._abandon_account,
-    ReadSpent: MemoryLedger._read_spent,
-    BeginCall: MemoryLedger._begin_call,
-    BookHit: MemoryLedger._book_hit,
-    SettleCall: MemoryLedger._settle_call,
-    ReleaseCall: MemoryLedger._release_call,
-}
-
-
 def _values(parent: str | None, hold: bool, limits: AccountLimits) -> tuple[Any, ...]:
     return parent, hold, limits.micro, limits.tokens
-
-
-def _end(call: MemoryCall, state: CallState, cost: Amount) -> None:
-    """Move a call on its way to a final state at `cost`."""
-    if call.state != "dispatched":
-        raise call_over(call.uid, call.state, state)
-    who = f"call {call.uid!r}"
-    change(call.account, -call.worst, beyond=-cost, spent=cost, pending=-1, who=who)
-    call.state = state
-
-
-def _presume(account: MemoryAccount | None, worst: Amount) -> None:
-    """Count a call that may have been made at its worst case, in `account` and all above it."""
-    while account is not None:
-        account.presumed_micro += worst.micro
-        account.presumed_calls += 1
-        account = account.parent
 
 
 def change(

@@ -141,7 +141,7 @@ class BookMachine(RuleBasedStateMachine):
 
     @rule(pick=picks, limits=limits, hold=st.booleans())
     def open_child(self, pick: int, limits: AccountLimits, hold: bool) -> None:
-        hold = hold and any(limits.kinds)
+        hold = hold and limits != AccountLimits(None, None)
         self.open_as(f"job-{len(self.model.accounts)}", self.account(pick), limits, hold)
 
     @rule(pick=picks)
@@ -243,7 +243,7 @@ class BookMachine(RuleBasedStateMachine):
         done = self.attempt(
             lambda: self.book.set_limits(id, cost_micro=limits.micro, tokens=limits.tokens)
         )
-        if account.hold and limits.kinds != before.kinds:
+        if account.hold:
             assert done is BookError
             return
         account.limits = limits

@@ -1,0 +1,136 @@
+"""Calls kept in the book's file as entries, and their replies; it knows no rule of a call.
+
+An entry keeps what was said of its call for ever: what it reserved, cost, overran and saved.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.book.accounts import Accounts
+from orchestra.book.amounts import Amount
+from orchestra.book.calls import Calls, CallState, KnownCall
+from orchestra.book.messages import BeginCall, BookHit, SettleCall
+
+_COLUMNS = "uid, key, reserved_micro, reserved_tokens, state, number, account"
+
+
+@dataclass(eq=False, slots=True)
+class Entry(KnownCall):
+    """A call as it stands in the file; its account by number."""
+
+    number: int
+    account: int
+
+
+class Entries(Accounts, Calls[Entry]):
+    """The calls of a book and the replies they were paid for."""
+
+    def recover(self) -> int:
+        """Close what earlier epochs left open; how many calls are presumed. Again finds nothing.
+
+        A call on its way may have been made: it settles at its worst case, marked presumed.
+        Accounts that hold, and were not opened again since, are closed and give back the rest.
+        """
+        with self.transaction():
+            left = self._on_their_way("epoch < ?", self._epoch)
+            for entry in left:
+                self._finish(entry, "presumed", entry.worst)
+            self._close_held()
+            return len(left)
+
+    def _close_held(self) -> None:
+        """Close holds of earlier epochs, children first: they were numbered after parents."""
+        for id, number in self._read(
+            "SELECT id, number FROM accounts WHERE epoch < ? AND hold AND NOT closed"
+            " ORDER BY number DESC",
+            (self._epoch,),
+        ):
+            pending = self._read("SELECT pending FROM accounts WHERE number = ?", (number,))
+            if not pending[0][0]:  # else a child was opened again and is in use
+                self._close_account(id)
+
+    def _reply(self, key: str) -> str | None:
+        row = self._read_one("SELECT reply FROM replies WHERE key = ?", (key,))
+        return None if row is None else row[0]
+
+    def _call(self, uid: str) -> Entry | None:
+        row = self._read_one(f"SELECT {_COLUMNS} FROM entries WHERE uid = ?", (uid,))
+        return None if row is None else _entry(row)
+
+    def _left_in(self, account: str) -> list[Entry] | None:
+        known = self._read_one(
+            "SELECT number FROM accounts WHERE id = ? AND NOT closed", (account,)
+        )
+        return None if known is None else self._on_their_way("account = ?", known[0])
+
+    def _on_their_way(self, condition: str, value: int) -> list[Entry]:
+        rows = self._read(
+            f"SELECT {_COLUMNS} FROM entries WHERE state = 'dispatched' AND {condition}"
+            " ORDER BY number",
+            (value,),
+        )
+        return [_entry(row) for row in rows]
+
+    def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
+        chain = self._chain(begun.account)
+        self._change(chain, worst, pending=1, who=who)
+        is_hit = isinstance(begun, BookHit)
+        saved = (begun.saved_micro, begun.saved_tokens) if is_hit else (0, 0)
+        self._write(
+            "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
+            " reserved_micro, reserved_tokens, cached, saved_micro, saved_tokens, day)"
+            " VALUES (?, ?, 'dispatched', ?, ?, ?, ?, ?, ?, ?, ?, ?, date('now'))",
+            (
+                chain[0].number,
+                self._epoch,
+                begun.node,
+                begun.model,
+                begun.key,
+                begun.uid,
+                worst.micro,
+                worst.tokens,
+                int(is_hit),
+                *saved,
+            ),
+        )
+
+    def _end_call(
+        self, call: Entry, state: CallState, cost: Amount, paid: SettleCall | None
+    ) -> None:
+        taken, chain = cost.within(call.worst), self._chain(call.account)
+        measured = None if paid is None else paid.measured
+        self._write(
+            "UPDATE entries SET state = ?, cost_micro = ?, tokens = ?, overrun_micro = ?,"
+            " overrun_tokens = ?, cpu_s = ?, measured = ? WHERE number = ?",
+            (
+                state,
+                taken.micro,
+                taken.tokens,
+                cost.micro - taken.micro,
+                cost.tokens - taken.tokens,
+                0.0 if paid is None else paid.cpu_s,
+                None if measured is None else json.dumps(measured, sort_keys=True),
+                call.number,
+            ),
+        )
+        who = f"call {call.uid!r}"
+        self._change(chain, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        if paid is not None and paid.reply is not None:
+            self._write(
+                "INSERT INTO replies (key, entry, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (call.key, call.number, paid.reply),
+            )
+        for link in chain if state == "presumed" else ():
+            self._write(
+                "UPDATE accounts SET presumed_micro = presumed_micro + ?,"
+                " presumed_calls = presumed_calls + 1 WHERE number = ?",
+                (taken.micro, link.number),
+            )
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    uid, key, micro, tokens, *rest = row
+    return Entry(uid, key, Amount(micro, tokens), *rest)
