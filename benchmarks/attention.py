@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.attention_faith import Faith, faith, likeness
 from benchmarks.attention_scenes import SIDE_PX, Planted, planted
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import wilson
 from orchestra.images.attention import AttentionMap
 from workers.attention.methods import METHODS
 from workers.engine import TransformersEngine

@@ -29,16 +29,16 @@ from statistics import fmean
 
 from benchmarks.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
+from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.output import Summary
 from orchestra.batch.plan.plan_table import Wish
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.plan.worth import Gold
-from orchestra.batch.score.evaluate import wilson
 from orchestra.batch.tables.table import Row as TableRow
 from orchestra.core.card import FleetFile, Price
 from orchestra.core.job import Budget, Result
-from orchestra.fleet.opened import Fleet
+from orchestra.core.stats import wilson
 from orchestra.fleet.source import load_fleet
 
 FACTS = default_recipe().model_copy(update={"write": None})

@@ -24,13 +24,14 @@ from benchmarks.catalog_rows import Row, read_rows
 from benchmarks.combination import AT_ONCE, FIELDS, RECIPE
 from graphs.listing import build
 from orchestra import Fleet, Job, Result
-from orchestra.batch.score.evaluate import folded, wilson
-from orchestra.batch.tables.gold import Truth, Truths
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.identity import fingerprints
+from orchestra.core.stats import wilson
+from orchestra.core.values import folded
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import Policy
 from orchestra.quality.readings import Place, collect
+from orchestra.quality.truths import Truth, Truths
 
 VARIANTS = ("told", "silent", "other colour")
 Results = dict[str, Result]

@@ -27,7 +27,7 @@ from orchestra import Fleet, Job
 from orchestra.core.call import Call
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import OrchestraError
-from orchestra.core.narrow import narrow
+from orchestra.core.schema import narrow
 from orchestra.core.text_table import aligned
 from orchestra.images.intake import normalise
 

@@ -23,8 +23,9 @@ from safetensors import safe_open
 
 from graphs.listing import default_recipe
 from orchestra.core.call import Call, Engine, Reply, Turn
-from orchestra.core.narrow import choice_terms, narrow, sanitise
-from orchestra.core.terms import lower
+from orchestra.core.schema import choice_terms, narrow
+from orchestra.core.text import sanitise
+from orchestra.core.values import lower
 from workers.edge import EdgeEngine
 from workers.engine import TransformersEngine
 from workers.onnx.engine import OnnxEngine

@@ -38,11 +38,11 @@ from PIL import Image
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra import Budget, Fleet, Job
-from orchestra.batch.score.evaluate import wilson
 from orchestra.book.book import Book
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import NoFeasiblePlan, NothingLearnt
 from orchestra.core.job import Result
+from orchestra.core.stats import wilson
 from orchestra.fleet.fitted import write_fitted
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job

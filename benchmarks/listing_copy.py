@@ -24,7 +24,7 @@ from benchmarks.catalog_rows import Product, read_products
 from benchmarks.copy_check import COLOURS, COUNTRIES, HAN, KINDS, Claim, claims
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job, Result
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import wilson
 from orchestra.core.text_table import aligned
 
 LANGUAGES = ("en", "zh")

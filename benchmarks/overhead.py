@@ -34,7 +34,7 @@ from pydantic import BaseModel
 from orchestra import Context, Fleet, Job, JobState, ask, merge
 from orchestra.cluster.owned import own_cluster, served
 from orchestra.core.call import Call, Reply
-from orchestra.core.narrow import narrow
+from orchestra.core.schema import narrow
 from orchestra.fleet.source import load_fleet, load_worker
 from orchestra.images.intake import normalise
 

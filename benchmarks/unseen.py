@@ -24,8 +24,8 @@ import torch
 
 from benchmarks.unseen_pictures import Picture, drawn, in_folder, in_package
 from graphs.listing import default_recipe
-from orchestra.batch.score.evaluate import wilson
 from orchestra.core.call import Call, Reply
+from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
 from workers.engine import TransformersEngine
 from workers.training.photos import read_shots

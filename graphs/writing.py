@@ -15,8 +15,8 @@ from orchestra.batch.recipe import FieldRule, Language, Writing
 from orchestra.combine.compose import Sentences, description_pattern, title_pattern
 from orchestra.combine.ground import SENTENCE_END, Support, ground_text, holds_word, unsupported
 from orchestra.core.job import Field
-from orchestra.core.narrow import find_span
-from orchestra.core.terms import CJK
+from orchestra.core.text import find_span
+from orchestra.core.values import CJK
 
 # Names stay as they are in every language; other words in the wrong one are left out.
 ARTICLE = re.compile(r"\b(?P<article>[Aa]n?) (?P<next>\w)")

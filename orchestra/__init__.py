@@ -9,7 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from orchestra.core.opening import open_runs_with
+
 if TYPE_CHECKING:
+    from orchestra.app import Fleet
     from orchestra.batch.recipe import Recipe
     from orchestra.chat.model import ChatModel
     from orchestra.core.ask import ask
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from orchestra.core.errors import OrchestraError
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
     from orchestra.core.state import Context, JobState
-    from orchestra.fleet.opened import Fleet
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
     from orchestra.serving.app import serve
@@ -29,7 +31,7 @@ _HOMES = {
     "Context": "orchestra.core.state",
     "Evidence": "orchestra.core.job",
     "Field": "orchestra.core.job",
-    "Fleet": "orchestra.fleet.opened",
+    "Fleet": "orchestra.app",
     "Job": "orchestra.core.job",
     "JobState": "orchestra.core.state",
     "OrchestraError": "orchestra.core.errors",
@@ -59,6 +61,13 @@ __all__ = [
     "merge",
     "serve",
 ]
+
+
+async def _open_run(fleet: str) -> Any:
+    return await import_module("orchestra.fleet.opened").open_run(fleet)
+
+
+open_runs_with(_open_run)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestra.app import Fleet
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.testing import ScriptedEngine
 

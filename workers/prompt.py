@@ -20,7 +20,7 @@ from jinja2 import TemplateError
 from orchestra.clients.endpoint_schema import schema_words
 from orchestra.core.call import Call, Turn
 from orchestra.core.errors import CheckpointInvalid, UsageError
-from orchestra.core.narrow import sanitise
+from orchestra.core.text import sanitise
 from workers.tokens import marks
 
 # Half of a UTF-16 pair has no UTF-8, so no tokenizer takes it.

@@ -17,8 +17,8 @@ from orchestra.batch.tables.row import output_columns
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import Word
-from orchestra.core.terms import canonical
-from orchestra.fleet.source import load_yaml
+from orchestra.core.values import canonical
+from orchestra.core.yaml_file import load_yaml
 
 Language = Literal["en", "zh"]
 WRITTEN = ("title", "description", "bullets")

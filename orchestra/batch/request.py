@@ -19,7 +19,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.row_run import Language
 from orchestra.batch.tables.table import Table
 from orchestra.core.errors import InvalidGraph
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.fleet.source import graph_place
 from orchestra.routing.introspect import compile_graph
 
@@ -40,7 +40,7 @@ class Request:
 
 
 def settle(
-    fleet: Fleet,
+    fleet: OpenFleet,
     build: Build,
     table: Path,
     *,
@@ -103,7 +103,7 @@ def named(build: Build) -> str | Build:
 
 
 def _identity(
-    fleet: Fleet,
+    fleet: OpenFleet,
     build: Build,
     table: Table,
     columns: Columns,
@@ -129,7 +129,7 @@ def place_of(build: Build) -> str:
 
 
 def _source(
-    fleet: Fleet,
+    fleet: OpenFleet,
     table: Path,
     columns: Columns,
     recipe: Recipe | None,

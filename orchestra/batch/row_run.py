@@ -31,7 +31,7 @@ from orchestra.core.errors import (
     RateLimited,
 )
 from orchestra.core.job import Budget, ErrorRecord, Job, Result
-from orchestra.fleet.opened import MOST_PLANS, Fleet
+from orchestra.fleet.opened import MOST_PLANS, OpenFleet
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.routing.introspect import view
@@ -73,7 +73,7 @@ class RowRun:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: OpenFleet,
         ledger: RowLedger,
         graph: CompiledStateGraph,
         columns: Columns,

@@ -34,7 +34,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import Budget
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.routing import planner
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
@@ -44,7 +44,7 @@ SAMPLE_TEXT_BYTES = 200
 
 
 async def plan_batch(
-    fleet: Fleet,
+    fleet: OpenFleet,
     build: Build,
     table: Path,
     wish: Wish,
@@ -77,7 +77,7 @@ async def plan_batch(
 
 
 async def run_batch(
-    fleet: Fleet,
+    fleet: OpenFleet,
     build: Build,
     table: Path,
     *,
@@ -128,7 +128,7 @@ async def run_batch(
         far |= dict(cache=_cache_place(fleet), tags=tags)
         far |= dict(plan=plan, spread=spread, images=images)
         with connected(on, fleet.file):
-            return await run_far(fleet.name, named(build), str(table), far)
+            return await run_far(run_batch, fleet.name, named(build), str(table), far)
     budget = _budget_of(budget, plan)
     _check_counts(limit, in_flight)
     _confirm_paid(fleet, budget, yes)
@@ -215,7 +215,7 @@ def _check_counts(limit: int | None, in_flight: int) -> None:
             raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
 
 
-def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
+def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
     paid = [card.name for card in fleet.file.models if card.price.is_paid]
     if paid and budget.cost_usd is None and not yes:
         raise ConfirmationNeeded(
@@ -224,7 +224,7 @@ def _confirm_paid(fleet: Fleet, budget: Budget, yes: bool) -> None:
         )
 
 
-def _typical_plan(fleet: Fleet, request: Request, budget: Budget) -> Plan:
+def _typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     columns = request.columns
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
@@ -232,7 +232,7 @@ def _typical_plan(fleet: Fleet, request: Request, budget: Budget) -> Plan:
     return planner.plan(view(request.graph), shape, limits, fleet.file, policy=fleet.policy)
 
 
-def _work(fleet: Fleet, request: Request, folder: Folder, options: Options) -> RowWork:
+def _work(fleet: OpenFleet, request: Request, folder: Folder, options: Options) -> RowWork:
     """What hosts elsewhere are told, every path absolute."""
     is_file = fleet.name.endswith((".yaml", ".yml"))
     recipe = request.recipe
@@ -250,6 +250,6 @@ def _work(fleet: Fleet, request: Request, folder: Folder, options: Options) -> R
     )
 
 
-def _cache_place(fleet: Fleet) -> str | None:
+def _cache_place(fleet: OpenFleet) -> str | None:
     """Where the fleet's cache is, for another process: each node has its own at that path."""
     return None if fleet.cache is None else str(fleet.cache.folder.resolve())

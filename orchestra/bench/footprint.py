@@ -15,11 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from orchestra.app import Fleet
 from orchestra.bench.questions import choice_schema
 from orchestra.core.call import Call
 from orchestra.core.card import Card
 from orchestra.core.errors import ModelUnavailable, OrchestraError
-from orchestra.fleet.opened import Fleet
 
 WAIT_S = 600
 PHOTO_PX = 256

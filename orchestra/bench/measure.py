@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from orchestra.batch.score.evaluate import Interval, folded, wilson
+from orchestra.app import Fleet
 from orchestra.bench.questions import Question
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
@@ -23,8 +23,9 @@ from orchestra.core.errors import (
     OrchestraError,
 )
 from orchestra.core.pricing import Work
-from orchestra.fleet.opened import Fleet
-from orchestra.graph.caller import Ticket
+from orchestra.core.stats import Interval, wilson
+from orchestra.core.values import folded
+from orchestra.graph.paid import Ticket
 from orchestra.images.store import pixel_hash
 
 ACCOUNT = "bench"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from orchestra.app import Fleet
 from orchestra.bench.footprint import Footprint, footprint, size_bytes
 from orchestra.bench.measure import ACCOUNT, Measured, measure, percentile_ms
 from orchestra.bench.questions import Question
@@ -20,7 +21,6 @@ from orchestra.core.card import Card
 from orchestra.core.errors import BookError, ConfirmationNeeded, InvalidFleet, OrchestraError
 from orchestra.core.job import Budget, ErrorRecord
 from orchestra.core.money import limit_micro
-from orchestra.fleet.opened import Fleet
 
 Row = dict[str, Any]
 UNLIMITED = Budget()

@@ -21,6 +21,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
+from orchestra.app import Fleet
 from orchestra.chat.answers import chat_result, last_chunk
 from orchestra.chat.exchange import Exchange
 from orchestra.chat.loop import awaited, own_loop, wait_for
@@ -33,7 +34,6 @@ from orchestra.chat.messages import (
 )
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
-from orchestra.fleet.opened import Fleet
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.direct import plan_question
 from orchestra.graph.job_run import Tools

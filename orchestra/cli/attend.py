@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.clients.attention import attend as attend_call
 from orchestra.clients.attention import question_call, taken_in
 from orchestra.core.errors import OrchestraError, UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.images.attention import AttentionMap
 
 EPILOG = """\b
@@ -58,7 +58,9 @@ async def _attend(
     picture, size = taken_in(photo)
     async with Fleet.open(name) as fleet:
         chosen = model or _first_that_looks(fleet)
-        maps = await attend_call(fleet, chosen, question_call(question, picture), method)
+        maps = await attend_call(
+            fleet.client(chosen), chosen, question_call(question, picture), method
+        )
     return replace(maps[0], size=size)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.output.output import Summary
 from orchestra.batch.output.promised import promise_lines
 from orchestra.batch.plan.quote import load_plan
-from orchestra.batch.plan.quote_text import duration, money
+from orchestra.batch.plan.quote_text import money
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
@@ -33,7 +34,8 @@ from orchestra.cli.options import (
 )
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError
 from orchestra.core.tags import read_tags
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.core.values import duration
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 
 EPILOG = """\b

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.bench.questions import Question, load_questions
 from orchestra.bench.run import Plan, bench, machine
 from orchestra.cli.options import EXIT_FAILED, fail, fleet_option, json_option, print_json
 from orchestra.core.errors import OrchestraError
 from orchestra.core.job import Budget
 from orchestra.core.text_table import joint_table, model_table
-from orchestra.fleet.opened import Fleet
 
 EPILOG = """\b
 Examples:

@@ -10,7 +10,7 @@ import click
 
 from orchestra.batch.folder import Folder
 from orchestra.batch.models import models_of
-from orchestra.batch.tables.gold import Truths, read_truths
+from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import OrchestraError
@@ -19,6 +19,7 @@ from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
 from orchestra.quality.report import picture, text_of_fit
+from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

@@ -13,7 +13,7 @@ from orchestra.batch.output.output import Summary, results_of
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.score.trial import Trial, read_way, try_both
-from orchestra.batch.tables.gold import Truths, read_truths
+from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cli.options import (
     budget_of,
@@ -25,6 +25,7 @@ from orchestra.cli.options import (
     print_json,
 )
 from orchestra.core.errors import OrchestraError, UsageError
+from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError, UsageError
 from orchestra.core.job import Job, Result
 from orchestra.core.money import dollars, usd
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.setup.discover import Server, Surroundings, listed_models, look_around
 from orchestra.setup.draft import Choice, choose, draft_cards, fleet_text

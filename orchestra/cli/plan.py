@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.cli.options import (
     budget_of,
     budget_options,
@@ -28,7 +29,7 @@ from orchestra.cli.plan_table import (
 )
 from orchestra.core.errors import OrchestraError, UsageError
 from orchestra.core.job import Job
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.routing.explain import Explanation
 from orchestra.routing.explain import picture as drawn

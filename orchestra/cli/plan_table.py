@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.plan.plan_table import DEFAULT_SAMPLE, Wish
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.progress import Bar
@@ -18,7 +19,6 @@ from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
 from orchestra.batch.tables.table import READERS
 from orchestra.cli.options import budget_of, fail, print_json
 from orchestra.core.errors import InvalidBudget, OrchestraError, UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -25,7 +26,7 @@ from orchestra.cli.options import (
 from orchestra.core.errors import OrchestraError
 from orchestra.core.job import Field, Job, Result
 from orchestra.core.tags import read_tags
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 
 EPILOG = """\b

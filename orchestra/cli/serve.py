@@ -33,7 +33,8 @@ from orchestra.cluster.owned import (
 from orchestra.core.errors import ModelUnavailable, OrchestraError
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe.export import TRACES_FILE
-from orchestra.serving.app import checked_fleet, graph_name, read_args
+from orchestra.serving.app import graph_name
+from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 
 EPILOG = """\b

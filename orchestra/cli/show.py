@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from orchestra.app import Fleet
 from orchestra.batch.folder import Folder, Source
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table
@@ -16,7 +17,6 @@ from orchestra.cli.options import fail, json_option, print_json
 from orchestra.cli.run import field_lines
 from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_graph
 from orchestra.graph.reading import WHOLE_IMAGE
 

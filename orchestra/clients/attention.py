@@ -11,11 +11,11 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.core.call import Call
+from orchestra.core.call import Call, Client
 from orchestra.core.errors import UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.images.attention import AttentionMap
-from orchestra.images.intake import ImageLimits, normalise
+from orchestra.images.intake import normalise
+from orchestra.images.limits import ImageLimits
 
 ANSWER: Mapping[str, Any] = {
     "type": "object",
@@ -65,13 +65,12 @@ def taken_in(source: str | Image.Image) -> tuple[Image.Image, tuple[int, int]]:
     return photo, normalise(source, limits=FULL_SIZE).size
 
 
-async def attend(fleet: Fleet, model: str, call: Call, method: str | None) -> list[AttentionMap]:
-    """The maps of a model of `fleet` for `call`, by its default method if `method` is None.
+async def attend(client: Client, model: str, call: Call, method: str | None) -> list[AttentionMap]:
+    """The maps of the `model` behind `client` for `call`, by its default method if None is given.
 
-    Raises `InvalidFleet` for a model that is not there, `UsageError` for one that is not in this
-    process or gives no maps, and what the engine raises.
+    Raises `UsageError` for a model that is not in this process or gives no maps, and what the
+    engine raises.
     """
-    client = fleet.client(model)
     if not isinstance(client, InProcessClient):
         raise UsageError(
             f"The model {model!r} is reached over a network ({type(client).__name__}), where no "

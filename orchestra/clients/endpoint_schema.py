@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
-from orchestra.core.narrow import find_span
+from orchestra.core.text import find_span
 
 Schema = Mapping[str, Any]
 JSON_RULE = "Answer with one JSON object and nothing else. It must match this JSON schema:"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestra.core.terms import CJK
+from orchestra.core.values import CJK
 
 MOST_SENTENCES = 3
 BARE = ("{}",)

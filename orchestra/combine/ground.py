@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from orchestra.core.terms import lower
+from orchestra.core.values import lower
 
 CJK = r"\u3400-\u9fff\uf900-\ufaff"
 CJK_RUN = re.compile(rf"[{CJK}]+")

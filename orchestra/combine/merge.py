@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestra.core.job import Field
-from orchestra.core.terms import agree, comparable
+from orchestra.core.values import agree, comparable
 
 Side = Literal["image", "text"]
 

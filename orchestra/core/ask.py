@@ -1,11 +1,16 @@
-"""`ask`: a node that asks a capability for an answer; it names no model and holds no client."""
+"""`ask`: a node that asks a capability for an answer, by the run that it belongs to.
+
+It names no model and holds no client: the run, which it finds through the context, has the plan.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from functools import lru_cache
+from typing import Any, Literal, Protocol, get_args
 
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
@@ -13,7 +18,8 @@ from pydantic import BaseModel
 
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
-from orchestra.core.runs import run_of
+from orchestra.core.opening import opener
+from orchestra.core.outcome import Outcome
 from orchestra.core.state import Context, JobState
 
 Reads = Literal["image", "text", "facts"]
@@ -53,6 +59,23 @@ class Ask:
         run = await run_of(runtime.context)
         outcome = await run.ask(node, self, state)
         return {"outcomes": {node: outcome.model_dump(mode="json")}}
+
+
+class Run(Protocol):
+    """What a node needs of the run it belongs to."""
+
+    async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
+        """Make the call that `ask` describes, within the run's plan, budget and deadline."""
+        ...
+
+    async def settle(
+        self, names: Sequence[str], nodes: Sequence[str], state: JobState
+    ) -> dict[str, Outcome]:
+        """Ask a better model again about the fields `names`, which `nodes` contradict on.
+
+        The outcomes that changed, by node; none where no better model is planned.
+        """
+        ...
 
 
 def ask(
@@ -156,3 +179,52 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     if kinds in ("integer", "number", "boolean", "null"):
         return 16
     return shape.get("maxLength", DEFAULT_STRING_CHARS)
+
+
+def prompt_hash(ask: Ask) -> str:
+    """Identifies the wording and the schema that produced a value, not the data."""
+    return _prompt_hash(ask.instruction, ask.schema_json)
+
+
+@lru_cache(maxsize=256)
+def _prompt_hash(instruction: str, schema_json: str | None) -> str:
+    return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]
+
+
+# The runs this process has under way. Their ids stand in contexts rather than they themselves:
+# a context must be constructible from JSON (LangGraph Studio, remote graphs, checkpointers).
+_RUNS: dict[str, Run] = {}
+
+
+def enter(run_id: str, run: Run) -> None:
+    """Make `run` known to the nodes that will run under `run_id`."""
+    _RUNS[run_id] = run
+
+
+def leave(run_id: str) -> None:
+    """Forget a run that has ended."""
+    _RUNS.pop(run_id, None)
+
+
+async def run_of(context: Context | dict[str, Any] | None) -> Run:
+    """The run of `context`; one that nobody prepared (Studio) opens its fleet on its own.
+
+    Raises `InvalidGraph` for a run that this process does not have: its budget is not here.
+    """
+    if isinstance(context, dict):
+        context = Context(**context)
+    context = context or Context()
+    if context.run_id is not None:
+        if context.run_id not in _RUNS:
+            raise InvalidGraph(
+                f"The run {context.run_id!r} has ended, or belongs to another process, so its plan "
+                "and budget are not here. Run the job again with Fleet.run."
+            )
+        return _RUNS[context.run_id]
+    open_run = opener()
+    if open_run is not None:
+        return await open_run(context.fleet)
+    raise InvalidGraph(
+        f"The graph was invoked without a run, and nothing here opens the fleet {context.fleet!r}. "
+        "Run it with Fleet.run, or import orchestra."
+    )

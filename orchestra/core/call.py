@@ -170,3 +170,19 @@ class Engine(Protocol):
     def count_tokens(self, call: Call) -> int:
         """Prompt tokens that `call` would use, image tokens included."""
         ...
+
+
+class Client(Protocol):
+    """How a node reaches a model.
+
+    `complete` may use `left_s` to stop work elsewhere by itself; the caller stops waiting then
+    in any case, by cancelling. `on_piece` is given the text as it is decoded.
+    """
+
+    async def prepare(self) -> None: ...
+
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply: ...
+
+    async def count_tokens(self, call: Call) -> int: ...

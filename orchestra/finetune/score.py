@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import wilson
 
 WHOLE = "(whole answer)"
 

@@ -1,4 +1,4 @@
-"""A fleet in use: cards with their clients, book and image store; plans, runs and batches.
+"""A fleet in use: cards with their clients, book and image store; plans and runs.
 
 It knows no concrete graph; workers are reached by the `module:Class` on their cards.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -23,18 +23,20 @@ from orchestra.cache.replies import SharedReplies
 from orchestra.cache.store import ReplyStore
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.inprocess import InProcessClient
+from orchestra.core.call import Client
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import Budget, Job, Result
-from orchestra.core.narrow import sanitise
+from orchestra.core.text import sanitise
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.caller import Caller, Client
+from orchestra.graph.caller import Caller
 from orchestra.graph.foresee import foresee
 from orchestra.graph.intake import take_in
-from orchestra.graph.run import run_job
-from orchestra.images.intake import ImageLimits
+from orchestra.graph.job_run import JobRun
+from orchestra.graph.run import run_job, unprepared_run
+from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
 from orchestra.routing.explain import Explanation, explain
@@ -43,19 +45,14 @@ from orchestra.routing.load import IDLE, Load
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan, weigh
 
-if TYPE_CHECKING:
-    from orchestra.batch.output.output import Summary
-    from orchestra.batch.plan.plan_table import Wish
-    from orchestra.batch.plan.quote import BatchPlan
-
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 PHOTO_LIMITS = ImageLimits()
 MOST_PLANS = 4096
 
 
-class Fleet:
-    """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`.
+class OpenFleet:
+    """Cards plus hosting, below the face that users have (`orchestra.app.Fleet`).
 
     `clients` replaces how models are reached (tests, servers). What is spent is counted in
     `book`, which is closed with the fleet, or in `ledger`, or without either in memory.
@@ -103,7 +100,7 @@ class Fleet:
         image_limits: ImageLimits = PHOTO_LIMITS,
         policy: Policy | Path | None = None,
         cache: Path | str | ReplyStore | None = None,
-    ) -> Fleet:
+    ) -> Self:
         """The fleet called `name`, or of a YAML file. Models load at their first call.
 
         `policy` is what `orchestra calibrate` wrote: quality from labels, and cascades. Raises
@@ -128,9 +125,9 @@ class Fleet:
             cache=ReplyStore(Path(cache)) if isinstance(cache, str | Path) else cache,
         )
 
-    def scoped(self, ledger: Ledger, images: ImageStore) -> Fleet:
+    def scoped(self, ledger: Ledger, images: ImageStore) -> Self:
         """The same cards and clients, spending into `ledger`."""
-        scoped = Fleet(
+        scoped = type(self)(
             self.file,
             self.folder,
             ledger=ledger,
@@ -276,20 +273,6 @@ class Fleet:
         account = f"job:{uuid.uuid4().hex}"
         return await run_job(self, graph, intake, account=account, planned=planned)
 
-    async def batch(self, build: Build, table: str | Path, **options: Any) -> Summary:
-        """Run every row of `table`; see `orchestra.batch.start.run_batch` for the options."""
-        from orchestra.batch.start import run_batch  # it imports this module
-
-        return await run_batch(self, build, Path(table), **options)
-
-    async def plan_batch(
-        self, build: Build, table: str | Path, wish: Wish, **options: Any
-    ) -> BatchPlan:
-        """Plan a batch of `table`; see `orchestra.batch.start.plan_batch` for the options."""
-        from orchestra.batch.start import plan_batch  # it imports this module
-
-        return await plan_batch(self, build, Path(table), wish, **options)
-
 
 def _shape(job: Job) -> JobShape:
     """The shape of a job whose images were not read yet."""
@@ -297,11 +280,16 @@ def _shape(job: Job) -> JobShape:
     return JobShape(len(text.encode()), len(job.images), job.data == "local")
 
 
-_SHARED: dict[str, Fleet] = {}
+_SHARED: dict[str, OpenFleet] = {}
 
 
-async def shared_fleet(name: str) -> Fleet:
+async def shared_fleet(name: str) -> OpenFleet:
     """One fleet a process, for graphs invoked without `Fleet.run`."""
     if name not in _SHARED:
-        _SHARED[name] = Fleet.open(name)
+        _SHARED[name] = OpenFleet.open(name)
     return _SHARED[name]
+
+
+async def open_run(name: str) -> JobRun:
+    """A run over the shared fleet called `name`, for a graph invoked without `Fleet.run`."""
+    return await unprepared_run(await shared_fleet(name))

@@ -13,41 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from orchestra.core.card import FleetFile, parse_fleet
-from orchestra.core.errors import InvalidFleet, InvalidGraph, OrchestraError
+from orchestra.core.errors import InvalidFleet, InvalidGraph
+from orchestra.core.yaml_file import load_yaml
 from orchestra.fleet.fitted import latency_path, with_fitted
 
 # ${NAME}, ${NAME:-default}, and $${ for a "${" that is meant.
 VARIABLE = re.compile(r"\$(\$\{)|\$\{([^}]*)\}")
 REFERENCE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe YAML in which a key written twice is an error; plain YAML would drop the first one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = (key_node.tag, getattr(key_node, "value", None))
-            if isinstance(key_node, yaml.ScalarNode) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
-                )
-            if isinstance(key_node, yaml.ScalarNode):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
-    """Read one YAML file; `error` is raised, naming line and cure, where it cannot be read."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except FileNotFoundError:
-        raise error(f"There is no {what} file {str(path)!r}. Check the path.") from None
-    except (OSError, ValueError, yaml.YAMLError) as cause:
-        raise error(f"{path} cannot be read as a {what}: {cause}. Mend the file.") from cause
 
 
 def load_fleet(name: str) -> tuple[FleetFile, Path]:

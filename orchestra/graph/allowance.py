@@ -12,14 +12,11 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from orchestra.book.messages import CloseAccount, OpenAccount, ReadSpent, Spent
 from orchestra.core.job import Budget, CallRecord
 from orchestra.core.money import limit_micro, usd
-
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
+from orchestra.graph.backing import Backing
 
 
 @dataclass(eq=False, slots=True)
@@ -31,7 +28,7 @@ class Allowance:
     is where the fleet's clients live. `calls` are those made, in order; `label` is of their tags.
     """
 
-    fleet: Fleet
+    fleet: Backing
     account: str
     loop: asyncio.AbstractEventLoop
     budget: Budget = field(default_factory=Budget)

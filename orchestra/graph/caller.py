@@ -12,58 +12,21 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.replies import SharedReplies
-from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.core.job import CallRecord
-from orchestra.core.pricing import Work, cost_micro
+from orchestra.core.pricing import cost_micro
 from orchestra.graph.pacing import Paces
-from orchestra.graph.paid import Paid, Timed, payment_of, record_of, work_of, worst_payment
+from orchestra.graph.paid import Paid, Ticket, Timed, payment_of, record_of, work_of, worst_payment
 from orchestra.graph.traffic import Traffic
 from orchestra.observe.trace import span
-
-
-class Client(Protocol):
-    """How a node reaches a model.
-
-    `complete` may use `left_s` to stop work elsewhere by itself; the caller stops waiting then
-    in any case, by cancelling. `on_piece` is given the text as it is decoded.
-    """
-
-    async def prepare(self) -> None: ...
-
-    async def complete(
-        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
-    ) -> Reply: ...
-
-    async def count_tokens(self, call: Call) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One call to be made: where, by which model, under which account, at most for how much.
-
-    `may_share`: its reply may come from a cache, and be kept there.
-    """
-
-    node: str
-    card: Card
-    account: str
-    ceiling: Work
-    images: tuple[str, ...]
-    prompt_hash: str
-    left_s: float | None
-    on_piece: OnPiece | None = None
-    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
-    siblings: int = 0
-    planned_ms: float | None = None
-    may_share: bool = True
 
 
 @dataclass(eq=False, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestra.book.messages import CloseAccount, OpenAccount
 from orchestra.core.ask import Ask
@@ -14,6 +13,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.job import Job, Result
 from orchestra.core.state import JobState
 from orchestra.core.tags import label_of
+from orchestra.graph.backing import Backing
 from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.result import assemble
@@ -21,9 +21,6 @@ from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan
 from orchestra.routing.prompt_size import talk_bytes
-
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
 
 NODE = "answer"
 
@@ -43,7 +40,7 @@ class Question:
     calls: int = 1
 
 
-def plan_question(fleet: Fleet, question: Question, job: Job) -> Plan:
+def plan_question(fleet: Backing, question: Question, job: Job) -> Plan:
     """The plan of a question; `job`'s images need not have been read. Spends nothing."""
     file = fleet.file
     if question.model is not None:
@@ -58,7 +55,7 @@ def plan_question(fleet: Fleet, question: Question, job: Job) -> Plan:
 
 
 async def answer_question(
-    fleet: Fleet,
+    fleet: Backing,
     question: Question,
     job: Job,
     on_piece: OnPiece | None = None,

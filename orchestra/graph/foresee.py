@@ -10,25 +10,24 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.memory import MemoryLedger
-from orchestra.core.call import Call, Reply
+from orchestra.core.ask import enter, leave
+from orchestra.core.call import Call, Client, Reply
 from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
-from orchestra.core.runs import enter, leave
 from orchestra.core.state import Context
-from orchestra.graph.caller import Caller, Client, Ticket
+from orchestra.graph.backing import Backing
+from orchestra.graph.caller import Caller
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
+from orchestra.graph.paid import Ticket
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.timing import critical_path
-
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
 
 
 @dataclass(eq=False, slots=True)
@@ -50,7 +49,7 @@ class CacheOnly(Caller):
 
 
 async def foresee(
-    fleet: Fleet, graph: CompiledStateGraph[Any, Any, Any, Any], intake: Intake, planned: Plan
+    fleet: Backing, graph: CompiledStateGraph[Any, Any, Any, Any], intake: Intake, planned: Plan
 ) -> Plan:
     """`planned`, with the calls that the fleet's cache answers priced at nothing.
 
@@ -72,7 +71,7 @@ async def foresee(
 
 
 async def _known(
-    fleet: Fleet, graph: CompiledStateGraph[Any, Any, Any, Any], intake: Intake, planned: Plan
+    fleet: Backing, graph: CompiledStateGraph[Any, Any, Any, Any], intake: Intake, planned: Plan
 ) -> Mapping[str, list[bool]]:
     """For each node that was reached, which of its calls the cache has."""
     ledger = MemoryLedger()

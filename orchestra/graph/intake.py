@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
@@ -19,14 +19,13 @@ from PIL import Image
 
 from orchestra.core.errors import DeadlineExceeded, ImageError, UsageError
 from orchestra.core.job import ErrorRecord, Job
-from orchestra.core.narrow import CJK, sanitise
+from orchestra.core.text import sanitise
+from orchestra.core.values import CJK
+from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.store import KEY
 from orchestra.routing.planner import JobShape
-
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
@@ -57,7 +56,7 @@ class Intake:
         return JobShape(text, len(self.job.images), self.job.data == "local")
 
 
-async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
+async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
     So is one that does not arrive before the job's deadline. Raises `UsageError` for more photos
@@ -84,7 +83,7 @@ async def take_in(fleet: Fleet, job: Job, base: Path | None = None) -> Intake:
 
 
 async def _in_time(
-    fleet: Fleet, source: str, base: Path | None, left_s: float | None
+    fleet: Backing, source: str, base: Path | None, left_s: float | None
 ) -> tuple[str, Image.Image]:
     """An image and its key. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
     threads = FETCHES if is_fetched(source) else None
@@ -99,7 +98,7 @@ async def _in_time(
         ) from None
 
 
-def _keep(fleet: Fleet, source: str, base: Path | None) -> tuple[str, Image.Image]:
+def _keep(fleet: Backing, source: str, base: Path | None) -> tuple[str, Image.Image]:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
     if KEY.fullmatch(source) and source in fleet.images:
         return source, fleet.images.get(source)  # a node sends a photo on that its job brought

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestra.clients.tools import as_schema, knows_tools
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Call, OnPiece, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import (
@@ -24,9 +24,10 @@ from orchestra.core.job import CallRecord, ErrorRecord, Job
 from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState
-from orchestra.graph.caller import Ticket
+from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
-from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.graph.paid import Ticket
+from orchestra.graph.reading import read_fields
 from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
 from orchestra.graph.second import (
     CLASH,
@@ -44,9 +45,6 @@ from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.planner import TEMPLATE_TOKENS, plan
 from orchestra.routing.prompt_size import call_bytes, schema_copies
 
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
-
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -63,7 +61,7 @@ NO_TOOLS = Tools()
 class JobRun:
     """One job under way: what its nodes need to make their calls."""
 
-    fleet: Fleet
+    fleet: Backing
     job: Job
     account: str
     plan: Plan | None

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from langgraph.runtime import Runtime
 
 from orchestra.combine.merge import MergeRules, Side, merge_readings
+from orchestra.core.ask import run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
 from orchestra.core.outcome import Outcome, outcomes_of
-from orchestra.core.runs import run_of
 from orchestra.core.state import Context, JobState
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestra.book.messages import SettleCall
 from orchestra.cache.kept import to_json
 from orchestra.clients.endpoint_pace import Pace
-from orchestra.core.call import Call, Reply
+from orchestra.core.call import Call, Client, OnPiece, Reply
+from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError
 from orchestra.core.job import CallRecord
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
-
-if TYPE_CHECKING:
-    from orchestra.graph.caller import Client, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +124,24 @@ def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRec
         model_seconds=round(paid.model_s, 6),
         **made,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call to be made: where, by which model, under which account, at most for how much.
+
+    `may_share`: its reply may come from a cache, and be kept there.
+    """
+
+    node: str
+    card: Card
+    account: str
+    ceiling: Work
+    images: tuple[str, ...]
+    prompt_hash: str
+    left_s: float | None
+    on_piece: OnPiece | None = None
+    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
+    siblings: int = 0
+    planned_ms: float | None = None
+    may_share: bool = True

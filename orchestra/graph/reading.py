@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Box, Reply
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Evidence, Field
-from orchestra.core.narrow import choice_terms, find_span, parsed
-from orchestra.core.terms import lower
+from orchestra.core.schema import choice_terms, parsed
+from orchestra.core.text import find_span
+from orchestra.core.values import lower
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
 UNKNOWN = "its confidence is unknown: the model reports none"
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
-
-
-def prompt_hash(ask: Ask) -> str:
-    """Identifies the wording and the schema that produced a value, not the data."""
-    return _prompt_hash(ask.instruction, ask.schema_json)
-
-
-@lru_cache(maxsize=256)
-def _prompt_hash(instruction: str, schema_json: str | None) -> str:
-    return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]
 
 
 def read_fields(

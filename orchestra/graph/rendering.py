@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestra.core.ask import Ask
-from orchestra.core.call import Call, Reply
+from orchestra.core.call import Call, Client, Reply
 from orchestra.core.job import Job
-from orchestra.core.narrow import clip, narrow, parsed, sanitise
+from orchestra.core.schema import narrow, parsed
 from orchestra.core.state import JobState
-from orchestra.graph.caller import Client, Ticket
+from orchestra.core.text import clip, sanitise
+from orchestra.graph.paid import Ticket
 
 
 def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:

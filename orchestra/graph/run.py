@@ -12,11 +12,12 @@ import uuid
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.messages import CloseAccount, OpenAccount
+from orchestra.core.ask import enter, leave
 from orchestra.core.errors import (
     BookError,
     GraphFailed,
@@ -24,22 +25,19 @@ from orchestra.core.errors import (
 )
 from orchestra.core.job import Budget, Job, Result
 from orchestra.core.money import usd
-from orchestra.core.runs import enter, leave
 from orchestra.core.state import Context
 from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
+from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.result import assemble
 from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
 
-if TYPE_CHECKING:
-    from orchestra.fleet.opened import Fleet
-
 
 async def run_job(
-    fleet: Fleet,
+    fleet: Backing,
     graph: CompiledStateGraph[Any, Any, Any, Any],
     intake: Intake,
     *,
@@ -128,11 +126,8 @@ def _unplanned(run: JobRun, parent: str | None) -> Allowance:
     )
 
 
-async def unprepared_run(fleet_name: str) -> JobRun:
+async def unprepared_run(fleet: Backing) -> JobRun:
     """A run for a graph that was invoked without `Fleet.run`: no budget beyond the job's own."""
-    from orchestra.fleet.opened import shared_fleet  # fleet imports this module
-
-    fleet = await shared_fleet(fleet_name)
     account = f"unplanned:{uuid.uuid4().hex}"
     await fleet.ledger.send(OpenAccount(account))
     return JobRun(fleet, Job(), account, None)

@@ -17,7 +17,6 @@ import stat
 import time
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import httpx
@@ -29,9 +28,7 @@ from orchestra.core.errors import (
     ImageTruncated,
     ImageUnreadable,
 )
-
-if TYPE_CHECKING:
-    from orchestra.images.intake import ImageLimits
+from orchestra.images.limits import ImageLimits
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 NAT64 = ipaddress.ip_network("64:ff9b::/96")

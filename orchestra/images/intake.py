@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, ImageFile
 
 from orchestra.core.errors import ImageError, ImageTooLarge, ImageTruncated, ImageUnreadable
+from orchestra.images.fetch import read_source, shown
+from orchestra.images.limits import ImageLimits
 from orchestra.images.pixels import flatten, to_eight_bits
 from orchestra.images.signatures import ends_early, foreign_format
 
+DEFAULT_LIMITS = ImageLimits()
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,30 +33,11 @@ UPRIGHT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What one photo may take, where it may come from, and how many a job may have.
-
-    `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
-    what comes out. `allow_private` lets addresses of private networks be fetched;
-    `allow_files` = False refuses paths, for a server that takes photos from strangers.
-    """
-
-    max_bytes: int = 32 * 2**20
-    max_pixels: int = 64_000_000
-    side_px: int = 1024
-    max_photos: int = 64
-    timeout_s: float = 10.0
-    max_redirects: int = 5
-    allow_private: bool = False
-    allow_files: bool = True
-
-
 def normalise(
     source: str | bytes | Path | Image.Image,
     *,
     base: Path | None = None,
-    limits: ImageLimits = ImageLimits(),
+    limits: ImageLimits = DEFAULT_LIMITS,
 ) -> Image.Image:
     """The photo as mode RGB, 8 bits, upright, its longest side at most `limits.side_px`.
 
@@ -64,8 +47,6 @@ def normalise(
     """
     if isinstance(source, Image.Image):
         return _from_pil(source, limits)
-    from orchestra.images.fetch import read_source, shown  # httpx only when bytes are fetched
-
     data = source if isinstance(source, bytes) else read_source(source, base, limits)
     name = f"<{len(data)} bytes>" if isinstance(source, bytes) else shown(source)
     if len(data) > limits.max_bytes:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from orchestra.batch.folder import Folder
-from orchestra.batch.output.exports import text_of
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.score.evaluate import folded
 from orchestra.batch.tables.gold import NOTHING, Drawn, gold_bytes, read_gold, read_truths
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
+from orchestra.core.values import folded, text_of
 from orchestra.label.draw import draw, fields_of_batch
 
 GOLD = "gold.csv"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.batch.score.evaluate import wilson
-from orchestra.batch.tables.gold import Truths
 from orchestra.core.errors import InvalidLabels, UsageError
 from orchestra.core.job import Result
+from orchestra.core.stats import wilson
 from orchestra.quality.cascades import cascades as fit_cascades
 from orchestra.quality.evidence import Answers, Evidence, weigh
 from orchestra.quality.judged import Data, inside
 from orchestra.quality.policy import Calibration, Cascade, Estimate, FieldPolicy, Policy
 from orchestra.quality.promise import Proven, least_rows, selective
 from orchestra.quality.readings import Judged, Place, call_costs, collect, weights_of
+from orchestra.quality.truths import Truths
 
 
 @dataclass(frozen=True, slots=True)

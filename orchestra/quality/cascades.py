@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.batch.score.compare import paired_interval
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import paired_interval, wilson
 from orchestra.quality.curve import Floats
 from orchestra.quality.evidence import Answers, Evidence
 from orchestra.quality.judged import Data, inside

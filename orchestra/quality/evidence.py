@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import wilson
 from orchestra.quality.curve import (
     Floats,
     Method,

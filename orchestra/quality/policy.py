@@ -20,7 +20,7 @@ from pydantic import ValidationError, model_validator
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.job import Word
-from orchestra.fleet.source import load_yaml
+from orchestra.core.yaml_file import load_yaml
 
 VERSION = 1
 Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]

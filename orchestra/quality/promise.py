@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.batch.score.evaluate import wilson
+from orchestra.core.stats import wilson
 from orchestra.quality.curve import Floats
 from orchestra.quality.evidence import Answers, effective
 

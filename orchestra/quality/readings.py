@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestra.batch.output.exports import text_of
-from orchestra.batch.score.evaluate import folded
-from orchestra.batch.tables.gold import Truth
 from orchestra.core.job import CallRecord, Field, Result
+from orchestra.core.values import folded, text_of
 from orchestra.quality.evidence import Answers
+from orchestra.quality.truths import Truth
 
 Place = tuple[str, str, str]  # node, model, field
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestra.core.ask import Ask
-from orchestra.graph.reading import prompt_hash
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.quality.policy import Cascade, Estimate, Policy
 from orchestra.routing.options import Options
 from orchestra.routing.plan import Fallback, NodePlan

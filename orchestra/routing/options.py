@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidGraph, NoModel
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
 from orchestra.core.pricing import Work, cost_micro
-from orchestra.graph.reading import prompt_hash
 from orchestra.routing.candidates import Choice, JobShape
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import IDLE, Load, siblings

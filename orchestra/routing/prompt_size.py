@@ -18,7 +18,8 @@ from orchestra.clients.endpoint_schema import JSON_RULE, public_schema
 from orchestra.clients.tools import TOOLS_BYTES
 from orchestra.core.call import Call, Tool, Turn
 from orchestra.core.card import Card
-from orchestra.core.narrow import MOST_MEASURES, parsed
+from orchestra.core.schema import parsed
+from orchestra.core.text import MOST_MEASURES
 
 # The rules around the data, its marks, and the blank lines between the parts.
 RULES_BYTES = len(DATA_RULE) + len(JSON_RULE) + TEMPLATE_TOKENS + 64

@@ -5,49 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic import Field as Attribute
-
-from orchestra.core.card import FleetFile
-from orchestra.core.errors import InvalidFleet, MissingExtra
-from orchestra.core.identity import fingerprints
+from orchestra.core.errors import MissingExtra
 from orchestra.fleet.opened import Build
-from orchestra.fleet.source import graph_place, load_fleet, load_graph
-from orchestra.quality.policy import load_policy
-
-
-class AppArgs(BaseModel):
-    """What stands behind `serve run module:app` as key=value, or under `args` in a deploy YAML.
-
-    `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
-    names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
-    on the head node that keeps the ledger over restarts; without it each ingress counts what it
-    spent since it started. `cache` is the folder of a cache of replies, one on each node that has
-    an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
-    calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fleet: str = "mini"
-    graphs: str = ""
-    ingresses: int = Attribute(default=1, ge=1)
-    max_ongoing: int = Attribute(default=256, ge=1)
-    book: str = ""
-    cache: str = ""
-    policy: str = ""
-
-    @model_validator(mode="after")
-    def _one_writer(self) -> Self:
-        if self.book and self.ingresses > 1:
-            raise ValueError(
-                f"book={self.book!r} has one writer, and ingresses={self.ingresses}; "
-                "use one ingress, or no book"
-            )
-        return self
+from orchestra.fleet.source import graph_place, load_graph
+from orchestra.serving.args import AppArgs, checked_fleet, read_args
 
 
 def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
@@ -73,31 +36,6 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
 
     app.build = build  # type: ignore[attr-defined]  # `orchestra serve --write-config` finds it
     return app
-
-
-def read_args(args: Mapping[str, Any]) -> AppArgs:
-    """The arguments as given. Raises `InvalidFleet` naming the one that is wrong."""
-    try:
-        return AppArgs.model_validate(dict(args))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "together"
-        raise InvalidFleet(
-            f"The app's argument {place!r} is wrong: {first['msg']} (got {first['input']!r}). "
-            f"It takes: {', '.join(AppArgs.model_fields)}."
-        ) from error
-
-
-def checked_fleet(args: AppArgs) -> FleetFile:
-    """The fleet to serve, which is the one its policy was fitted on.
-
-    It is checked before anything starts: a replica that refuses its policy would be started again.
-    Raises `InvalidFleet`, and for the policy what `load_policy` and `Policy.check` raise.
-    """
-    file, folder = load_fleet(args.fleet)
-    if args.policy:
-        load_policy(Path(args.policy)).check(fingerprints(file, folder), file.name)
-    return file
 
 
 def served_graphs(build: Build, args: AppArgs) -> dict[str, Build | str]:

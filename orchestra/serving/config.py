@@ -15,7 +15,8 @@ import yaml
 
 from orchestra.core.errors import InvalidGraph
 from orchestra.fleet.source import load_graph
-from orchestra.serving.app import checked_fleet, graph_name, read_args
+from orchestra.serving.app import graph_name
+from orchestra.serving.args import checked_fleet, read_args
 
 # Ray asks a node every 3 s, waits 10 s, and gives it up after 5 silences: calls to a replica on a
 # node that was killed wait 15 s, on one that lost its power 65 s. These make it 5 and 20 s. A

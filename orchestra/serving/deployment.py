@@ -17,16 +17,16 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
+from orchestra.app import Fleet
 from orchestra.clients.handle import HandleClient
 from orchestra.cluster.listen import listen_on_node
-from orchestra.core.call import Reply
+from orchestra.core.call import Client, Reply
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import OrchestraError
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
-from orchestra.graph.caller import Client
-from orchestra.images.intake import ImageLimits
-from orchestra.serving.app import AppArgs
+from orchestra.images.limits import ImageLimits
+from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service

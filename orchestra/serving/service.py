@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
+from orchestra.app import Fleet
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
 from orchestra.core.job import Budget, Job, Result
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build
 from orchestra.graph.direct import Question, answer_question
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result

@@ -11,11 +11,11 @@ from transformers import Qwen2ForCausalLM
 
 from graphs.listing import build as listing
 from graphs.maths import build as maths
+from orchestra.app import Fleet
 from orchestra.cli.main import main
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
 from orchestra.core.job import Job
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

@@ -15,11 +15,11 @@ import yaml
 
 from graphs.listing import build as listing
 from orchestra import Budget, Job
+from orchestra.app import Fleet
 from orchestra.batch.recipe import FieldRule, Length, Recipe, Value, Writing
 from orchestra.cli.main import COMMANDS, main
 from orchestra.core import errors
 from orchestra.core.job import Status
-from orchestra.fleet.opened import Fleet
 from orchestra.routing.introspect import compile_graph, view
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import torch
 from PIL import Image
 
 from orchestra.core.call import Call, Reply
+from orchestra.core.stats import wilson
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel
 from workers.training.photos import CLOTHING, COLOURS, IMAGE_PX, read_shots
@@ -25,17 +25,8 @@ from workers.training.v3_lessons import mute, read_texts
 
 BATCH = 16
 VAL_SCENES, VAL_SCENES_SEED = 200, 500_000
-Z = 1.96
 Item = tuple[Call, str]  # with the right value of its only property
 INSTRUCTION = "Describe the product shown."
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95% interval of a share (Wilson, 1927)."""
-    share, z2 = right / count, Z * Z
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return middle - half, middle + half
 
 
 def asked(
@@ -61,7 +52,7 @@ def report(engine: TransformersEngine, model: FusedModel, name: str, items: list
                 raise reply
             right += next(iter(reply.value.values())) == wanted
             weighed += reply.modality_weights["image"]
-    low, high = wilson(right, len(items))
+    low, high = wilson(right, len(items)) or (0.0, 1.0)
     common = Counter(wanted for _, wanted in items).most_common(1)[0][1] / len(items)
     return (
         f"{name}: {right / len(items):.1%} [{low:.1%}, {high:.1%}] of {len(items)} "

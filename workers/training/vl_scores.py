@@ -17,8 +17,8 @@ from typing import Any, Literal
 from PIL import Image
 from pydantic import create_model
 
-from orchestra.batch.score.evaluate import wilson
 from orchestra.core.call import Call, Reply
+from orchestra.core.stats import wilson
 from workers.engine import TransformersEngine
 from workers.training.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
 from workers.training.lexicon import choices

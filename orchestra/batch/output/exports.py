@@ -15,15 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.batch.tables.row import STATUS, Row, compact, output_columns
+from orchestra.batch.tables.row import STATUS, Row, output_columns
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field
+from orchestra.core.values import text_of
 
 GROUP_ROWS = 4096
 GROUP_CHARS = 32 << 20  # photos may stand in a table's cells
@@ -127,19 +128,6 @@ def _cells(
         cells += [text_of(field.value), field.source, field.confidence]
     cells.append(entry.status)
     return cells
-
-
-def text_of(value: Any) -> str | None:
-    """A field's value as a table holds it: text as it is, a list as a JSON array."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        value = compact(value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, from a model that was cut short
-        value = value.encode("utf-8", "replace").decode()
-    return value
 
 
 def _csv_cell(cell: str | float | None) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
 from orchestra.batch.tables.row import Row
-from orchestra.core.intervals import Estimate
 from orchestra.core.job import Result
+from orchestra.core.stats import Estimate
 
 NOTHING = Result(status="failed")
 ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one

@@ -21,9 +21,10 @@ from markupsafe import Markup
 
 from orchestra.batch.output.promised import promise_lines
 from orchestra.batch.output.report_view import RowView, view_row
-from orchestra.batch.output.report_words import dollars, duration, language_of, share
+from orchestra.batch.output.report_words import dollars, language_of, share
 from orchestra.core.atomic import atomic_file
 from orchestra.core.job import ErrorRecord, Result
+from orchestra.core.values import duration
 
 TABLE = "products.csv"
 STATUSES = ("complete", "review", "partial", "failed")

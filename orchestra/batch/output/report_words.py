@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-CJK = re.compile(r"[\u3400-\u9fff]")
+from orchestra.core.values import CJK
 
 
 def dollars(cost_usd: Any) -> str:
@@ -19,19 +18,6 @@ def dollars(cost_usd: Any) -> str:
     if cost < Decimal("0.000001"):
         return "< $0.000001"
     return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0")
-
-
-def duration(seconds: Any) -> str:
-    """Show a time: 0.84 s, 12 s, 3 min 5 s, 2 h 4 min."""
-    total = float(seconds)
-    if total < 10:
-        return f"{total:.2f} s"
-    whole = round(total)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def share(probability: float) -> str:

@@ -9,8 +9,8 @@ from statistics import fmean
 
 from orchestra.batch.plan.draft import Draft, Shares, counts_of, shares_of
 from orchestra.batch.plan.forecast import Load, residuals
-from orchestra.core.intervals import Estimate, Right, share_of, spread_of, t_95
 from orchestra.core.money import MICRO_PER_USD
+from orchestra.core.stats import Estimate, Right, share_of, spread_of, t_95
 from orchestra.routing.allocate import Group, Way, allocate
 from orchestra.routing.routes import Route
 

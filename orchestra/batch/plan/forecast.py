@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from orchestra.batch.plan.kinds import RowShape, Scan
 from orchestra.batch.plan.sample import CallSeen, RowSeen
 from orchestra.batch.plan.worth import shrunk
-from orchestra.core.intervals import Stratum
+from orchestra.core.stats import Stratum
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan
 from orchestra.routing.prices import Prices

@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestra.batch.columns import Columns
 from orchestra.batch.tables.row import Row
 from orchestra.core.job import Word
-from orchestra.core.narrow import sanitise
+from orchestra.core.text import sanitise
 from orchestra.images.fetch import is_fetched
 from orchestra.routing.candidates import JobShape
 

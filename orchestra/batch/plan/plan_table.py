@@ -29,7 +29,7 @@ from orchestra.book.ledger import LocalLedger
 from orchestra.core.errors import BudgetExceeded, InvalidBudget, InvalidTable
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.prices import Prices
 from orchestra.routing.routes import Route, routes
@@ -61,7 +61,7 @@ class Wish:
 
 
 async def plan_table(
-    fleet: Fleet,
+    fleet: OpenFleet,
     request: Request,
     wish: Wish,
     *,
@@ -122,7 +122,7 @@ def _rows(request: Request, limit: int | None) -> islice[Row]:
 
 
 def _routes(
-    seen: GraphView, fleet: Fleet, wish: Wish, scan: Scan, kinds: Mapping[str, Sequence[int]]
+    seen: GraphView, fleet: OpenFleet, wish: Wish, scan: Scan, kinds: Mapping[str, Sequence[int]]
 ) -> dict[str, list[Route]]:
     """Routes of each kind, those of its longest text: they must do for all of its rows."""
     found: dict[str, list[Route]] = {}
@@ -139,7 +139,7 @@ def _routes(
 class _Planning:
     """A plan in the making."""
 
-    fleet: Fleet
+    fleet: OpenFleet
     request: Request
     wish: Wish
     view: GraphView

@@ -14,7 +14,7 @@ from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 
 PLAN = "plan"
 
@@ -26,7 +26,7 @@ def kept_plan(folder: Folder) -> BatchPlan | None:
 
 
 async def plan_where_tight(
-    fleet: Fleet,
+    fleet: OpenFleet,
     request: Request,
     wish: Wish,
     folder: Folder,

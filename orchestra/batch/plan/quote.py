@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPlan
-from orchestra.core.intervals import Estimate
 from orchestra.core.job import Word
+from orchestra.core.stats import Estimate
 from orchestra.routing.allocate import Group, Way
 
 VERSION = 1

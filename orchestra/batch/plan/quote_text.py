@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestra.batch.plan.quote import BatchPlan, KindPlan
-from orchestra.core.intervals import Estimate
+from orchestra.core.stats import Estimate
+from orchestra.core.values import duration
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
@@ -119,16 +120,3 @@ def _percent(share: Estimate) -> str:
 def money(usd: float) -> str:
     """Dollars with as many places as are needed."""
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.6f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people read them: `0.8 s`, `42 s`, `8 min 20 s`, `2 h 05 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * MINUTE_S:
-        return f"{seconds:.0f} s"
-    if seconds < HOUR_S:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest:02} s"
-    hours, minutes = divmod(round(seconds / MINUTE_S), 60)
-    return f"{hours} h {minutes:02} min"

@@ -23,9 +23,8 @@ from orchestra.batch.plan.figures import (
 from orchestra.batch.plan.forecast import Load
 from orchestra.batch.plan.quote import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.worth import sure_of
-from orchestra.batch.score.evaluate import wilson
-from orchestra.core.intervals import Estimate, pace_of
 from orchestra.core.money import MICRO_PER_USD
+from orchestra.core.stats import Estimate, pace_of, wilson
 from orchestra.routing.allocate import Group, Way, allocate
 
 HOUR_S = 3600.0

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol
 
-from orchestra.batch.output.exports import text_of
-from orchestra.batch.score.evaluate import folded
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Field, Result
+from orchestra.core.values import folded, text_of
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 

@@ -17,7 +17,7 @@ from orchestra.batch.row_run import Models, Ran, RowOptions, RowRun
 from orchestra.batch.tables.row import Row
 from orchestra.book.remote import RemoteLedger, Send
 from orchestra.core.errors import OrchestraError
-from orchestra.fleet.opened import Build, Fleet
+from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.fleet.source import load_graph
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy
@@ -45,7 +45,7 @@ class RowHost:
         self._work = work
         ledger = RemoteLedger(reach(keeper))
         policy = None if work.policy is None else Policy.model_validate_json(work.policy)
-        opened = Fleet.open(work.fleet, policy=policy, cache=work.cache)
+        opened = OpenFleet.open(work.fleet, policy=policy, cache=work.cache)
         fleet = opened.scoped(ledger, ImageStore(work.images))
         graph = compile_graph(_build(work))
         self._rows = RowRun(fleet, ledger, graph, work.columns, work.options)

@@ -29,7 +29,7 @@ from orchestra.book.ledger import RowLedger
 from orchestra.book.messages import AdmitRows, ReadSpent
 from orchestra.core.errors import BatchPaused
 from orchestra.core.job import Budget
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 
 DEFAULT_IN_FLIGHT = 32
 PROBE_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -61,7 +61,7 @@ class Batch:
 
     def __init__(
         self,
-        fleet: Fleet,
+        fleet: OpenFleet,
         ledger: RowLedger,
         graph: CompiledStateGraph,
         table: Table,

@@ -9,17 +9,15 @@ the rows that differ so unevenly. A winner is named only when both leave chance 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from orchestra.batch.output.exports import text_of
-from orchestra.batch.score.evaluate import RESAMPLES, SEED, Z_95, folded
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
+from orchestra.core.stats import Interval, bootstrap, mcnemar, paired_interval
+from orchestra.core.values import folded, text_of
 
-Interval = tuple[float, float]
 CHANCE = 0.05
 
 
@@ -136,29 +134,6 @@ def compare(
         seconds_interval=bootstrap(seconds),
         winner=("b" if only_b > only_a else "a") if is_clear else None,
     )
-
-
-def paired_interval(only_a: float, only_b: float, rows: float) -> Interval:
-    """95% interval of B's share less A's: Wald's with half a row added to each of four cells."""
-    total, first, second = rows + 2, only_a + 0.5, only_b + 0.5
-    middle = (second - first) / total
-    spread = Z_95 * math.sqrt(first + second - (second - first) ** 2 / total) / total
-    return max(-1.0, middle - spread), min(1.0, middle + spread)
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Two-sided exact probability of rows that differ parting at least this unevenly by chance."""
-    differing, fewer = only_a + only_b, min(only_a, only_b)
-    below = sum(math.comb(differing, count) for count in range(fewer + 1))
-    return min(1.0, 2 * below / 2**differing)
-
-
-def bootstrap(differences: Sequence[float]) -> Interval:
-    """95% percentile interval of the mean, rows drawn again; seeded, so that it prints the same."""
-    draw = random.Random(SEED)
-    count = len(differences)
-    means = sorted(math.fsum(draw.choices(differences, k=count)) / count for _ in range(RESAMPLES))
-    return means[round(0.025 * (RESAMPLES - 1))], means[round(0.975 * (RESAMPLES - 1))]
 
 
 def _by_id(rows: Iterable[tuple[str, Result]]) -> dict[str, Result]:

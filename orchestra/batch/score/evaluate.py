@@ -11,23 +11,19 @@ from __future__ import annotations
 
 import math
 import random
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from orchestra.batch.output.exports import text_of
 from orchestra.batch.tables.table import resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field
+from orchestra.core.stats import RESAMPLES, SEED, Interval, effective_rows, wilson
+from orchestra.core.values import folded, text_of
 
-Z_95 = 1.959963984540054
-RESAMPLES = 1000
-SEED = 20
 EXACT_DRAWS = 200
 SHOWN_IDS = 5
-Interval = tuple[float, float]
 
 
 class Answered(Protocol):
@@ -105,8 +101,10 @@ def score_field(
     common = max(rows, key=lambda value: rows[value])
     every, given = sum(rows.values()), sum(answered.values())
     # 1 where rows weigh the same: then the effective number of rows is their number.
-    whole = _effective([weight for *_, weight in verdicts]) / every
-    part = _effective([weight for _, right, weight in verdicts if right is not None]) / (given or 1)
+    whole = effective_rows([weight for *_, weight in verdicts]) / every
+    part = effective_rows([weight for _, right, weight in verdicts if right is not None]) / (
+        given or 1
+    )
     return Evaluation(
         field=field,
         rows=len(verdicts),
@@ -129,28 +127,6 @@ def _summed(weighted: Iterable[tuple[str, float]]) -> dict[str, float]:
     for value, weight in weighted:
         found[value] = found.get(value, 0) + weight
     return found
-
-
-def _effective(weights: Sequence[float]) -> float:
-    """Kish's number of equal rows that say as much as these weighted ones."""
-    squares = math.fsum(weight * weight for weight in weights)
-    return math.fsum(weights) ** 2 / squares if squares else 0.0
-
-
-def folded(value: str) -> str:
-    """A value as it is compared: one Unicode form, no case, single spaces."""
-    return " ".join(unicodedata.normalize("NFC", value).casefold().split())
-
-
-def wilson(right: float, total: float) -> Interval | None:
-    """The 95% Wilson score interval of `right` out of `total`; None of nothing."""
-    if total <= 0:
-        return None
-    share, z2 = right / total, Z_95 * Z_95
-    centre = share + z2 / (2 * total)
-    spread = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
-    scale = 1 + z2 / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
 Verdict = tuple[str, bool | None, float]

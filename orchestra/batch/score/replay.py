@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from orchestra.batch.output.exports import text_of
-from orchestra.batch.score.evaluate import Interval, folded, wilson
 from orchestra.core.errors import InvalidRecipe, InvalidTable
 from orchestra.core.job import CallRecord, Result
+from orchestra.core.stats import Interval, wilson
+from orchestra.core.values import folded, text_of
 from orchestra.quality.policy import FieldPolicy, Gate, Policy, parse_policy
 
 __all__ = ["FieldPolicy", "Gate", "Policy", "Replay", "Replayed", "parse_policy", "replay"]

@@ -17,14 +17,15 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.output.output import Summary, results_of
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
-from orchestra.batch.tables.gold import Truths
+from orchestra.batch.start import run_batch
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cache.store import ReplyStore
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
-from orchestra.fleet.opened import Fleet
+from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
+from orchestra.quality.truths import Truths
 
 ID = "gold_id"
 ROWS = "rows.csv"
@@ -101,11 +102,12 @@ async def try_both(
     summaries = []
     for letter, way in (("a", a), ("b", b)):
         store = None if cache is None else ReplyStore(cache)
-        async with Fleet.open(way.fleet, policy=way.policy, cache=store) as fleet:
+        async with OpenFleet.open(way.fleet, policy=way.policy, cache=store) as fleet:
             if way.models:
                 fleet.file = only(fleet.file, way.models)
             summaries.append(
-                await fleet.batch(
+                await run_batch(
+                    fleet,
                     load_graph(way.graph),
                     rows,
                     out=trial.out / letter,

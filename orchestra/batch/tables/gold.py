@@ -9,43 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.batch.tables.table import Row, Table
 from orchestra.core.errors import InvalidTable
+from orchestra.quality.truths import Truth, Truths
 
 WEIGHT = "label_weight"  # how many rows of the batch a row stands for
 STRATUM = "label_stratum"
 STATE = "label_state"
 ROW = "label_row"  # the id's column where the batch has none
 NOTHING = "(none)"  # the true answer is that there is none
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """The true values of one row by field, and how many rows of the batch it stands for."""
-
-    values: Mapping[str, str]
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Truths:
-    """Known answers by row id, in the table's order; `columns` are the table's."""
-
-    rows: Mapping[str, Truth]
-    columns: tuple[str, ...]
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether rows stand for different numbers of rows."""
-        return len({truth.weight for truth in self.rows.values()}) > 1
-
-    def field(self, name: str) -> dict[str, str]:
-        """The values of one field by row id."""
-        return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
 
 
 def read_truths(path: Path, id_column: str | None) -> Truths:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestra.batch.tables.encodings import scan
-from orchestra.batch.tables.row import Row, compact, row_error
+from orchestra.batch.tables.row import Row, row_error
 from orchestra.core.errors import InvalidTable
+from orchestra.core.values import compact
 
 
 class JsonLinesReader:

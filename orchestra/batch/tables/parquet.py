@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.batch.tables.encodings import content_hash
-from orchestra.batch.tables.row import Row, compact
+from orchestra.batch.tables.row import Row
 from orchestra.core.errors import InvalidTable
+from orchestra.core.values import compact
 
 BATCH_ROWS = 1024
 

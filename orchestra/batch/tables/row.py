@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
@@ -45,11 +44,6 @@ class Reader(Protocol):
 def row_error(message: str) -> ErrorRecord:
     """The error of one row, as it stands in errors.jsonl."""
     return ErrorRecord.of("table", InvalidTable(message))
-
-
-def compact(value: Any) -> str:
-    """A nested value as JSON without spaces, non-ASCII as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def named(header: list[str], path: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import yaml
 from graphs.listing import build, default_recipe
 from orchestra.batch.recipe import FieldRule, Recipe
 from orchestra.core.errors import InvalidRecipe
-from orchestra.core.narrow import occurrences
+from orchestra.core.text import occurrences
 
 RECIPE: dict[str, Any] = {
     "name": "test",

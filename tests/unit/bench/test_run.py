@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from orchestra.app import Fleet
 from orchestra.bench.run import Plan, bench
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
 from orchestra.core.job import Budget
 from orchestra.core.text_table import joint_table, model_table
-from orchestra.fleet.opened import Fleet
 from tests.bench_questions import questions
 from tests.fake_server import chat, endpoint_card, serving
 

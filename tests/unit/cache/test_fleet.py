@@ -14,6 +14,7 @@ from PIL import Image
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra import Budget, ChatModel, Job, ask
+from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.costs import costs
 from orchestra.book.ledger import LocalLedger
@@ -23,7 +24,6 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ModelUnavailable
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

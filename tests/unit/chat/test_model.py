@@ -20,9 +20,9 @@ from PIL import Image
 from pydantic import BaseModel
 
 from orchestra import Budget, ChatModel, Job
+from orchestra.app import Fleet
 from orchestra.core.call import Call
 from orchestra.core.errors import BudgetExceeded, ModelUnavailable, NoFeasiblePlan, UsageError
-from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from orchestra.clients.endpoint_confidence import confidences, tokens_of
 from orchestra.clients.endpoint_schema import public_schema, read_answer
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
-from orchestra.core.narrow import narrow
+from orchestra.core.schema import narrow
 
 TEXT = "A nice red apple from Italy. 500 g."
 

@@ -16,7 +16,7 @@ from graphs.writing import check_field, shape_of, with_left_out
 from orchestra.batch.recipe import Language
 from orchestra.combine.compose import Sentences, description_pattern, title_pattern
 from orchestra.core.job import Field
-from orchestra.core.narrow import find_span
+from orchestra.core.text import find_span
 
 ENGLISH = Sentences(
     subject={"brand": "Arla", "name": "O'Boy (1.5 l)"},

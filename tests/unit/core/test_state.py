@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.combine.merge import MergeRules
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, enter, leave, run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
 from orchestra.core.outcome import Outcome, fields_of, outcomes_of
-from orchestra.core.runs import enter, leave, run_of
 from orchestra.core.state import Context, JobState, keep_all
 from orchestra.graph.merge import merge
 

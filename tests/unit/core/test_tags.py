@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra import ChatModel, Job
+from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.costs import NO_TAG, costs
 from orchestra.cli.main import main
 from orchestra.core.errors import UsageError
 from orchestra.core.tags import label_of, read_tags, tags_of
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from orchestra.core.errors import InvalidFleet, InvalidGraph, InvalidRecipe
-from orchestra.fleet.source import (
-    graph_place,
-    load_fleet,
-    load_graph,
-    load_worker,
-    load_yaml,
-)
+from orchestra.core.yaml_file import load_yaml
+from orchestra.fleet.source import graph_place, load_fleet, load_graph, load_worker
 
 ROOT = Path(__file__).parents[3]
 

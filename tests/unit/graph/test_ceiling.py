@@ -8,12 +8,12 @@ from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
 from orchestra import Context, Job, JobState, ask
+from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
 from orchestra.core.outcome import MOST_READ, field_of
-from orchestra.fleet.opened import Fleet
 from orchestra.routing.introspect import compile_graph
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
 from tests.booked import BookedCall, booked

@@ -14,12 +14,12 @@ from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
 from orchestra import Budget, Context, Job, JobState, Result, ask
+from orchestra.app import Fleet
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.ask import ask as ask_node
 from orchestra.core.call import Call
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import AccessRefused, AnswerInvalid, Cancelled, ModelUnavailable
-from orchestra.fleet.opened import Fleet
 from orchestra.graph.direct import Question, answer_question
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed

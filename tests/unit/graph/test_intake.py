@@ -22,7 +22,7 @@ from orchestra.core.errors import UsageError
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import FETCHES, Intake, take_in
 from orchestra.graph.run import run_job
-from orchestra.images.intake import ImageLimits
+from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
 from orchestra.testing import ScriptedEngine

@@ -18,11 +18,11 @@ from graphs.listing import build as listing
 from graphs.listing import default_recipe
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
-from orchestra.core.ask import Ask, ask
+from orchestra.core.ask import Ask, ask, prompt_hash
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import AnswerInvalid, InvalidGraph
 from orchestra.core.job import Field, Job
-from orchestra.graph.reading import prompt_hash, read_fields
+from orchestra.graph.reading import read_fields
 from tests.scripted import first_allowed, scripted_fleet
 
 SCHEMA = {

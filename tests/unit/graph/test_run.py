@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from graphs.answer import build as answer
 from orchestra import Budget, Context, Job, JobState, ask, merge
+from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.memory import MemoryLedger
@@ -23,7 +24,6 @@ from orchestra.book.messages import LedgerMessage, SettleCall
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
-from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 

@@ -17,11 +17,11 @@ from orchestra.book.book import Book
 from orchestra.book.costs import costs
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.ask import ask as ask_node
+from orchestra.core.ask import prompt_hash
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidPolicy
 from orchestra.core.identity import fingerprint, fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.reading import prompt_hash
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
 from orchestra.testing import ScriptedEngine
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from orchestra.app import Fleet
 from orchestra.core.call import Call
 from orchestra.core.errors import AnswerTruncated
 from orchestra.core.job import Job
-from orchestra.fleet.opened import Fleet
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 from tests.unit.graph.test_run import build

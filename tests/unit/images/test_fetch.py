@@ -21,7 +21,8 @@ from orchestra.core.errors import (
     ImageUnreadable,
 )
 from orchestra.images.fetch import shown
-from orchestra.images.intake import ImageLimits, normalise
+from orchestra.images.intake import normalise
+from orchestra.images.limits import ImageLimits
 
 LOCAL = ImageLimits(allow_private=True, timeout_s=5, max_bytes=20_000)
 

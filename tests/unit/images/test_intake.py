@@ -19,7 +19,8 @@ from orchestra.core.errors import (
     ImageTruncated,
     ImageUnreadable,
 )
-from orchestra.images.intake import ImageLimits, normalise
+from orchestra.images.intake import normalise
+from orchestra.images.limits import ImageLimits
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 Pixel = tuple[int, int, int]

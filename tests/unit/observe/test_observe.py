@@ -25,12 +25,11 @@ from opentelemetry.util._once import Once
 from PIL import Image
 
 from graphs.answer import build
+from orchestra.app import Fleet
 from orchestra.clients.handle import HandleClient
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.core.call import Call
+from orchestra.core.call import Call, Client
 from orchestra.core.job import CallRecord, ErrorRecord, Result
-from orchestra.fleet.opened import Fleet
-from orchestra.graph.caller import Client
 from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica

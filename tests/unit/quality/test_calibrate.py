@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestra.batch.tables.gold import Truth, Truths
 from orchestra.core.errors import InvalidLabels, InvalidPolicy, InvalidRecipe, UsageError
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.quality.calibrate import Fitted, calibrate
@@ -25,6 +24,7 @@ from orchestra.quality.evidence import Answers, calibration_error, weigh
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
 from orchestra.quality.promise import least_rows, lowest_proven, selective, tail
 from orchestra.quality.report import picture, text_of_fit
+from orchestra.quality.truths import Truth, Truths
 
 FILE = Path(__file__).with_name("answers.csv")
 

@@ -18,8 +18,9 @@ from orchestra.core.call import Call
 from orchestra.core.card import Card, Endpoint, FleetFile
 from orchestra.core.errors import NoFeasiblePlan, NoModel
 from orchestra.core.job import Budget
-from orchestra.core.narrow import narrow, sanitise
+from orchestra.core.schema import narrow
 from orchestra.core.state import Context, JobState
+from orchestra.core.text import sanitise
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import JobShape, plan

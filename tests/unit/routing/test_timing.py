@@ -9,13 +9,12 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from orchestra.core.ask import Ask, ask
+from orchestra.core.ask import Ask, ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoFeasiblePlan, NoModel
 from orchestra.core.job import Budget
 from orchestra.core.latency import AnswerLength, Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
-from orchestra.graph.reading import prompt_hash
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView, compile_graph, view
 from orchestra.routing.load import IDLE, Load, siblings

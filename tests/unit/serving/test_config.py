@@ -12,7 +12,8 @@ from ray.serve.schema import ServeDeploySchema
 
 from orchestra.core.errors import InvalidFleet, InvalidGraph
 from orchestra.fleet.source import load_fleet, load_graph
-from orchestra.serving.app import AppArgs, served_graphs
+from orchestra.serving.app import served_graphs
+from orchestra.serving.args import AppArgs
 from orchestra.serving.config import NODE_LOSS, as_yaml, deploy_config, import_path
 
 ROOT = Path(__file__).parents[3]

@@ -18,10 +18,9 @@ from starlette.types import Message
 from graphs.answer import build
 from orchestra import Context, Fleet, JobState, ask
 from orchestra.clients.inprocess import InProcessClient
-from orchestra.core.call import Call, IsCancelled, OnText, Reply
+from orchestra.core.call import Call, Client, IsCancelled, OnText, Reply
 from orchestra.core.errors import OrchestraError
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.caller import Client
 from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

@@ -17,11 +17,11 @@ from orchestra import Context, Fleet, JobState, ask, serve
 from orchestra.cli.main import main
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.ask import ask as ask_node
+from orchestra.core.ask import prompt_hash
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.reading import prompt_hash
 from orchestra.quality.policy import (
     Calibration,
     Cascade,
@@ -30,7 +30,7 @@ from orchestra.quality.policy import (
     Policy,
     save_policy,
 )
-from orchestra.serving.app import read_args
+from orchestra.serving.args import read_args
 from orchestra.serving.config import deploy_config
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestra.app import Fleet
 from orchestra.core.job import Job
-from orchestra.fleet.opened import Fleet
 from orchestra.fleet.source import load_fleet, load_graph
 from tests.public_configs import CONFIGS, whole_model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.batch.output.quoted import beside
-from orchestra.core.intervals import Estimate
+from orchestra.core.stats import Estimate
 from tests.unit.batch.plan.test_allot import plan_of
 
 SPEND = Estimate(low=1.0, value=2.0, high=3.0)

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from orchestra.batch.output.report import ModelNote, ReportRow, write_report
-from orchestra.batch.output.report_words import dollars, duration, share
+from orchestra.batch.output.report_words import dollars, share
 from orchestra.core.errors import DiskFull
 from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Result
+from orchestra.core.values import duration
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "use", "image"}
 INLINE = {"a", "b", "code", "i", "mark", "output", "span", "strong"}

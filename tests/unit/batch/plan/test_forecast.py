@@ -8,8 +8,8 @@ from graphs.listing import build, default_recipe
 from orchestra.batch.plan.forecast import Forecaster, Rates, residuals
 from orchestra.batch.plan.kinds import Scan
 from orchestra.batch.plan.sample import CallSeen, RowSeen
-from orchestra.core.intervals import spread_of
 from orchestra.core.job import Result
+from orchestra.core.stats import spread_of
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.prices import Prices

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from graphs.listing import build, default_recipe
+from orchestra.app import Fleet
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.plan_table import Wish
 from orchestra.batch.plan.quote import BatchPlan, load_plan
@@ -23,7 +24,6 @@ from orchestra.core.errors import (
     ModelUnavailable,
 )
 from orchestra.core.job import Budget
-from orchestra.fleet.opened import Fleet
 from tests.scripted import first_allowed, scripted_fleet
 
 FACTS = default_recipe().model_copy(update={"write": None})

@@ -16,6 +16,7 @@ from PIL import Image
 
 from graphs.listing import build, default_recipe
 from orchestra import Budget
+from orchestra.app import Fleet
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.core.call import Call
 from orchestra.core.card import FleetFile
@@ -30,7 +31,6 @@ from orchestra.core.errors import (
     NoModel,
     OutputMismatch,
 )
-from orchestra.fleet.opened import Fleet
 from tests.scripted import first_allowed, scripted_fleet
 
 

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from orchestra.batch.score.compare import Comparison, compare, mcnemar, paired_interval
+from orchestra.batch.score.compare import Comparison, compare
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
+from orchestra.core.stats import mcnemar, paired_interval
 
 
 def result(value: str | None, name: str = "colour") -> Result:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from orchestra.batch.score.evaluate import Evaluation, evaluate, score_field, wilson
+from orchestra.batch.score.evaluate import Evaluation, evaluate, score_field
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
+from orchestra.core.stats import wilson
 
 
 def result(value: object, name: str = "category") -> Result:

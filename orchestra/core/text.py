@@ -1,20 +1,15 @@
-"""Narrows a response schema to what a text holds, and finds the text's evidence for a value.
+"""Reads a text: sanitised for a prompt, its sentences and measures, and where a value stands in it.
 
-Pure text work. A value read from text must stand in the text, so a choice is narrowed to
-the terms that occur, a sentence to the text's own sentences, and a free string to a span.
-Offsets count characters of the text given, because sanitising keeps its length.
+Pure text work. Offsets count characters of the text given, because sanitising keeps its length.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from orchestra.core.job import Evidence
-from orchestra.core.terms import lower
+from orchestra.core.values import CJK, lower
 
 # A stop ends a sentence before a space or the end of the line: not in "1.5" or "www.arla.se".
 SENTENCE_END = re.compile(r"[.!?]+['’)\]]*(?=\s|$)|[。！？]+['’”」』）]*")
@@ -37,7 +32,6 @@ INSTRUCTION_LIKE = re.compile(
     r"|(忽略|忽视|无视|忘记|不要理会).{0,20}(指令|提示|说明|规则|要求)",
     re.IGNORECASE,
 )
-CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 LEAST_SENTENCE_CHARS = 8
 MOST_SENTENCES = 12
 MOST_MEASURES = 40
@@ -60,50 +54,7 @@ def sanitise(text: str) -> str:
     return MARKUP.sub(" ", CONTROL.sub(" ", text.translate(SANITISED)))
 
 
-Terms = tuple[tuple[str, str], ...]
-
-
-@lru_cache(maxsize=64)
-def parsed(schema_json: str) -> dict[str, Any]:
-    """A schema parsed once; shared, so it is not to be changed."""
-    return json.loads(schema_json)
-
-
-@lru_cache(maxsize=512)
-def choice_terms(schema_json: str, name: str) -> Terms:
-    """(lower-case term, value) pairs of the choice `name`, longest term first."""
-    choice: dict[str, list[str]] = parsed(schema_json)["properties"][name]["x-choice"]
-    terms = ((term.strip(), value) for value, terms in choice.items() for term in terms)
-    pairs = {(lower(term), value) for term, value in terms if term}
-    return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
-
-
-def narrow(schema_json: str, text: str) -> dict[str, Any]:
-    """The schema with each string held to what `text` (sanitised) holds."""
-    schema = parsed(schema_json)
-    properties = {}
-    for name, shape in schema["properties"].items():
-        if "x-choice" in shape:
-            found = occurrences(choice_terms(schema_json, name), text)
-            properties[name] = {"enum": [*dict.fromkeys(words for words, _ in found), None]}
-        else:
-            properties[name] = _narrow(shape, text)
-    return {**schema, "properties": properties}
-
-
-def _narrow(shape: Mapping[str, Any], text: str) -> dict[str, Any]:
-    if shape.get("x-sentence"):
-        return {"enum": [*sentences(text, shape.get("maxLength", 300)), None]}
-    if shape.get("x-measure"):
-        return {"enum": [*measures(text), None]}
-    if "anyOf" in shape:
-        return {**shape, "anyOf": [_narrow(option, text) for option in shape["anyOf"]]}
-    if shape.get("type") == "string" and not {"enum", "const", "pattern"} & set(shape):
-        return {**shape, "x-span": True}
-    return dict(shape)
-
-
-def occurrences(terms: Terms, text: str) -> list[tuple[str, int]]:
+def occurrences(terms: Sequence[tuple[str, str]], text: str) -> list[tuple[str, int]]:
     """Where terms stand in `text` as (the words there, offset), in order of the text.
 
     `terms` come longest first: a term inside a longer one that matched does not count.

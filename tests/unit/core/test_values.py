@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.core.terms import COLOURS, agree, canonical, comparable
+from orchestra.core.values import COLOURS, agree, canonical, comparable
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.text()))
 

@@ -1,8 +1,10 @@
-"""Whether two readings mean the same: case, spacing, and basic colour words in en and zh."""
+"""How values are compared and written: case, spacing, colour words in en and zh, lists, times."""
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from typing import Any
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -57,3 +59,38 @@ def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool
 def comparable(left: Any, right: Any) -> bool:
     """Whether two values are in one script; a Chinese word may well mean the English one."""
     return bool(CJK.search(str(canonical(left)))) == bool(CJK.search(str(canonical(right))))
+
+
+def folded(value: str) -> str:
+    """A value as it is compared: one Unicode form, no case, single spaces."""
+    return " ".join(unicodedata.normalize("NFC", value).casefold().split())
+
+
+def text_of(value: Any) -> str | None:
+    """A field's value as a table holds it: text as it is, a list as a JSON array."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        value = compact(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, from a model that was cut short
+        value = value.encode("utf-8", "replace").decode()
+    return value
+
+
+def compact(value: Any) -> str:
+    """A nested value as JSON without spaces, non-ASCII as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: `0.84 s`, `42 s`, `8 min 20 s`, `2 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

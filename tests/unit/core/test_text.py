@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.core.narrow import (
-    choice_terms,
-    clip,
-    find_span,
-    lower,
-    measures,
-    narrow,
-    occurrences,
-    parsed,
-    sanitise,
-    sentences,
-)
+from orchestra.core.schema import choice_terms, narrow, parsed
+from orchestra.core.text import clip, find_span, lower, measures, occurrences, sanitise, sentences
 
 SCHEMA = json.dumps(
     {

@@ -1,20 +1,24 @@
-"""95% intervals of totals and shares from a stratified sample; it knows no row and no money.
+"""The statistics everyone shares: intervals of shares, totals and paired differences, all at 95%.
 
-Totals use Student's t over the strata's spread, with the noise of the rows still to come added:
-what is asked is where the actual total will lie, not its mean. Shares use Wilson's score interval
-at the sample size that the strata's variance amounts to.
+Shares use Wilson's score interval (1927). Totals of a stratified sample use Student's t over the
+strata's spread, with the noise of the rows still to come added: what is asked is where the actual
+total will lie, not its mean.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from orchestra.batch.score.evaluate import Z_95
 from orchestra.core.job import Word
 
+Z_95 = 1.959963984540054
+RESAMPLES = 1000  # of a bootstrap, seeded, so that it prints the same twice
+SEED = 20
+Interval = tuple[float, float]
 EXACT_T = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
 
 
@@ -112,13 +116,45 @@ def share_of(strata: Sequence[Right]) -> Estimate | None:
     if not spread:
         return Estimate(low=value, value=value, high=value)
     size = max(value * (1 - value), 0.25 / 10) / spread
-    low, high = _wilson(value, size)
+    low, high = wilson(value * size, size) or (0.0, 1.0)
     return Estimate(low=low, value=value, high=high)
 
 
-def _wilson(share: float, size: float) -> tuple[float, float]:
-    z2 = Z_95 * Z_95
-    scale = 1 + z2 / size
-    centre = (share + z2 / (2 * size)) / scale
-    half = Z_95 * math.sqrt(share * (1 - share) / size + z2 / (4 * size * size)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+def effective_rows(weights: Sequence[float]) -> float:
+    """Kish's number of equal rows that say as much as these weighted ones."""
+    squares = math.fsum(weight * weight for weight in weights)
+    return math.fsum(weights) ** 2 / squares if squares else 0.0
+
+
+def wilson(right: float, total: float) -> Interval | None:
+    """The 95% Wilson score interval of `right` out of `total`; None of nothing."""
+    if total <= 0:
+        return None
+    share, z2 = right / total, Z_95 * Z_95
+    centre = share + z2 / (2 * total)
+    spread = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    scale = 1 + z2 / total
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def paired_interval(only_a: float, only_b: float, rows: float) -> Interval:
+    """95% interval of B's share less A's: Wald's with half a row added to each of four cells."""
+    total, first, second = rows + 2, only_a + 0.5, only_b + 0.5
+    middle = (second - first) / total
+    spread = Z_95 * math.sqrt(first + second - (second - first) ** 2 / total) / total
+    return max(-1.0, middle - spread), min(1.0, middle + spread)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided exact probability of rows that differ parting at least this unevenly by chance."""
+    differing, fewer = only_a + only_b, min(only_a, only_b)
+    below = sum(math.comb(differing, count) for count in range(fewer + 1))
+    return min(1.0, 2 * below / 2**differing)
+
+
+def bootstrap(differences: Sequence[float]) -> Interval:
+    """95% percentile interval of the mean, rows drawn again; seeded, so that it prints the same."""
+    draw = random.Random(SEED)
+    count = len(differences)
+    means = sorted(math.fsum(draw.choices(differences, k=count)) / count for _ in range(RESAMPLES))
+    return means[round(0.025 * (RESAMPLES - 1))], means[round(0.975 * (RESAMPLES - 1))]

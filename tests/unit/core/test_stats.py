@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from orchestra.core.intervals import Estimate, Right, Stratum, pace_of, share_of, spread_of, t_95
+from orchestra.core.stats import Estimate, Right, Stratum, pace_of, share_of, spread_of, t_95
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Reads a YAML file safely: no tags, no key that stands twice; an error names line and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestra.core.errors import OrchestraError
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key written twice is an error; plain YAML would drop the first one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = (key_node.tag, getattr(key_node, "value", None))
+            if isinstance(key_node, yaml.ScalarNode) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value!r} stands twice", key_node.start_mark
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
+    """Read one YAML file; `error` is raised, naming line and cure, where it cannot be read."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except FileNotFoundError:
+        raise error(f"There is no {what} file {str(path)!r}. Check the path.") from None
+    except (OSError, ValueError, yaml.YAMLError) as cause:
+        raise error(f"{path} cannot be read as a {what}: {cause}. Mend the file.") from cause

@@ -1,0 +1,24 @@
+"""Bounds of one photo and of a job's photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What one photo may take, where it may come from, and how many a job may have.
+
+    `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
+    what comes out. `allow_private` lets addresses of private networks be fetched;
+    `allow_files` = False refuses paths, for a server that takes photos from strangers.
+    """
+
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 64_000_000
+    side_px: int = 1024
+    max_photos: int = 64
+    timeout_s: float = 10.0
+    max_redirects: int = 5
+    allow_private: bool = False
+    allow_files: bool = True

@@ -1,0 +1,31 @@
+"""Known answers by row id, as tables of true values and gold sets hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The true values of one row by field, and how many rows of the batch it stands for."""
+
+    values: Mapping[str, str]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """Known answers by row id, in the table's order; `columns` are the table's."""
+
+    rows: Mapping[str, Truth]
+    columns: tuple[str, ...]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether rows stand for different numbers of rows."""
+        return len({truth.weight for truth in self.rows.values()}) > 1
+
+    def field(self, name: str) -> dict[str, str]:
+        """The values of one field by row id."""
+        return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
