@@ -128,7 +128,10 @@ class MemoryLedger(Calls[MemoryCall]):
         known = self._accounts.get(account)
         if known is None or known.closed:
             return None
-        return [call for call in known.calls if call.state == "dispatched"]
+        left = [call for call in known.calls if call.state == "dispatched"]
+        if known.pending > len(left):  # nothing can be taken back here, so it is said before
+            raise busy_account(account, known.pending - len(left))
+        return left
 
     def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
         call = MemoryCall(begun.uid, begun.key, worst, "dispatched", self._account(begun.account))

@@ -85,11 +85,26 @@ async def answer(message: LedgerMessage[Any], to: Ledger) -> Any:
 
 TestTwins = Twins.TestCase
 TestTwins.settings = settings(
-    max_examples=80,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+async def test_an_account_with_one_in_use_under_it_is_not_abandoned_and_keeps_its_calls() -> None:
+    with Book.open(None) as book:
+        for ledger in (LocalLedger(book), MemoryLedger()):
+            await ledger.send(OpenAccount("row", cost_micro=10))
+            await ledger.send(BeginCall("c:1", "row", "k1", "read", "r1", 3, 0))
+            await ledger.send(OpenAccount("part", parent="row", cost_micro=5, hold=True))
+            with pytest.raises(BookError, match="'row' has 1 open"):
+                await ledger.send(AbandonAccount("row"))
+            spent = await ledger.send(ReadSpent("row"))
+            assert (spent.open_cost_micro, spent.presumed_calls) == (8, 0)
+            await ledger.send(CloseAccount("part"))
+            await ledger.send(AbandonAccount("row"))
+            assert (await ledger.send(ReadSpent("row"))).presumed_micro == 3
 
 
 async def test_closed_accounts_and_their_calls_are_forgotten_the_oldest_first() -> None:
