@@ -18,7 +18,8 @@ from orchestra.core.card import Card
 class Said:
     """One answer: a status with a JSON body or raw bytes, or events of a stream.
 
-    `pause_s` passes before it is sent; `breaks_off` closes the connection in its middle.
+    `pause_s` passes before it is sent, and all who are to meet at `meets` have asked by then;
+    `breaks_off` closes the connection in its middle.
     """
 
     body: Any = None
@@ -26,6 +27,7 @@ class Said:
     headers: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Any, ...] | None = None
     pause_s: float = 0.0
+    meets: threading.Barrier | None = None
     breaks_off: bool = False
 
 
@@ -38,6 +40,7 @@ class FakeServer:
     models: Said = field(default_factory=lambda: Said({"data": [{"id": "tiny"}]}))
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    connections: int = 0
 
     def next(self) -> Said:
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -106,6 +109,10 @@ def endpoint_card(url: str, **changes: Any) -> Card:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.fake.connections += 1  # type: ignore[attr-defined]
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
@@ -122,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, said: Said) -> None:
         time.sleep(said.pause_s)
+        if said.meets is not None:
+            said.meets.wait(30)
         try:
             self._stream(said) if said.events is not None else self._body(said)
         except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +22,9 @@ from workers.device import Place, place_of
 from workers.fused import FusedModel, FusedSession
 from workers.model import AnySession, TextModel
 from workers.onnx.layout import INT8
+from workers.pretrained import LOADING
 from workers.sampling import GREEDY
 from workers.vision import VisionModel
-
-# transformers patches torch while it loads a model: two at once leave tensors out.
-LOADING = threading.Lock()
 
 
 class TransformersEngine(AnsweringEngine):

@@ -14,7 +14,7 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from orchestra.core.errors import CheckpointInvalid
-from orchestra.fleet.local import PUBLIC_ID
+from orchestra.core.identity import PUBLIC_ID
 from workers.checkpoint import missing_files
 
 READ = ("*.json", "*.jinja", "*.safetensors")

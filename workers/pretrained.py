@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,26 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.checkpoint import RESTORE
 from workers.device import Place
 
+# transformers patches torch while it loads a model: two at once leave tensors out.
+LOADING = threading.RLock()
+
 
 def load_weights(model_class: Any, folder: Path, place: Place) -> PreTrainedModel:
-    """The model at `place`, ready to run. Raises CheckpointInvalid for damaged weights."""
+    """The model at `place`, ready to run; threads take turns.
+
+    Raises CheckpointInvalid for damaged weights.
+    """
     logging.disable_progress_bar()
     try:
-        model, report = model_class.from_pretrained(
-            folder,
-            dtype=place.dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with LOADING:
+            model, report = model_class.from_pretrained(
+                folder,
+                dtype=place.dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise CheckpointInvalid(
             f"The weights in {str(folder)!r} cannot be read: {error}. {RESTORE}"

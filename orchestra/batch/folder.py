@@ -142,6 +142,20 @@ class Folder:
         """What the batch was started with."""
         return json.loads(self.book.meta(IDENTITY) or "{}")
 
+    @property
+    def models(self) -> dict[str, str]:
+        """Fingerprints of the models that the batch runs on, by their names.
+
+        What is learnt from the batch holds for no others. Raises `BookError` when it never started.
+        """
+        stored = self.identity.get("models")
+        if stored is None:
+            raise BookError(
+                f"The batch in {str(self.path)!r} does not say which models it ran on. Run it "
+                "again into a new folder."
+            )
+        return json.loads(stored)
+
 
 def open_patiently(path: Path) -> Book:
     """The book at `path`; one that a dying process still holds is waited for.

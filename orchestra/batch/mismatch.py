@@ -25,6 +25,8 @@ def differences(
 ) -> list[str]:
     """What differs between two batches, a clause each; none when they are the same."""
     names = [n for n in dict.fromkeys((*asked, *stored)) if stored.get(n) != asked.get(n)]
+    if "fleet" in names and "models" in names:
+        names.remove("models")  # another fleet has other models
     return [_clause(name, stored.get(name), asked.get(name), before, now) for name in names]
 
 
@@ -35,8 +37,8 @@ def _clause(
         return _table(before, now)
     if name == "recipe":
         return _recipe(before, now)
-    if name == "fleet":
-        return _fleet(old or "", new or "")
+    if name == "models":
+        return _models(json.loads(old or "{}"), json.loads(new or "{}"))
     return f"its {name} was {old!r}, now {new!r}"
 
 
@@ -49,11 +51,21 @@ def _table(before: Source | None, now: Source | None) -> str:
     return f"its table was {old!r}, now {new!r}"
 
 
-def _fleet(old: str, new: str) -> str:
-    (was, _, _), (name, _, _) = old.rpartition(" "), new.rpartition(" ")
-    if was == name:
-        return f"the cards of its fleet {name!r} have changed since"
-    return f"its fleet was {was!r}, now {name!r}"
+def _models(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Fingerprints by name: which models were swapped, which came and which went."""
+    swapped = [repr(name) for name in new if name in old and old[name] != new[name]]
+    clauses = []
+    if swapped:
+        verb = "is another model" if len(swapped) == 1 else "are other models"
+        clauses.append(
+            f"{', '.join(swapped)} {verb} than before (by weights, worker, endpoint, revision, "
+            "sampling or thinking tokens)"
+        )
+    if came := [repr(name) for name in new if name not in old]:
+        clauses.append(f"its fleet had no model {', '.join(came)}")
+    if went := [repr(name) for name in old if name not in new]:
+        clauses.append(f"its fleet had a model {', '.join(went)}, which is gone")
+    return "; ".join(clauses)
 
 
 def _recipe(before: Source | None, now: Source | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.row_run import Language
 from orchestra.batch.tables.table import Table
 from orchestra.core.errors import InvalidGraph
+from orchestra.core.identity import fingerprints
 from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.fleet.source import graph_place
 from orchestra.routing.introspect import compile_graph
@@ -116,8 +118,9 @@ def _identity(
         "graph": place_of(build),
         "recipe": recipe.fingerprint if recipe else "",
         "language": language or "",
-        "fleet": f"{fleet.file.name} {fleet.file.snapshot}",
-        # Without one the key is absent, as it is in folders that are older than policies.
+        # Not the fleet's snapshot: at other prices a row's answers are the same.
+        "fleet": fleet.file.name,
+        "models": json.dumps(fingerprints(fleet.file, fleet.folder), sort_keys=True),
         **({} if fleet.policy is None else {"policy": fleet.policy.fingerprint}),
     }
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.folder import IMAGES, Folder, resume_command
-from orchestra.batch.models import remember_models
 from orchestra.batch.output.output import Summary
 from orchestra.batch.plan.plan_table import Wish, plan_table
-from orchestra.batch.plan.planned import allotment_of, kept_plan, plan_where_tight
+from orchestra.batch.plan.planned import allotment_of, followed_plan, plan_where_tight
 from orchestra.batch.plan.quote import BatchPlan
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
@@ -32,7 +31,6 @@ from orchestra.batch.run.runner import (
 from orchestra.book.ledger import LocalLedger
 from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
-from orchestra.core.identity import fingerprints
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.routing import planner
@@ -152,9 +150,8 @@ async def run_batch(
     source = request.source
     folder = Folder.open(Path(out), request.identity, source=source, patient=on is not None)
     folder.remember(source)
-    remember_models(folder, fingerprints(fleet.file, fleet.folder))
     try:
-        plan = plan or kept_plan(folder)
+        plan = followed_plan(plan, folder, fleet)
         if plan is None and spread and on is None:
             wish = Wish(budget=budget, limit=limit)
             plan = await plan_where_tight(fleet, request, wish, folder, in_flight, progress)

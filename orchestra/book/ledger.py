@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from orchestra.book.book import Book
 from orchestra.book.messages import AnyMessage, LedgerMessage, RowMessage
 from orchestra.core.errors import DiskFull, OrchestraError
+from orchestra.core.loops import PerLoop
 
 T = TypeVar("T")
 Waiting = list[tuple[AnyMessage, asyncio.Future[Any]]]
@@ -42,22 +43,23 @@ class LocalLedger:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._waiting: Waiting = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # An answer belongs to the loop that waits for it, so each loop does its own messages.
+        self._waiting: PerLoop[Waiting] = PerLoop(list)
 
     async def send(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
         """Do what `message` says, with the others of this turn."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-        if not self._waiting or self._loop is not loop:
-            self._loop = loop
-            loop.call_soon(self._do_waiting)
-        self._waiting.append((message, answer))
+        waiting = self._waiting.here()
+        if not waiting:
+            loop.call_soon(self._do, waiting)
+        waiting.append((message, answer))
         return await answer
 
-    def _do_waiting(self) -> None:
+    def _do(self, come: Waiting) -> None:
         """Do what has come in, in its order; one that nobody waits for any more is done too."""
-        waiting, self._waiting = self._waiting, []
+        waiting = come.copy()
+        come.clear()
         answers: list[Any] = []
         try:
             with self._book.transaction():

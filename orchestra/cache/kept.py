@@ -1,4 +1,4 @@
-"""A call's identity, and its reply as the book keeps it; it makes no call and knows no money."""
+"""A call's key, and its reply as the book keeps it; it makes no call and knows no money."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from orchestra.core.call import Call, Reply, Turn, Usage
 
 
-def call_key(call: Call, images: tuple[str, ...], hosted: str) -> str:
-    """Identity of a call: `hosted` (a model), wording, data, pixels, schema, bound, tools."""
+def call_key(call: Call, images: tuple[str, ...], model: str) -> str:
+    """Names a call: the model's fingerprint, wording, data, pixels, schema, bound, tools."""
     parts = [
-        hosted,
+        model,
         call.instruction,
         call.text,
         images,

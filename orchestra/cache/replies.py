@@ -11,11 +11,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from orchestra.cache.fingerprint import fingerprint
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.store import ReplyStore
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
+from orchestra.core.identity import identity
+from orchestra.core.loops import SingleFlight
 
 
 class SharedReplies:
@@ -25,6 +26,7 @@ class SharedReplies:
         self.store = store
         self._folder = folder
         self._models: dict[str, tuple[Card, str | None]] = {}
+        self._reading: SingleFlight[str | None] = SingleFlight()
 
     async def key(self, call: Call, images: tuple[str, ...], card: Card) -> str | None:
         """The key of `call` to the model of `card`; None when its reply is not shared.
@@ -35,13 +37,21 @@ class SharedReplies:
         return None if model is None else call_key(call, images, model)
 
     async def _model(self, card: Card) -> str | None:
-        """The identity of `card`'s model, made once for each card."""
+        """The fingerprint of `card`'s model, made once for each card."""
         known = self._models.get(card.name)
-        if known is None or known[0] is not card:
+        if known is not None and known[0] is card:
+            return known[1]
+
+        async def read() -> str | None:
             # Weights are read for it, which may take a second.
-            made = await asyncio.to_thread(fingerprint, card, self._folder, self.store)
-            known = self._models[card.name] = (card, made)
-        return known[1]
+            made = await asyncio.to_thread(
+                identity, card, self._folder, every_byte=self.store.file_hash
+            )
+            told = None if made is None else made.fingerprint
+            self._models[card.name] = (card, told)
+            return told
+
+        return await self._reading.do(read, key=id(card))
 
     def find(self, key: str) -> Reply | None:
         """The reply under `key`, marked `cached`, or None."""

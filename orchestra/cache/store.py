@@ -7,6 +7,7 @@ warning, once, and misses. Values are JSON text, so a file from elsewhere can ru
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sqlite3
@@ -120,8 +121,24 @@ class ReplyStore:
             if database is not None:
                 database.execute("DELETE FROM replies WHERE key = ?", (key,))
 
-    def file_hash(self, path: str, stat: str) -> str | None:
-        """The sha256 of the file at `path` as it was when its size and time were `stat`."""
+    def file_hash(self, path: Path) -> str | None:
+        """The sha256 of a whole file; None for one that cannot be read.
+
+        It is remembered by size and time of change, so that large weights are read once.
+        """
+        try:
+            seen = path.stat()
+            name, stat = str(path.resolve()), f"{seen.st_size} {seen.st_mtime_ns} {seen.st_ino}"
+            known = self._file_hash(name, stat)
+            if known is None:
+                with path.open("rb") as file:
+                    known = hashlib.file_digest(file, "sha256").hexdigest()
+                self._keep_file_hash(name, stat, known)
+        except OSError:
+            return None
+        return known
+
+    def _file_hash(self, path: str, stat: str) -> str | None:
         with self._guarded("read") as database:
             if database is None:
                 return None
@@ -131,8 +148,7 @@ class ReplyStore:
             return None if row is None else row[0]
         return None
 
-    def keep_file_hash(self, path: str, stat: str, sha256: str) -> None:
-        """Remember a file's sha256, so that large weights are read once."""
+    def _keep_file_hash(self, path: str, stat: str, sha256: str) -> None:
         with self._guarded("written") as database:
             if database is not None:
                 database.execute(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ from orchestra.routing.plan import Plan
 T = TypeVar("T")
 ANSWER_TOKENS = 256
 NODE = "model"
+# Of all models: a lock of its own would keep a model from being copied or pickled.
+_OPENING = threading.Lock()
 
 
 class Bill(Word):
@@ -145,7 +148,8 @@ class ChatModel(BaseChatModel):
         )
 
     async def _close(self) -> None:
-        allowance, self._own = self._own, None
+        with _OPENING:
+            allowance, self._own = self._own, None
         if allowance is not None:
             await allowance.close()
             if allowance.above is None:
@@ -156,13 +160,14 @@ class ChatModel(BaseChatModel):
         current = CURRENT.get()
         if current is not None:
             return current.part(self._name, self.budget)
-        if self._own is None:
-            if isinstance(self.fleet, Fleet):
-                fleet = self.fleet
-            else:
-                fleet = Fleet.open(self.fleet, book=self.book)
-            self._own = Allowance(fleet, f"chat:{uuid.uuid4().hex}", own_loop(), self.budget)
-        return self._own
+        with _OPENING:  # threads that ask first at one moment share one account
+            if self._own is None:
+                if isinstance(self.fleet, Fleet):
+                    fleet = self.fleet
+                else:
+                    fleet = Fleet.open(self.fleet, book=self.book)
+                self._own = Allowance(fleet, f"chat:{uuid.uuid4().hex}", own_loop(), self.budget)
+            return self._own
 
     def _job(self, talk: Conversation, left: Budget) -> Job:
         return Job(

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
-from orchestra.batch.models import models_of
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.core.atomic import atomic_file
@@ -98,8 +97,8 @@ def _read(
             for row in folder.book.rows():
                 results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
             batches.append(results)
-            models |= models_of(folder)
-            fleet = fleet or folder.identity.get("fleet", "").rpartition(" ")[0]
+            models |= folder.models
+            fleet = fleet or folder.identity.get("fleet", "")
             own_id = own_id or folder.source.columns.id
     return batches, fleet, models, own_id
 

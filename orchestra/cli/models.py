@@ -7,6 +7,7 @@ import click
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError
+from orchestra.core.identity import snapshot
 from orchestra.core.latency import Latency
 from orchestra.fleet.source import load_fleet
 
@@ -27,12 +28,12 @@ def models(fleet: str, as_json: bool) -> None:
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
-        print_json(file.model_dump(mode="json") | {"snapshot": file.snapshot})
+        print_json(file.model_dump(mode="json") | {"snapshot": snapshot(file)})
         return
     click.echo(f"{file.name}: {file.about}\n{file.domain}\n")
     for card in file.models:
         click.echo(_described(card))
-    click.echo(f"snapshot {file.snapshot}")
+    click.echo(f"snapshot {snapshot(file)}")
 
 
 def _described(card: Card) -> str:

@@ -11,6 +11,7 @@ from orchestra.batch.folder import BOOK
 from orchestra.book.book import Book
 from orchestra.cli.options import fail, fleet_option, json_option, print_json
 from orchestra.core.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Result
 from orchestra.core.latency import Latency
 from orchestra.fleet.copied import write_copy
@@ -131,7 +132,7 @@ def _print(found: Refit, target: Path | None) -> None:
             f"whole jobs: 99 of 100 end within {whole.p99_ratio:g} times what is expected, as "
             f"{whole.jobs} jobs did that their fit had not seen; deadlines are accepted by that"
         )
-    click.echo(f"snapshot {found.old.snapshot} would be {found.new.snapshot}")
+    click.echo(f"snapshot {snapshot(found.old)} would be {snapshot(found.new)}")
     if target is None:
         click.echo("Nothing was changed. Accept it with --accept.")
     else:

@@ -32,6 +32,7 @@ from orchestra.clients.endpoint_stream import Stream
 from orchestra.core.call import Call, OnPiece, Reply
 from orchestra.core.card import Card, Endpoint
 from orchestra.core.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
+from orchestra.core.loops import SingleFlight
 
 LOG = logging.getLogger(__name__)
 NOT_READY = frozenset({401, 402, 403, 502, 503, 504})  # said by GET /models
@@ -53,6 +54,7 @@ class EndpointClient:
     _without: set[str] = field(default_factory=set)
     _opens_inside: bool = False
     _is_ready: bool = False
+    _asking: SingleFlight[None] = field(default_factory=SingleFlight)
     _closed: bool = False
 
     def __post_init__(self) -> None:
@@ -71,8 +73,10 @@ class EndpointClient:
         Raises `AccessRefused`, or `ModelUnavailable` when nothing answers there. A server that
         cannot list its models is taken as it is: `transformers serve` fails to on a fresh machine.
         """
-        if self._is_ready:
-            return
+        if not self._is_ready:
+            await self._asking.do(self._ask_ready)
+
+    async def _ask_ready(self) -> None:
         self._link.breaker.check()
         answer = await self._get_models()
         if answer.status_code in NOT_READY:
@@ -132,7 +136,8 @@ class EndpointClient:
 
     async def _attempt(self, call: Call, until: float | None, on_piece: OnPiece | None) -> Spoken:
         """Send the request once. Raises `TurnedAway` when it may be sent again."""
-        body = await self._body(call, stream=on_piece is not None)
+        without = frozenset(self._without)
+        body = await self._body(call, without, stream=on_piece is not None)
         left_s = _left(until)
         if left_s is not None and left_s <= 0:
             error = deadline_passed(self.card.name, left_s)
@@ -141,15 +146,14 @@ class EndpointClient:
         async with self._link.post(body, left_s) as answer:
             if not answer.is_success:
                 await answer.aread()
-                raise await self._refused(answer, body)
+                raise await self._refused(answer, body, without)
             if on_piece is None:
                 return self._read(await answer.aread())
             return await self._listen(answer, on_piece)
 
-    async def _body(self, call: Call, *, stream: bool) -> dict[str, Any]:
+    async def _body(self, call: Call, without: frozenset[str], *, stream: bool) -> dict[str, Any]:
         def render() -> dict[str, Any]:
             sampling = self.card.hosting.sampling
-            without = frozenset(self._without)
             return request_of(call, self._endpoint, sampling, stream=stream, without=without)
 
         return await asyncio.to_thread(render) if call.images else render()
@@ -173,13 +177,19 @@ class EndpointClient:
             spoken = replace(spoken, thinking=thought.strip(), text=text)
         return spoken
 
-    async def _refused(self, answer: httpx.Response, body: dict[str, Any]) -> Exception:
-        """What a refusal means: `TurnedAway` where the request may be sent again."""
+    async def _refused(
+        self, answer: httpx.Response, body: dict[str, Any], without: frozenset[str]
+    ) -> Exception:
+        """What a refusal means: `TurnedAway` where the request may be sent again.
+
+        `without` is what this request left out already. Another one may have been refused the
+        same part meanwhile, and this one is sent again all the same.
+        """
         refusal = self._link.refusal(answer)
         listed = await self._listed() if refusal.status == 404 else []
         error = error_of(refusal, self._endpoint, listed)
         part = refused_part(refusal, body, OPTIONAL)
-        if part is not None and part not in self._without:
+        if part is not None and part not in without:
             self._without.add(part)
             LOG.info("%s does not take %r; it is left out", self._endpoint.url, part)
             return TurnedAway(error, part=part)

@@ -20,6 +20,7 @@ from orchestra.clients.endpoint_breaker import Breaker
 from orchestra.clients.endpoint_errors import Refusal
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.loops import PerLoop
 
 
 class TurnedAway(Exception):
@@ -44,13 +45,13 @@ class Link:
     name: str
     endpoint: Endpoint
     breaker: Breaker = field(init=False)
-    _http: httpx.AsyncClient | None = None
-    _loop: asyncio.AbstractEventLoop | None = None
+    _http: PerLoop[httpx.AsyncClient] = field(init=False)
 
     def __post_init__(self) -> None:
         endpoint = self.endpoint
         where = f"The server {endpoint.url!r}"
         self.breaker = Breaker(where, endpoint.failures_in_row, endpoint.rest_s)
+        self._http = PerLoop(self._connections)
 
     @asynccontextmanager
     async def post(
@@ -62,7 +63,7 @@ class Link:
         """
         headers = self._headers()
         async with self._bounded(self.endpoint.timeout_s, left_s):
-            http = self._connections()
+            http = self._http.here()
             request = http.build_request("POST", "chat/completions", json=body, headers=headers)
             answer = await http.send(request, stream=True)
             try:
@@ -75,17 +76,17 @@ class Link:
         # A server that fails here may drop the connection, and no paid call should be the next.
         headers = {**self._headers(), "Connection": "close"}
         async with self._bounded(self.endpoint.timeout_s, None):
-            return await self._connections().get("models", headers=headers)
+            return await self._http.here().get("models", headers=headers)
 
     def refusal(self, answer: httpx.Response) -> Refusal:
         """What a read answer without success says, with the key masked."""
         return Refusal.of(answer.status_code, answer.content, answer.headers, self._key())
 
     async def close(self) -> None:
-        """Close the connections, if they are of the running loop."""
-        if self._http is not None and self._loop is asyncio.get_running_loop():
-            await self._http.aclose()
-        self._http = None
+        """Close the running loop's connections."""
+        http = self._http.drop()
+        if http is not None:
+            await http.aclose()
 
     def _key(self) -> str | None:
         name = self.endpoint.api_key_env
@@ -104,17 +105,13 @@ class Link:
         return {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def _connections(self) -> httpx.AsyncClient:
-        """Connections of the running loop: those of an earlier one cannot be used here."""
-        loop = asyncio.get_running_loop()
-        if self._http is None or self._loop is not loop:
-            self._loop = loop
-            self._http = httpx.AsyncClient(
-                base_url=self.endpoint.url.rstrip("/") + "/",
-                timeout=httpx.Timeout(None, connect=self.endpoint.connect_timeout_s),
-                # A proxy of the environment is for servers elsewhere.
-                trust_env=not is_loopback(self.endpoint.url),
-            )
-        return self._http
+        """New connections, for one event loop: those of another one cannot be used there."""
+        return httpx.AsyncClient(
+            base_url=self.endpoint.url.rstrip("/") + "/",
+            timeout=httpx.Timeout(None, connect=self.endpoint.connect_timeout_s),
+            # A proxy of the environment is for servers elsewhere.
+            trust_env=not is_loopback(self.endpoint.url),
+        )
 
     @asynccontextmanager
     async def _bounded(self, timeout_s: float, left_s: float | None) -> AsyncIterator[None]:

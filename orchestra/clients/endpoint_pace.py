@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,13 +29,14 @@ class Place:
 
 @dataclass(eq=False)
 class Pace:
-    """A sliding minute of one model's calls. An absent limit does not bind."""
+    """A sliding minute of one model's calls, of all threads. An absent limit does not bind."""
 
     model: str
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     clock: Callable[[], float] = time.monotonic
     _places: deque[Place] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def wait(self, tokens: int, left_s: float | None) -> Place:
         """Wait until a call of `tokens` may start; settle its place when the tokens are known.
@@ -51,6 +53,10 @@ class Pace:
 
     def book(self, tokens: int, left_s: float | None = None) -> Place:
         """The next place for `tokens`. Raises as `wait` does; then nothing is booked."""
+        with self._lock:  # finding a place and taking it is one step
+            return self._book(tokens, left_s)
+
+    def _book(self, tokens: int, left_s: float | None) -> Place:
         now = self.clock()
         while self._places and self._places[0].at <= now - MINUTE_S:
             self._places.popleft()
@@ -72,7 +78,8 @@ class Pace:
     def wait_ms(self) -> float:
         """How long a small call would have to wait now, up to a tenth second; books nothing."""
         now = self.clock()
-        return math.ceil((self._earliest(now, 1) - now) * 10) * 100.0
+        with self._lock:
+            return math.ceil((self._earliest(now, 1) - now) * 10) * 100.0
 
     def settle(self, place: Place, tokens: int) -> None:
         """Count what a call really used, which is less than was booked for it."""
@@ -80,8 +87,9 @@ class Pace:
 
     def give_back(self, place: Place) -> None:
         """Forget a call that was never made."""
-        if place in self._places:
-            self._places.remove(place)
+        with self._lock:
+            if place in self._places:
+                self._places.remove(place)
 
     def _earliest(self, now: float, tokens: int) -> float:
         at = max(now, self._places[-1].at) if self._places else now

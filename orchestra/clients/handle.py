@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -29,6 +29,7 @@ from ray.serve.exceptions import (
 
 from orchestra.core.call import Call, OnPiece, Reply
 from orchestra.core.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
+from orchestra.core.loops import SingleFlight
 from orchestra.observe.trace import carrier
 
 ATTEMPTS = 6
@@ -45,11 +46,14 @@ class HandleClient:
     handle: Any
     ready_s: float = READY_S
     _ready: bool = False
+    _asking: SingleFlight[None] = field(default_factory=SingleFlight)
 
     async def prepare(self) -> None:
         """Wait until a replica has loaded the model. Raises its error, or `ModelUnavailable`."""
-        if self._ready:
-            return
+        if not self._ready:
+            await self._asking.do(self._ask_ready)
+
+    async def _ask_ready(self) -> None:
         try:
             await self._answer("prepare", self.ready_s)
         except DeadlineExceeded as cause:

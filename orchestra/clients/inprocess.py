@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from orchestra.core.call import Call, Engine, OnPiece, Reply
 from orchestra.core.errors import Cancelled, ModelUnavailable, OrchestraError
+from orchestra.core.loops import PerLoop
 
 T = TypeVar("T")
 QUIET_TURNS = 8  # of the event loop, without a new call: jobs that run side by side have all asked
@@ -46,20 +48,29 @@ async def _settled(queue: asyncio.Queue[_Waiting], most: int) -> None:
         quiet = 0 if queue.qsize() > before else quiet + 1
 
 
+@dataclass(eq=False, slots=True)
+class _Line:
+    """The calls of one event loop that wait for the engine, and the task that feeds them to it."""
+
+    queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
+    worker: asyncio.Task[None] | None = None
+
+
 @dataclass(eq=False)
 class InProcessClient:
     """One model of this process. `load` makes the engine, in the worker thread, at first use.
 
     `seen` is told what the engine made of each row, whether or not somebody waits for it still.
+    Several event loops may use it at once: each has a line of its own, and all the one engine.
     """
 
     name: str
     load: Callable[[], Engine]
     max_batch: int = 16
     seen: Callable[[Reply | OrchestraError], None] | None = None
-    _queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
+    _lines: PerLoop[_Line] = field(default_factory=lambda: PerLoop(_Line))
     _engine: Engine | None = None
-    _worker: asyncio.Task[None] | None = None
+    _loading: threading.Lock = field(default_factory=threading.Lock)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _closed: bool = False
 
@@ -76,11 +87,13 @@ class InProcessClient:
         """
         if self._closed:
             raise self._closed_error()
-        if self._worker is None or self._worker.done():
-            self._queue = asyncio.Queue()  # a queue belongs to the loop that first waited on it
-            self._worker = asyncio.create_task(self._work(), name=f"engine {self.name}")
+        line = self._lines.here()
+        if line.worker is None or line.worker.done():
+            line.queue = asyncio.Queue()
+            work = self._work(line.queue)
+            line.worker = asyncio.create_task(work, name=f"engine {self.name}")
         waiting = _Waiting(call, asyncio.get_running_loop().create_future(), on_piece)
-        self._queue.put_nowait(waiting)
+        line.queue.put_nowait(waiting)
         try:
             return await waiting.answer
         finally:
@@ -102,24 +115,28 @@ class InProcessClient:
         return await self.in_thread(lambda: engine.count_tokens(call))
 
     async def close(self) -> None:
-        """Stop the worker; calls still waiting end with `Cancelled`."""
+        """Stop the work of every loop; calls still waiting end with `Cancelled`."""
         self._closed = True
-        if self._worker is not None:
-            self._worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._worker
+        here = asyncio.get_running_loop()
+        for loop, line in self._lines.all():
+            if line.worker is None:
+                continue
+            if loop is here:
+                line.worker.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await line.worker
+            else:
+                with contextlib.suppress(RuntimeError):  # that loop was closed, its tasks with it
+                    loop.call_soon_threadsafe(line.worker.cancel)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def load_engine(self) -> Engine:
-        """The engine, loaded now if it was not. Raises as `engine` does.
-
-        Elsewhere than before the first call it belongs into the client's own thread, where two
-        callers cannot both find no engine.
-        """
-        if self._engine is None:
-            with self._translated():
-                self._engine = self.load()
-        return self._engine
+        """The engine, loaded now if it was not; any thread may ask. Raises as `engine` does."""
+        with self._loading:
+            if self._engine is None:
+                with self._translated():
+                    self._engine = self.load()
+            return self._engine
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """What `work` returns, done in the engine's own thread. Raises as `engine` does."""
@@ -144,9 +161,8 @@ class InProcessClient:
     def _closed_error(self) -> Cancelled:
         return Cancelled(f"The model {self.name!r} was closed. Open the fleet again to call it.")
 
-    async def _work(self) -> None:
+    async def _work(self, queue: asyncio.Queue[_Waiting]) -> None:
         batch: list[_Waiting] = []
-        queue = self._queue
         try:
             while True:
                 batch = [await queue.get()]

@@ -6,12 +6,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
-from orchestra.core.snapshot import snapshot_of
 
 Capability = Literal["text", "vision", "maths"]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
@@ -250,7 +249,6 @@ class FleetFile(Word):
     overhead: Overhead | None = None
     whole_jobs: WholeJobs | None = None
     machines: int = Field(default=1, ge=1)
-    _snapshot: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -270,13 +268,6 @@ class FleetFile(Word):
                     f"of the fleet (it has: {', '.join(sorted(names))}); name one of those"
                 )
         return self
-
-    @property
-    def snapshot(self) -> str:
-        """Hash of every card and profile: two plans with one snapshot saw the same fleet."""
-        if self._snapshot is None:  # a plan is made for every job
-            self._snapshot = snapshot_of(self.model_dump(mode="json"))
-        return self._snapshot
 
     def card(self, name: str) -> Card:
         """The card called `name`."""

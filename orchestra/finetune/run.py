@@ -12,10 +12,10 @@ from typing import Any
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
+from orchestra.core.identity import checkpoint_place
 from orchestra.finetune.order import Order, Say, Trained, Trainer, Work
 from orchestra.finetune.publish import tuned_name, write_fleet, write_graph
 from orchestra.finetune.rows import part, read_rows, schemas
-from orchestra.fleet.local import PUBLIC_ID
 from orchestra.fleet.source import load_fleet, load_worker
 
 REPORT = "finetune.json"
@@ -39,7 +39,7 @@ def finetune(order: Order, say: Say) -> dict[str, Any]:
         return finished
     train, held_out = part(rows, order.val, order.settings.seed)
     say(f"{len(train)} rows to learn from, {len(held_out)} held out")
-    place = _place(card, folder)
+    place = checkpoint_place(card.hosting.checkpoint or "", folder)
     work = Work(name, place, card.hosting.device, order.out, train, held_out,
                 schemas(rows), order.settings)  # fmt: skip
     trained = trainer(work, say)
@@ -60,12 +60,6 @@ def _trainer(card: Card) -> Trainer:
             "('module:function', see orchestra/finetune/order.py)."
         )
     return load_worker(place)
-
-
-def _place(card: Card, folder: Path) -> Path | str:
-    checkpoint = card.hosting.checkpoint or ""
-    path = folder / checkpoint
-    return checkpoint if PUBLIC_ID.fullmatch(checkpoint) and not path.exists() else path
 
 
 def _name(order: Order) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.core.card import Card, FleetFile
+from orchestra.core.identity import checkpoint_place
 from orchestra.fleet.fitted import write_raw
-from orchestra.fleet.local import PUBLIC_ID
 
 
 def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
@@ -21,7 +21,7 @@ def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
 def moved(card: Card, folder: Path) -> dict[str, Any]:
     """`card` for a fleet in another folder than `folder`: its checkpoint is named in full."""
     raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    place = card.hosting.checkpoint
-    if place and not (PUBLIC_ID.fullmatch(place) and not (folder / place).exists()):
-        raw["hosting"]["checkpoint"] = str((folder / place).resolve())
+    place = checkpoint_place(card.hosting.checkpoint or "", folder)
+    if card.hosting.checkpoint and isinstance(place, Path):
+        raw["hosting"]["checkpoint"] = str(place.resolve())
     return raw

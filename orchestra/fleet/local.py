@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.card import Card, Hosting, Sampling
 from orchestra.core.errors import InvalidFleet
+from orchestra.core.identity import checkpoint_place
 from orchestra.fleet.source import load_worker
-
-# `organisation/name`, as public checkpoints are called
-PUBLIC_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
@@ -35,12 +32,6 @@ def local_client(card: Card, folder: Path, *, threads: int) -> InProcessClient:
         return load_worker(worker).load(checkpoint, threads=threads, **settings)
 
     return InProcessClient(card.name, load, max_batch=card.hosting.max_batch)
-
-
-def checkpoint_place(checkpoint: str, folder: Path) -> Path | str:
-    """Where a card's checkpoint is: a path under `folder`, or a public id as it stands."""
-    path = folder / checkpoint
-    return checkpoint if PUBLIC_ID.fullmatch(checkpoint) and not path.exists() else path
 
 
 def _settings(hosting: Hosting) -> dict[str, Any]:

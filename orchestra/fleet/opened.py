@@ -84,10 +84,9 @@ class OpenFleet:
         self.image_limits = image_limits
         self.ledger: Ledger = ledger or (LocalLedger(book) if book else MemoryLedger())
         self.cache = cache
-        self.caller = Caller(self.ledger, cache and SharedReplies(cache, folder))
+        self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self._clients: dict[str, Client] = {} if clients is None else clients
-        self._plans: dict[tuple[Any, ...], Plan] = {}
-        self._planned_for = file
+        self._plans: tuple[FleetFile, dict[tuple[Any, ...], Plan]] = (file, {})
 
     @classmethod
     def open(
@@ -155,7 +154,7 @@ class OpenFleet:
 
     async def close(self) -> None:
         """Stop the clients and close the book."""
-        for client in self._clients.values():
+        for client in list(self._clients.values()):
             if isinstance(client, InProcessClient | EndpointClient):
                 await client.close()
         if self.book is not None:
@@ -165,9 +164,11 @@ class OpenFleet:
 
     def client(self, model: str) -> Client:
         """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""
-        if model not in self._clients:
-            self._clients[model] = self._connect(self.file.card(model))
-        return self._clients[model]
+        known = self._clients.get(model)
+        if known is None:
+            # A client loads at its first call, so one that another thread was faster than is free.
+            known = self._clients.setdefault(model, self._connect(self.file.card(model)))
+        return known
 
     async def prepare(self, planned: Plan) -> None:
         """Load or reach the models of a plan, fallbacks too, before any deadline begins.
@@ -232,18 +233,17 @@ class OpenFleet:
 
         Made once for a shape, a budget and, where a deadline has to be kept, a load.
         """
-        if self._planned_for is not self.file:
-            self._plans.clear()
-            self._planned_for = self.file
+        # The cards and their plans change in one step: no plan of the old ones stays with the new.
+        file, plans = self._plans
+        if file is not self.file:
+            file, plans = self._plans = (self.file, {})
         load = self._load(budget) if load is None else load
         key = (graph, shape, load, *(limit for _, limit in budget))
-        known = self._plans.get(key)
+        known = plans.get(key)
         if known is None:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
-            known = self._plans[key] = plan(
-                view(graph), shape, budget, self.file, load, self.policy
-            )
+            if len(plans) >= MOST_PLANS:
+                plans.clear()
+            known = plans[key] = plan(view(graph), shape, budget, file, load, self.policy)
         return known
 
     def _load(self, budget: Budget) -> Load:
@@ -252,7 +252,7 @@ class OpenFleet:
             return IDLE
         waits = dict(self.caller.paces.waits_ms()) | {
             name: client.wait_ms()
-            for name, client in self._clients.items()
+            for name, client in list(self._clients.items())
             if isinstance(client, EndpointClient)
         }
         paced = {name: wait_ms for name, wait_ms in waits.items() if wait_ms}
@@ -285,9 +285,11 @@ _SHARED: dict[str, OpenFleet] = {}
 
 async def shared_fleet(name: str) -> OpenFleet:
     """One fleet a process, for graphs invoked without `Fleet.run`."""
-    if name not in _SHARED:
-        _SHARED[name] = OpenFleet.open(name)
-    return _SHARED[name]
+    known = _SHARED.get(name)
+    if known is None:
+        # Neither book nor models are open yet, so one that another thread was faster than is free.
+        known = _SHARED.setdefault(name, OpenFleet.open(name))
+    return known
 
 
 async def open_run(name: str) -> JobRun:

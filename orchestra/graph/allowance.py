@@ -44,7 +44,7 @@ class Allowance:
         """The part of this allowance called `name`, which `budget` bounds."""
         found = self._parts.get(name)
         if found is None:
-            found = self._parts[name] = Allowance(
+            made = Allowance(
                 self.fleet,
                 f"{self.account}:{name}",
                 self.loop,
@@ -54,6 +54,8 @@ class Allowance:
                 ends_at=self.ends_at,
                 calls=self.calls,
             )
+            # Nodes that are no coroutines ask from threads of their own: the first one's stays.
+            found = self._parts.setdefault(name, made)
         return found
 
     async def open(self) -> None:
@@ -75,7 +77,7 @@ class Allowance:
 
     async def close(self) -> None:
         """Close the account and its parts, if they were opened."""
-        for part in self._parts.values():
+        for part in list(self._parts.values()):
             await part.close()
         if self._is_open:
             self._is_open = False

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestra.book.ledger import Ledger
@@ -21,7 +22,9 @@ from orchestra.cache.replies import SharedReplies
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
+from orchestra.core.identity import identity
 from orchestra.core.job import CallRecord
+from orchestra.core.loops import PerLoop
 from orchestra.core.pricing import cost_micro
 from orchestra.graph.pacing import Paces
 from orchestra.graph.paid import Paid, Ticket, Timed, payment_of, record_of, work_of, worst_payment
@@ -31,11 +34,18 @@ from orchestra.observe.trace import span
 
 @dataclass(eq=False, slots=True)
 class Caller:
-    """Calls within budgets. One for each opened fleet. `shared` are the replies of other runs."""
+    """Calls within budgets. One for each opened fleet.
+
+    Checkpoints are relative to `folder`. `shared` are the replies of other runs.
+    """
 
     ledger: Ledger
+    folder: Path
     shared: SharedReplies | None = None
-    _under_way: dict[str, asyncio.Future[Reply]] = field(default_factory=dict)
+    # A future belongs to one event loop, so calls of another loop do not join it.
+    _under_way: PerLoop[dict[str, asyncio.Future[Reply]]] = field(
+        default_factory=lambda: PerLoop(dict)
+    )
     # Calls are named here, so that a ledger elsewhere knows a message that is sent again.
     _name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -48,7 +58,7 @@ class Caller:
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket.images, self._hosted(ticket.card))
+        key = call_key(call, ticket.images, self._model(ticket.card))
         names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
         try:
             with span("orchestra.call", names):
@@ -59,17 +69,20 @@ class Caller:
             paid = Paid(error)
         return paid.answer, record_of(call, ticket, paid, time.monotonic() - started)
 
-    def _hosted(self, card: Card) -> str:
-        """What of `card` decides an answer, as JSON, made once for a card."""
+    def _model(self, card: Card) -> str:
+        """The card's name and its model's fingerprint, made once for a card.
+
+        One model may stand on two cards at two prices, and each call is booked at its own.
+        """
         known = self._cards.get(card.name)
         if known is None or known[0] is not card:
-            known = (card, card.model_dump_json(include={"name", "hosting"}))
+            known = (card, f"{card.name} {identity(card, self.folder).fingerprint}")
             self._cards[card.name] = known
         return known[1]
 
     async def _join(self, key: str, ticket: Ticket) -> Paid | None:
         """The answer of an identical call under way; None without one, or when that one failed."""
-        first = self._under_way.get(key)
+        first = self._under_way.here().get(key)
         if first is None:
             return None
         try:
@@ -90,7 +103,8 @@ class Caller:
         """Answer a call that others may join from now on."""
         shared: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         shared.add_done_callback(_mark_seen)
-        is_first = self._under_way.setdefault(key, shared) is shared
+        under_way = self._under_way.here()
+        is_first = under_way.setdefault(key, shared) is shared
         try:
             paid = await self._pay(key, client, call, ticket)
         except BaseException as error:
@@ -101,7 +115,7 @@ class Caller:
             raise
         finally:
             if is_first:
-                del self._under_way[key]
+                del under_way[key]
         if isinstance(paid.answer, OrchestraError):
             shared.set_exception(paid.answer)
         else:

@@ -76,7 +76,7 @@ async def _known(
     """For each node that was reached, which of its calls the cache has."""
     ledger = MemoryLedger()
     scoped = fleet.scoped(ledger, fleet.images)
-    caller = scoped.caller = CacheOnly(ledger, fleet.caller.shared)
+    caller = scoped.caller = CacheOnly(ledger, fleet.caller.folder, fleet.caller.shared)
     raw_job = intake.job.model_dump(mode="json")
     run_id = f"foreseen:{uuid.uuid4().hex}"
     enter(run_id, JobRun(scoped, intake.job, run_id, planned, raw_job=raw_job))

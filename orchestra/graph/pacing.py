@@ -26,10 +26,10 @@ class Paces:
         known = self._paces.get(card.name)
         if known is None:
             limits = card.limits
-            known = Pace(card.name, limits.requests_per_minute, limits.tokens_per_minute)
-            self._paces[card.name] = known
+            made = Pace(card.name, limits.requests_per_minute, limits.tokens_per_minute)
+            known = self._paces.setdefault(card.name, made)  # one minute, whichever thread is first
         return known
 
     def waits_ms(self) -> Mapping[str, float]:
         """How long each model's next call would have to wait now, up to a tenth second."""
-        return {name: pace.wait_ms() for name, pace in self._paces.items()}
+        return {name: pace.wait_ms() for name, pace in list(self._paces.items())}

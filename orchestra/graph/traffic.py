@@ -34,7 +34,7 @@ class Traffic:
         """Calls under way by model, those of `account` left out; models without any are not in."""
         counts = {
             model: jobs.total() - jobs[account] if account in jobs else jobs.total()
-            for model, jobs in self._jobs.items()
+            for model, jobs in list(self._jobs.items())  # other threads may call other models
         }
         return {model: count for model, count in counts.items() if count}
 

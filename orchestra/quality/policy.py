@@ -205,7 +205,10 @@ class Policy(Word):
                 continue
             told = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
             if found is not None:
-                told = f"has another model {model!r}: its fingerprint is {found}, not {expected}"
+                told = (
+                    f"has another model {model!r}: its fingerprint is {found}, not {expected} "
+                    "(of weights, worker, endpoint, revision, sampling and thinking tokens)"
+                )
             raise InvalidPolicy(
                 f"The policy was fitted on the fleet {self.fleet!r}, and the fleet {fleet!r} "
                 f"{told}. What is known of one model says nothing of another: run "

@@ -15,6 +15,7 @@ import numpy as np
 from orchestra.book.timings import TimedCall
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NothingLearnt
+from orchestra.core.identity import snapshot
 from orchestra.core.latency import Latency, Overhead, WholeJobs
 from orchestra.refit.fit import TimedJob, fit_latency, fit_overhead, predicted_ms
 from orchestra.refit.robust import median_gain
@@ -71,8 +72,8 @@ class Refit:
         """As printed by `refit --json`."""
         return {
             "fleet": self.old.name,
-            "snapshot": self.old.snapshot,
-            "new_snapshot": self.new.snapshot,
+            "snapshot": snapshot(self.old),
+            "new_snapshot": snapshot(self.new),
             "models": [fit.public() for fit in self.models],
             "overhead": None if self.overhead is None else self.overhead.model_dump(mode="json"),
             "whole_jobs": self.whole_jobs and self.whole_jobs.model_dump(mode="json"),
@@ -112,9 +113,7 @@ def with_latencies(
         card.model_copy(update={"latency": found[card.name]}) if card.name in found else card
         for card in file.models
     )
-    # Built anew: a copy would keep the old snapshot.
-    parts = {**dict(file), "models": cards, "overhead": overhead or file.overhead}
-    return FleetFile(**parts)
+    return file.model_copy(update={"models": cards, "overhead": overhead or file.overhead})
 
 
 def _fitted(card: Card, calls: Sequence[TimedCall], local: frozenset[str]) -> ModelFit:

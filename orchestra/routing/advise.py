@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestra.core.card import Capability, Card, FleetFile
 from orchestra.core.errors import NoFeasiblePlan, NoModel
+from orchestra.core.identity import snapshot
 from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.routing.advice import (
     ANSWER_TOKENS,
@@ -57,7 +58,7 @@ def advise(need: Need, fleet: FleetFile) -> Advice:
         raise _nothing_fits(need, fleet, broken, left_out)
     options.sort(key=_order(need, options))
     ranked = tuple(_reasoned(option, options, need) for option in options)
-    return Advice(need, ranked, tuple(left_out), fleet.name, fleet.snapshot)
+    return Advice(need, ranked, tuple(left_out), fleet.name, snapshot(fleet))
 
 
 def _able(need: Need, fleet: FleetFile, left_out: list[Rejected]) -> dict[Capability, list[Card]]:

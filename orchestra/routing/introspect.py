@@ -6,6 +6,7 @@ new LangGraph moves what is read here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,7 @@ from orchestra.core.errors import InvalidGraph
 
 Edges = frozenset[tuple[str, str]]
 AnyGraph = StateGraph[Any, Any, Any, Any]
+_BUILDING = threading.RLock()  # a build function may compile the graphs it is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> C
         return build
     if isinstance(build, StateGraph):
         return _compile(build)
-    return _compile_built(build)
+    with _BUILDING:  # the cache alone lets threads that ask first at one moment build one each
+        return _compile_built(build)
 
 
 @lru_cache(maxsize=64)

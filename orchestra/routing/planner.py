@@ -12,6 +12,7 @@ from decimal import Decimal
 from orchestra.core.ask import Ask
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import EmptyJob, NoFeasiblePlan
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
@@ -92,7 +93,7 @@ def weigh(
         memory_gib=held_gib(best, fleet.machines),
         rejected=Rejections(lambda: rejections(options, best, refused)),
         skipped=tuple(skipped),
-        snapshot=fleet.snapshot,
+        snapshot=snapshot(fleet),
         fleet=fleet.name,
         unpriced=view.unpriced,
         budget=_given(budget),
@@ -118,7 +119,7 @@ def _unplanned(view: GraphView, budget: Budget, fleet: FleetFile) -> Plan:
         memory_gib=0.0,
         rejected=(),
         skipped=(),
-        snapshot=fleet.snapshot,
+        snapshot=snapshot(fleet),
         fleet=fleet.name,
         unpriced=view.unpriced,
         budget=_given(budget),

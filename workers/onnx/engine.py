@@ -18,9 +18,10 @@ from orchestra.core.errors import InvalidFleet
 from workers import location, vision
 from workers.checkpoint import architecture, read_config
 from workers.device import place_of
-from workers.engine import LOADING, TransformersEngine
+from workers.engine import TransformersEngine
 from workers.model import TextModel
 from workers.onnx.layout import GRAPH
+from workers.pretrained import LOADING
 from workers.sampling import GREEDY
 from workers.tokenizer import load_tokenizer
 from workers.vision import VisionModel

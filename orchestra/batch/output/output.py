@@ -25,6 +25,7 @@ from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import Row, Table
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import FleetFile
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Result
 from orchestra.core.money import usd
 
@@ -171,7 +172,7 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
         tokens=spent.tokens,
         seconds=round(float(folder.book.meta("seconds") or 0), 3),
         fleet=fleet.name,
-        snapshot=fleet.snapshot,
+        snapshot=snapshot(fleet),
     )
 
 

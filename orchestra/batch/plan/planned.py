@@ -12,6 +12,7 @@ from orchestra.batch.plan.quote import BatchPlan, read_plan
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro
 from orchestra.fleet.opened import OpenFleet
@@ -23,6 +24,18 @@ def kept_plan(folder: Folder) -> BatchPlan | None:
     """The plan that the batch in `folder` was started with."""
     kept = folder.book.meta(PLAN)
     return None if kept is None else read_plan(kept, origin=f"The book of {str(folder.path)!r}")
+
+
+def followed_plan(given: BatchPlan | None, folder: Folder, fleet: OpenFleet) -> BatchPlan | None:
+    """The plan given, else the one that the batch in `folder` was started with.
+
+    Raises `InvalidPlan` for a new plan of other prices. A batch goes on with the plan it was
+    started with whatever its models cost since: its cap holds at today's prices.
+    """
+    kept = kept_plan(folder)
+    if given is not None and given != kept:
+        given.check_snapshot(snapshot(fleet.file))
+    return given or kept
 
 
 async def plan_where_tight(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestra.batch.mismatch import differences
 from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPlan
@@ -89,6 +90,7 @@ class BatchPlan(Word):
     unusable: int
     identity: Mapping[str, str]
     fleet: str
+    snapshot: str
     cost_usd: float | None
     deadline_s: float | None
     hosts_given: int | None
@@ -129,12 +131,21 @@ class BatchPlan(Word):
 
     def check(self, identity: Mapping[str, str]) -> None:
         """Raise `InvalidPlan` unless it is a plan of the batch that `identity` describes."""
-        for name, value in self.identity.items():
-            if identity.get(name) != value:
-                raise InvalidPlan(
-                    f"The plan was made for another batch: its {name} was {value!r}, now it is "
-                    f"{identity.get(name)!r}. Plan it again with `orchestra plan`."
-                )
+        asked = {name: value for name, value in identity.items() if name in self.identity}
+        if differing := differences(self.identity, asked, None, None):
+            raise InvalidPlan(
+                f"The plan was made for another batch: {'; '.join(differing)}. Plan it again with "
+                "`orchestra plan`."
+            )
+
+    def check_snapshot(self, snapshot: str) -> None:
+        """Raise `InvalidPlan` unless its models' prices and figures are those of `snapshot`."""
+        if self.snapshot != snapshot:
+            raise InvalidPlan(
+                f"The plan was made at other prices, latencies or limits of the fleet's models: "
+                f"its snapshot is {self.snapshot}, the fleet's {snapshot}. Plan it again with "
+                "`orchestra plan`."
+            )
 
     def public(self) -> dict[str, Any]:
         """As printed by `plan --json`, and saved."""

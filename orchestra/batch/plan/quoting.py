@@ -23,6 +23,7 @@ from orchestra.batch.plan.figures import (
 from orchestra.batch.plan.forecast import Load
 from orchestra.batch.plan.quote import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.worth import sure_of
+from orchestra.core.identity import snapshot
 from orchestra.core.money import MICRO_PER_USD
 from orchestra.core.stats import Estimate, pace_of, wilson
 from orchestra.routing.allocate import Group, Way, allocate
@@ -62,6 +63,7 @@ def quoted(q: Draft) -> BatchPlan:
         unusable=len(q.scan) - len(q.scan.finished) - sum(map(len, q.kinds.values())),
         identity=q.request.identity,
         fleet=q.fleet.name,
+        snapshot=snapshot(q.fleet),
         cost_usd=None if q.cap_micro is None else q.cap_micro / MICRO_PER_USD,
         deadline_s=q.deadline_s,
         hosts_given=q.hosts,

@@ -16,8 +16,11 @@ IDENTITY = {
     "table": "abc123",
     "graph": "graphs.listing:build",
     "recipe": "abc123",
-    "fleet": "mini abc123",
+    "fleet": "mini",
+    "models": '{"r1": "abc123", "v2": "abc123"}',
 }
+SWAPPED = '{"r1": "ffff00", "v2": "abc123"}'
+GONE = '{"r1": "abc123", "vl": "ffff00"}'
 SOURCE = Source(
     table="products.csv",
     fleet="mini",
@@ -42,8 +45,9 @@ def test_a_new_folder_is_made_with_its_parents_and_opens_again(tmp_path: Path) -
         ({"graph": "shop:build"}, {}, "its graph was 'graphs.listing:build', now 'shop:build'"),
         ({"table": "ffff00"}, {}, "its table 'products.csv' had other content"),
         ({"table": "ffff00"}, {"table": "a/b.csv"}, "its table was 'products.csv', now 'b.csv'"),
-        ({"fleet": "mini ffff00"}, {}, "the cards of its fleet 'mini' have changed since"),
-        ({"fleet": "big ffff00"}, {}, "its fleet was 'mini', now 'big'"),
+        ({"models": SWAPPED}, {}, r"'r1' is another model than before \(by weights, .*--out a new"),
+        ({"models": GONE}, {}, "its fleet had no model 'vl'; its fleet had a model 'v2', which is"),
+        ({"fleet": "big", "models": "{}"}, {}, "batch: its fleet was 'mini', now 'big'. Give"),
         (
             {"recipe": "ffff00"},
             {"recipe": '{"tone": "warm", "fields": {"a": 1, "b": 3}}'},

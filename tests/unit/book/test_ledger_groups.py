@@ -93,3 +93,23 @@ def test_a_ledger_serves_one_event_loop_after_another(book: Book) -> None:
     for start in starts(2):
         assert asyncio.run(ledger.send(start)) is None
     assert book.spent("batch").open_cost_micro == 20
+
+
+def test_each_event_loop_does_the_messages_of_its_own_tasks(book: Book) -> None:
+    ledger = LocalLedger(book)
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(
+            ledger.send(OpenAccount("one"))
+        )  # its loop stops before it is done
+
+    async def end(task: asyncio.Task[None]) -> None:
+        await task
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        task = one.run(begin())
+        other.run(ledger.send(OpenAccount("other")))
+        with pytest.raises(BookError, match="'one'"):
+            book.spent("one")
+        one.run(end(task))
+        assert book.spent("one") == book.spent("other")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +13,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.cache.fingerprint import fingerprint
 from orchestra.cache.kept import call_key
 from orchestra.cache.replies import SharedReplies, is_shared
 from orchestra.cache.store import ReplyStore
@@ -83,78 +84,14 @@ def card(**hosting: Any) -> Card:
     )
 
 
-LOCAL = {"worker": "orchestra.testing:ScriptedEngine", "checkpoint": "weights"}
 SERVER = {"endpoint": {"url": "http://127.0.0.1:1/v1", "model": "big"}}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[ReplyStore]:
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "model.safetensors").write_bytes(b"weights")
-    (tmp_path / "weights" / "config.json").write_text("{}")
     opened = ReplyStore(tmp_path / "cache")
     yield opened
     opened.close()
-
-
-@pytest.mark.parametrize(
-    ("of", "change"),
-    [
-        (LOCAL, {"worker": "orchestra.core.job:Job"}),
-        (LOCAL, {"device": "cuda:0"}),
-        (LOCAL, {"sampling": {"temperature": 0.5}}),
-        (LOCAL, {"sampling": {"top_p": 0.5}}),
-        (LOCAL, {"sampling": {"seed": 1}}),
-        (LOCAL, {"schema_in_prompt": False}),
-        (LOCAL, {"revision": "2"}),
-        (SERVER, {"revision": "2"}),
-        (SERVER, {"sampling": {"seed": 1}}),
-        (SERVER, {"endpoint": {"url": "http://127.0.0.1:2/v1", "model": "big"}}),
-        (SERVER, {"endpoint": {"url": "http://127.0.0.1:1/v1", "model": "bigger"}}),
-        (SERVER, {"endpoint": {**SERVER["endpoint"], "structured": "prompt"}}),
-        (SERVER, {"endpoint": {**SERVER["endpoint"], "tools": "schema"}}),
-    ],
-    ids=str,
-)
-def test_what_decides_a_models_answers_makes_another_model(
-    store: ReplyStore, of: dict[str, Any], change: dict[str, Any]
-) -> None:
-    folder = store.folder.parent
-    known = fingerprint(card(**of), folder, store)
-    assert known is not None
-    assert fingerprint(card(**{**of, **change}), folder, store) not in (known, None)
-
-
-@pytest.mark.parametrize("of", [LOCAL, SERVER], ids=["local", "server"])
-def test_what_decides_only_speed_or_room_makes_the_same_model(
-    store: ReplyStore, of: dict[str, Any]
-) -> None:
-    folder = store.folder.parent
-    faster = card(**of, max_batch=4, scaling={"replicas": 3}).model_copy(update={"name": "other"})
-    assert fingerprint(card(**of), folder, store) == fingerprint(faster, folder, store)
-
-
-def test_other_weights_of_the_same_size_make_another_model(store: ReplyStore) -> None:
-    folder = store.folder.parent
-    weights = folder / "weights" / "model.safetensors"
-    known = fingerprint(card(**LOCAL), folder, store)
-    weights.write_bytes(b"WEIGHTS")
-    os.utime(weights, (1, 1))
-    assert fingerprint(card(**LOCAL), folder, store) != known
-
-
-def test_weights_that_are_moved_are_the_same_model(store: ReplyStore) -> None:
-    folder = store.folder.parent
-    known = fingerprint(card(**LOCAL), folder, store)
-    (folder / "weights").rename(folder / "moved")
-    assert fingerprint(card(**{**LOCAL, "checkpoint": "moved"}), folder, store) == known
-
-
-@pytest.mark.parametrize("change", [{"checkpoint": "nowhere"}, {"worker": "no_such_module:Engine"}])
-def test_a_model_that_cannot_be_told_has_no_identity(
-    store: ReplyStore, change: dict[str, Any]
-) -> None:
-    assert fingerprint(card(**{**LOCAL, **change}), store.folder.parent, store) is None
 
 
 @pytest.mark.parametrize(
@@ -200,3 +137,39 @@ def test_a_reply_that_cannot_be_read_is_a_miss_and_goes(store: ReplyStore, store
     store.put("key", stored)
     assert SharedReplies(store, store.folder.parent).find("key") is None
     assert store.get("key") is None
+
+
+async def test_calls_that_come_first_at_one_moment_have_the_weights_read_once(
+    store: ReplyStore,
+) -> None:
+    looked: list[str] = []
+
+    class Counting(ReplyStore):
+        def file_hash(self, path: Path) -> str | None:
+            looked.append(str(path))
+            return super().file_hash(path)
+
+    shared = SharedReplies(Counting(store.folder), store.folder.parent)
+    model = card(worker="orchestra.testing:ScriptedEngine", checkpoint="weights")
+    weights = store.folder.parent / "weights"
+    weights.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (weights / name).write_bytes(b"{}")
+    keys = await asyncio.gather(*(shared.key(CALL, (), model) for _ in range(3)))
+    shared.store.close()
+    assert len(set(keys)) == 1 and keys[0] is not None
+    assert len(looked) == len(set(looked)) == 3  # two files of the checkpoint, one of the worker
+
+
+def test_a_file_is_hashed_again_only_after_it_changed(store: ReplyStore) -> None:
+    weights = store.folder.parent / "model.safetensors"
+    weights.write_bytes(b"weights")
+    os.utime(weights, (1, 1))
+    known = store.file_hash(weights)
+    assert known == hashlib.sha256(b"weights").hexdigest()
+    weights.write_bytes(b"WEIGHTS")
+    os.utime(weights, (1, 1))
+    assert store.file_hash(weights) == known  # nobody reads it where size and time are as before
+    os.utime(weights, (2, 2))
+    assert store.file_hash(weights) == hashlib.sha256(b"WEIGHTS").hexdigest()
+    assert store.file_hash(weights.with_name("gone")) is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -24,6 +26,7 @@ from orchestra.app import Fleet
 from orchestra.core.call import Call
 from orchestra.core.errors import BudgetExceeded, ModelUnavailable, NoFeasiblePlan, UsageError
 from orchestra.testing import ScriptedEngine
+from tests.meeting import Meeting, at_once
 from tests.scripted import scripted_fleet
 
 Scripted = tuple[ChatModel, dict[str, ScriptedEngine]]
@@ -293,6 +296,19 @@ def test_many_threads_never_pass_the_budget(make: Make) -> None:
     assert bill.tokens <= 3_000
     finished = [m for m in said if m.response_metadata["finish_reason"] == "stop"]
     assert len(finished) == len(bill.calls) and len(finished) > 3  # refunds let others in
+
+
+def test_threads_that_ask_first_at_one_moment_open_one_fleet_and_one_book(tmp_path: Path) -> None:
+    model = ChatModel(fleet=Meeting().name("mini"), book=tmp_path / "book.sqlite")
+    plans = at_once(lambda: model.plan("Hi."))
+    model.close()
+    assert [plan.nodes[0].model for plan in plans] == ["r1", "r1"]
+
+
+def test_a_model_may_be_copied_and_pickled() -> None:
+    model = ChatModel(budget=Budget(tokens=100))
+    for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert same.budget == model.budget
 
 
 def test_a_plan_holds_the_ceiling_of_as_many_calls_as_an_agent_may_make(make: Make) -> None:

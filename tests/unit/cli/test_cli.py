@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from orchestra.cli.main import COMMANDS, main
+from orchestra.core.identity import snapshot
 from orchestra.fleet.source import load_fleet
 
 ROOT = Path(__file__).parents[3]
@@ -266,10 +267,10 @@ def test_models_lists_every_card_with_its_snapshot(fleet: str) -> None:
     listed = called_json("models", "--fleet", fleet)
     file = load_fleet(fleet)[0]
     assert [card["name"] for card in listed["models"]] == [card.name for card in file.models]
-    assert listed["snapshot"] == file.snapshot
+    assert listed["snapshot"] == snapshot(file)
     shown = call("models", "--fleet", fleet).stdout
     assert all(f"{card.name} ({card.role})" in shown for card in file.models)
-    assert file.snapshot in shown
+    assert snapshot(file) in shown
 
 
 def test_models_says_what_is_estimated_and_what_cannot_run() -> None:

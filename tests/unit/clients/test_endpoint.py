@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -479,6 +480,48 @@ async def test_a_server_is_prepared_once_and_one_without_a_list_is_taken_as_it_i
         await client.prepare()
         await client.prepare()
         assert len(server.headers) == 1 and await client.models() == []
+
+
+async def test_tasks_that_prepare_first_at_one_moment_ask_once() -> None:
+    async with client_of() as (client, server):
+        await asyncio.gather(*(client.prepare() for _ in range(5)))
+        assert len(server.headers) == 1
+
+
+async def test_tasks_that_prepare_at_one_moment_share_a_failure_and_the_next_one_asks_again() -> (
+    None
+):
+    async with client_of() as (client, server):
+        server.models = failing(503, "loading the model")
+        found = await asyncio.gather(*(client.prepare() for _ in range(5)), return_exceptions=True)
+        assert {type(error) for error in found} == {ModelUnavailable}
+        server.models = Said({"data": []})
+        await client.prepare()
+        assert len(server.headers) == 2
+
+
+async def test_calls_refused_the_same_part_at_one_moment_all_go_without_it() -> None:
+    refused = failing(400, "Unknown parameter: 'seed'.", meets=threading.Barrier(2))
+    sampling = {"memory_gib": 0, "sampling": {"temperature": 0.5, "seed": 1}}
+    with serving(refused, refused, chat("hello")) as server:
+        card = endpoint_card(server.url)
+        hosting = card.hosting.model_validate({**card.hosting.model_dump(), **sampling})
+        client = EndpointClient(card.model_copy(update={"hosting": hosting}))
+        replies = await asyncio.gather(client.complete(TALK), client.complete(TALK))
+        await client.close()
+    assert [reply.text for reply in replies] == ["hello", "hello"]
+    assert ["seed" in asked for asked in server.asked] == [True, True, False, False]
+
+
+def test_each_event_loop_keeps_connections_of_its_own() -> None:
+    with serving() as server:
+        client = EndpointClient(endpoint_card(server.url))
+        with asyncio.Runner() as one, asyncio.Runner() as other:
+            for loop in (one, other, one, other):
+                assert loop.run(client.complete(TALK)).text == "hello"
+            assert server.connections == 2
+            for loop in (one, other):
+                loop.run(client.close())
 
 
 async def test_a_server_that_is_loading_is_unavailable_and_nothing_is_billed() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.clients.endpoint_pace import MINUTE_S, Pace
 from orchestra.core.errors import RateLimited
+from tests.meeting import Meeting, at_once
 
 
 class Clock:
@@ -27,6 +28,21 @@ def test_without_limits_every_call_starts_at_once() -> None:
 def test_calls_beyond_the_minute_wait_in_order() -> None:
     pace = Pace("m", requests_per_minute=2, clock=Clock())
     assert [pace.book(1).at for _ in range(5)] == [0, 0, 60, 60, 120]
+
+
+def test_threads_that_book_at_one_moment_get_a_place_each() -> None:
+    meeting = Meeting()
+
+    class Compared(int):
+        """A limit that threads compare their calls with at one moment."""
+
+        def __gt__(self, calls: int) -> bool:
+            meeting.pause()
+            return super().__gt__(calls)
+
+    pace = Pace("m", requests_per_minute=Compared(2), clock=Clock())
+    pace.book(1)
+    assert sorted(at_once(lambda: pace.book(1).at)) == [0, 60]
 
 
 def test_tokens_count_too_and_what_was_not_used_is_given_back() -> None:

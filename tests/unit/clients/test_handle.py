@@ -43,6 +43,15 @@ async def test_when_no_replica_answers_the_error_says_so_after_some_tries() -> N
     assert handle.methods == ["complete"] * ATTEMPTS
 
 
+async def test_tasks_that_prepare_first_at_one_moment_ask_once() -> None:
+    async def later() -> None:
+        await asyncio.sleep(0)
+
+    model, handle = client(later)
+    await asyncio.gather(*(model.prepare() for _ in range(3)))
+    assert handle.methods == ["prepare"]
+
+
 async def test_a_loss_is_not_waited_out_beyond_the_deadline() -> None:
     model, handle = client(ActorDiedError())
     with pytest.raises(DeadlineExceeded, match="20 ms"):

@@ -14,6 +14,7 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Engine
 from orchestra.core.errors import AnswerTruncated, Cancelled, CheckpointInvalid, ModelUnavailable
 from orchestra.testing import ScriptedEngine
+from tests.meeting import Meeting, at_once
 
 
 @asynccontextmanager
@@ -243,3 +244,54 @@ def test_a_client_serves_one_event_loop_after_another() -> None:
     assert asyncio.run(client.complete(Call("one"))).text == "one"
     assert asyncio.run(client.complete(Call("two"))).text == "two"
     asyncio.run(client.close())
+
+
+def test_threads_that_need_the_engine_first_at_one_moment_load_it_once() -> None:
+    meeting, loads = Meeting(), list[Engine]()
+
+    def load() -> Engine:
+        meeting.pause()
+        loads.append(ScriptedEngine(echo))
+        return loads[-1]
+
+    client = InProcessClient("model", load)
+    first, second = at_once(client.load_engine)
+    assert first is second and len(loads) == 1
+
+
+def test_a_client_serves_several_event_loops_at_once() -> None:
+    gate = Gate()
+    engine = ScriptedEngine(gate)
+    client = InProcessClient("model", lambda: engine)
+
+    async def ask(said: str) -> str:
+        async with asyncio.timeout(30):
+            return (await client.complete(Call(said))).text
+
+    async def begin() -> asyncio.Task[str]:
+        task = asyncio.create_task(ask("wait"))
+        await gate.until_entered()
+        gate.opened.set()
+        return task
+
+    async def end(task: asyncio.Task[str]) -> str:
+        return await task
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        first = one.run(begin())
+        assert other.run(ask("other")) == "other"
+        assert one.run(end(first)) == "wait"
+        other.run(client.close())
+
+
+async def test_closing_ends_what_waits_in_another_event_loop() -> None:
+    gate = Gate()
+    client = InProcessClient("model", lambda: ScriptedEngine(gate))
+    waiting = asyncio.create_task(
+        asyncio.to_thread(lambda: asyncio.run(client.complete(Call("wait"))))
+    )
+    await gate.until_entered()
+    await client.close()
+    gate.opened.set()
+    with pytest.raises(Cancelled):
+        await waiting

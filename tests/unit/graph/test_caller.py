@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 from graphs.answer import build
 from orchestra import Fleet, Job
 from orchestra.book.book import Book
+from orchestra.book.memory import MemoryLedger
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call, Reply
+from orchestra.core.pricing import Work
 from orchestra.fleet.source import load_fleet
+from orchestra.graph.caller import Caller, Ticket
 
 
 class BrokenClient:
@@ -39,3 +44,47 @@ async def test_a_call_that_fails_unforeseen_is_settled_and_holds_nothing(tmp_pat
         states = book._read("SELECT state FROM entries")
         assert states == [("settled",)]
         assert book._read("SELECT closed FROM accounts") == [(1,)]
+
+
+class WaitingClient(BrokenClient):
+    """Answers its first call once the test says so, and the others at once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.go_on = asyncio.Event()
+
+    async def complete(self, call: Call, **options: Any) -> Reply:
+        """The number of the call."""
+        self.calls += 1
+        number = self.calls
+        if number == 1:
+            await self.go_on.wait()
+        return Reply(str(number), str(number))
+
+
+def test_a_call_of_another_event_loop_is_not_joined() -> None:
+    ledger, client = MemoryLedger(), WaitingClient()
+    file, folder = load_fleet("mini")
+    caller, card = Caller(ledger, folder), file.card("r1")
+    ticket = Ticket("answer", card, "job", Work(8, 8, 0), (), "hash", None)
+
+    async def ask() -> str:
+        reply, _ = await caller.call(client, Call("What?"), ticket)
+        assert isinstance(reply, Reply)
+        return reply.text
+
+    async def begin() -> asyncio.Task[str]:
+        await ledger.send(OpenAccount("job"))
+        task = asyncio.create_task(ask())
+        while not client.calls:
+            await asyncio.sleep(0)
+        return task
+
+    async def end(task: asyncio.Task[str]) -> str:
+        client.go_on.set()
+        return await task
+
+    with asyncio.Runner() as one, asyncio.Runner() as other:
+        first = one.run(begin())
+        assert other.run(ask()) == "2"
+        assert one.run(end(first)) == "1"

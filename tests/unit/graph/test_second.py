@@ -20,7 +20,7 @@ from orchestra.core.ask import ask as ask_node
 from orchestra.core.ask import prompt_hash
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidPolicy
-from orchestra.core.identity import fingerprint, fingerprints
+from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
 from orchestra.testing import ScriptedEngine
@@ -288,16 +288,3 @@ def test_a_policy_of_another_fleet_is_refused_before_anything_is_asked() -> None
         Fleet.open("mini", policy=bad)
     with pytest.raises(InvalidPolicy, match="'article' has another model 'r1'"):
         Fleet.open("article", policy=good.model_copy(update={"models": {"r1": own["r1"]}}))
-
-
-def test_a_fingerprint_follows_what_decides_answers_and_nothing_else() -> None:
-    file, folder = load_fleet("mini")
-    card = file.card("r1")
-    own = fingerprint(card, folder)
-    price = card.price.model_copy(update={"usd_per_hour": Decimal(3)})
-    assert fingerprint(card.model_copy(update={"price": price}), folder) == own
-    hotter = card.hosting.model_copy(
-        update={"sampling": card.hosting.sampling.model_copy(update={"temperature": 1.0})}
-    )
-    assert fingerprint(card.model_copy(update={"hosting": hotter}), folder) != own
-    assert len({fingerprint(one, folder) for one in file.models}) == len(file.models)

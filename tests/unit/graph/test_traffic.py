@@ -39,6 +39,25 @@ def test_a_call_that_fails_is_no_longer_under_way() -> None:
     assert traffic.now() == {}
 
 
+def test_a_models_first_call_may_begin_while_traffic_is_read() -> None:
+    traffic = Traffic()
+
+    class Entering(str):
+        """An account whose look-up takes so long that another thread calls another model."""
+
+        def __hash__(self) -> int:
+            begun.append(traffic.entered(f"m{len(begun)}", "job:3"))
+            begun[-1].__enter__()
+            return super().__hash__()
+
+        def __eq__(self, other: object) -> bool:
+            return super().__eq__(other)
+
+    begun: list[Any] = []
+    with traffic.entered("r1", "job:1"), traffic.entered("vl", "job:1"):
+        assert traffic.now(Entering("job:2")) == {"r1": 1, "vl": 1}
+
+
 def test_work_side_by_side_counts_once() -> None:
     work = AtWork([(0.0, 2.0), (1.0, 3.0), (1.5, 1.75), (5.0, 6.0)])
     assert work.seconds() == pytest.approx(4.0)

@@ -17,6 +17,7 @@ from orchestra.book.timings import TimedCall
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile, parse_fleet
 from orchestra.core.errors import InvalidFleet, NothingLearnt
+from orchestra.core.identity import snapshot
 from orchestra.fleet.source import load_fleet
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit
@@ -36,7 +37,7 @@ def test_a_gain_on_calls_held_out_is_proposed_and_others_stay() -> None:
     assert 60 < a.held_out < 140 and a.held_out < a.calls == 300
     assert (b.latency, b.why) == (None, "0 timed calls, and 60 are needed")
     assert found.new.card("b") == found.old.card("b")
-    assert found.new.snapshot != found.old.snapshot
+    assert snapshot(found.new) != snapshot(found.old)
 
 
 def test_prices_and_what_a_call_may_cost_stay() -> None:
@@ -47,7 +48,7 @@ def test_prices_and_what_a_call_may_cost_stay() -> None:
 
 def test_the_same_calls_give_the_same_proposal() -> None:
     calls = drawn_calls(200)
-    assert refit(shop(), calls).new.snapshot == refit(shop(), calls).new.snapshot
+    assert snapshot(refit(shop(), calls).new) == snapshot(refit(shop(), calls).new)
 
 
 def test_too_few_calls_are_refused_with_their_number() -> None:
@@ -132,13 +133,13 @@ def test_what_is_accepted_is_read_beside_the_fleet_whose_file_stays(home: Path) 
     assert told.exit_code == 0, told.output
     found = json.loads(told.output)
     file = load_fleet(str(shop_yaml))[0]
-    assert file.snapshot == found["new_snapshot"] != found["snapshot"]
+    assert snapshot(file) == found["new_snapshot"] != found["snapshot"]
     assert file.card("a").latency is not None and file.card("b").latency is None
     listed = CliRunner().invoke(main, ["models", "--fleet", str(shop_yaml)]).output
     assert listed.count("latency: measured on") == 1
     assert shop_yaml.read_text(encoding="utf-8") == text
     (home / "shop.latency.yaml").unlink()
-    assert load_fleet(str(shop_yaml))[0].snapshot == found["snapshot"]
+    assert snapshot(load_fleet(str(shop_yaml))[0]) == found["snapshot"]
 
 
 def test_a_fleet_of_a_package_is_never_changed(home: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from orchestra.core.ask import ask
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.state import Context, JobState
 from orchestra.routing.introspect import compile_graph, view
+from tests.meeting import Meeting, at_once
 
 
 def decide(state: JobState) -> str:
@@ -23,6 +24,19 @@ def graph_with(*nodes: str, **asks: Any) -> StateGraph[JobState, Context]:
     for name in nodes:
         graph.add_node(name, ask("text", f"Do {name}.", **asks))
     return graph
+
+
+def test_threads_that_run_a_graph_first_at_one_moment_build_it_once() -> None:
+    meeting, built = Meeting(), list[StateGraph[JobState, Context]]()
+
+    def build() -> StateGraph[JobState, Context]:
+        meeting.pause()
+        built.append(graph_with("read"))
+        built[-1].add_edge(START, "read")
+        return built[-1]
+
+    first, second = at_once(lambda: compile_graph(build))
+    assert first is second and len(built) == 1
 
 
 def test_the_listing_graph_is_read_in_order_with_its_asks() -> None:

@@ -16,6 +16,7 @@ from graphs.listing import build as listing
 from orchestra.core.ask import ask
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import EmptyJob, NoFeasiblePlan, NoModel
+from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.state import Context, JobState
 from orchestra.fleet.source import load_fleet
@@ -183,7 +184,7 @@ def test_a_job_with_nothing_in_it_is_refused() -> None:
 
 def test_the_snapshot_changes_with_a_price() -> None:
     dearer = card("a", price={"as_of": date(2026, 1, 1), "usd_per_cpu_second": "0.02"})
-    assert fleet(card("a")).snapshot != fleet(dearer).snapshot
+    assert snapshot(fleet(card("a"))) != snapshot(fleet(dearer))
 
 
 def prompt_of(card: Card) -> int:

@@ -47,6 +47,7 @@ def plan_of(rows: int, *, dear_rows: int, cheap_rows: int, **options: Any) -> Ba
         rows=rows,
         unusable=0,
         identity={},
+        snapshot="",
         fleet="mini",
         seed=0,
         edges=Kinds(),
