@@ -99,9 +99,8 @@ def test_each_event_loop_does_the_messages_of_its_own_tasks(book: Book) -> None:
     ledger = LocalLedger(book)
 
     async def begin() -> asyncio.Task[None]:
-        return asyncio.create_task(
-            ledger.send(OpenAccount("one"))
-        )  # its loop stops before it is done
+        # Its loop stops before it is done.
+        return asyncio.create_task(ledger.send(OpenAccount("one")))
 
     async def end(task: asyncio.Task[None]) -> None:
         await task
