@@ -11,8 +11,8 @@ from PIL import Image
 
 from orchestra.core.call import Call
 from orchestra.images.attention import AttentionMap
-from workers.training.drawn import KINDS, RESERVED_SEED
-from workers.training.scenes import FIGURES, Thing, compose, draw_scene
+from workers.synthetic.drawn import KINDS, RESERVED_SEED
+from workers.synthetic.scenes import FIGURES, Thing, compose, draw_scene
 
 SIDE_PX = 256
 ANSWER = {

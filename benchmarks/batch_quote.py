@@ -31,9 +31,9 @@ from benchmarks.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
 from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
-from orchestra.batch.output.output import Summary
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.survey import Wish
 from orchestra.batch.plan.worth import Gold
 from orchestra.batch.tables.table import Row as TableRow
 from orchestra.core.card import FleetFile, Price

@@ -22,10 +22,10 @@ from torch import nn
 
 from benchmarks.finetune import BATCH, WARM_UP_STEPS, opened
 from benchmarks.tune_tasks import TASKS, draw, exact_share
+from workers.finetune.base import Base
+from workers.finetune.lessons import Lesson, lesson, rows_of_step
+from workers.finetune.trainer import answer_loss
 from workers.training.corpus import examples
-from workers.training.finetune import answer_loss
-from workers.training.tune_base import Base
-from workers.training.tune_lessons import Lesson, lesson, rows_of_step
 
 TRAIN_ROWS, HELD_OUT_ROWS = 400, 100
 KEPT_ROWS = 40  # of each task, for replay

@@ -54,7 +54,7 @@ from orchestra.routing.load import Load
 from orchestra.routing.options import options_of
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
-from workers.training.scenes import compose, draw_scene
+from workers.synthetic.scenes import compose, draw_scene
 
 GRAPHS = {"answer": compile_graph(answer), "listing": compile_graph(listing)}
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")

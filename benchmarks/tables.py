@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestra.batch.output.exports import ExportRow, write_exports
+from orchestra.batch.output.exports import write_exports
+from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.table import Row, Table
-from orchestra.core.job import ErrorRecord, Field
+from orchestra.core.job import ErrorRecord, Field, Result
 
 DESCRIPTION = (
     "A cotton shirt with long sleeves, softly washed and cut straight. 红色纯棉衬衫。 " * 6
@@ -44,13 +45,15 @@ ANSWERS = [
     {name: Field(value=f"{name} {n}", source="text", confidence=n / 97) for name in FIELDS}
     for n in range(97)
 ]
-NO_PHOTO = (ErrorRecord(stage="images", type="ImageNotFound", message="no such photo"),)
+NO_PHOTO = ErrorRecord(stage="images", type="ImageNotFound", message="no such photo")
+RESULTS = [Result(status="complete", fields=fields) for fields in ANSWERS]
+WITHOUT_PHOTO = [result.model_copy(update={"errors": (NO_PHOTO,)}) for result in RESULTS]
 
 
-def export_row(row: Row) -> ExportRow:
+def export_row(row: Row) -> OutputRow:
     """A row with eight fields and, once in a hundred, an error."""
-    errors = NO_PHOTO if row.ordinal % 100 == 0 else ()
-    return ExportRow(row, row.values["sku"], "complete", ANSWERS[row.ordinal % 97], errors)
+    results = WITHOUT_PHOTO if row.ordinal % 100 == 0 else RESULTS
+    return OutputRow(row, row.values["sku"], results[row.ordinal % 97])
 
 
 def read(path: Path) -> int:
@@ -61,7 +64,7 @@ def read(path: Path) -> int:
 def read_and_export(path: Path) -> int:
     """Open the table, read each row and write the three files beside it."""
     table = Table.open(path)
-    rows: Iterator[ExportRow] = map(export_row, table.rows())
+    rows: Iterator[OutputRow] = map(export_row, table.rows())
     return write_exports(path.parent, table.columns, FIELDS, rows).rows
 
 

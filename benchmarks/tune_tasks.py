@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 
 from orchestra.finetune.rows import Row
-from workers.training.tune_base import Base
-from workers.training.tune_lessons import IGNORED, Lesson, padded, passes
+from workers.finetune.base import Base
+from workers.finetune.lessons import IGNORED, Lesson, padded, passes
 
 FIRST = ["Lena", "Omar", "Mia", "Paul", "Ana", "Jon", "Eva", "Raj", "Tove", "Ivo", "Noor", "Sam"]
 LAST = ["Berg", "Diaz", "Chen", "Okoro", "Silva", "Roth", "Lund", "Patel", "Moreau", "Weiss"]

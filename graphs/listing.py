@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +24,7 @@ from orchestra.core.outcome import fields_of, outcomes_of
 @lru_cache(maxsize=1)
 def default_recipe() -> Recipe:
     """The recipe that ships with the graph."""
-    return Recipe.load(Path(str(resources.files("graphs.recipes").joinpath("listing.yaml"))))
+    return Recipe.load(Path(__file__).parent / "recipes" / "listing.yaml")
 
 
 def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:

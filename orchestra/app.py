@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch import start
-from orchestra.batch.output.output import Summary
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.survey import Wish
 from orchestra.fleet.opened import Build, OpenFleet
 
 

@@ -30,7 +30,7 @@ from workers.vision import VisionModel
 class TransformersEngine(AnsweringEngine):
     """A model of transformers in memory; see `AnsweringEngine`."""
 
-    trainer = "workers.training.finetune:run"  # what `orchestra finetune` calls
+    trainer = "workers.finetune.trainer:run"  # what `orchestra finetune` calls
 
     @classmethod
     def load(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from workers.training.drawn import RESERVED_SEED, draw_product
+from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 SIDE_PX = 256
 COLUMNS = ("id", "name", "description", "price", "image")

@@ -128,7 +128,8 @@ def _identity(
 def place_of(build: Build) -> str:
     """`module:function` of the graph."""
     target = build.func if isinstance(build, functools.partial) else build
-    return f"{getattr(target, '__module__', '')}:{getattr(target, '__qualname__', '')}"
+    module, name = getattr(target, "__module__", ""), getattr(target, "__qualname__", "")
+    return graph_place(target) or f"{module}:{name}"
 
 
 def _source(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.folder import IMAGES, Folder, resume_command
-from orchestra.batch.output.output import Summary
-from orchestra.batch.plan.plan_table import Wish, plan_table
-from orchestra.batch.plan.planned import allotment_of, followed_plan, plan_where_tight
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.planner import allotment_of, followed_plan, plan_table, plan_where_tight
+from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.request import Request, named, settle

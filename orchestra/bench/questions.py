@@ -17,12 +17,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestra.core import shipped
 from orchestra.core.call import Call
 from orchestra.core.errors import InvalidTable
 from orchestra.images.intake import normalise
@@ -92,9 +93,8 @@ def load_questions(name: str, data: Path | None = None) -> list[Question]:
 
 
 def _attribute(place: str) -> Any:
-    module_name, _, attribute = place.partition(":")
     try:
-        return getattr(import_module(module_name), attribute)
+        return shipped.attribute(place)
     except (ImportError, AttributeError, ValueError) as cause:
         raise InvalidTable(
             f"The questions {place!r} cannot be loaded: {cause}. Name a function that yields "

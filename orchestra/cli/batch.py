@@ -11,10 +11,8 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
-from orchestra.batch.output.output import Summary
-from orchestra.batch.output.promised import promise_lines
-from orchestra.batch.plan.quote import load_plan
-from orchestra.batch.plan.quote_text import money
+from orchestra.batch.output.summary import Summary, promise_lines
+from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.output import Summary, results_of
+from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.score.trial import Trial, read_way, try_both

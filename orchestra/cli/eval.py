@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.output.output import score
+from orchestra.batch.score.evaluate import score
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.core.errors import OrchestraError
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from orchestra.app import Fleet
-from orchestra.batch.plan.plan_table import DEFAULT_SAMPLE, Wish
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
 from orchestra.batch.progress import Bar
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.output.output import results_of
+from orchestra.batch.output.rows import results_of
 from orchestra.batch.score.replay import Replay, replay
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json

@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, overload
 
+from orchestra.core import shipped
 from orchestra.core.card import Card, FleetFile
 
 # `organisation/name`, as public checkpoints are called
@@ -169,10 +169,10 @@ def _known_by_size(path: Path) -> str | None:
 def _source(worker: str, hash_of: FileHash) -> str | None:
     """The hash of the file that holds the worker's class, which is not imported for it."""
     try:
-        spec = find_spec(worker.partition(":")[0])
+        file = shipped.origin(worker)
     except (ImportError, ValueError):
         return None
-    return None if spec is None or spec.origin is None else hash_of(Path(spec.origin))
+    return None if file is None else hash_of(file)
 
 
 _SNAPSHOTS: dict[str, tuple[FleetFile, str]] = {}

@@ -11,14 +11,18 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
-class JobState(TypedDict, total=False):
+class _Given(TypedDict):
+    job: dict[str, Any]
+
+
+class JobState(_Given, total=False):
     """State of one job.
 
-    `job` is a `Job` as JSON whose images are content hashes. `outcomes` holds what each node
-    came to (`Outcome` as JSON), `fields` the combined fields (`Field` as JSON).
+    `job` is a `Job` as JSON whose images are content hashes; it is there from the start.
+    `outcomes` holds what each node came to (`Outcome` as JSON), `fields` the combined fields
+    (`Field` as JSON).
     """
 
-    job: dict[str, Any]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 

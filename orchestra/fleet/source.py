@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestra.core import shipped
 from orchestra.core.card import FleetFile, parse_fleet
 from orchestra.core.errors import InvalidFleet, InvalidGraph
 from orchestra.core.yaml_file import load_yaml
@@ -82,6 +83,9 @@ def _variable(found: re.Match[str], path: Path, place: str) -> str:
 
 def _shipped(point: metadata.EntryPoint) -> Path:
     """The YAML file that an entry point names as `package:file`."""
+    folder = shipped.source(point.module)
+    if folder is not None:
+        return folder / point.attr
     try:
         return Path(str(resources.files(point.module).joinpath(point.attr)))
     except ImportError as cause:
@@ -101,7 +105,8 @@ def load_graph(name: str) -> Callable[..., Any]:
             f"There is no graph {name!r} (there are: {', '.join(sorted(points))}; "
             "or give module:function or file.py:function)."
         )
-    return _attribute(points[name].value)
+    point = points[name]
+    return _callable(_module(point.module, shipped.load), point.module, point.attr)
 
 
 def graph_place(build: Callable[..., Any]) -> str | None:
@@ -115,6 +120,9 @@ def graph_place(build: Callable[..., Any]) -> str | None:
         return f"{module}:{name}" if callable(found) else None
     if module == "__main__":
         return None
+    plain = shipped.plain(module)
+    if plain != module and not shipped.is_overridden(plain):
+        module = plain  # as it is recorded where nothing hides it
     try:
         return f"{module}:{name}" if load_graph(f"{module}:{name}") is build else None
     except InvalidGraph:
@@ -123,18 +131,27 @@ def graph_place(build: Callable[..., Any]) -> str | None:
 
 def _attribute(place: str) -> Callable[..., Any]:
     module_name, _, attribute = place.rpartition(":")
-    module = _file_module(module_name) if module_name.endswith(".py") else _module(module_name)
+    if module_name.endswith(".py"):
+        return _callable(_file_module(module_name), module_name, attribute)
+    # A name that is written out means the user's own module, where there is one.
+    is_theirs = shipped.source(module_name) is None or shipped.is_overridden(module_name)
+    load = importlib.import_module if is_theirs else shipped.load
+    return _callable(_module(module_name, load), module_name, attribute)
+
+
+def _callable(module: ModuleType, name: str, attribute: str) -> Callable[..., Any]:
     found = getattr(module, attribute, None)
     if not callable(found):
         raise InvalidGraph(
-            f"{place!r} is not a build function: {module_name} has no callable {attribute!r}."
+            f"{f'{name}:{attribute}'!r} is not a build function: {name} has no callable "
+            f"{attribute!r}."
         )
     return found
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str, load: Callable[[str], ModuleType]) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        return load(name)
     except (ImportError, SyntaxError, ValueError) as cause:
         raise InvalidGraph(_not_imported(name, cause)) from cause
 
@@ -145,7 +162,10 @@ def _not_imported(name: str, cause: Exception) -> str:
     top = name.partition(".")[0]
     hidden = getattr(sys.modules.get(top), "__file__", None)
     if missing is not None and missing.partition(".")[0] == top and hidden:
-        cure = f"{hidden} hides the package of that name: remove its __init__.py, or rename it"
+        cure = (
+            f"{hidden} is the package of that name here. What ships with Orchestra is "
+            f"{shipped.PREFIX}{top} beside it"
+        )
     elif missing is not None and missing.partition(".")[0] == top:
         cure = "Check the name, and that it can be imported"
     elif missing:
@@ -177,9 +197,8 @@ def _file_module(path: str) -> ModuleType:
 
 def load_worker(place: str) -> Any:
     """The class named `module:Class` on a card."""
-    module_name, _, attribute = place.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        return shipped.attribute(place)
     except (ImportError, AttributeError, ValueError) as cause:
         raise InvalidFleet(
             f"The worker {place!r} of a card cannot be loaded: {cause}. "

@@ -1,4 +1,4 @@
-"""The ways a job of one shape may go through a graph: which inputs are read, by which models.
+"""The ways a job of one shape may go through a graph, which models they ask, and their prices.
 
 A route leaves out the nodes of an input, or takes the cheapest models instead of the best. Pure;
 it chooses none of them.
@@ -207,3 +207,36 @@ def plan_along(
 def _route(nodes: tuple[NodePlan, ...], view: GraphView) -> str:
     reads = {view.asks[node.node].capability for node in nodes}
     return "+".join(name for name in ("text", "vision", "maths") if name in reads)
+
+
+class Prices:
+    """What a node takes for a row: a table has many rows and few lengths of text."""
+
+    def __init__(self, view: GraphView, fleet: FleetFile, policy: Policy | None = None) -> None:
+        self.view = view
+        self.fleet = fleet
+        self.policy = policy
+        self._along: dict[tuple[Route, JobShape], tuple[NodePlan, ...]] = {}
+        self._known: dict[JobShape, dict[tuple[str, str], NodePlan]] = {}
+
+    def of(self, route: Route, shape: JobShape) -> tuple[NodePlan, ...]:
+        """The calls of `route` for a job of `shape`; inputs that it lacks are not called for."""
+        found = self._along.get((route, shape))
+        if found is None:
+            known = self._known.get(shape)
+            if known is None:
+                known = self._known[shape] = self._priced(shape)
+            pairs = [
+                (known[node, models], unless)
+                for node, models, unless in route.parts
+                if (node, models) in known
+            ]
+            found = self._along[route, shape] = waiting(self.view, pairs)
+        return found
+
+    def _priced(self, shape: JobShape) -> dict[tuple[str, str], NodePlan]:
+        have = {"facts": True, "text": shape.text_bytes > 0, "image": shape.images > 0}
+        active = {node: ask for node, ask in self.view.asks.items() if have[ask.reads]}
+        options = priced(self.view, shape, self.fleet, Budget(), active, self.policy)
+        choices = () if options is None else options.choices
+        return {(node.node, node.models): node for nodes in choices for node in nodes}

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from orchestra.core import shipped
 from orchestra.core.errors import MissingExtra
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import graph_place, load_graph
@@ -54,8 +55,9 @@ def graph_name(build: Build) -> str:
     """The entry point that names `build`, else its file's or module's last name."""
     if build.__module__.endswith(".py"):
         return Path(build.__module__).stem
-    place = f"{build.__module__}:{getattr(build, '__qualname__', '')}"
+    module = shipped.plain(build.__module__)
+    place = f"{module}:{getattr(build, '__qualname__', '')}"
     for point in metadata.entry_points(group="orchestra.graphs"):
         if point.value == place:
             return point.name
-    return build.__module__.rpartition(".")[2]
+    return module.rpartition(".")[2]

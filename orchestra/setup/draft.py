@@ -83,7 +83,7 @@ def draft_cards(choice: Choice) -> list[Card]:
 
 def _bundled() -> dict[str, Card]:
     """The cards of `mini` by what they take; none where its engine is not installed."""
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("workers") is None:
+    if importlib.util.find_spec("torch") is None:
         return {}
     file, folder = load_fleet("mini")
     cards: dict[str, Card] = {}

@@ -32,7 +32,7 @@ from tests.serving_workers import (
     SlowWorker,
     write_fleet,
 )
-from workers.training.drawn import RESERVED_SEED, draw_product
+from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 RUN_PORT = 8000  # `serve run` has no option for another

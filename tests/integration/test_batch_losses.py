@@ -16,8 +16,8 @@ import pytest
 from benchmarks.kill_resume import Toll, finished, toll, write_table
 from benchmarks.processes import descendants
 from orchestra import Budget, Fleet
-from orchestra.batch.output.output import Summary
-from orchestra.batch.plan.plan_table import Wish
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.survey import Wish
 from orchestra.cluster.owned import own_cluster
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.money import dollars

@@ -13,7 +13,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.fleet.source import load_fleet
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel
-from workers.training.drawn import draw_product
+from workers.synthetic.drawn import draw_product
 
 INSTRUCTION = "Describe the product shown."
 SCHEMA = {"type": "object", "properties": {"category": {"enum": ["Banana", "Lemon", "Tomato"]}}}

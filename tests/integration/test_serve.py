@@ -21,7 +21,7 @@ from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.cluster.owned import own_cluster, served
 from orchestra.fleet.source import load_fleet
-from workers.training.drawn import RESERVED_SEED, draw_product
+from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from PIL import Image
 
 from orchestra.bench.questions import Question, choice_schema
 from orchestra.core.call import Call
-from workers.training.drawn import KINDS, PALETTE, RESERVED_SEED, draw_nothing
-from workers.training.scene_lessons import colour_zh, kind_zh, plural
-from workers.training.scenes import (
+from workers.synthetic.drawn import KINDS, PALETTE, RESERVED_SEED, draw_nothing
+from workers.synthetic.scene_words import colour_zh, kind_zh, plural
+from workers.synthetic.scenes import (
     FIGURES,
     MOST,
     PATTERNS,

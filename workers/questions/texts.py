@@ -9,14 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from orchestra.bench.questions import Question, choice_schema
 from orchestra.core.call import Call
-from workers.training.lexicon import invented
+from workers.synthetic.lexicon import invented
 
 SEED = 1_000_000
 LANGUAGES = ("en", "zh")
@@ -41,7 +41,7 @@ def text_questions() -> Iterator[Question]:
 
 @cache
 def _words(name: str) -> dict[str, Any]:
-    return yaml.safe_load((files("workers.questions") / f"{name}.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _classes(rng: random.Random, language: str) -> Iterator[Question]:

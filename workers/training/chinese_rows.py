@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from workers.training import lexicon as lx
-from workers.training.lexicon import Split
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training.product import Answers, Product, Shaped, spoken_colour
 
 

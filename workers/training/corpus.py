@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from workers.training import lexicon as lx
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training import skills
 from workers.training.chinese_rows import chinese_sentences
 from workers.training.english_prose import english_sentences
 from workers.training.example import Example, Task, compact
-from workers.training.lexicon import Split
 from workers.training.product import Product, make_product
 from workers.training.rows import KEYS, Row, make_row, sanitise
 from workers.training.writer import write_listing

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workers.lite import Detail, LiteTower
-from workers.training.drawn import KINDS, PALETTE
+from workers.synthetic.drawn import KINDS, PALETTE
+from workers.synthetic.scenes import FIGURES, MOST, PLACES, Thing
 from workers.training.photos import UNKNOWN
-from workers.training.scenes import FIGURES, MOST, PLACES, Thing
 from workers.training.views import Views
 
 NAMES = {"colour": tuple(PALETTE), "kind": (*KINDS, *FIGURES), "place": PLACES}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from workers.training import lexicon as lx
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training.english_prose import english_sentences
-from workers.training.lexicon import Split
 from workers.training.product import Answers, Product, Shaped, titled
 
 

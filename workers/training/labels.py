@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from workers.training import lexicon as lx
-from workers.training.lexicon import Split
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training.rows import make_row
 from workers.training.wordlists import words
 

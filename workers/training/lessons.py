@@ -10,10 +10,10 @@ import json
 import random
 from collections.abc import Mapping
 
-from workers.training.lexicon import choices
+from workers.synthetic.lexicon import choices
+from workers.synthetic.scenes import FIGURES, can_vary
 from workers.training.photos import NOTHING, Shot
 from workers.training.scene_lessons import scene_lesson
-from workers.training.scenes import FIGURES, can_vary
 
 FIELDS = ("category", "colour", "product", "department")
 Value = str | int | None

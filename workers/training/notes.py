@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from workers.training import lexicon as lx
-from workers.training.lexicon import Split
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training.story_words import word_of
 from workers.training.wordlists import words
 

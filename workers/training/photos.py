@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from workers.training.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
-from workers.training.fruit import FRUIT
-from workers.training.packages import PACKAGES
-from workers.training.scenes import FIGURES, Thing, compose, draw_scene
-from workers.training.vegetables import VEGETABLES
+from workers.synthetic.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
+from workers.synthetic.fruit import FRUIT
+from workers.synthetic.packages import PACKAGES
+from workers.synthetic.scenes import FIGURES, Thing, compose, draw_scene
+from workers.synthetic.vegetables import VEGETABLES
 
 IMAGE_PX = 224  # what the model sees
 STORE_PX = 256  # what augmentation crops from

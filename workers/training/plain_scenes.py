@@ -15,10 +15,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from workers.training.drawn import FAR, PALETTE
+from workers.synthetic.drawn import FAR, PALETTE
+from workers.synthetic.scenes import MOST, NAMED, Thing
+from workers.synthetic.strokes import RGB
 from workers.training.photos import Shot, scene_shot, square
-from workers.training.scenes import MOST, NAMED, Thing
-from workers.training.strokes import RGB
 
 Box = tuple[float, float, float, float]
 ALONE, ALIKE = 0.45, 0.5  # shares of scenes with one thing, and of the rest those of one look

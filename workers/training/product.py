@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from workers.training import lexicon as lx
-from workers.training.lexicon import Choice, Split
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Choice, Split
 
 Answers = dict[str, str | None]
 # A rendered product: its text, its name if it stands there, what it states, its first sentence.

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from workers.training import lexicon as lx
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Choice, Split
 from workers.training.chinese_rows import chinese_text
 from workers.training.english_rows import english_text
-from workers.training.lexicon import Choice, Split
 from workers.training.product import Answers, Product, make_product
 
 KEYS = ("category", "colour", "material", "name", "brand", "origin", "quantity", "summary")

@@ -10,17 +10,17 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from workers.training.drawn import KINDS, PALETTE
-from workers.training.lexicon import choices
-from workers.training.scenes import FIGURES, PLACES, Thing, can_vary
+from workers.synthetic.drawn import KINDS, PALETTE
+from workers.synthetic.scene_words import (
+    ALWAYS_PLURAL,
+    MASS,
+    colour_zh,
+    kind_zh,
+    plural,
+)
+from workers.synthetic.scenes import FIGURES, PLACES, Thing, can_vary
 
 Lesson = tuple[str, str]
-MASS = {"Garlic": "garlic", "Juice": "juice cartons", "Milk": "milk cartons", "Yoghurt": "yoghurts"}
-ALWAYS_PLURAL = ("Carrots", "pants", "shoes", "shorts", "outwear")
-FIGURES_ZH = {
-    "circle": "圆形", "ball": "球", "square": "正方形", "rectangle": "长方形", "triangle": "三角形",
-    "diamond": "菱形", "hexagon": "六边形", "star": "星形", "cross": "十字", "heart": "心形",
-}  # fmt: skip
 PLACES_ZH = dict(
     zip(
         PLACES,
@@ -49,26 +49,6 @@ COLOUR_ALONE = (
     "What colour is it?", "What color is it?", "What colour is the shape?",
     "What color is the object?", "What colour is the thing?",
 )  # fmt: skip
-
-
-def colour_zh(colour: str) -> str:
-    """The Chinese word of a colour."""
-    return choices("colour")[colour].zh
-
-
-def kind_zh(kind: str) -> str:
-    """The Chinese word of a drawn kind."""
-    return FIGURES_ZH[kind] if kind in FIGURES else choices("category")[kind].zh
-
-
-def plural(kind: str) -> str:
-    """The English plural of a kind, in lower case."""
-    if kind in MASS:
-        return MASS[kind]
-    word = kind.lower()
-    if kind in ALWAYS_PLURAL:
-        return word
-    return word + "es" if word.endswith(("o", "ss")) else word + "s"
 
 
 def scene_lesson(things: Sequence[Thing], rng: random.Random) -> Lesson:

@@ -11,10 +11,10 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from workers.training import lexicon as lx
+from workers.synthetic import lexicon as lx
+from workers.synthetic.lexicon import Split
 from workers.training.example import THINK_REQUESTS, Example, compact
 from workers.training.labels import labelled
-from workers.training.lexicon import Split
 from workers.training.notes import asked_of, make_note
 from workers.training.rows import Row, make_row
 from workers.training.stories import make_story, question_about, summary, triples

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from workers.training.lexicon import Split
+from workers.synthetic.lexicon import Split
 from workers.training.story_words import RELATIONS, fillers, word_of
 
 Fact = tuple[str, str, str]

@@ -19,8 +19,8 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from workers.engine import TransformersEngine
 from workers.fused import FusedModel
+from workers.synthetic.scenes import compose, draw_scene
 from workers.training.photos import CLOTHING, COLOURS, IMAGE_PX, read_shots
-from workers.training.scenes import compose, draw_scene
 from workers.training.v3_lessons import mute, read_texts
 
 BATCH = 16

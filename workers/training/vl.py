@@ -21,6 +21,7 @@ from torch import Tensor
 
 from workers.domain import Domain
 from workers.lite import LiteTower, fold
+from workers.synthetic.scenes import compose
 from workers.training.detail import DetailRun, train_detail
 from workers.training.imagenet import public_tower
 from workers.training.lessons import corpus
@@ -40,7 +41,6 @@ from workers.training.photos import (
 from workers.training.plain_scenes import draw_plain_scenes, plain_shots
 from workers.training.probe import FIELDS, Probe, train_probe
 from workers.training.save import save
-from workers.training.scenes import compose
 from workers.training.speaker import Speaker, build_model
 from workers.training.speech import Phase, SpeechRun, train_speech
 from workers.training.split import hold_out

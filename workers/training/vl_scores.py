@@ -20,11 +20,11 @@ from pydantic import create_model
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from workers.engine import TransformersEngine
-from workers.training.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
-from workers.training.lexicon import choices
+from workers.synthetic.drawn import KINDS, RESERVED_SEED, draw_nothing, draw_product
+from workers.synthetic.lexicon import choices
+from workers.synthetic.scenes import MOST, PLACES, compose, draw_scene
 from workers.training.photos import COLOURS, read_shots
 from workers.training.plain_scenes import compose_plain, draw_plain
-from workers.training.scenes import MOST, PLACES, compose, draw_scene
 from workers.training.shapes import draw_shapes
 
 BATCH = 32

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from workers.training.lexicon import CLOTHING, HAN, MASS, PLURAL, choices
+from workers.synthetic.lexicon import CLOTHING, HAN, MASS, PLURAL, choices
 
 Listing = dict[str, str | list[str]]
 

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.batch.tables.row import STATUS, Row, output_columns
+from orchestra.batch.output.rows import OutputRow
+from orchestra.batch.tables.row import STATUS, output_columns
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field
@@ -31,17 +32,6 @@ GROUP_CHARS = 32 << 20  # photos may stand in a table's cells
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NUMBER = re.compile(r"[+-]?\d[\d ., ]*(e[+-]?\d+)?%?", re.IGNORECASE)
 ABSENT = Field()
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRow:
-    """An input row with what became of it."""
-
-    row: Row
-    row_id: str
-    status: str
-    fields: Mapping[str, Field]
-    errors: Sequence[ErrorRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +49,7 @@ def write_exports(
     folder: Path,
     input_columns: Sequence[str],
     field_names: Sequence[str],
-    rows: Iterable[ExportRow],
+    rows: Iterable[OutputRow],
 ) -> Written:
     """Write the three files into `folder`; each replaces its predecessor whole.
 
@@ -120,11 +110,11 @@ def _schema(columns: Sequence[str], field_names: Sequence[str]) -> pa.Schema:
 
 
 def _cells(
-    entry: ExportRow, input_columns: Sequence[str], field_names: Sequence[str]
+    entry: OutputRow, input_columns: Sequence[str], field_names: Sequence[str]
 ) -> list[str | float | None]:
     cells: list[str | float | None] = [entry.row.values.get(name, "") for name in input_columns]
     for name in field_names:
-        field = entry.fields.get(name, ABSENT)
+        field = entry.outcome.fields.get(name, ABSENT)
         cells += [text_of(field.value), field.source, field.confidence]
     cells.append(entry.status)
     return cells
@@ -143,12 +133,12 @@ def _guarded(text: str) -> str:
     return text
 
 
-def _errors(entry: ExportRow) -> Iterable[ErrorRecord]:
-    own = entry.row.error
-    return entry.errors if own is None or own in entry.errors else (own, *entry.errors)
+def _errors(entry: OutputRow) -> Iterable[ErrorRecord]:
+    own, errors = entry.row.error, entry.outcome.errors
+    return errors if own is None or own in errors else (own, *errors)
 
 
-def _error_line(entry: ExportRow, error: ErrorRecord) -> bytes:
+def _error_line(entry: OutputRow, error: ErrorRecord) -> bytes:
     record = {
         "id": entry.row_id,
         "row": entry.row.ordinal,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,25 +21,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestra.batch.output.promised import promise_lines
-from orchestra.batch.output.report_view import RowView, view_row
-from orchestra.batch.output.report_words import dollars, language_of, share
+from orchestra.batch.output.report_view import view_row
+from orchestra.batch.output.rows import OutputRow
+from orchestra.batch.output.summary import promise_lines
 from orchestra.core.atomic import atomic_file
-from orchestra.core.job import ErrorRecord, Result
-from orchestra.core.values import duration
+from orchestra.core.values import CJK, duration
 
 TABLE = "products.csv"
 STATUSES = ("complete", "review", "partial", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRow:
-    """One row of the table: its ordinal from 1, id, input columns as strings, and result."""
-
-    ordinal: int
-    row_id: str
-    values: Mapping[str, str]
-    result: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +53,16 @@ class _Selection:
 
     max_rows: int
     total: int = 0
-    needing: list[ReportRow] = field(default_factory=list)
-    others: list[ReportRow] = field(default_factory=list)
+    needing: list[OutputRow] = field(default_factory=list)
+    others: list[OutputRow] = field(default_factory=list)
     error_types: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: ReportRow) -> None:
+    def add(self, row: OutputRow) -> None:
         self.total += 1
-        self.error_types.update(error.type for error in row.result.errors)
-        self.models.update({call.model for call in row.result.calls})
-        if row.result.status == "complete":
+        self.error_types.update(error.type for error in row.outcome.errors)
+        self.models.update({call.model for call in row.outcome.calls})
+        if row.status == "complete":
             if len(self.needing) + len(self.others) < self.max_rows:
                 self.others.append(row)
         elif len(self.needing) < self.max_rows:
@@ -84,10 +75,10 @@ class _Selection:
         return len(self.needing) + len(self.others) == self.total
 
     @property
-    def shown(self) -> list[ReportRow]:
+    def shown(self) -> list[OutputRow]:
         if not self.whole:
             return self.needing + self.others
-        return sorted(self.needing + self.others, key=lambda row: row.ordinal)
+        return sorted(self.needing + self.others, key=lambda one: one.row.ordinal)
 
 
 def write_report(
@@ -95,21 +86,23 @@ def write_report(
     *,
     title: str,
     summary: Mapping[str, Any],
-    rows: Iterable[ReportRow],
+    rows: Iterable[OutputRow],
     models: Sequence[ModelNote],
     thumbnail: Callable[[str], bytes | None],
     max_rows: int = 300,
 ) -> None:
     """Write the page to `path`, replacing it whole or not at all.
 
-    `summary` is the content of summary.json. `rows` is read once. `thumbnail` maps a content hash
-    to a small picture (JPEG, PNG, WebP or GIF bytes), or None when there is none. A table of more
-    than `max_rows` rows shows those that need a person first; the page says how many are missing.
+    `summary` is the content of summary.json. `rows` is read once; those without a result are left
+    out. `thumbnail` maps a content hash to a small picture (JPEG, PNG, WebP or GIF bytes), or None
+    when there is none. A table of more than `max_rows` rows shows those that need a person first;
+    the page says how many are missing.
     Raises `DiskFull`, or `OSError` when the file cannot be written for another reason.
     """
     selection = _Selection(max_rows)
     for row in rows:
-        selection.add(row)
+        if row.result is not None:
+            selection.add(row)
     shown = selection.shown
     page = _environment().get_template("report.html.j2")
     stream = page.stream(
@@ -119,8 +112,12 @@ def write_report(
         selection=selection,
         shown=len(shown),
         table=TABLE,
-        rows=(_view(row, thumbnail) for row in shown),
-        errors=[_located(row, error) for row in shown for error in row.result.errors],
+        rows=(view_row(row, thumbnail) for row in shown),
+        errors=[
+            {"ordinal": row.row.ordinal, "row_id": row.row_id, "error": error}
+            for row in shown
+            for error in row.outcome.errors
+        ],
         models=models,
         waiting=_waiting(summary),
         plans=_plans(summary),
@@ -129,14 +126,6 @@ def write_report(
     stream.enable_buffering(64)
     with atomic_file(path, durable=False) as file:
         file.writelines(chunk.encode("utf-8") for chunk in stream)
-
-
-def _view(row: ReportRow, thumbnail: Callable[[str], bytes | None]) -> RowView:
-    return view_row(row.ordinal, row.row_id, row.values, row.result, thumbnail)
-
-
-def _located(row: ReportRow, error: ErrorRecord) -> dict[str, Any]:
-    return {"ordinal": row.ordinal, "row_id": row.row_id, "error": error}
 
 
 def _waiting(summary: Mapping[str, Any]) -> int:
@@ -180,3 +169,23 @@ def _script_hash() -> str:
     """What the content security policy allows to run: our script and no other."""
     digest = hashlib.sha256(_asset("report.js").encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def dollars(cost_usd: Any) -> str:
+    """Show a cost in US dollars, small ones to the micro-dollar the book counts in."""
+    cost = Decimal(str(cost_usd))
+    if cost == 0:
+        return "$0"
+    if cost < Decimal("0.000001"):
+        return "< $0.000001"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0")
+
+
+def share(probability: float) -> str:
+    """Show a probability with two digits, cut and not rounded: only certainty is 1.00."""
+    return f"{math.floor(probability * 100 + 1e-9) / 100:.2f}"
+
+
+def language_of(text: Any) -> str:
+    """The language tag a browser needs to choose the right glyphs."""
+    return "zh-Hans" if CJK.search(str(text)) else "en"

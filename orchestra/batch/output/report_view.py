@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from orchestra.batch.output.report_words import shown
+from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
 from orchestra.images.attention import glow_of
 
@@ -118,14 +119,9 @@ class RowView:
     lowest_confidence: float
 
 
-def view_row(
-    ordinal: int,
-    row_id: str,
-    values: Mapping[str, str],
-    result: Result,
-    thumbnail: Callable[[str], bytes | None],
-) -> RowView:
+def view_row(row: OutputRow, thumbnail: Callable[[str], bytes | None]) -> RowView:
     """Lay out one row; `thumbnail` maps a content hash to picture bytes, or None without one."""
+    ordinal, values, result = row.row.ordinal, row.row.values, row.outcome
     anchor = f"row-{ordinal}"
     photos = dict(_photos(anchor, result.images, thumbnail))
     texts = list(_texts(values, result))
@@ -135,9 +131,9 @@ def view_row(
     return RowView(
         anchor=anchor,
         ordinal=ordinal,
-        row_id=row_id,
-        name=_display_name(row_id, values),
-        inputs=tuple(_inputs(row_id, values)),
+        row_id=row.row_id,
+        name=_display_name(row.row_id, values),
+        inputs=tuple(_inputs(row.row_id, values)),
         status=result.status,
         result=result,
         photos=tuple(photos.values()),
@@ -275,3 +271,16 @@ def _listings(parts: list[FieldView]) -> Iterator[Listing]:
 
 def _lines(value: str) -> tuple[str, ...]:
     return tuple(line.strip(" -•*\t") for line in value.splitlines() if line.strip(" -•*\t"))
+
+
+def shown(value: Any, between: str = ", ") -> str:
+    """Write any value as a person would; `between` stands between the items of a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return between.join(shown(item) for item in value)
+    return str(value)

@@ -1,4 +1,4 @@
-"""Predicts what rows cost and take along a route, from a sample; it knows no model and no book.
+"""Predicts what rows cost and take along a route, with 95% intervals, from a sample.
 
 A ratio estimator: each row is priced exactly from what it has, and the sample tells how actual
 calls compare with that price, for each kind of row and node. A call with the same text or photo
@@ -7,20 +7,26 @@ as an earlier one is found in the book, and counts once.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal
 
-from orchestra.batch.plan.kinds import RowShape, Scan
-from orchestra.batch.plan.sample import CallSeen, RowSeen
+from orchestra.batch.plan.kinds import RowShape, TableShape
+from orchestra.batch.plan.sample import Sample, SampledCall, SampledRow
 from orchestra.batch.plan.worth import shrunk
-from orchestra.core.stats import Stratum
+from orchestra.core.stats import Estimate, Stratum, pace_of, spread_of, t_95
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan
-from orchestra.routing.prices import Prices
-from orchestra.routing.routes import Route
+from orchestra.routing.routes import Prices, Route
 
 LEAST_SEEN = 2  # calls of a kind by which it is judged by itself
+ROUNDING = 0.25  # square micro-dollars: prices are rounded up, which hides half of one
+DRIFT = 0.05  # of the spend: under a cap routes change as rows end (seen: up to 3.3%)
+START_S = 1.0  # at most, for what comes once a batch: no wave of the sample has it
+LEAST_PACE_ERROR = 0.05  # waves of a second do not see how a machine's load changes
 
 Key = tuple[str, ...]
 
@@ -46,10 +52,10 @@ class Rates:
     _asked: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def of(cls, view: GraphView, seen: Iterable[RowSeen]) -> Rates:
+    def of(cls, view: GraphView, rows: Iterable[SampledRow]) -> Rates:
         """Learn from the rows of a sample."""
         rates = cls(view)
-        for row in seen:
+        for row in rows:
             for call in row.calls:
                 if call.is_conditional:
                     for key in rates._share_keys(row.kind, row.route, call.node):
@@ -108,12 +114,10 @@ class Rates:
 
 
 @dataclass(slots=True)
-class Load:
-    """What a part of a table comes to."""
+class Forecast:
+    """What rows come to. Of `idle` rows all replies are there already."""
 
-    merges: bool = False
-    rows: int = 0
-    idle: float = 0.0  # rows all of whose replies are there already
+    idle: float = 0.0
     cost_micro: float = 0.0
     work_s: float = 0.0
     by_model: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -121,67 +125,154 @@ class Load:
 
 
 RouteOf = Callable[[int, str], Route | None]  # of an ordinal and its kind
+Counts = Mapping[tuple[str, str], int]  # rows to come by kind and route
 
 
 class Forecaster:
-    """Predicts a table's load. `paid` are keys of calls that are in the book already."""
+    """Predicts what rows of `table` come to, by what those of `sample` did."""
 
-    def __init__(self, scan: Scan, prices: Prices, rates: Rates) -> None:
-        self.scan = scan
+    def __init__(self, table: TableShape, prices: Prices, sample: Sample) -> None:
+        self.table = table
         self.prices = prices
-        self.rates = rates
+        self.sample = sample
+        self.rates = Rates.of(prices.view, sample.rows)
+        # Mean pace of calls, the relative error of the next one's, and degrees of freedom.
+        self.pace = pace_of(sample.paces) if sample.paces else (1.0, math.inf, 1)
 
-    def load(
+    def forecast(
         self, route_of: RouteOf, paid: Iterable[tuple[int, Route]] = (), *, merges: bool = False
-    ) -> Load:
-        """The load of all rows, each along its route.
+    ) -> Forecast:
+        """What all rows come to, each along its route.
 
         `paid` are rows, by ordinal, whose calls along a route are in the book already. Texts and
         photos may come to the same facts, and what is written from them is then called for once:
         with `merges` as often as can be, else as seldom.
         """
-        load, known = Load(merges=merges), dict[Key, float]()
+        forecast, known = Forecast(), dict[Key, float]()
         for ordinal, route in paid:
-            shape = self.scan.shape(ordinal)
+            shape = self.table.shape(ordinal)
             nodes = self.prices.of(route, shape.job)
             for node, key in zip(nodes, self._keys(nodes, route, shape, merges), strict=True):
                 if node.condition is None:
                     known[key] = 1.0
-        for ordinal, shape in enumerate(self.scan, start=1):
-            kind = self.scan.kinds.of(shape)
+        for ordinal, shape in enumerate(self.table, start=1):
+            kind = self.table.kinds.of(shape)
             route = route_of(ordinal, kind)
             if route is not None:
-                self._add(load, known, kind, route, shape)
-        return load
+                self._add(forecast, known, kind, route, shape, merges)
+        return forecast
 
     def typical(self, kind: str, route: Route, ordinals: Sequence[int]) -> tuple[float, float]:
         """Mean cost in micro-dollars and work in seconds of such rows, repeats counted once."""
-        load, known = Load(), dict[Key, float]()
+        forecast, known = Forecast(), dict[Key, float]()
         for ordinal in ordinals:
-            self._add(load, known, kind, route, self.scan.shape(ordinal))
-        return load.cost_micro / len(ordinals), load.work_s / len(ordinals)
+            self._add(forecast, known, kind, route, self.table.shape(ordinal))
+        return forecast.cost_micro / len(ordinals), forecast.work_s / len(ordinals)
 
     def at_most(self, route_of: RouteOf) -> int:
         """Micro-dollars that the rows cost at most: every call at its ceiling, none found."""
-        total = 0
-        for ordinal, shape in enumerate(self.scan, start=1):
-            route = route_of(ordinal, self.scan.kinds.of(shape))
-            if route is not None:
-                total += self.ceiling(route, shape)
-        return total
+        return sum(
+            self.ceiling(route, shape)
+            for ordinal, shape in enumerate(self.table, start=1)
+            if (route := route_of(ordinal, self.table.kinds.of(shape))) is not None
+        )
 
     def ceiling(self, route: Route, shape: RowShape) -> int:
         """Micro-dollars that a row costs at most."""
         return sum(node.cost_micro for node in self.prices.of(route, shape.job))
 
+    def spend(
+        self, forecast: Forecast, merged: Forecast, rows: Counts, room_micro: float | None
+    ) -> Estimate:
+        """Micro-dollars still to be spent: no more than a budget's room, if there is one.
+
+        `merged` is the forecast where as many calls merge as can.
+        """
+        spread, freedom = spread_of(self.residuals(rows, "cost"), ROUNDING)
+        half = t_95(freedom) * spread if math.isfinite(spread) else forecast.cost_micro
+        if room_micro is not None:
+            half = math.hypot(half, DRIFT * forecast.cost_micro)
+        most = math.inf if room_micro is None else max(0.0, room_micro)
+        low, high = merged.cost_micro, forecast.cost_micro
+        return Estimate(
+            low=max(0.0, low - half),
+            value=min(most, (low + high) / 2),
+            high=min(most, high + half),
+        )
+
+    def seconds(self, forecast: Forecast, rows: Counts) -> Estimate | None:
+        """Seconds on one host: the calls' work at the sample's pace, and rows without calls."""
+        if not self.sample.paces:
+            return None
+        pace, error, freedom = self.pace
+        spread, _ = spread_of(self.residuals(rows, "work"))
+        off = spread / forecast.work_s if forecast.work_s and math.isfinite(spread) else 0.0
+        idle_s = fmean(self.sample.row_s) * forecast.idle if self.sample.row_s else 0.0
+        value = max(forecast.work_s * pace + idle_s, self._rate_limited_s(forecast))
+        uneven = max(LEAST_PACE_ERROR, error)
+        half = t_95(freedom) * (math.hypot(off, uneven) if math.isfinite(uneven) else 1.0)
+        return Estimate(low=value / (1 + half), value=value, high=value * (1 + half) + START_S)
+
+    def residuals(self, rows: Counts, what: Literal["cost", "work"]) -> list[Stratum]:
+        """How sampled rows differ from their prediction, by kind and route, for the rows to come.
+
+        Of a row whose replies were there already nothing is known of work.
+        """
+        found: dict[tuple[str, str], list[float]] = defaultdict(list)
+        least: dict[tuple[str, str], float] = defaultdict(float)
+        for row in self.sample.rows:
+            off, key = 0.0, (row.kind, row.route.name)
+            for call in row.calls:
+                off += self._off(row, call, what)
+                if call.is_conditional:
+                    doubt = self.rates.doubt(row.kind, row.route, call.node)
+                    least[key] = max(least[key], doubt * self._rate(row, call, what) ** 2)
+            if what == "cost" or any(not call.reused or call.is_conditional for call in row.calls):
+                found[key].append(off)
+        return [
+            Stratum(found.get(key, ()), count, least[key]) for key, count in rows.items() if count
+        ]
+
+    def _off(self, row: SampledRow, call: SampledCall, what: str) -> float:
+        """How a call differs from its prediction; one that may be spared by whether it was made."""
+        rate = self._rate(row, call, what)
+        if call.is_conditional:
+            return (call.made - self.rates.share(row.kind, row.route, call.node)) * rate
+        if what == "cost":
+            return call.cost_micro - rate
+        return 0.0 if call.reused else call.work_s - rate
+
+    def _rate(self, row: SampledRow, call: SampledCall, what: str) -> float:
+        """What a call of this node comes to if it is made."""
+        micro, ms = round(call.expected_micro), call.expected_s * 1000
+        node = NodePlan(call.node, call.model, ms, micro, micro, 0.0, 0)
+        predict = self.rates.cost if what == "cost" else self.rates.work
+        return predict(row.kind, row.route, node)
+
+    def _rate_limited_s(self, forecast: Forecast) -> float:
+        """Seconds that limits of calls a minute make of it."""
+        return max(
+            (
+                60 * forecast.calls[card.name] / card.limits.requests_per_minute
+                for card in self.prices.fleet.models
+                if card.limits.requests_per_minute is not None
+            ),
+            default=0.0,
+        )
+
     def _add(
-        self, load: Load, known: dict[Key, float], kind: str, route: Route, shape: RowShape
+        self,
+        forecast: Forecast,
+        known: dict[Key, float],
+        kind: str,
+        route: Route,
+        shape: RowShape,
+        merges: bool = False,
     ) -> None:
         """Count a row in. `known` is how likely each call has been made for an earlier one."""
-        load.rows += 1
         idle = 1.0
         nodes = self.prices.of(route, shape.job)
-        keys = self._keys(nodes, route, shape, load.merges)
+        keys = self._keys(nodes, route, shape, merges)
         for node, key in zip(nodes, keys, strict=True):
             there = known.get(key, 0.0)
             share = 1.0 if node.condition is None else self.rates.share(kind, route, node.node)
@@ -190,12 +281,12 @@ class Forecaster:
                 continue
             known[key] = there + new
             work = new * self.rates.work(kind, route, node)
-            load.cost_micro += new * self.rates.cost(kind, route, node)
-            load.work_s += work
-            load.by_model[node.model] += work
-            load.calls[node.model] += new * node.visits
+            forecast.cost_micro += new * self.rates.cost(kind, route, node)
+            forecast.work_s += work
+            forecast.by_model[node.model] += work
+            forecast.calls[node.model] += new * node.visits
             idle *= 1 - new
-        load.idle += idle
+        forecast.idle += idle
 
     def _keys(
         self, nodes: Sequence[NodePlan], route: Route, shape: RowShape, merges: bool
@@ -215,68 +306,3 @@ class Forecaster:
                 used = (text,)
             keys.append((node.node, node.models, *used))
         return keys
-
-
-def residuals(
-    seen: Iterable[RowSeen], rates: Rates, rows: Mapping[tuple[str, str], int], what: str
-) -> list[Stratum]:
-    """How sampled rows differ from their prediction, by kind and route, for the rows to come.
-
-    `what` is "cost" or "work"; of a row whose replies were there already nothing is known of work.
-    """
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    least: dict[tuple[str, str], float] = defaultdict(float)
-    for row in seen:
-        off = 0.0
-        for call in row.calls:
-            off += _off(rates, row, call, what)
-            if call.is_conditional:
-                doubt = rates.doubt(row.kind, row.route, call.node)
-                least[row.kind, row.route.name] = max(
-                    least[row.kind, row.route.name], doubt * _rate(rates, row, call, what) ** 2
-                )
-        if what == "cost" or any(not call.reused or call.is_conditional for call in row.calls):
-            found[row.kind, row.route.name].append(off)
-    return [Stratum(found.get(key, ()), count, least[key]) for key, count in rows.items() if count]
-
-
-def _off(rates: Rates, row: RowSeen, call: CallSeen, what: str) -> float:
-    """How a call differs from its prediction; one that may be spared, by whether it was made."""
-    rate = _rate(rates, row, call, what)
-    if call.is_conditional:
-        return (call.made - rates.share(row.kind, row.route, call.node)) * rate
-    if what == "cost":
-        return call.cost_micro - rate
-    return 0.0 if call.reused else call.work_s - rate
-
-
-def _rate(rates: Rates, row: RowSeen, call: CallSeen, what: str) -> float:
-    """What a call of this node comes to if it is made."""
-    micro, ms = round(call.expected_micro), call.expected_s * 1000
-    node = NodePlan(call.node, call.model, ms, micro, micro, 0.0, 0)
-    predict = rates.cost if what == "cost" else rates.work
-    return predict(row.kind, row.route, node)
-
-
-def spread_over(shares: Mapping[str, Sequence[tuple[Route | None, int]]]) -> RouteOf:
-    """A rule that gives each kind's rows their routes in these numbers, evenly over the table."""
-    counts = {kind: [0] * len(ways) for kind, ways in shares.items()}
-    passed: dict[str, int] = defaultdict(int)
-
-    def route_of(ordinal: int, kind: str) -> Route | None:
-        ways = shares.get(kind)
-        if not ways:
-            return None
-        passed[kind] += 1
-        place = most_behind(counts[kind], [rows for _, rows in ways], passed[kind])
-        counts[kind][place] += 1
-        return ways[place][0]
-
-    return route_of
-
-
-def most_behind(given: Sequence[int], wanted: Sequence[int], passed: int) -> int:
-    """Which of several shares is furthest from its part after `passed` rows."""
-    total = sum(wanted) or 1
-    behind = [passed * want / total - have for have, want in zip(given, wanted, strict=True)]
-    return max(range(len(behind)), key=behind.__getitem__)

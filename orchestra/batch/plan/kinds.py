@@ -1,6 +1,6 @@
-"""Kinds of rows: what a row has and how long its text is; and a sample drawn from each kind.
+"""Kinds of rows: what a row has and how long its text is; and a table as the shapes of its rows.
 
-A table is scanned once, without a model; of a row there stay a few numbers, so a table may be
+A table is read once, without a model; of a row there stay a few numbers, so a table may be
 longer than memory.
 """
 
@@ -83,7 +83,7 @@ def _key(text: str) -> int:
 
 
 @dataclass(slots=True)
-class Scan:
+class TableShape:
     """Every row of a table as numbers, in the table's order; some are labelled, some finished."""
 
     kinds: Kinds = field(default_factory=Kinds)
@@ -100,17 +100,17 @@ class Scan:
         columns: Columns,
         base: Path,
         labels: Mapping[str, str] | None = None,
-    ) -> Scan:
+    ) -> TableShape:
         """Read all `rows`; one is labelled when a column of `labels` (by field) is filled."""
-        scan = cls()
+        table = cls()
         for row in rows:
             shape = row_shape(row, columns, base)
-            scan.add(shape.text_bytes, shape.text_key, shape.photo_key)
+            table.add(shape.text_bytes, shape.text_key, shape.photo_key)
             if any(row.values.get(column, "").strip() for column in (labels or {}).values()):
-                scan.labelled.add(row.ordinal)
-        lengths = sorted(length for length in scan._bytes if length)
-        scan.kinds = Kinds(edges=_edges(lengths))
-        return scan
+                table.labelled.add(row.ordinal)
+        lengths = sorted(length for length in table._bytes if length)
+        table.kinds = Kinds(edges=_edges(lengths))
+        return table
 
     def add(self, text_bytes: int, text_key: int, photo_key: int) -> None:
         """Note the next row."""

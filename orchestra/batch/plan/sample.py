@@ -26,7 +26,7 @@ LEAST_WAVES = 3  # the pace of a batch is judged by how it differs between them
 
 
 @dataclass(frozen=True, slots=True)
-class CallSeen:
+class SampledCall:
     """A call of the sample: its price as if it had been made, its work, and both as expected.
 
     `work_s` is CPU time, or for a model elsewhere time divided by the calls under way at once;
@@ -45,14 +45,14 @@ class CallSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RowSeen:
+class SampledRow:
     """One row along one route."""
 
-    ordinal: int
+    row: Row
     kind: str
     route: Route
     result: Result
-    calls: tuple[CallSeen, ...]
+    calls: tuple[SampledCall, ...]
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Sample:
     in waves without calls.
     """
 
-    seen: list[RowSeen] = field(default_factory=list)
+    rows: list[SampledRow] = field(default_factory=list)
     paces: list[float] = field(default_factory=list)
     row_s: list[float] = field(default_factory=list)
     spent_micro: int = 0
@@ -71,11 +71,16 @@ class Sample:
 
     def add(self, other: Sample) -> None:
         """Count `other` in."""
-        self.seen += other.seen
+        self.rows += other.rows
         self.paces += other.paces
         self.row_s += other.row_s
         self.spent_micro += other.spent_micro
         self.seconds += other.seconds
+
+    @property
+    def paid(self) -> list[tuple[int, Route]]:
+        """Rows, by ordinal, whose calls along a route are in the book."""
+        return [(sampled.row.ordinal, sampled.route) for sampled in self.rows]
 
 
 async def run_sample(
@@ -96,93 +101,81 @@ async def run_sample(
     waves = max(1, min(LEAST_WAVES, len(work) // 2), -(-len(work) // in_flight))
     for first in range(waves):  # strided, so that each wave has rows of each kind
         began = time.monotonic()
-        tries = [_try(rows, kind, row, routes[kind], in_flight) for kind, row in work[first::waves]]
-        seen = await _all(tries)
-        _note_pace(sample, seen, time.monotonic() - began)
-        sample.seen += seen
+        tries = [_run(rows, kind, row, routes[kind], in_flight) for kind, row in work[first::waves]]
+        wave = await _all(tries)
+        _note_pace(sample, wave, time.monotonic() - began)
+        sample.rows += wave
         spent = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
-        for _ in seen:
+        for _ in wave:
             progress.row(spent.cost_micro)
-    sample.spent_micro = (
-        await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
-    ).cost_micro - before.cost_micro
+    after = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
+    sample.spent_micro = after.cost_micro - before.cost_micro
     sample.seconds = time.monotonic() - started
     return sample
 
 
-def _note_pace(sample: Sample, seen: Sequence[RowSeen], seconds: float) -> None:
+def _note_pace(sample: Sample, wave: Sequence[SampledRow], seconds: float) -> None:
     """A wave with calls tells their pace, one without what a row takes beside them."""
-    work = sum(call.work_s for row in seen for call in row.calls)
+    work = sum(call.work_s for row in wave for call in row.calls)
     if work > 0:
         sample.paces.append(seconds / work)
-    elif seen:
-        sample.row_s.append(seconds / len(seen))
+    elif wave:
+        sample.row_s.append(seconds / len(wave))
 
 
-async def _all(tries: Sequence[Awaitable[RowSeen]]) -> list[RowSeen]:
+async def _all(tries: Sequence[Awaitable[SampledRow]]) -> list[SampledRow]:
     """The rows of a wave; what one raised is raised once none is under way any more."""
     ended = await asyncio.gather(*tries, return_exceptions=True)
     for end in ended:
         if isinstance(end, BaseException):
             raise end
-    return [end for end in ended if isinstance(end, RowSeen)]
+    return [end for end in ended if isinstance(end, SampledRow)]
 
 
-async def _try(rows: RowRun, kind: str, row: Row, route: Route, in_flight: int) -> RowSeen:
+async def _run(rows: RowRun, kind: str, row: Row, route: Route, in_flight: int) -> SampledRow:
     result = await rows.rehearse(row, dict(route.models))
     silent = next((error for error in result.errors if error.type in SILENT), None)
     if silent is not None:
         raise ModelUnavailable(f"The sample could not be run: {silent.message}")
-    return RowSeen(row.ordinal, kind, route, result, tuple(_calls(rows, result, in_flight)))
+    return SampledRow(row, kind, route, result, tuple(_calls(rows, result, in_flight)))
 
 
-def _calls(rows: RowRun, result: Result, in_flight: int) -> list[CallSeen]:
+def _calls(rows: RowRun, result: Result, in_flight: int) -> list[SampledCall]:
+    """The calls that were made, then those that were spared."""
     planned: dict[str, Any] = {node["node"]: node for node in result.plan.get("nodes", ())}
-    seen: list[CallSeen] = []
+    made: list[SampledCall] = []
     for call in result.calls:
         node = planned.get(call.node)
         if node is not None:
-            first = all(earlier.node != call.node for earlier in seen)
-            seen.append(_call_seen(rows, call, node, in_flight, first))
-    called = {call.node for call in seen}
-    return seen + [
-        CallSeen(
-            node=name,
-            model=_models(node),
-            cost_micro=0.0,
-            work_s=0.0,
-            expected_micro=node["expected_cost_usd"] * 1e6,
-            expected_s=node["latency_ms"] / 1000,
-            reused=True,
-            is_conditional=True,
-            made=False,
-        )
+            first = all(earlier.node != call.node for earlier in made)
+            made.append(_made(rows, call, node, in_flight, first))
+    called = {call.node for call in made}
+    spared = [
+        _call(node, cost_micro=0.0, work_s=0.0, reused=True, made=False)
         for name, node in planned.items()
         if node["only"] is not None and name not in called
     ]
+    return made + spared
 
 
-def _call_seen(
-    rows: RowRun, call: CallRecord, planned: Any, in_flight: int, first: bool
-) -> CallSeen:
+def _made(rows: RowRun, call: CallRecord, planned: Any, in_flight: int, first: bool) -> SampledCall:
     """All visits of a node are expected together, so its first call has what is expected."""
     cost = float(call.cost_usd) * 1e6
     if call.error is None:
         work = Work(call.input_tokens, call.output_tokens, call.image_count)
         cost = float(cost_micro(rows.fleet.file.card(call.model), work))
-    return CallSeen(
-        node=call.node,
-        model=_models(planned),
-        cost_micro=cost,
-        work_s=0.0 if call.reused else call.cpu_s or call.seconds / in_flight,
-        expected_micro=planned["expected_cost_usd"] * 1e6 * first,
-        expected_s=planned["latency_ms"] / 1000 * first,
-        reused=call.reused,
-        is_conditional=planned["only"] is not None,
-    )
+    work_s = 0.0 if call.reused else call.cpu_s or call.seconds / in_flight
+    return _call(planned, cost_micro=cost, work_s=work_s, reused=call.reused, expected=first)
 
 
-def _models(planned: Any) -> str:
-    """The model of a planned node or, in a cascade, both."""
+def _call(planned: Any, *, expected: bool = True, **figures: Any) -> SampledCall:
+    """A call of a planned node; of a cascade's, both models are its model."""
     better = planned["escalation"]
-    return planned["model"] if better is None else f"{planned['model']}>{better['model']}"
+    return SampledCall(
+        node=planned["node"],
+        model=planned["model"] if better is None else f"{planned['model']}>{better['model']}",
+        expected_micro=planned["expected_cost_usd"] * 1e6 * expected,
+        expected_s=planned["latency_ms"] / 1000 * expected,
+        is_conditional=planned["only"] is not None,
+        **figures,
+    )

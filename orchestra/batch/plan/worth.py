@@ -1,4 +1,4 @@
-"""What a route's answers are worth beside those of the fullest route; it knows no price.
+"""What a route's answers are worth beside those of the fullest route, as a sample tells.
 
 A field that a judge can judge counts by how likely it is right. Another one counts as kept when
 it says what the fullest route says: that is no measure of quality, and is never shown as one.
@@ -6,11 +6,13 @@ it says what the fullest route says: that is no measure of quality, and is never
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Protocol
 
+from orchestra.batch.plan.sample import SampledRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Field, Result
@@ -63,8 +65,8 @@ def worth_of(
         return 0.0
     counted = list(fields) or [
         name
-        for name, field in fullest.fields.items()
-        if name in judged or (field.answered and field.source != "derived")
+        for name, one in fullest.fields.items()
+        if name in judged or (one.answered and one.source != "derived")
     ]
     credits: list[float] = []
     for name in counted:
@@ -85,9 +87,9 @@ def right_of(judged: Mapping[str, float], fields: Sequence[str]) -> float | None
 def sure_of(result: Result, fields: Sequence[str]) -> float | None:
     """Mean confidence of the answered fields that count, as the models give it."""
     known = [
-        field.confidence
-        for name, field in result.fields.items()
-        if field.answered and field.confidence is not None and (not fields or name in fields)
+        one.confidence
+        for name, one in result.fields.items()
+        if one.answered and one.confidence is not None and (not fields or name in fields)
     ]
     return fmean(known) if known else None
 
@@ -112,3 +114,76 @@ def worth_by_cards(view: GraphView, fleet: FleetFile, route: Route, fullest: Rou
         qualities.append(UNKNOWN_QUALITY if score is None else score / 100)
     most = max(1, len(reading(fullest)))
     return SERVED + (1 - SERVED) * sum(qualities) / most
+
+
+@dataclass(slots=True)
+class Appraisal:
+    """What a sample says of a kind's rows along a route: by ordinal, their worth and rightness.
+
+    `full` are the results of each kind along its fullest route.
+    """
+
+    fullest: Mapping[str, Route]
+    worths: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
+    right: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
+    full: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(
+        cls,
+        rows: Iterable[SampledRow],
+        fullest: Mapping[str, Route],
+        judge: Judge | None,
+        fields: Sequence[str],
+    ) -> Appraisal:
+        """Compare each row's routes with its fullest one."""
+        appraisal, rows = cls(fullest), list(rows)
+        full: dict[int, Result] = {}
+        for sampled in rows:
+            if sampled.route == fullest[sampled.kind]:
+                full[sampled.row.ordinal] = sampled.result
+                appraisal.full[sampled.kind].append(sampled.result)
+        for sampled in rows:
+            ordinal, key = sampled.row.ordinal, (sampled.kind, sampled.route.name)
+            judged = {} if judge is None else judge(sampled.row, sampled.result)
+            worth = worth_of(sampled.result, full[ordinal], judged, fields)
+            appraisal.worths.setdefault(key, {})[ordinal] = worth
+            right = right_of(judged, fields)
+            if right is not None:
+                appraisal.right.setdefault(key, {})[ordinal] = right
+        return appraisal
+
+    def tried(self, kind: str, route: str) -> dict[int, float]:
+        """The worth of the kind's rows that went along the route, by ordinal."""
+        return self.worths.get((kind, route), {})
+
+    def worth(self, kind: str, route: str, draw: Sequence[int] | None = None) -> float:
+        """Worth of a route, a kind's few rows drawn towards all rows that have the same inputs.
+
+        `draw` are ordinals that stand for the kind's rows, some of them several times.
+        """
+        own = self.tried(kind, route)
+        values = list(own.values()) if draw is None else [own[at] for at in draw if at in own]
+        like = kind.partition(",")[0]
+        pooled = [
+            value
+            for (other, name), worths in self.worths.items()
+            if name == route and other.partition(",")[0] == like
+            for value in worths.values()
+        ]
+        return shrunk(values, pooled)
+
+    def rights(self, kind: str, share: Sequence[tuple[Route | None, int]]) -> dict[int, float]:
+        """How right each judged row of the sample is, over the routes of its kind."""
+        count = sum(rows for _, rows in share)
+        parts = [(route, rows / count) for route, rows in share if rows]
+        if not parts:  # every row of the kind is in the sample, which takes the fullest route
+            parts = [(self.fullest[kind], 1.0)]
+        return {
+            ordinal: sum(
+                part * self.right.get((kind, route.name), {}).get(ordinal, 0.0)
+                for route, part in parts
+                if route is not None
+            )
+            for ordinal in self.right.get((kind, self.fullest[kind].name), ())
+        }

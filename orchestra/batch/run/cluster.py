@@ -19,7 +19,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestra.batch.folder import BOOK, Folder, open_patiently
-from orchestra.batch.output.quoted import ELSEWHERE
+from orchestra.batch.output.summary import ELSEWHERE
 from orchestra.batch.row_run import Models, Ran, row_account
 from orchestra.batch.run.hosts import Hosts
 from orchestra.batch.run.row_host import RowHost, RowWork

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from orchestra.batch.output.output import Summary
+from orchestra.batch.output.summary import Summary
 from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build, OpenFleet
 from orchestra.fleet.source import load_graph

@@ -19,9 +19,10 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
-from orchestra.batch.output.output import Summary, write_outputs
-from orchestra.batch.plan.allot import Allotment
-from orchestra.batch.plan.quote import BatchPlan
+from orchestra.batch.output.files import write_outputs
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.allocation import Allotment
+from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.progress import Progress, Silent
 from orchestra.batch.row_run import Language, Models, Ran, RowOptions, RowRun
 from orchestra.batch.tables.table import Row, Table

@@ -1,4 +1,4 @@
-"""Scores one field of a batch against a table of true values; it knows no model.
+"""Scores one field of a batch against a table of true values.
 
 Definitions, over the rows whose id stands in both and whose true value is not empty:
 coverage is the share that was answered; accuracy the share of the answered that is right;
@@ -14,8 +14,11 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from orchestra.batch.output.rows import results_of
+from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field
@@ -208,3 +211,17 @@ def _binomial(draw: random.Random, count: int, share: float) -> float:
         return sum(draw.random() < share for _ in range(count))
     found = draw.gauss(count * share, math.sqrt(count * share * (1 - share)))
     return min(max(found, 0.0), float(count))
+
+
+def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> dict[str, Any]:
+    """Score one field of the batch in `out` against the table `truth`, joined by id.
+
+    Raises `BookError` when `out` holds no batch, `InvalidTable` for a truth without the columns.
+    """
+    results, own_id = results_of(out)
+    truths = read_truths(truth, own_id if id_column is None else id_column)
+    values = ((row_id, row.values) for row_id, row in truths.rows.items())
+    weights = {row_id: row.weight for row_id, row in truths.rows.items()}
+    return evaluate(
+        results, values, field_name, truths.columns, weights if truths.is_weighted else None
+    )

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.output import Summary, results_of
+from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.summary import Summary
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.start import run_batch

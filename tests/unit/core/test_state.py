@@ -38,12 +38,12 @@ def test_outcomes_and_fields_come_back_from_json_as_they_were() -> None:
     outcome = Outcome(fields={"colour": Field(value="red", source="photo", confidence=0.5)})
     state = json.loads(json.dumps({"outcomes": {"look": outcome.model_dump(mode="json")}}))
     assert outcomes_of(state) == {"look": outcome}
-    assert fields_of(JobState()) == {} and outcomes_of(JobState()) == {}
+    assert fields_of(JobState(job={})) == {} and outcomes_of(JobState(job={})) == {}
 
 
 def state_of(**outcomes: Outcome) -> JobState:
     dumped = {node: outcome.model_dump(mode="json") for node, outcome in outcomes.items()}
-    return {"outcomes": dumped}
+    return {"job": {}, "outcomes": dumped}
 
 
 def saying(value: str, source: str) -> Outcome:

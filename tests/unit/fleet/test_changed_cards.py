@@ -17,7 +17,7 @@ import pytest
 from graphs.listing import build
 from orchestra import Budget, Fleet, Job
 from orchestra.batch.folder import Folder
-from orchestra.batch.plan.plan_table import Wish
+from orchestra.batch.plan.survey import Wish
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.errors import InvalidPlan, InvalidPolicy, OutputMismatch
 from orchestra.core.identity import fingerprints, snapshot

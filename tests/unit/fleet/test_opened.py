@@ -58,7 +58,8 @@ def test_a_plan_of_cards_that_were_changed_meanwhile_is_not_kept() -> None:
     def planned() -> Any:
         return fleet.plan_for(graph, SHAPE, Budget())
 
-    fleet.file = Changing.model_construct(**dict(new) | {"name": "old"})
+    fleet.file = new.model_copy(update={"name": "old"})
+    fleet.file = Changing.model_validate(dict(fleet.file))
     assert planned().fleet == "old"
     assert planned().fleet == new.name
 

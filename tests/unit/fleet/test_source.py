@@ -221,16 +221,13 @@ def test_a_users_own_folder_of_graphs_joins_the_shipped_ones(tmp_path: Path) -> 
     assert "function build" in printed and "graphs.own" in printed
 
 
-def test_a_users_own_package_that_hides_the_shipped_one_is_named(tmp_path: Path) -> None:
-    for name in ("graphs", "workers"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").touch()
-    printed = in_folder_of_user(tmp_path, LOAD)
-    graphs, fleet = printed.strip().split("\n")
-    assert graphs.startswith("InvalidGraph") and fleet.startswith("InvalidFleet")
-    for line, name in ((graphs, "graphs"), (fleet, "workers")):
-        assert str(tmp_path / name / "__init__.py") in line
-        assert "remove its __init__.py" in line
+def test_a_module_that_a_users_own_package_lacks_is_told_with_that_package(tmp_path: Path) -> None:
+    (tmp_path / "graphs").mkdir()
+    (tmp_path / "graphs" / "__init__.py").touch()
+    said = in_folder_of_user(tmp_path, LOAD.replace("graphs.listing", "graphs.nothing"))
+    assert said.startswith("InvalidGraph")
+    assert str(tmp_path / "graphs" / "__init__.py") in said
+    assert "orchestra.core.shipped.graphs" in said
 
 
 @pytest.mark.parametrize(

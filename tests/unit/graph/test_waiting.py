@@ -25,8 +25,7 @@ from orchestra.routing.candidates import JobShape
 from orchestra.routing.condition import Condition, Unless, condition_of
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import plan
-from orchestra.routing.prices import Prices
-from orchestra.routing.routes import Route, plan_along, routes
+from orchestra.routing.routes import Prices, Route, plan_along, routes
 from orchestra.testing import ScriptedEngine
 
 MINI = load_fleet("mini")[0]

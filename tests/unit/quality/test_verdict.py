@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.batch.output.promised import Kept, promise_lines
+from orchestra.batch.output.summary import Promise, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
 from orchestra.core.job import Field, Job, Result
 from orchestra.core.outcome import Outcome
@@ -96,7 +96,7 @@ def test_a_row_in_doubt_goes_to_review_and_is_counted(sure: float, status: str) 
     state = {"outcomes": {"look": known.model_dump(mode="json")}}
     result = assemble(state, Job(text="x"), (), None, (), 0.0)
     assert result.status == status
-    kept = Kept()
+    kept = Promise()
     kept.add(result)
     found = kept.public()
     assert found is not None
@@ -108,6 +108,6 @@ def test_a_row_in_doubt_goes_to_review_and_is_counted(sure: float, status: str) 
 
 
 def test_a_batch_without_a_policy_promises_nothing() -> None:
-    kept = Kept()
+    kept = Promise()
     kept.add(Result(status="complete", fields={"colour": said(0.1)}))
     assert kept.public() is None

@@ -14,8 +14,7 @@ from orchestra.fleet.source import load_fleet
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import plan
-from orchestra.routing.prices import Prices
-from orchestra.routing.routes import Route, plan_along, routes
+from orchestra.routing.routes import Prices, Route, plan_along, routes
 
 MINI = load_fleet("mini")[0]
 BOTH, TEXT, PHOTO = JobShape(200, 1), JobShape(200, 0), JobShape(0, 1)

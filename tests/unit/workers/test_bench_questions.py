@@ -16,7 +16,7 @@ from workers.question import read_sum
 from workers.questions import scenes
 from workers.questions.bundled import questions
 from workers.questions.photos import photo_questions
-from workers.training.drawn import RESERVED_SEED
+from workers.synthetic.drawn import RESERVED_SEED
 
 
 @pytest.fixture(scope="module")

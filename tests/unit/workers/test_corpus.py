@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from workers.training import lexicon as lx
+from workers.synthetic import lexicon as lx
 from workers.training.corpus import examples, make_example
 from workers.training.rows import first_mention, make_row
 from workers.training.writer import write_listing

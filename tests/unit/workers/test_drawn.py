@@ -5,8 +5,8 @@ import colorsys
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from workers.training.drawn import KINDS, PALETTE, draw_nothing, draw_product
-from workers.training.lexicon import choices
+from workers.synthetic.drawn import KINDS, PALETTE, draw_nothing, draw_product
+from workers.synthetic.lexicon import choices
 
 LOOKS = [(kind, colour) for kind, colours in KINDS.items() for colour in colours]
 

@@ -34,10 +34,10 @@ from tests.tiny_models import (
 )
 from workers.domain import Domain
 from workers.engine import TransformersEngine
-from workers.training.finetune import run, steps_of, usual_rate
-from workers.training.tune_base import open_base
-from workers.training.tune_lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
-from workers.training.tune_state import FILE
+from workers.finetune.base import open_base
+from workers.finetune.lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
+from workers.finetune.state import FILE
+from workers.finetune.trainer import run, steps_of, usual_rate
 
 ANSWER = {"kind": "cup"}
 

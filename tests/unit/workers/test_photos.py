@@ -9,7 +9,7 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
     DeepseekVLImageProcessorPil,
 )
 
-from workers.training.drawn import RESERVED_SEED, draw_product
+from workers.synthetic.drawn import RESERVED_SEED, draw_product
 from workers.training.photos import (
     IMAGE_PX,
     NOTHING,

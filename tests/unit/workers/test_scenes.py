@@ -6,10 +6,10 @@ import random
 import pytest
 from PIL import Image
 
+from workers.synthetic.scenes import MOST, PLACES, Thing, compose, draw_scene
 from workers.training.lessons import known, lesson
 from workers.training.photos import RESERVED_SEED, draw_scenes, scene_shot
 from workers.training.plain_scenes import compose_plain, draw_plain, draw_plain_scenes, plain_shots
-from workers.training.scenes import MOST, PLACES, Thing, compose, draw_scene
 from workers.training.shapes import SIDE, draw_shapes
 
 MAKERS = [(compose, draw_scene), (compose_plain, draw_plain)]

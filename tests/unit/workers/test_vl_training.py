@@ -15,14 +15,14 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.domain import Domain, fit_world
 from workers.engine import TransformersEngine
 from workers.lite import LiteTower, LiteTowerConfig, fold
+from workers.synthetic.drawn import draw_product
+from workers.synthetic.scenes import PLACES, Thing
 from workers.training.detail import DetailRun, mirrored, small_pictures, train_detail, truth_of
-from workers.training.drawn import draw_product
 from workers.training.lessons import fields_answer, known, lesson
 from workers.training.photos import NOTHING, UNKNOWN, Shot, draw_pool, normalise, square
 from workers.training.plain_scenes import draw_plain_scenes, plain_shots
 from workers.training.probe import train_probe
 from workers.training.save import save
-from workers.training.scenes import PLACES, Thing
 from workers.training.speaker import Speaker, build_model, image_tokens
 from workers.training.speech import Phase, SpeechRun, train_speech
 from workers.training.temperature import Choosing, best_scale, choose, scale_logits

@@ -14,19 +14,22 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestra.batch.output.exports import GROUP_CHARS, ExportRow, write_exports
+from orchestra.batch.output.exports import GROUP_CHARS, write_exports
+from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.batch.tables.table import Table
 from orchestra.core.errors import DiskFull, InvalidRecipe
-from orchestra.core.job import ErrorRecord, Field
+from orchestra.core.job import ErrorRecord, Field, Result
 
 NAMES = ["products.csv", "products.parquet", "errors.jsonl"]
 
 
 def exported(
     values: dict[str, str], fields: dict[str, Field] | None = None, ordinal: int = 1
-) -> ExportRow:
-    return ExportRow(Row(ordinal, values), str(ordinal), "complete", fields or {})
+) -> OutputRow:
+    return OutputRow(
+        Row(ordinal, values), str(ordinal), Result(status="complete", fields=fields or {})
+    )
 
 
 def read_csv(folder: Path) -> list[dict[str, str]]:
@@ -121,9 +124,9 @@ def test_every_error_is_a_line_that_names_its_row(tmp_path: Path) -> None:
     photo = ErrorRecord(stage="images", type="ImageNotFound", message="no 'a.jpg'")
     bad = row_error("Row 2 has 3 cells")
     rows = [
-        ExportRow(Row(1, {"id": "A"}), "A", "partial", {}, [photo]),
-        ExportRow(Row(2, {"id": "B"}, bad), "B", "failed", {}, [bad]),
-        ExportRow(Row(3, {"id": "C"}, bad), "C", "failed", {}),
+        OutputRow(Row(1, {"id": "A"}), "A", Result(status="partial", errors=(photo,))),
+        OutputRow(Row(2, {"id": "B"}, bad), "B", Result(status="failed", errors=(bad,))),
+        OutputRow(Row(3, {"id": "C"}, bad), "C", Result(status="failed")),
         exported({"id": "D"}, ordinal=4),
     ]
     written = write_exports(tmp_path, ["id"], [], iter(rows))
@@ -165,7 +168,7 @@ def test_written_table_reads_back_as_it_was(tmp_path: Path) -> None:
 def test_failure_half_way_keeps_the_earlier_files(tmp_path: Path) -> None:
     write_exports(tmp_path, ["id"], [], [exported({"id": "old"})])
 
-    def failing(error: Exception) -> Iterator[ExportRow]:
+    def failing(error: Exception) -> Iterator[OutputRow]:
         for n in range(5000):
             yield exported({"id": str(n)}, ordinal=n + 1)
         raise error
@@ -181,12 +184,13 @@ def test_failure_half_way_keeps_the_earlier_files(tmp_path: Path) -> None:
 def test_refused_write_is_disk_full_and_leaves_no_half_file(tmp_path: Path) -> None:
     program = (
         "import hashlib, resource, sys\nfrom pathlib import Path\n"
-        "from orchestra.batch.output.exports import ExportRow, write_exports\n"
+        "from orchestra.batch.output.exports import write_exports\n"
+        "from orchestra.batch.output.rows import OutputRow\n"
         "from orchestra.batch.tables.row import Row\nfrom orchestra.core.errors import DiskFull\n"
         "names = [hashlib.sha256(b'%d' % n).hexdigest() for n in range(20_000)]\n"
         "for limit in map(int, sys.argv[2:]):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
-        "    rows = (ExportRow(Row(1, {'id': name}), '', 'failed', {}) for name in names)\n"
+        "    rows = (OutputRow(Row(1, {'id': name}), '', None) for name in names)\n"
         "    try: write_exports(Path(sys.argv[1]), ['id'], [], rows)\n"
         "    except DiskFull as error: print(error)\n"
     )
@@ -204,7 +208,7 @@ def test_refused_write_is_disk_full_and_leaves_no_half_file(tmp_path: Path) -> N
 def test_long_export_runs_in_bounded_memory(tmp_path: Path) -> None:
     text = "a description of a product " * 100
 
-    def rows() -> Iterator[ExportRow]:
+    def rows() -> Iterator[OutputRow]:
         for n in range(12_000):
             yield exported({"id": str(n), "text": f"{n} {text}"}, ordinal=n + 1)
 

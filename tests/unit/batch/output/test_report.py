@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.batch.output.report import ModelNote, ReportRow, write_report
-from orchestra.batch.output.report_words import dollars, share
+from orchestra.batch.output.report import ModelNote, dollars, share, write_report
+from orchestra.batch.output.rows import OutputRow
+from orchestra.batch.tables.row import Row
 from orchestra.core.errors import DiskFull
 from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Result
 from orchestra.core.values import duration
@@ -102,16 +103,16 @@ def jpeg(width: int = 40, height: int = 20) -> bytes:
     return out.getvalue()
 
 
-def row(ordinal: int = 0, status: str = "complete", text: str = "", **result: Any) -> ReportRow:
+def row(ordinal: int = 0, status: str = "complete", text: str = "", **result: Any) -> OutputRow:
     values = {"id": f"P{ordinal}", "name": f"Product {ordinal}", "description": text}
-    return ReportRow(ordinal, f"P{ordinal}", values, Result(status=status, **result))  # type: ignore[arg-type]
+    return OutputRow(Row(ordinal, values), f"P{ordinal}", Result(status=status, **result))  # type: ignore[arg-type]
 
 
-def page(tmp_path: Path, rows: list[ReportRow], **changes: Any) -> Node:
+def page(tmp_path: Path, rows: list[OutputRow], **changes: Any) -> Node:
     summary = {
         "rows": len(rows),
-        **{s: sum(r.result.status == s for r in rows) for s in ("complete", "review")},
-        **{s: sum(r.result.status == s for r in rows) for s in ("partial", "failed")},
+        **{s: sum(r.status == s for r in rows) for s in ("complete", "review")},
+        **{s: sum(r.status == s for r in rows) for s in ("partial", "failed")},
         "contradictions": 0,
         "reused": 0,
         "cached": 0,
@@ -425,7 +426,7 @@ def test_costs_keep_the_digits_that_matter(cost: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.844, "0.84 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (7440, "2 h 4 min")],
+    [(0.844, "0.84 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7440, "2 h 04 min")],
 )
 def test_times_are_written_for_people(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown

@@ -4,69 +4,88 @@ from __future__ import annotations
 
 import pytest
 
+from graphs.answer import build as answer
 from graphs.listing import build, default_recipe
-from orchestra.batch.plan.forecast import Forecaster, Rates, residuals
-from orchestra.batch.plan.kinds import Scan
-from orchestra.batch.plan.sample import CallSeen, RowSeen
+from orchestra.batch.plan.forecast import Forecaster
+from orchestra.batch.plan.kinds import TableShape
+from orchestra.batch.plan.sample import Sample, SampledCall, SampledRow
+from orchestra.batch.tables.row import Row
 from orchestra.core.job import Result
 from orchestra.core.stats import spread_of
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.prices import Prices
-from orchestra.routing.routes import Route
+from orchestra.routing.routes import Prices, Route
 
 MINI = load_fleet("mini")[0]
 LISTING = view(compile_graph(build(default_recipe().model_copy(update={"write": None}))))
+ASKED = view(compile_graph(answer))
 KIND = "text+photo"
 BOTH, SPARING = Route.named("look=vl read=r1"), Route.named("look=vl?category@0.5 read=r1")
 
 
-def seen(ordinal: int, looked: bool) -> RowSeen:
+def seen(ordinal: int, looked: bool) -> SampledRow:
     """A sampled row whose calls cost 100 and 10 micro-dollars, as was expected."""
-    look = CallSeen("look", "vl", 100.0 * looked, 0.0, 100.0, 0.1, True, True, looked)
-    read = CallSeen("read", "r1", 10.0, 0.0, 10.0, 0.01, True)
-    return RowSeen(ordinal, KIND, SPARING, Result(status="complete"), (look, read))
+    look = SampledCall("look", "vl", 100.0 * looked, 0.0, 100.0, 0.1, True, True, looked)
+    read = SampledCall("read", "r1", 10.0, 0.0, 10.0, 0.01, True)
+    return SampledRow(Row(ordinal, {}), KIND, SPARING, Result(status="complete"), (look, read))
 
 
-def forecaster(rows: int, sample: list[RowSeen], *, photos: int) -> Forecaster:
-    scan = Scan()
+def forecaster(rows: int, sample: list[SampledRow], *, photos: int) -> Forecaster:
+    table = TableShape()
     for at in range(rows):
-        scan.add(text_bytes=100, text_key=at + 1, photo_key=at % photos + 1)
-    return Forecaster(scan, Prices(LISTING, MINI), Rates.of(LISTING, sample))
+        table.add(text_bytes=100, text_key=at + 1, photo_key=at % photos + 1)
+    return Forecaster(table, Prices(LISTING, MINI), Sample(rows=sample))
 
 
 def test_a_call_that_may_be_spared_is_counted_as_often_as_the_sample_made_it() -> None:
     sample = [seen(at, at % 4 == 0) for at in range(8)]
     made = forecaster(100, sample, photos=100)
-    whole = made.load(lambda *_: BOTH).calls
-    assert made.load(lambda *_: SPARING).calls["vl"] == pytest.approx(25)
+    whole = made.forecast(lambda *_: BOTH).calls
+    assert made.forecast(lambda *_: SPARING).calls["vl"] == pytest.approx(25)
     assert (whole["vl"], whole["r1"]) == (100, 100)
 
 
 def test_without_a_sample_every_call_is_counted() -> None:
-    assert forecaster(10, [], photos=10).load(lambda *_: SPARING).calls["vl"] == 10
+    assert forecaster(10, [], photos=10).forecast(lambda *_: SPARING).calls["vl"] == 10
 
 
 def test_a_photo_of_many_rows_is_looked_at_once_however_many_of_them_need_it() -> None:
     made = forecaster(100, [seen(0, True), seen(1, False)], photos=1)
-    assert made.load(lambda *_: SPARING).calls["vl"] == pytest.approx(1.0)
+    assert made.forecast(lambda *_: SPARING).calls["vl"] == pytest.approx(1.0)
+
+
+def test_each_question_about_one_photo_is_a_call_and_the_same_question_again_is_none() -> None:
+    table = TableShape()
+    for at in range(12):
+        table.add(text_bytes=20, text_key=at % 6 + 1, photo_key=1)
+    made = Forecaster(table, Prices(ASKED, MINI), Sample())
+    asked = Route.named("look=vl")
+    assert made.forecast(lambda *_: asked).calls["vl"] == 6
+
+
+def test_a_question_about_another_photo_is_another_call() -> None:
+    table = TableShape()
+    for at in range(12):
+        table.add(text_bytes=20, text_key=1, photo_key=at % 3 + 1)
+    made = Forecaster(table, Prices(ASKED, MINI), Sample())
+    assert made.forecast(lambda *_: Route.named("look=vl")).calls["vl"] == 3
 
 
 def test_a_call_that_is_paid_costs_nothing_on_a_sparing_route() -> None:
     made = forecaster(2, [seen(0, True), seen(1, False)], photos=2)
     paid = [(1, BOTH), (2, BOTH)]
-    assert made.load(lambda *_: SPARING, paid).cost_micro == 0
+    assert made.forecast(lambda *_: SPARING, paid).cost_micro == 0
 
 
 def test_the_ceiling_holds_both_calls() -> None:
     made = forecaster(1, [], photos=1)
-    shape = made.scan.shape(1)
+    shape = made.table.shape(1)
     assert made.ceiling(SPARING, shape) == made.ceiling(BOTH, shape)
 
 
 def test_a_few_rows_that_all_spared_a_call_do_not_make_it_certain() -> None:
     sample = [seen(at, False) for at in range(4)]
-    rates = Rates.of(LISTING, sample)
-    strata = residuals(sample, rates, {(KIND, SPARING.name): 100}, "cost")
+    made = forecaster(100, sample, photos=100)
+    strata = made.residuals({(KIND, SPARING.name): 100}, "cost")
     spread, _ = spread_of(strata)
     assert spread > 500  # of 100 rows with a call of 100 micro-dollars each

@@ -8,20 +8,20 @@ from pathlib import Path
 from PIL import Image
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.plan.kinds import Kinds, RowShape, Scan, row_shape
+from orchestra.batch.plan.kinds import Kinds, RowShape, TableShape, row_shape
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.batch.tables.table import Table
 
 COLUMNS = Columns(("text",), "photo", "id")
 
 
-def scan_of(folder: Path, rows: list[tuple[str, str, str]], **labels: str) -> Scan:
+def table_of(folder: Path, rows: list[tuple[str, str, str]], **labels: str) -> TableShape:
     path = folder / "t.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text", "photo", "truth"])
         writer.writerows([number, *row] for number, row in enumerate(rows, start=1))
-    return Scan.of(Table.open(path).rows(), COLUMNS, folder, labels)
+    return TableShape.of(Table.open(path).rows(), COLUMNS, folder, labels)
 
 
 def photo(folder: Path, name: str = "a.png") -> str:
@@ -53,28 +53,28 @@ def test_an_unreadable_row_is_unusable(tmp_path: Path) -> None:
 
 
 def test_texts_of_one_length_make_one_kind(tmp_path: Path) -> None:
-    scan = scan_of(tmp_path, [("red apple", "", "")] * 12)
-    assert list(scan.by_kind()) == ["text"]
+    table = table_of(tmp_path, [("red apple", "", "")] * 12)
+    assert list(table.by_kind()) == ["text"]
 
 
 def test_every_kind_is_sampled_and_the_same_seed_draws_the_same_rows(tmp_path: Path) -> None:
     name = photo(tmp_path)
     rows = [("x" * length, "", "") for length in range(1, 61)] + [("", name, "")] * 3
-    scan = scan_of(tmp_path, rows)
-    drawn = scan.draw(12, seed=3)
-    assert set(drawn) == set(scan.by_kind()) and len(drawn["photo"]) == 2
+    table = table_of(tmp_path, rows)
+    drawn = table.draw(12, seed=3)
+    assert set(drawn) == set(table.by_kind()) and len(drawn["photo"]) == 2
     assert 12 <= sum(map(len, drawn.values())) <= 15
-    assert drawn == scan.draw(12, seed=3) != scan.draw(12, seed=4)
+    assert drawn == table.draw(12, seed=3) != table.draw(12, seed=4)
 
 
 def test_labelled_rows_are_drawn_first(tmp_path: Path) -> None:
     rows = [("red apple", "", "Apple" if number in (7, 30) else "") for number in range(1, 41)]
-    scan = scan_of(tmp_path, rows, category="truth")
-    assert scan.draw(4, seed=0) == {"text": scan.draw(4, seed=0)["text"]}
-    assert {7, 30} <= set(scan.draw(4, seed=0)["text"])
+    table = table_of(tmp_path, rows, category="truth")
+    assert table.draw(4, seed=0) == {"text": table.draw(4, seed=0)["text"]}
+    assert {7, 30} <= set(table.draw(4, seed=0)["text"])
 
 
 def test_finished_rows_are_no_longer_counted(tmp_path: Path) -> None:
-    scan = scan_of(tmp_path, [("red apple", "", "")] * 4)
-    scan.finished = {1, 2}
-    assert scan.by_kind() == {"text": [3, 4]}
+    table = table_of(tmp_path, [("red apple", "", "")] * 4)
+    table.finished = {1, 2}
+    assert table.by_kind() == {"text": [3, 4]}

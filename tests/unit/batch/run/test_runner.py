@@ -131,6 +131,26 @@ async def test_a_silent_model_pauses_the_batch_and_fails_no_row(tmp_path: Path) 
     assert (whole.complete, whole.failed) == (30, 0)
 
 
+@pytest.mark.parametrize("answered", [0, 10])
+async def test_no_row_is_started_once_a_model_is_silent(tmp_path: Path, answered: int) -> None:
+    calls = 0
+
+    def dies(call: Call) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > answered:
+            raise RuntimeError("CUDA device lost")
+        return first_allowed(call)
+
+    fleet, engines = scripted_fleet(dies)
+    with pytest.raises(BatchPaused):
+        await run(
+            table(tmp_path, 80), tmp_path / "out", fleet, probe_delays_s=(0.0, 0.0), in_flight=4
+        )
+    rows_asked = 4 + 2  # those in flight, and one for each probe
+    assert len(engines["r1"].calls) <= answered + 2 * rows_asked  # a call is tried again once
+
+
 async def test_a_model_that_comes_back_ends_the_pause(tmp_path: Path) -> None:
     calls = 0
 

@@ -12,10 +12,11 @@ import re
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
+
+from orchestra.core import shipped
 
 Split = Literal["train", "heldout"]
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -161,7 +162,7 @@ class Choice:
 @cache
 def recipe() -> dict[str, Any]:
     """The default listing recipe as plain data."""
-    text = (files("graphs") / "recipes" / "listing.yaml").read_text(encoding="utf-8")
+    text = (shipped.ROOT / "graphs" / "recipes" / "listing.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from workers.training.fruit import FRUIT
-from workers.training.garments import GARMENTS
-from workers.training.packages import PACKAGES
-from workers.training.strokes import RGB, Pen, Shape, shift
-from workers.training.vegetables import VEGETABLES
+from workers.synthetic.fruit import FRUIT
+from workers.synthetic.garments import GARMENTS
+from workers.synthetic.packages import PACKAGES
+from workers.synthetic.strokes import RGB, Pen, Shape, shift
+from workers.synthetic.vegetables import VEGETABLES
 
 RESERVED_SEED = 1_000_000
 FAR = 110  # how much a background differs from a paint, all channels added

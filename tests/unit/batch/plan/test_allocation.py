@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.routing.allocate import Allocation, Group, Way, allocate, hull
+from orchestra.batch.plan.allocation import Allocation, Group, Way, allocate, hull
 
 TEXT, PHOTO, BOTH = Way("text", 2, 0.5), Way("photo", 3, 0.4), Way("both", 5, 0.9)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from workers.training.strokes import LEAF, RGB, Pen, Shape, leaf, mirrored, ring, shift
+from workers.synthetic.strokes import LEAF, RGB, Pen, Shape, leaf, mirrored, ring, shift
 
 
 def aubergine(pen: Pen, paint: RGB) -> None:

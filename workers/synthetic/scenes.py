@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw
 
-from workers.training.drawn import KINDS, PALETTE, SHAPES, background, paint_of, pose, put
-from workers.training.garments import GARMENTS
-from workers.training.packages import PACKAGES
-from workers.training.strokes import RGB, Pen, Point, Shape, ring, shift
+from workers.synthetic.drawn import KINDS, PALETTE, SHAPES, background, paint_of, pose, put
+from workers.synthetic.garments import GARMENTS
+from workers.synthetic.packages import PACKAGES
+from workers.synthetic.strokes import RGB, Pen, Point, Shape, ring, shift
 
 MOST = 6
 PATTERNS = ("plain", "striped", "dotted", "checked")

@@ -5,7 +5,7 @@ Each draws on a `Pen` in shares of its layer; `paint` is the main colour of the 
 
 from __future__ import annotations
 
-from workers.training.strokes import CREAM, RGB, Pen, Shape, ring, shift
+from workers.synthetic.strokes import CREAM, RGB, Pen, Shape, ring, shift
 
 
 def _seam(paint: RGB) -> RGB:

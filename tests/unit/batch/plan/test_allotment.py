@@ -15,10 +15,10 @@ from PIL import Image
 
 from graphs.listing import build, default_recipe
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
-from orchestra.batch.plan.allot import Allotment
-from orchestra.batch.plan.kinds import Kinds, Scan
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan, KindPlan, WayPlan
+from orchestra.batch.plan.allocation import Allotment
+from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, WayPlan
+from orchestra.batch.plan.kinds import Kinds, TableShape
+from orchestra.batch.plan.survey import Wish
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Budget
@@ -60,11 +60,11 @@ def plan_of(rows: int, *, dear_rows: int, cheap_rows: int, **options: Any) -> Ba
     )
 
 
-def scan_of(rows: int) -> Scan:
-    scan = Scan()
+def table_of(rows: int) -> TableShape:
+    table = TableShape()
     for number in range(rows):
-        scan.add(text_bytes=100, text_key=number + 1, photo_key=number + 1)
-    return scan
+        table.add(text_bytes=100, text_key=number + 1, photo_key=number + 1)
+    return table
 
 
 def spend(allotment: Allotment, rows: int, cap: int, prices: dict[str, int]) -> Counter[str]:
@@ -83,13 +83,13 @@ def spend(allotment: Allotment, rows: int, cap: int, prices: dict[str, int]) -> 
 
 def test_rows_get_routes_in_the_plans_numbers() -> None:
     plan = plan_of(100, dear_rows=25, cheap_rows=75)
-    taken = spend(Allotment(plan, scan_of(100), 150), 100, 150, {DEAR: 3, CHEAP: 1})
+    taken = spend(Allotment(plan, table_of(100), 150), 100, 150, {DEAR: 3, CHEAP: 1})
     assert taken == {DEAR: 25, CHEAP: 75}
 
 
 def test_dear_rows_stand_all_over_the_table() -> None:
     plan = plan_of(100, dear_rows=25, cheap_rows=75)
-    allotment, places = Allotment(plan, scan_of(100), 150), []
+    allotment, places = Allotment(plan, table_of(100), 150), []
     for ordinal in range(1, 101):
         route = allotment.choose(ordinal, 0)[0]
         if route is not None and route.name == DEAR:
@@ -100,39 +100,39 @@ def test_dear_rows_stand_all_over_the_table() -> None:
 
 def test_what_is_cheaper_than_planned_buys_better_routes() -> None:
     plan = plan_of(400, dear_rows=100, cheap_rows=300)
-    taken = spend(Allotment(plan, scan_of(400), 600), 400, 600, {DEAR: 2, CHEAP: 1})
+    taken = spend(Allotment(plan, table_of(400), 600), 400, 600, {DEAR: 2, CHEAP: 1})
     assert taken[DEAR] > 130 and taken.total() == 400
 
 
 def test_what_is_dearer_than_planned_is_made_up_for() -> None:
     plan = plan_of(400, dear_rows=100, cheap_rows=300)
-    taken = spend(Allotment(plan, scan_of(400), 600), 400, 600, {DEAR: 5, CHEAP: 1})
+    taken = spend(Allotment(plan, table_of(400), 600), 400, 600, {DEAR: 5, CHEAP: 1})
     assert taken[CHEAP] > 320 and taken.total() >= 390
 
 
 def test_a_row_that_is_over_budget_gets_no_route() -> None:
     plan = plan_of(100, dear_rows=0, cheap_rows=50)
-    allotment = Allotment(plan, scan_of(100), 50)
+    allotment = Allotment(plan, table_of(100), 50)
     chosen = [allotment.choose(ordinal, 0) for ordinal in range(1, 101)]
     assert 45 <= sum(bool(routes) for routes in chosen) <= 50
 
 
 def test_a_route_is_followed_by_the_cheaper_ones() -> None:
     plan = plan_of(4, dear_rows=4, cheap_rows=0)
-    routes = Allotment(plan, scan_of(4), 100).choose(1, 0)
+    routes = Allotment(plan, table_of(4), 100).choose(1, 0)
     assert [route.name for route in routes if route] == [DEAR, CHEAP]
 
 
 def test_a_row_of_no_planned_kind_is_left_to_the_planner() -> None:
-    scan = scan_of(1)
-    scan.add(text_bytes=0, text_key=0, photo_key=0)
-    allotment = Allotment(plan_of(1, dear_rows=1, cheap_rows=0), scan, 100)
+    table = table_of(1)
+    table.add(text_bytes=0, text_key=0, photo_key=0)
+    allotment = Allotment(plan_of(1, dear_rows=1, cheap_rows=0), table, 100)
     assert allotment.choose(2, 0) == [None]
 
 
 def test_rows_of_the_sample_take_the_route_that_is_paid() -> None:
     plan = plan_of(10, dear_rows=2, cheap_rows=8, sampled=(1, 2))
-    allotment = Allotment(plan, scan_of(10), 8)
+    allotment = Allotment(plan, table_of(10), 8)
     routes = allotment.choose(1, 0)
     assert routes[0] is not None and routes[0].name == DEAR
 

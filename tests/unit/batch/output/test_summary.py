@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestra.batch.output.quoted import beside
+from orchestra.batch.output.summary import beside
 from orchestra.core.stats import Estimate
-from tests.unit.batch.plan.test_allot import plan_of
+from tests.unit.batch.plan.test_allotment import plan_of
 
 SPEND = Estimate(low=1.0, value=2.0, high=3.0)
 SECONDS = Estimate(low=4.0, value=5.0, high=6.0)

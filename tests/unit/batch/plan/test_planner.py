@@ -13,8 +13,8 @@ from PIL import Image
 from graphs.listing import build, default_recipe
 from orchestra.app import Fleet
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
-from orchestra.batch.plan.plan_table import Wish
-from orchestra.batch.plan.quote import BatchPlan, load_plan
+from orchestra.batch.plan.batch_plan import BatchPlan, load_plan
+from orchestra.batch.plan.survey import Wish
 from orchestra.core.call import Call
 from orchestra.core.errors import (
     AnswerInvalid,
@@ -193,6 +193,32 @@ async def test_the_summary_sets_the_quote_beside_what_came(tmp_path: Path) -> No
     assert quote["spend_usd"]["actual"] == float(summary.cost_usd)
     assert quote["quality"]["actual"] == 1.0
     assert set(quote["seconds"]) == {"quoted", "interval", "actual", "within"}
+
+
+@pytest.mark.parametrize(("cap", "tried"), [("0.000030", 0), ("0.000050", 4)])
+async def test_other_routes_are_tried_on_the_sample_for_a_tenth_of_the_budget(
+    tmp_path: Path, cap: str, tried: int
+) -> None:
+    fleet, engines = scripted_fleet(reads, sees)
+    made = await planned(table(tmp_path), tmp_path / "out", wish(cap), fleet)
+    assert len(made.sampled) == 4  # two of each kind, for 2 micro-dollars each
+    assert len(engines["v2"].calls) == tried  # for 1 micro-dollar each
+    assert made.sample_usd == pytest.approx((2 * 4 + tried) / 1e6)
+    assert any(note.startswith("not tried") for note in made.notes) == (not tried)
+
+
+async def test_a_twentieth_of_a_small_budget_is_held_back_and_the_rest_serves_rows(
+    tmp_path: Path,
+) -> None:
+    source = table(tmp_path)
+    whole = await planned(source, None, wish())
+    cap = f"{whole.full_usd * 0.2:.6f}"
+    made = await planned(source, tmp_path / "out", wish(cap))
+    ceiling = whole.at_most_usd / whole.rows
+    assert ceiling > 0.15 * float(cap)  # a row's ceiling would be a large part of this budget
+    assert made.reserve_usd == pytest.approx(float(cap) / 20)
+    summary = await run(source, tmp_path / "out", plan=made)
+    assert 0.9 * float(cap) <= float(summary.cost_usd) <= float(cap)
 
 
 async def test_a_batch_with_a_tight_budget_plans_itself(tmp_path: Path) -> None:

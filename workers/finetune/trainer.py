@@ -25,10 +25,10 @@ from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore, score
 from workers import location
 from workers.engine import TransformersEngine
-from workers.training.tune_base import Base, open_base
-from workers.training.tune_domain import widen_domain
-from workers.training.tune_lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
-from workers.training.tune_state import read_state, write_state
+from workers.finetune.base import Base, open_base
+from workers.finetune.domain import widen_domain
+from workers.finetune.lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
+from workers.finetune.state import read_state, write_state
 
 WORKER = "workers.engine:TransformersEngine"
 WARM_UP, LAST_SHARE = 0.05, 0.05  # of the run; of the highest learning rate

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from workers.training.strokes import (
+from workers.synthetic.strokes import (
     LEAF,
     RGB,
     STEM,

@@ -1,0 +1,107 @@
+"""Derives a batch's files from its book: tables, errors, summary and report.
+
+The book is the durable record; everything here can be written again from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.output.exports import write_exports
+from orchestra.batch.output.report import ModelNote, write_report
+from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_rows
+from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.tables.table import Table
+from orchestra.core.atomic import atomic_file
+from orchestra.core.card import Card, FleetFile
+from orchestra.core.identity import snapshot
+from orchestra.core.money import usd
+
+THUMBNAIL_PX = 256
+
+
+def write_outputs(
+    folder: Folder,
+    table: Table,
+    columns: Columns,
+    fleet: FleetFile,
+    *,
+    limit: int | None,
+    stopped: str,
+    plan: BatchPlan | None = None,
+    is_allotted: bool = False,
+) -> Summary:
+    """Write products.parquet, products.csv, errors.jsonl, summary.json and report.html.
+
+    In a batch that is allotted and was not stopped, rows without a result are over budget.
+    Raises `DiskFull`; the book keeps every finished row, so running again writes them.
+    """
+    waits = OVER_BUDGET if is_allotted and not stopped else PENDING
+
+    def rows() -> Iterator[OutputRow]:
+        return output_rows(folder, table, columns, limit, waits)
+
+    summary = _begin_summary(folder, fleet)
+    summary.stopped = stopped
+    fields = folder.book.field_names()
+    written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
+    report = folder.path / "report.html"
+    summary.files = {
+        "table": str(written.csv),
+        "parquet": str(written.parquet),
+        "errors": str(written.errors),
+        "report": str(report),
+    }
+    if plan is not None:
+        cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
+        summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)
+    public = summary.public()
+    with atomic_file(folder.path / "summary.json") as file:
+        file.write((json.dumps(public, ensure_ascii=False, indent=2) + "\n").encode())
+    write_report(
+        report,
+        title=table.path.name,
+        summary=public,
+        rows=rows(),
+        models=[_note(card) for card in fleet.models if card.is_hosted],
+        thumbnail=lambda key: folder.images.thumbnail(key, THUMBNAIL_PX),
+    )
+    return summary
+
+
+def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
+    spent = folder.book.spent(BATCH_ACCOUNT)
+    return Summary(
+        cost_usd=usd(spent.cost_micro),
+        presumed_usd=usd(spent.presumed_micro),
+        tokens=spent.tokens,
+        seconds=round(float(folder.book.meta("seconds") or 0), 3),
+        fleet=fleet.name,
+        snapshot=snapshot(fleet),
+    )
+
+
+def _counted(rows: Iterator[OutputRow], summary: Summary) -> Iterator[OutputRow]:
+    """Pass the rows on, counting them into `summary`."""
+    mix, promise = Counter[str](), Promise()
+    for entry in rows:
+        summary.add(entry)
+        if entry.result is not None:
+            promise.add(entry.result)
+            nodes = entry.result.plan.get("nodes", [])
+            mix[" ".join(f"{n['node']}={n['model']}" for n in nodes) or "no model"] += 1
+        yield entry
+    summary.plan_mix = dict(mix.most_common())
+    summary.promise = promise.public()
+
+
+def _note(card: Card) -> ModelNote:
+    price = f"${card.price.usd_per_cpu_second:f} a CPU-second ({card.price.as_of})"
+    return ModelNote(
+        card.name, card.role, card.about, card.can, card.cannot, tuple(card.scores), price
+    )
