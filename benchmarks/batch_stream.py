@@ -19,7 +19,7 @@ from pathlib import Path
 
 from graphs.listing import build
 from orchestra.app import Fleet
-from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table, resolve_columns
 from orchestra.core.errors import InvalidTable
-from orchestra.core.job import Budget, Job
+from orchestra.core.job import Job, Language
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -39,28 +38,19 @@ class Columns:
         Raises `InvalidTable` for a name the table does not have, or when neither text nor
         photo is left.
         """
-        names = list(table.columns)
-        texts = resolve_columns(
-            names,
-            None if text is None else list(text),
-            list(recipe.text_columns) if recipe and recipe.text_columns else TEXT_NAMES,
-            "text",
-        )
-        images = resolve_columns(
-            names,
-            None if image is None else [image] if image else [],
-            list(recipe.image_columns) if recipe and recipe.image_columns else IMAGE_NAMES,
-            "image",
-        )
-        ids = resolve_columns(
-            names,
-            None if id is None else [id] if id else [],
-            list(recipe.id_columns) if recipe and recipe.id_columns else ID_NAMES,
-            "id",
-        )
+
+        def named(
+            asked: Sequence[str] | None, listed: Sequence[str], usual: Sequence[str], what: str
+        ) -> list[str]:
+            return resolve_columns(table.columns, asked, listed or usual, what)
+
+        photo, own_id = (None if name is None else [name] for name in (image, id))
+        texts = named(text, recipe.text_columns if recipe else (), TEXT_NAMES, "text")
+        images = named(photo, recipe.image_columns if recipe else (), IMAGE_NAMES, "image")
+        ids = named(own_id, recipe.id_columns if recipe else (), ID_NAMES, "id")
         if not texts and not images:
             raise InvalidTable(
-                f"The table has no column to work on (it has: {', '.join(names)}). "
+                f"The table has no column to work on (it has: {', '.join(table.columns)}). "
                 "Name them: --text-columns name,description --image-column photo."
             )
         return cls(tuple(texts), images[0] if images else None, ids[0] if ids else None)
@@ -74,7 +64,7 @@ class Columns:
         """Whether the row names its own id, so that using it twice is an error."""
         return bool(self.id and row.values.get(self.id, "").strip())
 
-    def job(self, row: Row, language: Literal["en", "zh", "auto"], latency_ms: float | None) -> Job:
+    def job(self, row: Row, language: Language) -> Job:
         """The job of a row: one line a text column, and its photo."""
         lines = [
             f"{name}: {' '.join(value.split())}"
@@ -86,6 +76,5 @@ class Columns:
             text="\n".join(lines) or None,
             images=(photo,) if photo else (),
             language=language,
-            budget=Budget(latency_ms=latency_ms),
             id=self.row_id(row),
         )

@@ -1,20 +1,21 @@
-"""The output folder of a batch: its book, images and identity, so that it resumes only itself."""
+"""The output folder of a batch: its book, photos and specification; it resumes only itself."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from orchestra.batch.columns import Columns
+from pydantic import ValidationError
+
 from orchestra.batch.mismatch import differences
+from orchestra.batch.spec import BatchSpec
 from orchestra.book.book import Book
 from orchestra.book.messages import OpenAccount
 from orchestra.core.errors import BookError, BookLocked, DiskFull, OutputMismatch
@@ -24,29 +25,10 @@ from orchestra.images.store import ImageStore
 
 BOOK = "book.sqlite"
 IMAGES = "images"
+SPEC = "spec"
 IDENTITY = "identity"
-SOURCE = "source"
 BATCH_ACCOUNT = "batch"
 LOCKED_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a batch's rows came from and how they were read, so that one can be shown again."""
-
-    table: str
-    fleet: str
-    columns: Columns
-    recipe: str | None
-    language: Literal["en", "zh", "auto"]
-    images: str | None = None  # what photo paths are relative to, if not the table's folder
-
-    @classmethod
-    def of_json(cls, text: str) -> Source:
-        """The source that `Folder.remember` wrote."""
-        raw = json.loads(text)
-        columns = raw.pop("columns")
-        return cls(columns=Columns(tuple(columns["text"]), columns["image"], columns["id"]), **raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +40,10 @@ class Folder:
     images: ImageStore
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        identity: Mapping[str, str],
-        *,
-        source: Source | None = None,
-        patient: bool = False,
-    ) -> Folder:
-        """Open or make the folder for the batch that `identity` describes.
+    def open(cls, path: Path, spec: BatchSpec, *, patient: bool = False) -> Folder:
+        """Open or make the folder of the settled batch `spec`, and keep that in it.
 
-        `source` is only for the words of an error. `patient` waits for the processes of a run on
-        a cluster whose driver was killed.
+        `patient` waits for the processes of a run on a cluster whose driver was killed.
 
         Raises `OutputMismatch` when it holds another batch, `BookLocked` when that batch runs
         now, `DiskFull`.
@@ -96,7 +70,7 @@ class Folder:
             )
         book = open_patiently(path / BOOK) if patient else Book.open(path / BOOK)
         try:
-            _check_identity(path, book, identity, source)
+            _keep(path, book, spec)
         except BaseException:
             book.close()
             raise
@@ -112,10 +86,6 @@ class Folder:
             )
         return cls(path, Book.open(path / BOOK, exclusive=False), ImageStore(path / IMAGES))
 
-    def remember(self, source: Source) -> None:
-        """Keep where the rows come from."""
-        self.book.set_meta(SOURCE, json.dumps(asdict(source)))
-
     def open_account(self, budget: Budget) -> None:
         """Open the batch's account within `budget`, or change its limits to that.
 
@@ -130,31 +100,9 @@ class Folder:
         self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
     @property
-    def source(self) -> Source:
-        """Where the rows come from. Raises `BookError` when the batch never started."""
-        stored = self.book.meta(SOURCE)
-        if stored is None:
-            raise BookError(f"The batch in {str(self.path)!r} never started. Run it again.")
-        return Source.of_json(stored)
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """What the batch was started with."""
-        return json.loads(self.book.meta(IDENTITY) or "{}")
-
-    @property
-    def models(self) -> dict[str, str]:
-        """Fingerprints of the models that the batch runs on, by their names.
-
-        What is learnt from the batch holds for no others. Raises `BookError` when it never started.
-        """
-        stored = self.identity.get("models")
-        if stored is None:
-            raise BookError(
-                f"The batch in {str(self.path)!r} does not say which models it ran on. Run it "
-                "again into a new folder."
-            )
-        return json.loads(stored)
+    def spec(self) -> BatchSpec:
+        """The batch, settled. Raises `BookError` when it never started."""
+        return _kept_spec(self.path, self.book)
 
 
 def open_patiently(path: Path) -> Book:
@@ -172,27 +120,36 @@ def open_patiently(path: Path) -> Book:
             time.sleep(0.2)
 
 
-def _check_identity(
-    path: Path, book: Book, identity: Mapping[str, str], now: Source | None
-) -> None:
-    stored = book.meta(IDENTITY)
-    if stored is None:
-        book.set_meta(IDENTITY, json.dumps(dict(identity)))
-        return
-    source = book.meta(SOURCE)
-    before = None if source is None else Source.of_json(source)
-    differing = differences(json.loads(stored), identity, before, now)
+def _keep(path: Path, book: Book, spec: BatchSpec) -> None:
+    """Keep `spec`, also of the same batch again: its files may have moved.
+
+    The identity is kept as it was derived: keys of finished rows were made of it.
+    """
+    begun, before = book.meta(IDENTITY), None
+    with suppress(BookError):  # identities can be told apart without
+        before = _kept_spec(path, book)
+    differing = differences(json.loads(begun), spec.identity, before, spec) if begun else []
     if differing:
         raise OutputMismatch(
             f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
             "Give --out a new folder, or run the batch it holds."
         )
+    book.set_meta(SPEC, spec.json_text())
+    book.set_meta(IDENTITY, json.dumps(spec.identity))
 
 
-def row_key(identity: Mapping[str, str], row_id: str, ordinal: int) -> str:
-    """The journal's key of a row: the batch, the row's id, and its place in the table."""
-    text = json.dumps([dict(sorted(identity.items())), row_id, ordinal])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _kept_spec(path: Path, book: Book) -> BatchSpec:
+    kept = book.meta(SPEC)
+    if kept is None:
+        raise BookError(f"The batch in {str(path)!r} never started. Run it again.")
+    try:
+        return BatchSpec.model_validate_json(kept)
+    except ValidationError as cause:
+        first = cause.errors()[0]
+        raise BookError(
+            f"The batch in {str(path)!r} was begun by another release of Orchestra (of its "
+            f"{'.'.join(map(str, first['loc']))!r}: {first['msg']}). Run it into a new folder."
+        ) from cause
 
 
 def resume_command(argv: Sequence[str]) -> str:

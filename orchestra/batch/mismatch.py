@@ -1,51 +1,49 @@
 """Says in words how the batch of a folder differs from the one that is asked for.
 
-Pure. Identities hold hashes, which nobody can compare by eye, so that names are taken from where
-the rows come from.
+Pure. Identities hold hashes, which nobody can compare by eye, so names are told instead.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from orchestra.batch.folder import Source
+from orchestra.batch.spec import BatchSpec
 
 MOST_KEYS = 4
 
 
 def differences(
-    stored: Mapping[str, str],
-    asked: Mapping[str, str],
-    before: Source | None,
-    now: Source | None,
+    old: Mapping[str, str],
+    new: Mapping[str, str],
+    before: BatchSpec | None = None,
+    now: BatchSpec | None = None,
 ) -> list[str]:
-    """What differs between two batches, a clause each; none when they are the same."""
-    names = [n for n in dict.fromkeys((*asked, *stored)) if stored.get(n) != asked.get(n)]
+    """What differs between two identities, a clause each; none when they are the same.
+
+    What their specifications name is told where both are given.
+    """
+    names = [name for name in dict.fromkeys((*new, *old)) if old.get(name) != new.get(name)]
     if "fleet" in names and "models" in names:
         names.remove("models")  # another fleet has other models
-    return [_clause(name, stored.get(name), asked.get(name), before, now) for name in names]
+    told = {
+        "table": lambda: _table(before, now),
+        "recipe": lambda: _recipe(before, now),
+        "models": lambda: _models(
+            json.loads(old.get("models", "{}")), json.loads(new.get("models", "{}"))
+        ),
+    }
+    return [
+        told[name]() if name in told else f"its {name} was {old.get(name)!r}, now {new.get(name)!r}"
+        for name in names
+    ]
 
 
-def _clause(
-    name: str, old: str | None, new: str | None, before: Source | None, now: Source | None
-) -> str:
-    if name == "table":
-        return _table(before, now)
-    if name == "recipe":
-        return _recipe(before, now)
-    if name == "models":
-        return _models(json.loads(old or "{}"), json.loads(new or "{}"))
-    return f"its {name} was {old!r}, now {new!r}"
-
-
-def _table(before: Source | None, now: Source | None) -> str:
+def _table(before: BatchSpec | None, now: BatchSpec | None) -> str:
     if before is None or now is None:
         return "its table has other content"
-    old, new = Path(before.table).name, Path(now.table).name
+    old, new = before.table.name, now.table.name
     if old == new:
         return f"its table {old!r} had other content (or is another of that name)"
     return f"its table was {old!r}, now {new!r}"
@@ -68,11 +66,12 @@ def _models(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return "; ".join(clauses)
 
 
-def _recipe(before: Source | None, now: Source | None) -> str:
-    if before is None or now is None:
-        return "its recipe was another"
-    old, new = (json.loads(source.recipe or "{}") for source in (before, now))
-    keys = list(_differing(old, new))
+def _recipe(before: BatchSpec | None, now: BatchSpec | None) -> str:
+    old, new = (
+        spec.recipe.model_dump(mode="json", by_alias=True) if spec and spec.recipe else {}
+        for spec in (before, now)
+    )
+    keys = list(_differing(old, new)) if before and now else []
     more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
     listed = ", ".join(keys[:MOST_KEYS]) + more
     return f"its recipe was another (it differs in: {listed})" if keys else "its recipe was another"

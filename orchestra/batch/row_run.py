@@ -8,17 +8,18 @@ one message to the ledger, so a row is done and paid, or neither.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.batch.columns import Columns
-from orchestra.batch.folder import BATCH_ACCOUNT, row_key
+from orchestra.batch.folder import BATCH_ACCOUNT
+from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row
 from orchestra.book.ledger import RowLedger
 from orchestra.book.messages import Candidate, CloseAccount, FinishRow, ReadSpent, Spent
@@ -30,7 +31,7 @@ from orchestra.core.errors import (
     OrchestraError,
     RateLimited,
 )
-from orchestra.core.job import Budget, ErrorRecord, Job, Result
+from orchestra.core.job import Budget, ErrorRecord, Job, Language, Result
 from orchestra.fleet.opened import MOST_PLANS, OpenFleet
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
@@ -38,22 +39,10 @@ from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along
 
-Language = Literal["en", "zh", "auto"]
 Models = Mapping[str, str]  # by node
 # A row that met one of these is not done: it waits for a resume.
 SILENT = frozenset({ModelUnavailable.__name__, RateLimited.__name__})
 REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
-
-
-@dataclass(frozen=True, slots=True)
-class RowOptions:
-    """What all rows of a batch share; photo paths are relative to `base`."""
-
-    identity: Mapping[str, str]
-    budget: Budget = field(default_factory=Budget)
-    language: Language = "auto"
-    base: Path | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +58,29 @@ class Ran:
 
 
 class RowRun:
-    """Runs rows of one batch on one fleet, which spends into the batch's `ledger`."""
+    """Runs rows of the settled batch `spec` on one fleet, which spends into its `ledger`.
+
+    `budget` is the whole batch's; `tags` are noted with what the rows spend.
+    """
 
     def __init__(
         self,
         fleet: OpenFleet,
         ledger: RowLedger,
         graph: CompiledStateGraph,
-        columns: Columns,
-        options: RowOptions,
+        spec: BatchSpec,
+        budget: Budget,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self.fleet = fleet
         self.ledger = ledger
         self.graph = graph
-        self.columns = columns
-        self.options = options
-        self._budget = row_budget(options.budget)
+        self.columns = spec.columns
+        self._identity = spec.identity
+        self._language: Language = spec.language or "auto"
+        self._base = spec.base
+        self._budget = row_budget(budget)
+        self._tags = tags or {}
         self._stopping = False
         self._refunded = asyncio.Event()
         self._noted: set[str] = set()
@@ -97,7 +93,7 @@ class RowRun:
 
     def key(self, row: Row) -> str:
         """The row's key in the journal."""
-        return row_key(self.options.identity, self.columns.row_id(row), row.ordinal)
+        return row_key(self._identity, self.columns.row_id(row), row.ordinal)
 
     def candidate(self, row: Row) -> Candidate:
         """The row as the ledger admits it. Rows are admitted in the table's order."""
@@ -166,7 +162,7 @@ class RowRun:
         if row.error is not None:
             return Result(status="failed", errors=(row.error,)), False
         try:
-            intake = await take_in(self.fleet, self._job(row), self.options.base)
+            intake = await take_in(self.fleet, self._job(row), self._base)
             return await self._run_within_budget(intake, account, self._plan(intake, models))
         except BookError:
             raise
@@ -184,8 +180,8 @@ class RowRun:
         return True
 
     def _job(self, row: Row) -> Job:
-        job = self.columns.job(row, self.options.language, None)
-        return job.model_copy(update={"budget": self._budget, "tags": self.options.tags})
+        job = self.columns.job(row, self._language)
+        return job.model_copy(update={"budget": self._budget, "tags": self._tags})
 
     def _plan(self, intake: Intake, models: Models | None) -> Plan | None:
         """The plan along a route, made once for each shape; None is the planner's own."""
@@ -234,6 +230,12 @@ class RowRun:
 
 class _NoRoom(Exception):
     """The batch's budget has no room for another row."""
+
+
+def row_key(identity: Mapping[str, str], row_id: str, ordinal: int) -> str:
+    """The journal's key of a row: the batch, the row's id, and its place in the table."""
+    text = json.dumps([dict(sorted(identity.items())), row_id, ordinal])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def row_account(row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from orchestra.app import Fleet
 from orchestra.batch.output.summary import Summary, promise_lines
 from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
-from orchestra.batch.recipe import Recipe
-from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT, RunSettings
+from orchestra.batch.start import run_batch
 from orchestra.cli.options import (
     EXIT_FAILED,
     budget_of,
@@ -30,11 +30,10 @@ from orchestra.cli.options import (
     print_json,
     tag_option,
 )
+from orchestra.cli.spec import spec_of, spec_options
 from orchestra.core.errors import ConfirmationNeeded, OrchestraError
 from orchestra.core.tags import read_tags
 from orchestra.core.values import duration
-from orchestra.fleet.opened import Build
-from orchestra.fleet.source import load_graph
 
 EPILOG = """\b
 Examples:
@@ -58,12 +57,8 @@ Examples:
 )
 @graph_option("listing")
 @fleet_option
-@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe YAML (default: listing's).")
 @click.option("--limit", type=int, help="Only the first N rows: a pilot, continued later.")
-@click.option("--text-columns", help='Columns for the text model, with commas; "" for none.')
-@click.option("--image-column", help='Column of the photo; "" for none.')
-@click.option("--id-column", help='Column of the row id; "" for the row number.')
-@click.option("--language", type=click.Choice(["auto", "en", "zh"]), help="Language to write in.")
+@spec_options
 @click.option(
     "--in-flight",
     type=int,
@@ -77,7 +72,6 @@ Examples:
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of photos.")
 @click.option("--plan", type=click.Path(path_type=Path), help="Plan of `orchestra plan --save`.")
 @click.option(
     "--first-come",
@@ -94,20 +88,23 @@ def batch(
     table: Path,
     graph: str,
     fleet: str,
-    recipe: Path | None,
-    text_columns: str | None,
+    policy: Path | None,
+    cache: Path | None,
+    cache_mib: int | None,
+    out: Path,
+    limit: int | None,
+    in_flight: int,
+    on: str | None,
     plan: Path | None,
     first_come: bool,
     yes: bool,
     tags: tuple[str, ...],
-    cache: Path | None,
-    cache_mib: int | None,
-    as_json: bool,
     cost_usd: str | None,
     latency_ms: str | None,
     memory_gib: str | None,
     tokens: str | None,
-    **options: Any,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped.
 
@@ -115,20 +112,25 @@ def batch(
     first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
     """
     try:
-        options["budget"] = budget_of(cost_usd, latency_ms, memory_gib, tokens)
-        options["recipe"] = None if recipe is None else Recipe.load(recipe)
-        options["text_columns"] = _names(text_columns)
-        options["tags"] = read_tags(tags)
-        options["plan"] = None if plan is None else load_plan(plan)
-        options["spread"] = not first_come
-        build = load_graph(graph)
+        settings = RunSettings(
+            out=out,
+            limit=limit,
+            budget=budget_of(cost_usd, latency_ms, memory_gib, tokens),
+            in_flight=in_flight,
+            tags=read_tags(tags),
+            spread=not first_come,
+            yes=yes,
+            on=on,
+        )
+        known = None if plan is None else load_plan(plan)
 
-        policy = options.pop("policy")
+        async def run(settings: RunSettings) -> Summary:
+            store = cache_of(cache, cache_mib)
+            async with Fleet.open(fleet, policy=policy, cache=store) as opened:
+                spec = spec_of(table, graph, opened, **asked)
+                return await run_batch(opened, spec, settings, plan=known, progress=Bar())
 
-        def opened() -> Fleet:
-            return Fleet.open(fleet, policy=policy, cache=cache_of(cache, cache_mib))
-
-        summary = _run_confirmed(opened, build, table, yes, options)
+        summary = _confirmed(run, settings)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
@@ -139,29 +141,17 @@ def batch(
         sys.exit(EXIT_FAILED)
 
 
-def _names(columns: str | None) -> list[str] | None:
-    if columns is None:
-        return None
-    return [name.strip() for name in columns.split(",") if name.strip()]
-
-
-def _run_confirmed(
-    opened: Callable[[], Fleet], build: Build, table: Path, yes: bool, options: dict[str, Any]
+def _confirmed(
+    run: Callable[[RunSettings], Coroutine[Any, Any, Summary]], settings: RunSettings
 ) -> Summary:
+    """Run, once more where a person at the terminal lets it go without a budget."""
     try:
-        return asyncio.run(_run(opened(), build, table, yes, options))
+        return asyncio.run(run(settings))
     except ConfirmationNeeded as question:
         if not sys.stdin.isatty():
             raise
         click.confirm(f"{question}\nRun it without a budget?", abort=True, err=True)
-        return asyncio.run(_run(opened(), build, table, True, options))
-
-
-async def _run(
-    opened: Fleet, build: Build, table: Path, yes: bool, options: dict[str, Any]
-) -> Summary:
-    async with opened as fleet:
-        return await fleet.batch(build, table, yes=yes, progress=Bar(), **options)
+        return asyncio.run(run(settings.model_copy(update={"yes": True})))
 
 
 def _print(summary: Summary) -> None:

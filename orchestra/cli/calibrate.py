@@ -97,9 +97,9 @@ def _read(
             for row in folder.book.rows():
                 results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
             batches.append(results)
-            models |= folder.models
-            fleet = fleet or folder.identity.get("fleet", "")
-            own_id = own_id or folder.source.columns.id
+            spec = folder.spec
+            models |= spec.models
+            fleet, own_id = fleet or spec.fleet_name, own_id or spec.columns.id
     return batches, fleet, models, own_id
 
 

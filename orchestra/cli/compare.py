@@ -13,9 +13,10 @@ from orchestra.batch.output.rows import results_of
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
-from orchestra.batch.score.trial import Trial, read_way, try_both
+from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import Table, resolve_columns
+from orchestra.batch.trial import Trial, read_way, try_both
 from orchestra.cli.options import (
     budget_of,
     budget_options,
@@ -82,7 +83,7 @@ def compare_command(
         if gold is not None:
             if first is not None or truth is not None:
                 raise UsageError("--gold runs both ways itself. Leave out A, B and --truth.")
-            truths, found, summaries = _tried(gold, field, id_column, given)
+            truths, found, summaries = _tried(gold, field, id_column, **given)
         else:
             if first is None or second is None or truth is None:
                 raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
@@ -112,19 +113,31 @@ def _finished(
 
 
 def _tried(
-    gold: Path, field: str, id_column: str | None, given: dict[str, Any]
+    gold: Path,
+    field: str,
+    id_column: str | None,
+    *,
+    table: Path | None,
+    way_a: str,
+    way_b: str,
+    graph: str,
+    fleet: str,
+    image_column: str | None,
+    cache: Path | None,
+    out: Path,
+    limit: int | None,
+    in_flight: int,
+    yes: bool,
+    **limits: str | None,
 ) -> tuple[Truths, Comparison, tuple[Summary, Summary]]:
-    limits = ("cost_usd", "latency_ms", "memory_gib", "tokens")
-    budget = budget_of(*(given.pop(name) for name in limits))
-    table = given.pop("table") or gold
-    image_column = given.pop("image_column")
-    fleet, graph = given.pop("fleet"), given.pop("graph")
-    a = read_way(given.pop("way_a"), fleet=fleet, graph=graph)
-    b = read_way(given.pop("way_b"), fleet=fleet, graph=graph)
+    budget = budget_of(**limits)
+    settings = RunSettings(out=out, limit=limit, budget=budget, in_flight=in_flight, yes=yes)
+    table = table or gold
+    a, b = (read_way(way, fleet=fleet, graph=graph) for way in (way_a, way_b))
     columns = Columns.resolve(
         Table.open(table), a.loaded_recipe(), image=image_column, id=id_column
     )
     truths = read_truths(gold, id_column or columns.id)
-    trial = Trial(table, truths, field, given.pop("out"), id_column, image_column)
-    found, summaries = asyncio.run(try_both(trial, a, b, budget=budget, progress=Bar(), **given))
+    trial = Trial(table, truths, field, settings, id_column, image_column)
+    found, summaries = asyncio.run(try_both(trial, a, b, cache=cache, progress=Bar()))
     return truths, found, summaries

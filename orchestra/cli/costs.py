@@ -9,6 +9,7 @@ from typing import get_args
 import click
 
 from orchestra.batch.folder import BOOK, Folder
+from orchestra.batch.spec import BatchSpec, place_of
 from orchestra.book.book import Book
 from orchestra.book.costs import By, Costs, correct, costs
 from orchestra.cli.options import fail, json_option, print_json
@@ -82,22 +83,22 @@ def _bill(out: Path, by: By) -> Costs:
     _book_path(out)
     folder = Folder.read(out)
     try:
-        seconds = folder.book.meta("seconds")
+        spec, seconds = folder.spec, folder.book.meta("seconds")
         return costs(
             folder.book,
             by,
-            graph=folder.identity.get("graph"),
-            cards=_cards(folder),
+            graph=place_of(spec.graph),
+            cards=_cards(spec),
             seconds=None if seconds is None else float(seconds),
         )
     finally:
         folder.book.close()
 
 
-def _cards(folder: Folder) -> Sequence[Card]:
+def _cards(spec: BatchSpec) -> Sequence[Card]:
     """The cards of the batch's fleet, for the cost of hosting; none where it is gone."""
     try:
-        return load_fleet(folder.source.fleet)[0].models
+        return load_fleet(spec.fleet)[0].models
     except OrchestraError:
         return ()
 

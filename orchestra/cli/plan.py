@@ -85,8 +85,8 @@ def plan(
     """
     limits = {name: options.pop(name) for name in LIMITS}
     if text is not None and is_table(text):
-        options |= {"policy": policy, "cache": cache}
-        plan_table_command(Path(text), graph or "listing", fleet, limits, as_json, options)
+        where = Path(text), graph or "listing", fleet
+        plan_table_command(*where, limits, as_json, policy, cache, options)
         return
     try:
         refuse_table_options(options)

@@ -14,12 +14,13 @@ from orchestra.app import Fleet
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
 from orchestra.batch.progress import Bar
-from orchestra.batch.recipe import Recipe
-from orchestra.batch.run.runner import DEFAULT_IN_FLIGHT
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT
+from orchestra.batch.start import plan_batch
 from orchestra.batch.tables.table import READERS
 from orchestra.cli.options import budget_of, fail, print_json
+from orchestra.cli.spec import spec_of, spec_options
 from orchestra.core.errors import InvalidBudget, OrchestraError, UsageError
-from orchestra.fleet.source import load_graph
+from orchestra.core.job import Budget
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -42,12 +43,7 @@ _OPTIONS = (
         help="A column of the table with true values of a field.",
     ),
     click.option("--field", "fields", multiple=True, help="Field that counts  [default: all]."),
-    click.option("--images", "photos", type=click.Path(path_type=Path), help="Folder of photos."),
-    click.option("--recipe", type=click.Path(path_type=Path), help="Recipe YAML."),
-    click.option("--text-columns", help='Columns for the text model, with commas; "" for none.'),
-    click.option("--image-column", help='Column of the photo; "" for none.'),
-    click.option("--id-column", help='Column of the row id; "" for the row number.'),
-    click.option("--language", type=click.Choice(["auto", "en", "zh"])),
+    spec_options,
     click.option("--limit", type=int, help="Plan only the first N rows."),
     click.option("--in-flight", type=int, help=f"Rows at once.  [default: {DEFAULT_IN_FLIGHT}]"),
     click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs its sample."),
@@ -83,62 +79,69 @@ def plan_table_command(
     fleet: str,
     limits: dict[str, Any],
     as_json: bool,
+    policy: Path | None,
+    cache: Path | None,
     options: dict[str, Any],
 ) -> None:
     """Plan, print, and save where that was asked for."""
+    save: Path | None = options.pop("save")
+
+    async def plan() -> BatchPlan:
+        async with Fleet.open(fleet, policy=policy, cache=cache) as opened:
+            return await _plan(opened, table, graph, budget_of(**limits), **options)
+
     try:
-        options["recipe"] = None if options["recipe"] is None else Recipe.load(options["recipe"])
-        made = asyncio.run(_plan(table, graph, fleet, limits, options))
-        if options["save"] is not None:
-            made.save(options["save"])
+        made = asyncio.run(plan())
+        if save is not None:
+            made.save(save)
     except OrchestraError as error:
         fail(error, as_json=as_json)
     if as_json:
         print_json(made.public())
     else:
         click.echo(str(made))
-        if options["save"] is not None:
-            click.echo(
-                f"saved to {options['save']}: orchestra batch {table} --plan {options['save']}"
-            )
+        if save is not None:
+            click.echo(f"saved to {save}: orchestra batch {table} --plan {save}")
 
 
 async def _plan(
-    table: Path, graph: str, fleet: str, limits: dict[str, Any], options: dict[str, Any]
+    fleet: Fleet,
+    table: Path,
+    graph: str,
+    budget: Budget,
+    *,
+    deadline: str | None,
+    hosts: int | None,
+    sample: int | None,
+    seed: int | None,
+    gold: tuple[str, ...],
+    fields: tuple[str, ...],
+    limit: int | None,
+    dry: bool,
+    out: Path | None,
+    in_flight: int | None,
+    yes: bool,
+    **asked: Any,
 ) -> BatchPlan:
     wish = Wish(
-        budget=budget_of(**limits),
-        deadline_s=None if options["deadline"] is None else seconds_of(options["deadline"]),
-        hosts=options["hosts"],
-        sample=DEFAULT_SAMPLE if options["sample"] is None else options["sample"],
-        seed=options["seed"] or 0,
-        gold=pairs_of(options["gold"]),
-        fields=options["fields"],
-        limit=options["limit"],
+        budget=budget,
+        deadline_s=None if deadline is None else seconds_of(deadline),
+        hosts=hosts,
+        sample=DEFAULT_SAMPLE if sample is None else sample,
+        seed=seed or 0,
+        gold=pairs_of(gold),
+        fields=fields,
+        limit=limit,
     )
-    async with Fleet.open(fleet, policy=options["policy"], cache=options["cache"]) as opened:
-        return await opened.plan_batch(
-            load_graph(graph),
-            table,
-            wish,
-            out=None if options["dry"] else options["out"] or Path("out"),
-            in_flight=DEFAULT_IN_FLIGHT if options["in_flight"] is None else options["in_flight"],
-            yes=options["yes"],
-            progress=Bar(),
-            recipe=options["recipe"],
-            text_columns=names_of(options["text_columns"]),
-            image_column=options["image_column"],
-            id_column=options["id_column"],
-            language=options["language"],
-            images=options["photos"],
-        )
-
-
-def names_of(columns: str | None) -> list[str] | None:
-    """Names with commas between; None where nothing was given."""
-    if columns is None:
-        return None
-    return [name.strip() for name in columns.split(",") if name.strip()]
+    return await plan_batch(
+        fleet,
+        spec_of(table, graph, fleet, **asked),
+        wish,
+        out=None if dry else out or Path("out"),
+        in_flight=DEFAULT_IN_FLIGHT if in_flight is None else in_flight,
+        yes=yes,
+        progress=Bar(),
+    )
 
 
 def pairs_of(given: tuple[str, ...]) -> dict[str, str]:

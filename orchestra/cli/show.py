@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from orchestra.app import Fleet
-from orchestra.batch.folder import Folder, Source
-from orchestra.batch.recipe import Recipe
+from orchestra.batch.folder import Folder
+from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.table import Row, Table
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.cli.run import field_lines
 from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
-from orchestra.fleet.source import load_graph
 from orchestra.graph.reading import WHOLE_IMAGE
 
 EPILOG = """\b
@@ -67,28 +65,24 @@ def _find(out: Path, row: str) -> dict[str, Any]:
             "ordinal": record.ordinal,
             "result": result,
             "photos": [str(folder.images.path(key)) for key in result.images],
-            "source": folder.source,
-            "identity": folder.identity,
+            "spec": folder.spec,
         }
     finally:
         folder.book.close()
 
 
 async def _rerun(found: dict[str, Any]) -> Result:
-    source: Source = found["source"]
-    table = Table.open(source.table)
+    spec: BatchSpec = found["spec"]
+    table = Table.open(spec.table)
     row: Row | None = next(table.rows(start=found["ordinal"] - 1), None)
-    if row is None or table.fingerprint != found["identity"]["table"]:
+    if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(
-            f"The table {source.table!r} has changed since the batch, and the row with it. "
+            f"The table {str(spec.table)!r} has changed since the batch, and the row with it. "
             "Put the table back as it was, or run a new batch."
         )
-    build = load_graph(found["identity"]["graph"])
-    if source.recipe is not None:
-        build = partial(build, Recipe.model_validate_json(source.recipe))
-    async with Fleet.open(source.fleet) as fleet:
-        job = source.columns.job(row, source.language, None)
-        return await fleet.run(build, job, base=Path(source.images or table.path.parent))
+    async with Fleet.open(spec.fleet, policy=spec.policy) as fleet:
+        job = spec.columns.job(row, spec.language or "auto")
+        return await fleet.run(spec.build(), job, base=spec.base)
 
 
 def _print(found: dict[str, Any], again: Result | None) -> None:

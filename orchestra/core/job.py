@@ -20,6 +20,7 @@ from orchestra.core.tags import problem
 
 Source = Literal["photo", "text", "both", "derived", "none"]
 Status = Literal["complete", "partial", "review", "failed"]
+Language = Literal["en", "zh", "auto"]  # to write in
 
 # Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.
 Usd = Annotated[Decimal, PlainSerializer(float, when_used="json")]
@@ -90,7 +91,7 @@ class Job(Word):
 
     text: str | None = None
     images: tuple[str, ...] = ()
-    language: Literal["en", "zh", "auto"] = "auto"
+    language: Language = "auto"
     budget: Budget = Budget()
     data: Literal["any", "local"] = "any"
     cache: bool = True

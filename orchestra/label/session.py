@@ -118,13 +118,12 @@ class Batch:
     @classmethod
     def of(cls, folder: Folder) -> Batch:
         """Its results by row id, and the recipe's words. Raises `BookError` before its start."""
-        source = folder.source
+        spec = folder.spec
         results: dict[str, Result] = {}
         for row in folder.book.rows():
             results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
-        recipe = source.recipe
-        terms = {} if recipe is None else _terms(Recipe.model_validate_json(recipe))
-        return cls(results, source.columns.id, terms)
+        terms = {} if spec.recipe is None else _terms(spec.recipe)
+        return cls(results, spec.columns.id, terms)
 
 
 def begin(

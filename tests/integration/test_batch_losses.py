@@ -14,12 +14,17 @@ from typing import Any
 import pytest
 
 from benchmarks.kill_resume import Toll, finished, toll, write_table
-from benchmarks.processes import descendants
+from benchmarks.parts.processes import descendants
+from graphs.listing import build
 from orchestra import Budget, Fleet
+from orchestra.batch.folder import Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.survey import Wish
+from orchestra.batch.run.far import run_far
+from orchestra.batch.spec import BatchSpec, RunSettings
+from orchestra.batch.start import run_here
 from orchestra.cluster.owned import own_cluster
-from orchestra.core.errors import ModelUnavailable
+from orchestra.core.errors import InvalidTable, ModelUnavailable
 from orchestra.core.money import dollars
 from orchestra.fleet.source import load_graph
 from tests.serving_workers import DyingWorker
@@ -142,3 +147,19 @@ async def test_a_model_that_kills_its_host_as_it_loads_is_named_and_nothing_is_s
         with pytest.raises(ModelUnavailable, match=r"died before it had loaded dying: .*memory"):
             await opened.batch(load_graph("answer"), table, out=tmp_path / "out", on="auto")
     assert toll(tmp_path / "out") == Toll(0, 0, 0, 0, 0)
+
+
+async def test_a_batch_asked_for_from_outside_is_run_by_the_head_node_as_it_was_asked_for(
+    table: Path, clean: Path, tmp_path: Path
+) -> None:
+    asked = BatchSpec(table=table, graph=build, fleet=str(write_fleet(table.parent)), maps=True)
+    settings = RunSettings(out=tmp_path / "out", in_flight=IN_FLIGHT, limit=8, tags={"a": "b"})
+    summary = await run_far(run_here, asked.named(), settings, None)
+    assert (summary.rows, summary.pending, summary.failed) == (8, 0, 0)
+    assert ids(tmp_path / "out") == ids(clean)[:8]
+    folder = Folder.read(tmp_path / "out")
+    assert folder.spec.recipe is not None and folder.spec.recipe.maps
+    folder.book.close()
+    with pytest.raises(InvalidTable, match="'nope'"):
+        wrong = asked.model_copy(update={"id_column": "nope"})
+        await run_far(run_here, wrong.named(), settings, None)

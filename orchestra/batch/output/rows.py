@@ -62,6 +62,6 @@ def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
         rows = [
             (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
         ]
-        return rows, folder.source.columns.id
+        return rows, folder.spec.columns.id
     finally:
         folder.book.close()

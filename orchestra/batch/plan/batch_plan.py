@@ -145,7 +145,7 @@ class BatchPlan(Word):
     def check(self, identity: Mapping[str, str]) -> None:
         """Raise `InvalidPlan` unless it is a plan of the batch that `identity` describes."""
         asked = {name: value for name, value in identity.items() if name in self.identity}
-        if differing := differences(self.identity, asked, None, None):
+        if differing := differences(self.identity, asked):
             raise InvalidPlan(
                 f"The plan was made for another batch: {'; '.join(differing)}. Plan it again with "
                 "`orchestra plan`."

@@ -66,7 +66,7 @@ def row_shape(row: Row, columns: Columns, base: Path) -> RowShape:
     """The shape of a row; a photo file that is not there is none."""
     if row.error is not None:
         return RowShape(0, NO_KEY, NO_KEY)
-    job = columns.job(row, "auto", None)
+    job = columns.job(row, "auto")
     text = sanitise(job.text or "").strip()
     photo = job.images[0] if job.images else ""
     if photo and not is_fetched(photo) and not photo.startswith("data:"):

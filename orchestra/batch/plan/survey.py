@@ -17,7 +17,7 @@ from orchestra.batch.plan.sample import Sample, run_sample
 from orchestra.batch.plan.worth import Judge
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
-from orchestra.batch.row_run import RowOptions, RowRun, row_budget
+from orchestra.batch.row_run import RowRun, row_budget
 from orchestra.batch.tables.row import Row
 from orchestra.batch.tables.table import resolve_columns
 from orchestra.book.ledger import LocalLedger
@@ -149,13 +149,8 @@ class Survey:
         """
         ledger = LocalLedger(folder.book)
         fleet = self.fleet.scoped(ledger, folder.images)
-        options = RowOptions(
-            self.request.identity,
-            self.wish.budget,
-            self.request.language or "auto",
-            self.request.base,
-        )
-        rows = RowRun(fleet, ledger, self.request.graph, self.request.columns, options)
+        graph, spec = self.request.graph, self.request.spec
+        rows = RowRun(fleet, ledger, graph, spec, self.wish.budget)
         folder.open_account(self.wish.budget)
         self._micro_before = folder.book.spent(BATCH_ACCOUNT).cost_micro
 

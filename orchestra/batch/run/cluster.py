@@ -1,6 +1,6 @@
 """A batch whose rows run on a Ray cluster: hosts beside their models, the book in one actor.
 
-Rows are fed, paused and stopped by the same `Batch` as in one process, so the decisions are the
+Rows are fed, paused and stopped by the same `BatchRun` as in one process, so the decisions are the
 same; only where a row runs, and where the book is, differ (docs/adr/0010). A host that dies costs
 the rows it had under way one more try; the book's actor may die as well, and goes on.
 """
@@ -12,24 +12,24 @@ import math
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestra.batch.folder import BOOK, Folder, open_patiently
+from orchestra.batch.folder import BOOK, IMAGES, Folder, open_patiently
 from orchestra.batch.output.summary import ELSEWHERE
 from orchestra.batch.row_run import Models, Ran, row_account
 from orchestra.batch.run.hosts import Hosts
-from orchestra.batch.run.row_host import RowHost, RowWork
-from orchestra.batch.run.runner import Batch
+from orchestra.batch.run.row_host import RowHost
+from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.tables.row import Row
 from orchestra.book.messages import AbandonAccount, AnyMessage
 from orchestra.book.remote import Keeper, RemoteLedger, Send
 from orchestra.clients.handle import LOST, ActorLink, link_to
 from orchestra.core.errors import BookError, ModelUnavailable, OrchestraError
-from orchestra.routing.plan import Plan
 
 TRIES = 5  # of one row, each on a host that died under it
 SEND_TRIES, SEND_WAIT_S = 30, 1.0
@@ -62,23 +62,23 @@ def reach(keeper: str) -> Send:
     return send
 
 
-class ClusterBatch(Batch):
-    """A `Batch` on the cluster this process is connected to."""
+@dataclass(kw_only=True, eq=False)
+class ClusterRun(BatchRun):
+    """A `BatchRun` on the cluster this process is connected to, with `models` on every host."""
 
-    def on(self, work: RowWork, planned: Plan) -> ClusterBatch:
-        """Run rows as `work` says, on as many hosts as there is room for."""
-        self._work = work
-        self._models = list(dict.fromkeys(node.model for node in planned.nodes))
-        cards = [self.fleet.file.card(model) for model in self._models]
+    models: list[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        cards = [self.fleet.file.card(model) for model in self.models]
         self._gpus = sum(card.hosting.scaling.gpus for card in cards)
         self._room = hosts_of(self._gpus)
-        self._hosts = Hosts([], self._models)
-        return self
+        self._hosts = Hosts([], self.models)
 
     @property
     def in_flight(self) -> int:
         """Rows at once: the option counts for each host that is up."""
-        return self.options.in_flight * max(1, self._hosts.up)
+        return self.settings.in_flight * max(1, self._hosts.up)
 
     @asynccontextmanager
     async def hosting(self) -> AsyncIterator[None]:
@@ -89,7 +89,7 @@ class ClusterBatch(Batch):
         keeper = ActorLink(BookKeeper, self.folder.path / BOOK, name=name, **_here())
         self.ledger = RemoteLedger(reach(name))
         try:
-            self._hosts = Hosts([self._start(name) for _ in range(self._room)], self._models)
+            self._hosts = Hosts([self._start(name) for _ in range(self._room)], self.models)
             await self._hosts.prepare()
             yield
         finally:
@@ -100,13 +100,15 @@ class ClusterBatch(Batch):
     def _start(self, keeper: str) -> ActorLink:
         return ActorLink(
             RowHost,
-            self._work,
+            self.request.spec,
+            self.settings,
+            self.folder.path.resolve() / IMAGES,
             keeper,
             reach,
             num_cpus=1,
             num_gpus=self._gpus,
             max_restarts=-1,
-            max_concurrency=self.options.in_flight + 8,
+            max_concurrency=self.settings.in_flight + 8,
             scheduling_strategy="SPREAD",
         )
 
@@ -114,7 +116,6 @@ class ClusterBatch(Batch):
         """The book of the folder is this process's again."""
         path = self.folder.path
         self.folder = Folder(path, open_patiently(path / BOOK), self.folder.images)
-        self.book = self.folder.book
 
     async def run_one(self, row: Row, models: Models | None = None) -> Ran:
         """Run a row on a host; one that dies under it costs another try."""

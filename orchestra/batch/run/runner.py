@@ -8,133 +8,102 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
-from langgraph.graph.state import CompiledStateGraph
-
-from orchestra.batch.columns import Columns
-from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.folder import BATCH_ACCOUNT, Folder, resume_command
 from orchestra.batch.output.files import write_outputs
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.allocation import Allotment
 from orchestra.batch.plan.batch_plan import BatchPlan
-from orchestra.batch.progress import Progress, Silent
-from orchestra.batch.row_run import Language, Models, Ran, RowOptions, RowRun
-from orchestra.batch.tables.table import Row, Table
+from orchestra.batch.progress import Progress
+from orchestra.batch.request import Request
+from orchestra.batch.row_run import Models, Ran, RowRun
+from orchestra.batch.spec import RunSettings
+from orchestra.batch.tables.table import Row
+from orchestra.book.book import Book
 from orchestra.book.ledger import RowLedger
 from orchestra.book.messages import AdmitRows, ReadSpent
 from orchestra.core.errors import BatchPaused
-from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
 
-DEFAULT_IN_FLIGHT = 32
-PROBE_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 ROWS_A_PAGE = 64  # admitted together, in one transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a batch runs. `probe_delays_s` are the waits before a silent model is asked again.
+@dataclass(kw_only=True, eq=False)
+class BatchRun:
+    """One run over a table. Use `run_batch`.
 
     `allotment` says which route each row takes, and `plan` is what the batch was to come to.
     """
 
-    budget: Budget = field(default_factory=Budget)
-    limit: int | None = None
-    in_flight: int = DEFAULT_IN_FLIGHT
-    language: Language = "auto"
-    base: Path | None = None  # of photo paths; None is the table's folder
-    probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S
-    progress: Progress = field(default_factory=Silent)
-    resume: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    fleet: OpenFleet
+    ledger: RowLedger
+    request: Request
+    folder: Folder
+    settings: RunSettings
+    progress: Progress
     plan: BatchPlan | None = None
     allotment: Allotment | None = None
 
-
-class Batch:
-    """One run over a table. Use `run_batch`."""
-
-    def __init__(
-        self,
-        fleet: OpenFleet,
-        ledger: RowLedger,
-        graph: CompiledStateGraph,
-        table: Table,
-        columns: Columns,
-        folder: Folder,
-        identity: dict[str, str],
-        options: Options,
-    ) -> None:
-        self.fleet = fleet
-        self.table = table
-        self.columns = columns
-        self.folder = folder
-        self.book = folder.book
-        self.ledger: RowLedger = ledger
-        self.options = options
-        self.rows = RowRun(
-            fleet,
-            ledger,
-            graph,
-            columns,
-            RowOptions(
-                identity,
-                options.budget,
-                options.language,
-                options.base or table.path.parent,
-                options.tags,
-            ),
-        )
+    def __post_init__(self) -> None:
+        graph, spec = self.request.graph, self.request.spec
+        budget, tags = self.settings.budget, self.settings.tags
+        self.rows = RowRun(self.fleet, self.ledger, graph, spec, budget, tags)
         self._stop = ""
         self._unavailable: list[Row] = []
         self._why_unavailable = ""
+        self._resume = resume_command(sys.argv)
+
+    @property
+    def book(self) -> Book:
+        """The batch's book, while this process has it."""
+        return self.folder.book
 
     async def run(self) -> Summary:
         """Run what is not finished, then write the outputs."""
         started = time.monotonic()
         presumed = self.book.recover()
         if presumed:
-            self.options.progress.say(
+            self.progress.say(
                 f"{presumed} calls were on their way when the last run died; they are "
                 "counted at their worst case, marked presumed."
             )
-        self.folder.open_account(self.options.budget)
-        total = self.table.count()
-        total = total if self.options.limit is None else min(total, self.options.limit)
-        self.options.progress.start(total, sum(self.book.counts().values()))
+        self.folder.open_account(self.settings.budget)
+        total = self.request.table.count()
+        total = total if self.settings.limit is None else min(total, self.settings.limit)
+        self.progress.start(total, sum(self.book.counts().values()))
         try:
             async with _stopped_by_signals(self._ask_to_stop), self.hosting():
                 await self._run_rows()
         finally:
-            self.options.progress.stop()
+            self.progress.stop()
             self._add_seconds(time.monotonic() - started)
         summary = write_outputs(
             self.folder,
-            self.table,
-            self.columns,
+            self.request.table,
+            self.request.columns,
             self.fleet.file,
-            limit=self.options.limit,
+            limit=self.settings.limit,
             stopped=self._stop,
-            plan=self.options.plan,
-            is_allotted=self.options.allotment is not None,
+            plan=self.plan,
+            is_allotted=self.allotment is not None,
         )
         if self._unavailable:
             raise BatchPaused(
                 f"{self._why_unavailable} The batch is paused: {summary.pending} rows wait, none "
-                f"of them failed. Once the model answers, continue with:\n  {self.options.resume}"
+                f"of them failed. Once the model answers, continue with:\n  {self._resume}"
             )
         return summary
 
     @property
     def in_flight(self) -> int:
         """Rows under way at once."""
-        return self.options.in_flight
+        return self.settings.in_flight
 
     @asynccontextmanager
     async def hosting(self) -> AsyncIterator[None]:
@@ -156,15 +125,14 @@ class Batch:
     def _ask_to_stop(self, why: str) -> None:
         if not self._stop:
             self._stop = why
-            self.options.progress.say(
-                f"{why}: finishing the rows in flight. Continue later with:\n"
-                f"  {self.options.resume}"
+            self.progress.say(
+                f"{why}: finishing the rows in flight. Continue later with:\n  {self._resume}"
             )
         self.stop_rows()
 
     async def _run_rows(self) -> None:
         """Run all rows; those left over budget again, for as long as some find room."""
-        allotment = self.options.allotment
+        allotment = self.allotment
         while True:
             await self._run_once()
             if allotment is None or self._stop or self._unavailable:
@@ -176,12 +144,10 @@ class Batch:
     async def _run_once(self) -> None:
         async with aclosing(self._admitted()) as rows:
             await self._feed(rows)
-            for delay_s in self.options.probe_delays_s:
+            for delay_s in self.settings.probe_delays_s:
                 if not self._unavailable or self._stop:
                     return
-                self.options.progress.say(
-                    f"{self._why_unavailable} Paused; trying again in {delay_s:g} s."
-                )
+                self.progress.say(f"{self._why_unavailable} Paused; trying again in {delay_s:g} s.")
                 await asyncio.sleep(delay_s)
                 waiting, self._unavailable = self._unavailable, []
                 if await self._probe(waiting[0]):
@@ -199,7 +165,7 @@ class Batch:
 
     async def _admitted(self) -> AsyncGenerator[Row]:
         """Rows that are not finished, a page at a time; one with another row's id has an error."""
-        rows = islice(self.table.rows(), self.options.limit)
+        rows = islice(self.request.table.rows(), self.settings.limit)
         while page := list(islice(rows, ROWS_A_PAGE)):
             owners = await self.ledger.send(AdmitRows([self.rows.candidate(row) for row in page]))
             for row, owner in zip(page, owners, strict=True):
@@ -241,11 +207,11 @@ class Batch:
             self._ask_to_stop(f"The budget is used up ({ran.why})")
         elif ran.end == "finished":
             spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))
-            self.options.progress.row(spent.cost_micro)
+            self.progress.row(spent.cost_micro)
 
     async def _run_allotted(self, row: Row) -> Ran:
         """Run a row along the dearest of its routes that there is room for."""
-        allotment = self.options.allotment
+        allotment = self.allotment
         if allotment is None:
             return await self.run_one(row)
         spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))

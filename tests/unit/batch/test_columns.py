@@ -77,17 +77,16 @@ def test_a_row_is_called_by_its_id_or_by_its_place() -> None:
 
 
 def test_a_job_has_a_line_for_each_text_column_that_says_something_and_the_photo() -> None:
-    made = ALL.job(row(3, sku="a", name=" Arla\n  Ko ", description=" ", photo=" p.jpg "), "zh", 50)
+    made = ALL.job(row(3, sku="a", name=" Arla\n  Ko ", description=" ", photo=" p.jpg "), "zh")
     assert made.text == "name: Arla Ko"
     assert (made.images, made.language, made.id) == (("p.jpg",), "zh", "a")
-    assert made.budget.latency_ms == 50
 
 
 def test_a_column_that_is_not_named_never_reaches_a_job() -> None:
-    made = ALL.job(row(name="Arla", price="9.90", secret="x"), "auto", None)
+    made = ALL.job(row(name="Arla", price="9.90", secret="x"), "auto")
     assert made.text == "name: Arla"
 
 
 def test_an_empty_row_is_an_empty_job() -> None:
-    made = ALL.job(row(), "auto", None)
+    made = ALL.job(row(), "auto")
     assert (made.text, made.images, made.id) == (None, (), "1")

@@ -13,9 +13,9 @@ from langgraph.graph import START, StateGraph
 
 from graphs.listing import build
 from orchestra import Budget
-from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT
-from orchestra.batch.row_run import RowOptions, RowRun
+from orchestra.batch.row_run import RowRun, row_key
+from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.book.book import Book
 from orchestra.book.messages import AnyMessage, BeginCall, OpenAccount, SettleCall
@@ -29,7 +29,17 @@ from tests.booked import booked
 from tests.far_ledger import FarLedger
 from tests.scripted import first_allowed, scripted_fleet
 
-COLUMNS = Columns(("name",), None, "id")
+
+def asked(folder: Path) -> BatchSpec:
+    return BatchSpec(
+        table=folder / "products.csv",
+        graph=build,
+        fleet="mini",
+        text_columns=("name",),
+        image_column="",
+        id_column="id",
+        language="en",
+    )
 
 
 @asynccontextmanager
@@ -38,9 +48,9 @@ async def workers(
 ) -> AsyncIterator[list[RowRun]]:
     """As many workers of one batch, each with a fleet of its own."""
     fleets = [scripted_fleet(text)[0] for _ in range(count)]
-    options = RowOptions({"table": "t"}, Budget(), "en", tmp_path)
+    graph, spec = compile_graph(build), asked(tmp_path)
     yield [
-        RowRun(fleet.scoped(ledger, ImageStore()), ledger, compile_graph(build), COLUMNS, options)
+        RowRun(fleet.scoped(ledger, ImageStore()), ledger, graph, spec, Budget())
         for fleet in fleets
     ]
     for fleet in fleets:
@@ -169,10 +179,9 @@ async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
     book = batch_book(tokens=1_000_000)
     ledger = FarLedger(book)
     fleet, _ = scripted_fleet(first_allowed, delay_s=0.1)
-    options = RowOptions({"table": "t"}, Budget(), "en", tmp_path)
     scoped = fleet.scoped(ledger, ImageStore())
     async with fleet:
-        rows = RowRun(scoped, ledger, compile_graph(raising), COLUMNS, options)
+        rows = RowRun(scoped, ledger, compile_graph(raising), asked(tmp_path), Budget())
         async with asyncio.timeout(20):
             ran = await rows.run(row(1))
     assert ran.end == "finished"
@@ -183,3 +192,15 @@ async def test_a_row_whose_node_raises_fails_and_gives_back_its_hold(
     spent = book.spent(BATCH_ACCOUNT)
     assert spent.tokens > 0
     assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
+
+
+def test_a_rows_key_depends_on_the_batch_the_id_and_the_place() -> None:
+    identity = {"table": "abc123", "graph": "graphs.listing:build"}
+    key = row_key(identity, "a", 1)
+    assert key == row_key(dict(reversed(identity.items())), "a", 1)
+    others = [
+        row_key(identity, "b", 1),
+        row_key(identity, "a", 2),
+        row_key({**identity, "table": "other"}, "a", 1),
+    ]
+    assert len({key, *others}) == 4

@@ -542,6 +542,8 @@ def test_plan_run_and_batch_take_the_policy_that_calibrate_wrote(
     assert ran["fields"]["category"]["probability"] is not None
     batch = ["batch", products, "--fleet", scripted, "--policy", policy]
     assert call(*batch, "--out", tmp_path / "other").exit_code == 0
+    again = called_json("show", tmp_path / "other", "1", "--rerun")["rerun"]
+    assert again["fields"]["category"]["probability"] is not None
     assert "its policy was None" in call(*batch, "--out", out).stderr
     without = call("batch", products, "--fleet", scripted, "--out", tmp_path / "other")
     assert "now None" in without.stderr

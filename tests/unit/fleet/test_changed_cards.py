@@ -202,9 +202,9 @@ async def test_what_a_batch_learnt_is_of_the_models_it_ran_on(shop: Shop) -> Non
     shop.write(another_revision)
     folder = Folder.read(shop.folder / "out")
     try:
-        assert folder.models != shop.policy().models
+        assert folder.spec.models != shop.policy().models
         shop.write()
-        assert folder.models == shop.policy().models
+        assert folder.spec.models == shop.policy().models
     finally:
         folder.book.close()
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from orchestra import Budget
-from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT
-from orchestra.batch.row_run import Ran, RowOptions, row_account
-from orchestra.batch.run.row_host import RowHost, RowWork
+from orchestra.batch.row_run import Ran, row_account
+from orchestra.batch.run.row_host import RowHost
+from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
 from orchestra.book.messages import AnyMessage, OpenAccount
@@ -30,18 +29,22 @@ from tests.stub_worker import write_fleet
 KEEPER = "book-of-a-test"
 
 
-def work(folder: Path, fleet: Path | None = None, **changes: Any) -> RowWork:
-    """What a host is told, after a journey to it."""
-    told = RowWork(
-        fleet=str(fleet or write_fleet(folder)),
+def row_host(
+    folder: Path, reach: Callable[[str], Send], fleet: Path | None = None, **changes: Any
+) -> RowHost:
+    """A host of the rows of one batch, whose specification has made the journey to it."""
+    spec = BatchSpec(
+        table=folder / "products.csv",
         graph="listing",
-        recipe=None,
-        columns=Columns(("name",), None, "id"),
-        options=RowOptions({"table": "t"}, Budget(), "en", folder),
-        images=folder / "images",
+        fleet=str(fleet or write_fleet(folder)),
+        text_columns=("name",),
+        image_column="",
+        id_column="id",
+        language="en",
     )
-    given = {name: getattr(told, name) for name in RowWork.__slots__} | changes
-    return pickle.loads(pickle.dumps(RowWork(**given)))
+    asked = pickle.loads(pickle.dumps(spec.model_copy(update=changes)))
+    settings = pickle.loads(pickle.dumps(RunSettings(out=folder / "out")))
+    return RowHost(asked, settings, folder / "images", KEEPER, reach)
 
 
 def reaching(book: Book) -> Callable[[str], Send]:
@@ -72,7 +75,7 @@ def row(ordinal: int) -> Row:
 
 async def test_rows_end_in_the_book_with_what_they_cost(tmp_path: Path) -> None:
     with batch_book() as book:
-        host = RowHost(work(tmp_path), KEEPER, reaching(book))
+        host = row_host(tmp_path, reaching(book))
         assert await host.prepare(["r1"]) is None
         rows = [row(number) for number in (1, 2, 3)]
         ran = await asyncio.gather(*(host.run(one, row_account(one)) for one in rows))
@@ -84,13 +87,12 @@ async def test_rows_end_in_the_book_with_what_they_cost(tmp_path: Path) -> None:
         assert spent.cost_micro == cost > 0 and spent.open_cost_micro == 0
 
 
-async def test_a_recipe_arrives_as_json(tmp_path: Path) -> None:
+async def test_a_recipe_arrives_with_the_batch(tmp_path: Path) -> None:
     recipe = load_graph("graphs.listing:default_recipe")()
     kept = {"fields": {"origin": recipe.fields["origin"]}, "identity": None}
     one_field = recipe.model_copy(update=kept)
     with batch_book() as book:
-        told = work(tmp_path, recipe=one_field.model_dump_json(by_alias=True))
-        await RowHost(told, KEEPER, reaching(book)).run(row(1), "row:1")
+        await row_host(tmp_path, reaching(book), recipe=one_field).run(row(1), "row:1")
         (one,) = book.rows()
     fields = Result.model_validate_json(one.record_json).fields
     assert set(fields) & set(recipe.fields) == {"origin"}
@@ -99,7 +101,7 @@ async def test_a_recipe_arrives_as_json(tmp_path: Path) -> None:
 async def test_a_model_that_cannot_load_is_a_value_before_any_row(tmp_path: Path) -> None:
     fleet = write_fleet_of(tmp_path, BrokenWorker, name="broken")
     with batch_book() as book:
-        error = await RowHost(work(tmp_path, fleet), KEEPER, reaching(book)).prepare(["broken"])
+        error = await row_host(tmp_path, reaching(book), fleet).prepare(["broken"])
     assert isinstance(error, ModelUnavailable) and "weights of layer 3" in str(error)
 
 
@@ -114,7 +116,7 @@ async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
 
         return send
 
-    assert await RowHost(work(tmp_path), KEEPER, reach).run(row(1), "row:1") is lost
+    assert await row_host(tmp_path, reach).run(row(1), "row:1") is lost
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
@@ -122,12 +124,12 @@ async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
     tmp_path: Path, is_stopped: bool
 ) -> None:
     with batch_book() as free:
-        host = RowHost(work(tmp_path), KEEPER, reaching(free))
+        host = row_host(tmp_path, reaching(free))
         await host.run(row(1), "row:1")
         cost = free.spent(BATCH_ACCOUNT).cost_micro
     with batch_book(cost_micro=cost) as book:
         book.do(OpenAccount("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True))
-        host = RowHost(work(tmp_path), KEEPER, reaching(book))
+        host = row_host(tmp_path, reaching(book))
         waiting = asyncio.create_task(host.run(row(1), "row:1"))
         await asyncio.sleep(0.05)
         assert not waiting.done()
@@ -154,9 +156,9 @@ async def test_a_host_answers_by_the_policy_that_it_is_told(tmp_path: Path) -> N
         ece_before=0.1,
         ece_after=0.1,
     )
-    policy = Policy(calibration=(known,)).model_dump_json()
+    policy = Policy(calibration=(known,))
     with batch_book() as book:
-        host = RowHost(work(tmp_path, policy=policy), KEEPER, reaching(book))
+        host = row_host(tmp_path, reaching(book), policy=policy)
         assert await host.run(row(1), "row:1") == Ran("finished")
         (kept,) = book.rows()
     fields = Result.model_validate_json(kept.record_json).fields

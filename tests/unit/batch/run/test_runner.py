@@ -221,8 +221,8 @@ async def test_another_table_does_not_write_into_the_folder(tmp_path: Path) -> N
 async def test_one_process_at_a_time_writes_a_folder(tmp_path: Path) -> None:
     source = table(tmp_path, 2)
     await run(source, tmp_path / "out", limit=1)
-    identity = Folder.read(tmp_path / "out").identity
-    held = Folder.open(tmp_path / "out", identity)
+    spec = Folder.read(tmp_path / "out").spec
+    held = Folder.open(tmp_path / "out", spec)
     try:
         with pytest.raises(BookLocked):
             await run(source, tmp_path / "out")

@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from orchestra.batch.score.trial import ROWS, Trial, Way, only, read_way, write_rows
+from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.gold import read_truths
+from orchestra.batch.trial import ROWS, Trial, Way, only, read_way, write_rows
 from orchestra.cli.main import main
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
 from orchestra.fleet.source import load_fleet
@@ -48,7 +49,7 @@ def fleet(folder: Path, worker: str) -> Path:
 
 
 def trial(gold: Path, out: Path, **options: Any) -> Trial:
-    return Trial(gold, read_truths(gold, "sku"), "colour", out, **options)
+    return Trial(gold, read_truths(gold, "sku"), "colour", RunSettings(out=out), **options)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -86,7 +87,7 @@ def test_photos_beside_the_table_are_still_found(gold: Path, tmp_path: Path) -> 
 
 
 def test_answers_may_not_be_shown_to_the_models(gold: Path, tmp_path: Path) -> None:
-    shown = trial(gold, tmp_path / "out", text_columns=["description", "colour"])
+    shown = trial(gold, tmp_path / "out", text_columns=("description", "colour"))
     with pytest.raises(InvalidTable, match="'colour'"):
         write_rows(shown, [None])
 
@@ -94,7 +95,8 @@ def test_answers_may_not_be_shown_to_the_models(gold: Path, tmp_path: Path) -> N
 def test_a_gold_set_of_other_rows_is_refused(gold: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("sku,description\nX1,A red apple.\n", encoding="utf-8")
-    strange = Trial(other, read_truths(gold, "sku"), "colour", tmp_path / "out", "sku")
+    settings = RunSettings(out=tmp_path / "out")
+    strange = Trial(other, read_truths(gold, "sku"), "colour", settings, "sku")
     with pytest.raises(InvalidTable, match="--id-column"):
         write_rows(strange, [None])
     assert not (tmp_path / "out" / ROWS).exists()

@@ -16,8 +16,10 @@ from typing import Any
 from orchestra.batch.columns import Columns
 from orchestra.batch.output.rows import results_of
 from orchestra.batch.output.summary import Summary
+from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
+from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_batch
 from orchestra.batch.tables.table import Table, resolve_columns
 from orchestra.cache.store import ReplyStore
@@ -57,15 +59,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was asked of both ways: the rows, the true values and what may be spent on each."""
+    """What was asked of both ways: the rows, the true values, and how each of them is run."""
 
     table: Path
     truths: Truths
     field: str
-    out: Path
+    settings: RunSettings
     id_column: str | None = None
     image_column: str | None = None
-    text_columns: Sequence[str] | None = None
+    text_columns: tuple[str, ...] | None = None
 
 
 def read_way(spec: str, *, fleet: str, graph: str) -> Way:
@@ -90,38 +92,39 @@ def read_way(spec: str, *, fleet: str, graph: str) -> Way:
 
 
 async def try_both(
-    trial: Trial, a: Way, b: Way, *, cache: Path | None = None, **options: Any
+    trial: Trial, a: Way, b: Way, *, cache: Path | None = None, progress: Progress | None = None
 ) -> tuple[Comparison, tuple[Summary, Summary]]:
-    """Run the gold rows by `a` and by `b` into `trial.out`, and compare them row by row.
+    """Run the gold rows by `a` and by `b` into the trial's folder, and compare them row by row.
 
-    `options` are those of `Fleet.batch`, for each of them. A trial that was stopped goes on where
-    it was. Raises `UsageError` for ways that are the same, and what a batch raises.
+    A trial that was stopped goes on where it was. Raises `UsageError` for ways that are the same,
+    and what a batch raises.
     """
     if a == b:
         raise UsageError(f"Both ways are {a.name!r}. Give --b another fleet, recipe or graph.")
-    rows = write_rows(trial, [way.loaded_recipe() for way in (a, b)])
-    summaries = []
-    for letter, way in (("a", a), ("b", b)):
+    recipes = [way.loaded_recipe() for way in (a, b)]
+    rows = write_rows(trial, recipes)
+    outs = [trial.settings.out / letter for letter in "ab"]
+    summaries: list[Summary] = []
+    for way, recipe, out in zip((a, b), recipes, outs, strict=True):
         store = None if cache is None else ReplyStore(cache)
         async with OpenFleet.open(way.fleet, policy=way.policy, cache=store) as fleet:
             if way.models:
                 fleet.file = only(fleet.file, way.models)
-            summaries.append(
-                await run_batch(
-                    fleet,
-                    load_graph(way.graph),
-                    rows,
-                    out=trial.out / letter,
-                    recipe=way.loaded_recipe(),
-                    id_column=ID,
-                    text_columns=trial.text_columns,
-                    image_column=trial.image_column,
-                    **options,
-                )
+            spec = BatchSpec(
+                table=rows,
+                graph=load_graph(way.graph),
+                fleet=fleet.name,
+                recipe=recipe,
+                text_columns=trial.text_columns,
+                image_column=trial.image_column,
+                id_column=ID,
+                policy=fleet.policy,
             )
-    results = [results_of(trial.out / letter)[0] for letter in "ab"]
+            settings = trial.settings.model_copy(update={"out": out})
+            summaries.append(await run_batch(fleet, spec, settings, progress=progress))
+    first, second = (results_of(out)[0] for out in outs)
     truths = trial.truths.field(trial.field)
-    found = compare((a.name, results[0]), (b.name, results[1]), truths, trial.field)
+    found = compare((a.name, first), (b.name, second), truths, trial.field)
     return found, (summaries[0], summaries[1])
 
 
@@ -176,10 +179,11 @@ def write_rows(trial: Trial, recipes: Sequence[Recipe | None]) -> Path:
             f"No row of {str(trial.table)!r} has a true value of {trial.field!r}. Name the id that "
             "table and gold set share with --id-column."
         )
-    trial.out.mkdir(parents=True, exist_ok=True)
-    with atomic_file(trial.out / ROWS) as file:
+    path = trial.settings.out / ROWS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
         file.write(text.getvalue().encode())
-    return trial.out / ROWS
+    return path
 
 
 def _placed(values: Mapping[str, str], photos: set[str], base: Path) -> dict[str, str]:

@@ -1,0 +1,139 @@
+"""What a batch is, in one value from the command line to the hosts of its rows.
+
+`BatchSpec` holds what decides the answers, and the batch's identity is derived from it alone.
+`RunSettings` hold how one run goes about it: another run of the same batch may have others.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field as Attribute
+from pydantic import PlainSerializer
+
+from orchestra.batch.columns import Columns
+from orchestra.batch.recipe import Recipe
+from orchestra.core.job import Budget, Language, Word
+from orchestra.fleet.source import graph_place, load_graph
+from orchestra.quality.policy import Policy
+
+DEFAULT_IN_FLIGHT = 32
+PROBE_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+
+def place_of(graph: str | Callable[..., Any]) -> str:
+    """`module:function` of a graph; a name stays as it is."""
+    if isinstance(graph, str):
+        return graph
+    target = graph.func if isinstance(graph, functools.partial) else graph
+    module, name = getattr(target, "__module__", ""), getattr(target, "__qualname__", "")
+    return graph_place(target) or f"{module}:{name}"
+
+
+GraphName = Annotated[
+    str | Callable[..., Any], PlainSerializer(place_of, return_type=str, when_used="json")
+]
+
+
+class BatchSpec(Word):
+    """A batch as it is asked for, and once it is settled with nothing left open.
+
+    `graph` is a name, or a function that has none to be found by. What is None is taken from
+    the recipe and the table; a column "" is none. `maps` turns on the recipe's own: each value
+    read from a photo is marked there. `images` is what photo paths are relative to (default: the
+    table's folder). `table_hash` to `models` are what the names stood for when the batch was
+    settled; a spec that is asked for leaves them out.
+    """
+
+    table: Path
+    graph: GraphName
+    fleet: str
+    recipe: Recipe | None = None
+    text_columns: tuple[str, ...] | None = None
+    image_column: str | None = None
+    id_column: str | None = None
+    language: Language | None = None
+    maps: bool = False
+    images: Path | None = None
+    policy: Policy | None = None
+    table_hash: str = ""
+    fleet_name: str = ""
+    models: Mapping[str, str] = Attribute(default_factory=dict)  # fingerprints by name
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What makes a settled batch this one and no other: a folder resumes only its own."""
+        columns = self.columns
+        return {
+            "table": self.table_hash,
+            "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
+            "graph": place_of(self.graph),
+            "recipe": self.recipe.fingerprint if self.recipe else "",
+            "language": self.language or "",
+            # Not the fleet's snapshot: at other prices a row's answers are the same.
+            "fleet": self.fleet_name,
+            "models": json.dumps(dict(self.models), sort_keys=True),
+            **({} if self.policy is None else {"policy": self.policy.fingerprint}),
+        }
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of a settled batch."""
+        return Columns(self.text_columns or (), self.image_column or None, self.id_column or None)
+
+    @property
+    def base(self) -> Path:
+        """What photo paths are relative to."""
+        return (self.images or self.table.parent).resolve()
+
+    def named(self) -> Self:
+        """With the graph by its name, where another process finds it by that."""
+        if isinstance(self.graph, str):
+            return self
+        return self.model_copy(update={"graph": graph_place(self.graph) or self.graph})
+
+    def function(self) -> Callable[..., Any]:
+        """The graph's build function. Raises `InvalidGraph` when it is not found."""
+        return load_graph(self.graph) if isinstance(self.graph, str) else self.graph
+
+    def build(self) -> Callable[..., Any]:
+        """The build function with the recipe it takes. Raises as `function` does."""
+        function = self.function()
+        return function if self.recipe is None else functools.partial(function, self.recipe)
+
+    def json_text(self) -> str:
+        """As the batch's folder keeps it."""
+        return self.model_dump_json(by_alias=True)
+
+
+class RunSettings(Word):
+    """How one run of a batch goes.
+
+    `limit` runs the first rows only (a pilot, which a later run continues). `budget.cost_usd` and
+    `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
+    `memory_gib` bounds what is hosted. `probe_delays_s` are the waits before a silent model is
+    asked again. `tags` are noted in the book with what this run spends. With `spread` a batch
+    whose budget may not do for all rows is planned first, by a sample. `yes` lets a paid fleet run
+    without a budget.
+
+    `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
+    uses one that this machine belongs to. Photos and fleet must then have the same paths on all
+    nodes; `in_flight` counts for each host, and each node has a `cache` of its own at that path.
+    With "ray://host:port" the batch is run by the head node: table, photos, fleet and `out` are
+    its paths, and there is no progress to see.
+    """
+
+    out: Path
+    limit: int | None = None
+    budget: Budget = Budget()
+    in_flight: int = DEFAULT_IN_FLIGHT
+    probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S
+    tags: Mapping[str, str] = Attribute(default_factory=dict)
+    spread: bool = False
+    yes: bool = False
+    on: str | None = None
+    cache: Path | None = None
