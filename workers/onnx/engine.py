@@ -76,6 +76,7 @@ def _lacking(folder: Path) -> str:
 
 
 def _load(folder: Path, threads: int | None) -> TextModel:
+    # They need onnxruntime, without which `load` has transformers run the model.
     from workers.onnx.decoder import OnnxDecoder
     from workers.onnx.session import sessions_of
 
