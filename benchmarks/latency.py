@@ -50,10 +50,10 @@ from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit, with_latencies
 from orchestra.routing.candidates import candidates
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.load import Load
 from orchestra.routing.options import options_of
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
+from orchestra.routing.timing import Load
 from workers.synthetic.scenes import compose, draw_scene
 
 GRAPHS = {"answer": compile_graph(answer), "listing": compile_graph(listing)}

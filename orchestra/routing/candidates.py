@@ -1,16 +1,31 @@
-"""Which models may do the work of a node, which may stand in for them, and why others may not.
+"""Which models may do the work of a node, which may stand in for them, and what each takes.
 
-Pure; it knows no price and no budget.
+Pure; it chooses nothing and knows no budget. Cost counts at its guaranteed ceiling. A calibrated
+policy knows quality from labels: where it knows a node, a model that it does not know there has
+no quality, since a figure from a card and a share measured on the user's own rows are not
+compared. A policy of another prompt says nothing here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
-from orchestra.routing.plan import Rejected
+from orchestra.core.pricing import Work, cost_micro
+from orchestra.quality.policy import Cascade, Estimate, Policy
+from orchestra.routing.introspect import GraphView
+from orchestra.routing.plan import Fallback, NodePlan, Rejected
+from orchestra.routing.prompt_size import added_bytes
+from orchestra.routing.timing import Expected, Load, node_time
+
+TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
+BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
+EXPECTED_FACTS_TOKENS = 160
+EXPECTED_ANSWER_SHARE = 0.4
+ORIGIN = "calibrated"
+OTHER_PROMPT = "the policy is of another prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +95,134 @@ def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) ->
     return NoModel(
         f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
         f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
+    )
+
+
+def _never(planned: NodePlan, card: Card) -> str | None:
+    """Why one call of `card` can never be made within its limits of a minute."""
+    most, a_visit = card.limits.tokens_per_minute, planned.own_tokens // planned.visits
+    if most is None or a_visit <= most:
+        return None
+    return f"a call may take {a_visit} tokens, and {card.name}'s tokens_per_minute is {most}"
+
+
+def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> NodePlan:
+    """`own` with ceilings that hold its fallback's call too.
+
+    A model elsewhere may bill a call whose answer never came, so both calls are counted; one
+    that is hosted here is paid only when it answers, so the dearer of the two is enough.
+    """
+    if other is None:
+        return own
+    costs, tokens = (own.cost_micro, other.cost_micro), (own.tokens, other.tokens)
+    return replace(
+        own,
+        cost_micro=sum(costs) if may_bill else max(costs),
+        tokens=sum(tokens) if may_bill else max(tokens),
+        fallback=Fallback.of(other),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A node of one job: what its call would be on any card."""
+
+    node: str
+    ask: Ask
+    shape: JobShape
+    view: GraphView
+    siblings: int
+    load: Load
+
+    def planned(self, card: Card, other: Card | None) -> NodePlan:
+        """The node on `card`, with `other` when that is unavailable."""
+        may_bill = card.hosting.endpoint is not None
+        return _with_fallback(self._on(card), other and self._on(other), may_bill=may_bill)
+
+    def _on(self, card: Card) -> NodePlan:
+        visits = self.view.visits[self.node]
+        worst, likely = self._works(card)
+        beside = self.load.beside(card, self.siblings)
+        in_turn = self.node in self.view.loops
+        latency, p99 = node_time(card, Expected(likely, visits, in_turn, beside))
+        quality = card.quality.get(self.ask.capability)
+        return NodePlan(
+            node=self.node,
+            model=card.name,
+            latency_ms=latency,
+            cost_micro=cost_micro(card, worst) * visits,
+            expected_micro=cost_micro(card, likely) * visits,
+            memory_gib=card.hosting.memory_gib,
+            tokens=worst.tokens * visits,
+            visits=visits,
+            quality=quality.score if quality else None,
+            quality_origin=quality.origin if quality else "unknown",
+            prompt_tokens=worst.input_tokens,
+            p99_ms=p99,
+            siblings=self.siblings,
+            own_tokens=worst.tokens * visits,
+            replicas=card.hosting.scaling.replicas,
+        )
+
+    def _works(self, card: Card) -> tuple[Work, Work]:
+        """The most that a call can be, and what it is likely to be."""
+        ask, shape = self.ask, self.shape
+        images = shape.images if ask.reads == "image" else 0
+        written = ask.max_tokens + card.limits.thinking_tokens
+        room = card.limits.context_tokens - written
+        fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
+        data = shape.text_bytes if ask.reads == "text" else 0
+        if ask.question and ask.reads == "image":
+            fixed += shape.text_bytes  # the text is the question, and stands in its prompt, too
+        added = added_bytes(card, ask.schema_json, data)
+        if ask.reads == "facts":
+            most, expected = room, fixed + EXPECTED_FACTS_TOKENS
+        else:
+            most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
+        made = written * EXPECTED_ANSWER_SHARE
+        known = card.latency and card.latency.answer_of(prompt_hash(ask))
+        if known:  # calls of this very ask tell more than any rule
+            expected, made = known.tokens(shape.text_bytes)
+        worst = Work(min(most, room), written, images)
+        likely = Work(min(round(expected), worst.input_tokens), min(round(made), written), images)
+        return worst, likely
+
+
+def _choices(nodes: tuple[NodePlan, ...], policy: Policy, prompt: str) -> tuple[NodePlan, ...]:
+    node = nodes[0].node
+    if not policy.knows(node) and policy.cascade_at(node) is None:
+        return nodes
+    if any(one.prompt != prompt for one in policy.calibration if one.node == node):
+        return tuple(
+            replace(one, quality_origin=f"{one.quality_origin}; {OTHER_PROMPT}") for one in nodes
+        )
+    known = nodes
+    if policy.knows(node):
+        known = tuple(_quoted(one, policy.quality(node, one.model)) for one in nodes)
+    cascade = policy.cascade_at(node)
+    by_model = {one.model: one for one in known}
+    if cascade is None or not set(cascade.models) <= set(by_model):
+        return known
+    return (_joined(cascade, *(by_model[model] for model in cascade.models)), *known)
+
+
+def _quoted(node: NodePlan, known: Estimate | None) -> NodePlan:
+    if known is None:
+        return replace(node, quality=None, quality_origin="unknown", quality_range=None)
+    low, share, high = (round(100 * part, 1) for part in (known.low, known.share, known.high))
+    return replace(node, quality=share, quality_origin=ORIGIN, quality_range=(low, high))
+
+
+def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:
+    """One node that asks `first`, then `second` where it is unsure; ceilings hold both calls."""
+    quoted = _quoted(first, cascade.right)
+    return replace(
+        quoted,
+        latency_ms=first.latency_ms + cascade.escalated * second.latency_ms,
+        p99_ms=first.p99_ms + second.p99_ms,
+        cost_micro=first.cost_micro + second.cost_micro,
+        expected_micro=round(first.expected_micro + cascade.escalated * second.expected_micro),
+        tokens=first.tokens + second.tokens,
+        escalated=cascade.escalated,
+        escalation=Fallback.of(second),
     )

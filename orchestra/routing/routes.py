@@ -6,8 +6,10 @@ it chooses none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from orchestra.core.ask import Ask
 from orchestra.core.card import FleetFile
@@ -15,17 +17,16 @@ from orchestra.core.errors import PlanError
 from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape, candidates
-from orchestra.routing.condition import Unless, condition_of, split
+from orchestra.routing.condition import Condition, Unless, split
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.judged import best_judged, judged
-from orchestra.routing.memory import held_gib
-from orchestra.routing.options import Option, Options, options_of, rank
+from orchestra.routing.options import Option, Options, held_gib, judged, options_of, rank
 from orchestra.routing.plan import NodePlan, Plan, Rejected
 from orchestra.routing.planner import plan
-from orchestra.routing.search import best_fitting
+from orchestra.routing.search import best_fitting, best_judged
 
 LEFT_OUT = "left out: the budget is spent where it helps more"
 SURE_ENOUGH = (0.0, 0.5, 0.8)  # of what another node said, for a call to be spared
+READ_OFF = ("text", "image")
 INPUTS = {"both": ("text", "image"), "text": ("text",), "photo": ("image",)}
 
 
@@ -240,3 +241,55 @@ class Prices:
         options = priced(self.view, shape, self.fleet, Budget(), active, self.policy)
         choices = () if options is None else options.choices
         return {(node.node, node.models): node for nodes in choices for node in nodes}
+
+
+def condition_of(
+    view: GraphView, node: str, among: Collection[str], unless: Unless
+) -> Condition | None:
+    """What `node` waits for among the nodes of a plan; None where nothing can spare its call.
+
+    It waits for nodes that read the other input and answer the same fields, if they are sure to
+    be reached no later than it.
+    """
+    if not _may_wait(view, node):
+        return None
+    own, ask = _fields(view.asks[node].schema_json), view.asks[node]
+    before = _before(view, node)
+    on: list[str] = []
+    common: set[str] = set()
+    for other in among:
+        if other == node or not _may_wait(view, other) or view.asks[other].reads == ask.reads:
+            continue
+        shared = own & _fields(view.asks[other].schema_json)
+        wanted = shared & set(unless.fields) if unless.fields else shared
+        if wanted and (other in before or frozenset((node, other)) in view.together):
+            on.append(other)
+            common |= wanted
+    if not on or (unless.fields and common != set(unless.fields)):
+        return None  # a field that counts is answered by this node alone
+    beside = tuple(other for other in on if other not in before)
+    return Condition(tuple(on), tuple(sorted(common)), unless.least, beside, unless)
+
+
+def _may_wait(view: GraphView, node: str) -> bool:
+    """Whether a node reads something off its input, once a job; a question is the whole job's."""
+    ask: Ask = view.asks[node]
+    once = view.visits.get(node, 1) == 1 and node not in view.loops
+    return once and ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
+
+
+@lru_cache(maxsize=256)
+def _fields(schema_json: str | None) -> frozenset[str]:
+    return frozenset(json.loads(schema_json or "{}").get("properties", ()))
+
+
+def _before(view: GraphView, node: str) -> set[str]:
+    """Nodes that stand before `node` on some way to it."""
+    found: set[str] = set()
+    waiting = list(view.predecessors(node))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += view.predecessors(name)
+    return found
