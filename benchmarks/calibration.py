@@ -30,8 +30,7 @@ from orchestra.core.stats import wilson
 from orchestra.core.values import folded
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import Policy
-from orchestra.quality.readings import Place, collect
-from orchestra.quality.truths import Truth, Truths
+from orchestra.quality.readings import Place, Truth, Truths, collect
 
 VARIANTS = ("told", "silent", "other colour")
 Results = dict[str, Result]

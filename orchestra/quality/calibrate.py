@@ -17,11 +17,18 @@ from orchestra.core.job import Result
 from orchestra.core.stats import wilson
 from orchestra.quality.cascades import cascades as fit_cascades
 from orchestra.quality.evidence import Answers, Evidence, weigh
-from orchestra.quality.judged import Data, inside
 from orchestra.quality.policy import Calibration, Cascade, Estimate, FieldPolicy, Policy
 from orchestra.quality.promise import Proven, least_rows, selective
-from orchestra.quality.readings import Judged, Place, call_costs, collect, weights_of
-from orchestra.quality.truths import Truths
+from orchestra.quality.readings import (
+    Data,
+    Judged,
+    Place,
+    Truths,
+    call_costs,
+    collect,
+    inside,
+    weights_of,
+)
 
 
 @dataclass(frozen=True, slots=True)

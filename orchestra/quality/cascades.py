@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from orchestra.core.stats import paired_interval, wilson
 from orchestra.quality.curve import Floats
 from orchestra.quality.evidence import Answers, Evidence
-from orchestra.quality.judged import Data, inside
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, mean
 from orchestra.quality.promise import Proven, at_threshold, cascade
-from orchestra.quality.readings import Place
+from orchestra.quality.readings import Data, Place, inside
 
 CUTS = 50  # probabilities tried for a spend
 

@@ -2,7 +2,7 @@
 
 A reading is found among a field's value and its alternatives by the model and the prompt that
 made it, so that it is judged as the graph read it: a synonym by its value, a span as it stands in
-the text. It knows no file.
+the text. Known answers come as tables of true values and gold sets hold them. It knows no file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,33 @@ import numpy as np
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.core.values import folded, text_of
 from orchestra.quality.evidence import Answers
-from orchestra.quality.truths import Truth
 
 Place = tuple[str, str, str]  # node, model, field
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The true values of one row by field, and how many rows of the batch it stands for."""
+
+    values: Mapping[str, str]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """Known answers by row id, in the table's order; `columns` are the table's."""
+
+    rows: Mapping[str, Truth]
+    columns: tuple[str, ...]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether rows stand for different numbers of rows."""
+        return len({truth.weight for truth in self.rows.values()}) > 1
+
+    def field(self, name: str) -> dict[str, str]:
+        """The values of one field by row id."""
+        return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +163,26 @@ def _all(joined: Field) -> Iterator[Field]:
 def _content(call: CallRecord) -> int:
     text = "\0".join((call.data or "", *call.images))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Recorded readings with their judged answers, and what calls cost."""
+
+    recorded: Mapping[Place, Recorded]
+    judged: Mapping[Place, Judged]
+    costs: Mapping[tuple[str, str], float]
+
+    def models(self, node: str) -> list[str]:
+        """Models that were judged at `node`, cheapest first."""
+        names = {model for at, model, _ in self.judged if at == node}
+        return sorted(names, key=lambda name: (self.costs.get((node, name), 0.0), name))
+
+    def fields(self, node: str, model: str) -> list[str]:
+        """Fields of a model that were judged."""
+        return [name for at, who, name in self.judged if (at, who) == (node, model)]
+
+
+def inside(share: float) -> float:
+    """A share as it is written: rounded, and from 0 to 1."""
+    return min(1.0, max(0.0, round(share, 6)))

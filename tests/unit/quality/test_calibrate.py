@@ -23,8 +23,8 @@ from orchestra.quality.curve import choose, fit
 from orchestra.quality.evidence import Answers, calibration_error, weigh
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
 from orchestra.quality.promise import least_rows, lowest_proven, selective, tail
+from orchestra.quality.readings import Truth, Truths
 from orchestra.quality.report import picture, text_of_fit
-from orchestra.quality.truths import Truth, Truths
 
 FILE = Path(__file__).with_name("answers.csv")
 
