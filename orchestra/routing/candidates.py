@@ -8,17 +8,19 @@ compared. A policy of another prompt says nothing here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import add
 
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
-from orchestra.core.pricing import Work, cost_micro
+from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.quality.policy import Cascade, Estimate, Policy
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.plan import Fallback, NodePlan, Rejected
+from orchestra.routing.plan import NodePlan, Rejected
 from orchestra.routing.prompt_size import added_bytes
-from orchestra.routing.timing import Expected, Load, node_time
+from orchestra.routing.timing import Load
 
 TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
@@ -37,17 +39,17 @@ class JobShape:
     local_only: bool = False
 
 
-Choice = tuple[Card, Card | None]  # a model, and the one asked when it is unavailable
+Candidate = tuple[Card, Card | None]  # a model, and the one asked when it is unavailable
 
 
-def candidates(
+def candidates_of(
     active: dict[str, Ask], shape: JobShape, fleet: FleetFile
-) -> tuple[dict[str, list[Choice]], list[Rejected]]:
-    """The choices at each node, and every card refused with its reason. Raises `NoModel`."""
-    choices: dict[str, list[Choice]] = {}
+) -> tuple[dict[str, list[Candidate]], list[Rejected]]:
+    """Who may do each node's work, and every card refused with its reason. Raises `NoModel`."""
+    candidates: dict[str, list[Candidate]] = {}
     refused: list[Rejected] = []
     for node, ask in active.items():
-        fit: list[Choice] = []
+        fit: list[Candidate] = []
         for card in fleet.models:
             reason = _unsuitable(card, ask, shape)
             if reason is None:
@@ -59,8 +61,8 @@ def candidates(
                 refused.append(Rejected(f"{node}={card.name}", reason))
         if not fit:
             raise _no_model(node, ask, fleet, refused)
-        choices[node] = fit
-    return choices, refused
+        candidates[node] = fit
+    return candidates, refused
 
 
 def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
@@ -106,26 +108,12 @@ def _never(planned: NodePlan, card: Card) -> str | None:
     return f"a call may take {a_visit} tokens, and {card.name}'s tokens_per_minute is {most}"
 
 
-def _with_fallback(own: NodePlan, other: NodePlan | None, *, may_bill: bool) -> NodePlan:
-    """`own` with ceilings that hold its fallback's call too.
-
-    A model elsewhere may bill a call whose answer never came, so both calls are counted; one
-    that is hosted here is paid only when it answers, so the dearer of the two is enough.
-    """
-    if other is None:
-        return own
-    costs, tokens = (own.cost_micro, other.cost_micro), (own.tokens, other.tokens)
-    return replace(
-        own,
-        cost_micro=sum(costs) if may_bill else max(costs),
-        tokens=sum(tokens) if may_bill else max(tokens),
-        fallback=Fallback.of(other),
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A node of one job: what its call would be on any card."""
+class NodeWork:
+    """The work of a node in one job: what its call would be on any card.
+
+    `siblings` is how many nodes of the job may be under way beside it.
+    """
 
     node: str
     ask: Ask
@@ -134,17 +122,49 @@ class _Asked:
     siblings: int
     load: Load
 
-    def planned(self, card: Card, other: Card | None) -> NodePlan:
-        """The node on `card`, with `other` when that is unavailable."""
-        may_bill = card.hosting.endpoint is not None
-        return _with_fallback(self._on(card), other and self._on(other), may_bill=may_bill)
+    def priced(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[tuple[NodePlan, ...], list[Rejected]]:
+        """The node on each candidate, and those whose limits of a minute no call can keep.
+
+        Raises `NoModel` where that is every one.
+        """
+        kept: list[NodePlan] = []
+        refused: list[Rejected] = []
+        for card, fallback in candidates:
+            planned = self._on(card)
+            why = _never(planned, card)
+            if why is None:
+                kept.append(planned if fallback is None else self._backed(card, planned, fallback))
+            else:
+                refused.append(Rejected(f"{self.node}={card.name}", why))
+        if not kept:
+            raise NoModel(
+                f"No model can take the node {self.node!r} "
+                f"({'; '.join(entry.reason for entry in refused)}). "
+                "Lower max_tokens, shorten the text, or raise the limit if the server allows more."
+            )
+        return tuple(kept), refused
+
+    def _backed(self, card: Card, own: NodePlan, fallback: Card) -> NodePlan:
+        """`own` with ceilings that hold its fallback's call too.
+
+        A model elsewhere may bill a call whose answer never came, so both calls are counted; one
+        that is hosted here is paid only when it answers, so the dearer of the two is enough.
+        """
+        other = self._on(fallback)
+        both = max if card.hosting.endpoint is None else add
+        return replace(
+            own,
+            cost_micro=both(own.cost_micro, other.cost_micro),
+            tokens=both(own.tokens, other.tokens),
+            fallback=other,
+        )
 
     def _on(self, card: Card) -> NodePlan:
         visits = self.view.visits[self.node]
         worst, likely = self._works(card)
-        beside = self.load.beside(card, self.siblings)
-        in_turn = self.node in self.view.loops
-        latency, p99 = node_time(card, Expected(likely, visits, in_turn, beside))
+        latency, p99 = self._time(card, likely)
         quality = card.quality.get(self.ask.capability)
         return NodePlan(
             node=self.node,
@@ -163,6 +183,25 @@ class _Asked:
             own_tokens=worst.tokens * visits,
             replicas=card.hosting.scaling.replicas,
         )
+
+    def _time(self, card: Card, work: Work) -> tuple[float, float]:
+        """(expected, bound) milliseconds of all visits on `card`.
+
+        Visits of a loop follow each other. Those of a fan-out share time on a model whose slowdown
+        was measured; on another they are taken as in turn.
+        """
+        visits, known = self.view.visits[self.node], card.latency
+        if known is None:
+            alone = latency_ms(card, work) * visits
+            return alone, alone
+        calls, neighbours = self.load.beside(card, self.siblings)
+        in_turn = self.node in self.view.loops
+        calls += 0 if in_turn else visits - 1
+        once = known.milliseconds(
+            work.input_tokens, work.output_tokens, work.images, calls, neighbours
+        )
+        whole = once * visits if in_turn else once
+        return whole, whole * known.p99_ratio
 
     def _works(self, card: Card) -> tuple[Work, Work]:
         """The most that a call can be, and what it is likely to be."""
@@ -188,10 +227,12 @@ class _Asked:
         return worst, likely
 
 
-def _choices(nodes: tuple[NodePlan, ...], policy: Policy, prompt: str) -> tuple[NodePlan, ...]:
+def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodePlan, ...]:
+    """The choices at one node with the policy's quality, its cascade before the single models."""
     node = nodes[0].node
     if not policy.knows(node) and policy.cascade_at(node) is None:
         return nodes
+    prompt = prompt_hash(ask)
     if any(one.prompt != prompt for one in policy.calibration if one.node == node):
         return tuple(
             replace(one, quality_origin=f"{one.quality_origin}; {OTHER_PROMPT}") for one in nodes
@@ -224,5 +265,5 @@ def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:
         expected_micro=round(first.expected_micro + cascade.escalated * second.expected_micro),
         tokens=first.tokens + second.tokens,
         escalated=cascade.escalated,
-        escalation=Fallback.of(second),
+        escalation=second,
     )

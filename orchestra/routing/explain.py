@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from orchestra.core.money import usd
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.options import LIMITS, Option, name_of, plain, rank
-from orchestra.routing.plan import Plan, money
+from orchestra.routing.options import LIMITS, name_of, plain, rank
+from orchestra.routing.plan import Option, Plan
 from orchestra.routing.planner import Weighed
 
 UNITS = {"cost_usd": "$", "latency_ms": " ms", "memory_gib": " GiB", "tokens": " tokens"}
@@ -123,7 +123,7 @@ def picture(explanation: Explanation) -> str:
         label = _quoted(name.strip("_"))
         if name in planned:
             node = planned[name]
-            figures = f"{node.latency_ms:.0f} ms, at most ${money(node.cost_micro)}"
+            figures = f"{node.latency_ms:.0f} ms, at most ${usd(node.cost_micro):f}"
             label = f"{_quoted(name)}<br/>{_quoted(node.model)}<br/>{figures}"
             if node.condition is not None:
                 label += f"<br/>only {_quoted(str(node.condition))}"

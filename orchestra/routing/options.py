@@ -8,43 +8,40 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
-from orchestra.core.ask import Ask, prompt_hash
+from orchestra.core.ask import Ask
 from orchestra.core.card import FleetFile
-from orchestra.core.errors import InvalidGraph, NoModel
+from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Budget
-from orchestra.core.money import limit_micro
+from orchestra.core.money import limit_micro, usd
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import Choice, JobShape, _Asked, _choices, _never
+from orchestra.routing.candidates import JobShape, NodeWork, candidates_of, judged
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.plan import NodePlan, Rejected, money
+from orchestra.routing.plan import NodePlan, Option, Rejected
 from orchestra.routing.timing import IDLE, NOTHING_ELSE, Load, Rest, critical_path, siblings
 
 PLACES = 6  # sums of decimal GiB are compared with limits
-
 MOST_OPTIONS = 20_000
 LIMITS = ("cost_usd", "tokens", "latency_ms", "memory_gib")
-
-Option = tuple[NodePlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The choices at each node of a graph, and the limits that an assignment must keep.
 
-    A limit that is absent does not bind; cost is in micro-dollars. `refused` are choices that no
-    budget would make possible.
+    A limit that is absent does not bind; cost is in micro-dollars. `refused` are models that no
+    budget would make possible at a node.
     """
 
-    choices: tuple[tuple[NodePlan, ...], ...]
+    choices: tuple[tuple[NodePlan, ...], ...]  # a tuple for each node
     view: GraphView
     limits: dict[str, Decimal]
     rest: Rest = NOTHING_ELSE
     machines: int = 1
-    refused: tuple[Rejected, ...] = field(default=())
+    refused: tuple[Rejected, ...] = ()
 
     def all(self) -> Iterator[Option]:
         """Every assignment."""
@@ -89,51 +86,44 @@ class Options:
 
 
 def options_of(
-    active: dict[str, Ask],
     view: GraphView,
+    active: dict[str, Ask],
     shape: JobShape,
-    choices: dict[str, list[Choice]],
     budget: Budget,
-    fleet: FleetFile | None = None,
+    fleet: FleetFile,
     load: Load = IDLE,
+    policy: Policy | None = None,
 ) -> Options:
-    """The choices of every node, priced.
+    """The choices at every node of `active`, priced beside `load`, as `policy` knows them.
 
-    Raises `InvalidGraph` for more than can be compared, `NoModel` where a minute of no model holds
-    a call.
+    Raises `NoModel` for a node that no model may or can take, `InvalidGraph` for more assignments
+    than can be compared.
     """
+    candidates, refused = candidates_of(active, shape, fleet)
     beside = siblings(view, active)
-    priced: list[tuple[NodePlan, ...]] = []
-    refused: list[Rejected] = []
+    choices: list[tuple[NodePlan, ...]] = []
     for node, ask in active.items():
-        asked = _Asked(node, ask, shape, view, beside[node], load)
-        kept = [(asked.planned(*choice), choice[0]) for choice in choices[node]]
-        over = [Rejected(f"{node}={p.model}", why) for p, card in kept if (why := _never(p, card))]
-        if len(over) == len(kept):
-            raise NoModel(
-                f"No model can take the node {node!r} ({'; '.join(e.reason for e in over)}). "
-                "Lower max_tokens, shorten the text, or raise the limit if the server allows more."
-            )
-        refused += over
-        priced.append(tuple(p for p, card in kept if not _never(p, card)))
-    count = math.prod(len(alternatives) for alternatives in priced)
+        work = NodeWork(node, ask, shape, view, beside[node], load)
+        priced, too_long = work.priced(candidates[node])
+        refused += too_long
+        choices.append(priced if policy is None else judged(priced, ask, policy))
+    count = math.prod(len(alternatives) for alternatives in choices)
     if count > MOST_OPTIONS:
         raise InvalidGraph(
             f"The graph has {count} assignments of models to nodes, over {MOST_OPTIONS}. "
             "Use a smaller fleet, or split the graph."
         )
-    cards = {card.name: card for pairs in choices.values() for card, _ in pairs}
+    cards = {card.name: card for found in candidates.values() for card, _ in found}
     rest = Rest(
-        overhead=None if fleet is None else fleet.overhead,
+        overhead=fleet.overhead,
         calls=sum(view.visits[node] for node in active),
         images=shape.images,
         limits={name: c.limits for name, c in cards.items() if c.limits.is_paced},
         waits_ms=dict(load.waits_ms),
-        whole_jobs=None if fleet is None else fleet.whole_jobs,
+        whole_jobs=fleet.whole_jobs,
         measured=frozenset(name for name, card in cards.items() if card.latency is not None),
     )
-    machines = 1 if fleet is None else fleet.machines
-    return Options(tuple(priced), view, _limits(budget), rest, machines, tuple(refused))
+    return Options(tuple(choices), view, _limits(budget), rest, fleet.machines, tuple(refused))
 
 
 def _limits(budget: Budget) -> dict[str, Decimal]:
@@ -160,54 +150,32 @@ def name_of(option: Option) -> str:
 
 def plain(name: str, value: Decimal) -> str:
     """What a limit takes as its option on the command line is given: dollars, or the unit."""
-    return money(int(value)) if name == "cost_usd" else format(value.normalize(), "f")
+    return f"{usd(int(value)):f}" if name == "cost_usd" else format(value.normalize(), "f")
 
 
-def held_gib(option: Sequence[NodePlan], nodes: int = 1) -> float:
+def held_gib(option: Sequence[NodePlan], machines: int = 1) -> float:
     """GiB that a machine must have for the models of `option`, fallbacks too, each hosted once.
 
-    On one machine they stand side by side. On a cluster of `nodes` their replicas are spread, the
-    largest first, each to the node that holds least: the figure is what the fullest node holds.
+    On one machine they stand side by side. On several their replicas are spread, the largest first,
+    each to the machine that holds least: the figure is what the fullest one holds.
     """
-    if nodes == 1:
-        models = {node.model: node.memory_gib for node in option}
-        for node in option:
-            for other in (node.fallback, node.escalation):
-                if other is not None:
-                    models[other.model] = other.memory_gib
-        return round(sum(models.values()), PLACES)
-    held = [0.0] * nodes
-    for gib in _replicas(option):
+    models = {node.model: node for planned in option for node in planned.hosted}
+    if machines == 1:
+        return round(sum(node.memory_gib for node in models.values()), PLACES)
+    held = [0.0] * machines
+    for gib in _replicas(models.values()):
         held[held.index(min(held))] += gib
     return round(max(held), PLACES)
 
 
-def least_gib(option: Sequence[NodePlan], nodes: int = 1) -> float:
+def least_gib(option: Sequence[NodePlan], machines: int = 1) -> float:
     """What no way of hosting these models, and perhaps others beside them, can stay under."""
-    if nodes == 1:
+    if machines == 1:
         return held_gib(option)
-    replicas = _replicas(option)
-    return round(max(max(replicas, default=0.0), sum(replicas) / nodes), PLACES)
+    replicas = _replicas({n.model: n for planned in option for n in planned.hosted}.values())
+    return round(max(max(replicas, default=0.0), sum(replicas) / machines), PLACES)
 
 
-def _replicas(option: Sequence[NodePlan]) -> list[float]:
-    models = {name: (gib, replicas) for name, gib, replicas in _models(option)}
-    return sorted((gib for gib, count in models.values() for _ in range(count)), reverse=True)
-
-
-def _models(option: Sequence[NodePlan]) -> Iterator[tuple[str, float, int]]:
-    for node in option:
-        yield node.model, node.memory_gib, node.replicas
-        for other in (node.fallback, node.escalation):
-            if other is not None:
-                yield other.model, other.memory_gib, other.replicas
-
-
-def judged(options: Options, asks: dict[str, Ask], policy: Policy | None) -> Options:
-    """`options` with the policy's quality, and with its cascades beside the single models."""
-    if policy is None:
-        return options
-    choices = tuple(
-        _choices(nodes, policy, prompt_hash(asks[nodes[0].node])) for nodes in options.choices
-    )
-    return replace(options, choices=choices)
+def _replicas(models: Iterable[NodePlan]) -> list[float]:
+    sizes = [node.memory_gib for node in models for _ in range(node.replicas)]
+    return sorted(sizes, reverse=True)

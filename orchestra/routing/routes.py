@@ -16,12 +16,12 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import PlanError
 from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.condition import Condition, Unless, split
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.options import Option, Options, held_gib, judged, options_of, rank
-from orchestra.routing.plan import NodePlan, Plan, Rejected
-from orchestra.routing.planner import plan
+from orchestra.routing.options import Options, held_gib, options_of, rank
+from orchestra.routing.plan import NodePlan, Option, Plan, Rejected
+from orchestra.routing.planner import plan, route_of
 from orchestra.routing.search import best_fitting, best_judged
 
 LEFT_OUT = "left out: the budget is spent where it helps more"
@@ -151,8 +151,7 @@ def priced(
     if not any(ask.reads != "facts" for ask in active.values()):
         return None
     try:
-        choices, _ = candidates(active, shape, fleet)
-        return judged(options_of(active, view, shape, choices, budget, fleet), active, policy)
+        return options_of(view, active, shape, budget, fleet, policy=policy)
     except PlanError:
         return None  # no model for this input; another may do
 
@@ -196,18 +195,13 @@ def plan_along(
     return replace(
         whole,
         nodes=nodes,
-        route=_route(nodes, view),
+        route=route_of(nodes, view),
         latency_ms=options.expected_ms(nodes),
         p99_ms=options.bound_ms(nodes),
         memory_gib=held_gib(nodes, fleet.machines),
         skipped=(*whole.skipped, *left),
         rejected=(),
     )
-
-
-def _route(nodes: tuple[NodePlan, ...], view: GraphView) -> str:
-    reads = {view.asks[node.node].capability for node in nodes}
-    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
 
 
 class Prices:
@@ -217,10 +211,10 @@ class Prices:
         self.view = view
         self.fleet = fleet
         self.policy = policy
-        self._along: dict[tuple[Route, JobShape], tuple[NodePlan, ...]] = {}
+        self._along: dict[tuple[Route, JobShape], Option] = {}
         self._known: dict[JobShape, dict[tuple[str, str], NodePlan]] = {}
 
-    def of(self, route: Route, shape: JobShape) -> tuple[NodePlan, ...]:
+    def of(self, route: Route, shape: JobShape) -> Option:
         """The calls of `route` for a job of `shape`; inputs that it lacks are not called for."""
         found = self._along.get((route, shape))
         if found is None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from orchestra.routing.options import Option, Options, held_gib, least_gib
-from orchestra.routing.plan import NodePlan
+from orchestra.routing.options import Options, held_gib, least_gib
+from orchestra.routing.plan import NodePlan, Option
 
 Rank = tuple[float, int, float]  # quality with its sign turned, cost, latency: smaller is better
 NOTHING: Rank = (0.0, 0, 0.0)
@@ -22,6 +22,17 @@ def best_fitting(options: Options) -> Option | None:
     search = _Search(options)
     search.go(0, NOTHING)
     return search.best
+
+
+def best_judged(options: Options) -> Option | None:
+    """The best assignment within the limits, cascades first where the policy has them."""
+    wanted = tuple(
+        tuple(node for node in nodes if node.escalation is not None) or nodes
+        for nodes in options.choices
+    )
+    if wanted == options.choices:
+        return best_fitting(options)
+    return best_fitting(replace(options, choices=wanted)) or best_fitting(options)
 
 
 @dataclass(slots=True)
@@ -106,14 +117,3 @@ def _by_rank_then_name(pair: tuple[Rank, NodePlan]) -> tuple[Rank, str]:
 
 def _sum(one: Rank, other: Rank) -> Rank:
     return (one[0] + other[0], one[1] + other[1], one[2] + other[2])
-
-
-def best_judged(options: Options) -> tuple[NodePlan, ...] | None:
-    """The best assignment within the limits, cascades first where the policy has them."""
-    wanted = tuple(
-        tuple(node for node in nodes if node.escalation is not None) or nodes
-        for nodes in options.choices
-    )
-    if wanted == options.choices:
-        return best_fitting(options)
-    return best_fitting(replace(options, choices=wanted)) or best_fitting(options)

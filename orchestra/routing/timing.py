@@ -13,20 +13,10 @@ from dataclasses import dataclass, field
 
 from orchestra.core.card import Card, FleetFile, Limits
 from orchestra.core.latency import Overhead, WholeJobs
-from orchestra.core.pricing import Work, latency_ms
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.plan import NodePlan
+from orchestra.routing.plan import Option
 
 MINUTE_MS = 60_000.0
-Assigned = tuple[NodePlan, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """Calls that share time with one: under way on its own model, and on others of the machine."""
-
-    calls: float = 0.0
-    neighbours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +43,16 @@ class Load:
         local = frozenset(card.name for card in fleet.models if _is_local(card))
         return cls(tuple(sorted(counts.items())), tuple(sorted((waits_ms or {}).items())), local)
 
-    def beside(self, card: Card, siblings: int = 0) -> Beside:
-        """What a call of `card` stands beside, with `siblings` of its own job under way."""
+    def beside(self, card: Card, siblings: int) -> tuple[int, int]:
+        """Calls under way on the model of `card`, and on others that share its machine.
+
+        `siblings` of the call's own job are under way, too.
+        """
         own = sum(count for model, count in self.calls if model == card.name)
         if not _is_local(card):
-            return Beside(own)  # a server elsewhere shares nothing with models here
+            return own, 0  # a server elsewhere shares nothing with models here
         others = sum(c for model, c in self.calls if model != card.name and model in self.local)
-        return Beside(own, others + siblings)
+        return own, others + siblings
 
 
 IDLE = Load()
@@ -87,39 +80,6 @@ def siblings(view: GraphView, active: Collection[str]) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a node's call is expected to be: its likely work, how often, and beside what."""
-
-    work: Work
-    visits: int
-    in_turn: bool
-    beside: Beside
-
-
-def node_time(card: Card, expected: Expected) -> tuple[float, float]:
-    """(expected, bound) milliseconds of all visits of a node on `card`.
-
-    Visits of a loop follow each other. Those of a fan-out share time on a model whose slowdown was
-    measured; on another they are taken as in turn.
-    """
-    work, visits, beside = expected.work, expected.visits, expected.beside
-    known = card.latency
-    if known is None:
-        alone = latency_ms(card, work) * visits
-        return alone, alone
-    side_by_side = 0 if expected.in_turn else visits - 1
-    once = known.milliseconds(
-        work.input_tokens,
-        work.output_tokens,
-        work.images,
-        beside.calls + side_by_side,
-        beside.neighbours,
-    )
-    whole = once * visits if expected.in_turn else once
-    return whole, whole * known.p99_ratio
-
-
-@dataclass(frozen=True, slots=True)
 class Rest:
     """What takes time beside the models: the job's own steps, and limits of calls a minute."""
 
@@ -131,16 +91,16 @@ class Rest:
     whole_jobs: WholeJobs | None = None
     measured: frozenset[str] = frozenset()  # models whose calls' time is
 
-    def expected_ms(self, option: Assigned) -> float:
+    def expected_ms(self, option: Option) -> float:
         """Expected milliseconds beside the calls of `option`."""
         return self._own_ms() + self._paced_ms(option)
 
-    def bound_ms(self, option: Assigned) -> float:
+    def bound_ms(self, option: Option) -> float:
         """The same, for 99 of 100 jobs."""
         ratio = 1.0 if self.overhead is None else self.overhead.p99_ratio
         return self._own_ms() * ratio + self._paced_ms(option)
 
-    def whole_bound_ms(self, option: Assigned, path_ms: float) -> float | None:
+    def whole_bound_ms(self, option: Option, path_ms: float) -> float | None:
         """What 99 of 100 whole jobs keep whose calls are expected to take `path_ms`.
 
         None where whole jobs were not measured, or not with such calls: with a model of unknown
@@ -158,7 +118,7 @@ class Rest:
             return 0.0
         return self.overhead.milliseconds(self.calls, self.images)
 
-    def _paced_ms(self, option: Assigned) -> float:
+    def _paced_ms(self, option: Option) -> float:
         """The longest that a model's limits of a minute hold calls of this job back."""
         if not self.limits and not self.waits_ms:
             return 0.0
@@ -188,7 +148,7 @@ class Rest:
 NOTHING_ELSE = Rest()
 
 
-def critical_path(option: Assigned, view: GraphView, *, bound: bool = False) -> float:
+def critical_path(option: Option, view: GraphView, *, bound: bool = False) -> float:
     """Milliseconds of the slowest way through the graph, as expected or as a bound."""
     own = {node.node: node.p99_ms if bound else node.latency_ms for node in option}
     ends = _ends(own, view, {})
