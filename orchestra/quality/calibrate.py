@@ -16,7 +16,7 @@ from orchestra.core.errors import InvalidLabels, UsageError
 from orchestra.core.job import Result
 from orchestra.core.stats import wilson
 from orchestra.quality.cascades import cascades as fit_cascades
-from orchestra.quality.evidence import Answers, Evidence, weigh
+from orchestra.quality.held_out import Answers, Evidence, weigh
 from orchestra.quality.policy import Calibration, Cascade, Estimate, FieldPolicy, Policy
 from orchestra.quality.promise import Proven, least_rows, selective
 from orchestra.quality.readings import (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from orchestra.core.stats import paired_interval, wilson
 from orchestra.quality.curve import Floats
-from orchestra.quality.evidence import Answers, Evidence
+from orchestra.quality.held_out import Answers, Evidence
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, mean
 from orchestra.quality.promise import Proven, at_threshold, cascade
 from orchestra.quality.readings import Data, Place, inside

@@ -16,7 +16,7 @@ import numpy as np
 
 from orchestra.core.stats import wilson
 from orchestra.quality.curve import Floats
-from orchestra.quality.evidence import Answers, effective
+from orchestra.quality.held_out import Answers, effective
 
 RISK = 0.05
 STARTS = 3  # the walk begins at three places, each with a third of the risk

@@ -16,7 +16,7 @@ import numpy as np
 
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.core.values import folded, text_of
-from orchestra.quality.evidence import Answers
+from orchestra.quality.held_out import Answers
 
 Place = tuple[str, str, str]  # node, model, field
 

@@ -7,7 +7,7 @@ from html import escape
 
 from orchestra.core.text_table import aligned
 from orchestra.quality.calibrate import Fitted
-from orchestra.quality.evidence import Evidence
+from orchestra.quality.held_out import Evidence
 from orchestra.quality.policy import Cascade
 from orchestra.quality.readings import Place
 

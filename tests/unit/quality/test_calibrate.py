@@ -20,7 +20,7 @@ from orchestra.core.errors import InvalidLabels, InvalidPolicy, InvalidRecipe, U
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.curve import choose, fit
-from orchestra.quality.evidence import Answers, calibration_error, weigh
+from orchestra.quality.held_out import Answers, calibration_error, weigh
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
 from orchestra.quality.promise import least_rows, lowest_proven, selective, tail
 from orchestra.quality.readings import Truth, Truths
