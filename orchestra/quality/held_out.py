@@ -21,6 +21,7 @@ from orchestra.quality.curve import (
     predict_held_out,
     predict_jointly,
 )
+from orchestra.quality.policy import Accuracy
 
 FOLDS = 5
 RESAMPLES = 4000
@@ -65,6 +66,11 @@ class Answers:
         )
 
     @property
+    def accuracy(self) -> Accuracy:
+        """The share that is right, with its interval."""
+        return Accuracy.of(self.share, self.effective, len(self))
+
+    @property
     def effective(self) -> float:
         """How many equal, independent answers say as much (Kish 1965, over groups)."""
         return effective(self.weight, self.group)
@@ -76,14 +82,11 @@ class Bin:
 
     confidence: float
     probability: float
-    right: float
-    low: float
-    high: float
-    rows: int
+    right: Accuracy
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class JudgedFit:
     """A fit with its knots (confidence, probability, low, high) and its held-out worth.
 
     `gain` is the log loss saved against knowing the mean rate alone, (low, mean, high); `refuses`
@@ -107,7 +110,7 @@ def effective(weight: Floats, group: NDArray[np.int64]) -> float:
     return float(sums.sum() ** 2 / np.sum(sums**2))
 
 
-def weigh(answers: Answers, *, claims: int = 1, seed: int = 0) -> Evidence:
+def judge(answers: Answers, *, claims: int = 1, seed: int = 0) -> JudgedFit:
     """Fit `answers` and judge the fit; `claims` fits share the risk of a false one."""
     scaled = _scaled(answers)
     few = _too_few(answers)
@@ -122,7 +125,7 @@ def weigh(answers: Answers, *, claims: int = 1, seed: int = 0) -> Evidence:
     refuses = refuses or _by_chance(scaled, fold, risk, seed)
     method = "rate" if refuses else choose(*seen, _numbered(answers.group))
     shown = rate if refuses else predicted
-    return Evidence(
+    return JudgedFit(
         method=method,
         knots=_knots(scaled, method, seed),
         gain=gain,
@@ -237,14 +240,9 @@ def _knots(
     at = np.unique(np.quantile(answers.confidence, np.linspace(0, 1, KNOTS)))
     own = fit(method, answers.confidence, answers.right, answers.weight)(at)
     drawn = _draws(answers, CURVE_RESAMPLES, seed)
-    band = np.array(
-        [
-            fit(method, answers.confidence, answers.right, answers.weight * times[answers.group])(
-                at
-            )
-            for times in drawn
-        ]
-    )
+    weights = (answers.weight * times[answers.group] for times in drawn)
+    curves = (fit(method, answers.confidence, answers.right, weight) for weight in weights)
+    band = np.array([curve(at) for curve in curves])
     low, high = np.quantile(band, [0.025, 0.975], axis=0)
     rows = answers.effective
     knots = []
@@ -265,8 +263,7 @@ def _bins(probability: Floats, answers: Answers) -> list[Bin]:
     table = []
     for at in _split(probability):
         part = answers.part(np.isin(np.arange(len(answers)), at))
-        low, high = wilson(part.share * part.effective, part.effective) or (0.0, 1.0)
         mean = float(np.average(probability[at], weights=answers.weight[at]))
         sure = float(np.average(answers.confidence[at], weights=answers.weight[at]))
-        table.append(Bin(sure, mean, part.share, low, high, len(part)))
+        table.append(Bin(sure, mean, part.accuracy))
     return table

@@ -16,7 +16,7 @@ from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
 from orchestra.core.pricing import Work, cost_micro, latency_ms
-from orchestra.quality.policy import Cascade, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Cascade, Policy
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Rejected
 from orchestra.routing.prompt_size import added_bytes
@@ -247,7 +247,7 @@ def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodeP
     return (_joined(cascade, *(by_model[model] for model in cascade.models)), *known)
 
 
-def _quoted(node: NodePlan, known: Estimate | None) -> NodePlan:
+def _quoted(node: NodePlan, known: Accuracy | None) -> NodePlan:
     if known is None:
         return replace(node, quality=None, quality_origin="unknown", quality_range=None)
     low, share, high = (round(100 * part, 1) for part in (known.low, known.share, known.high))
