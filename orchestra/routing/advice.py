@@ -45,6 +45,7 @@ NEEDS: dict[Modality, tuple[Capability, ...]] = {
     "both": ("text", "vision"),
 }
 READS: dict[Capability, str] = {"text": "the text", "vision": "the photo", "maths": "sums"}
+UNITS = {"latency_ms": "ms", "memory_gib": "GiB"}
 EDGE_DEVICES = ("edge", "cpu")
 
 
@@ -63,15 +64,17 @@ class Need:
     memory_gib: float | None = None
 
     @property
-    def most_memory_gib(self) -> float | None:
-        """The memory limit that holds: an edge device has one in any case."""
-        if self.deployment != "edge":
-            return self.memory_gib
-        return min(EDGE_MEMORY_GIB, self.memory_gib or EDGE_MEMORY_GIB)
+    def limits(self) -> dict[str, float]:
+        """The limits that bind, by figure: an edge device has one of memory in any case."""
+        memory_gib = self.memory_gib
+        if self.deployment == "edge":
+            memory_gib = min(EDGE_MEMORY_GIB, memory_gib or EDGE_MEMORY_GIB)
+        limits = {"latency_ms": self.latency_ms, "memory_gib": memory_gib}
+        return {figure: most for figure, most in limits.items() if most is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class Suggestion:
     """One model, or two that share the work, by what each reads; cost is that of one job."""
 
     cards: tuple[tuple[Capability, Card], ...]
@@ -115,7 +118,7 @@ class Advice:
     """Options that fit a need, best first, and what was left out and why."""
 
     need: Need
-    ranked: tuple[Option, ...]
+    ranked: tuple[Suggestion, ...]
     left_out: tuple[Rejected, ...]
     fleet: str
     snapshot: str
@@ -142,10 +145,9 @@ def score_of(card: Card, reads: Capability) -> float | None:
 def render(advice: Advice, shown: int) -> str:
     """The advice as a person reads it: the first `shown` options."""
     need = advice.need
-    limits = [f"{need.modality}, {need.deployment}, aim {need.aim}"]
-    limits += [] if need.latency_ms is None else [f"at most {need.latency_ms:g} ms"]
-    limits += [] if need.most_memory_gib is None else [f"at most {need.most_memory_gib:g} GiB"]
-    lines = [f"need      {', '.join(limits)}", f"fleet     {advice.fleet}"]
+    needs = [f"{need.modality}, {need.deployment}, aim {need.aim}"]
+    needs += [f"at most {most:g} {UNITS[figure]}" for figure, most in need.limits.items()]
+    lines = [f"need      {', '.join(needs)}", f"fleet     {advice.fleet}"]
     lines += [f"order     {RULES[need.aim]}", ""]
     for place, option in enumerate(advice.ranked[:shown], 1):
         quality = "unknown" if option.quality is None else f"{option.quality:g}"
@@ -172,12 +174,15 @@ def advise(need: Need, fleet: FleetFile) -> Advice:
     """
     left_out: list[Rejected] = []
     able = _able(need, fleet, left_out)
-    options: list[Option] = []
-    broken: list[tuple[Option, dict[str, float]]] = []
+    options: list[Suggestion] = []
+    broken: list[tuple[Suggestion, dict[str, float]]] = []
     for option in _options(need, able):
         over = _over(option, need)
         if over:
-            left_out.append(Rejected(option.name, _told(option, over, need)))
+            whys = (
+                f"{name} {value:g} is over {need.limits[name]:g}" for name, value in over.items()
+            )
+            left_out.append(Rejected(option.name, "; ".join(whys)))
             broken.append((option, over))
         else:
             options.append(option)
@@ -234,13 +239,13 @@ def _unhosted(card: Card, need: Need) -> str | None:
     return None
 
 
-def _options(need: Need, able: dict[Capability, list[Card]]) -> Iterator[Option]:
+def _options(need: Need, able: dict[Capability, list[Card]]) -> Iterator[Suggestion]:
     for chosen in itertools.product(*able.values()):
         pairs = tuple(zip(able, chosen, strict=True))
         yield _option(need, pairs)
 
 
-def _option(need: Need, pairs: tuple[tuple[Capability, Card], ...]) -> Option:
+def _option(need: Need, pairs: tuple[tuple[Capability, Card], ...]) -> Suggestion:
     scores = [score_of(card, reads) for reads, card in pairs]
     known = [score for score in scores if score is not None]
     cards = {card.name: card for _, card in pairs}
@@ -254,7 +259,7 @@ def _option(need: Need, pairs: tuple[tuple[Capability, Card], ...]) -> Option:
             so_far.images + (reads == "vision"),
         )
     memory = [card.hosting.memory_gib for card in cards.values()]
-    return Option(
+    return Suggestion(
         cards=pairs,
         quality=round(sum(known) / len(known), 2) if len(known) == len(scores) else None,
         latency_ms=max(latency_ms(cards[name], work) for name, work in works.items()),
@@ -263,26 +268,16 @@ def _option(need: Need, pairs: tuple[tuple[Capability, Card], ...]) -> Option:
     )
 
 
-def _over(option: Option, need: Need) -> dict[str, float]:
+def _over(option: Suggestion, need: Need) -> dict[str, float]:
     """Limits that `option` breaks, each with what it would take."""
-    takes = {"latency_ms": option.latency_ms, "memory_gib": option.memory_gib}
-    limits = {"latency_ms": need.latency_ms, "memory_gib": need.most_memory_gib}
-    return {
-        name: takes[name]
-        for name, limit in limits.items()
-        if limit is not None and takes[name] > limit
-    }
+    takes = {figure: getattr(option, figure) for figure in need.limits}
+    return {figure: takes[figure] for figure, most in need.limits.items() if takes[figure] > most}
 
 
-def _told(option: Option, over: dict[str, float], need: Need) -> str:
-    limits = {"latency_ms": need.latency_ms, "memory_gib": need.most_memory_gib}
-    return "; ".join(f"{n} {value:g} is over {limits[n]:g}" for n, value in over.items())
-
-
-def _order(need: Need, options: list[Option]) -> Callable[[Option], tuple[Any, ...]]:
+def _order(need: Need, options: list[Suggestion]) -> Callable[[Suggestion], tuple[Any, ...]]:
     best = max((o.quality for o in options if o.quality is not None), default=0.0)
 
-    def key(option: Option) -> tuple[Any, ...]:
+    def key(option: Suggestion) -> tuple[Any, ...]:
         quality = -1.0 if option.quality is None else option.quality
         cheap = (option.cost_micro, option.memory_gib, option.latency_ms)
         if need.aim == "cost":
@@ -299,13 +294,13 @@ def _order(need: Need, options: list[Option]) -> Callable[[Option], tuple[Any, .
     return key
 
 
-def _reasoned(option: Option, options: list[Option], need: Need) -> Option:
+def _reasoned(option: Suggestion, options: list[Suggestion], need: Need) -> Suggestion:
     reasons = [*_fit(option, need), *_work(option), *_standing(option, options)]
     return replace(option, reasons=tuple(reasons))
 
 
-def _fit(option: Option, need: Need) -> Iterator[str]:
-    limit = need.most_memory_gib
+def _fit(option: Suggestion, need: Need) -> Iterator[str]:
+    limit = need.limits.get("memory_gib")
     if limit is not None:
         where = "an edge device" if need.deployment == "edge" else f"the {need.deployment}"
         yield f"takes {option.memory_gib:g} of {limit:g} GiB on {where}"
@@ -316,7 +311,7 @@ def _fit(option: Option, need: Need) -> Iterator[str]:
         yield f"its card {said} that it suits research"
 
 
-def _work(option: Option) -> Iterator[str]:
+def _work(option: Suggestion) -> Iterator[str]:
     if len(option.cards) > 1 and option.is_single:
         yield (
             "reads text and photo in one call, so that it can weigh them together, and one model "
@@ -335,7 +330,7 @@ def _work(option: Option) -> Iterator[str]:
             yield f"{card.name}: {score.score:g} on {READS[task]} ({score.origin}{measure})"
 
 
-def _standing(option: Option, options: list[Option]) -> Iterator[str]:
+def _standing(option: Suggestion, options: list[Suggestion]) -> Iterator[str]:
     """How it compares with the others that fit."""
     if len(options) == 1:
         yield "the only one that fits"
@@ -357,7 +352,7 @@ def _standing(option: Option, options: list[Option]) -> Iterator[str]:
 def _nothing_fits(
     need: Need,
     fleet: FleetFile,
-    broken: list[tuple[Option, dict[str, float]]],
+    broken: list[tuple[Suggestion, dict[str, float]]],
     left_out: list[Rejected],
 ) -> NoFeasiblePlan:
     nearest, over = min(broken, key=lambda pair: (len(pair[1]), *pair[1].values()))

@@ -174,20 +174,18 @@ def plan_along(
     options = priced(view, shape, fleet, budget, kept, policy)
     if options is None:
         return whole
-    parts = {node: (plain, unless) for node, plain, unless in Route(tuple(models.items())).parts}
+    parts = {node: (names, unless) for node, names, unless in Route(tuple(models.items())).parts}
     free = [node for node in kept if parts[node][1] is None]
-    own = tuple(
-        tuple(
-            replace(node, condition=condition_of(view, node.node, free, unless))
-            for node in nodes
-            if node.models == plain and unless is not None
-        )
-        or tuple(node for node in nodes if node.models == plain)
-        or nodes
-        for nodes in options.choices
-        for plain, unless in (parts[nodes[0].node],)
-    )
-    options = replace(options, choices=own)
+    choices: list[Option] = []
+    for nodes in options.choices:
+        names, unless = parts[nodes[0].node]
+        own = [node for node in nodes if node.models == names]
+        if unless is not None:
+            own = [
+                replace(node, condition=condition_of(view, node.node, free, unless)) for node in own
+            ]
+        choices.append(tuple(own) or nodes)
+    options = replace(options, choices=tuple(choices))
     nodes = best_fitting(options)
     if nodes is None:
         return whole
@@ -248,7 +246,7 @@ def condition_of(
     if not _may_wait(view, node):
         return None
     own, ask = _fields(view.asks[node].schema_json), view.asks[node]
-    before = _before(view, node)
+    before = view.ancestors(node)
     on: list[str] = []
     common: set[str] = set()
     for other in among:
@@ -275,15 +273,3 @@ def _may_wait(view: GraphView, node: str) -> bool:
 @lru_cache(maxsize=256)
 def _fields(schema_json: str | None) -> frozenset[str]:
     return frozenset(json.loads(schema_json or "{}").get("properties", ()))
-
-
-def _before(view: GraphView, node: str) -> set[str]:
-    """Nodes that stand before `node` on some way to it."""
-    found: set[str] = set()
-    waiting = list(view.predecessors(node))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += view.predecessors(name)
-    return found
