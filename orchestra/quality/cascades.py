@@ -75,17 +75,17 @@ class _Two:
     def of(cls, node: str, pair: tuple[str, str], name: str, data: Data) -> _Two:
         """The rows that both models were asked about."""
         one, other = (data.judged[node, model, name] for model in pair)
-        first, asked = (data.recorded[node, model, name] for model in pair)
+        first, second = (data.recorded[node, model, name] for model in pair)
         clashing = {row_id for row_id, reading in first.items() if reading.clash}
         places = {row_id: at for at, row_id in enumerate(other.ids)}
-        kept = np.array([row_id in asked for row_id in one.ids], dtype=bool)
-        at = [places.get(row_id, -1) for row_id in one.ids if row_id in asked]
+        kept = np.array([row_id in second for row_id in one.ids], dtype=bool)
+        at = [places.get(row_id, -1) for row_id in one.ids if row_id in second]
         right = [float(other.answers.right[place]) if place >= 0 else 0.0 for place in at]
         return cls(
             one.answers.part(kept),
             np.array(right, dtype=float),
             np.array([place >= 0 for place in at], dtype=float),
-            np.array([row_id in clashing for row_id in one.ids if row_id in asked], dtype=bool),
+            np.array([row_id in clashing for row_id in one.ids if row_id in second], dtype=bool),
         )
 
     def rights(self, threshold: float) -> Floats:

@@ -193,8 +193,8 @@ def _too_few(answers: Answers) -> str | None:
             f"{LEAST_ROWS}; label more rows"
         )
     if len(np.unique(answers.right)) == 1:
-        told = "right" if answers.right[0] else "wrong"
-        return f"all {rows} judged answers are {told}, so there is nothing to tell apart"
+        outcome = "right" if answers.right[0] else "wrong"
+        return f"all {rows} judged answers are {outcome}, so there is nothing to tell apart"
     return None
 
 

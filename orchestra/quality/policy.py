@@ -215,15 +215,15 @@ class Policy(Word):
             found = have.get(model)
             if found == expected:
                 continue
-            told = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
+            difference = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
             if found is not None:
-                told = (
+                difference = (
                     f"has another model {model!r}: its fingerprint is {found}, not {expected} "
                     "(of weights, worker, endpoint, revision, sampling and thinking tokens)"
                 )
             raise InvalidPolicy(
                 f"The policy was fitted on the fleet {self.fleet!r}, and the fleet {fleet!r} "
-                f"{told}. What is known of one model says nothing of another: run "
+                f"{difference}. What is known of one model says nothing of another: run "
                 "`orchestra calibrate` on a batch of this fleet, or use the fleet it was fitted on."
             )
 

@@ -83,22 +83,22 @@ def judge_readings(
 ) -> Judged:
     """The readings of rows with a true value: which were answered, which right."""
     true = {i: value for i in readings if (value := folded(truths.get(i, "")))}
-    given = {
+    answered = {
         i: (folded(readings[i].value or ""), readings[i])
         for i in true
         if readings[i].value is not None and readings[i].confidence is not None
     }
     common = {value: count / len(true) for value, count in Counter(true.values()).items()}
     answers = Answers(
-        np.array([reading.confidence for _, reading in given.values()], dtype=float),
-        np.array([value == true[i] for i, (value, _) in given.items()], dtype=float),
-        np.array([weights.get(i, 1.0) for i in given], dtype=float),
-        np.array([reading.content for _, reading in given.values()], dtype=np.int64),
-        np.array([common.get(value, 0.0) for value, _ in given.values()], dtype=float),
+        np.array([reading.confidence for _, reading in answered.values()], dtype=float),
+        np.array([value == true[i] for i, (value, _) in answered.items()], dtype=float),
+        np.array([weights.get(i, 1.0) for i in answered], dtype=float),
+        np.array([reading.content for _, reading in answered.values()], dtype=np.int64),
+        np.array([common.get(value, 0.0) for value, _ in answered.values()], dtype=float),
     )
-    asked = sum(weights.get(i, 1.0) for i in true)
-    covered = float(answers.weight.sum()) / asked if asked else 0.0
-    return Judged(tuple(given), answers, covered)
+    rows = sum(weights.get(i, 1.0) for i in true)
+    covered = float(answers.weight.sum()) / rows if rows else 0.0
+    return Judged(tuple(answered), answers, covered)
 
 
 def collect(batches: Sequence[Mapping[str, Result]]) -> dict[Place, dict[str, FieldReading]]:

@@ -81,11 +81,11 @@ def _cascade_lines(cascade: Cascade) -> Iterator[str]:
         names = ", ".join(cascade.contradictions)
         yield f"  {names}: also where photo and text contradict each other"
     for name, one in cascade.fields.items():
-        told = {"always": "always", "never": "never"}.get(
+        rule = {"always": "always", "never": "never"}.get(
             one.ask, f"under confidence {one.min_confidence:.4f}"
         )
         promise = "" if one.promised is None else f", promised {one.promised:g}"
-        yield f"  {name}: {told}; right {one.right or 'unknown'}{promise} ({one.why})"
+        yield f"  {name}: {rule}; right {one.right or 'unknown'}{promise} ({one.why})"
 
 
 def picture(fitted: Fitted) -> str:
@@ -111,9 +111,9 @@ def _panel(place: Place, found: JudgedFit) -> Iterator[str]:
     yield f'<rect width="{SIDE}" height="{SIDE}" fill="none" stroke="#888"/>'
     yield f'<line x1="0" y1="{SIDE}" x2="{SIDE}" y2="0" stroke="#bbb" stroke-dasharray="4"/>'
     yield f'<text x="0" y="-22" font-weight="600">{escape(" / ".join(place))}</text>'
-    told = found.refuses.partition(":")[0] if found.refuses else f"fit: {found.method}"
+    verdict = found.refuses.partition(":")[0] if found.refuses else f"fit: {found.method}"
     error = f"ECE {found.ece_before:.3f}, calibrated {found.ece_after:.3f}"
-    yield f'<text x="0" y="-7" fill="#555">{escape(told)}; {error}</text>'
+    yield f'<text x="0" y="-7" fill="#555">{escape(verdict)}; {error}</text>'
     for value in (0, 0.5, 1):
         yield f'<text x="{value * SIDE:.0f}" y="{SIDE + 14}" text-anchor="middle">{value:g}</text>'
         yield f'<text x="-5" y="{(1 - value) * SIDE + 4:.0f}" text-anchor="end">{value:g}</text>'

@@ -195,18 +195,18 @@ def advise(need: Need, fleet: FleetFile) -> Advice:
 
 def _able(need: Need, fleet: FleetFile, left_out: list[Rejected]) -> dict[Capability, list[Card]]:
     """Cards by what they can read of the need; the others go to `left_out`."""
-    able: dict[Capability, list[Card]] = {wanted: [] for wanted in NEEDS[need.modality]}
+    able: dict[Capability, list[Card]] = {task: [] for task in NEEDS[need.modality]}
     for card in fleet.models:
-        reads: list[Capability] = [wanted for wanted in able if wanted in _offers(card, need)]
+        reads: list[Capability] = [task for task in able if task in _offers(card, need)]
         if not reads:
             takes = ", ".join(card.capabilities)
             left_out.append(Rejected(card.name, f"takes {takes}, and {need.modality} is needed"))
         elif why := _unhosted(card, need):
             left_out.append(Rejected(card.name, why))
         else:
-            for wanted in reads:
-                able[wanted].append(card)
-    missing: list[Capability] = [wanted for wanted, cards in able.items() if not cards]
+            for task in reads:
+                able[task].append(card)
+    missing: list[Capability] = [task for task, cards in able.items() if not cards]
     if missing:
         why = "; ".join(f"{entry.option}: {entry.reason}" for entry in left_out)
         raise NoModel(

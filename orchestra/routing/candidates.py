@@ -207,23 +207,25 @@ class NodeWork:
         """The most that a call can be, and what it is likely to be."""
         ask, shape = self.ask, self.shape
         images = shape.images if ask.reads == "image" else 0
-        written = ask.max_tokens + card.limits.thinking_tokens
-        room = card.limits.context_tokens - written
+        most_out = ask.max_tokens + card.limits.thinking_tokens
+        room = card.limits.context_tokens - most_out
         fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
         data = shape.text_bytes if ask.reads == "text" else 0
         if ask.question and ask.reads == "image":
             fixed += shape.text_bytes  # the text is the question, and stands in its prompt, too
         added = added_bytes(card, ask.schema_json, data)
         if ask.reads == "facts":
-            most, expected = room, fixed + EXPECTED_FACTS_TOKENS
+            most_in, likely_in = room, fixed + EXPECTED_FACTS_TOKENS
         else:
-            most, expected = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
-        made = written * EXPECTED_ANSWER_SHARE
+            most_in, likely_in = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
+        likely_out = most_out * EXPECTED_ANSWER_SHARE
         known = card.latency and card.latency.answer_of(prompt_hash(ask))
         if known:  # calls of this very ask tell more than any rule
-            expected, made = known.tokens(shape.text_bytes)
-        worst = Work(min(most, room), written, images)
-        likely = Work(min(round(expected), worst.input_tokens), min(round(made), written), images)
+            likely_in, likely_out = known.tokens(shape.text_bytes)
+        worst = Work(min(most_in, room), most_out, images)
+        likely = Work(
+            min(round(likely_in), worst.input_tokens), min(round(likely_out), most_out), images
+        )
         return worst, likely
 
 

@@ -59,8 +59,8 @@ class Explanation:
         return {**self.plan.public(), "changes": changes, "picture": picture(self)}
 
     def __str__(self) -> str:
-        told = [f"changes   {change}" for change in self.changes]
-        return "\n".join([str(self.plan), *told])
+        changes = [f"changes   {change}" for change in self.changes]
+        return "\n".join([str(self.plan), *changes])
 
 
 def explain(weighed: Weighed) -> Explanation:
@@ -112,12 +112,12 @@ def _change(
 
 def picture(explanation: Explanation) -> str:
     """The plan as a mermaid flowchart: models at their nodes, and what would change them."""
-    made, view = explanation.plan, explanation.view
+    plan, view = explanation.plan, explanation.view
     numbers = {
         name: f"n{place}" for place, name in enumerate(("__start__", *view.nodes, "__end__"))
     }
-    planned = {node.node: node for node in made.nodes}
-    skipped = {entry.option: entry.reason for entry in made.skipped}
+    planned = {node.node: node for node in plan.nodes}
+    skipped = {entry.option: entry.reason for entry in plan.skipped}
     lines = ["flowchart TD"]
     for name, number in numbers.items():
         label = _quoted(name.strip("_"))
@@ -134,7 +134,7 @@ def picture(explanation: Explanation) -> str:
     lines += [f"  {numbers[a]} --> {numbers[b]}" for a, b in sorted(view.edges)]
     lines += [
         f"  {numbers[other]} -.-> {numbers[node.node]}"
-        for node in made.nodes
+        for node in plan.nodes
         if node.condition is not None
         for other in node.condition.beside
     ]

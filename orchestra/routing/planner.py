@@ -199,8 +199,10 @@ def reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
             f"{name} {dollar.get(name, '')}{plain(name, value)} is over the limit"
             for name, value in broken.items()
         )
-    asked = (m.node for m, o in zip(best, option, strict=True) if m.escalation and not o.escalation)
-    if (node := next(asked, None)) is not None:
+    cascades = (
+        m.node for m, o in zip(best, option, strict=True) if m.escalation and not o.escalation
+    )
+    if (node := next(cascades, None)) is not None:
         return f"the policy has a cascade at {node}"
     mine, theirs = -rank(option)[0], -rank(best)[0]
     if mine < theirs:

@@ -107,9 +107,9 @@ def _sparing(
     for waits in option:
         for least in SURE_ENOUGH:
             unless = Unless(least, tuple(sorted(fields)))
-            made = waiting(view, [(node, unless if node is waits else None) for node in option])
-            if any(node.condition is not None for node in made) and not options.broken(made):
-                found.append(Route.of(made))
+            sparing = waiting(view, [(node, unless if node is waits else None) for node in option])
+            if any(node.condition is not None for node in sparing) and not options.broken(sparing):
+                found.append(Route.of(sparing))
     return found
 
 
@@ -253,10 +253,10 @@ def condition_of(
         if other == node or not _may_wait(view, other) or view.asks[other].reads == ask.reads:
             continue
         shared = own & _fields(view.asks[other].schema_json)
-        wanted = shared & set(unless.fields) if unless.fields else shared
-        if wanted and (other in before or frozenset((node, other)) in view.together):
+        counting = shared & set(unless.fields) if unless.fields else shared
+        if counting and (other in before or frozenset((node, other)) in view.together):
             on.append(other)
-            common |= wanted
+            common |= counting
     if not on or (unless.fields and common != set(unless.fields)):
         return None  # a field that counts is answered by this node alone
     beside = tuple(other for other in on if other not in before)

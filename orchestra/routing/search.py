@@ -27,13 +27,13 @@ def best_fitting(options: Options) -> Option | None:
 
 def best_judged(options: Options) -> Option | None:
     """The best assignment within the limits, cascades first where the policy has them."""
-    wanted = tuple(
+    cascades = tuple(
         tuple(node for node in nodes if node.escalation is not None) or nodes
         for nodes in options.choices
     )
-    if wanted == options.choices:
+    if cascades == options.choices:
         return best_fitting(options)
-    return best_fitting(replace(options, choices=wanted)) or best_fitting(options)
+    return best_fitting(replace(options, choices=cascades)) or best_fitting(options)
 
 
 class _Search:

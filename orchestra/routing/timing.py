@@ -40,8 +40,8 @@ class Load:
         """The load of `counts`, calls by model of `fleet`."""
         if not counts and not waits_ms:
             return IDLE
-        local = frozenset(card.name for card in fleet.models if _is_local(card))
-        return cls(tuple(sorted(counts.items())), tuple(sorted((waits_ms or {}).items())), local)
+        waits = tuple(sorted((waits_ms or {}).items()))
+        return cls(tuple(sorted(counts.items())), waits, fleet.local)
 
     def beside(self, card: Card, siblings: int) -> tuple[int, int]:
         """Calls under way on the model of `card`, and on others that share its machine.
@@ -49,17 +49,13 @@ class Load:
         `siblings` of the call's own job are under way, too.
         """
         own = sum(count for model, count in self.calls if model == card.name)
-        if not _is_local(card):
+        if card.hosting.endpoint is not None:
             return own, 0  # a server elsewhere shares nothing with models here
         others = sum(c for model, c in self.calls if model != card.name and model in self.local)
         return own, others + siblings
 
 
 IDLE = Load()
-
-
-def _is_local(card: Card) -> bool:
-    return card.hosting.endpoint is None
 
 
 def siblings(view: GraphView, active: Collection[str]) -> Mapping[str, int]:
