@@ -80,14 +80,14 @@ def predict_held_out(
         seen = (confidence[inside], right[inside], weight[inside])
         own = method
         if own is None:
-            own = choose(*seen, _renumbered(fold if group is None else group, inside))
+            own = choose(*seen, numbered((fold if group is None else group)[inside]))
         predicted[outside] = fit(own, *seen)(confidence[outside])
     return predicted
 
 
-def _renumbered(group: NDArray[np.int64], inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Groups of the training answers as 0, 1, 2, so that inner folds are of like size."""
-    return np.unique(group[inside], return_inverse=True)[1].astype(np.int64)
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups as 0, 1, 2 and so on, so that folds of them are of like size."""
+    return np.unique(group, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def _rate(right: Floats, weight: Floats) -> float:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.core.stats import wilson
+from orchestra.core.stats import effective_rows, wilson
 from orchestra.quality.curve import (
     Floats,
     Method,
     choose,
     fit,
     log_loss,
+    numbered,
     predict_held_out,
     predict_jointly,
 )
@@ -73,7 +74,7 @@ class Answers:
     @property
     def effective(self) -> float:
         """How many equal, independent answers say as much (Kish 1965, over groups)."""
-        return effective(self.weight, self.group)
+        return effective_rows(np.bincount(numbered(self.group), weights=self.weight).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,6 @@ class JudgedFit:
     refuses: str | None
 
 
-def effective(weight: Floats, group: NDArray[np.int64]) -> float:
-    """Kish's number of independent answers, of groups that count once."""
-    if not len(weight):
-        return 0.0
-    sums = np.bincount(np.unique(group, return_inverse=True)[1].ravel(), weights=weight)
-    return float(sums.sum() ** 2 / np.sum(sums**2))
-
-
 def judge(answers: Answers, *, claims: int = 1, seed: int = 0) -> JudgedFit:
     """Fit `answers` and judge the fit; `claims` fits share the risk of a false one."""
     scaled = _scaled(answers)
@@ -123,7 +116,7 @@ def judge(answers: Answers, *, claims: int = 1, seed: int = 0) -> JudgedFit:
     gain = _interval(saved, scaled, risk, seed)
     refuses = few or _within_noise(answers, predicted, rate, gain)
     refuses = refuses or _by_chance(scaled, fold, risk, seed)
-    method = "rate" if refuses else choose(*seen, _numbered(answers.group))
+    method = "rate" if refuses else choose(*seen, numbered(answers.group))
     shown = rate if refuses else predicted
     return JudgedFit(
         method=method,
@@ -172,17 +165,13 @@ def _by_chance(answers: Answers, fold: NDArray[np.int64], risk: float, seed: int
 def _scaled(answers: Answers) -> Answers:
     """Weights that sum to the effective number of answers, so that fits are not too sure."""
     scale = answers.effective / float(answers.weight.sum())
-    return replace(answers, weight=answers.weight * scale, group=_numbered(answers.group))
-
-
-def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.unique(group, return_inverse=True)[1].ravel().astype(np.int64)
+    return replace(answers, weight=answers.weight * scale, group=numbered(answers.group))
 
 
 def _folds(group: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    numbered = _numbered(group)
-    places = np.random.default_rng(seed).permutation(int(numbered.max()) + 1)
-    return (places[numbered] % FOLDS).astype(np.int64)
+    numbers = numbered(group)
+    places = np.random.default_rng(seed).permutation(int(numbers.max()) + 1)
+    return (places[numbers] % FOLDS).astype(np.int64)
 
 
 def _too_few(answers: Answers) -> str | None:

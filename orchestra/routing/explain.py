@@ -65,8 +65,8 @@ class Explanation:
 
 def explain(weighed: Weighed) -> Explanation:
     """The nearest values of each limit at which the plan changes."""
-    options = weighed.options
-    taken = [(option, options.takes(option)) for option in options.all()] if weighed.best else []
+    best, options = weighed.plan.nodes, weighed.options
+    taken = [(option, options.takes(option)) for option in options.all()] if best else []
     found: list[Change] = []
     for limit in LIMITS if taken else ():
         others = {name: most for name, most in options.limits.items() if name != limit}
@@ -75,7 +75,7 @@ def explain(weighed: Weighed) -> Explanation:
             for option, takes in taken
             if all(takes[name] <= most for name, most in others.items())
         ]
-        found += _around(weighed.best, limit, fitting, options.limits.get(limit))
+        found += _around(best, limit, fitting, options.limits.get(limit))
     return Explanation(weighed.plan, options.view, tuple(found))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from typing import Any
 
+from orchestra.core.job import Usd, Word
 from orchestra.core.money import usd
 from orchestra.routing.condition import Condition
 
@@ -108,21 +108,12 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hosted:
+class Hosted(Word):
     """A model that is billed by the hour, asked or not: what its replicas cost while they wait."""
 
     model: str
     replicas: int
-    usd_per_hour: Decimal
-
-    def public(self) -> dict[str, Any]:
-        """As it stands in `plan --json`."""
-        return {
-            "model": self.model,
-            "replicas": self.replicas,
-            "usd_per_hour": float(self.usd_per_hour),
-        }
+    usd_per_hour: Usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +180,7 @@ class Plan:
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
             "cold_start_ms": round(self.cold_start_ms, 3),
-            "hosted": [entry.public() for entry in self.hosted],
+            "hosted": [entry.model_dump(mode="json") for entry in self.hosted],
             "hits": self.hits,
             "budget": dict(self.budget),
             "fleet": self.fleet,

@@ -39,7 +39,6 @@ class Weighed:
     """A plan with the options it was chosen from."""
 
     plan: Plan
-    best: Option
     options: Options
 
 
@@ -87,7 +86,7 @@ def weigh(
         nodes=best,
         latency_ms=options.expected_ms(best),
         memory_gib=held_gib(best, fleet.machines),
-        rejected=Rejections(lambda: rejections(options, best)),
+        rejected=Rejections(lambda: _rejections(options, best)),
         skipped=tuple(skipped),
         snapshot=snapshot(fleet),
         fleet=fleet.name,
@@ -98,7 +97,7 @@ def weigh(
         hosted=tuple(_hosted(card) for card in cards if card.price.usd_per_hour),
         policy="" if policy is None else policy.fingerprint,
     )
-    return Weighed(planned, best, options)
+    return Weighed(planned, options)
 
 
 def route_of(option: Option, view: GraphView) -> str:
@@ -109,7 +108,11 @@ def route_of(option: Option, view: GraphView) -> str:
 
 def _hosted(card: Card) -> Hosted:
     replicas = card.hosting.scaling.replicas
-    return Hosted(card.name, replicas, card.price.usd_per_hour * replicas)
+    return Hosted(
+        model=card.name,
+        replicas=replicas,
+        usd_per_hour=card.price.usd_per_hour * replicas,
+    )
 
 
 def _active(view: GraphView, shape: JobShape) -> tuple[dict[str, Ask], list[Rejected]]:
@@ -146,7 +149,7 @@ def _nothing_fits(options: Options, budget: Budget) -> NoFeasiblePlan:
         tightest=tightest,
         smallest={name: plain(name, value) for name, value in smallest.items()},
         rejected=[asdict(entry) for entry in options.refused]
-        + [{"option": name_of(o), "reason": reason(o, b, o)} for o, b in checked],
+        + [{"option": name_of(o), "reason": _reason(o, b, o)} for o, b in checked],
     )
 
 
@@ -179,19 +182,19 @@ class Rejections(Sequence[Rejected]):
         return (tuple, (list(self._all),))
 
 
-def rejections(options: Options, best: Option) -> list[Rejected]:
+def _rejections(options: Options, best: Option) -> list[Rejected]:
     """Models refused, and every other option with what it breaks or lacks against `best`."""
     return [
         *options.refused,
         *(
-            Rejected(name_of(option), reason(option, options.broken(option), best))
+            Rejected(name_of(option), _reason(option, options.broken(option), best))
             for option in options.all()
             if option != best
         ),
     ]
 
 
-def reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
+def _reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
     """Why `option`, which breaks the limits `broken`, was not taken."""
     if broken:
         dollar = {"cost_usd": "$"}

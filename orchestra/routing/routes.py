@@ -117,12 +117,16 @@ def waiting(view: GraphView, pairs: Sequence[tuple[NodePlan, Unless | None]]) ->
     """An assignment with its conditions. One has none where nothing in it can spare its call, and
     nobody waits for one who waits."""
     free = [node.node for node, unless in pairs if unless is None]
-    return tuple(
-        node
-        if unless is None
-        else replace(node, condition=condition_of(view, node.node, free, unless))
-        for node, unless in pairs
-    )
+    return tuple(_conditioned(view, node, unless, free) for node, unless in pairs)
+
+
+def _conditioned(
+    view: GraphView, node: NodePlan, unless: Unless | None, free: Collection[str]
+) -> NodePlan:
+    """`node` made to wait for what it can of the nodes `free`, where it may be spared at all."""
+    if unless is None:
+        return node
+    return replace(node, condition=condition_of(view, node.node, free, unless))
 
 
 def _expected(option: Option) -> tuple[float, int, tuple[float, int, float, str]]:
@@ -179,12 +183,8 @@ def plan_along(
     choices: list[Option] = []
     for nodes in options.choices:
         names, unless = parts[nodes[0].node]
-        own = [node for node in nodes if node.models == names]
-        if unless is not None:
-            own = [
-                replace(node, condition=condition_of(view, node.node, free, unless)) for node in own
-            ]
-        choices.append(tuple(own) or nodes)
+        own = (node for node in nodes if node.models == names)
+        choices.append(tuple(_conditioned(view, node, unless, free) for node in own) or nodes)
     options = replace(options, choices=tuple(choices))
     nodes = best_fitting(options)
     if nodes is None:
