@@ -17,9 +17,10 @@ from orchestra.graph.backing import Backing
 from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
 from orchestra.graph.result import assemble
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import talk_bytes
 
 NODE = "answer"

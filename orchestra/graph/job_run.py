@@ -40,9 +40,10 @@ from orchestra.graph.second import (
 )
 from orchestra.graph.traffic import AtWork
 from orchestra.graph.waiting import Waiting
+from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
-from orchestra.routing.planner import TEMPLATE_TOKENS, plan
+from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import call_bytes, schema_copies
 
 

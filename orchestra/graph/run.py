@@ -32,8 +32,8 @@ from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.result import assemble
-from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
+from orchestra.routing.timing import IDLE
 
 
 async def run_job(

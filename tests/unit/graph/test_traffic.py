@@ -18,7 +18,7 @@ from orchestra.core.errors import NoFeasiblePlan
 from orchestra.graph.traffic import AtWork, Traffic
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph
-from orchestra.routing.load import IDLE
+from orchestra.routing.timing import IDLE
 from tests.scripted import scripted_fleet
 
 

@@ -10,10 +10,10 @@ from orchestra.core.job import Field, Job, Result
 from orchestra.core.outcome import Outcome
 from orchestra.graph.result import assemble
 from orchestra.graph.second import with_probability
-from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.quality.verdict import Verdict, verdict
 
-RIGHT = Estimate(share=0.8, low=0.7, high=0.9, rows=100)
+RIGHT = Accuracy(share=0.8, low=0.7, high=0.9, rows=100)
 
 
 def curve(model: str = "vl", least: float | None = 0.8) -> Calibration:
