@@ -19,6 +19,7 @@ from orchestra.book.ledger import Ledger
 from orchestra.book.messages import Hit, Payment, Start
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.replies import SharedReplies
+from orchestra.clients.pace import Paces
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
@@ -26,7 +27,6 @@ from orchestra.core.identity import identity
 from orchestra.core.job import CallRecord
 from orchestra.core.loops import PerLoop
 from orchestra.core.pricing import cost_micro
-from orchestra.graph.pacing import Paces
 from orchestra.graph.paid import Paid, Ticket, Timed, payment_of, record_of, work_of, worst_payment
 from orchestra.graph.traffic import Traffic
 from orchestra.observe.trace import span

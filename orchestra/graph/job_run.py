@@ -14,12 +14,7 @@ from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Call, OnPiece, Tool, Turn
 from orchestra.core.card import Card
-from orchestra.core.errors import (
-    BookError,
-    DeadlineExceeded,
-    ModelUnavailable,
-    OrchestraError,
-)
+from orchestra.core.errors import BookError, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.job import CallRecord, ErrorRecord, Job
 from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work

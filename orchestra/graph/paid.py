@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestra.book.messages import Payment
 from orchestra.cache.kept import to_json
-from orchestra.clients.endpoint_pace import Pace
+from orchestra.clients.pace import Pace
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError

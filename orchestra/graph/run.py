@@ -17,11 +17,7 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import enter, leave
-from orchestra.core.errors import (
-    BookError,
-    GraphFailed,
-    OrchestraError,
-)
+from orchestra.core.errors import BookError, GraphFailed, OrchestraError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.core.money import usd
 from orchestra.core.state import Context
