@@ -21,10 +21,9 @@ from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
 from orchestra.core.state import Context
 from orchestra.graph.backing import Backing
-from orchestra.graph.caller import Caller
+from orchestra.graph.caller import Caller, Ticket
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.paid import Ticket
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.timing import critical_path

@@ -20,11 +20,8 @@ from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState
 from orchestra.graph.backing import Backing
-from orchestra.graph.intake import Intake
-from orchestra.graph.paid import Ticket
-from orchestra.graph.reading import read_fields
-from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
-from orchestra.graph.second import (
+from orchestra.graph.caller import Ticket
+from orchestra.graph.escalation import (
     CLASH,
     UNSURE,
     in_doubt,
@@ -33,7 +30,15 @@ from orchestra.graph.second import (
     with_probability,
     with_second,
 )
-from orchestra.graph.traffic import AtWork
+from orchestra.graph.intake import Intake
+from orchestra.graph.translation import (
+    constrained,
+    data_of,
+    fit,
+    instruction_of,
+    read_fields,
+    usage_notes,
+)
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
@@ -50,6 +55,27 @@ class Tools:
 
 
 NO_TOOLS = Tools()
+
+
+@dataclass(eq=False, slots=True)
+class AtWork:
+    """When models worked on one job; calls side by side count once."""
+
+    _spans: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, seconds: float) -> None:
+        """Count the `seconds` that have just passed."""
+        if seconds > 0:
+            now = time.monotonic()
+            self._spans.append((now - seconds, now))
+
+    def seconds(self) -> float:
+        """Seconds in which at least one call was under way."""
+        total, until = 0.0, 0.0
+        for start, end in sorted(self._spans):
+            total += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Runs one job that was taken in through a graph: plan, account, graph, result.
-
-It knows no concrete graph and no model; calls go through the fleet's clients.
-"""
+"""Runs one job, through a graph or as one question to one model: plan, account, calls, result."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import time
 import traceback
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,24 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.messages import CloseAccount, OpenAccount
-from orchestra.core.ask import enter, leave
+from orchestra.core.ask import Ask, enter, leave
+from orchestra.core.call import OnPiece, Turn
+from orchestra.core.card import FleetFile
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
-from orchestra.core.job import Budget, Job, Result
+from orchestra.core.job import Budget, CallRecord, ErrorRecord, Field, Job, Result, Status
 from orchestra.core.money import usd
-from orchestra.core.state import Context
+from orchestra.core.outcome import Outcome, fields_of, outcomes_of
+from orchestra.core.state import Context, JobState
 from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
-from orchestra.graph.intake import Intake, first_state
-from orchestra.graph.job_run import JobRun
-from orchestra.graph.result import assemble
+from orchestra.graph.intake import Intake, first_state, take_in
+from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
+from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
+from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.prompt_size import talk_bytes
 
 
 async def run_job(
@@ -127,3 +130,154 @@ async def unprepared_run(fleet: Backing) -> JobRun:
     account = f"unplanned:{uuid.uuid4().hex}"
     await fleet.ledger.send(OpenAccount(account))
     return JobRun(fleet, Job(), account, None)
+
+
+NODE = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An ask with the conversation before it, and the one card that may answer (None: any).
+
+    `node` names it in plan and book, `calls` is how often it may be asked within one plan.
+    """
+
+    ask: Ask
+    turns: tuple[Turn, ...] = ()
+    model: str | None = None
+    tools: Tools = NO_TOOLS
+    node: str = NODE
+    calls: int = 1
+
+
+def plan_question(fleet: Backing, question: Question, job: Job) -> Plan:
+    """The plan of a question; `job`'s images need not have been read. Spends nothing."""
+    file = fleet.file
+    if question.model is not None:
+        card = file.card(question.model)
+        file = FleetFile.model_construct(**{**dict(file), "models": (card,)})
+    said = talk_bytes(question.turns, question.tools.offered)
+    text = len((job.text or "").encode())
+    shape = JobShape(text + said, len(job.images), job.data == "local")
+    node = question.node
+    view = GraphView((node,), {node: question.ask}, frozenset(), {node: question.calls})
+    return plan(view, shape, job.budget, file)
+
+
+async def answer_question(
+    fleet: Backing,
+    question: Question,
+    job: Job,
+    on_piece: OnPiece | None = None,
+    *,
+    parent: str | None = None,
+    ends_at: float | None = None,
+) -> Result:
+    """Ask one model. `on_piece` hears the answer as it is decoded.
+
+    `parent` is the account that pays, `ends_at` a deadline (by the monotonic clock) beside that of
+    the job's own budget.
+
+    Raises what planning and loading raise, and the first photo's error: a question about a photo
+    that cannot be seen has no answer. A failed call stands in the result.
+    """
+    intake = await take_in(fleet, job)
+    if intake.errors:
+        raise intake.errors[0].error()
+    planned = plan_question(fleet, question, intake.job)
+    await fleet.prepare(planned)
+    started = time.monotonic()
+    budget = intake.job.budget
+    if budget.latency_ms is not None:
+        own = started + budget.latency_ms / 1000 - intake.seconds
+        ends_at = own if ends_at is None else min(own, ends_at)
+    account = f"question:{uuid.uuid4().hex}"
+    state = JobState(job=intake.job.model_dump(mode="json"))
+    opened = OpenAccount(
+        account,
+        parent=parent,
+        cost_micro=planned.cost_micro,
+        tokens=planned.tokens,
+        label=label_of(intake.job.tags),
+    )
+    await fleet.ledger.send(opened)
+    run = JobRun(
+        fleet,
+        intake.job,
+        account,
+        planned,
+        ends_at,
+        turns=question.turns,
+        tools=question.tools,
+        on_piece=on_piece,
+    )
+    try:
+        outcome = await run.ask(question.node, question.ask, state)
+    finally:
+        await fleet.ledger.send(CloseAccount(account))
+    done = {"outcomes": {question.node: outcome.model_dump(mode="json")}}
+    seconds = time.monotonic() - started
+    return assemble(done, intake.job, (), planned, tuple(run.calls), seconds)
+
+
+def assemble(
+    state: Any,
+    job: Job,
+    intake_errors: tuple[ErrorRecord, ...],
+    plan: Plan | None,
+    calls: tuple[CallRecord, ...],
+    seconds: float,
+) -> Result:
+    """The result of a state. Without a merge, the fields of all nodes stand side by side."""
+    outcomes = outcomes_of(state)
+    fields = fields_of(state)
+    if not fields:
+        fields = {name: f for outcome in outcomes.values() for name, f in outcome.fields.items()}
+    errors = intake_errors + tuple(o.error for o in outcomes.values() if o.error is not None)
+    answer = _answer(fields, outcomes) or _said(state)
+    paid = [call for call in calls if not call.reused]
+    return Result(
+        status=_status(fields, answer, errors),
+        fields=fields,
+        answer=answer,
+        errors=errors,
+        notes=tuple(note for outcome in outcomes.values() for note in outcome.notes),
+        calls=_in_plan_order(calls, plan),
+        images=job.images,
+        plan={} if plan is None else plan.public(),
+        cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
+        tokens=sum(call.input_tokens + call.output_tokens for call in paid),
+        seconds=round(seconds, 6),
+    )
+
+
+def _in_plan_order(calls: tuple[CallRecord, ...], plan: Plan | None) -> tuple[CallRecord, ...]:
+    """Calls as the plan lists their nodes: branches end in any order."""
+    places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
+    return tuple(sorted(calls, key=lambda call: places.get(call.node, len(places))))
+
+
+def _answer(fields: dict[str, Field], outcomes: dict[str, Outcome]) -> str | None:
+    if "answer" in fields:
+        value = fields["answer"].value
+        return None if value is None else str(value)
+    return next((o.answer for o in reversed(outcomes.values()) if o.answer is not None), None)
+
+
+def _said(state: Any) -> str | None:
+    """The answer of a state of the user's own: its `answer`, or the last of its messages."""
+    if isinstance(state.get("answer"), str):
+        return state["answer"]
+    messages = state.get("messages") or ()
+    return None if not messages else str(getattr(messages[-1], "text", "")) or None
+
+
+def _status(
+    fields: dict[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...]
+) -> Status:
+    answered = answer is not None or any(field.answered for field in fields.values())
+    if errors:
+        return "partial" if answered else "failed"
+    if not answered or any(field.contradiction or field.doubt for field in fields.values()):
+        return "review"
+    return "complete"

@@ -12,7 +12,7 @@ from orchestra.core.call import OnPiece
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.fleet.opened import Build
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Question, answer_question
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, ask
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Question, answer_question
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]

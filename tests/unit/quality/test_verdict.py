@@ -8,8 +8,8 @@ from orchestra.batch.output.summary import Promise, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
 from orchestra.core.job import Field, Job, Result
 from orchestra.core.outcome import Outcome
-from orchestra.graph.result import assemble
-from orchestra.graph.second import with_probability
+from orchestra.graph.escalation import with_probability
+from orchestra.graph.run import assemble
 from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
 from orchestra.quality.verdict import Verdict, verdict
 
