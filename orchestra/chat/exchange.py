@@ -14,7 +14,7 @@ from orchestra.core.call import OnPiece
 from orchestra.core.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.graph.allowance import Allowance
-from orchestra.graph.run import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 
 REFUND_POLL_S = 0.02
 MOST_REFUSALS = 100
@@ -22,14 +22,14 @@ MOST_REFUSALS = 100
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question, who pays, and its job, whose budget is what is left when it is tried.
+    """A query, who pays, and its job, whose budget is what is left when it is tried.
 
     With `stops_politely` a budget without room for it is an answer that says so, else an error.
     Answers end where a word of `stop` begins.
     """
 
     allowance: Allowance
-    question: Question
+    query: Query
     job: Job
     stops_politely: bool
     stop: Sequence[str] | None = None
@@ -60,7 +60,7 @@ class Exchange:
                     return self._end(failed)
                 self.allowance.calls.extend(result.calls)
                 if failed is None:
-                    message = answer_of(result, self.question.tools, prefix=self._prefix())
+                    message = answer_of(result, self.query.tools, prefix=self._prefix())
                     return cut_at(message, self.stop)
                 if not isinstance(failed, DeadlineExceeded):
                     raise failed
@@ -71,10 +71,10 @@ class Exchange:
             return self._end(failure)
 
     async def _tried(self, left: Budget, on_piece: OnPiece | None) -> Result:
-        is_heard = not self.question.tools.offered and not self.stop  # a call of a tool is no words
-        return await answer_question(
+        is_heard = not self.query.tools.offered and not self.stop  # a call of a tool is no words
+        return await answer_query(
             self.allowance.fleet,
-            self.question,
+            self.query,
             self.job.model_copy(update={"budget": left}),
             on_piece if is_heard else None,
             parent=self.allowance.account,
@@ -83,7 +83,7 @@ class Exchange:
 
     def _prefix(self) -> str:
         """Begins the ids of tool calls that the model gave none."""
-        return f"{self.question.node}-{uuid.uuid4().hex[:8]}-"
+        return f"{self.query.node}-{uuid.uuid4().hex[:8]}-"
 
     def _end(self, failure: OrchestraError) -> AIMessage:
         if self.stops_politely:

@@ -1,4 +1,4 @@
-"""Translates LangChain's messages and tools to a question, and a result to its message.
+"""Translates LangChain's messages and tools to a query, and a result to its message.
 
 Message and block shapes are those of langchain-core 1 (`HumanMessage`, `ToolMessage`, standard
 content blocks) and of OpenAI's `image_url` parts. A block of another kind is refused by name:
@@ -24,7 +24,7 @@ from orchestra.core.call import Tool, ToolCall, Turn
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UsageError
 from orchestra.core.job import Result
 from orchestra.graph.job_run import Tools
-from orchestra.graph.run import Question
+from orchestra.graph.run import Query
 
 ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}
 # What LangChain passes along for its own tracing.
@@ -35,7 +35,7 @@ PASSED_OVER = frozenset({"reasoning", "thinking", "tool_call", "tool_use", "non_
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages as a question needs them: what was said before, and what is to be answered.
+    """Messages as a query needs them: what was said before, and what is to be answered.
 
     `text` is the last message, or empty where the results of tools come last. `photos` are those
     of all messages, in order: `turns` say which belong to them, and the rest to `text`.
@@ -174,9 +174,9 @@ def bound_tools(kwargs: dict[str, Any]) -> Tools:
     return tools
 
 
-def question_of(
+def query_of(
     talk: Conversation, tools: Tools, *, node: str, max_tokens: int, calls: int = 1
-) -> Question:
+) -> Query:
     """What is asked: of a model that reads text, or of one that sees where there are photos."""
     ask = Ask(
         capability="vision" if talk.photos else "text",
@@ -187,7 +187,7 @@ def question_of(
         derived=True,
         question=True,
     )
-    return Question(ask, talk.turns, tools=tools, node=node, calls=calls)
+    return Query(ask, talk.turns, tools=tools, node=node, calls=calls)
 
 
 def answer_of(result: Result, tools: Tools, *, prefix: str) -> AIMessage:

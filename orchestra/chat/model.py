@@ -30,14 +30,14 @@ from orchestra.chat.messages import (
     bound_tools,
     conversation_of,
     last_chunk,
-    question_of,
+    query_of,
     tools_of,
 )
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.job_run import Tools
-from orchestra.graph.run import plan_question
+from orchestra.graph.run import plan_query
 from orchestra.routing.plan import Plan
 
 ANSWER_TOKENS = 256
@@ -113,11 +113,11 @@ class ChatModel(BaseChatModel):
         """
         given = question if isinstance(question, str) else list(question)
         talk = conversation_of(self._convert_input(given).to_messages())
-        planned = question_of(talk, Tools(), node=NODE, max_tokens=self.max_tokens, calls=calls)
+        query = query_of(talk, Tools(), node=NODE, max_tokens=self.max_tokens, calls=calls)
         allowance = self._allowance()
         left, _ = wait_for(allowance.left(), allowance.loop)
         job = self._job(talk).model_copy(update={"budget": left})
-        return plan_question(allowance.fleet, planned, job)
+        return plan_query(allowance.fleet, query, job)
 
     def bill(self) -> Bill:
         """What was spent so far."""
@@ -187,7 +187,7 @@ class ChatModel(BaseChatModel):
         tools, node = bound_tools(parameters), _node(run_manager)
         return Exchange(
             self._allowance(),
-            question_of(talk, tools, node=node, max_tokens=self.max_tokens),
+            query_of(talk, tools, node=node, max_tokens=self.max_tokens),
             self._job(talk),
             stops_politely=self.on_budget == "stop",
             stop=stop,

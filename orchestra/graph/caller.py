@@ -11,17 +11,17 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.replies import SharedReplies
-from orchestra.clients.pace import Pace, Paces
+from orchestra.clients.pace import Paces
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
@@ -31,6 +31,8 @@ from orchestra.core.loops import PerLoop
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
 from orchestra.observe.trace import span
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -64,6 +66,27 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call to be made: where, by which model, under which account, at most for how much.
+
+    `may_share`: its reply may come from a cache, and be kept there.
+    """
+
+    node: str
+    card: Card
+    account: str
+    ceiling: Work
+    images: tuple[str, ...]
+    prompt_hash: str
+    left_s: float | None
+    on_piece: OnPiece | None = None
+    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
+    siblings: int = 0
+    planned_ms: float | None = None
+    may_share: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Paid:
     """What a call came to; `reused` when somebody else paid, `saved_micro` by the cache."""
 
@@ -74,62 +97,40 @@ class Paid:
     model_s: float = 0.0
 
 
-@dataclass(slots=True)
-class Timed:
-    """A call on its way: how long the model had it, beside which calls of other jobs."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A model's reply: when it began, how long it took, beside which calls of other jobs."""
 
-    beside: dict[str, int]
-    pace: Pace | None = None
-    seconds: float = 0.0
-    started: float = 0.0
+    reply: Reply
+    started: float
+    seconds: float
+    beside: Mapping[str, int]
 
-    async def answer(self, client: Client, call: Call, ticket: Ticket) -> Reply:
-        """The model's answer, once its limits of a minute let the call start."""
-        if self.pace is None:
-            return await self._timed(client, call, ticket, ticket.left_s)
-        asked = time.monotonic()
-        place = await self.pace.wait(ticket.ceiling.tokens, ticket.left_s)
-        waited_s = time.monotonic() - asked
-        left_s = None if ticket.left_s is None else max(0.0, ticket.left_s - waited_s)
-        reply = await self._timed(client, call, ticket, left_s)
-        self.pace.settle(place, work_of(reply).tokens)
-        return reply
+    @property
+    def work(self) -> Work:
+        """The metered work."""
+        return work_of(self.reply)
 
-    async def _timed(
-        self, client: Client, call: Call, ticket: Ticket, left_s: float | None
-    ) -> Reply:
-        self.started = time.monotonic()
-        try:
-            return await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
-        finally:
-            self.seconds = time.monotonic() - self.started
+    def payment(self, uid: str, worst: int, ticket: Ticket) -> SettleCall:
+        """What the call costs, within what was reserved for it."""
+        usage, work = self.reply.usage, self.work
+        spent = min(cost_micro(ticket.card, work), worst)
+        measured = None if usage.is_bound else self._measured(ticket)
+        return SettleCall(uid, spent, work.tokens, usage.cpu_s, to_json(self.reply), measured)
 
-    def measured(self, reply: Reply, ticket: Ticket) -> dict[str, Any]:
+    def _measured(self, ticket: Ticket) -> dict[str, Any]:
         """What the book keeps of it, for `orchestra refit`."""
-        usage = reply.usage
+        work = self.work
         return {
             "ms": round(self.seconds * 1000, 3),
             "at": round(self.started * 1000, 3),
             "ask": ticket.prompt_hash,
             "bytes": ticket.text_bytes,
-            "work": [usage.input_tokens, usage.output_tokens, usage.images],
+            "work": [work.input_tokens, work.output_tokens, work.images],
             "beside": self.beside,
             "siblings": ticket.siblings,
             "planned": ticket.planned_ms,
         }
-
-
-def worst_payment(uid: str, worst: int, ticket: Ticket) -> SettleCall:
-    """What a call that may have been made costs at most."""
-    return SettleCall(uid, worst, ticket.ceiling.tokens)
-
-
-def payment_of(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: Timed) -> SettleCall:
-    """What an answered call costs, within what was reserved for it."""
-    usage, work = reply.usage, work_of(reply)
-    spent = min(cost_micro(ticket.card, work), worst)
-    measured = None if usage.is_bound else timed.measured(reply, ticket)
-    return SettleCall(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
 
 
 def work_of(reply: Reply) -> Work:
@@ -141,10 +142,10 @@ def work_of(reply: Reply) -> Work:
 def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRecord:
     """The call as it stands in a result."""
     answer = paid.answer
-    made: dict[str, Any] = {}
+    work: dict[str, Any] = {}
     if isinstance(answer, Reply):
         usage = answer.usage
-        made = {
+        work = {
             "raw": answer.text,
             "thinking": answer.thinking,
             "finish": answer.finish,
@@ -168,29 +169,8 @@ def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRec
         saved_usd=usd(paid.saved_micro),
         seconds=round(seconds, 6),
         model_seconds=round(paid.model_s, 6),
-        **made,
+        **work,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One call to be made: where, by which model, under which account, at most for how much.
-
-    `may_share`: its reply may come from a cache, and be kept there.
-    """
-
-    node: str
-    card: Card
-    account: str
-    ceiling: Work
-    images: tuple[str, ...]
-    prompt_hash: str
-    left_s: float | None
-    on_piece: OnPiece | None = None
-    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
-    siblings: int = 0
-    planned_ms: float | None = None
-    may_share: bool = True
 
 
 @dataclass(eq=False, slots=True)
@@ -293,24 +273,45 @@ class Caller:
         stored = await self._begin(uid, key, worst, ticket)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
-        timed = Timed(dict(self.traffic.now(ticket.account)), self.paces.of(ticket.card))
+        at_most = SettleCall(uid, worst, ticket.ceiling.tokens)
         try:
-            with self.traffic.entered(ticket.card.name, ticket.account):
-                reply = await _within(timed.answer(client, call, ticket), ticket)
+            answered = await _within(self._answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
                 await self.ledger.send(ReleaseCall(uid))
                 return Paid(error)
-            await self.ledger.send(worst_payment(uid, worst, ticket))
+            await self.ledger.send(at_most)
             return Paid(error, worst)
         except BaseException:  # cancelled, or what no client should raise: it may have been billed
-            await asyncio.shield(self.ledger.send(worst_payment(uid, worst, ticket)))
+            await asyncio.shield(self.ledger.send(at_most))
             raise
-        payment = payment_of(uid, reply, worst, ticket, timed)
-        await self._settle(payment)
+        payment = answered.payment(uid, worst, ticket)
+        try:
+            await self.ledger.send(payment)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
+            raise
         if shared is not None and self.shared is not None:
-            self.shared.keep(shared, reply)
-        return Paid(reply, payment.cost_micro, model_s=timed.seconds)
+            self.shared.keep(shared, answered.reply)
+        return Paid(answered.reply, payment.cost_micro, model_s=answered.seconds)
+
+    async def _answer(self, client: Client, call: Call, ticket: Ticket) -> Answered:
+        """The model's answer, once its limits of a minute let the call start."""
+        beside = dict(self.traffic.now(ticket.account))
+        pace, left_s = self.paces.of(ticket.card), ticket.left_s
+        with self.traffic.entered(ticket.card.name, ticket.account):
+            booking = None
+            if pace is not None:
+                asked = time.monotonic()
+                booking = await pace.wait(ticket.ceiling.tokens, left_s)
+                waited_s = time.monotonic() - asked
+                left_s = None if left_s is None else max(0.0, left_s - waited_s)
+            started = time.monotonic()
+            reply = await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
+            answered = Answered(reply, started, time.monotonic() - started, beside)
+        if pace is not None and booking is not None:
+            pace.settle(booking, answered.work.tokens)
+        return answered
 
     async def find(self, call: Call, ticket: Ticket) -> Reply | None:
         """The reply that the cache has for `call`; nothing is booked."""
@@ -360,13 +361,6 @@ class Caller:
             await asyncio.shield(self.ledger.send(ReleaseCall(uid)))
             raise
 
-    async def _settle(self, payment: SettleCall) -> None:
-        try:
-            await self.ledger.send(payment)
-        except asyncio.CancelledError:
-            await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
-            raise
-
 
 def _mark_seen(shared: asyncio.Future[Reply]) -> None:
     """Fetch a failure nobody else waited for, so that asyncio does not report it as lost."""
@@ -374,7 +368,7 @@ def _mark_seen(shared: asyncio.Future[Reply]) -> None:
         shared.exception()
 
 
-async def _within(answer: Any, ticket: Ticket) -> Reply:
+async def _within(answer: Awaitable[T], ticket: Ticket) -> T:
     try:
         async with asyncio.timeout(ticket.left_s):
             return await answer

@@ -54,9 +54,6 @@ class Tools:
     choice: str = "auto"
 
 
-NO_TOOLS = Tools()
-
-
 @dataclass(eq=False, slots=True)
 class AtWork:
     """When models worked on one job; calls side by side count once."""
@@ -87,9 +84,9 @@ class JobRun:
     account: str
     plan: Plan | None
     ends_at: float | None = None
-    # A conversation that goes on, and who hears the answer as it is decoded (`graph/direct.py`).
+    # A conversation that goes on, and who hears the answer as it is decoded (`graph/run.py`).
     turns: tuple[Turn, ...] = ()
-    tools: Tools = NO_TOOLS
+    tools: Tools = Tools()
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
@@ -131,7 +128,7 @@ class JobRun:
 
     def _plan_alone(self, node: str, ask: Ask, job: Job) -> Plan:
         """A run that nobody planned (Studio): the node is planned by itself."""
-        alone = GraphView((node,), {node: ask}, frozenset(), {node: 1})
+        alone = GraphView.of_node(node, ask)
         policy = self.fleet.policy
         return plan(alone, Intake(job).shape, job.budget, self.fleet.file, policy=policy)
 

@@ -6,8 +6,9 @@ import asyncio
 import time
 import traceback
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake, first_state, take_in
-from orchestra.graph.job_run import NO_TOOLS, JobRun, Tools
+from orchestra.graph.job_run import JobRun, Tools
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
@@ -55,24 +56,13 @@ async def run_job(
     started = time.monotonic()
     job = intake.job
     if intake.is_lost:
-        return assemble({}, intake.job, intake.errors, None, (), 0.0)
+        return assemble({}, intake, None)
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, job.budget, IDLE)
-    opened = OpenAccount(
-        account,
-        parent=parent,
-        cost_micro=chosen.cost_micro,
-        tokens=chosen.tokens,
-        hold=parent is not None,
-        label=label_of(job.tags),
-    )
-    await fleet.ledger.send(opened)
-    ends_at = None
-    if job.budget.latency_ms is not None:
-        ends_at = started + job.budget.latency_ms / 1000 - intake.seconds
+    await _open_account(fleet, account, job, chosen, parent=parent, hold=parent is not None)
     raw_job = job.model_dump(mode="json")
     run_id = f"{account}@{id(fleet):x}"
-    run = JobRun(fleet, job, account, chosen, ends_at, raw_job=raw_job)
+    run = JobRun(fleet, job, account, chosen, _deadline(intake, started), raw_job=raw_job)
     enter(run_id, run)
     unplanned = _unplanned(run, parent)
     outer = CURRENT.set(unplanned)
@@ -99,9 +89,30 @@ async def run_job(
             with suppress(BookError):
                 await fleet.ledger.send(CloseAccount(account))
     seconds = time.monotonic() - started
-    done = assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
+    done = assemble(state, intake, chosen, run.calls, seconds)
     times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
     return done.model_copy(update={name: round(value, 6) for name, value in times.items()})
+
+
+async def _open_account(
+    fleet: Backing, account: str, job: Job, plan: Plan, *, parent: str | None, hold: bool = False
+) -> None:
+    """Open an account of a job that holds the ceiling of its plan."""
+    opened = OpenAccount(
+        account,
+        parent=parent,
+        cost_micro=plan.cost_micro,
+        tokens=plan.tokens,
+        hold=hold,
+        label=label_of(job.tags),
+    )
+    await fleet.ledger.send(opened)
+
+
+def _deadline(intake: Intake, started: float) -> float | None:
+    """When the job's time is over, by the monotonic clock; taking it in was part of it."""
+    latency_ms = intake.job.budget.latency_ms
+    return None if latency_ms is None else started + latency_ms / 1000 - intake.seconds
 
 
 def _unplanned(run: JobRun, parent: str | None) -> Allowance:
@@ -132,11 +143,8 @@ async def unprepared_run(fleet: Backing) -> JobRun:
     return JobRun(fleet, Job(), account, None)
 
 
-NODE = "answer"
-
-
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """An ask with the conversation before it, and the one card that may answer (None: any).
 
     `node` names it in plan and book, `calls` is how often it may be asked within one plan.
@@ -145,35 +153,33 @@ class Question:
     ask: Ask
     turns: tuple[Turn, ...] = ()
     model: str | None = None
-    tools: Tools = NO_TOOLS
-    node: str = NODE
+    tools: Tools = field(default_factory=Tools)
+    node: str = "answer"
     calls: int = 1
 
 
-def plan_question(fleet: Backing, question: Question, job: Job) -> Plan:
-    """The plan of a question; `job`'s images need not have been read. Spends nothing."""
+def plan_query(fleet: Backing, query: Query, job: Job) -> Plan:
+    """The plan of a query; `job`'s images need not have been read. Spends nothing."""
     file = fleet.file
-    if question.model is not None:
-        card = file.card(question.model)
+    if query.model is not None:
+        card = file.card(query.model)
         file = FleetFile.model_construct(**{**dict(file), "models": (card,)})
-    said = talk_bytes(question.turns, question.tools.offered)
-    text = len((job.text or "").encode())
-    shape = JobShape(text + said, len(job.images), job.data == "local")
-    node = question.node
-    view = GraphView((node,), {node: question.ask}, frozenset(), {node: question.calls})
+    size = len((job.text or "").encode()) + talk_bytes(query.turns, query.tools.offered)
+    shape = JobShape(size, len(job.images), job.data == "local")
+    view = GraphView.of_node(query.node, query.ask, visits=query.calls)
     return plan(view, shape, job.budget, file)
 
 
-async def answer_question(
+async def answer_query(
     fleet: Backing,
-    question: Question,
+    query: Query,
     job: Job,
     on_piece: OnPiece | None = None,
     *,
     parent: str | None = None,
     ends_at: float | None = None,
 ) -> Result:
-    """Ask one model. `on_piece` hears the answer as it is decoded.
+    """Ask one model, without a graph. `on_piece` hears the answer as it is decoded.
 
     `parent` is the account that pays, `ends_at` a deadline (by the monotonic clock) beside that of
     the job's own budget.
@@ -184,77 +190,61 @@ async def answer_question(
     intake = await take_in(fleet, job)
     if intake.errors:
         raise intake.errors[0].error()
-    planned = plan_question(fleet, question, intake.job)
+    planned = plan_query(fleet, query, intake.job)
     await fleet.prepare(planned)
     started = time.monotonic()
-    budget = intake.job.budget
-    if budget.latency_ms is not None:
-        own = started + budget.latency_ms / 1000 - intake.seconds
-        ends_at = own if ends_at is None else min(own, ends_at)
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    opened = OpenAccount(
-        account,
-        parent=parent,
-        cost_micro=planned.cost_micro,
-        tokens=planned.tokens,
-        label=label_of(intake.job.tags),
-    )
-    await fleet.ledger.send(opened)
+    await _open_account(fleet, account, intake.job, planned, parent=parent)
+    ends = [end for end in (ends_at, _deadline(intake, started)) if end is not None]
     run = JobRun(
         fleet,
         intake.job,
         account,
         planned,
-        ends_at,
-        turns=question.turns,
-        tools=question.tools,
+        min(ends, default=None),
+        turns=query.turns,
+        tools=query.tools,
         on_piece=on_piece,
     )
     try:
-        outcome = await run.ask(question.node, question.ask, state)
+        outcome = await run.ask(query.node, query.ask, state)
     finally:
         await fleet.ledger.send(CloseAccount(account))
-    done = {"outcomes": {question.node: outcome.model_dump(mode="json")}}
-    seconds = time.monotonic() - started
-    return assemble(done, intake.job, (), planned, tuple(run.calls), seconds)
+    state["outcomes"] = {query.node: outcome.model_dump(mode="json")}
+    return assemble(state, intake, planned, run.calls, time.monotonic() - started)
 
 
 def assemble(
     state: Any,
-    job: Job,
-    intake_errors: tuple[ErrorRecord, ...],
+    intake: Intake,
     plan: Plan | None,
-    calls: tuple[CallRecord, ...],
-    seconds: float,
+    calls: Sequence[CallRecord] = (),
+    seconds: float = 0.0,
 ) -> Result:
     """The result of a state. Without a merge, the fields of all nodes stand side by side."""
     outcomes = outcomes_of(state)
     fields = fields_of(state)
     if not fields:
         fields = {name: f for outcome in outcomes.values() for name, f in outcome.fields.items()}
-    errors = intake_errors + tuple(o.error for o in outcomes.values() if o.error is not None)
-    answer = _answer(fields, outcomes) or _said(state)
+    errors = intake.errors + tuple(o.error for o in outcomes.values() if o.error is not None)
+    answer = _answer(fields, outcomes) or _own_answer(state)
     paid = [call for call in calls if not call.reused]
+    # Branches end in any order; calls are told as the plan lists their nodes.
+    places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
     return Result(
         status=_status(fields, answer, errors),
         fields=fields,
         answer=answer,
         errors=errors,
         notes=tuple(note for outcome in outcomes.values() for note in outcome.notes),
-        calls=_in_plan_order(calls, plan),
-        images=job.images,
+        calls=tuple(sorted(calls, key=lambda call: places.get(call.node, len(places)))),
+        images=intake.job.images,
         plan={} if plan is None else plan.public(),
         cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
         tokens=sum(call.input_tokens + call.output_tokens for call in paid),
         seconds=round(seconds, 6),
     )
-
-
-def _in_plan_order(calls: tuple[CallRecord, ...], plan: Plan | None) -> tuple[CallRecord, ...]:
-    """Calls as the plan lists their nodes: branches end in any order."""
-    places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
-    return tuple(sorted(calls, key=lambda call: places.get(call.node, len(places))))
 
 
 def _answer(fields: dict[str, Field], outcomes: dict[str, Outcome]) -> str | None:
@@ -264,7 +254,7 @@ def _answer(fields: dict[str, Field], outcomes: dict[str, Outcome]) -> str | Non
     return next((o.answer for o in reversed(outcomes.values()) if o.answer is not None), None)
 
 
-def _said(state: Any) -> str | None:
+def _own_answer(state: Any) -> str | None:
     """The answer of a state of the user's own: its `answer`, or the last of its messages."""
     if isinstance(state.get("answer"), str):
         return state["answer"]

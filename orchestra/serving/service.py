@@ -12,7 +12,7 @@ from orchestra.core.call import OnPiece
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.fleet.opened import Build
-from orchestra.graph.run import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span
@@ -65,9 +65,9 @@ class Service:
         if request.model in self.graphs:
             return await self._graph_chat(request, job)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
-        question = Question(ask_of(request, job, card), turns_of(request), card and card.name)
+        query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
         with span("orchestra.chat", {"orchestra.model": request.model}):
-            result = await answer_question(self.fleet, question, job, on_piece)
+            result = await answer_query(self.fleet, query, job, on_piece)
             _seen("chat", request.model, result)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
