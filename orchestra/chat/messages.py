@@ -23,8 +23,8 @@ from orchestra.core.ask import Ask
 from orchestra.core.call import Tool, ToolCall, Turn
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UsageError
 from orchestra.core.job import Result
-from orchestra.graph.job_run import Tools
 from orchestra.graph.run import Query
+from orchestra.graph.translation import Tools
 
 ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}
 # What LangChain passes along for its own tracing.

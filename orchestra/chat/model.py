@@ -36,8 +36,8 @@ from orchestra.chat.messages import (
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.job_run import Tools
 from orchestra.graph.run import plan_query
+from orchestra.graph.translation import Tools
 from orchestra.routing.plan import Plan
 
 ANSWER_TOKENS = 256

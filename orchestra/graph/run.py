@@ -28,7 +28,8 @@ from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake, first_state, take_in
-from orchestra.graph.job_run import JobRun, Tools
+from orchestra.graph.job_run import JobRun
+from orchestra.graph.translation import Tools
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan

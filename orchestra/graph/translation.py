@@ -7,11 +7,15 @@ none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from PIL import Image
+
+from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.ask import Ask, prompt_hash
-from orchestra.core.call import Box, Call, Client, Reply
+from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
+from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Evidence, Field, Job
 from orchestra.core.schema import choice_terms, narrow, parsed
@@ -19,30 +23,66 @@ from orchestra.core.state import JobState
 from orchestra.core.text import clip, find_span, sanitise
 from orchestra.core.values import lower
 from orchestra.graph.caller import Ticket
+from orchestra.routing.prompt_size import schema_copies
+
+LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
+UNKNOWN = "its confidence is unknown: the model reports none"
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
-def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:
-    """What makes the cost of a call less than certain; a price must not be wrong in silence."""
-    usage, model = reply.usage, ticket.card.name
-    if usage.is_bound:
-        return (f"{model} reports no usage, so the most that the call can have used is counted",)
-    most = ticket.ceiling.input_tokens
-    if usage.input_tokens <= most:
-        return ()
-    return (
-        f"{model} counted {usage.input_tokens} prompt tokens, and the plan {most} at most: raise "
-        "limits.image_tokens on its card, or budgets will not hold",
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a model may ask for instead of answering; see `Call`."""
+
+    offered: tuple[Tool, ...] = ()
+    choice: str = "auto"
+
+
+def call_of(
+    ask: Ask,
+    job: Job,
+    state: JobState,
+    images: tuple[Image.Image, ...],
+    card: Card,
+    turns: tuple[Turn, ...],
+    tools: Tools,
+) -> Call:
+    """The call that asks the model of `card`, not yet held to a schema or to its context."""
+    return Call(
+        instruction=_instruction(ask, job),
+        text=_data(ask, state, job),
+        images=images,
+        max_tokens=ask.max_tokens,
+        turns=turns,
+        thinking_tokens=card.limits.thinking_tokens,
+        schema_in_prompt=card.hosting.schema_in_prompt,
+        regions=ask.regions,
+        tools=tools.offered,
+        tool_choice=tools.choice,
     )
 
 
-def instruction_of(ask: Ask, job: Job) -> str:
+async def fitted(
+    call: Call, ask: Ask, state: JobState, card: Card, client: Client
+) -> tuple[Call, tuple[str, ...]]:
+    """`call` within the context of `card` and held to the ask's schema, and what was cut of it."""
+    counts_schema = schema_copies(card) > 0
+    if counts_schema:
+        call = _constrained(call, ask, state)  # it takes room in the prompt
+    room = card.limits.context_tokens - call.written_tokens
+    call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
+    call = _constrained(call, ask, state)
+    return call if knows_tools(card) else as_schema(call), notes
+
+
+def _instruction(ask: Ask, job: Job) -> str:
     """What the model is told to do; the job's own text where that is the question."""
     if ask.question:
         return job.text or ask.instruction
     return ask.instruction.replace("{language}", job.language)
 
 
-def data_of(ask: Ask, state: JobState, job: Job) -> str | None:
+def _data(ask: Ask, state: JobState, job: Job) -> str | None:
     """The text a call is given as data, or None."""
     if ask.data is not None:
         rendered = ask.data(state)
@@ -50,7 +90,7 @@ def data_of(ask: Ask, state: JobState, job: Job) -> str | None:
     return None if ask.question or ask.reads == "image" else job.text
 
 
-async def fit(
+async def _cut(
     call: Call, room: int, client: Client, *, is_counted_whole: bool = False
 ) -> tuple[Call, tuple[str, ...]]:
     """Cut data that does not fit the context, and say so; the instruction is never cut.
@@ -62,17 +102,17 @@ async def fit(
     bound = len(call.instruction.encode()) + len((text or "").encode())
     if text is None or (bound < room - 64 and not is_counted_whole):
         return call, ()
-    fitted = call
-    while fitted.text and (tokens := await client.count_tokens(fitted)) > room:
-        keep = int(len(fitted.text) * min(0.95, room / tokens))
-        fitted = replace(fitted, text=clip(fitted.text, keep))
-    if fitted.text == text:
+    cut = call
+    while cut.text and (tokens := await client.count_tokens(cut)) > room:
+        keep = int(len(cut.text) * min(0.95, room / tokens))
+        cut = replace(cut, text=clip(cut.text, keep))
+    if cut.text == text:
         return call, ()
-    read = len(fitted.text or "")
-    return fitted, (f"the model read the first {read} of {len(text)} characters of the text",)
+    read = len(cut.text or "")
+    return cut, (f"the model read the first {read} of {len(text)} characters of the text",)
 
 
-def constrained(call: Call, ask: Ask, state: JobState) -> Call:
+def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
     """`call` with the ask's schema, narrowed to the call's text where it is read off."""
     if ask.schema_json is None:
         return call
@@ -81,11 +121,6 @@ def constrained(call: Call, ask: Ask, state: JobState) -> Call:
     read_off = not ask.derived and ask.capability == "text"
     schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
     return replace(call, schema=schema)
-
-
-LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
-UNKNOWN = "its confidence is unknown: the model reports none"
-WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
 def read_fields(
@@ -163,3 +198,17 @@ def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any
     if isinstance(value, str):
         value = meaning.get(lower(value.strip()), span.text)
     return Field(value=value, source="text", evidence=(span,), **base)
+
+
+def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:
+    """What makes the cost of a call less than certain; a price must not be wrong in silence."""
+    usage, model = reply.usage, ticket.card.name
+    if usage.is_bound:
+        return (f"{model} reports no usage, so the most that the call can have used is counted",)
+    most = ticket.ceiling.input_tokens
+    if usage.input_tokens <= most:
+        return ()
+    return (
+        f"{model} counted {usage.input_tokens} prompt tokens, and the plan {most} at most: raise "
+        "limits.image_tokens on its card, or budgets will not hold",
+    )

@@ -1,7 +1,4 @@
-"""The HTTP face: routes, body bounds, streams and hang-ups; what is answered is `Service`'s.
-
-It runs under any ASGI server, so tests need no Ray.
-"""
+"""The HTTP face of a `Service`: routes, body bounds, errors and hang-ups, under any ASGI server."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
-from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, told_of
+from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, reported
 from orchestra.serving.service import Service
 from orchestra.serving.stream import chat_stream
 from orchestra.serving.words import (
@@ -77,28 +74,27 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/v1/jobs", response_model=Result)
     async def jobs(job: JobRequest, request: Request) -> Result:
         """Run a job through a graph: every field with its source, evidence and confidence."""
-        with _seen(request, "jobs"):
+        with _span(request, "jobs"):
             tagged = job.model_copy(update={"tags": _tags(request, job.tags)})
             return await until_gone(request, service.job(tagged))
 
     @app.post("/v1/plan")
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
-        with _seen(request, "plan"):
+        with _span(request, "plan"):
             return (await service.plan(job)).public()
 
 
 def _add_chat(app: FastAPI, service: Service) -> None:
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
-    async def chat(wanted: ChatRequest, request: Request) -> Any:
+    async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
-        tags = _tags(request, wanted.metadata or {})
-        wanted = wanted.model_copy(update={"metadata": tags})
-        if not wanted.stream:
-            with _seen(request, "chat"):
-                return await until_gone(request, service.chat(wanted))
-        with _seen(request, "chat"):
-            return await until_gone(request, chat_stream(service, wanted))
+        tags = _tags(request, chat_request.metadata or {})
+        tagged = chat_request.model_copy(update={"metadata": tags})
+        with _span(request, "chat"):
+            if tagged.stream:
+                return await until_gone(request, chat_stream(service, tagged))
+            return await until_gone(request, service.chat(tagged))
 
     @app.get("/v1/models")
     async def models() -> ModelList:
@@ -143,7 +139,7 @@ def _tags(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     return tags
 
 
-def _seen(request: Request, route: str) -> Any:
+def _span(request: Request, route: str) -> Any:
     """One span around a request, a child of the caller's if it sent a `traceparent`."""
     sent = {name: request.headers[name] for name in ("traceparent",) if name in request.headers}
     return span("orchestra.http", {"http.route": route}, sent)
@@ -177,8 +173,8 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
 async def _on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, OrchestraError):
         raise error
-    status, said = told_of(error)
-    return JSONResponse(said, status, headers_of(status))
+    status, answer = reported(error)
+    return JSONResponse(answer, status, headers_of(status))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -238,10 +234,10 @@ class NothingForeseen:
         try:
             await self._app(scope, receive, noted)
         except Exception as error:
-            status, said = told_of(error)
+            status, answer = reported(error)
             if is_begun:
                 raise  # half an answer: the server must break the connection
-            await JSONResponse(said, status)(scope, receive, send)
+            await JSONResponse(answer, status)(scope, receive, send)
 
 
 class BodyLimit:

@@ -1,4 +1,4 @@
-"""A chat answer as server-sent events, in OpenAI's chunks; it decides nothing.
+"""A chat answer as server-sent events, in OpenAI's chunks.
 
 A question to one model is told as it is decoded; a graph's answer exists only at its end and
 comes as one piece. An error before the first piece is an ordinary error response; one after it
@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from orchestra.core.errors import Cancelled
 from orchestra.observe.metrics import count_problem
 from orchestra.serving.chat import new_id
-from orchestra.serving.problems import told_of
+from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
 from orchestra.serving.words import ChatAnswer, ChatRequest
 
@@ -60,8 +60,7 @@ class ChatStream(StreamingResponse):
             event = await queue.get()
         self._is_told = True
         if isinstance(event, Exception):
-            _, said = told_of(event)
-            yield f"data: {json.dumps(said, ensure_ascii=False)}\n\n"
+            yield chunks.event(reported(event)[1])
             return
         for chunk in chunks.ending(event, told=is_heard):
             yield chunks.event(chunk)
