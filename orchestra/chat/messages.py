@@ -18,7 +18,7 @@ from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from orchestra.clients.tools import read
+from orchestra.clients.tools import from_form
 from orchestra.core.ask import Ask
 from orchestra.core.call import Tool, ToolCall, Turn
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UsageError
@@ -198,7 +198,7 @@ def answer_of(result: Result, tools: Tools, *, prefix: str) -> AIMessage:
     call = result.calls[-1]
     text, calls = call.raw or "", ()
     if tools.offered:
-        text, calls = read(text, tools.offered, prefix=prefix)
+        text, calls = from_form(text, tools.offered, prefix=prefix)
     paid = [each for each in result.calls if not each.reused]
     return AIMessage(
         text,

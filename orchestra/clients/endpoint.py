@@ -61,8 +61,7 @@ class EndpointClient:
             )
         self._endpoint = self.card.hosting.endpoint
         self._connection = Connection(self.card.name, self._endpoint)
-        limits = self.card.limits
-        self.pace = Pace(self.card.name, limits.requests_per_minute, limits.tokens_per_minute)
+        self.pace = Pace.of(self.card)
 
     async def prepare(self) -> None:
         """Ask for the server's models once, so that a missing key or server shows before any work.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestra.clients.endpoint_schema import Token, confidences, read_answer, tokens_of
-from orchestra.clients.tools import written
+from orchestra.clients.tools import to_form
 from orchestra.core.call import Call, OnPiece, Reply, ToolCall, Usage, thinking_cure
 from orchestra.core.errors import AnswerInvalid, AnswerTruncated, ModelUnavailable, ThoughtTruncated
 from orchestra.core.text import sanitise
@@ -50,19 +50,19 @@ class Thoughts:
                 return ""
             self.thinking += thought.strip()
             self.inside, self._began, self._held = False, True, rest
-        told, self._held = self._held, ""
-        told = told if self.answer else told.lstrip()
-        self.answer += told
-        return told
+        return self._answered(self._held)
 
     def end(self) -> str:
         """What is left at the end: an answer, though a thought was expected."""
-        left, self._held = self._held, ""
+        left = self._held
         if self.inside and self._began:
             self.thinking, left = left.strip(), ""  # it opened a thought and never closed it
-        left = left if self.answer else left.lstrip()
-        self.answer += left
-        return left
+        return self._answered(left)
+
+    def _answered(self, text: str) -> str:
+        text, self._held = text if self.answer else text.lstrip(), ""
+        self.answer += text
+        return text
 
 
 def part_thoughts(text: str) -> tuple[str, str]:
@@ -91,16 +91,16 @@ class Spoken:
         """Read a `chat.completion`. Raises `AnswerInvalid` for anything else."""
         try:
             choice = answer["choices"][0]
-            said = choice["message"]
-            thinking, text = part_thoughts(said.get("content") or "")
+            message = choice["message"]
+            thinking, text = part_thoughts(message.get("content") or "")
             return cls(
                 text=text,
-                thinking=said.get("reasoning_content") or said.get("reasoning") or thinking,
+                thinking=message.get("reasoning_content") or message.get("reasoning") or thinking,
                 finish=choice.get("finish_reason"),
-                refusal=said.get("refusal") or "",
+                refusal=message.get("refusal") or "",
                 tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
                 usage=answer.get("usage"),
-                calls=[asked_call(call) for call in said.get("tool_calls") or []],
+                calls=[asked_call(call) for call in message.get("tool_calls") or []],
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise AnswerInvalid(
@@ -138,7 +138,7 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
         )
     usage = usage_of(spoken.usage, call) or most
     if call.tools:
-        text = written(text, spoken.calls)
+        text = to_form(text, spoken.calls)
     if call.schema is None:
         finish = "length" if cut else "stop"
         return Reply(text, text, usage=usage, finish=finish, thinking=spoken.thinking)
@@ -172,8 +172,8 @@ def _hidden_tokens(reported: Mapping[str, Any] | None) -> int:
 def usage_of(reported: Mapping[str, Any] | None, call: Call) -> Usage | None:
     """The usage a server reported, or None where it did not, or says what cannot be."""
     try:
-        sent, made = reported["prompt_tokens"], reported["completion_tokens"]  # type: ignore[index]
-        usage = Usage(int(sent), int(made), len(call.images))
+        sent, written = reported["prompt_tokens"], reported["completion_tokens"]  # type: ignore[index]
+        usage = Usage(int(sent), int(written), len(call.images))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return usage if min(usage.input_tokens, usage.output_tokens) >= 0 else None

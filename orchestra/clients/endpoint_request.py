@@ -93,8 +93,8 @@ def _held_to(
 ) -> dict[str, Any]:
     held: dict[str, Any] = {}
     if endpoint.structured == "json_schema":
-        wanted = {"name": "answer", "strict": True, "schema": public_schema(schema, without)}
-        held["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        named = {"name": "answer", "strict": True, "schema": public_schema(schema, without)}
+        held["response_format"] = {"type": "json_schema", "json_schema": named}
     elif endpoint.structured == "json_object":
         held["response_format"] = {"type": "json_object"}
     if endpoint.logprobs:
@@ -107,8 +107,8 @@ def prompt_text(call: Call, endpoint: Endpoint, without: Collection[str] = ()) -
     parts = [call.instruction]
     if call.text is not None:
         parts += [DATA_RULE, f"<data>\n{sanitise(call.text)}\n</data>"]
-    told = call.schema_in_prompt or endpoint.structured != "json_schema"
-    if call.schema is not None and told:
+    reads_schema = call.schema_in_prompt or endpoint.structured != "json_schema"
+    if call.schema is not None and reads_schema:
         parts.append(schema_words(call.schema, without))
     return "\n\n".join(parts)
 
@@ -166,8 +166,8 @@ def turn_message(turn: Turn, content: Any) -> dict[str, Any]:
 
 def offer(tool: Tool) -> dict[str, Any]:
     """A tool as a request offers it."""
-    told = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": told}
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
 
 
 def choice_of(choice: str) -> Any:
@@ -180,5 +180,5 @@ def choice_of(choice: str) -> Any:
 def tools_bytes(call: Call) -> int:
     """Bytes of the tools that are offered, and of the arguments of earlier calls."""
     size = sum(len(json.dumps(offer(tool), ensure_ascii=False).encode()) for tool in call.tools)
-    asked = [each for turn in call.turns for each in turn.calls]
-    return size + sum(len(json.dumps(dict(each.arguments)).encode()) for each in asked)
+    earlier = [each for turn in call.turns for each in turn.calls]
+    return size + sum(len(json.dumps(dict(each.arguments)).encode()) for each in earlier)

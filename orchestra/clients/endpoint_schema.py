@@ -72,9 +72,9 @@ def _public(
 
 
 def _description(schema: Schema) -> dict[str, str]:
-    said = [str(schema["description"])] if schema.get("description") else []
-    said += [VERBATIM] if schema.get("x-span") and "anyOf" not in schema else []
-    return {"description": " ".join(said)} if said else {}
+    parts = [str(schema["description"])] if schema.get("description") else []
+    parts += [VERBATIM] if schema.get("x-span") and "anyOf" not in schema else []
+    return {"description": " ".join(parts)} if parts else {}
 
 
 def _listed(values: Iterable[Any]) -> dict[str, Any]:
@@ -130,21 +130,21 @@ def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], d
     left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
     place for any other value outside its schema.
     """
-    asked = resolved(schema, schema, ())[0].get("properties", {})
-    given = _object_in(text, set(asked))
+    properties = resolved(schema, schema, ())[0].get("properties", {})
+    answer = _object_in(text, set(properties))
     check = _Check(schema, data)
     value: dict[str, Any] = {}
     abstained: dict[str, str] = {}
-    for name, shape in asked.items():
+    for name, shape in properties.items():
         try:
-            value[name] = check.value(given.get(name), shape, name, ())
+            value[name] = check.value(answer.get(name), shape, name, ())
         except _NotInData as error:
             value[name], abstained[name] = None, str(error)
     return value, abstained
 
 
-def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
-    """The last JSON object of `text` that answers something of `asked`.
+def _object_in(text: str, keys: set[str]) -> dict[str, Any]:
+    """The last JSON object of `text` that answers something of `keys`.
 
     Models fence an answer, say something before it, or repeat the schema they were given.
     """
@@ -156,7 +156,7 @@ def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             end = at + 1
         else:
-            found = value if asked & set(value) else found
+            found = value if keys & set(value) else found
         at = text.find("{", end)
     if found is None:
         raise AnswerInvalid(
@@ -298,14 +298,14 @@ def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str,
     after = max(text.rfind("</think>"), 0)
     start = text.find("{", after)
     found: dict[str, float] = {}
-    asked = schema.get("properties", {})
+    properties = schema.get("properties", {})
     for name, value, begin, end in _values(text, start):
-        if name not in asked:
+        if name not in properties:
             continue
         span = (len(text[:begin].encode()), len(text[:end].encode()))
         logs = _touching(span, tokens)
         if logs:
-            shape = resolved(asked[name], schema, ())[0]
+            shape = resolved(properties[name], schema, ())[0]
             scale = len(logs) if _is_free(value, shape) else 1
             found[name] = math.exp(min(0.0, sum(logs) / scale))
     return found

@@ -40,6 +40,11 @@ class Pace:
     _bookings: deque[Booking] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @classmethod
+    def of(cls, card: Card) -> Pace:
+        """The minute of the model of `card`."""
+        return cls(card.name, card.limits.requests_per_minute, card.limits.tokens_per_minute)
+
     async def wait(self, tokens: int, left_s: float | None) -> Booking:
         """Wait until a call of `tokens` may start; settle its booking when the tokens are known.
 
@@ -133,12 +138,11 @@ class Paces:
         """The pace of `card`'s calls; None where nothing bounds them here."""
         if not card.limits.is_paced or card.hosting.endpoint is not None:
             return None
-        known = self._paces.get(card.name)
-        if known is None:
-            limits = card.limits
-            made = Pace(card.name, limits.requests_per_minute, limits.tokens_per_minute)
-            known = self._paces.setdefault(card.name, made)  # one minute, whichever thread is first
-        return known
+        pace = self._paces.get(card.name)
+        if pace is None:
+            # One minute, whichever thread is first.
+            pace = self._paces.setdefault(card.name, Pace.of(card))
+        return pace
 
     def waits_ms(self) -> Mapping[str, float]:
         """How long each model's next call would have to wait now, up to a tenth second."""

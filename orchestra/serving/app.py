@@ -31,9 +31,8 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
                 f"Serving needs a package that is not installed ({cause.name!r}). "
                 "Install it: pip install 'orchestra-fleet[ray,local]'."
             ) from cause
-        wanted = read_args(args)
-        file = checked_fleet(wanted)
-        return bind(file, wanted, served_graphs(build, wanted))
+        checked = read_args(args)
+        return bind(checked_fleet(checked), checked, served_graphs(build, checked))
 
     app.build = build  # type: ignore[attr-defined]  # `orchestra serve --write-config` finds it
     return app

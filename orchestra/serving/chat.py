@@ -145,12 +145,12 @@ def new_id() -> str:
 
 
 def _notes(request: ChatRequest) -> list[str]:
-    given = [
+    ignored = [
         name for name in ("temperature", "top_p", "seed") if getattr(request, name) is not None
     ]
-    if not given:
+    if not ignored:
         return []
-    return [f"{', '.join(given)} had no effect: how tokens are drawn stands on the model's card"]
+    return [f"{', '.join(ignored)} had no effect: how tokens are drawn stands on the model's card"]
 
 
 def _schema(request: ChatRequest) -> dict[str, Any] | None:

@@ -252,19 +252,21 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if said.isdigit() and int(said) > self._max_bytes:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_bytes:
             metrics.count_problem("BodyTooLarge")
-            refusal = JSONResponse(body(413, "BodyTooLarge", self._message(f"{int(said):,}")), 413)
+            refusal = JSONResponse(
+                body(413, "BodyTooLarge", self._message(f"{int(declared):,}")), 413
+            )
             await refusal(scope, receive, send)
             return
-        came = 0
+        received = 0
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal received
             message = await receive()
-            came += len(message.get("body", b""))
-            if came > self._max_bytes:
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
                 raise HTTPException(413, self._message(f"more than {self._max_bytes:,}"))
             return message
 

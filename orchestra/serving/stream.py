@@ -62,7 +62,7 @@ class ChatStream(StreamingResponse):
         if isinstance(event, Exception):
             yield chunks.event(reported(event)[1])
             return
-        for chunk in chunks.ending(event, told=is_heard):
+        for chunk in chunks.ending(event, is_heard=is_heard):
             yield chunks.event(chunk)
         yield DONE
 
@@ -101,13 +101,13 @@ class _Chunks:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._chunk([choice])
 
-    def ending(self, answer: ChatAnswer, *, told: bool) -> list[dict[str, Any]]:
+    def ending(self, answer: ChatAnswer, *, is_heard: bool) -> list[dict[str, Any]]:
         """The last chunks: what was not told yet, why it ended, and the usage if asked for."""
         choice = answer.choices[0]
         rest: dict[str, Any] = {}
         if choice.message.refusal is not None:
             rest["refusal"] = choice.message.refusal
-        elif not told:
+        elif not is_heard:
             rest["content"] = choice.message.content
         chunks = [self.delta(rest)] if rest else []
         last = self.delta({}, choice.finish_reason)
