@@ -2,7 +2,8 @@
 
 Ray asks for the machine's own address on Linux and then listens on every interface. The switch
 that makes it stay on loopback elsewhere is set here before ray is imported, so that nothing of a
-cluster of ours can be reached from another machine.
+cluster of ours can be reached from another machine. For that, and as ray is an optional extra,
+functions import it where they use it.
 """
 
 from __future__ import annotations

@@ -60,11 +60,16 @@ async def foresee(
         return planned
     known = await _known(fleet, graph, intake, planned)
     nodes = tuple(_priced(node, _hits(node, known, seen)) for node in planned.nodes)
+
+    def saved_ms(*, bound: bool = False) -> float:
+        before = critical_path(planned.nodes, seen, bound=bound)
+        return before - critical_path(nodes, seen, bound=bound)
+
     return replace(
         planned,
         nodes=nodes,
-        latency_ms=planned.latency_ms - _saved_ms(planned.nodes, nodes, seen),
-        p99_ms=planned.p99_ms - _saved_ms(planned.nodes, nodes, seen, bound=True),
+        latency_ms=planned.latency_ms - saved_ms(),
+        p99_ms=planned.p99_ms - saved_ms(bound=True),
         hits=sum(node.hits for node in nodes),
     )
 
@@ -113,12 +118,6 @@ def _ancestors(node: str, seen: GraphView) -> set[str]:
                 found.add(before)
                 waiting.append(before)
     return found
-
-
-def _saved_ms(
-    before: tuple[NodePlan, ...], after: tuple[NodePlan, ...], seen: GraphView, bound: bool = False
-) -> float:
-    return critical_path(before, seen, bound=bound) - critical_path(after, seen, bound=bound)
 
 
 def _priced(node: NodePlan, hits: int) -> NodePlan:

@@ -65,7 +65,7 @@ async def run_job(
     run_id = f"{account}@{id(fleet):x}"
     run = JobRun(fleet, job, account, chosen, _deadline(intake, started), raw_job=raw_job)
     enter(run_id, run)
-    unplanned = _unplanned(run, parent)
+    unplanned = _unplanned(run, chosen, parent)
     outer = CURRENT.set(unplanned)
     try:
         context = Context(fleet=fleet.file.name, run_id=run_id)
@@ -116,18 +116,17 @@ def _deadline(intake: Intake, started: float) -> float | None:
     return None if latency_ms is None else started + latency_ms / 1000 - intake.seconds
 
 
-def _unplanned(run: JobRun, parent: str | None) -> Allowance:
+def _unplanned(run: JobRun, plan: Plan, parent: str | None) -> Allowance:
     """What nodes that are no asks may spend of the job: what its plan leaves of the budget."""
-    budget, chosen = run.job.budget, run.plan
-    planned = (0, 0) if chosen is None else (chosen.cost_micro, chosen.tokens)
+    budget = run.job.budget
     cost, tokens = budget.cost_usd, budget.tokens
     return Allowance(
         run.fleet,
         f"{run.account}:unplanned",
         asyncio.get_running_loop(),
         Budget(
-            cost_usd=None if cost is None else max(Decimal(0), cost - usd(planned[0])),
-            tokens=None if tokens is None else max(0, tokens - planned[1]),
+            cost_usd=None if cost is None else max(Decimal(0), cost - usd(plan.cost_micro)),
+            tokens=None if tokens is None else max(0, tokens - plan.tokens),
             memory_gib=budget.memory_gib,
         ),
         parent=parent,

@@ -25,6 +25,7 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
 
     def app(args: Mapping[str, Any]) -> Any:
         try:
+            # ray is an optional extra, and a module that names its app is imported without it.
             from orchestra.serving.deployment import bind
         except ImportError as cause:
             raise MissingExtra(

@@ -42,6 +42,7 @@ def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, A
     Raises `InvalidGraph` for a graph whose module has no `app`, `InvalidFleet`, and
     `InvalidPolicy` for a policy of other models.
     """
+    # The deployments need ray, an optional extra, and only who writes this file needs them here.
     from orchestra.serving.deployment import ingress_options, model_options
 
     checked = read_args(args)
