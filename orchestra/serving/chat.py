@@ -1,4 +1,4 @@
-"""Translates a chat request to a job and an ask, and a result to a chat answer."""
+"""Translates a chat request to a job and an ask, and a result to a chat answer or its chunks."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatA
     )
     length = last is not None and last.finish == "length"
     return ChatAnswer(
-        id=new_id(),
+        id=_new_id(),
         created=int(time.time()),
         model=request.model,
         choices=[ChatChoice(message=message, finish_reason="length" if length else "stop")],
@@ -139,7 +139,50 @@ def _extension(request: ChatRequest, result: Result) -> AnswerExtension:
     )
 
 
-def new_id() -> str:
+class ChatChunks:
+    """Chunks of one answer: the same id and time in each."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._model = request.model
+        self._usage = bool(request.stream_options and request.stream_options.include_usage)
+        self._id, self._created = _new_id(), int(time.time())
+
+    def delta(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        """One chunk with a change to the message."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._whole([choice])
+
+    def ending(self, answer: ChatAnswer, *, is_heard: bool) -> list[dict[str, Any]]:
+        """The last chunks: what was not told yet, why it ended, and the usage if asked for."""
+        choice = answer.choices[0]
+        rest: dict[str, Any] = {}
+        if choice.message.refusal is not None:
+            rest["refusal"] = choice.message.refusal
+        elif not is_heard:
+            rest["content"] = choice.message.content
+        chunks = [self.delta(rest)] if rest else []
+        last = self.delta({}, choice.finish_reason)
+        last["orchestra"] = answer.orchestra.model_dump(mode="json")
+        chunks.append(last)
+        if self._usage:
+            chunks.append(self._whole([]) | {"usage": answer.usage.model_dump()})
+        return chunks
+
+    def event(self, chunk: dict[str, Any]) -> str:
+        """One server-sent event."""
+        return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+
+    def _whole(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+
+
+def _new_id() -> str:
     """An id as OpenAI's look."""
     return f"chatcmpl-{uuid.uuid4().hex}"
 

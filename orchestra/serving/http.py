@@ -1,15 +1,19 @@
-"""The HTTP face of a `Service`: routes, body bounds, errors and hang-ups, under any ASGI server."""
+"""The HTTP face of a `Service`, under any ASGI server: routes, streams, errors, hang-ups.
+
+A question to one model is streamed as it is decoded; a graph's answer exists only at its end and
+comes as one piece. An error before the first piece is an ordinary error response; one after it
+ends the stream with an event that holds the error.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from pydantic import ValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,9 +22,9 @@ from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
+from orchestra.serving.chat import ChatChunks
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, reported
 from orchestra.serving.service import Service
-from orchestra.serving.stream import chat_stream
 from orchestra.serving.words import (
     ChatAnswer,
     ChatRequest,
@@ -44,6 +48,10 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     }
 }
 T = TypeVar("T")
+Event = str | ChatAnswer | Exception
+Queue = asyncio.Queue[Event]
+Task = asyncio.Task[None]
+DONE = "data: [DONE]\n\n"
 
 
 class HungUp(Exception):
@@ -59,10 +67,7 @@ def make_app(service: Service) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
-    app.add_exception_handler(OrchestraError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HungUp, _on_hung_up)
-    app.add_exception_handler(HTTPException, _on_http)
+    _add_errors(app)
     _add_jobs(app, service)
     _add_chat(app, service)
     _add_state(app, service)
@@ -170,46 +175,101 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
         """The rest of a body that was read already."""
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, OrchestraError):
-        raise error
-    status, answer = reported(error)
-    return JSONResponse(answer, status, headers_of(status))
+class ChatStream(StreamingResponse):
+    """An answer that is told while `task` makes it; who stops listening ends the task.
+
+    That must not be left to the generator: one whose reader is gone before the first event never
+    runs, and so never comes to its end either.
+    """
+
+    def __init__(self, request: ChatRequest, first: Event, queue: Queue, task: Task) -> None:
+        super().__init__(self._events(request, first, queue), media_type="text/event-stream")
+        self._task = task
+        self._is_told = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; at their end nobody works on the answer any more."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._task.cancel()
+            if not self._is_told:
+                metrics.count_problem(Cancelled.__name__)
+
+    async def _events(self, request: ChatRequest, event: Event, queue: Queue) -> AsyncIterator[str]:
+        chunks = ChatChunks(request)
+        yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
+        is_heard = False
+        while isinstance(event, str):
+            is_heard = True
+            yield chunks.event(chunks.delta({"content": event}))
+            event = await queue.get()
+        self._is_told = True
+        if isinstance(event, Exception):
+            yield chunks.event(reported(event)[1])
+            return
+        for chunk in chunks.ending(event, is_heard=is_heard):
+            yield chunks.event(chunk)
+        yield DONE
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
-    """No such route, a wrong method, or a body over the bound."""
-    if not isinstance(error, HTTPException):
-        raise error
-    codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
-    code = codes.get(error.status_code, "InvalidRequest")
-    message = str(error.detail)
-    if error.status_code in (404, 405):
-        message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
-    metrics.count_problem(code)
-    return JSONResponse(body(error.status_code, code, message), error.status_code)
+async def chat_stream(service: Service, request: ChatRequest) -> ChatStream:
+    """The answer as a stream. Raises an error that comes before the first piece."""
+    queue: Queue = asyncio.Queue()
+
+    async def work() -> None:
+        try:
+            queue.put_nowait(await service.chat(request, queue.put_nowait))
+        except Exception as error:  # a graph's own, too: the reader would wait for ever
+            queue.put_nowait(error)
+
+    task = asyncio.create_task(work())
+    try:
+        first = await queue.get()
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if isinstance(first, Exception):
+        raise first
+    return ChatStream(request, first, queue, task)
 
 
-async def _on_hung_up(request: Request, error: Exception) -> Response:
-    metrics.count_problem(Cancelled.__name__)
-    return Response(status_code=CLIENT_CLOSED)
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(OrchestraError)
+    async def on_error(request: Request, error: OrchestraError) -> Response:
+        status, answer = reported(error)
+        return JSONResponse(answer, status, headers_of(status))
 
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        """No such route, a wrong method, or a body over the bound."""
+        codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
+        code = codes.get(error.status_code, "InvalidRequest")
+        message = str(error.detail)
+        if error.status_code in (404, 405):
+            message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
+        metrics.count_problem(code)
+        return JSONResponse(body(error.status_code, code, message), error.status_code)
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    """What does not validate: where, what was given, and what may stand there."""
-    if not isinstance(error, RequestValidationError | ValidationError):
-        raise error
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    given = repr(first.get("input"))
-    if isinstance(first.get("input"), bytes):
-        given = "a body that is not application/json: send that Content-Type"
-    shown = given if len(given) <= 80 else f"{given[:80]}..."
-    words = ChatRequest if request.url.path.endswith("completions") else JobRequest
-    keys = ", ".join(words.model_fields)
-    message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
-    metrics.count_problem("InvalidRequest")
-    return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+    @app.exception_handler(HungUp)
+    async def on_hung_up(request: Request, error: HungUp) -> Response:
+        metrics.count_problem(Cancelled.__name__)
+        return Response(status_code=CLIENT_CLOSED)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        """What does not validate: where, what was given, and what may stand there."""
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+        given = repr(first.get("input"))
+        if isinstance(first.get("input"), bytes):
+            given = "a body that is not application/json: send that Content-Type"
+        shown = given if len(given) <= 80 else f"{given[:80]}..."
+        shape = ChatRequest if request.url.path.endswith("completions") else JobRequest
+        keys = ", ".join(shape.model_fields)
+        message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
+        metrics.count_problem("InvalidRequest")
+        return JSONResponse(body(400, "InvalidRequest", message, place), 400)
 
 
 class NothingForeseen:
