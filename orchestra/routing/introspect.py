@@ -41,6 +41,11 @@ class GraphView:
     together: frozenset[frozenset[str]] = frozenset()
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
+    @classmethod
+    def of_node(cls, node: str, ask: Ask, *, visits: int = 1) -> GraphView:
+        """A graph of one node, which is asked as often as `visits` at most."""
+        return cls((node,), {node: ask}, frozenset(), {node: visits})
+
     def __post_init__(self) -> None:
         before: dict[str, list[str]] = {node: [] for node in self.nodes}
         for a, b in sorted(self.edges):

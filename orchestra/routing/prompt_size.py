@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from orchestra.clients.endpoint_messages import DATA_RULE, TEMPLATE_TOKENS
+from orchestra.clients.endpoint_request import DATA_RULE, TEMPLATE_TOKENS
 from orchestra.clients.endpoint_schema import JSON_RULE, public_schema
 from orchestra.clients.tools import TOOLS_BYTES
 from orchestra.core.call import Call, Tool, Turn

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 
 from graphs.listing import build as listing
 from graphs.listing import default_recipe
-from orchestra.clients.endpoint_messages import most_usage
+from orchestra.clients.endpoint_request import most_usage
 from orchestra.core.ask import ask
 from orchestra.core.call import Call
 from orchestra.core.card import Card, Endpoint, FleetFile

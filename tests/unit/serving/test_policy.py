@@ -22,14 +22,7 @@ from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.quality.policy import (
-    Accuracy,
-    Calibration,
-    Cascade,
-    Escalation,
-    Policy,
-    save_policy,
-)
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy, save_policy
 from orchestra.serving.args import read_args
 from orchestra.serving.config import deploy_config
 from orchestra.serving.http import make_app
