@@ -16,6 +16,7 @@ from orchestra.app import Fleet
 from orchestra.bench.footprint import Footprint, footprint, size_bytes
 from orchestra.bench.measure import ACCOUNT, Measured, measure, percentile_ms
 from orchestra.bench.questions import Question
+from orchestra.book.messages import OpenAccount
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, ConfirmationNeeded, InvalidFleet, OrchestraError
 from orchestra.core.job import Budget, ErrorRecord
@@ -61,7 +62,7 @@ async def bench(
         )
     _check_money(cards, plan.budget)
     limit = None if plan.budget.cost_usd is None else limit_micro(plan.budget.cost_usd)
-    await fleet.ledger.open_account(ACCOUNT, cost_micro=limit)
+    await fleet.ledger.send(OpenAccount(ACCOUNT, cost_micro=limit))
     asked = _bounded(questions, plan.per_kind)
     rows: list[Row] = []
     for card in cards:
