@@ -25,7 +25,7 @@ from orchestra.core.errors import (
 from orchestra.core.pricing import Work
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded
-from orchestra.graph.paid import Ticket
+from orchestra.graph.caller import Ticket
 from orchestra.images.store import pixel_hash
 
 ACCOUNT = "bench"

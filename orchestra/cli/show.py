@@ -16,7 +16,7 @@ from orchestra.cli.options import fail, json_option, print_json
 from orchestra.cli.run import field_lines
 from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
-from orchestra.graph.reading import WHOLE_IMAGE
+from orchestra.graph.translation import WHOLE_IMAGE
 
 EPILOG = """\b
 Examples:

@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.core.stats import wilson
+from orchestra.core.stats import effective_rows, wilson
 from orchestra.quality.curve import (
     Floats,
     Method,
     choose,
     fit,
     log_loss,
+    numbered,
     predict_held_out,
     predict_jointly,
 )
+from orchestra.quality.policy import Accuracy
 
 FOLDS = 5
 RESAMPLES = 4000
@@ -65,9 +67,14 @@ class Answers:
         )
 
     @property
+    def accuracy(self) -> Accuracy:
+        """The share that is right, with its interval."""
+        return Accuracy.of(self.share, self.effective, len(self))
+
+    @property
     def effective(self) -> float:
         """How many equal, independent answers say as much (Kish 1965, over groups)."""
-        return effective(self.weight, self.group)
+        return effective_rows(np.bincount(numbered(self.group), weights=self.weight).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +83,11 @@ class Bin:
 
     confidence: float
     probability: float
-    right: float
-    low: float
-    high: float
-    rows: int
+    right: Accuracy
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class JudgedFit:
     """A fit with its knots (confidence, probability, low, high) and its held-out worth.
 
     `gain` is the log loss saved against knowing the mean rate alone, (low, mean, high); `refuses`
@@ -99,15 +103,7 @@ class Evidence:
     refuses: str | None
 
 
-def effective(weight: Floats, group: NDArray[np.int64]) -> float:
-    """Kish's number of independent answers, of groups that count once."""
-    if not len(weight):
-        return 0.0
-    sums = np.bincount(np.unique(group, return_inverse=True)[1].ravel(), weights=weight)
-    return float(sums.sum() ** 2 / np.sum(sums**2))
-
-
-def weigh(answers: Answers, *, claims: int = 1, seed: int = 0) -> Evidence:
+def judge(answers: Answers, *, claims: int = 1, seed: int = 0) -> JudgedFit:
     """Fit `answers` and judge the fit; `claims` fits share the risk of a false one."""
     scaled = _scaled(answers)
     few = _too_few(answers)
@@ -120,9 +116,9 @@ def weigh(answers: Answers, *, claims: int = 1, seed: int = 0) -> Evidence:
     gain = _interval(saved, scaled, risk, seed)
     refuses = few or _within_noise(answers, predicted, rate, gain)
     refuses = refuses or _by_chance(scaled, fold, risk, seed)
-    method = "rate" if refuses else choose(*seen, _numbered(answers.group))
+    method = "rate" if refuses else choose(*seen, numbered(answers.group))
     shown = rate if refuses else predicted
-    return Evidence(
+    return JudgedFit(
         method=method,
         knots=_knots(scaled, method, seed),
         gain=gain,
@@ -169,17 +165,13 @@ def _by_chance(answers: Answers, fold: NDArray[np.int64], risk: float, seed: int
 def _scaled(answers: Answers) -> Answers:
     """Weights that sum to the effective number of answers, so that fits are not too sure."""
     scale = answers.effective / float(answers.weight.sum())
-    return replace(answers, weight=answers.weight * scale, group=_numbered(answers.group))
-
-
-def _numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.unique(group, return_inverse=True)[1].ravel().astype(np.int64)
+    return replace(answers, weight=answers.weight * scale, group=numbered(answers.group))
 
 
 def _folds(group: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    numbered = _numbered(group)
-    places = np.random.default_rng(seed).permutation(int(numbered.max()) + 1)
-    return (places[numbered] % FOLDS).astype(np.int64)
+    numbers = numbered(group)
+    places = np.random.default_rng(seed).permutation(int(numbers.max()) + 1)
+    return (places[numbers] % FOLDS).astype(np.int64)
 
 
 def _too_few(answers: Answers) -> str | None:
@@ -190,8 +182,8 @@ def _too_few(answers: Answers) -> str | None:
             f"{LEAST_ROWS}; label more rows"
         )
     if len(np.unique(answers.right)) == 1:
-        told = "right" if answers.right[0] else "wrong"
-        return f"all {rows} judged answers are {told}, so there is nothing to tell apart"
+        outcome = "right" if answers.right[0] else "wrong"
+        return f"all {rows} judged answers are {outcome}, so there is nothing to tell apart"
     return None
 
 
@@ -237,14 +229,9 @@ def _knots(
     at = np.unique(np.quantile(answers.confidence, np.linspace(0, 1, KNOTS)))
     own = fit(method, answers.confidence, answers.right, answers.weight)(at)
     drawn = _draws(answers, CURVE_RESAMPLES, seed)
-    band = np.array(
-        [
-            fit(method, answers.confidence, answers.right, answers.weight * times[answers.group])(
-                at
-            )
-            for times in drawn
-        ]
-    )
+    weights = (answers.weight * times[answers.group] for times in drawn)
+    curves = (fit(method, answers.confidence, answers.right, weight) for weight in weights)
+    band = np.array([curve(at) for curve in curves])
     low, high = np.quantile(band, [0.025, 0.975], axis=0)
     rows = answers.effective
     knots = []
@@ -265,8 +252,7 @@ def _bins(probability: Floats, answers: Answers) -> list[Bin]:
     table = []
     for at in _split(probability):
         part = answers.part(np.isin(np.arange(len(answers)), at))
-        low, high = wilson(part.share * part.effective, part.effective) or (0.0, 1.0)
         mean = float(np.average(probability[at], weights=answers.weight[at]))
         sure = float(np.average(answers.confidence[at], weights=answers.weight[at]))
-        table.append(Bin(sure, mean, part.share, low, high, len(part)))
+        table.append(Bin(sure, mean, part.accuracy))
     return table

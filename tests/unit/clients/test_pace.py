@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.clients.endpoint_pace import MINUTE_S, Pace
+from orchestra.clients.pace import MINUTE_S, Pace, Paces
 from orchestra.core.errors import RateLimited
+from orchestra.fleet.source import load_fleet
 from tests.meeting import Meeting, at_once
 
 
@@ -108,3 +109,12 @@ def test_no_minute_ever_holds_more_than_its_limits(
     for at in starts:
         inside = [used for other, used in booked if at <= other < at + MINUTE_S]
         assert len(inside) <= requests and sum(inside) <= tokens
+
+
+def test_threads_that_call_first_at_one_moment_share_one_minute() -> None:
+    card = load_fleet("mini")[0].card("r1")
+    limits = card.limits.model_copy(update={"requests_per_minute": 1})
+    paced = card.model_copy(update={"name": Meeting().name("r1"), "limits": limits})
+    paces = Paces()
+    first, second = at_once(lambda: paces.of(paced))
+    assert first is not None and first is second

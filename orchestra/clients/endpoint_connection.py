@@ -1,6 +1,6 @@
-"""The connection to one OpenAI-compatible server: key, time limits, and what breaks it.
+"""The connection to one OpenAI-compatible server: key, time limits, and rest after failures.
 
-It knows no call and no retry. `TurnedAway` says that the server did no work on a request, so
+`TurnedAway` says that the server did no work on a request, so
 that it may be sent again; every other failure may have been billed once the request was sent.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_breaker import Breaker
 from orchestra.clients.endpoint_errors import Refusal
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
@@ -39,7 +39,47 @@ class TurnedAway(Exception):
 
 
 @dataclass(eq=False)
-class Link:
+class Breaker:
+    """A circuit breaker: leaves a server alone, so that fallbacks answer at once.
+
+    After `most` failed connections in a row, on behalf of one model, the server rests for
+    `rest_s`; then one call tries it, and the others are refused until that call has ended well.
+    """
+
+    where: str
+    most: int
+    rest_s: float
+    clock: Callable[[], float] = time.monotonic
+    _failures: int = 0
+    _rests_until: float = 0.0
+    _why: str = ""
+
+    def check(self) -> None:
+        """Let a call through, or raise `ModelUnavailable` while the server rests."""
+        if self._failures < self.most:
+            return
+        left_s = self._rests_until - self.clock()
+        if left_s > 0:
+            raise ModelUnavailable(
+                f"{self.where} failed {self._failures} times in a row ({self._why}) and is left "
+                f"alone; it is tried again in {left_s:.1f} s. Look at its log, or set "
+                "hosting.endpoint.failures_in_row and rest_s on the card."
+            )
+        self._rests_until = self.clock() + self.rest_s
+
+    def failed(self, why: str) -> None:
+        """Count a connection that was refused, broke, or gave nothing in time."""
+        self._failures += 1
+        self._why = why
+        self._rests_until = self.clock() + self.rest_s
+
+    def answered(self) -> None:
+        """The server answers, if only to refuse: the count begins anew."""
+        self._failures = 0
+
+
+@dataclass(eq=False)
+class Connection:
     """Requests to `endpoint` on behalf of the model `name`."""
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.clients.endpoint_breaker import Breaker
+from orchestra.clients.endpoint_connection import Breaker
 from orchestra.core.errors import ModelUnavailable
 
 

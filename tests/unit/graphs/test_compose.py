@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphs.compose import Sentences, description_pattern, title_pattern
 from graphs.listing import default_recipe
 from graphs.writing import check_field, shape_of, with_left_out
 from orchestra.batch.recipe import Language
-from orchestra.combine.compose import Sentences, description_pattern, title_pattern
 from orchestra.core.job import Field
 from orchestra.core.text import find_span
 
