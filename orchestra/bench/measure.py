@@ -62,7 +62,7 @@ class _Verdict:
 
 
 @dataclass(slots=True)
-class Measured:
+class Measurements:
     """What a model did: scores, seconds of each call, and the first error of each kind.
 
     `cpu_seconds` are those that a local engine metered: unlike the others they are the same on a
@@ -98,14 +98,14 @@ async def measure(
     questions: Sequence[Question],
     *,
     told: Callable[[], None] = lambda: None,
-) -> Measured:
+) -> Measurements:
     """Ask `card` what it can take of `questions`; `told` is called after each.
 
     The model loads, and answers the first question once, before the clock starts. A question that
     fails counts as wrong. Raises what loading raises, `BudgetExceeded`, and what says that the
     model is not to be reached.
     """
-    measured = Measured(card.name, card.role)
+    measured = Measurements(card.name, card.role)
     fitting = [question for question in questions if question.needs <= set(card.capabilities)]
     if not fitting:
         return measured
@@ -145,7 +145,7 @@ def _call_for(card: Card, call: Call) -> Call:
 async def _warm(fleet: Fleet, card: Card, call: Call) -> None:
     """One call that is not timed; of a local model it costs nobody money."""
     if card.hosting.endpoint is not None:
-        await _answer(fleet, card, call, Measured(card.name, card.role))
+        await _answer(fleet, card, call, Measurements(card.name, card.role))
         return
     try:
         await fleet.client(card.name).complete(call)
@@ -155,7 +155,7 @@ async def _warm(fleet: Fleet, card: Card, call: Call) -> None:
 
 
 async def _answer(
-    fleet: Fleet, card: Card, call: Call, measured: Measured
+    fleet: Fleet, card: Card, call: Call, measured: Measurements
 ) -> tuple[Reply | OrchestraError, float | None]:
     """One call of the account and its seconds; None where an identical one had been answered."""
     ticket = Ticket(

@@ -55,7 +55,7 @@ class Question:
         return frozenset(name for name, part in given.items() if part)
 
 
-class _Line(BaseModel):
+class _QuestionLine(BaseModel):
     """One line of a file of questions."""
 
     model_config = ConfigDict(extra="forbid")
@@ -119,7 +119,7 @@ def _read(path: Path) -> Iterator[Question]:
 
 def _question(text: str, path: Path, number: int) -> Question:
     try:
-        line = _Line.model_validate(json.loads(text))
+        line = _QuestionLine.model_validate(json.loads(text))
     except (ValidationError, ValueError) as error:
         raise InvalidTable(
             f"Line {number} of {str(path)!r} is no question: {_said(error)}. "

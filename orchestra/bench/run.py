@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestra.app import Fleet
 from orchestra.bench.footprint import Footprint, footprint, size_bytes
-from orchestra.bench.measure import ACCOUNT, Measured, measure, percentile_ms
+from orchestra.bench.measure import ACCOUNT, Measurements, measure, percentile_ms
 from orchestra.bench.questions import Question
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, ConfirmationNeeded, InvalidFleet, OrchestraError
@@ -26,7 +26,7 @@ UNLIMITED = Budget()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BenchSettings:
     """What is to be measured: models (all hosted ones if none are named), and within what money.
 
     `per_kind` bounds the questions of each kind of a task. `memory` loads each local model once
@@ -42,16 +42,16 @@ class Plan:
 async def bench(
     fleet: Fleet,
     questions: Sequence[Question],
-    plan: Plan,
+    settings: BenchSettings,
     *,
-    told: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
-    """A row for each model of `plan`; `told` hears what is being done.
+    """A row for each model of `settings`; `say` is told what is being done.
 
     Raises `InvalidFleet` for an unknown model or a fleet without hosted ones, and
     `ConfirmationNeeded` for paid models without a budget of money.
     """
-    cards = [fleet.file.card(name) for name in plan.models] or [
+    cards = [fleet.file.card(name) for name in settings.models] or [
         card for card in fleet.file.models if card.is_hosted
     ]
     if not cards:
@@ -59,14 +59,14 @@ async def bench(
             f"The fleet {fleet.name!r} is for planning only: no card says how to reach its model. "
             "Use --fleet mini, or add a worker or an endpoint to a card."
         )
-    _check_money(cards, plan.budget)
-    limit = None if plan.budget.cost_usd is None else limit_micro(plan.budget.cost_usd)
+    _check_money(cards, settings.budget)
+    limit = None if settings.budget.cost_usd is None else limit_micro(settings.budget.cost_usd)
     await fleet.ledger.open_account(ACCOUNT, cost_micro=limit)
-    asked = _bounded(questions, plan.per_kind)
+    bounded = _bounded(questions, settings.per_kind)
     rows: list[Row] = []
     for card in cards:
-        told(f"measuring {card.name} ...")
-        rows.append(await _row(fleet, card, asked, plan))
+        say(f"measuring {card.name} ...")
+        rows.append(await _row(fleet, card, bounded, settings))
     return rows
 
 
@@ -102,22 +102,24 @@ def _bounded(questions: Sequence[Question], per_kind: int | None) -> list[Questi
     return kept
 
 
-async def _row(fleet: Fleet, card: Card, questions: Sequence[Question], plan: Plan) -> Row:
-    measured, memory, error = Measured(card.name, card.role), None, None
+async def _row(
+    fleet: Fleet, card: Card, questions: Sequence[Question], settings: BenchSettings
+) -> Row:
+    measured, memory, error = Measurements(card.name, card.role), None, None
     try:
         measured = await measure(fleet, card, questions)
-        if card.hosting.worker is not None and plan.memory:
+        if card.hosting.worker is not None and settings.memory:
             memory = await asyncio.to_thread(footprint, fleet.name, card.name)
     except BookError:
         raise
     except OrchestraError as cause:
         error = ErrorRecord.of(card.name, cause)
-    return _told(card, measured, memory, size_bytes(card, fleet.folder), error)
+    return _as_row(card, measured, memory, size_bytes(card, fleet.folder), error)
 
 
-def _told(
+def _as_row(
     card: Card,
-    measured: Measured,
+    measured: Measurements,
     memory: Footprint | None,
     size: int | None,
     error: ErrorRecord | None,

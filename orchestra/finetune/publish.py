@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -14,7 +13,7 @@ import yaml
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card, FleetFile
 from orchestra.finetune.order import Order, Trained
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore
 from orchestra.fleet.copied import moved
 
@@ -42,14 +41,6 @@ def build():
 
 app = serve(build)
 '''
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A graph that was written, and the capability that it asks for."""
-
-    path: Path
-    takes: str
 
 
 def tuned_name(card: Card) -> str:
@@ -117,14 +108,20 @@ def _line(before: FieldScore, after: FieldScore) -> str:
 
 
 def write_graph(
-    out: Path, card: Card, schemas: Mapping[tuple[str, ...], dict[str, Any]], rows: Sequence[Row]
-) -> Written | None:
-    """Write a graph that asks what most rows ask; None when all rows are chats."""
-    asked = Counter((row.instruction, row.fields, row.image is not None)
+    out: Path,
+    card: Card,
+    schemas: Mapping[tuple[str, ...], dict[str, Any]],
+    rows: Sequence[TrainingRow],
+) -> str | None:
+    """Write a graph that asks what most rows ask, and return the capability that it asks for.
+
+    None when all rows are chats, for which there is none.
+    """
+    tasks = Counter((row.instruction, row.fields, row.image is not None)
                     for row in rows if row.fields)  # fmt: skip
-    if not asked:
+    if not tasks:
         return None
-    instruction, fields, has_image = asked.most_common(1)[0][0]
+    instruction, fields, has_image = tasks.most_common(1)[0][0]
     takes = "vision" if has_image and "vision" in card.capabilities else card.capabilities[0]
     text = GRAPH_TEXT.format(
         instruction=repr(instruction),
@@ -133,4 +130,4 @@ def write_graph(
     )
     with atomic_file(out / GRAPH) as stream:
         stream.write(text.encode())
-    return Written(out / GRAPH, takes)
+    return takes

@@ -20,12 +20,12 @@ from markupsafe import Markup
 from orchestra.batch.tables.gold import NOTHING
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable
-from orchestra.label.session import Session, Verdict
+from orchestra.label.session import LabelSession, Verdict
 
 COLUMNS = ("id", "field", "verdict", "value")
 
 
-def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | None]) -> None:
+def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], bytes | None]) -> None:
     """Write the page of every question to `path`; answers given before are filled in."""
     rows: dict[str, dict[str, Any]] = {}
     for question in session.questions():
@@ -59,7 +59,7 @@ def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | 
         file.write(text.encode("utf-8"))
 
 
-def read_page(session: Session, path: Path) -> int:
+def read_page(session: LabelSession, path: Path) -> int:
     """Take the answers of a downloaded file into `session`; how many there were.
 
     Raises `InvalidTable` for a file of another shape, another batch or an unknown verdict.
@@ -114,7 +114,7 @@ def _verdict(row: Mapping[str, str], path: Path) -> Verdict:
     return cast(Verdict, verdict)
 
 
-def _name_of(session: Session) -> str:
+def _name_of(session: LabelSession) -> str:
     """Tells the page's own memory of one gold set from that of another."""
     ids = "\n".join(row.row_id for row in session.drawn)
     return hashlib.sha256(ids.encode()).hexdigest()[:12]

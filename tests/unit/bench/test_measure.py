@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.bench.measure import ACCOUNT, Measured, measure
+from orchestra.bench.measure import ACCOUNT, Measurements, measure
 from orchestra.bench.questions import Question, choice_schema
 from orchestra.core.call import Call
 from orchestra.core.errors import AnswerInvalid, BudgetExceeded, ModelUnavailable
@@ -119,6 +119,6 @@ async def test_a_wrong_answer_is_told_from_an_abstention() -> None:
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
-    measured = Measured("m", "R1", seconds=[0.004, 0.001, 0.003, 0.002])
+    measured = Measurements("m", "R1", seconds=[0.004, 0.001, 0.003, 0.002])
     assert measured.percentile_ms(0.5) == 2.0
     assert measured.percentile_ms(0.95) == 4.0
