@@ -44,12 +44,12 @@ class SharedReplies:
 
         async def read() -> str | None:
             # Weights are read for it, which may take a second.
-            made = await asyncio.to_thread(
+            model = await asyncio.to_thread(
                 identity, card, self._folder, every_byte=self.store.file_hash
             )
-            told = None if made is None else made.fingerprint
-            self._models[card.name] = (card, told)
-            return told
+            fingerprint = None if model is None else model.fingerprint
+            self._models[card.name] = (card, fingerprint)
+            return fingerprint
 
         return await self._reading.do(read, key=id(card))
 

@@ -12,7 +12,7 @@ from orchestra.batch.folder import Folder
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.job import Result
 from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
@@ -64,8 +64,7 @@ def calibrate_command(
     if file is not None:
         save_policy(fitted.policy, file)
     if svg is not None:
-        with atomic_file(svg) as picture_file:
-            picture_file.write(picture(fitted).encode("utf-8"))
+        write_text(svg, picture(fitted))
     public = {"policy": fitted.policy.model_dump(mode="json"), "refused": list(fitted.refused)}
     return Output(public, _lines(fitted, truths, file, svg))
 

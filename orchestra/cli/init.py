@@ -14,7 +14,7 @@ import click
 from orchestra.app import Fleet
 from orchestra.cli.command import Output, command, is_json
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import ConfirmationNeeded, UsageError
 from orchestra.core.job import Job, Result
 from orchestra.core.money import dollars, usd
@@ -92,8 +92,7 @@ async def _write_and_prove(
     if not options.no_run:
         cards, tried = await settle_on(cards)
     notes = _notes(choice, options)
-    with atomic_file(options.out) as file:
-        file.write(fleet_text(cards, options.out.stem, notes).encode())
+    write_text(options.out, fleet_text(cards, options.out.stem, notes))
     _say(f"wrote {options.out}: {', '.join(card.name for card in cards)}")
     for note in notes:
         _say(f"note: {note}")

@@ -117,13 +117,13 @@ def ask(
             f"ask({capability!r}, ...) has regions=True, which marks values in a photo. Ask "
             "'vision' with a schema, or leave it out."
         )
-    asked = _schema_of(schema)
+    own = _schema_of(schema)
     reads: Reads = "facts" if data is not None else "image" if capability == "vision" else "text"
     return Ask(
         capability=capability,
         instruction=prompt,
-        schema_json=None if asked is None else json.dumps(asked, ensure_ascii=False),
-        max_tokens=max_tokens or _longest_answer_tokens(asked),
+        schema_json=None if own is None else json.dumps(own, ensure_ascii=False),
+        max_tokens=max_tokens or _longest_answer_tokens(own),
         reads=reads,
         data=data,
         shape=shape,

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import TrainingRow
@@ -70,8 +70,7 @@ def write_fleet(
     }
     FleetFile.model_validate(raw)
     text = HEADER + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
-    with atomic_file(order.out / FLEET) as stream:
-        stream.write(text.encode())
+    write_text(order.out / FLEET, text)
 
 
 def _dumped(card: Card) -> dict[str, Any]:
@@ -128,6 +127,5 @@ def write_graph(
         schema=pformat(schemas[fields], sort_dicts=False, width=96),
         capability=takes,
     )
-    with atomic_file(out / GRAPH) as stream:
-        stream.write(text.encode())
+    write_text(out / GRAPH, text)
     return takes

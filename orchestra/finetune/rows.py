@@ -111,9 +111,9 @@ class _RowLine(BaseModel):
         if self.messages is None:
             answer = {FIELD: self.answer} if isinstance(self.answer, str) else self.answer or {}
             return TrainingRow(number, self.instruction or "", answer, self.text, image)
-        *before, asked, said = self.messages
+        *before, question, reply = self.messages
         turns = tuple(Turn(message.role, message.content) for message in before)
-        return TrainingRow(number, asked.content, said.content, None, image, turns)
+        return TrainingRow(number, question.content, reply.content, None, image, turns)
 
 
 def read_rows(path: Path) -> list[TrainingRow]:

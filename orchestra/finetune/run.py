@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
 from orchestra.core.identity import checkpoint_place
@@ -119,7 +119,6 @@ def _publish(
         "fleet": str(order.out / FLEET),
         "graph": None if takes is None else f"{order.out / GRAPH}:build",
     }
-    with atomic_file(order.out / REPORT) as stream:
-        stream.write((json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode())
+    write_text(order.out / REPORT, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     shutil.rmtree(work.state, ignore_errors=True)
     return report

@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Latency, Overhead, WholeJobs
 
 SUFFIX = ".latency.yaml"
@@ -47,10 +47,8 @@ def with_fitted(raw: Any, fitted: Any, path: Path) -> Any:
     try:
         found = FittedFile.model_validate(fitted)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidFleet(
-            f"{path} holds no latencies: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{path} holds no latencies: {first_problem(error)}. "
             "Write it again with `orchestra refit --accept`, or delete it."
         ) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
@@ -90,5 +88,4 @@ def write_fitted(path: Path, file: FleetFile) -> None:
 def write_raw(path: Path, header: str, raw: Mapping[str, Any]) -> None:
     """Write `raw` as YAML under `header`, whole or not at all."""
     text = header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)
-    with atomic_file(path) as stream:
-        stream.write(text.encode())
+    write_text(path, text)

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.batch.tables.gold import NOTHING
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidTable
 from orchestra.label.session import LabelSession, Verdict
 
@@ -55,8 +55,7 @@ def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], byt
         script=_part("page.js"),
         script_hash=_hash(_part("page.js")),
     )
-    with atomic_file(path, durable=False) as file:
-        file.write(text.encode("utf-8"))
+    write_text(path, text, durable=False)
 
 
 def read_page(session: LabelSession, path: Path) -> int:
@@ -71,10 +70,10 @@ def read_page(session: LabelSession, path: Path) -> int:
             f"{str(path)!r} cannot be read: {cause}. Give the file that the page saved."
         ) from cause
     rows = _rows(text, path)
-    asked = {(one.row.row_id, one.name): one for one in session.questions()}
+    questions = {(one.row.row_id, one.name): one for one in session.questions()}
     given: list[tuple[Any, Verdict, str]] = []
     for row in rows:
-        question = asked.get((row["id"], row["field"]))
+        question = questions.get((row["id"], row["field"]))
         if question is None:
             raise InvalidTable(
                 f"{str(path)!r} answers {row['field']!r} of row {row['id']!r}, which "

@@ -61,9 +61,9 @@ class LabelSession:
     @property
     def open_at(self) -> int:
         """The place of the first question without an answer; their number when all have one."""
-        asked = self.questions()
-        opened = (at for at, one in enumerate(asked) if one.name not in one.row.states)
-        return next(opened, len(asked))
+        questions = self.questions()
+        unanswered = (at for at, one in enumerate(questions) if one.name not in one.row.states)
+        return next(unanswered, len(questions))
 
     def answer(self, question: LabelQuestion, verdict: Verdict, value: str = "") -> None:
         """Keep an answer; `value` is the true one of a correction. Raises `DiskFull`."""

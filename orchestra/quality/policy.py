@@ -17,9 +17,9 @@ import yaml
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.yaml_file import load_yaml
 
 VERSION = 1
@@ -241,10 +241,8 @@ def parse_policy(raw: Any, *, origin: str) -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidRecipe(
-            f"{origin} is not a policy: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{origin} is not a policy: {first_problem(error)}. "
             "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, to check, gate, "
             "or take the file that `orchestra calibrate` writes."
         ) from error
@@ -262,5 +260,4 @@ def save_policy(policy: Policy, path: Path) -> None:
     else:
         raw = policy.model_dump(mode="json", exclude_none=True)
         text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
-    with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+    write_text(path, text)
