@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
+from orchestra.bench.measure import BenchSettings, bench, machine
 from orchestra.bench.questions import Question, load_questions
-from orchestra.bench.run import BenchSettings, bench, machine
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH, fleet_option
 from orchestra.core.job import Budget

@@ -15,8 +15,7 @@ from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import snapshot
 from orchestra.core.job import Result
 from orchestra.core.latency import Latency
-from orchestra.fleet.copied import write_copy
-from orchestra.fleet.fitted import latency_path, write_fitted
+from orchestra.fleet.fitted import latency_path, write_copy, write_fitted
 from orchestra.fleet.source import load_fleet
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import ModelFit, Refit, refit

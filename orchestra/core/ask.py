@@ -19,8 +19,7 @@ from pydantic import BaseModel
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.opening import opener
-from orchestra.core.outcome import Outcome
-from orchestra.core.state import Context, JobState
+from orchestra.core.state import Context, JobState, Outcome
 
 Reads = Literal["image", "text", "facts"]
 DataOf = Callable[[JobState], str | None]

@@ -15,7 +15,7 @@ from orchestra.core.card import Card, FleetFile
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore
-from orchestra.fleet.copied import moved
+from orchestra.fleet.fitted import moved
 
 FLEET, GRAPH = "fleet.yaml", "graph.py"
 HEADER = (

@@ -1,4 +1,4 @@
-"""Latencies that a user accepted, in a file of their own beside a fleet's; it fits nothing.
+"""Latencies that a user accepted, in a file beside a fleet's, or beside a copy that is theirs.
 
 `shop.latency.yaml` beside `shop.yaml` is read whenever the fleet is, so that the fleet's own file,
 with its comments and variables, stays as its owner wrote it.
@@ -15,8 +15,9 @@ import yaml
 from pydantic import ValidationError
 
 from orchestra.core.atomic import write_text
-from orchestra.core.card import FleetFile
+from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet
+from orchestra.core.identity import checkpoint_place
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Latency, Overhead, WholeJobs
 
@@ -89,3 +90,20 @@ def write_raw(path: Path, header: str, raw: Mapping[str, Any]) -> None:
     """Write `raw` as YAML under `header`, whole or not at all."""
     text = header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)
     write_text(path, text)
+
+
+def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
+    """Write `file` as a fleet of the user's own; checkpoints stay where they are, in `folder`."""
+    parts = file.model_dump(mode="json", exclude_defaults=True, exclude={"models"})
+    cards = [moved(card.model_copy(update={"latency": None}), folder) for card in file.models]
+    header = f"# The fleet {file.name}, written by `orchestra refit` to hold its own latencies.\n"
+    write_raw(path, header, parts | {"models": cards})
+
+
+def moved(card: Card, folder: Path) -> dict[str, Any]:
+    """`card` for a fleet in another folder than `folder`: its checkpoint is named in full."""
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    place = checkpoint_place(card.hosting.checkpoint or "", folder)
+    if card.hosting.checkpoint and isinstance(place, Path):
+        raw["hosting"]["checkpoint"] = str(place.resolve())
+    return raw

@@ -17,8 +17,7 @@ from typing import Any
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import Hit, Payment, Start
-from orchestra.cache.kept import call_key, from_json, to_json
-from orchestra.cache.replies import SharedReplies
+from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError

@@ -21,9 +21,8 @@ from orchestra.core.errors import (
     OrchestraError,
 )
 from orchestra.core.job import CallRecord, ErrorRecord, Job
-from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work
-from orchestra.core.state import JobState
+from orchestra.core.state import JobState, Outcome, outcomes_of
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
 from orchestra.graph.paid import Ticket

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.book.messages import Payment
-from orchestra.cache.kept import to_json
+from orchestra.cache.replies import to_json
 from orchestra.clients.endpoint_pace import Pace
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.core.job import CallRecord, ErrorRecord, Field, Job, Result, Status
-from orchestra.core.outcome import Outcome, fields_of, outcomes_of
+from orchestra.core.state import Outcome, fields_of, outcomes_of
 from orchestra.routing.plan import Plan
 
 

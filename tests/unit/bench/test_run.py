@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.app import Fleet
-from orchestra.bench.run import BenchSettings, bench
+from orchestra.bench.measure import BenchSettings, bench
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ConfirmationNeeded, InvalidFleet

@@ -14,7 +14,7 @@ from orchestra.book.entries import Entry
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
-from orchestra.core.outcome import MOST_READ, field_of
+from orchestra.core.state import MOST_READ, field_of
 from orchestra.routing.introspect import compile_graph
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
 from tests.scripted import scripted_fleet
