@@ -43,6 +43,21 @@ ACCOUNT = "bench"
 FAILED = "\0failed"
 # After these the next question would fail, too: the model is not there.
 LOST = (ModelUnavailable, AccessRefused, CheckpointInvalid, BudgetExceeded)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What is to be measured: models (all hosted ones if none are named), and within what money.
+
+    `per_kind` bounds the questions of each kind of a task. `memory` loads each local model once
+    more, in a process of its own.
+    """
+
+    models: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    per_kind: int | None = None
+    memory: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +95,6 @@ class Measurements:
     busy machine.
     """
 
-    model: str
-    role: str
     scores: list[Score] = field(default_factory=list)
     parts: list[Score] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -89,10 +102,6 @@ class Measurements:
     errors: dict[str, str] = field(default_factory=dict)
     failed: int = 0
     cost_usd: Decimal = Decimal(0)
-
-    def percentile_ms(self, share: float) -> float | None:
-        """Latency in ms that `share` of the answered calls did not pass (nearest rank)."""
-        return percentile_ms(self.seconds, share)
 
 
 def percentile_ms(seconds: Sequence[float], share: float) -> float | None:
@@ -103,20 +112,56 @@ def percentile_ms(seconds: Sequence[float], share: float) -> float | None:
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)] * 1000
 
 
-async def measure(
+async def bench(
     fleet: Fleet,
-    card: Card,
     questions: Sequence[Question],
+    settings: BenchSettings,
     *,
-    told: Callable[[], None] = lambda: None,
-) -> Measurements:
-    """Ask `card` what it can take of `questions`; `told` is called after each.
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
+    """A row for each model of `settings`; `say` is told what is being done.
+
+    Raises `InvalidFleet` for an unknown model or a fleet without hosted ones, and
+    `ConfirmationNeeded` for paid models without a budget of money.
+    """
+    cards = [fleet.file.card(name) for name in settings.models] or [
+        card for card in fleet.file.models if card.is_hosted
+    ]
+    if not cards:
+        raise InvalidFleet(
+            f"The fleet {fleet.name!r} is for planning only: no card says how to reach its model. "
+            "Use --fleet mini, or add a worker or an endpoint to a card."
+        )
+    _check_money(cards, settings.budget)
+    limit = None if settings.budget.cost_usd is None else limit_micro(settings.budget.cost_usd)
+    await fleet.ledger.open_account(ACCOUNT, cost_micro=limit)
+    bounded = _bounded(questions, settings.per_kind)
+    rows: list[Row] = []
+    for card in cards:
+        say(f"measuring {card.name} ...")
+        rows.append(await _row(fleet, card, bounded, settings))
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    """What the measurements depend on beside the fleet."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+    }
+
+
+async def measure(fleet: Fleet, card: Card, questions: Sequence[Question]) -> Measurements:
+    """Ask `card` what it can take of `questions`.
 
     The model loads, and answers the first question once, before the clock starts. A question that
     fails counts as wrong. Raises what loading raises, `BudgetExceeded`, and what says that the
     model is not to be reached.
     """
-    measured = Measurements(card.name, card.role)
+    measured = Measurements()
     fitting = [question for question in questions if question.needs <= set(card.capabilities)]
     if not fitting:
         return measured
@@ -127,7 +172,6 @@ async def measure(
     for question in fitting:
         answer, seconds = await _answer(fleet, card, _call_for(card, question.call), measured)
         verdicts.append(_Verdict(question, _value(answer, question), seconds))
-        told()
     by_task: dict[str, list[_Verdict]] = {}
     for verdict in verdicts:
         by_task.setdefault(verdict.question.task, []).append(verdict)
@@ -156,7 +200,7 @@ def _call_for(card: Card, call: Call) -> Call:
 async def _warm(fleet: Fleet, card: Card, call: Call) -> None:
     """One call that is not timed; of a local model it costs nobody money."""
     if card.hosting.endpoint is not None:
-        await _answer(fleet, card, call, Measurements(card.name, card.role))
+        await _answer(fleet, card, call, Measurements())
         return
     try:
         await fleet.client(card.name).complete(call)
@@ -223,66 +267,6 @@ def _score(task: str, kind: str, found: Sequence[_Verdict]) -> Score:
     )
 
 
-Row = dict[str, Any]
-UNLIMITED = Budget()
-
-
-@dataclass(frozen=True, slots=True)
-class BenchSettings:
-    """What is to be measured: models (all hosted ones if none are named), and within what money.
-
-    `per_kind` bounds the questions of each kind of a task. `memory` loads each local model once
-    more, in a process of its own.
-    """
-
-    models: tuple[str, ...] = ()
-    budget: Budget = UNLIMITED
-    per_kind: int | None = None
-    memory: bool = True
-
-
-async def bench(
-    fleet: Fleet,
-    questions: Sequence[Question],
-    settings: BenchSettings,
-    *,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Row]:
-    """A row for each model of `settings`; `say` is told what is being done.
-
-    Raises `InvalidFleet` for an unknown model or a fleet without hosted ones, and
-    `ConfirmationNeeded` for paid models without a budget of money.
-    """
-    cards = [fleet.file.card(name) for name in settings.models] or [
-        card for card in fleet.file.models if card.is_hosted
-    ]
-    if not cards:
-        raise InvalidFleet(
-            f"The fleet {fleet.name!r} is for planning only: no card says how to reach its model. "
-            "Use --fleet mini, or add a worker or an endpoint to a card."
-        )
-    _check_money(cards, settings.budget)
-    limit = None if settings.budget.cost_usd is None else limit_micro(settings.budget.cost_usd)
-    await fleet.ledger.open_account(ACCOUNT, cost_micro=limit)
-    bounded = _bounded(questions, settings.per_kind)
-    rows: list[Row] = []
-    for card in cards:
-        say(f"measuring {card.name} ...")
-        rows.append(await _row(fleet, card, bounded, settings))
-    return rows
-
-
-def machine() -> dict[str, Any]:
-    """What the measurements depend on beside the fleet."""
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "load": [round(load, 1) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
-    }
-
-
 def _check_money(cards: Sequence[Card], budget: Budget) -> None:
     paid = [card.name for card in cards if card.hosting.endpoint and card.price.is_paid]
     if paid and budget.cost_usd is None:
@@ -307,7 +291,7 @@ def _bounded(questions: Sequence[Question], per_kind: int | None) -> list[Questi
 async def _row(
     fleet: Fleet, card: Card, questions: Sequence[Question], settings: BenchSettings
 ) -> Row:
-    measured, memory, error = Measurements(card.name, card.role), None, None
+    measured, memory, error = Measurements(), None, None
     try:
         measured = await measure(fleet, card, questions)
         if card.hosting.worker is not None and settings.memory:
@@ -334,8 +318,8 @@ def _as_row(
         "error": None if error is None else {"type": error.type, "message": error.message},
         "scores": [asdict(score) for score in measured.scores],
         "parts": [asdict(score) for score in measured.parts],
-        "latency_p50_ms": _rounded(measured.percentile_ms(0.5)),
-        "latency_p95_ms": _rounded(measured.percentile_ms(0.95)),
+        "latency_p50_ms": _rounded(percentile_ms(measured.seconds, 0.5)),
+        "latency_p95_ms": _rounded(percentile_ms(measured.seconds, 0.95)),
         "cpu_p50_ms": _rounded(percentile_ms(measured.cpu_seconds, 0.5)) or None,
         "calls": len(measured.seconds),
         "memory_mib": grown,

@@ -40,10 +40,11 @@ class Word(BaseModel):
 
 
 def first_problem(error: ValidationError) -> str:
-    """What a file that does not validate has wrong first: the place, the fault, and the value."""
+    """What is wrong first with what does not validate: the place, the fault, and the value."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{place}: {first['msg']} (got {first.get('input')!r:.80})"
+    fault = first["msg"].removeprefix("Value error, ")
+    place = "".join(f"{part}." for part in first["loc"]).rstrip(".")
+    return f"{place}: " * bool(place) + f"{fault} (got {first.get('input')!r:.80})"
 
 
 class Budget(Word):

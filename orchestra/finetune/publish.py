@@ -8,10 +8,9 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-import yaml
-
 from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
+from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore
@@ -69,16 +68,11 @@ def write_fleet(
         "models": cards,
     }
     FleetFile.model_validate(raw)
-    text = HEADER + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
-    write_text(order.out / FLEET, text)
-
-
-def _dumped(card: Card) -> dict[str, Any]:
-    return card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    write_text(order.out / FLEET, yaml_text(raw, HEADER))
 
 
 def _tuned(order: Order, card: Card, rows: int, trained: Trained) -> dict[str, Any]:
-    raw = _dumped(card)
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     for stale in ("scores", "can", "cannot", "estimated"):
         raw.pop(stale, None)
     last = trained.after[-1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,12 +26,12 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
 from orchestra.core.call import Call, Turn
 from orchestra.core.errors import ImageError, InvalidTable
+from orchestra.core.json_lines import read_lines
 from orchestra.images.intake import normalise
 
 FIELD = "answer"  # of an answer that is a string alone
@@ -118,37 +118,12 @@ class _RowLine(BaseModel):
 
 def read_rows(path: Path) -> list[TrainingRow]:
     """All rows of a file. Raises `InvalidTable` naming the line that is wrong, and the cure."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            rows = list(_read(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidTable(
-            f"The table {str(path)!r} cannot be read: {error}. Give a UTF-8 file of JSON lines."
-        ) from error
+    cure = "Mend it: `orchestra finetune --help` shows the forms."
+    lines = read_lines(path, _RowLine, what="row", cure=cure)
+    rows = [line.row(number, path.parent) for number, line in lines]
     if not rows:
         raise InvalidTable(f"The table {str(path)!r} holds no row. Write one JSON object a line.")
     return rows
-
-
-def _read(path: Path, lines: Iterator[str]) -> Iterator[TrainingRow]:
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        try:
-            yield _RowLine.model_validate(json.loads(text)).row(number, path.parent)
-        except (ValidationError, ValueError) as error:
-            raise InvalidTable(
-                f"Line {number} of {str(path)!r} is no row: {_said(error)}; it is "
-                f"{text.strip()[:80]!r}. Mend it: `orchestra finetune --help` shows the forms."
-            ) from error
-
-
-def _said(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return f"not JSON ({error})"
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
 
 
 def part(

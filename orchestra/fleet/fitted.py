@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from orchestra.core.atomic import write_text
@@ -20,6 +19,7 @@ from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import checkpoint_place
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Latency, Overhead, WholeJobs
+from orchestra.core.yaml_file import yaml_text
 
 SUFFIX = ".latency.yaml"
 HEADER = "# Written by `orchestra refit`: how long calls took. Delete it to go back.\n"
@@ -83,13 +83,7 @@ def write_fitted(path: Path, file: FleetFile) -> None:
     for name, part in (("overhead", file.overhead), ("whole_jobs", file.whole_jobs)):
         if part is not None:
             raw[name] = part.model_dump(mode="json", exclude_defaults=True)
-    write_raw(path, HEADER, raw)
-
-
-def write_raw(path: Path, header: str, raw: Mapping[str, Any]) -> None:
-    """Write `raw` as YAML under `header`, whole or not at all."""
-    text = header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)
-    write_text(path, text)
+    write_text(path, yaml_text(raw, HEADER))
 
 
 def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
@@ -97,7 +91,7 @@ def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
     parts = file.model_dump(mode="json", exclude_defaults=True, exclude={"models"})
     cards = [moved(card.model_copy(update={"latency": None}), folder) for card in file.models]
     header = f"# The fleet {file.name}, written by `orchestra refit` to hold its own latencies.\n"
-    write_raw(path, header, parts | {"models": cards})
+    write_text(path, yaml_text(parts | {"models": cards}, header))
 
 
 def moved(card: Card, folder: Path) -> dict[str, Any]:

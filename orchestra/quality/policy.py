@@ -13,14 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
 from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.job import Word, first_problem
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.yaml_file import load_yaml, yaml_text
 
 VERSION = 1
 Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
@@ -259,5 +258,5 @@ def save_policy(policy: Policy, path: Path) -> None:
         text = policy.model_dump_json(indent=2, exclude_none=True) + "\n"
     else:
         raw = policy.model_dump(mode="json", exclude_none=True)
-        text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
+        text = yaml_text(raw)
     write_text(path, text)

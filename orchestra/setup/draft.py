@@ -13,10 +13,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import UsageError
+from orchestra.core.yaml_file import yaml_text
 from orchestra.fleet.source import load_fleet
 from orchestra.setup.discover import Listed, Server
 from orchestra.setup.handshake import with_thoughts
@@ -154,4 +153,4 @@ def fleet_text(cards: Sequence[Card], name: str, notes: Sequence[str]) -> str:
     }
     FleetFile.model_validate(raw)
     header = HEADER.format(day=date.today().isoformat(), notes="\n# ".join(notes))
-    return header + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_text(raw, header)

@@ -48,7 +48,7 @@ def test_both_forms_are_read_and_a_string_is_an_answer_of_one_field(tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"instruction": "x"', 'Line 2 .*not JSON.*it is \'{"instruction": "x"\''),
+        ('{"instruction": "x"', 'Line 2 .*Invalid JSON.*got \'{"instruction": "x"'),
         ({"instruction": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"answer": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"instruction": "x", "answer": {"a": {"b": 1}}}, "Line 2 .*answer"),
