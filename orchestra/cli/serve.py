@@ -27,6 +27,7 @@ from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe.export import TRACES_FILE
 from orchestra.serving.app import graph_name
+from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 
@@ -132,9 +133,7 @@ def _serve(
 
 def _deploy(build: Any, args: dict[str, str]) -> None:
     """Deploy and wait until every model has loaded. Raises `ModelUnavailable` with the reason."""
-    from ray import serve as ray_serve
-
-    from orchestra import serve as app_of
+    from ray import serve as ray_serve  # an extra, and `own_cluster` has said where it is missing
 
     try:
         ray_serve.run(app_of(build)(args), name="orchestra", route_prefix="/")
@@ -144,7 +143,7 @@ def _deploy(build: Any, args: dict[str, str]) -> None:
 
 def _reason() -> str:
     """What Serve says of the deployment that failed: the last line of its trace, which is ours."""
-    from ray import serve as ray_serve
+    from ray import serve as ray_serve  # an extra
 
     reasons = [
         f"{name}: {_last_line(deployment.message)}"
