@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.attention_faith import Faith, faith, likeness
-from benchmarks.attention_scenes import SIDE_PX, Planted, planted
+from benchmarks.parts.attention_faith import Faith, faith, likeness
+from benchmarks.parts.attention_scenes import SIDE_PX, Planted, planted
 from orchestra.core.stats import wilson
 from orchestra.images.attention import AttentionMap
 from workers.attention.methods import METHODS

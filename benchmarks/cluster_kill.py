@@ -37,8 +37,8 @@ from benchmarks.kill_resume import (
     toll,
     write_table,
 )
-from benchmarks.processes import descendants, seconds_until_gone
-from benchmarks.three_nodes import WorkerNode, three_nodes
+from benchmarks.parts.processes import descendants, seconds_until_gone
+from benchmarks.parts.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra import Fleet, Job, Result
 from orchestra.cluster.owned import served

@@ -2,7 +2,7 @@
 
     python -m benchmarks.continual --seeds 0 1 2
 
-r1 learns three tasks (`benchmarks.tune_tasks`) one after the other. Replay takes a quarter of each
+r1 learns three tasks (`parts/tune_tasks.py`) one after the other. Replay takes a quarter of each
 batch from the few rows kept of earlier tasks. OSF (orthogonal subspace fine-tuning, Nayak et al.,
 2025) freezes the strongest singular directions of each weight and learns in the rest. A score is
 the share of held-out rows that are answered exactly. What is forgotten of a task is its score right
@@ -21,7 +21,7 @@ from peft.tuners.osf import OSFConfig, OSFModel
 from torch import nn
 
 from benchmarks.finetune import BATCH, WARM_UP_STEPS, opened
-from benchmarks.tune_tasks import TASKS, draw, exact_share
+from benchmarks.parts.tune_tasks import TASKS, draw, exact_share
 from workers.finetune.base import Base
 from workers.finetune.lessons import Lesson, lesson, rows_of_step
 from workers.finetune.trainer import answer_loss

@@ -2,7 +2,7 @@
 
     python -m benchmarks.finetune --seeds 0 1 2
 
-The task is new to the model (`benchmarks.tune_tasks`). Both runs have the same architecture,
+The task is new to the model (`benchmarks.parts.tune_tasks`). Both runs have the same architecture,
 tokenizer, rows, batches and optimizer; they differ in where the weights begin and in the learning
 rate, of which scratch may take the best of several. Compute is counted in tokens that were learnt
 from; a token costs the same in both. What r1's own training cost is left out, as it is paid once.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoModelForCausalLM
 
-from benchmarks.tune_tasks import draw, exact_share
+from benchmarks.parts.tune_tasks import draw, exact_share
 from orchestra.fleet.source import load_fleet
 from workers import location
 from workers.finetune.base import Base, open_base

@@ -68,7 +68,7 @@ def toll(out: Path) -> Toll:
         calls, kinds = database.execute(
             "SELECT COUNT(*), COUNT(DISTINCT key) FROM entries WHERE state != 'released'"
         ).fetchone()
-    return Toll(rows, spent.cost_micro, spent.presumed_entries, spent.presumed_micro, calls - kinds)
+    return Toll(rows, spent.cost_micro, spent.presumed_calls, spent.presumed_micro, calls - kinds)
 
 
 def run_killed(

@@ -3,7 +3,7 @@
     python -m benchmarks.listing_copy --data DIR [--fleet mini] [--json FILE] [--failures]
 
 The products of `DATA/grocery/products.csv` with their shop photos go through the graph `listing`,
-in English and Chinese. `benchmarks.copy_check` judges what title, description and bullets state.
+in English and Chinese. `parts/copy_check.py` judges what title, description and bullets state.
 A fact counts as found where its field is answered, not contradicted, and sayable in the language;
 it is used where its words stand in any of the three parts.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalog_rows import Product, read_products
-from benchmarks.copy_check import COLOURS, COUNTRIES, HAN, KINDS, Claim, claims
+from benchmarks.parts.copy_check import COLOURS, COUNTRIES, HAN, KINDS, Claim, claims
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job, Result
 from orchestra.core.stats import wilson

@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from routing_score import HEADER, lengths, line
 
 from benchmarks.learned import Policy, save
 from benchmarks.learned.curve import (
@@ -33,6 +32,7 @@ from benchmarks.learned.curve import (
 from benchmarks.learned.fit import TREES, labelled_rows, policy_of
 from benchmarks.learned.held_out import Labelled, held_out, split
 from benchmarks.learned.labels import Questions, read_questions
+from benchmarks.routing_score import HEADER, lengths, line
 
 MODELS = ("weak", "strong")
 VOCABULARY, PENALTIES = 1500, (3.0, 30.0)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.unseen_pictures import Picture, drawn, in_folder, in_package
+from benchmarks.parts.unseen_pictures import Picture, drawn, in_folder, in_package
 from graphs.listing import default_recipe
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from orchestra.batch.mismatch import differences
 from orchestra.batch.spec import BatchSpec
 from orchestra.book.book import Book
+from orchestra.book.messages import OpenAccount
 from orchestra.core.errors import BookError, BookLocked, DiskFull, OutputMismatch
 from orchestra.core.job import Budget, Result
 from orchestra.core.money import limit_micro
@@ -95,7 +96,7 @@ class Folder:
         try:
             self.book.spent(BATCH_ACCOUNT)
         except BookError:
-            self.book.open_account(BATCH_ACCOUNT)
+            self.book.do(OpenAccount(BATCH_ACCOUNT))
         self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
     def results(self) -> dict[str, Result]:

@@ -21,9 +21,8 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.batch.folder import BATCH_ACCOUNT
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row
-from orchestra.book.amounts import Spent
 from orchestra.book.ledger import RowLedger
-from orchestra.book.messages import Candidate, RowEnd
+from orchestra.book.messages import Candidate, CloseAccount, FinishRow, ReadSpent, Spent
 from orchestra.core.errors import (
     BookError,
     BudgetExceeded,
@@ -125,11 +124,11 @@ class RowRun:
         silent = [error for error in result.errors if error.type in SILENT]
         if silent:
             if opened:
-                await self.ledger.close_account(account)
+                await self.ledger.send(CloseAccount(account))
             return Ran("silent", silent[0].message)
         names = tuple(name for name in result.fields if name not in self._noted)
-        await self.ledger.finish_row(
-            RowEnd(
+        await self.ledger.send(
+            FinishRow(
                 key=self.key(row),
                 ordinal=row.ordinal,
                 row_id=self.columns.row_id(row),
@@ -154,7 +153,7 @@ class RowRun:
         except _NoRoom as full:
             raise BudgetExceeded(str(full)) from None
         if opened:
-            await self.ledger.close_account(account)
+            await self.ledger.send(CloseAccount(account))
         self._refund()
         return result
 
@@ -175,7 +174,7 @@ class RowRun:
     async def _has_opened(self, account: str) -> bool:
         """Whether the row's account was opened: what was raised came from inside its graph."""
         try:
-            await self.ledger.spent(account)
+            await self.ledger.send(ReadSpent(account))
         except BookError:
             return False
         return True
@@ -218,7 +217,7 @@ class RowRun:
             except BudgetExceeded as error:
                 if await self._has_opened(account):
                     raise  # a node's own budget is used up: no refund of another row would help
-                if self._stopping or not _is_open(await self.ledger.spent(BATCH_ACCOUNT)):
+                if self._stopping or not _is_open(await self.ledger.send(ReadSpent(BATCH_ACCOUNT))):
                     raise _NoRoom(str(error)) from None
                 with suppress(TimeoutError):
                     await asyncio.wait_for(refunded.wait(), timeout=REFUND_POLL_S)

@@ -19,6 +19,7 @@ from typing import Any
 from orchestra.app import Fleet
 from orchestra.bench.footprint import Footprint, footprint, size_bytes
 from orchestra.bench.questions import Question
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import (
@@ -134,7 +135,7 @@ async def bench(
         )
     _check_money(cards, settings.budget)
     limit = None if settings.budget.cost_usd is None else limit_micro(settings.budget.cost_usd)
-    await fleet.ledger.open_account(ACCOUNT, cost_micro=limit)
+    await fleet.ledger.send(OpenAccount(ACCOUNT, cost_micro=limit))
     bounded = _bounded(questions, settings.per_kind)
     rows: list[Row] = []
     for card in cards:

@@ -10,20 +10,21 @@ that holds only a cost limit lets tokens count further up.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from orchestra.book.amounts import (
     NOTHING,
+    AccountLimits,
     Amount,
-    Chain,
-    Limits,
-    Link,
-    Spent,
-    check_amount,
+    busy_account,
+    checked_limits,
     closed_account,
     exceeded,
+    other_values,
     unknown_account,
 )
-from orchestra.book.store import Store
+from orchestra.book.database import Database
+from orchestra.book.messages import OpenAccount, Spent
 from orchestra.core.errors import BookError, BudgetExceeded
 
 REMEMBERED_CHAINS = 4096
@@ -34,56 +35,45 @@ _CHANGE = """UPDATE accounts SET
     WHERE number = ? AND NOT closed"""
 
 
-class Accounts(Store):
+@dataclass(frozen=True, slots=True)
+class ChainLink:
+    """One account of a chain to the root, with what of it is held."""
+
+    number: int
+    hold: bool
+    holds_micro: bool
+    holds_tokens: bool
+
+
+Chain = tuple[ChainLink, ...]
+
+
+class Accounts(Database):
     """The tree of accounts of a book."""
 
     _chains: dict[str | int, Chain]
 
-    def open_account(
-        self,
-        id: str,
-        *,
-        parent: str | None = None,
-        cost_micro: int | None = None,
-        tokens: int | None = None,
-        hold: bool = False,
-        label: str = "",
-    ) -> None:
-        """Open the budget `id`; None is no limit. The same values again change nothing.
-
-        `hold` reserves the limits from `parent` at once. A closed account is opened again with
-        what it has spent still counted, so a retry that needs its full limit takes a new id.
-
-        Raises `BudgetExceeded` when the hold does not fit, `BookError` for other values than
-        those it was opened with (`set_limits` changes limits), or an unknown or closed parent.
-        """
-        limits = _checked_limits(id, cost_micro, tokens)
-        if hold and not any(limits.kinds):
-            raise BookError(
-                f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
+    def _open_account(self, opened: OpenAccount) -> None:
+        id, hold = opened.id, opened.hold
+        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        above = self._chain(opened.parent) if opened.parent is not None else ()
+        number = above[0].number if above else None
+        values = (number, int(hold), limits.micro, limits.tokens)
+        known = self._read_one(
+            "SELECT parent, hold, limit_micro, limit_tokens FROM accounts WHERE id = ?", (id,)
+        )
+        if known is None:
+            self._write(
+                "INSERT INTO accounts"
+                " (id, label, closed, epoch, parent, hold, limit_micro, limit_tokens)"
+                " VALUES (?, ?, 1, ?, ?, ?, ?, ?)",
+                (id, opened.label, self._epoch, *values),
             )
-        with self.transaction():
-            above = self._chain(parent) if parent is not None else ()
-            number = above[0].number if above else None
-            known = self._read_one(
-                "SELECT parent, hold, limit_micro, limit_tokens FROM accounts WHERE id = ?", (id,)
-            )
-            if known is None:
-                self._write(
-                    "INSERT INTO accounts"
-                    " (id, parent, label, hold, closed, epoch, limit_micro, limit_tokens)"
-                    " VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
-                    (id, number, label, int(hold), self._epoch, cost_micro, tokens),
-                )
-            elif known != (number, int(hold), cost_micro, tokens):
-                raise BookError(
-                    f"Account {id!r} was opened with other values of (parent, hold, cost_micro, "
-                    f"tokens): {known!r}, now {(number, int(hold), cost_micro, tokens)!r}. "
-                    f"Change limits with set_limits, or take another id."
-                )
-            self._reopen(id, hold, limits)
+        elif known != values:
+            raise other_values(id, known, values)
+        self._reopen(id, hold, limits)
 
-    def _reopen(self, id: str, hold: bool, limits: Limits) -> None:
+    def _reopen(self, id: str, hold: bool, limits: AccountLimits) -> None:
         chain = self._chain(id)
         closed, micro, tokens = self._fields(chain[0], "closed, spent_micro, spent_tokens")
         self._write(
@@ -97,26 +87,13 @@ class Accounts(Store):
                 rest = limits.less(Amount(micro, tokens))
                 self._change(chain[1:], rest, pending=1, who=f"account {id!r}")
 
-    def close_account(self, id: str) -> None:
-        """Give back what `id` holds and has not spent, and refuse reservations from now on.
-
-        A second close does nothing. Raises `BookError` while entries or held accounts under it
-        are open, and when it is unknown.
-        """
-        with self.transaction():
-            self._close_account(id)
-
     def _close_account(self, id: str) -> None:
-        """`close_account` within a transaction."""
         chain = self._chain(id)
         closed, pending = self._fields(chain[0], "closed, pending")
         if closed:
             return
         if pending:
-            raise BookError(
-                f"Account {id!r} has {pending} open entries or held accounts under it. "
-                f"Settle, release or close them before closing it."
-            )
+            raise busy_account(id, pending)
         self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0].number,))
         if chain[0].hold:
             limits, spent, _ = self._counters(chain[0])
@@ -127,18 +104,16 @@ class Accounts(Store):
     def set_limits(self, id: str, *, cost_micro: int | None, tokens: int | None) -> None:
         """Replace the limits of `id`, as when a user raises the budget of a stopped batch.
 
-        Raises `BudgetExceeded` when more is spent or open than the new limits or, for a hold,
-        than its ancestors have left; `BookError` when a hold would gain or lose a kind of limit.
+        Raises `BudgetExceeded` when more is spent or open than the new limits, and `BookError` for
+        an account that holds its limits from its parent.
         """
-        new = _checked_limits(id, cost_micro, tokens)
+        new = checked_limits(id, cost_micro, tokens)
         with self.transaction():
-            chain = self._chain(id)
-            own = chain[0]
-            old, spent, used = self._counters(own)
-            if own.hold and old.kinds != new.kinds:
+            own = self._chain(id)[0]
+            if own.hold:
                 raise BookError(
-                    f"Account {id!r} holds {old!r}; a hold keeps its kinds of limit, and {new!r} "
-                    f"has others. Close it and open another id."
+                    f"Account {id!r} holds its limits from its parent, so they stay. Close it and "
+                    "open another id."
                 )
             try:
                 self._write(
@@ -146,17 +121,14 @@ class Accounts(Store):
                     (cost_micro, tokens, own.number),
                 )
             except sqlite3.IntegrityError:
+                used = self._counters(own)[2]
                 raise exceeded(id, "what is spent or open", new, NOTHING, used) from None
-            if own.hold and not self._fields(own, "closed")[0]:
-                before, after = old.less(spent), new.less(spent)
-                more = Amount(after.micro - before.micro, after.tokens - before.tokens)
-                self._change(chain[1:], more, who=f"raising {id!r}")
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
         row = self._read_one(
             "SELECT spent_micro, spent_tokens, open_micro, open_tokens, presumed_micro,"
-            " presumed_entries FROM accounts WHERE id = ?",
+            " presumed_calls FROM accounts WHERE id = ?",
             (account,),
         )
         if row is None:
@@ -180,7 +152,9 @@ class Accounts(Store):
         if row is None:
             raise unknown_account(key)
         id, number, parent, hold, limits_micro, limits_tokens = row
-        link = Link(number, bool(hold), bool(hold and limits_micro), bool(hold and limits_tokens))
+        link = ChainLink(
+            number, bool(hold), bool(hold and limits_micro), bool(hold and limits_tokens)
+        )
         chain = (link, *(() if parent is None else self._chain(parent)))
         if len(self._chains) >= REMEMBERED_CHAINS:
             self._chains.clear()
@@ -219,26 +193,20 @@ class Accounts(Store):
             if link.hold:
                 pending = 0
 
-    def _tight(self, link: Link, asked: Amount, who: str) -> BudgetExceeded:
+    def _tight(self, link: ChainLink, asked: Amount, who: str) -> BudgetExceeded:
         limits, _, used = self._counters(link)
         return exceeded(self._fields(link, "id")[0], who, limits, used, asked)
 
-    def _counters(self, link: Link) -> tuple[Limits, Amount, Amount]:
+    def _counters(self, link: ChainLink) -> tuple[AccountLimits, Amount, Amount]:
         """Limits, what is spent, and what is spent or open."""
         row = self._fields(
             link, "limit_micro, limit_tokens, spent_micro, spent_tokens, open_micro, open_tokens"
         )
         spent = Amount(row[2], row[3])
-        return Limits(row[0], row[1]), spent, Amount(row[2] + row[4], row[3] + row[5])
+        return AccountLimits(row[0], row[1]), spent, spent + Amount(row[4], row[5])
 
-    def _fields(self, link: Link, columns: str) -> tuple:
+    def _fields(self, link: ChainLink, columns: str) -> tuple:
         row = self._read_one(f"SELECT {columns} FROM accounts WHERE number = ?", (link.number,))
         if row is None:
             raise unknown_account(link.number)
         return row
-
-
-def _checked_limits(id: str, cost_micro: int | None, tokens: int | None) -> Limits:
-    check_amount("cost_micro", cost_micro, about=f"account {id!r}")
-    check_amount("tokens", tokens, about=f"account {id!r}")
-    return Limits(cost_micro, tokens)

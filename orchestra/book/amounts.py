@@ -1,6 +1,6 @@
-"""Amounts of money and tokens, chains of accounts, and what is said when they do not fit.
+"""Amounts of money and tokens, their limits, and what is said where they do not fit.
 
-It knows no database.
+It knows no ledger: the one in a file and the one in memory say the same.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ class Amount:
     def __neg__(self) -> Amount:
         return Amount(-self.micro, -self.tokens)
 
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.micro + other.micro, self.tokens + other.tokens)
+
+    def within(self, most: Amount) -> Amount:
+        """No more than `most` of either."""
+        return Amount(min(self.micro, most.micro), min(self.tokens, most.tokens))
+
 
 NOTHING = Amount()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AccountLimits:
     """Limits of an account in micro-dollars and tokens; None does not bind."""
 
     micro: int | None
     tokens: int | None
-
-    @property
-    def kinds(self) -> tuple[bool, bool]:
-        """Which of the two bind."""
-        return self.micro is not None, self.tokens is not None
 
     def less(self, spent: Amount) -> Amount:
         """What is left of the limits that bind; 0 for those that do not."""
@@ -45,39 +47,23 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One account of a chain to the root, with what of it is held."""
-
-    number: int
-    hold: bool
-    holds_micro: bool
-    holds_tokens: bool
-
-
-Chain = tuple[Link, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What an account and everything under it has spent and reserved, in micro-dollars, tokens.
-
-    `presumed_*` is the part of `cost_micro` that recovery presumed: calls that were on their way
-    when a process died.
-    """
-
-    cost_micro: int
-    tokens: int
-    open_cost_micro: int
-    open_tokens: int
-    presumed_micro: int
-    presumed_entries: int
+def checked_limits(
+    id: str, cost_micro: int | None, tokens: int | None, *, hold: bool = False
+) -> AccountLimits:
+    """The limits of account `id`. Raises `BookError` where one is no amount, or a hold has none."""
+    check_amount("cost_micro", cost_micro, about=f"account {id!r}")
+    check_amount("tokens", tokens, about=f"account {id!r}")
+    if hold and cost_micro is None and tokens is None:
+        raise BookError(
+            f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
+        )
+    return AccountLimits(cost_micro, tokens)
 
 
 def check_amount(name: str, value: int | None, *, about: str) -> None:
     """Raise `BookError` unless `value` is None or a whole amount of 0 or more that can be added.
 
-    `about` names the account or entry.
+    `about` names the account or call.
     """
     if value is None:
         return
@@ -90,17 +76,35 @@ def check_amount(name: str, value: int | None, *, about: str) -> None:
 
 def unknown_account(id: str | int) -> BookError:
     """The error for an account that was never opened."""
-    return BookError(f"No account {id!r} in this book. Open it with open_account first.")
+    return BookError(f"No account {id!r} in this book. Open it with OpenAccount first.")
+
+
+def other_values(id: str, known: object, now: object) -> BookError:
+    """The error for an account that is open with other values."""
+    return BookError(
+        f"Account {id!r} was opened with other values of (parent, hold, cost_micro, tokens): "
+        f"{known!r}, now {now!r}. Take another id."
+    )
 
 
 def closed_account(id: str, who: str) -> BookError:
     """The error for a reservation in a closed account."""
     return BookError(
-        f"Account {id!r} is closed, so {who} cannot use it. Open it again with open_account."
+        f"Account {id!r} is closed, so {who} cannot use it. Open it again with OpenAccount."
     )
 
 
-def exceeded(id: str, who: str, limits: Limits, used: Amount, asked: Amount) -> BudgetExceeded:
+def busy_account(id: str, pending: int) -> BookError:
+    """The error for closing an account that is in use."""
+    return BookError(
+        f"Account {id!r} has {pending} open calls or held accounts under it. "
+        "Settle, release or close them before closing it."
+    )
+
+
+def exceeded(
+    id: str, who: str, limits: AccountLimits, used: Amount, asked: Amount
+) -> BudgetExceeded:
     """The error that names the tight limit of account `id`: dollars before tokens."""
     left = limits.less(used)
     if limits.micro is not None and asked.micro > left.micro:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from orchestra.book.book import Book
-from orchestra.book.spending import Correction, Expense, Place
+from orchestra.book.spending import Correction, Expense, SpendingAccount
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
 from orchestra.core.money import usd
@@ -19,11 +19,11 @@ from orchestra.core.tags import tags_of
 
 By = Literal["row", "graph", "node", "model", "tag", "day"]
 ROW_ACCOUNT = "row:"
-NO_ROW, NO_GRAPH, NO_TAG, NO_DAY = "(no row)", "(no graph)", "(no tag)", "(before days were kept)"
+NO_ROW, NO_GRAPH, NO_TAG = "(no row)", "(no graph)", "(no tag)"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """What one thing cost: as booked, by corrections more or less, and the part presumed.
 
     `hits` of its `calls` were answered by a shared cache, which saved `saved_micro`.
@@ -86,8 +86,8 @@ class Costs:
     `idle` lists only models whose hosting is priced."""
 
     by: By
-    lines: tuple[Line, ...]
-    total: Line
+    lines: tuple[CostLine, ...]
+    total: CostLine
     corrections: tuple[Correction, ...]
     idle: tuple[Idle, ...] = ()
 
@@ -140,8 +140,8 @@ def costs(
     )
 
 
-def _line(name: str, group: list[Expense]) -> Line:
-    return Line(
+def _line(name: str, group: list[Expense]) -> CostLine:
+    return CostLine(
         name=name,
         calls=len(group),
         tokens=sum(one.tokens for one in group),
@@ -158,7 +158,7 @@ class _Names:
     """What an expense is summed under."""
 
     by: By
-    places: Mapping[int, Place]
+    places: Mapping[int, SpendingAccount]
     rows: Mapping[str, str]
     graph: str
 
@@ -171,7 +171,7 @@ class _Names:
         if self.by == "graph":
             return [self.graph]
         if self.by == "day":
-            return [expense.day or NO_DAY]
+            return [expense.day]
         return [expense.node if self.by == "node" else expense.model]
 
     def _row(self, account: int) -> str:
@@ -195,7 +195,7 @@ class _Names:
                 return [f"{key}={value}" for key, value in tags.items()]
         return [NO_TAG]
 
-    def _chain(self, account: int) -> Iterable[Place]:
+    def _chain(self, account: int) -> Iterable[SpendingAccount]:
         place = self.places.get(account)
         while place is not None:
             yield place

@@ -1,262 +1,136 @@
-"""Calls reserved against accounts: reserved -> dispatched -> settled, released or presumed.
+"""Calls kept in the book's file as entries, and their replies; it knows no rule of a call.
 
-It knows no model and no price: worst case and actual cost are given. A call is paid for from
-the moment of `dispatch`, so only a dispatched entry settles, and one that a crash leaves
-dispatched is presumed to have cost its worst case.
+An entry keeps what was said of its call for ever: what it reserved, cost, overran and saved.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from orchestra.book.accounts import Accounts
-from orchestra.book.amounts import NOTHING, Amount, check_amount
-from orchestra.core.errors import BookError
+from orchestra.book.amounts import Amount
+from orchestra.book.calls import Calls, CallState, KnownCall
+from orchestra.book.messages import BeginCall, BookHit, SettleCall
 
-PAGE_ROWS = 256
+_COLUMNS = "uid, key, reserved_micro, reserved_tokens, state, number, account"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One call in the ledger. `overrun_*` is what it took beyond what was reserved for it.
-
-    `cached` is 1 for a call that a shared cache answered, with what that saved (`saved_*`).
-    `measured` is what the caller recorded at settlement: for example tokens in and out.
-    """
+@dataclass(eq=False, slots=True)
+class Entry(KnownCall):
+    """A call as it stands in the file; its account by number."""
 
     number: int
-    account: str
-    state: str
-    node: str
-    model: str
-    key: str | None
-    uid: str | None
-    reserved_micro: int
-    reserved_tokens: int
-    cost_micro: int
-    tokens: int
-    overrun_micro: int
-    overrun_tokens: int
-    cpu_s: float
-    measured: Mapping[str, Any]
-    cached: int = 0
-    saved_micro: int = 0
-    saved_tokens: int = 0
+    account: int
 
 
-_COLUMNS = tuple(field.name for field in fields(Entry) if field.name != "account")
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The arguments of one `settle`, for `finish_row`."""
-
-    entry: int
-    cost_micro: int
-    tokens: int
-    cpu_s: float = 0.0
-    measured: Mapping[str, Any] | None = None
-    reply: str | None = None
-
-
-class Entries(Accounts):
+class Entries(Accounts, Calls[Entry]):
     """The calls of a book and the replies they were paid for."""
 
-    def reserve(
-        self,
-        account: str,
-        *,
-        cost_micro: int,
-        tokens: int,
-        node: str,
-        model: str,
-        key: str | None = None,
-    ) -> int:
-        """Reserve a call's worst case and return its entry; `key` names its reply.
+    def recover(self) -> int:
+        """Close what earlier epochs left open; how many calls are presumed. Again finds nothing.
 
-        Raises `BudgetExceeded` naming the account that is tight, and `BookError` for an unknown
-        or closed account or a negative amount.
+        A call on its way may have been made: it settles at its worst case, marked presumed.
+        Accounts that hold, and were not opened again since, are closed and give back the rest.
         """
         with self.transaction():
-            return self._reserve(
-                account,
-                Amount(cost_micro, tokens),
-                node=node,
-                model=model,
-                key=key,
-                uid=None,
-                state="reserved",
-            )
+            left = self._on_their_way("epoch < ?", self._epoch)
+            for entry in left:
+                self._finish(entry, "presumed", entry.worst)
+            self._close_held()
+            return len(left)
 
-    def _reserve(
-        self,
-        account: str,
-        worst: Amount,
-        *,
-        node: str,
-        model: str,
-        key: str | None,
-        uid: str | None,
-        state: str,
-    ) -> int:
-        """`reserve` within a transaction; `uid` is a name that the call's client made."""
-        who = f"the call of node {node!r} on model {model!r}"
-        check_amount("cost_micro", worst.micro, about=who)
-        check_amount("tokens", worst.tokens, about=who)
-        chain = self._chain(account)
-        self._change(chain, worst, pending=1, who=who)
-        number = self._write(
-            "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
-            " reserved_micro, reserved_tokens, day)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, date('now'))",
-            (
-                chain[0].number,
-                self._epoch,
-                state,
-                node,
-                model,
-                key,
-                uid,
-                worst.micro,
-                worst.tokens,
-            ),
-        ).lastrowid
-        if number is None:  # sqlite gives every inserted row a number
-            raise BookError(f"The entry of {who} got no number. Open the book again.")
-        return number
+    def _close_held(self) -> None:
+        """Close holds of earlier epochs, children first: they were numbered after parents."""
+        for id, number in self._read(
+            "SELECT id, number FROM accounts WHERE epoch < ? AND hold AND NOT closed"
+            " ORDER BY number DESC",
+            (self._epoch,),
+        ):
+            pending = self._read("SELECT pending FROM accounts WHERE number = ?", (number,))
+            if not pending[0][0]:  # else a child was opened again and is in use
+                self._close_account(id)
 
-    def dispatch(self, entry: int) -> None:
-        """Record, before the call is sent, that it may be paid for from now on.
-
-        Raises `BookError` unless the entry is reserved.
-        """
-        with self.transaction():
-            changed = self._write(
-                "UPDATE entries SET state = 'dispatched' WHERE number = ? AND state = 'reserved'",
-                (entry,),
-            ).rowcount
-            if not changed:
-                raise self._wrong_state(entry, "dispatched")
-
-    def settle(
-        self,
-        entry: int,
-        *,
-        cost_micro: int,
-        tokens: int,
-        cpu_s: float = 0.0,
-        measured: Mapping[str, Any] | None = None,
-        reply: str | None = None,
-    ) -> None:
-        """Book what a dispatched call cost and refund the rest of its reservation.
-
-        No more than the reservation is taken; an excess is kept as the entry's overrun. `reply`
-        is stored under the entry's key in the same transaction; the first reply of a key stays.
-
-        Raises `BookError` unless the entry is dispatched, for a negative amount, or for a reply
-        without a key.
-        """
-        with self.transaction():
-            self._settle(
-                Settlement(entry, cost_micro, tokens, cpu_s, measured=measured, reply=reply)
-            )
-
-    def _settle(self, paid: Settlement) -> None:
-        """`settle` within a transaction."""
-        entry, cpu_s, measured = paid.entry, paid.cpu_s, paid.measured
-        check_amount("cost_micro", paid.cost_micro, about=f"entry {entry}")
-        check_amount("tokens", paid.tokens, about=f"entry {entry}")
-        if not math.isfinite(cpu_s) or cpu_s < 0:
-            raise BookError(f"cpu_s={cpu_s!r} of entry {entry} must be 0 or more seconds.")
-        reserved, key = self._close_entry(entry, "settled", Amount(paid.cost_micro, paid.tokens))
-        self._write(
-            "UPDATE entries SET overrun_micro = ?, overrun_tokens = ?, cpu_s = ?, measured = ?"
-            " WHERE number = ?",
-            (
-                max(0, paid.cost_micro - reserved.micro),
-                max(0, paid.tokens - reserved.tokens),
-                cpu_s,
-                None if measured is None else json.dumps(measured, sort_keys=True),
-                entry,
-            ),
-        )
-        if paid.reply is not None:
-            self._keep_reply(entry, key, paid.reply)
-
-    def release(self, entry: int) -> None:
-        """Give back the reservation of a call that was not made, or is known to cost nothing.
-
-        Raises `BookError` unless the entry is reserved or dispatched.
-        """
-        with self.transaction():
-            self._close_entry(entry, "released", NOTHING)
-
-    def reply(self, key: str) -> str | None:
-        """The reply already paid for under `key`, if there is one."""
+    def _reply(self, key: str) -> str | None:
         row = self._read_one("SELECT reply FROM replies WHERE key = ?", (key,))
         return None if row is None else row[0]
 
-    def entries(self, account: str) -> Iterator[Entry]:
-        """The calls made directly in `account`, in the order reserved, read page by page.
+    def _call(self, uid: str) -> Entry | None:
+        row = self._read_one(f"SELECT {_COLUMNS} FROM entries WHERE uid = ?", (uid,))
+        return None if row is None else _entry(row)
 
-        Raises `BookError` when the account is unknown.
-        """
-        number, last = self._chain(account)[0].number, 0
-        while page := self._read(
-            f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE account = ? AND number > ?"
-            f" ORDER BY number LIMIT {PAGE_ROWS}",
-            (number, last),
-        ):
-            last = page[-1][0]
-            for row in page:
-                named = dict(zip(_COLUMNS, row, strict=True))
-                measured = json.loads(named.pop("measured") or "{}")
-                yield Entry(account=account, measured=measured, **named)
-
-    def _close_entry(self, entry: int, state: str, cost: Amount) -> tuple[Amount, str | None]:
-        """Move an open entry to a final state at `cost`, capped; its reservation and key."""
-        row = self._read_one(
-            "SELECT account, state, reserved_micro, reserved_tokens, key FROM entries"
-            " WHERE number = ?",
-            (entry,),
+    def _left_in(self, account: str) -> list[Entry] | None:
+        known = self._read_one(
+            "SELECT number FROM accounts WHERE id = ? AND NOT closed", (account,)
         )
-        open_states = ("reserved", "dispatched") if state == "released" else ("dispatched",)
-        if row is None or row[1] not in open_states:
-            raise self._wrong_state(entry, state)
-        reserved = Amount(row[2], row[3])
-        taken = Amount(min(cost.micro, reserved.micro), min(cost.tokens, reserved.tokens))
+        return None if known is None else self._on_their_way("account = ?", known[0])
+
+    def _on_their_way(self, condition: str, value: int) -> list[Entry]:
+        rows = self._read(
+            f"SELECT {_COLUMNS} FROM entries WHERE state = 'dispatched' AND {condition}"
+            " ORDER BY number",
+            (value,),
+        )
+        return [_entry(row) for row in rows]
+
+    def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
+        chain = self._chain(begun.account)
+        self._change(chain, worst, pending=1, who=who)
+        is_hit = isinstance(begun, BookHit)
+        saved = (begun.saved_micro, begun.saved_tokens) if is_hit else (0, 0)
         self._write(
-            "UPDATE entries SET state = ?, cost_micro = ?, tokens = ? WHERE number = ?",
-            (state, taken.micro, taken.tokens, entry),
+            "INSERT INTO entries (account, epoch, state, node, model, key, uid,"
+            " reserved_micro, reserved_tokens, cached, saved_micro, saved_tokens, day)"
+            " VALUES (?, ?, 'dispatched', ?, ?, ?, ?, ?, ?, ?, ?, ?, date('now'))",
+            (
+                chain[0].number,
+                self._epoch,
+                begun.node,
+                begun.model,
+                begun.key,
+                begun.uid,
+                worst.micro,
+                worst.tokens,
+                int(is_hit),
+                *saved,
+            ),
         )
-        self._change(
-            self._chain(row[0]),
-            -reserved,
-            beyond=-taken,
-            spent=taken,
-            pending=-1,
-            who=f"entry {entry}",
-        )
-        return reserved, row[4]
 
-    def _keep_reply(self, entry: int, key: str | None, reply: str) -> None:
-        if key is None:
-            raise BookError(
-                f"Entry {entry} was reserved without a key, so its reply cannot be found again. "
-                f"Give reserve() a key."
+    def _end_call(
+        self, call: Entry, state: CallState, cost: Amount, paid: SettleCall | None
+    ) -> None:
+        taken, chain = cost.within(call.worst), self._chain(call.account)
+        measured = None if paid is None else paid.measured
+        self._write(
+            "UPDATE entries SET state = ?, cost_micro = ?, tokens = ?, overrun_micro = ?,"
+            " overrun_tokens = ?, cpu_s = ?, measured = ? WHERE number = ?",
+            (
+                state,
+                taken.micro,
+                taken.tokens,
+                cost.micro - taken.micro,
+                cost.tokens - taken.tokens,
+                0.0 if paid is None else paid.cpu_s,
+                None if measured is None else json.dumps(measured, sort_keys=True),
+                call.number,
+            ),
+        )
+        who = f"call {call.uid!r}"
+        self._change(chain, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        if paid is not None and paid.reply is not None:
+            self._write(
+                "INSERT INTO replies (key, entry, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (call.key, call.number, paid.reply),
             )
-        self._write(
-            "INSERT INTO replies (key, entry, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (key, entry, reply),
-        )
+        for link in chain if state == "presumed" else ():
+            self._write(
+                "UPDATE accounts SET presumed_micro = presumed_micro + ?,"
+                " presumed_calls = presumed_calls + 1 WHERE number = ?",
+                (taken.micro, link.number),
+            )
 
-    def _wrong_state(self, entry: int, wanted: str) -> BookError:
-        row = self._read_one("SELECT state FROM entries WHERE number = ?", (entry,))
-        if row is None:
-            return BookError(f"No entry {entry!r} in this book. Use what reserve() returned.")
-        cure = "Dispatch it before settling." if row[0] == "reserved" else "Settle a call once."
-        return BookError(f"Entry {entry} is {row[0]!r} and cannot become {wanted!r}. {cure}")
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    uid, key, micro, tokens, *rest = row
+    return Entry(uid, key, Amount(micro, tokens), *rest)

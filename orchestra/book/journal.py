@@ -1,6 +1,8 @@
-"""Finished rows, claimed ids and the notes of a job; it knows no money.
+"""Finished rows, claimed ids and the notes of a job; it knows no call.
 
-Rows are read page by page, so that memory stays bounded and no read transaction stays open.
+A row is inserted in the transaction that closes its account, so a row is never done without being
+paid for. Rows are read page by page, so that memory stays bounded and no read transaction stays
+open.
 """
 
 from __future__ import annotations
@@ -9,19 +11,21 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestra.book.store import Store
+from orchestra.book.accounts import Accounts
+from orchestra.book.messages import AdmitRows, Candidate, FinishRow
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 256
 KEYS_A_QUERY = 500  # sqlite's smallest limit of parameters is 999
+FIELDS = "fields"  # the note that lists the names of all fields met
 
 _ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id
     FROM finished LEFT JOIN accounts ON accounts.number = finished.account"""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One finished row; `account` is where its calls stand in the ledger, when it had one."""
+class FinishedRow:
+    """A row of the journal; `account` is where its calls stand in the ledger, when it had one."""
 
     ordinal: int
     key: str
@@ -31,20 +35,15 @@ class Row:
     account: str | None
 
 
-class Journal(Store):
+class Journal(Accounts):
     """What of a batch is done."""
 
-    def row(self, key: str) -> Row | None:
-        """The finished row with this key."""
-        found = self._read_one(f"{_ROW} WHERE key = ?", (key,))
-        return None if found is None else Row(*found)
-
-    def row_by_id(self, row_id: str) -> Row | None:
+    def row_by_id(self, row_id: str) -> FinishedRow | None:
         """The finished row with this id; of several, the first in the table."""
         found = self._read_one(f"{_ROW} WHERE row_id = ? ORDER BY ordinal LIMIT 1", (row_id,))
-        return None if found is None else Row(*found)
+        return None if found is None else FinishedRow(*found)
 
-    def rows(self, after: int = -1, limit: int | None = None) -> Iterator[Row]:
+    def rows(self, after: int = -1, limit: int | None = None) -> Iterator[FinishedRow]:
         """Finished rows with an ordinal above `after`, in ordinal order, at most `limit`."""
         left = float("inf") if limit is None else limit
         while left > 0 and (
@@ -55,21 +54,7 @@ class Journal(Store):
         ):
             after, left = page[-1][0], left - len(page)
             for found in page:
-                yield Row(*found)
-
-    def is_finished(self, key: str) -> bool:
-        """Whether the row with this key is finished."""
-        return self._read_one("SELECT 1 FROM finished WHERE key = ?", (key,)) is not None
-
-    def finished_among(self, keys: Sequence[str]) -> set[str]:
-        """Those of `keys` whose rows are finished."""
-        found: set[str] = set()
-        for start in range(0, len(keys), KEYS_A_QUERY):
-            some = keys[start : start + KEYS_A_QUERY]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT key FROM finished WHERE key IN ({marks})"
-            found.update(row[0] for row in self._read(query, some))
-        return found
+                yield FinishedRow(*found)
 
     def finished_ordinals(self) -> set[int]:
         """Places of all finished rows in the table."""
@@ -79,26 +64,9 @@ class Journal(Store):
         """How many rows finished with each status; a status without rows is absent."""
         return dict(self._read("SELECT status, count(*) FROM finished GROUP BY status"))
 
-    def claim_id(self, row_id: str, ordinal: int) -> int | None:
-        """Claim an id for the row at `ordinal`: None, or the other ordinal that has it already."""
-        return self.claim_ids([(row_id, ordinal)])[0]
-
-    def claim_ids(self, claims: Sequence[tuple[str, int]]) -> list[int | None]:
-        """Claim several (row id, ordinal) in one transaction; the answers are as `claim_id`'s.
-
-        The first to claim an id owns it, and claiming again what one owns is no conflict, so a
-        resumed batch reads its table from the start.
-        """
-        owners: list[int | None] = []
-        with self.transaction():
-            for row_id, ordinal in claims:
-                self._write(
-                    "INSERT INTO claims (row_id, ordinal) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                    (row_id, ordinal),
-                )
-                owner = self._read("SELECT ordinal FROM claims WHERE row_id = ?", (row_id,))[0][0]
-                owners.append(None if owner == ordinal else owner)
-        return owners
+    def field_names(self) -> list[str]:
+        """The names of the fields of all finished rows, as they were met first."""
+        return json.loads(self.meta(FIELDS) or "[]")
 
     def meta(self, key: str) -> str | None:
         """The note under `key`, as the job's fingerprint."""
@@ -114,23 +82,56 @@ class Journal(Store):
                 (f"note.{key}", value),
             )
 
-    def add_names(self, key: str, names: Sequence[str]) -> None:
-        """Add to the list of names in the note under `key` those that are not in it."""
-        with self.transaction():
-            known: list[str] = json.loads(self.meta(key) or "[]")
-            new = [name for name in dict.fromkeys(names) if name not in known]
-            if new:
-                self.set_meta(key, json.dumps(known + new))
+    def _admit_rows(self, message: AdmitRows) -> list[int | None]:
+        finished = self._finished_among([row.key for row in message.rows])
+        return [None if row.key in finished else self._owner(row) for row in message.rows]
 
-    def _insert_row(self, row: Row, account: int | None) -> bool:
+    def _finished_among(self, keys: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(keys), KEYS_A_QUERY):
+            some = keys[start : start + KEYS_A_QUERY]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT key FROM finished WHERE key IN ({marks})"
+            found.update(row[0] for row in self._read(query, some))
+        return found
+
+    def _owner(self, row: Candidate) -> int:
+        """The ordinal that has the row's id: the first to claim it."""
+        if row.row_id is None:
+            return row.ordinal
+        self._write(
+            "INSERT INTO claims (row_id, ordinal) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (row.row_id, row.ordinal),
+        )
+        return self._read("SELECT ordinal FROM claims WHERE row_id = ?", (row.row_id,))[0][0]
+
+    def _finish_row(self, row: FinishRow) -> bool:
+        self._note_fields(row.names)
+        number = None if row.account is None else self._chain(row.account)[0].number
+        is_first = self._insert_row(row, number)
+        if row.account is not None:
+            self._close_account(row.account)
+        return is_first
+
+    def _note_fields(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        known = self.field_names()
+        new = [name for name in dict.fromkeys(names) if name not in known]
+        if new:
+            self.set_meta(FIELDS, json.dumps(known + new))
+
+    def _insert_row(self, row: FinishRow, account: int | None) -> bool:
         """Insert a finished row; False when its key is finished already."""
-        if self.is_finished(row.key):
+        taken = self._read(
+            "SELECT key, ordinal FROM finished WHERE key = ? OR ordinal = ?", (row.key, row.ordinal)
+        )
+        if any(key == row.key for key, _ in taken):
             return False
-        taken = self._read_one("SELECT key FROM finished WHERE ordinal = ?", (row.ordinal,))
-        if taken is not None:
+        if taken:
             raise BookError(
-                f"Row {row.ordinal} is finished under key {taken[0]!r} and cannot be finished as "
-                f"{row.key!r}. Give each row of a table its own ordinal and key."
+                f"Row {row.ordinal} is finished under key {taken[0][0]!r} and cannot be finished "
+                f"as {row.key!r}. Give each row of a table its own ordinal and key."
             )
         self._write(
             "INSERT INTO finished (ordinal, key, row_id, status, account, record)"

@@ -1,6 +1,6 @@
 """The ledger of a process that keeps no file: accounts, calls and replies as plain objects.
 
-It answers as a book's `LocalLedger` does, without a database: a statement of sqlite lets go of
+It answers as a book does, without a database: a statement of sqlite lets go of
 Python's lock, and waits its turn again among the engines' threads, some forty times a job. What
 it remembers is bounded, so that a service may run for months: closed accounts and replies go,
 the oldest first. It knows no rows: a batch always has a file.
@@ -10,29 +10,65 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from orchestra.book.amounts import (
     NOTHING,
+    AccountLimits,
     Amount,
-    Limits,
-    Spent,
-    check_amount,
+    busy_account,
+    checked_limits,
     closed_account,
+    exceeded,
+    other_values,
     unknown_account,
 )
-from orchestra.book.memory_accounts import Account, MemoryCall, State, change, presume
-from orchestra.book.messages import Hit, Payment, Start
-from orchestra.core.errors import BookError
+from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
+from orchestra.book.messages import (
+    BeginCall,
+    BookHit,
+    LedgerMessage,
+    OpenAccount,
+    SettleCall,
+    Spent,
+)
 
+T = TypeVar("T")
 CLOSED_KEPT = 4096
 REPLIES_KEPT = 4096
 
 
-class MemoryLedger:
-    """Budgets and calls of this process; see `Ledger` for what each message means."""
+@dataclass(eq=False, slots=True)
+class MemoryAccount:
+    """A budget; `pending` counts the calls and held accounts open right under it."""
+
+    id: str
+    parent: MemoryAccount | None
+    limits: AccountLimits
+    hold: bool
+    closed: bool = True
+    spent: Amount = NOTHING
+    open: Amount = NOTHING
+    pending: int = 0
+    presumed_micro: int = 0
+    presumed_calls: int = 0
+    has_children: bool = False
+    calls: list[MemoryCall] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class MemoryCall(KnownCall):
+    """A call with its account."""
+
+    account: MemoryAccount
+
+
+class MemoryLedger(Calls[MemoryCall]):
+    """Budgets and calls of this process."""
 
     def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, MemoryAccount] = {}
         self._calls: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
@@ -40,144 +76,82 @@ class MemoryLedger:
         self._replies_kept = replies_kept
         self._lock = threading.Lock()  # a fleet may be used from several event loops
 
-    async def open_account(
-        self,
-        id: str,
-        *,
-        parent: str | None = None,
-        cost_micro: int | None = None,
-        tokens: int | None = None,
-        hold: bool = False,
-        label: str = "",
-    ) -> None:
-        """Open the budget `id`; see `Accounts.open_account`. Labels are for files."""
-        check_amount("cost_micro", cost_micro, about=f"account {id!r}")
-        check_amount("tokens", tokens, about=f"account {id!r}")
-        limits = Limits(cost_micro, tokens)
-        if hold and not any(limits.kinds):
-            raise BookError(
-                f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
+    async def send(self, message: LedgerMessage[T]) -> T:
+        """Do what `message` says and give its answer."""
+        with self._lock:
+            return DEEDS[type(message)](self, message)
+
+    def _open_account(self, opened: OpenAccount) -> None:
+        id, hold = opened.id, opened.hold
+        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        above = None if opened.parent is None else self._account(opened.parent)
+        account = self._accounts.get(id) or MemoryAccount(id, above, limits, hold)
+        if (account.parent, account.hold, account.limits) != (above, hold, limits):
+            parent = account.parent and account.parent.id
+            raise other_values(
+                id,
+                _values(parent, account.hold, account.limits),
+                _values(opened.parent, hold, limits),
             )
-        with self._lock:
-            above = None if parent is None else self._account(parent)
-            account = self._accounts.get(id) or Account(id, above, limits, hold)
-            if (account.parent, account.hold, account.limits) != (above, hold, limits):
-                raise BookError(
-                    f"Account {id!r} was opened with other values of (parent, hold, cost_micro, "
-                    f"tokens). Take another id."
-                )
-            if account.closed and above is not None:
-                if above.closed:
-                    raise closed_account(above.id, f"account {id!r}")
-                if hold:
-                    rest = limits.less(account.spent)
-                    change(above, rest, pending=1, who=f"account {id!r}")
-            if above is not None:
-                above.has_children = True
-            account.closed = False
-            self._accounts[id] = account
-            self._closed.pop(id, None)
+        if account.closed and above is not None:
+            if above.closed:
+                raise closed_account(above.id, f"account {id!r}")
+            if hold:
+                change(above, limits.less(account.spent), pending=1, who=f"account {id!r}")
+        if above is not None:
+            above.has_children = True
+        account.closed = False
+        self._accounts[id] = account
+        self._closed.pop(id, None)
 
-    async def close_account(self, id: str) -> None:
-        """Give back what `id` holds and has not spent; see `Accounts.close_account`."""
-        with self._lock:
-            self._close(self._account(id))
-
-    async def abandon_account(self, id: str) -> None:
-        """Close `id` as a crash would have left it: its calls are presumed."""
-        with self._lock:
-            account = self._accounts.get(id)
-            if account is None or account.closed:
-                return
-            for call in account.calls:
-                if call.state == "dispatched":
-                    self._end(call, "presumed", call.worst)
-                    presume(account, call.worst)
-            self._close(account)
-
-    async def begin(self, start: Start) -> str | None:
-        """The reply already paid for under the call's key; else None: the call is on its way."""
-        with self._lock:
-            known = self._calls.get(start.uid)
-            if known is not None:
-                if known.state != "dispatched":
-                    raise BookError(
-                        f"The call {start.uid!r} is {known.state!r} already and cannot begin "
-                        "again. Give each call an id of its own."
-                    )
-                return None
-            stored = self._replies.get(start.key)
-            if stored is not None:
-                self._replies.move_to_end(start.key)
-                return stored
-            who = f"the call of node {start.node!r} on model {start.model!r}"
-            check_amount("cost_micro", start.cost_micro, about=who)
-            check_amount("tokens", start.tokens, about=who)
-            account, worst = self._account(start.account), Amount(start.cost_micro, start.tokens)
-            change(account, worst, pending=1, who=who)
-            call = self._calls[start.uid] = MemoryCall(start.uid, account, start.key, worst)
-            account.calls.append(call)
-            return None
-
-    async def hit(self, hit: Hit) -> str | None:
-        """The reply already paid for under the key; else the cache's is kept, at no cost."""
-        with self._lock:
-            if hit.uid in self._calls:
-                return None
-            stored = self._replies.get(hit.key)
-            if stored is not None:
-                return stored
-            account, who = self._account(hit.account), f"call {hit.uid!r}"
-            change(account, NOTHING, pending=1, who=who)  # an account that is closed refuses it
-            change(account, NOTHING, pending=-1, who=who)
-            call = MemoryCall(hit.uid, account, hit.key, NOTHING, "settled")
-            self._calls[hit.uid] = call
-            account.calls.append(call)
-            self._keep(hit.key, hit.reply)
-            return None
-
-    async def settle(self, payment: Payment) -> None:
-        """Book what a call cost, once, keep its reply, and refund the rest."""
-        with self._lock:
-            call = self._calls.get(payment.uid)
-            if call is None:
-                raise BookError(
-                    f"No call {payment.uid!r} in this book. Begin it before settling it."
-                )
-            if call.state in ("settled", "presumed"):
-                return
-            check_amount("cost_micro", payment.cost_micro, about=f"call {payment.uid!r}")
-            check_amount("tokens", payment.tokens, about=f"call {payment.uid!r}")
-            if call.state != "dispatched":
-                raise _over(call, "settled")
-            worst = call.worst
-            cost = Amount(min(payment.cost_micro, worst.micro), min(payment.tokens, worst.tokens))
-            self._end(call, "settled", cost)
-            if payment.reply is not None:
-                self._keep(call.key, payment.reply)
-
-    async def release(self, uid: str) -> None:
-        """Give back what a call reserved, once; an id that never began is fine."""
-        with self._lock:
-            call = self._calls.get(uid)
-            if call is None or call.state in ("released", "presumed"):
-                return
-            if call.state != "dispatched":
-                raise _over(call, "released")
-            self._end(call, "released", NOTHING)
-
-    async def spent(self, account: str) -> Spent:
+    def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
-        with self._lock:
-            found = self._account(account)
-            return Spent(
-                found.spent.micro,
-                found.spent.tokens,
-                found.open.micro,
-                found.open.tokens,
-                found.presumed_micro,
-                found.presumed_calls,
-            )
+        found = self._account(account)
+        return Spent(
+            found.spent.micro,
+            found.spent.tokens,
+            found.open.micro,
+            found.open.tokens,
+            found.presumed_micro,
+            found.presumed_calls,
+        )
+
+    def _call(self, uid: str) -> MemoryCall | None:
+        return self._calls.get(uid)
+
+    def _reply(self, key: str) -> str | None:
+        if key in self._replies:
+            self._replies.move_to_end(key)
+        return self._replies.get(key)
+
+    def _left_in(self, account: str) -> list[MemoryCall] | None:
+        known = self._accounts.get(account)
+        if known is None or known.closed:
+            return None
+        left = [call for call in known.calls if call.state == "dispatched"]
+        if known.pending > len(left):  # nothing can be taken back here, so it is said before
+            raise busy_account(account, known.pending - len(left))
+        return left
+
+    def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
+        call = MemoryCall(begun.uid, begun.key, worst, "dispatched", self._account(begun.account))
+        change(call.account, worst, pending=1, who=who)
+        self._calls[call.uid] = call
+        call.account.calls.append(call)
+
+    def _end_call(
+        self, call: MemoryCall, state: CallState, cost: Amount, paid: SettleCall | None
+    ) -> None:
+        taken, who = cost.within(call.worst), f"call {call.uid!r}"
+        change(call.account, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        call.state = state
+        if paid is not None and paid.reply is not None:
+            self._keep(call.key, paid.reply)
+        account = call.account if state == "presumed" else None
+        while account is not None:
+            account.presumed_micro += taken.micro
+            account.presumed_calls += 1
+            account = account.parent
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""
@@ -185,20 +159,18 @@ class MemoryLedger:
         if len(self._replies) > self._replies_kept:
             self._replies.popitem(last=False)
 
-    def _account(self, id: str) -> Account:
+    def _account(self, id: str) -> MemoryAccount:
         found = self._accounts.get(id)
         if found is None:
             raise unknown_account(id)
         return found
 
-    def _close(self, account: Account) -> None:
+    def _close_account(self, id: str) -> None:
+        account = self._account(id)
         if account.closed:
             return
         if account.pending:
-            raise BookError(
-                f"Account {account.id!r} has {account.pending} open entries or held accounts "
-                "under it. Settle, release or close them before closing it."
-            )
+            raise busy_account(account.id, account.pending)
         account.closed = True
         if account.hold and account.parent is not None:
             rest = account.limits.less(account.spent)
@@ -212,13 +184,41 @@ class MemoryLedger:
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
 
-    def _end(self, call: MemoryCall, state: State, cost: Amount) -> None:
-        who = f"call {call.uid!r}"
-        change(call.account, -call.worst, beyond=-cost, spent=cost, pending=-1, who=who)
-        call.state = state
+
+def _values(parent: str | None, hold: bool, limits: AccountLimits) -> tuple[Any, ...]:
+    return parent, hold, limits.micro, limits.tokens
 
 
-def _over(call: MemoryCall, wanted: State) -> BookError:
-    return BookError(
-        f"Call {call.uid!r} is {call.state!r} and cannot become {wanted!r}. Settle a call once."
-    )
+def change(
+    account: MemoryAccount,
+    inside: Amount,
+    *,
+    who: str,
+    beyond: Amount = NOTHING,
+    spent: Amount = NOTHING,
+    pending: int = 0,
+) -> None:
+    """Add to a chain's counters as `Accounts._change` does: all of it, or nothing."""
+    steps: list[tuple[MemoryAccount, Amount, int]] = []
+    link: MemoryAccount | None = account
+    while link is not None and (inside != NOTHING or spent != NOTHING or pending):
+        if link.closed:
+            raise closed_account(link.id, who)
+        used, more, limits = link.spent + link.open, inside + spent, link.limits
+        left = limits.less(used)
+        if (limits.micro is not None and more.micro > left.micro) or (
+            limits.tokens is not None and more.tokens > left.tokens
+        ):
+            raise exceeded(link.id, who, limits, used, inside)
+        steps.append((link, inside, pending))
+        if link.hold:
+            inside = Amount(
+                beyond.micro if limits.micro is not None else inside.micro,
+                beyond.tokens if limits.tokens is not None else inside.tokens,
+            )
+            pending = 0
+        link = link.parent
+    for one, opened, waits in steps:
+        one.spent += spent
+        one.open += opened
+        one.pending += waits

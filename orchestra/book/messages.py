@@ -1,17 +1,108 @@
-"""What is said to a ledger of calls and rows: picklable values; it knows no book."""
+"""What is said to a ledger, one class a thing, each with the type of its answer.
+
+Messages are picklable values: a ledger may be in another process. Calls are named by ids that their
+clients make (`uid`), and each message may be sent again when its answer was lost: the second one
+changes nothing. Each is done as a whole or, when its answer is an error, not at all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LedgerMessage(Generic[T]):
+    """What any ledger answers with a `T`."""
+
+    __slots__ = ()
+
+
+class RowMessage(Generic[T]):
+    """What only the ledger of a batch, which has a file, answers with a `T`."""
+
+    __slots__ = ()
+
+
+AnyMessage = LedgerMessage[Any] | RowMessage[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """A call about to be made: its worst case in micro-dollars and tokens, held in `account`.
+class Spent:
+    """What an account and everything under it has spent and reserved, in micro-dollars, tokens.
 
-    `key` names its reply: two calls with one key have the same answer.
+    `presumed_*` is the part of `cost_micro` that recovery presumed: calls that were on their way
+    when a process died.
+    """
+
+    cost_micro: int
+    tokens: int
+    open_cost_micro: int
+    open_tokens: int
+    presumed_micro: int
+    presumed_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount(LedgerMessage[None]):
+    """Open the budget `id`; None is no limit. The same values again change nothing.
+
+    `hold` reserves the limits from `parent` at once. A closed account is opened again with what it
+    has spent still counted, so a retry that needs its full limit takes a new id. `label` is of its
+    tags.
+
+    Raises `BudgetExceeded` when the hold does not fit, `BookError` for other values than those it
+    was opened with, or an unknown or closed parent.
+    """
+
+    id: str
+    _: KW_ONLY
+    parent: str | None = None
+    cost_micro: int | None = None
+    tokens: int | None = None
+    hold: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAccount(LedgerMessage[None]):
+    """Give back what `id` holds and has not spent, and refuse calls from now on.
+
+    Raises `BookError` while calls or held accounts under it are open, and when it is unknown.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonAccount(LedgerMessage[None]):
+    """Close `id` as a crash would have left it, while its book goes on.
+
+    For who ran in another process and died there: calls on their way settle at their worst case,
+    presumed, and what its orphans still say of them changes nothing. An account that was never
+    opened, or is closed, is left as it is. Raises `BookError` while an account under it is in use.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSpent(LedgerMessage[Spent]):
+    """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginCall(LedgerMessage[str | None]):
+    """The reply already paid for under `key`; else None, and the call is on its way.
+
+    On its way means that its worst case in micro-dollars and tokens is reserved in `account`, and
+    that it is paid for from now on, until it is settled or released. Two calls with one `key` have
+    the same answer. Raises `BudgetExceeded`, and `BookError` for a `uid` whose call is over, an
+    unknown or closed account or a negative amount.
     """
 
     uid: str
@@ -24,8 +115,12 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A call that a shared cache answered with `reply`; `saved_*` is what it would have cost."""
+class BookHit(LedgerMessage[str | None]):
+    """Book, at nothing, a call that a shared cache answered with `reply`.
+
+    The reply already paid for under its key, if there is one, is returned to be used instead, and
+    nothing is booked. `saved_*` is what the call would have cost.
+    """
 
     uid: str
     account: str
@@ -38,10 +133,12 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
-    """What a call that began as `uid` came to; `reply` is stored under the call's key.
+class SettleCall(LedgerMessage[None]):
+    """Book what the call `uid` cost, keep its reply, and refund the rest of its reservation.
 
-    `measured` is how long it took and beside what, as JSON values; the book only keeps it.
+    No more than the reservation is taken; an excess is kept as the call's overrun. The first
+    `reply` of a key stays. `measured` is how long it took and beside what, as JSON values, which
+    the book only keeps. Raises `BookError` for a call that never began or was released.
     """
 
     uid: str
@@ -50,6 +147,16 @@ class Payment:
     cpu_s: float = 0.0
     reply: str | None = None
     measured: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCall(LedgerMessage[None]):
+    """Give back what a call reserved that cost nothing; one that never began is fine.
+
+    Raises `BookError` when it was paid for.
+    """
+
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +169,23 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class RowEnd:
-    """A row that is over: its record, the account to close, and the names of its fields."""
+class AdmitRows(RowMessage[list[int | None]]):
+    """Claim the ids of rows: for each None when it is finished, else the id's owner.
+
+    The owner is the ordinal of the first row that claimed the id; the row's own one when the id is
+    free, its own already, or not named. So a resumed batch reads its table from the start.
+    """
+
+    rows: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRow(RowMessage[bool]):
+    """Record a row, close its account and note its fields' `names`, all or nothing.
+
+    False when the row was finished before, by this message or another: the first record stays.
+    Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
+    """
 
     key: str
     ordinal: int

@@ -1,11 +1,11 @@
-"""The tables of a book and how its file is opened; it knows no operation on them.
+"""The tables of a book, and what tells its format from others; it knows no operation on them.
 
 The invariant `spent + open <= limit` is a CHECK of the accounts table, so no code path can
 break it: a reservation is an UPDATE that either keeps the CHECK or fails.
 
-`open_*` of an account is what its own entries reserve, what its unheld children's entries
-reserve, and what its held children hold and have not spent. `pending` counts the entries and
-held children behind `open_*`, because both may be zero-sized.
+An entry is a call. `open_*` of an account is what its own entries reserve, what its unheld
+children's entries reserve, and what its held children hold and have not spent. `pending` counts the
+entries and held children behind `open_*`, because both may be zero-sized.
 A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
 would have cost. What recovery presumed spent is in `spent_*` and, for the report, in
 `presumed_*` as well.
@@ -15,42 +15,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from orchestra.core.errors import BookError
+from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 4
-BUSY_TIMEOUT_S = 120.0
-CACHE_KIB = 16_384
-
-# Partial, so that a book of version 1, whose entries have no uids, gets it in no time.
-_UIDS = "CREATE UNIQUE INDEX entries_uid ON entries (uid) WHERE uid IS NOT NULL"
-
-# Columns of entries that earlier versions had not.
-_ADDED = {
-    "uid": "TEXT",
-    "day": "TEXT",
-    "cached": "INTEGER NOT NULL DEFAULT 0",
-    "saved_micro": "INTEGER NOT NULL DEFAULT 0",
-    "saved_tokens": "INTEGER NOT NULL DEFAULT 0",
-}
-
-# Corrections of prices stand beside the entries, which stay as they were booked.
-_CORRECTIONS = (
-    """CREATE TABLE IF NOT EXISTS corrections (
-        number INTEGER PRIMARY KEY,
-        at TEXT NOT NULL,
-        model TEXT NOT NULL,
-        reason TEXT NOT NULL CHECK (reason <> ''),
-        price TEXT NOT NULL,
-        scaled INTEGER NOT NULL CHECK (scaled >= 0)
-    )""",
-    """CREATE TABLE IF NOT EXISTS corrected (
-        correction INTEGER NOT NULL REFERENCES corrections (number),
-        entry INTEGER NOT NULL REFERENCES entries (number),
-        more_micro INTEGER NOT NULL,
-        PRIMARY KEY (entry, correction)
-    ) WITHOUT ROWID""",
-)
+VERSION = 5
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -70,7 +38,7 @@ _TABLES = (
         open_tokens INTEGER NOT NULL DEFAULT 0 CHECK (open_tokens >= 0),
         pending INTEGER NOT NULL DEFAULT 0 CHECK (pending >= 0),
         presumed_micro INTEGER NOT NULL DEFAULT 0 CHECK (presumed_micro >= 0),
-        presumed_entries INTEGER NOT NULL DEFAULT 0 CHECK (presumed_entries >= 0),
+        presumed_calls INTEGER NOT NULL DEFAULT 0 CHECK (presumed_calls >= 0),
         CHECK (limit_micro IS NULL OR spent_micro + open_micro <= limit_micro),
         CHECK (limit_tokens IS NULL OR spent_tokens + open_tokens <= limit_tokens),
         CHECK (presumed_micro <= spent_micro),
@@ -83,11 +51,11 @@ _TABLES = (
         account INTEGER NOT NULL REFERENCES accounts (number),
         epoch INTEGER NOT NULL,
         state TEXT NOT NULL
-            CHECK (state IN ('reserved', 'dispatched', 'settled', 'released', 'presumed')),
+            CHECK (state IN ('dispatched', 'settled', 'released', 'presumed')),
         node TEXT NOT NULL,
         model TEXT NOT NULL,
-        key TEXT,
-        uid TEXT,
+        key TEXT NOT NULL,
+        uid TEXT NOT NULL UNIQUE,
         reserved_micro INTEGER NOT NULL CHECK (reserved_micro >= 0),
         reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
         cost_micro INTEGER NOT NULL DEFAULT 0 CHECK (cost_micro BETWEEN 0 AND reserved_micro),
@@ -96,14 +64,13 @@ _TABLES = (
         overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
         cpu_s REAL NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
         measured TEXT,
-        day TEXT,
-        cached INTEGER NOT NULL DEFAULT 0,
-        saved_micro INTEGER NOT NULL DEFAULT 0,
-        saved_tokens INTEGER NOT NULL DEFAULT 0
+        day TEXT NOT NULL,
+        cached INTEGER NOT NULL DEFAULT 0 CHECK (cached IN (0, 1)),
+        saved_micro INTEGER NOT NULL DEFAULT 0 CHECK (saved_micro >= 0),
+        saved_tokens INTEGER NOT NULL DEFAULT 0 CHECK (saved_tokens >= 0)
     )""",
     """CREATE INDEX entries_account ON entries (account)""",
-    _UIDS,
-    """CREATE INDEX entries_open ON entries (epoch) WHERE state IN ('reserved', 'dispatched')""",
+    """CREATE INDEX entries_open ON entries (epoch) WHERE state = 'dispatched'""",
     """CREATE TABLE replies (
         key TEXT PRIMARY KEY,
         entry INTEGER NOT NULL REFERENCES entries (number),
@@ -120,40 +87,29 @@ _TABLES = (
     """CREATE INDEX finished_row_id ON finished (row_id)""",
     """CREATE INDEX finished_status ON finished (status)""",
     """CREATE TABLE claims (row_id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID""",
-    *_CORRECTIONS,
+    # Corrections of prices stand beside the entries, which stay as they were booked.
+    """CREATE TABLE corrections (
+        number INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        model TEXT NOT NULL,
+        reason TEXT NOT NULL CHECK (reason <> ''),
+        price TEXT NOT NULL,
+        scaled INTEGER NOT NULL CHECK (scaled >= 0)
+    )""",
+    """CREATE TABLE corrected (
+        correction INTEGER NOT NULL REFERENCES corrections (number),
+        entry INTEGER NOT NULL REFERENCES entries (number),
+        more_micro INTEGER NOT NULL,
+        PRIMARY KEY (entry, correction)
+    ) WITHOUT ROWID""",
 )
-
-
-def connect(target: str, *, synchronous: str) -> sqlite3.Connection:
-    """Open the database at `target` (a path, or `:memory:`) with a book's settings.
-
-    Raises `BookError` where the file system cannot keep a write-ahead log, and sqlite3's own
-    errors, which the caller translates.
-    """
-    database = sqlite3.connect(
-        target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal" and target != ":memory:":
-            raise BookError(
-                f"The file system of the book {target!r} cannot keep a write-ahead log "
-                f"(sqlite chose {mode!r}). Put the output folder on a local disk."
-            )
-        database.execute(f"PRAGMA synchronous = {synchronous}")
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    except BaseException:
-        database.close()
-        raise
-    return database
 
 
 def prepare(database: sqlite3.Connection, target: str) -> None:
     """Create the tables in an empty database, or check that they are a book's; in a transaction.
 
-    A book of an earlier version becomes one of this version. Raises `BookError` for another
-    program's file or another version's book.
+    Raises `BookError` for another program's file, `BookFormatMismatch` for a book of another
+    version, which is left as it is.
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     application = database.execute("PRAGMA application_id").fetchone()[0]
@@ -168,23 +124,9 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
             f"{target!r} is a sqlite file of another program (application id {application}). "
             f"Choose another output folder."
         )
-    elif version in (1, 2, 3):
-        _upgrade(database)
     elif version != VERSION:
-        raise BookError(
-            f"The book {target!r} has format {version}; this Orchestra reads format {VERSION}. "
-            f"Use the Orchestra that wrote it, or choose another output folder."
+        raise BookFormatMismatch(
+            f"The book {target!r} has format {version}; this release of Orchestra reads format "
+            f"{VERSION}. Open it with the release that wrote it, or take a new output folder or "
+            "file and run again."
         )
-
-
-def _upgrade(database: sqlite3.Connection) -> None:
-    """Add what earlier versions had not: uids (2), days and corrections (3), cache hits (4)."""
-    columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
-    for name, kind in _ADDED.items():
-        if name not in columns:
-            database.execute(f"ALTER TABLE entries ADD COLUMN {name} {kind}")
-    if "uid" not in columns:
-        database.execute(_UIDS)
-    for statement in _CORRECTIONS:
-        database.execute(statement)
-    database.execute(f"PRAGMA user_version = {VERSION}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.book.amounts import check_amount
-from orchestra.book.store import Store
+from orchestra.book.database import Database
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 1024
@@ -32,7 +32,7 @@ class Expense:
     account: int
     node: str
     model: str
-    day: str | None
+    day: str
     state: str
     booked_micro: int
     more_micro: int
@@ -63,7 +63,7 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SpendingAccount:
     """An account: its parent's number, and the row whose it is, when it is a row's."""
 
     number: int
@@ -73,16 +73,16 @@ class Place:
     row_id: str | None
 
 
-class Spending(Store):
+class Spending(Database):
     """The paid calls of a book, and its corrections."""
 
-    def places(self) -> dict[int, Place]:
+    def places(self) -> dict[int, SpendingAccount]:
         """All accounts by number."""
         rows = self._read(
             "SELECT accounts.number, id, parent, label, row_id FROM accounts"
             " LEFT JOIN finished ON finished.account = accounts.number"
         )
-        return {row[0]: Place(*row) for row in rows}
+        return {row[0]: SpendingAccount(*row) for row in rows}
 
     def expenses(self) -> Iterator[Expense]:
         """Every call that was paid for or is presumed to be, in the order reserved."""

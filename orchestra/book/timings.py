@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.book.store import Store
+from orchestra.book.database import Database
 
 PAGE_ROWS = 1024
 
@@ -17,10 +17,9 @@ class TimedCall:
     """One settled call: what it took, on what work, and beside what.
 
     `job` is the number of its account, and `account` its name. `at_ms` is when it was sent, by a
-    clock that means something within one job only; None in books from before it was kept. `beside`
-    are calls of other jobs under way then, by model; `siblings` those of its own job that its plan
-    expected. `planned_ms` is what the plan said, None where it was not asked (a loop's visits, a
-    fallback).
+    clock that means something within one job only. `beside` are calls of other jobs under way then,
+    by model; `siblings` those of its own job that its plan expected. `planned_ms` is what the plan
+    said, None where it was not asked (a loop's visits, a fallback).
     """
 
     job: int
@@ -35,17 +34,16 @@ class TimedCall:
     siblings: int
     planned_ms: float | None
     account: str = ""
-    at_ms: float | None = None
+    at_ms: float = 0.0
 
 
-class Timings(Store):
+class Timings(Database):
     """The timed calls of a book."""
 
     def timed_calls(self) -> Iterator[TimedCall]:
         """Every settled call that says how long it took, in the order reserved.
 
-        Books from before times were kept have none, and calls whose work the server did not report
-        are left out.
+        Calls whose work the server did not report, and those of a cache, say nothing.
         """
         last = 0
         while page := self._read(
@@ -57,14 +55,10 @@ class Timings(Store):
         ):
             last = page[-1][0]
             for _, number, account, model, measured in page:
-                call = _timed(number, account, model, json.loads(measured))
-                if call is not None:
-                    yield call
+                yield _timed(number, account, model, json.loads(measured))
 
 
-def _timed(job: int, account: str, model: str, raw: Mapping[str, Any]) -> TimedCall | None:
-    if "ms" not in raw or "work" not in raw:  # what other callers measured
-        return None
+def _timed(job: int, account: str, model: str, raw: Mapping[str, Any]) -> TimedCall:
     sent, made, images = raw["work"]
     return TimedCall(
         job=job,
@@ -77,7 +71,7 @@ def _timed(job: int, account: str, model: str, raw: Mapping[str, Any]) -> TimedC
         images=images,
         beside=raw["beside"],
         siblings=raw["siblings"],
-        planned_ms=raw.get("planned"),
+        planned_ms=raw["planned"],
         account=account,
-        at_ms=raw.get("at"),
+        at_ms=raw["at"],
     )

@@ -149,7 +149,7 @@ class Hosting(Word):
         return self
 
 
-class CallLimits(Word):
+class Limits(Word):
     """Bounds of one call, and of the calls of a minute; an absent rate does not bind.
 
     `thinking_tokens` is the room for what a reasoning model writes before its answer, beside
@@ -198,7 +198,7 @@ class Card(Word):
     profile: Profile
     latency: Latency | None = None  # measured; without it the profile tells the time as well
     hosting: Hosting
-    limits: CallLimits
+    limits: Limits
     quality: dict[str, Quality] = Field(default_factory=dict)
     data_goes_to: str = "local"
     fallback: str | None = None

@@ -44,6 +44,7 @@ OrchestraError
 |   `-- Cancelled           the caller no longer wants the answer
 |-- BookError               the ledger or journal cannot be used
 |   |-- BookLocked          another process writes this book
+|   |-- BookFormatMismatch  a book of a format that this release does not read
 |   `-- DiskFull            nothing more can be written; what was finished is kept
 `-- BatchPaused             a model stopped answering; resume continues
 """
@@ -262,6 +263,10 @@ class BookError(OrchestraError):
 
 class BookLocked(BookError):
     """Another process writes this book."""
+
+
+class BookFormatMismatch(BookError):
+    """The book was written by a release that keeps another format."""
 
 
 class DiskFull(BookError):

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from orchestra.book.amounts import Spent
+from orchestra.book.messages import CloseAccount, OpenAccount, ReadSpent, Spent
 from orchestra.core.job import Budget, CallRecord
 from orchestra.core.money import limit_micro, usd
 from orchestra.graph.backing import Backing
@@ -65,13 +65,14 @@ class Allowance:
         if self.above is not None:
             await self.above.open()
         cost = self.budget.cost_usd
-        await self.fleet.ledger.open_account(
+        opened = OpenAccount(
             self.account,
             parent=self.parent,
             cost_micro=None if cost is None else limit_micro(cost),
             tokens=self.budget.tokens,
             label=self.label,
         )
+        await self.fleet.ledger.send(opened)
         self._is_open = True
 
     async def close(self) -> None:
@@ -80,12 +81,12 @@ class Allowance:
             await part.close()
         if self._is_open:
             self._is_open = False
-            await self.fleet.ledger.close_account(self.account)
+            await self.fleet.ledger.send(CloseAccount(self.account))
 
     async def spent(self) -> Spent:
         """What was spent from it, and is reserved now."""
         await self.open()
-        return await self.fleet.ledger.spent(self.account)
+        return await self.fleet.ledger.send(ReadSpent(self.account))
 
     async def left(self) -> tuple[Budget, bool]:
         """What a call may still take, and whether calls under way may give some of it back."""

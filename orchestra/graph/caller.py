@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.ledger import Ledger
-from orchestra.book.messages import Hit, Payment, Start
+from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.card import Card
@@ -137,12 +137,12 @@ class Caller:
                 reply = await _within(timed.answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
-                await self.ledger.release(uid)
+                await self.ledger.send(ReleaseCall(uid))
                 return Paid(error)
-            await self.ledger.settle(worst_payment(uid, worst, ticket))
+            await self.ledger.send(worst_payment(uid, worst, ticket))
             return Paid(error, worst)
         except BaseException:  # cancelled, or what no client should raise: it may have been billed
-            await asyncio.shield(self.ledger.settle(worst_payment(uid, worst, ticket)))
+            await asyncio.shield(self.ledger.send(worst_payment(uid, worst, ticket)))
             raise
         payment = payment_of(uid, reply, worst, ticket, timed)
         await self._settle(payment)
@@ -166,7 +166,7 @@ class Caller:
     async def _take(self, uid: str, key: str, found: Reply, ticket: Ticket) -> Paid:
         """Book a reply of the cache at nothing; one that the book has already is taken over."""
         work = work_of(found)
-        hit = Hit(
+        hit = BookHit(
             uid=uid,
             account=ticket.account,
             key=key,
@@ -176,13 +176,13 @@ class Caller:
             saved_tokens=work.tokens,
             reply=to_json(found),
         )
-        stored = await self.ledger.hit(hit)
+        stored = await self.ledger.send(hit)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
         return Paid(found, reused=True, saved_micro=hit.saved_micro)
 
     async def _begin(self, uid: str, key: str, worst: int, ticket: Ticket) -> str | None:
-        start = Start(
+        begun = BeginCall(
             uid=uid,
             account=ticket.account,
             key=key,
@@ -192,17 +192,17 @@ class Caller:
             tokens=ticket.ceiling.tokens,
         )
         try:
-            return await self.ledger.begin(start)
+            return await self.ledger.send(begun)
         except asyncio.CancelledError:
             # A ledger elsewhere may have begun it all the same, and the call is never sent.
-            await asyncio.shield(self.ledger.release(uid))
+            await asyncio.shield(self.ledger.send(ReleaseCall(uid)))
             raise
 
-    async def _settle(self, payment: Payment) -> None:
+    async def _settle(self, payment: SettleCall) -> None:
         try:
-            await self.ledger.settle(payment)
+            await self.ledger.send(payment)
         except asyncio.CancelledError:
-            await asyncio.shield(self.ledger.settle(payment))  # once, however often it is sent
+            await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
             raise
 
 

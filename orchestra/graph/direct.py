@@ -6,6 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from orchestra.book.messages import CloseAccount, OpenAccount
 from orchestra.core.ask import Ask
 from orchestra.core.call import OnPiece, Turn
 from orchestra.core.card import FleetFile
@@ -82,13 +83,14 @@ async def answer_question(
         ends_at = own if ends_at is None else min(own, ends_at)
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    await fleet.ledger.open_account(
+    opened = OpenAccount(
         account,
         parent=parent,
         cost_micro=planned.cost_micro,
         tokens=planned.tokens,
         label=label_of(intake.job.tags),
     )
+    await fleet.ledger.send(opened)
     run = JobRun(
         fleet,
         intake.job,
@@ -102,7 +104,7 @@ async def answer_question(
     try:
         outcome = await run.ask(question.node, question.ask, state)
     finally:
-        await fleet.ledger.close_account(account)
+        await fleet.ledger.send(CloseAccount(account))
     done = {"outcomes": {question.node: outcome.model_dump(mode="json")}}
     seconds = time.monotonic() - started
     return assemble(done, intake.job, (), planned, tuple(run.calls), seconds)

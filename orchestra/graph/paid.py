@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.book.messages import Payment
+from orchestra.book.messages import SettleCall
 from orchestra.cache.replies import to_json
 from orchestra.clients.endpoint_pace import Pace
 from orchestra.core.call import Call, Client, OnPiece, Reply
@@ -73,17 +73,17 @@ class Timed:
         }
 
 
-def worst_payment(uid: str, worst: int, ticket: Ticket) -> Payment:
+def worst_payment(uid: str, worst: int, ticket: Ticket) -> SettleCall:
     """What a call that may have been made costs at most."""
-    return Payment(uid, worst, ticket.ceiling.tokens)
+    return SettleCall(uid, worst, ticket.ceiling.tokens)
 
 
-def payment_of(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: Timed) -> Payment:
+def payment_of(uid: str, reply: Reply, worst: int, ticket: Ticket, timed: Timed) -> SettleCall:
     """What an answered call costs, within what was reserved for it."""
     usage, work = reply.usage, work_of(reply)
     spent = min(cost_micro(ticket.card, work), worst)
     measured = None if usage.is_bound else timed.measured(reply, ticket)
-    return Payment(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
+    return SettleCall(uid, spent, work.tokens, usage.cpu_s, to_json(reply), measured)
 
 
 def work_of(reply: Reply) -> Work:

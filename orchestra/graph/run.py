@@ -16,6 +16,7 @@ from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.book.messages import CloseAccount, OpenAccount
 from orchestra.core.ask import enter, leave
 from orchestra.core.errors import (
     BookError,
@@ -58,7 +59,7 @@ async def run_job(
         return assemble({}, intake.job, intake.errors, None, (), 0.0)
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, job.budget, IDLE)
-    await fleet.ledger.open_account(
+    opened = OpenAccount(
         account,
         parent=parent,
         cost_micro=chosen.cost_micro,
@@ -66,6 +67,7 @@ async def run_job(
         hold=parent is not None,
         label=label_of(job.tags),
     )
+    await fleet.ledger.send(opened)
     ends_at = None
     if job.budget.latency_ms is not None:
         ends_at = started + job.budget.latency_ms / 1000 - intake.seconds
@@ -96,7 +98,7 @@ async def run_job(
         if parent is None:
             # A book that failed leaves calls open, and its own error is the one to tell.
             with suppress(BookError):
-                await fleet.ledger.close_account(account)
+                await fleet.ledger.send(CloseAccount(account))
     seconds = time.monotonic() - started
     done = assemble(state, job, intake.errors, chosen, tuple(run.calls), seconds)
     times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
@@ -127,5 +129,5 @@ def _unplanned(run: JobRun, parent: str | None) -> Allowance:
 async def unprepared_run(fleet: Backing) -> JobRun:
     """A run for a graph that was invoked without `Fleet.run`: no budget beyond the job's own."""
     account = f"unplanned:{uuid.uuid4().hex}"
-    await fleet.ledger.open_account(account)
+    await fleet.ledger.send(OpenAccount(account))
     return JobRun(fleet, Job(), account, None)

@@ -76,7 +76,7 @@ def whole_ms(
     """Milliseconds that a plan expects of a job that made `calls`; None for a model unknown."""
     if any(call.model not in latencies for call in calls):
         return None
-    first = min(calls, key=_sent_ms)
+    first = min(calls, key=lambda call: call.at_ms)
 
     def predict(call: TimedCall) -> float:
         # What stood beside later calls was not known as the job was planned.
@@ -88,7 +88,7 @@ def whole_ms(
 
 def chain_ms(calls: Sequence[TimedCall], predict: Callable[[TimedCall], float]) -> float:
     """The longest chain of calls that waited for each other, each as long as predicted."""
-    ordered = sorted(calls, key=_sent_ms)
+    ordered = sorted(calls, key=lambda call: call.at_ms)
     # Calls that were to run side by side may come one after the other by chance, on a busy machine.
     chance = 2 * _overlaps(ordered) < sum(call.siblings for call in ordered)
     chains: list[float] = []  # up to the end of each call
@@ -109,7 +109,7 @@ def _overlaps(ordered: Sequence[TimedCall]) -> int:
 
 
 def _ended(before: TimedCall, call: TimedCall) -> bool:
-    return _sent_ms(before) + before.ms <= _sent_ms(call) + TOLERANCE_MS
+    return before.at_ms + before.ms <= call.at_ms + TOLERANCE_MS
 
 
 def _latencies(
@@ -130,8 +130,4 @@ def _latencies(
 
 def _is_told(job: TimedJob, calls: Sequence[TimedCall]) -> bool:
     """Whether the book has the times of all calls of the job."""
-    return len(calls) == job.calls > 0 and all(call.at_ms is not None for call in calls)
-
-
-def _sent_ms(call: TimedCall) -> float:
-    return call.at_ms or 0.0
+    return len(calls) == job.calls > 0

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestra.core.card import CallLimits, Card
+from orchestra.core.card import Card, Limits
 from orchestra.core.latency import Overhead, WholeJobs
 from orchestra.core.pricing import Work, latency_ms
 from orchestra.routing.introspect import GraphView
@@ -61,7 +61,7 @@ class Rest:
     overhead: Overhead | None = None
     calls: int = 0
     images: int = 0
-    limits: Mapping[str, CallLimits] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
     waits_ms: Mapping[str, float] = field(default_factory=dict)
     whole_jobs: WholeJobs | None = None
     measured: frozenset[str] = frozenset()  # models whose calls' time is

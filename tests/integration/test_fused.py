@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.unseen_pictures import DRAWERS
+from benchmarks.parts.unseen_pictures import DRAWERS
 from orchestra.core.call import Call, Reply
 from orchestra.fleet.source import load_fleet
 from workers.engine import TransformersEngine

@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.cluster_kill import MODEL, REPLICAS, Asked, calls_of, questions, serve_struck
 from benchmarks.kill_resume import finished, toll, write_table
-from benchmarks.three_nodes import CPUS, three_nodes
+from benchmarks.parts.three_nodes import CPUS, three_nodes
 from orchestra import Fleet
 from orchestra.fleet.source import load_graph
 from tests.stub_worker import FLEET

@@ -16,7 +16,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
-from benchmarks.processes import descendants
+from benchmarks.parts.processes import descendants
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.cluster.owned import own_cluster, served

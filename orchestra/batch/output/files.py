@@ -17,7 +17,6 @@ from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_
 from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
-from orchestra.book.ledger import FIELDS
 from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.identity import snapshot
@@ -49,7 +48,7 @@ def write_outputs(
 
     summary = _begin_summary(folder, fleet)
     summary.stopped = stopped
-    fields = json.loads(folder.book.meta(FIELDS) or "[]")
+    fields = folder.book.field_names()
     written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
     report = folder.path / "report.html"
     summary.files = {

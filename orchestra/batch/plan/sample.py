@@ -16,6 +16,7 @@ from orchestra.batch.folder import BATCH_ACCOUNT
 from orchestra.batch.progress import Progress
 from orchestra.batch.row_run import SILENT, RowRun
 from orchestra.batch.tables.row import Row
+from orchestra.book.messages import ReadSpent
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.job import CallRecord, Result
 from orchestra.core.pricing import Work, cost_micro
@@ -95,7 +96,7 @@ async def run_sample(
     Raises `ModelUnavailable` when a model is silent, `BudgetExceeded` when the cap is used up.
     """
     started, sample = time.monotonic(), Sample()
-    before = await rows.ledger.spent(BATCH_ACCOUNT)
+    before = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
     work = [(kind, row) for kind, some in drawn.items() if kind in routes for row in some]
     waves = max(1, min(LEAST_WAVES, len(work) // 2), -(-len(work) // in_flight))
     for first in range(waves):  # strided, so that each wave has rows of each kind
@@ -104,10 +105,11 @@ async def run_sample(
         wave = await _all(tries)
         _note_pace(sample, wave, time.monotonic() - began)
         sample.rows += wave
-        spent = await rows.ledger.spent(BATCH_ACCOUNT)
+        spent = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
         for _ in wave:
             progress.row(spent.cost_micro)
-    sample.spent_micro = (await rows.ledger.spent(BATCH_ACCOUNT)).cost_micro - before.cost_micro
+    after = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
+    sample.spent_micro = after.cost_micro - before.cost_micro
     sample.seconds = time.monotonic() - started
     return sample
 

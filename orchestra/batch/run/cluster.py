@@ -26,7 +26,8 @@ from orchestra.batch.run.hosts import Hosts
 from orchestra.batch.run.row_host import RowHost
 from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.tables.row import Row
-from orchestra.book.remote import Keeper, Message, RemoteLedger, Send
+from orchestra.book.messages import AbandonAccount, AnyMessage
+from orchestra.book.remote import Keeper, RemoteLedger, Send
 from orchestra.clients.handle import LOST, ActorLink, link_to
 from orchestra.core.errors import BookError, ModelUnavailable, OrchestraError
 
@@ -45,7 +46,7 @@ def reach(keeper: str) -> Send:
     """How messages get to the actor of that name; one that was lost is sent again."""
     link = link_to(keeper)
 
-    async def send(messages: list[Message]) -> list[Any]:
+    async def send(messages: list[AnyMessage]) -> list[Any]:
         lost: Exception | None = None
         for _ in range(SEND_TRIES):
             try:
@@ -127,7 +128,7 @@ class ClusterRun(BatchRun):
                 return Ran("silent", str(error))
             except LOST as error:
                 why = f"The host that ran row {row.ordinal} was lost ({type(error).__name__})."
-                await self.ledger.abandon_account(account)
+                await self.ledger.send(AbandonAccount(account))
                 continue
             if isinstance(answer, OrchestraError):
                 raise answer

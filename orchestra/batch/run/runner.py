@@ -27,6 +27,7 @@ from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.table import Row
 from orchestra.book.book import Book
 from orchestra.book.ledger import RowLedger
+from orchestra.book.messages import AdmitRows, ReadSpent
 from orchestra.core.errors import BatchPaused
 from orchestra.fleet.opened import OpenFleet
 
@@ -66,10 +67,10 @@ class BatchRun:
     async def run(self) -> Summary:
         """Run what is not finished, then write the outputs."""
         started = time.monotonic()
-        recovered = self.book.recover()
-        if recovered.presumed:
+        presumed = self.book.recover()
+        if presumed:
             self.progress.say(
-                f"{recovered.presumed} calls were on their way when the last run died; they are "
+                f"{presumed} calls were on their way when the last run died; they are "
                 "counted at their worst case, marked presumed."
             )
         self.folder.open_account(self.settings.budget)
@@ -166,7 +167,7 @@ class BatchRun:
         """Rows that are not finished, a page at a time; one with another row's id has an error."""
         rows = islice(self.request.table.rows(), self.settings.limit)
         while page := list(islice(rows, ROWS_A_PAGE)):
-            owners = await self.ledger.admit([self.rows.candidate(row) for row in page])
+            owners = await self.ledger.send(AdmitRows([self.rows.candidate(row) for row in page]))
             for row, owner in zip(page, owners, strict=True):
                 if owner == row.ordinal:
                     yield row
@@ -205,7 +206,7 @@ class BatchRun:
         elif ran.end == "no room":
             self._ask_to_stop(f"The budget is used up ({ran.why})")
         elif ran.end == "finished":
-            spent = await self.ledger.spent(BATCH_ACCOUNT)
+            spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))
             self.progress.row(spent.cost_micro)
 
     async def _run_allotted(self, row: Row) -> Ran:
@@ -213,7 +214,7 @@ class BatchRun:
         allotment = self.allotment
         if allotment is None:
             return await self.run_one(row)
-        spent = await self.ledger.spent(BATCH_ACCOUNT)
+        spent = await self.ledger.send(ReadSpent(BATCH_ACCOUNT))
         ran = Ran("over budget")
         for route in allotment.choose(row.ordinal, spent.cost_micro):
             ran = await self.run_one(row, None if route is None else dict(route.models))

@@ -18,12 +18,14 @@ from orchestra.batch.row_run import RowRun, row_key
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.book.book import Book
+from orchestra.book.messages import AnyMessage, BeginCall, OpenAccount, SettleCall
 from orchestra.core.call import Call
 from orchestra.core.errors import BudgetExceeded, InvalidGraph, RateLimited
 from orchestra.core.job import Result
 from orchestra.core.state import JobState
 from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
+from tests.booked import booked
 from tests.far_ledger import FarLedger
 from tests.scripted import first_allowed, scripted_fleet
 
@@ -57,7 +59,7 @@ async def workers(
 
 def batch_book(**limits: int) -> Book:
     book = Book.open(None)
-    book.open_account(BATCH_ACCOUNT, label="batch")
+    book.do(OpenAccount(BATCH_ACCOUNT, label="batch"))
     book.set_limits(BATCH_ACCOUNT, cost_micro=limits.get("cost_micro"), tokens=limits.get("tokens"))
     return book
 
@@ -124,7 +126,7 @@ async def test_no_room_is_told_and_a_stopped_worker_does_not_wait_for_it(tmp_pat
     with batch_book(tokens=50) as book:
         async with workers(tmp_path, FarLedger(book)) as (one,):
             assert (await one.run(row(1))).end == "no room"
-            book.reserve(BATCH_ACCOUNT, cost_micro=0, tokens=50, node="n", model="m")
+            book.do(BeginCall("other", BATCH_ACCOUNT, "other", "n", "m", 0, 50))
             waiting = asyncio.create_task(one.run(row(2)))
             await asyncio.sleep(0.05)
             assert not waiting.done()
@@ -132,8 +134,10 @@ async def test_no_room_is_told_and_a_stopped_worker_does_not_wait_for_it(tmp_pat
             assert (await waiting).end == "no room"
 
 
-@pytest.mark.parametrize("lost", ["begin", "settle"])
-async def test_a_cancelled_worker_leaves_no_call_open(tmp_path: Path, lost: str) -> None:
+@pytest.mark.parametrize("lost", [BeginCall, SettleCall])
+async def test_a_cancelled_worker_leaves_no_call_open(
+    tmp_path: Path, lost: type[AnyMessage]
+) -> None:
     with batch_book() as book:
         ledger = FarLedger(book, hold=lost)
         async with workers(tmp_path, ledger) as (one,):
@@ -142,8 +146,8 @@ async def test_a_cancelled_worker_leaves_no_call_open(tmp_path: Path, lost: str)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        states = [call.state for found in _accounts(book) for call in book.entries(found)]
-        assert states == ["released" if lost == "begin" else "settled"]
+        states = [call.state for found in _accounts(book) for call in booked(book, found)]
+        assert states == ["released" if lost is BeginCall else "settled"]
 
 
 def _accounts(book: Book) -> list[str]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from orchestra.bench.measure import ACCOUNT, measure, percentile_ms
 from orchestra.bench.questions import Question, choice_schema
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call
 from orchestra.core.errors import AnswerInvalid, BudgetExceeded, ModelUnavailable
 from tests.scripted import scripted_fleet
@@ -43,7 +44,7 @@ async def test_a_text_model_is_scored_on_texts_alone() -> None:
         seen("red"),
     ]
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT)
+        await fleet.ledger.send(OpenAccount(ACCOUNT))
         measured = await measure(fleet, fleet.file.card("r1"), questions)
     colour, tea = measured.scores
     assert (colour.task, colour.asked, colour.right, colour.abstained) == ("colour", 5, 3, 2)
@@ -58,7 +59,7 @@ async def test_a_text_model_is_scored_on_texts_alone() -> None:
 async def test_a_failed_call_is_wrong_and_its_error_is_kept() -> None:
     fleet, _ = scripted_fleet(lambda call: AnswerInvalid("Purple is no choice. Ask again."))
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT)
+        await fleet.ledger.send(OpenAccount(ACCOUNT))
         measured = await measure(fleet, fleet.file.card("r1"), [asked("red", None)])
     (score,) = measured.scores
     assert (score.right, score.abstained, measured.failed) == (0, 0, 1)
@@ -69,7 +70,7 @@ async def test_a_failed_call_is_wrong_and_its_error_is_kept() -> None:
 async def test_a_bench_stops_at_its_budget() -> None:
     fleet, _ = scripted_fleet(first_word)
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT, cost_micro=0)
+        await fleet.ledger.send(OpenAccount(ACCOUNT, cost_micro=0))
         with pytest.raises(BudgetExceeded, match="'bench'"):
             await measure(fleet, fleet.file.card("r1"), [asked("red shirt", "red")])
 
@@ -85,7 +86,7 @@ async def test_a_model_that_takes_none_of_them_is_left_alone() -> None:
 async def test_a_model_that_is_not_there_ends_the_questions() -> None:
     fleet, engines = scripted_fleet(lambda call: ModelUnavailable("The server is down. Start it."))
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT)
+        await fleet.ledger.send(OpenAccount(ACCOUNT))
         with pytest.raises(ModelUnavailable, match="server is down"):
             await measure(fleet, fleet.file.card("r1"), [asked("red", "red"), asked("blue", "red")])
     assert len(engines["r1"].calls) == 1
@@ -100,7 +101,7 @@ async def test_fields_of_one_call_are_scored_apart_and_asked_once() -> None:
         Question("extraction", call, "size", "large", "zh"),
     ]
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT)
+        await fleet.ledger.send(OpenAccount(ACCOUNT))
         measured = await measure(fleet, fleet.file.card("r1"), questions)
     assert [(part.kind, part.right) for part in measured.parts] == [("en", 1), ("zh", 0)]
     assert (measured.scores[0].right, measured.scores[0].wrong) == (1, 1)
@@ -112,7 +113,7 @@ async def test_a_wrong_answer_is_told_from_an_abstention() -> None:
     fleet, _ = scripted_fleet(first_word)
     questions = [asked("red hat", "blue"), asked("no idea", "green"), asked("none", None)]
     async with fleet:
-        await fleet.ledger.open_account(ACCOUNT)
+        await fleet.ledger.send(OpenAccount(ACCOUNT))
         measured = await measure(fleet, fleet.file.card("r1"), questions)
     (score,) = measured.scores
     assert (score.right, score.wrong, score.abstained) == (1, 1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.copy_check import Claim, claims
+from benchmarks.parts.copy_check import Claim, claims
 
 GIVEN = (
     "name: Golden Delicious\ndescription_en: Golden Delicious has a white juicy pulp. "

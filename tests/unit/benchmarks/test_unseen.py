@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.parts.unseen_pictures import DRAWERS, drawn, in_folder, in_package
 from benchmarks.unseen import Judged, auroc, auroc_interval, report
-from benchmarks.unseen_pictures import DRAWERS, drawn, in_folder, in_package
 from orchestra.core.errors import UsageError
 
 

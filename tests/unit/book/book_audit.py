@@ -3,8 +3,6 @@
 import sqlite3
 from pathlib import Path
 
-OPEN_STATES = ("reserved", "dispatched")
-
 
 def discrepancies(path: Path) -> list[str]:
     """What does not add up in the book at `path`; empty for a sound book."""
@@ -31,7 +29,7 @@ def discrepancies(path: Path) -> list[str]:
 
 
 def _expected(own: list[sqlite3.Row], children: list[sqlite3.Row]) -> dict[str, int]:
-    still_open = [row for row in own if row["state"] in OPEN_STATES]
+    still_open = [row for row in own if row["state"] == "dispatched"]
     held = [row for row in children if row["hold"] and not row["closed"]]
     presumed = [row for row in own if row["state"] == "presumed"]
     return {
@@ -43,7 +41,7 @@ def _expected(own: list[sqlite3.Row], children: list[sqlite3.Row]) -> dict[str, 
         + len(held)
         + _sum([row for row in children if not row["hold"]], "pending"),
         "presumed_micro": _sum(presumed, "cost_micro") + _sum(children, "presumed_micro"),
-        "presumed_entries": len(presumed) + _sum(children, "presumed_entries"),
+        "presumed_calls": len(presumed) + _sum(children, "presumed_calls"),
     }
 
 

@@ -5,23 +5,19 @@ import resource
 import signal
 import sqlite3
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from orchestra.book.book import Book
-from orchestra.core.errors import BookError, BookLocked, DiskFull
+from orchestra.book.messages import FinishRow, OpenAccount, SettleCall
+from orchestra.book.schema import VERSION
+from orchestra.core.errors import BookError, BookFormatMismatch, BookLocked, DiskFull
+from tests.booked import begun
 from tests.unit.book.book_process import python
 
 
-def reserve(book: Book, account: str = "batch", cost_micro: int = 1) -> int:
-    return book.reserve(account, cost_micro=cost_micro, tokens=1, node="n", model="m")
-
-
 def finish(book: Book, ordinal: int, record: str = "{}") -> bool:
-    return book.finish_row(
-        str(ordinal), ordinal=ordinal, row_id=str(ordinal), status="complete", record_json=record
-    )
+    return book.do(FinishRow(str(ordinal), ordinal, str(ordinal), "complete", record))
 
 
 def test_a_second_owner_is_refused_with_the_pid_of_the_first(tmp_path):
@@ -34,26 +30,27 @@ def test_a_second_owner_is_refused_with_the_pid_of_the_first(tmp_path):
 def test_each_exclusive_opening_begins_an_epoch_and_readers_do_not(tmp_path):
     path = tmp_path / "book.sqlite"
     with Book.open(path) as first:
-        first.open_account("batch", cost_micro=5)
+        first.do(OpenAccount("batch", cost_micro=5))
         with Book.open(path, exclusive=False) as reader:
-            assert (first.epoch, reader.epoch) == (1, 1)
+            assert (first._epoch, reader._epoch) == (1, 1)
             assert reader.spent("batch").cost_micro == 0
     with Book.open(path) as second:
-        assert second.epoch == 2
+        assert second._epoch == 2
 
 
 def test_a_participant_is_fenced_off_once_another_process_owns_the_book(tmp_path):
     path = tmp_path / "book.sqlite"
     with Book.open(path) as first:
-        first.open_account("batch")
+        first.do(OpenAccount("batch"))
     with Book.open(path, exclusive=False) as orphan:
-        entry = reserve(orphan)
+        uid = begun(orphan, "batch")
         with Book.open(path) as owner:
-            assert owner.recover().released == 1
+            assert owner.recover() == 1
             with pytest.raises(BookLocked, match="taken over"):
-                orphan.dispatch(entry)
-            assert owner.spent("batch").open_cost_micro == 0
-            assert orphan.spent("batch").open_cost_micro == 0
+                orphan.do(SettleCall(uid, 1, 1))
+            for book in (owner, orphan):
+                spent = book.spent("batch")
+                assert (spent.open_cost_micro, spent.presumed_micro) == (0, 10)
 
 
 def test_reading_a_book_that_does_not_exist_is_an_error_and_makes_no_file(tmp_path):
@@ -62,26 +59,38 @@ def test_reading_a_book_that_does_not_exist_is_an_error_and_makes_no_file(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_foreign_newer_and_damaged_files_are_refused_by_name_and_left_alone(tmp_path):
+def test_foreign_and_damaged_files_are_refused_by_name_and_left_alone(tmp_path):
     foreign = tmp_path / "foreign.sqlite"
     database = sqlite3.connect(foreign)
     database.execute("CREATE TABLE shop (id INTEGER)")
     database.close()
     with pytest.raises(BookError, match=r"foreign\.sqlite' is a sqlite file of another program"):
         Book.open(foreign)
-    newer = tmp_path / "newer.sqlite"
-    Book.open(newer).close()
-    database = sqlite3.connect(newer)
-    database.execute("PRAGMA user_version = 99")
-    database.close()
-    with pytest.raises(BookError, match="format 99"):
-        Book.open(newer)
     text = tmp_path / "text.sqlite"
     text.write_text("id,name\n" * 200)
     for _ in range(2):  # and the failure frees the lock
         with pytest.raises(BookError, match="not a sqlite file"):
             Book.open(text)
     assert text.read_text() == "id,name\n" * 200
+
+
+@pytest.mark.parametrize("version", [1, VERSION - 1, VERSION + 1])
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_book_of_another_version_is_named_with_both_versions_and_left_alone(
+    tmp_path, version, exclusive
+):
+    path = tmp_path / "book.sqlite"
+    Book.open(path).close()
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(BookFormatMismatch) as raised:
+        Book.open(path, exclusive=exclusive)
+    told = str(raised.value)
+    assert f"{str(path)!r} has format {version}" in told and f"reads format {VERSION}" in told
+    assert "Open it with the release that wrote it, or take a new output folder" in told
+    assert path.read_bytes() == before
 
 
 def test_a_missing_folder_is_named_with_the_cure(tmp_path):
@@ -96,13 +105,13 @@ def test_a_closed_book_says_so(tmp_path):
     with pytest.raises(BookError, match="is closed"):
         book.spent("batch")
     with pytest.raises(BookError, match="is closed"):
-        book.open_account("batch")
+        book.do(OpenAccount("batch"))
 
 
 def test_a_full_disk_is_named_once_and_keeps_everything_finished_before(tmp_path):
     path = tmp_path / "book.sqlite"
     with Book.open(path) as book:
-        book.open_account("batch", cost_micro=1000)
+        book.do(OpenAccount("batch", cost_micro=1000))
         pages = book._database.execute("PRAGMA page_count").fetchone()[0]
         book._database.execute(f"PRAGMA max_page_count = {pages + 10}")
         finished = 0
@@ -110,15 +119,15 @@ def test_a_full_disk_is_named_once_and_keeps_everything_finished_before(tmp_path
             while finish(book, finished, "x" * 3000):
                 finished += 1
         assert finished > 2
-        entry = 0
+        uid = ""
         with pytest.raises(DiskFull), book.transaction():
-            entry = reserve(book)
+            uid = begun(book, "batch")
             finish(book, finished, "x" * 100_000)
         assert book.spent("batch").open_cost_micro == 0
         book._database.execute("PRAGMA max_page_count = 100000")
         assert finish(book, finished)
-        with pytest.raises(BookError, match=f"No entry {entry}"):
-            book.dispatch(entry)
+        with pytest.raises(BookError, match=f"No call '{uid}'"):
+            book.do(SettleCall(uid, 1, 1))
     with Book.open(path) as book:
         assert [row.ordinal for row in book.rows()] == list(range(finished + 1))
 
@@ -128,12 +137,12 @@ def test_a_file_that_cannot_grow_is_a_full_disk(tmp_path):
 import sys
 from pathlib import Path
 from orchestra.book.book import Book
+from orchestra.book.messages import FinishRow
 from orchestra.core.errors import DiskFull
 book, ordinal = Book.open(Path(sys.argv[1])), 0
 try:
     while True:
-        book.finish_row(str(ordinal), ordinal=ordinal, row_id="r", status="complete",
-                        record_json="x" * 9000)
+        book.do(FinishRow(str(ordinal), ordinal, "r", "complete", "x" * 9000))
         ordinal += 1
         print(ordinal, flush=True)
 except DiskFull as error:
@@ -166,10 +175,11 @@ import os, sys
 from pathlib import Path
 from orchestra.book.book import Book
 from orchestra.core.errors import BookError
+from orchestra.book.messages import OpenAccount
 book = Book.open(Path(sys.argv[1]))
 if os.fork() == 0:
     try:
-        book.open_account("batch")
+        book.do(OpenAccount("batch"))
     except BookError as error:
         print(error, flush=True)
     os._exit(0)
@@ -183,9 +193,3 @@ os.wait()
         check=True,
     )
     assert "Open it after the fork" in done.stdout
-
-
-def test_power_safe_books_wait_for_the_disk_and_others_for_the_system(tmp_path: Path):
-    for power_safe, level in ((False, 1), (True, 2)):
-        with Book.open(tmp_path / f"{power_safe}.sqlite", power_safe=power_safe) as book:
-            assert book._database.execute("PRAGMA synchronous").fetchone()[0] == level

@@ -3,72 +3,51 @@
 import pytest
 
 from orchestra.book.book import Book
-from orchestra.book.entries import Settlement
+from orchestra.book.messages import AdmitRows, Candidate, FinishRow, OpenAccount, SettleCall
 from orchestra.core.errors import BookError
+from tests.booked import begun
 
 
 @pytest.fixture
 def book():
     with Book.open(None) as opened:
-        opened.open_account("batch", cost_micro=1000)
+        opened.do(OpenAccount("batch", cost_micro=1000))
         yield opened
 
 
-def start(book: Book, account: str = "row") -> int:
-    book.open_account(account, parent="batch", cost_micro=100, hold=True)
-    entry = book.reserve(
-        account, cost_micro=50, tokens=0, node="look", model="vl", key=f"{account}/look"
-    )
-    book.dispatch(entry)
-    return entry
+def start(book: Book, account: str = "row") -> str:
+    """The uid of a call on its way in a row's account."""
+    book.do(OpenAccount(account, parent="batch", cost_micro=100, hold=True))
+    return begun(book, account, 50)
 
 
 def finish(book: Book, ordinal: int, status: str = "complete", row_id: str | None = None) -> bool:
-    return book.finish_row(
-        f"key-{ordinal}",
-        ordinal=ordinal,
-        row_id=row_id or f"sku-{ordinal}",
-        status=status,
-        record_json=f'{{"n":{ordinal}}}',
-    )
+    record = f'{{"n":{ordinal}}}'
+    return book.do(FinishRow(f"key-{ordinal}", ordinal, row_id or f"sku-{ordinal}", status, record))
 
 
-def test_finishing_a_row_settles_its_calls_and_closes_its_account_together(book):
-    entry = start(book)
-    done = book.finish_row(
-        "key-0",
-        ordinal=0,
-        row_id="sku-0",
-        status="review",
-        record_json='{"a":1}',
-        settle=[Settlement(entry, 30, 0, reply="red")],
-        close="row",
-    )
-    assert done
+def test_finishing_a_row_closes_its_account_with_it(book):
+    book.do(SettleCall(start(book), 30, 0))
+    assert book.do(FinishRow("key-0", 0, "sku-0", "review", '{"a":1}', "row"))
     spent = book.spent("batch")
     assert (spent.cost_micro, spent.open_cost_micro) == (30, 0)
-    row = book.row("key-0")
-    assert row is not None
-    assert (row.ordinal, row.row_id, row.status) == (0, "sku-0", "review")
+    (row,) = book.rows()
+    assert (row.ordinal, row.key, row.row_id, row.status) == (0, "key-0", "sku-0", "review")
     assert (row.record_json, row.account) == ('{"a":1}', "row")
-    assert book.reply("row/look") == "red"
+    with pytest.raises(BookError, match="'row' is closed"):
+        begun(book, "row")
 
 
-def test_a_row_whose_settlement_fails_is_not_finished(book):
-    entry = start(book)
-    book.release(entry)
-    with pytest.raises(BookError, match="released"):
-        book.finish_row(
-            "key-0",
-            ordinal=0,
-            row_id="sku-0",
-            status="complete",
-            record_json="{}",
-            settle=[Settlement(entry, 30, 0)],
-            close="row",
-        )
-    assert not book.is_finished("key-0")
+def test_a_row_whose_account_cannot_close_is_not_finished(book):
+    uid = start(book)
+    end = FinishRow("key-0", 0, "sku-0", "complete", "{}", "row", ("colour",))
+    with pytest.raises(BookError, match="1 open calls"):
+        book.do(end)
+    assert (list(book.rows()), book.field_names()) == ([], [])
     assert book.spent("batch").open_cost_micro == 100
+    book.do(SettleCall(uid, 30, 0))
+    assert book.do(end)
+    assert book.field_names() == ["colour"]
 
 
 def test_a_second_finish_keeps_the_first_record_and_says_so(book):
@@ -77,27 +56,19 @@ def test_a_second_finish_keeps_the_first_record_and_says_so(book):
     assert book.counts() == {"complete": 1}
 
 
-def test_a_second_finish_still_pays_for_the_second_run_and_repeats_harmlessly(book):
+def test_a_second_finish_closes_the_second_runs_account_and_repeats_harmlessly(book):
     assert finish(book, 0)
-    entry = start(book, "second run")
+    book.do(SettleCall(start(book, "second run"), 30, 0))
     for _ in range(2):
-        again = book.finish_row(
-            "key-0",
-            ordinal=0,
-            row_id="sku-0",
-            status="failed",
-            record_json="{}",
-            settle=[Settlement(entry, 30, 0)],
-            close="second run",
-        )
-        assert again is False
+        assert not book.do(FinishRow("key-0", 0, "sku-0", "failed", "{}", "second run"))
     assert (book.spent("batch").cost_micro, book.spent("batch").open_cost_micro) == (30, 0)
+    assert book.counts() == {"complete": 1}
 
 
 def test_one_ordinal_belongs_to_one_key(book):
     finish(book, 0)
     with pytest.raises(BookError, match=r"key-0.*other"):
-        book.finish_row("other", ordinal=0, row_id="x", status="complete", record_json="{}")
+        book.do(FinishRow("other", 0, "x", "complete", "{}"))
 
 
 def test_rows_come_in_ordinal_order_whatever_the_order_of_finishing(book):
@@ -122,11 +93,11 @@ def test_rows_can_be_finished_while_they_are_read(book):
 def test_finished_keys_are_found_among_many(book):
     for ordinal in range(0, 1500, 2):
         finish(book, ordinal)
-    keys = [f"key-{ordinal}" for ordinal in range(1500)]
-    assert book.finished_among(keys) == set(keys[::2])
-    assert book.finished_among([]) == set()
-    assert book.is_finished("key-0")
-    assert not book.is_finished("key-1")
+    rows = [Candidate(f"key-{ordinal}", ordinal) for ordinal in range(1500)]
+    admitted = book.do(AdmitRows(rows))
+    assert admitted == [None if n % 2 == 0 else n for n in range(1500)]
+    assert book.finished_ordinals() == set(range(0, 1500, 2))
+    assert book.do(AdmitRows([])) == []
 
 
 def test_statuses_are_counted(book):
@@ -146,12 +117,13 @@ def test_row_by_id_gives_the_first_of_a_repeated_id(book):
 
 
 def test_an_id_belongs_to_the_first_ordinal_and_a_resume_claims_it_again(book):
+    def claim(*claims: tuple[str, int]) -> list[int | None]:
+        return book.do(AdmitRows([Candidate(f"key-{at}", at, name) for name, at in claims]))
+
     claims = [("00123", 0), ("b", 1), ("00123", 2)]
-    assert book.claim_ids(claims) == [None, None, 0]
-    assert book.claim_ids(claims) == [None, None, 0]
-    assert book.claim_id("b", 1) is None
-    assert book.claim_id("b", 5) == 1
-    assert book.claim_id("123", 6) is None
+    assert claim(*claims) == [0, 1, 0]
+    assert claim(*claims) == [0, 1, 0]
+    assert claim(("b", 1), ("b", 5), ("123", 6)) == [1, 1, 6]
 
 
 def test_notes_are_kept_and_replaced_and_apart_from_the_books_own(book):
@@ -160,4 +132,4 @@ def test_notes_are_kept_and_replaced_and_apart_from_the_books_own(book):
     book.set_meta("fingerprint", "a")
     book.set_meta("fingerprint", "b")
     assert (book.meta("fingerprint"), book.meta("epoch")) == ("b", "mine")
-    assert book.epoch == 1
+    assert book._epoch == 1

@@ -15,14 +15,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orchestra.book.amounts import NOTHING, Amount, Limits
+from orchestra.book.amounts import NOTHING, AccountLimits, Amount
 from orchestra.book.book import Book
+from orchestra.book.messages import (
+    AbandonAccount,
+    BeginCall,
+    BookHit,
+    CloseAccount,
+    OpenAccount,
+    ReleaseCall,
+    SettleCall,
+)
 from orchestra.core.errors import BookError, BudgetExceeded
 from tests.unit.book.book_audit import discrepancies
 
-OPEN = ("reserved", "dispatched")
 amounts = st.builds(Amount, st.integers(0, 20), st.integers(0, 8))
-limits = st.builds(Limits, st.none() | st.integers(0, 60), st.none() | st.integers(0, 30))
+limits = st.builds(AccountLimits, st.none() | st.integers(0, 60), st.none() | st.integers(0, 30))
 picks = st.integers(0, 11)  # which account or call; taken modulo how many there are
 LATEST = 0
 
@@ -31,14 +39,14 @@ LATEST = 0
 class Call:
     account: str
     reserved: Amount
-    state: str = "reserved"
+    state: str = "dispatched"
     cost: Amount = NOTHING
 
 
 @dataclass
 class Budget:
     parent: str | None
-    limits: Limits
+    limits: AccountLimits
     hold: bool
     closed: bool = False
 
@@ -48,7 +56,7 @@ class Model:
     """What the book should hold; sums are computed anew each time."""
 
     accounts: dict[str, Budget] = field(default_factory=dict)
-    calls: dict[int, Call] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
 
     def children(self, id: str) -> list[str]:
         return [name for name, account in self.accounts.items() if account.parent == id]
@@ -61,7 +69,7 @@ class Model:
         return _sum([call.cost for call in self.own(id)] + below)
 
     def open(self, id: str) -> Amount:
-        own = [call.reserved for call in self.own(id) if call.state in OPEN]
+        own = [call.reserved for call in self.own(id) if call.state == "dispatched"]
         return _sum(own + [self._open_above(child) for child in self.children(id)])
 
     def _open_above(self, child: str) -> Amount:
@@ -76,7 +84,7 @@ class Model:
         )
 
     def busy(self, id: str) -> bool:
-        return any(call.state in OPEN for call in self.own(id)) or any(
+        return any(call.state == "dispatched" for call in self.own(id)) or any(
             self.busy(child) or (self.accounts[child].hold and not self.accounts[child].closed)
             for child in self.children(id)
         )
@@ -111,7 +119,7 @@ class BookMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="book-"))
         self.lives = 0
         self.model = Model()
-        self.named: dict[int, str] = {}  # entries begun by a uid
+        self.refused = 0
         self.book = Book.open(self.path)
 
     @property
@@ -126,14 +134,14 @@ class BookMachine(RuleBasedStateMachine):
 
     @initialize(hold=st.booleans())
     def open_nested(self, hold: bool) -> None:
-        self.open_as("tenant", None, Limits(100, 50), hold=False)
-        self.open_as("batch", "tenant", Limits(80, None), hold=hold)
-        self.open_as("held job", "batch", Limits(30, 20), hold=True)
-        self.open_as("job", "batch", Limits(30, None), hold=False)
+        self.open_as("tenant", None, AccountLimits(100, 50), hold=False)
+        self.open_as("batch", "tenant", AccountLimits(80, None), hold=hold)
+        self.open_as("held job", "batch", AccountLimits(30, 20), hold=True)
+        self.open_as("job", "batch", AccountLimits(30, None), hold=False)
 
     @rule(pick=picks, limits=limits, hold=st.booleans())
-    def open_child(self, pick: int, limits: Limits, hold: bool) -> None:
-        hold = hold and any(limits.kinds)
+    def open_child(self, pick: int, limits: AccountLimits, hold: bool) -> None:
+        hold = hold and limits != AccountLimits(None, None)
         self.open_as(f"job-{len(self.model.accounts)}", self.account(pick), limits, hold)
 
     @rule(pick=picks)
@@ -142,25 +150,24 @@ class BookMachine(RuleBasedStateMachine):
         account = self.model.accounts[id]
         self.open_as(id, account.parent, account.limits, account.hold)
 
-    @rule(pick=picks, amount=amounts)
-    def reserve(self, pick: int, amount: Amount) -> None:
-        id = self.account(pick)
-        entry = self.attempt(lambda: self.reserved(id, amount))
-        self.model.calls[-1] = Call(id, amount)
+    @rule(pick=picks, amount=amounts, times=st.integers(1, 3))
+    def begin(self, pick: int, amount: Amount, times: int = 1) -> None:
+        """A call whose message arrives up to three times."""
+        id, uid = self.account(pick), f"uid-{len(self.model.calls)}-{self.refused}"
+        self.model.calls[uid] = Call(id, amount)
         refusals = self.refusals(usable=self.model.usable(id))
-        call = self.model.calls.pop(-1)
+        message = BeginCall(uid, id, uid, "n", "m", amount.micro, amount.tokens)
+        for _ in range(times):
+            assert self.attempt(lambda: self.book.do(message)) in (refusals or [None])
         if refusals:
-            assert entry in refusals
-        else:
-            assert isinstance(entry, int)
-            self.model.calls[entry] = call
+            del self.model.calls[uid]
+            self.refused += 1
 
     @rule(pick=picks, amount=amounts, actual=amounts)
     def pay(self, pick: int, amount: Amount, actual: Amount) -> None:
         before = len(self.model.calls)
-        self.reserve(pick, amount)
+        self.begin(pick, amount)
         if len(self.model.calls) > before:
-            self.dispatch(LATEST)
             self.settle(LATEST, actual)
 
     @rule(pick=picks, amount=amounts, actual=amounts)
@@ -168,80 +175,37 @@ class BookMachine(RuleBasedStateMachine):
         self.pay(pick, amount, actual)
         self.close(pick)
 
-    @precondition(lambda self: self.model.calls)
-    @rule(pick=picks)
-    def dispatch(self, pick: int) -> None:
-        entry, call = self.call(pick)
-        allowed = call.state == "reserved"
-        assert (self.attempt(lambda: self.book.dispatch(entry)) is None) == allowed
-        if allowed:
-            call.state = "dispatched"
-
-    @precondition(lambda self: self.model.calls)
-    @rule(pick=picks, actual=amounts)
-    def settle(self, pick: int, actual: Amount) -> None:
-        entry, call = self.call(pick)
-        done = self.attempt(
-            lambda: self.book.settle(entry, cost_micro=actual.micro, tokens=actual.tokens)
-        )
-        assert (done is None) == (call.state == "dispatched")
-        if done is None:
-            call.state = "settled"
-            call.cost = Amount(
-                min(actual.micro, call.reserved.micro), min(actual.tokens, call.reserved.tokens)
-            )
-
-    @precondition(lambda self: self.model.calls)
-    @rule(pick=picks)
-    def release(self, pick: int) -> None:
-        entry, call = self.call(pick)
-        done = self.attempt(lambda: self.book.release(entry))
-        assert (done is None) == (call.state in OPEN)
-        if done is None:
-            call.state = "released"
-
-    @rule(pick=picks, amount=amounts, times=st.integers(1, 3))
-    def begin(self, pick: int, amount: Amount, times: int) -> None:
-        """A call named by its client, whose message arrives up to three times."""
-        id, uid = self.account(pick), f"uid-{self.lives}-{len(self.named)}"
-        self.model.calls[-1] = Call(id, amount, "dispatched")
+    @rule(pick=picks, saved=amounts, times=st.integers(1, 3))
+    def hit(self, pick: int, saved: Amount, times: int) -> None:
+        """A call that a cache answered costs nothing, even where nothing is left."""
+        id, uid = self.account(pick), f"uid-{len(self.model.calls)}-{self.refused}"
+        message = BookHit(uid, id, uid, "n", "m", saved.micro, saved.tokens, "reply")
         refusals = self.refusals(usable=self.model.usable(id))
-        call = self.model.calls.pop(-1)
         for _ in range(times):
-            assert self.attempt(lambda: self.begun(uid, id, amount)) in (refusals or [None])
-        if not refusals:
-            entry = self.book._find(uid)
-            assert entry is not None
-            self.model.calls[entry[0]] = call
-            self.named[entry[0]] = uid
+            assert self.attempt(lambda: self.book.do(message)) in (refusals or [None])
+        if refusals:
+            self.refused += 1
+        else:
+            self.model.calls[uid] = Call(id, NOTHING, "settled")
 
-    @precondition(lambda self: self.named)
+    @precondition(lambda self: self.model.calls)
     @rule(pick=picks, actual=amounts, times=st.integers(1, 3))
-    def settle_named(self, pick: int, actual: Amount, times: int) -> None:
-        entry = sorted(self.named)[-1 - pick % len(self.named)]
-        call = self.model.calls[entry]
-        allowed = call.state in ("dispatched", "settled", "presumed")
+    def settle(self, pick: int, actual: Amount, times: int = 1) -> None:
+        uid, call = self.call(pick)
+        message = SettleCall(uid, actual.micro, actual.tokens)
         for _ in range(times):
-            done = self.attempt(
-                lambda: self.book.pay(
-                    self.named[entry], cost_micro=actual.micro, tokens=actual.tokens
-                )
-            )
-            assert (done is None) == allowed
+            done = self.attempt(lambda: self.book.do(message))
+            assert (done is None) == (call.state != "released")
         if call.state == "dispatched":
-            call.state = "settled"
-            call.cost = Amount(
-                min(actual.micro, call.reserved.micro), min(actual.tokens, call.reserved.tokens)
-            )
+            call.state, call.cost = "settled", actual.within(call.reserved)
 
-    @precondition(lambda self: self.named)
+    @precondition(lambda self: self.model.calls)
     @rule(pick=picks, times=st.integers(1, 3))
-    def give_back(self, pick: int, times: int) -> None:
-        entry = sorted(self.named)[-1 - pick % len(self.named)]
-        call = self.model.calls[entry]
+    def release(self, pick: int, times: int) -> None:
+        uid, call = self.call(pick)
         for _ in range(times):
-            done = self.attempt(lambda: self.book.give_back(self.named[entry]))
-            assert (done is None) == (call.state in ("dispatched", "released", "presumed"))
+            done = self.attempt(lambda: self.book.do(ReleaseCall(uid)))
+            assert (done is None) == (call.state != "settled")
         if call.state == "dispatched":
             call.state = "released"
 
@@ -249,39 +213,37 @@ class BookMachine(RuleBasedStateMachine):
     def close(self, pick: int) -> None:
         id = self.account(pick)
         allowed = self.model.accounts[id].closed or not self.model.busy(id)
-        assert (self.attempt(lambda: self.book.close_account(id)) is None) == allowed
+        assert (self.attempt(lambda: self.book.do(CloseAccount(id))) is None) == allowed
         self.model.accounts[id].closed |= allowed
 
     @rule(pick=picks)
     def abandon(self, pick: int) -> None:
         """What a lost process leaves: all or nothing, and nothing for a closed account."""
         id = self.account(pick)
+        done = self.attempt(lambda: self.book.do(AbandonAccount(id)))
         if self.model.accounts[id].closed:
-            assert self.book.abandon(id) == 0
+            assert done is None
             return
         before = [(call, call.state, call.cost) for call in self.model.own(id)]
         for call in self.model.own(id):
             if call.state == "dispatched":
                 call.state, call.cost = "presumed", call.reserved
-            elif call.state == "reserved":
-                call.state = "released"
-        presumed = sum(state == "dispatched" for _, state, _ in before)
         if self.model.busy(id):  # an account under it is in use
-            assert self.attempt(lambda: self.book.abandon(id)) is BookError
+            assert done is BookError
             for call, state, cost in before:
                 call.state, call.cost = state, cost
         else:
-            assert self.book.abandon(id) == presumed
+            assert done is None
             self.model.accounts[id].closed = True
 
     @rule(pick=picks, limits=limits)
-    def set_limits(self, pick: int, limits: Limits) -> None:
+    def set_limits(self, pick: int, limits: AccountLimits) -> None:
         id = self.account(pick)
         account, before = self.model.accounts[id], self.model.accounts[id].limits
         done = self.attempt(
             lambda: self.book.set_limits(id, cost_micro=limits.micro, tokens=limits.tokens)
         )
-        if account.hold and limits.kinds != before.kinds:
+        if account.hold:
             assert done is BookError
             return
         account.limits = limits
@@ -295,8 +257,10 @@ class BookMachine(RuleBasedStateMachine):
     @rule(pick=picks, amount=amounts)
     def die_inside_a_group(self, pick: int, amount: Amount) -> None:
         with self.book.transaction():
-            self.attempt(lambda: self.reserved(self.account(pick), amount))
-            self.attempt(lambda: self.book.close_account(self.account(pick)))
+            id = self.account(pick)
+            message = BeginCall("lost", id, "lost", "n", "m", amount.micro, amount.tokens)
+            self.attempt(lambda: self.book.do(message))
+            self.attempt(lambda: self.book.do(CloseAccount(self.account(pick))))
             self.book.set_meta("group", "was committed")
             image = self.image()
         self.live_on(image)
@@ -315,11 +279,13 @@ class BookMachine(RuleBasedStateMachine):
             assert (held.cost_micro, held.tokens) == (spent.micro, spent.tokens), id
             assert (held.open_cost_micro, held.open_tokens) == (open.micro, open.tokens), id
 
-    def open_as(self, id: str, parent: str | None, limits: Limits, hold: bool) -> None:
+    def open_as(self, id: str, parent: str | None, limits: AccountLimits, hold: bool) -> None:
         old = self.model.accounts.get(id)
         done = self.attempt(
-            lambda: self.book.open_account(
-                id, parent=parent, cost_micro=limits.micro, tokens=limits.tokens, hold=hold
+            lambda: self.book.do(
+                OpenAccount(
+                    id, parent=parent, cost_micro=limits.micro, tokens=limits.tokens, hold=hold
+                )
             )
         )
         if old is not None and not old.closed:
@@ -338,16 +304,6 @@ class BookMachine(RuleBasedStateMachine):
             if old is not None:
                 self.model.accounts[id] = old
 
-    def reserved(self, id: str, amount: Amount) -> int:
-        return self.book.reserve(
-            id, cost_micro=amount.micro, tokens=amount.tokens, node="n", model="m"
-        )
-
-    def begun(self, uid: str, id: str, amount: Amount) -> str | None:
-        return self.book.begin(
-            uid, id, key=uid, node="n", model="m", cost_micro=amount.micro, tokens=amount.tokens
-        )
-
     def image(self) -> Path:
         """A copy of the files as they lie at this moment, as a killed process leaves them."""
         target = self.folder / f"life-{self.lives + 1}.sqlite"
@@ -360,20 +316,19 @@ class BookMachine(RuleBasedStateMachine):
         self.book.close()
         self.lives += 1
         self.book = Book.open(image)
-        presumed, released = 0, 0
+        presumed = 0
         for call in self.model.calls.values():
             if call.state == "dispatched":
                 call.state, call.cost, presumed = "presumed", call.reserved, presumed + 1
-            elif call.state == "reserved":
-                call.state, released = "released", released + 1
         for account in self.model.accounts.values():
             account.closed |= account.hold
-        done = self.book.recover()
-        assert (done.presumed, done.released) == (presumed, released)
-        assert self.book.recover().closed_accounts == 0
+        assert self.book.recover() == presumed
+        assert self.book.recover() == 0
         for id in self.model.accounts:
             spent = self.book.spent(id)
             assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
+            own = [call for call in self.model.own(id) if call.state == "presumed"]
+            assert spent.presumed_calls >= len(own)
 
     def refusals(self, *, usable: bool) -> list[type]:
         """The errors that the book may give for what the model was just made to hold."""
@@ -390,11 +345,11 @@ class BookMachine(RuleBasedStateMachine):
     def account(self, pick: int) -> str:
         return sorted(self.model.accounts)[pick % len(self.model.accounts)]
 
-    def call(self, pick: int) -> tuple[int, Call]:
+    def call(self, pick: int) -> tuple[str, Call]:
         """A call, one of the latest: those still have somewhere to go."""
-        entries = sorted(self.model.calls)
-        entry = entries[-1 - (pick % min(len(entries), 4))]
-        return entry, self.model.calls[entry]
+        uids = list(self.model.calls)
+        uid = uids[-1 - (pick % min(len(uids), 4))]
+        return uid, self.model.calls[uid]
 
 
 TestBookMachine = BookMachine.TestCase

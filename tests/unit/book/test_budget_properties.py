@@ -14,16 +14,26 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.book.book import Book
-from orchestra.book.ledger import Ledger, LocalLedger, Payment, Start
+from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
+from orchestra.book.messages import (
+    AbandonAccount,
+    BeginCall,
+    CloseAccount,
+    OpenAccount,
+    ReadSpent,
+    ReleaseCall,
+    SettleCall,
+)
 from orchestra.core.errors import BookError, BudgetExceeded
+from tests.booked import begun
 from tests.unit.book.book_audit import discrepancies
 
 T = TypeVar("T")
@@ -81,9 +91,9 @@ class Crowd:
         self.done = 0
 
     async def run(self, jobs: list[Drawn]) -> None:
-        await self.ledger.open_account("root", cost_micro=self.limits["root"])
+        await self.ledger.send(OpenAccount("root", cost_micro=self.limits["root"]))
         for name in TENANTS:
-            await self.ledger.open_account(name, parent="root", cost_micro=self.limits[name])
+            await self.ledger.send(OpenAccount(name, parent="root", cost_micro=self.limits[name]))
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             for number, job in enumerate(jobs):
                 group.create_task(self.job(f"job:{number}", job))
@@ -106,8 +116,8 @@ class Crowd:
 
     async def job(self, name: str, job: Drawn) -> None:
         async def open_account() -> None:
-            await self.ledger.open_account(
-                name, parent=job.tenant, cost_micro=job.ceiling, hold=job.hold
+            await self.ledger.send(
+                OpenAccount(name, parent=job.tenant, cost_micro=job.ceiling, hold=job.hold)
             )
 
         await self.admitted(open_account)
@@ -115,27 +125,27 @@ class Crowd:
             await self.call(f"{name}:{number}", name, worst, cost, end)
             await self.check()
         if any(end == "killed" for _, _, end in job.calls):
-            await self.ledger.abandon_account(name)
+            await self.ledger.send(AbandonAccount(name))
         else:
-            await self.ledger.close_account(name)
+            await self.ledger.send(CloseAccount(name))
         self.done += 1
         self.refund()
 
     async def call(self, uid: str, account: str, worst: int, cost: int, end: End) -> None:
         async def begin() -> None:
-            await self.ledger.begin(Start(uid, account, uid, "n", "m", worst, 1))
+            await self.ledger.send(BeginCall(uid, account, uid, "n", "m", worst, 1))
 
         await self.admitted(begin)
         await asyncio.sleep(0)
         if end == "free":
-            await self.ledger.release(uid)
+            await self.ledger.send(ReleaseCall(uid))
         elif end != "killed":
-            await self.ledger.settle(Payment(uid, cost, 1))
+            await self.ledger.send(SettleCall(uid, cost, 1))
         self.refund()
 
     async def check(self) -> None:
         for name, limit in self.limits.items():
-            now = await self.ledger.spent(name)
+            now = await self.ledger.send(ReadSpent(name))
             assert now.cost_micro + now.open_cost_micro <= limit
 
 
@@ -161,19 +171,19 @@ def test_64_jobs_of_nested_budgets_all_get_in_by_refunds_and_none_is_passed(
 
 async def crowded(crowd: Crowd, jobs: list[Drawn]) -> dict[str, tuple[int, int]]:
     await crowd.run(jobs)
-    sums = {name: await crowd.ledger.spent(name) for name in crowd.limits}
+    sums = {name: await crowd.ledger.send(ReadSpent(name)) for name in crowd.limits}
     return {name: (now.cost_micro, now.open_cost_micro) for name, now in sums.items()}
 
 
 async def test_a_job_that_waits_starts_when_another_gives_back_and_not_before() -> None:
     ledger, order = MemoryLedger(), []
-    await ledger.open_account("root", cost_micro=10)
+    await ledger.send(OpenAccount("root", cost_micro=10))
     crowd = Crowd(ledger, 10, {})
-    await ledger.open_account("first", parent="root", cost_micro=8, hold=True)
+    await ledger.send(OpenAccount("first", parent="root", cost_micro=8, hold=True))
 
     async def second() -> None:
         async def open_second() -> None:
-            await ledger.open_account("second", parent="root", cost_micro=8, hold=True)
+            await ledger.send(OpenAccount("second", parent="root", cost_micro=8, hold=True))
 
         await crowd.admitted(open_second)
         order.append("second is in")
@@ -182,9 +192,9 @@ async def test_a_job_that_waits_starts_when_another_gives_back_and_not_before() 
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
-    await ledger.begin(Start("c", "first", "c", "n", "m", 8, 0))
-    await ledger.settle(Payment("c", 2, 0))
-    await ledger.close_account("first")  # 6 come back: 8 of 10 are free again
+    await ledger.send(BeginCall("c", "first", "c", "n", "m", 8, 0))
+    await ledger.send(SettleCall("c", 2, 0))
+    await ledger.send(CloseAccount("first"))  # 6 come back: 8 of 10 are free again
     order.append("first is over")
     crowd.refund()
     await waiting
@@ -210,29 +220,23 @@ class Threads:
             thread.join()
 
     def work(self, name: str, job: Drawn) -> None:
-        options: dict[str, Any] = {
-            "parent": job.tenant,
-            "cost_micro": job.ceiling,
-            "hold": job.hold,
-        }
+        opened = OpenAccount(name, parent=job.tenant, cost_micro=job.ceiling, hold=job.hold)
         try:
-            self.admitted(lambda: self.book.open_account(name, **options))
+            self.admitted(lambda: self.book.do(opened))
             for worst, cost, end in job.calls:
                 self.pay(name, worst, cost, end)
-            self.book.abandon(name)
+            self.book.do(AbandonAccount(name))
         except BaseException as error:
             self.failures.append(error)
         finally:
             self.refund()
 
     def pay(self, name: str, worst: int, cost: int, end: End) -> None:
-        options: dict[str, Any] = {"cost_micro": worst, "tokens": 0, "node": "n", "model": "m"}
-        entry = self.admitted(lambda: self.book.reserve(name, **options))
-        self.book.dispatch(entry)
+        uid = self.admitted(lambda: begun(self.book, name, worst))
         if end == "free":
-            self.book.release(entry)
+            self.book.do(ReleaseCall(uid))
         elif end != "killed":
-            self.book.settle(entry, cost_micro=cost, tokens=0)
+            self.book.do(SettleCall(uid, cost, 0))
         self.refund()
 
     def admitted(self, act: Callable[[], T]) -> T:
@@ -255,9 +259,9 @@ def test_64_threads_on_nested_budgets_account_for_each_micro_dollar(
 ) -> None:
     jobs, path = drawn(seed), tmp_path / "book.sqlite"
     with Book.open(path) as book:
-        book.open_account("root", cost_micro=limit_of(jobs))
+        book.do(OpenAccount("root", cost_micro=limit_of(jobs)))
         for name in TENANTS:
-            book.open_account(name, parent="root")
+            book.do(OpenAccount(name, parent="root"))
         threads = Threads(book)
         threads.run(jobs)
         assert threads.failures == []
@@ -291,28 +295,26 @@ def test_a_crash_between_any_two_steps_leaves_nothing_open_and_nothing_unaccount
             return  # it died before anything was opened
         assert spent.cost_micro <= limit
         assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
-        book.open_account("next", parent="root", cost_micro=limit - spent.cost_micro, hold=True)
+        book.do(OpenAccount("next", parent="root", cost_micro=limit - spent.cost_micro, hold=True))
     assert discrepancies(image) == []
     assert unaccounted(image) == []
 
 
 def _steps(book: Book, jobs: list[Drawn], limit: int) -> Iterator[bool]:
     """Each step is one message to the book."""
-    book.open_account("root", cost_micro=limit)
+    book.do(OpenAccount("root", cost_micro=limit))
     yield True
     for number, job in enumerate(jobs):
         name = f"job:{number}"
-        book.open_account(name, parent="root", cost_micro=job.ceiling, hold=job.hold)
+        book.do(OpenAccount(name, parent="root", cost_micro=job.ceiling, hold=job.hold))
         yield True
         for worst, cost, end in job.calls:
-            entry = book.reserve(name, cost_micro=worst, tokens=0, node="n", model="m")
-            yield True
-            book.dispatch(entry)
+            uid = begun(book, name, worst)
             yield True
             if end == "free":
-                book.release(entry)
+                book.do(ReleaseCall(uid))
             elif end != "killed":
-                book.settle(entry, cost_micro=cost, tokens=0)
+                book.do(SettleCall(uid, cost, 0))
             yield True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -12,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.book.book import Book
-from orchestra.book.costs import NO_DAY, NO_ROW, By, correct, costs
+from orchestra.book.costs import NO_ROW, By, correct, costs
+from orchestra.book.messages import BeginCall, FinishRow, OpenAccount, SettleCall
 from orchestra.cli.main import main
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
@@ -35,8 +35,8 @@ def card(**price: float) -> Card:
 
 
 def paid(book: Book, account: str, uid: str, model: str, cost: int, reply: str | None) -> None:
-    book.begin(uid, account, key=uid, node="read", model=model, cost_micro=9000, tokens=200)
-    book.pay(uid, cost_micro=cost, tokens=110, reply=reply)
+    book.do(BeginCall(uid, account, uid, "read", model, 9000, 200))
+    book.do(SettleCall(uid, cost, 110, reply=reply))
 
 
 @pytest.fixture
@@ -44,23 +44,16 @@ def path(tmp_path: Path) -> Path:
     """Two rows, an agent's call beside a row's plan, a failed call at its worst case."""
     path = tmp_path / "book.sqlite"
     with Book.open(path) as book:
-        book.open_account("batch", label=label_of({"season": "spring"}))
+        book.do(OpenAccount("batch", label=label_of({"season": "spring"})))
         for number in (1, 2):
-            book.open_account(f"row:{number}:ab", parent="batch", cost_micro=50_000)
+            book.do(OpenAccount(f"row:{number}:ab", parent="batch", cost_micro=50_000))
             paid(book, f"row:{number}:ab", f"c{number}", "big", 1000, REPLY)
-        book.open_account("row:1:ab:unplanned", parent="batch")
-        book.open_account("question:1", parent="row:1:ab:unplanned")
+        book.do(OpenAccount("row:1:ab:unplanned", parent="batch"))
+        book.do(OpenAccount("question:1", parent="row:1:ab:unplanned"))
         paid(book, "question:1", "q1", "small", 7, REPLY)
         paid(book, "row:2:ab", "failed", "big", 500, None)
-        for number in (1, 2):
-            book.finish_row(
-                f"key{number}",
-                ordinal=number,
-                row_id=f"SKU{number}",
-                status="complete",
-                record_json="{}",
-                close=f"row:{number}:ab",
-            )
+        for n in (1, 2):
+            book.do(FinishRow(f"key{n}", n, f"SKU{n}", "complete", "{}", f"row:{n}:ab"))
     return path
 
 
@@ -89,7 +82,7 @@ def test_other_headings_name_model_graph_tag_and_day(path: Path) -> None:
 
 def test_calls_of_no_row_are_said_to_be_of_none(tmp_path: Path) -> None:
     with Book.open(tmp_path / "chat.sqlite") as book:
-        book.open_account("chat:1")
+        book.do(OpenAccount("chat:1"))
         paid(book, "chat:1", "c", "big", 5, REPLY)
         assert [line.name for line in costs(book, "row").lines] == [NO_ROW]
 
@@ -129,17 +122,6 @@ def test_replicas_that_waited_are_charged_for_their_hour(path: Path) -> None:
     with Book.open(path, exclusive=False) as book:
         bill = costs(book, "model", cards=[card(usd_per_hour=3.6)], seconds=10)
     assert [(i.model, i.hosted_micro, i.idle_micro) for i in bill.idle] == [("big", 10_000, 7_500)]
-
-
-def test_a_book_from_before_days_were_kept_is_summed(path: Path) -> None:
-    database = sqlite3.connect(path)
-    database.execute("DROP TABLE corrected")
-    database.execute("DROP TABLE corrections")
-    database.execute("ALTER TABLE entries DROP COLUMN day")
-    database.execute("PRAGMA user_version = 2")
-    database.commit()
-    database.close()
-    assert summed(path, "day") == {NO_DAY: 2507}
 
 
 def test_the_command_sums_and_corrects(path: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.costs import costs
 from orchestra.book.ledger import LocalLedger
+from orchestra.book.messages import BookHit, OpenAccount
 from orchestra.cache.store import FILE, ReplyStore
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply
@@ -27,6 +28,7 @@ from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
+from tests.booked import booked
 from tests.scripted import first_allowed
 
 Engines = dict[str, ScriptedEngine]
@@ -189,13 +191,11 @@ async def test_the_book_holds_a_hit_at_nothing_with_what_it_saved(tmp_path: Path
 async def test_a_hit_fits_an_account_that_is_used_up(tmp_path: Path) -> None:
     with Book.open(None) as book:
         ledger = LocalLedger(book)
-        await ledger.open_account("tight", cost_micro=0, tokens=0)
-        from orchestra.book.messages import Hit
-
-        hit = Hit("h:1", "tight", "key", "read", "r1", 900, 90, '{"text": "x"}')
-        assert await ledger.hit(hit) is None
-        assert await ledger.hit(hit) is None  # its answer was lost, and it is sent again
-        (entry,) = book.entries("tight")
+        await ledger.send(OpenAccount("tight", cost_micro=0, tokens=0))
+        hit = BookHit("h:1", "tight", "key", "read", "r1", 900, 90, '{"text": "x"}')
+        assert await ledger.send(hit) is None
+        assert await ledger.send(hit) is None  # its answer was lost, and it is sent again
+        (entry,) = booked(book, "tight")
         assert (entry.state, entry.cost_micro, entry.cached) == ("settled", 0, 1)
         assert (entry.saved_micro, entry.saved_tokens) == (900, 90)
 

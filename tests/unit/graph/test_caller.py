@@ -12,6 +12,7 @@ from graphs.answer import build
 from orchestra import Fleet, Job
 from orchestra.book.book import Book
 from orchestra.book.memory import MemoryLedger
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call, Reply
 from orchestra.core.pricing import Work
 from orchestra.fleet.source import load_fleet
@@ -73,7 +74,7 @@ def test_a_call_of_another_event_loop_is_not_joined() -> None:
         return reply.text
 
     async def begin() -> asyncio.Task[str]:
-        await ledger.open_account("job")
+        await ledger.send(OpenAccount("job"))
         task = asyncio.create_task(ask())
         while not client.calls:
             await asyncio.sleep(0)

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from orchestra import Context, Job, JobState, ask
 from orchestra.app import Fleet
 from orchestra.book.book import Book
-from orchestra.book.entries import Entry
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
 from orchestra.core.state import MOST_READ, field_of
 from orchestra.routing.introspect import compile_graph
 from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
+from tests.booked import BookedCall, booked
 from tests.scripted import scripted_fleet
 
 
@@ -63,13 +63,13 @@ async def test_thoughts_are_reserved_with_the_answer_and_told_to_the_model() -> 
     assert entry.reserved_tokens == prompt + 40 + 200
 
 
-async def _run(fleet: Fleet) -> tuple[Result, Entry]:
+async def _run(fleet: Fleet) -> tuple[Result, BookedCall]:
     """The result of the only call of a job, and its entry."""
     with Book.open(None) as book:
         scoped = fleet.scoped(LocalLedger(book), fleet.images)
         result = await scoped.run(build, Job(text="A red apple"))
         account = book._read("SELECT id FROM accounts")[0][0]
-        (entry,) = book.entries(account)
+        (entry,) = booked(book, account)
     return result, entry
 
 

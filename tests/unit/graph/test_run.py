@@ -7,7 +7,7 @@ import time
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from langgraph.graph import END, START, StateGraph
@@ -19,11 +19,15 @@ from orchestra import Budget, Context, Job, JobState, ask, merge
 from orchestra.app import Fleet
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
+from orchestra.book.memory import MemoryLedger
+from orchestra.book.messages import LedgerMessage, SettleCall
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import AnswerTruncated, DiskFull, EmptyJob, InvalidFleet, NoFeasiblePlan
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
+
+T = TypeVar("T")
 
 
 class Facts(BaseModel):
@@ -233,16 +237,18 @@ async def test_each_visit_of_a_loop_is_in_the_result_and_paid() -> None:
     assert result.cost_usd == sum(call.cost_usd for call in result.calls)
 
 
-async def test_a_full_disk_ends_the_run_and_is_no_value(tmp_path: Path) -> None:
+class FullAtSettling(MemoryLedger):
+    """A ledger whose disk is full by the time that a call is paid for."""
+
+    async def send(self, message: LedgerMessage[T]) -> T:
+        if isinstance(message, SettleCall):
+            raise DiskFull("No room. Free space.")
+        return await super().send(message)
+
+
+async def test_a_full_disk_ends_the_run_and_is_no_value() -> None:
     fleet, _ = scripted_fleet(facts("shirt", "red"))
-    book = Book.open(tmp_path / "book.sqlite")
-    scoped = fleet.scoped(LocalLedger(book), fleet.images)
-    fails = DiskFull("No room. Free space.")
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise fails
-
-    book.pay = refuse  # type: ignore[method-assign]
+    scoped = fleet.scoped(FullAtSettling(), fleet.images)
     with pytest.raises(DiskFull):
         await scoped.run(build, Job(text="red shirt"))
     await fleet.close()

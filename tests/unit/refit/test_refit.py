@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from orchestra.book.book import Book
+from orchestra.book.messages import BeginCall, OpenAccount, SettleCall
 from orchestra.book.timings import TimedCall
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile, parse_fleet
@@ -82,11 +83,10 @@ def book_of(path: Path, calls: list[TimedCall]) -> Path:
     """A book with these calls settled, as a run writes them."""
     with Book.open(path) as book, book.transaction():
         for number, call in enumerate(calls):
-            book.open_account(f"job:{number}")
+            book.do(OpenAccount(f"job:{number}"))
             uid = f"c:{number}"
-            book.begin(uid, f"job:{number}", key=uid, node="read", model=call.model,
-                       cost_micro=5, tokens=900)  # fmt: skip
-            book.pay(uid, cost_micro=3, tokens=100, measured=measured(call))
+            book.do(BeginCall(uid, f"job:{number}", uid, "read", call.model, 5, 900))
+            book.do(SettleCall(uid, 3, 100, measured=measured(call)))
     return path
 
 
@@ -94,9 +94,8 @@ def test_a_book_gives_back_the_calls_that_it_was_told_and_no_others(tmp_path: Pa
     calls = drawn_calls(5)
     path = book_of(tmp_path / "book.sqlite", calls)
     with Book.open(path) as book:
-        entry = book.reserve("job:0", cost_micro=1, tokens=1, node="n", model="a")
-        book.dispatch(entry)
-        book.settle(entry, cost_micro=1, tokens=1, measured={"tokens": 3})
+        book.do(BeginCall("untimed", "job:0", "untimed", "n", "a", 1, 1))
+        book.do(SettleCall("untimed", 1, 1))
         found = list(book.timed_calls())
     assert [call.ms for call in found] == [call.ms for call in calls]
     assert found[0].beside == calls[0].beside

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from orchestra.book.book import Book
+from orchestra.book.messages import BeginCall, FinishRow, OpenAccount, SettleCall
 from orchestra.book.timings import TimedCall
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile, parse_fleet
@@ -32,7 +33,7 @@ def call(at_ms: float, ms: float, siblings: int = 0) -> TimedCall:
 
 def taken(calls: list[TimedCall], says: Mapping[float, float]) -> float:
     """The longest chain, each call as long as `says` by when it was sent."""
-    return chain_ms(calls, lambda one: says[one.at_ms or 0.0])
+    return chain_ms(calls, lambda one: says[one.at_ms])
 
 
 def test_a_call_waits_for_those_that_had_ended_and_for_no_others() -> None:
@@ -93,12 +94,10 @@ def test_under_99_jobs_the_bound_is_the_largest_that_was_seen() -> None:
     assert found is not None and 8 < found.p99_ratio < 12
 
 
-@pytest.mark.parametrize("lost", ["at_ms", "call", "job"])
+@pytest.mark.parametrize("lost", ["call", "job"])
 def test_jobs_that_the_book_does_not_tell_are_left_out(lost: str) -> None:
     calls, jobs = drawn_jobs(70)
-    if lost == "at_ms":  # a book from before it was kept
-        calls = [replace(one, at_ms=None) for one in calls]
-    elif lost == "call":
+    if lost == "call":
         calls = [one for number, one in enumerate(calls) if number % 8]
     else:
         jobs = jobs[:59]
@@ -126,13 +125,12 @@ def kept_in(path: Path, calls: list[TimedCall], jobs: list[TimedJob]) -> Path:
     """A batch's book with these jobs as its rows."""
     with Book.open(path) as book, book.transaction():
         for ordinal, job in enumerate(jobs, 1):
-            book.open_account(job.account)
+            book.do(OpenAccount(job.account))
             made: list[CallRecord] = []
             for number, one in enumerate(one for one in calls if one.account == job.account):
                 uid = f"{job.account}:{number}"
-                book.begin(uid, job.account, key=uid, node="read", model="a",
-                           cost_micro=5, tokens=900)  # fmt: skip
-                book.pay(uid, cost_micro=3, tokens=100, measured=measured(one))
+                book.do(BeginCall(uid, job.account, uid, "read", "a", 5, 900))
+                book.do(SettleCall(uid, 3, 100, measured=measured(one)))
                 made.append(CallRecord(node="read", model="a", instruction="Read."))
             seconds = job.whole_ms / 1000
             result = Result(
@@ -141,8 +139,9 @@ def kept_in(path: Path, calls: list[TimedCall], jobs: list[TimedJob]) -> Path:
                 seconds=seconds,
                 model_seconds=seconds - job.overhead_ms / 1000,
             )
-            book.finish_row(job.account, ordinal=ordinal, row_id=str(ordinal), status="complete",
-                            record_json=result.model_dump_json(), close=job.account)  # fmt: skip
+            record = result.model_dump_json()
+            end = FinishRow(job.account, ordinal, str(ordinal), "complete", record, job.account)
+            book.do(end)
     return path
 
 

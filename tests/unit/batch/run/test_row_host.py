@@ -16,7 +16,8 @@ from orchestra.batch.run.row_host import RowHost
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
-from orchestra.book.remote import Keeper, Message, Send
+from orchestra.book.messages import AnyMessage, OpenAccount
+from orchestra.book.remote import Keeper, Send
 from orchestra.core.errors import BookError, ModelUnavailable
 from orchestra.core.job import Result
 from orchestra.fleet.source import load_graph
@@ -53,7 +54,7 @@ def reaching(book: Book) -> Callable[[str], Send]:
     def reach(name: str) -> Send:
         assert name == KEEPER
 
-        async def send(messages: list[Message]) -> list[Any]:
+        async def send(messages: list[AnyMessage]) -> list[Any]:
             return await keeper.apply(pickle.loads(pickle.dumps(messages)))
 
         return send
@@ -63,7 +64,7 @@ def reaching(book: Book) -> Callable[[str], Send]:
 
 def batch_book(cost_micro: int | None = None) -> Book:
     book = Book.open(None)
-    book.open_account(BATCH_ACCOUNT, label="batch")
+    book.do(OpenAccount(BATCH_ACCOUNT, label="batch"))
     book.set_limits(BATCH_ACCOUNT, cost_micro=cost_micro, tokens=None)
     return book
 
@@ -110,7 +111,7 @@ async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
     lost = BookError("The actor that keeps the book does not answer. Run the command again.")
 
     def reach(name: str) -> Send:
-        async def send(messages: list[Message]) -> list[Any]:
+        async def send(messages: list[AnyMessage]) -> list[Any]:
             raise lost
 
         return send
@@ -127,7 +128,7 @@ async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
         await host.run(row(1), "row:1")
         cost = free.spent(BATCH_ACCOUNT).cost_micro
     with batch_book(cost_micro=cost) as book:
-        book.open_account("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True)
+        book.do(OpenAccount("other", parent=BATCH_ACCOUNT, cost_micro=cost, hold=True))
         host = row_host(tmp_path, reaching(book))
         waiting = asyncio.create_task(host.run(row(1), "row:1"))
         await asyncio.sleep(0.05)

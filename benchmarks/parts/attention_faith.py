@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.attention_scenes import Planted
+from benchmarks.parts.attention_scenes import Planted
 from orchestra.images.attention import AttentionMap
 from workers.answer import Answer
 from workers.attention.choices import said

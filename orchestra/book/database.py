@@ -1,28 +1,102 @@
-"""One sqlite connection shared by threads, with transactions that group; it knows no table.
+"""The book's sqlite file: its lock, its settings, and transactions that group; it knows no table.
 
 Durability: WAL with `synchronous=NORMAL`. A committed transaction is in the operating system's
 hands, so nothing is lost when the process dies in any way (SIGKILL, out of memory). A power loss
 or kernel crash may lose the last seconds, never consistency: rows finished in those seconds are
 done again, and calls made in them are forgotten by the ledger, which can then be over its
-limit by what was in those seconds. `FULL` closes that gap with one fsync a transaction;
-`Book.open(power_safe=True)` chooses it, for fleets whose calls are dear and slow.
+limit by what was in those seconds.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from orchestra.core.errors import BookError, BookLocked, DiskFull, OrchestraError
 
+BUSY_TIMEOUT_S = 120.0
+CACHE_KIB = 16_384
 Parameters = Sequence[Any]
 
 
-class Store:
+class FileLock:
+    """An exclusive lock on `path`, held from construction to `free()`.
+
+    `flock` belongs to the open file, so the operating system frees it when its process ends in any
+    way, SIGKILL included. The file itself stays: deleting it would let two processes lock two
+    files of the same name.
+
+    Raises `BookLocked` naming the holder's process id, and `BookError` when the file cannot be
+    made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise BookError(
+                f"The book's lock file {str(path)!r} cannot be opened: {error.strerror}. "
+                f"Make its folder writable, or choose another output folder."
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _holder(os.pread(self._file, 32, 0))
+            os.close(self._file)
+            raise BookLocked(
+                f"The book {str(path.with_suffix(''))!r} is being written by {holder}. "
+                f"Wait until it ends, or choose another output folder."
+            ) from error
+        with suppress(OSError):  # on a full disk the lock still holds; only the name is missing
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, str(os.getpid()).encode(), 0)
+
+    def free(self) -> None:
+        """Let another process have the book; a second call does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _holder(content: bytes) -> str:
+    if not content.isdigit():
+        return "another process"
+    own = int(content) == os.getpid()
+    return f"process {int(content)}" + (" (this one)" if own else "")
+
+
+def connect(target: str) -> sqlite3.Connection:
+    """Open the database at `target` (a path, or `:memory:`) with a book's settings.
+
+    Raises `BookError` where the file system cannot keep a write-ahead log, and sqlite3's own
+    errors, which the caller translates.
+    """
+    database = sqlite3.connect(
+        target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        mode = database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal" and target != ":memory:":
+            raise BookError(
+                f"The file system of the book {target!r} cannot keep a write-ahead log "
+                f"(sqlite chose {mode!r}). Put the output folder on a local disk."
+            )
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+class Database:
     """Statements and transactions on `database`; `name` stands in messages.
 
     `fenced` makes each transaction check that no other process has taken the book over since it
@@ -40,11 +114,6 @@ class Store:
         self._level = 0
         self._closed = False
         self._process = os.getpid()
-
-    @property
-    def epoch(self) -> int:
-        """How many exclusive openings the book has had, this one included."""
-        return self._epoch
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
