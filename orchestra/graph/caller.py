@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
-from orchestra.cache.kept import call_key, from_json, to_json
-from orchestra.cache.replies import SharedReplies
+from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
 from orchestra.clients.pace import Paces
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
