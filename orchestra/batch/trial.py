@@ -28,7 +28,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
 from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
-from orchestra.quality.truths import Truths
+from orchestra.quality.readings import Truths
 
 ID = "gold_id"
 ROWS = "rows.csv"

@@ -11,7 +11,7 @@ from orchestra.core.errors import InvalidBudget, OrchestraError
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, render
-from orchestra.routing.advise import advise as advised
+from orchestra.routing.advice import advise as advised
 
 EPILOG = """\b
 Examples:

@@ -17,8 +17,8 @@ from orchestra.core.job import Result
 from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
+from orchestra.quality.readings import Truths
 from orchestra.quality.report import picture, text_of_fit
-from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:

@@ -27,7 +27,7 @@ from orchestra.cli.options import (
     print_json,
 )
 from orchestra.core.errors import OrchestraError, UsageError
-from orchestra.quality.truths import Truths
+from orchestra.quality.readings import Truths
 
 EPILOG = """\b
 Examples:

@@ -269,6 +269,11 @@ class FleetFile(Word):
                 )
         return self
 
+    @property
+    def local(self) -> frozenset[str]:
+        """Models that share the fleet's machines; the others are servers elsewhere."""
+        return frozenset(card.name for card in self.models if card.hosting.endpoint is None)
+
     def card(self, name: str) -> Card:
         """The card called `name`."""
         for card in self.models:

@@ -100,24 +100,13 @@ def _hits(node: NodePlan, known: Mapping[str, list[bool]], seen: GraphView) -> i
     """
     ask = seen.asks[node.node]
     if ask.data is not None or ask.shape is not None:
-        before = _ancestors(node.node, seen) & set(seen.asks)
+        before = seen.ancestors(node.node) & set(seen.asks)
         if not all(all(known.get(name, ())) for name in before):
             return 0
     calls = known.get(node.node, [])
     if node.escalation is not None:  # a visit is two calls then, or one
         return node.visits if calls and all(calls) else 0
     return min(node.visits, calls.index(False) if False in calls else len(calls))
-
-
-def _ancestors(node: str, seen: GraphView) -> set[str]:
-    found: set[str] = set()
-    waiting = [node]
-    while waiting:
-        for before in seen.predecessors(waiting.pop()):
-            if before not in found:
-                found.add(before)
-                waiting.append(before)
-    return found
 
 
 def _priced(node: NodePlan, hits: int) -> NodePlan:

@@ -29,9 +29,10 @@ from orchestra.graph.escalation import (
 from orchestra.graph.intake import Intake
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
 from orchestra.graph.waiting import Waiting
+from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
-from orchestra.routing.planner import TEMPLATE_TOKENS, plan
+from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import call_bytes
 
 

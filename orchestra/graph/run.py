@@ -30,11 +30,12 @@ from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake, first_state, take_in
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.translation import Tools
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.load import IDLE
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import talk_bytes
+from orchestra.routing.timing import IDLE
 
 
 async def run_job(

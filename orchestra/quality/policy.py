@@ -20,6 +20,7 @@ from pydantic import ValidationError, model_validator
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.job import Word
+from orchestra.core.stats import wilson
 from orchestra.core.yaml_file import load_yaml
 
 VERSION = 1
@@ -59,13 +60,24 @@ class Gate(Word):
     max_cost_usd_per_row: Annotated[Decimal, Attribute(ge=0)] | None = None
 
 
-class Estimate(Word):
-    """A share with its 95% interval, from `rows` labelled rows."""
+def as_share(value: float) -> float:
+    """A share as it is written: rounded, and from 0 to 1."""
+    return min(1.0, max(0.0, round(value, 6)))
+
+
+class Accuracy(Word):
+    """The share of answers that is right with its 95% interval, from `rows` labelled rows."""
 
     share: Share
     low: Share
     high: Share
     rows: int = Attribute(ge=0)
+
+    @classmethod
+    def of(cls, share: float, effective: float, rows: int) -> Self:
+        """The accuracy of `rows` rows that say as much as `effective` independent ones."""
+        low, high = wilson(share * effective, effective) or (0.0, 1.0)
+        return cls(share=as_share(share), low=as_share(low), high=as_share(high), rows=rows)
 
     def __str__(self) -> str:
         return f"{self.share:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -84,7 +96,7 @@ class Calibration(Word):
     field: str
     prompt: str
     method: Literal["rate", "platt", "isotonic"]
-    right: Estimate
+    right: Accuracy
     covered: Share
     knots: tuple[Knot, ...] = Attribute(min_length=1)
     gain: tuple[float, float, float]
@@ -115,7 +127,7 @@ class Escalation(Word):
     ask: Literal["unsure", "always", "never"]
     min_confidence: Share = 0.0
     promised: Share | None = None
-    right: Estimate | None = None
+    right: Accuracy | None = None
     why: str = ""
 
     def is_due(self, confidence: float | None) -> bool:
@@ -136,7 +148,7 @@ class Cascade(Word):
     models: tuple[str, str]
     fields: Mapping[str, Escalation] = Attribute(min_length=1)
     escalated: Share
-    right: Estimate | None = None
+    right: Accuracy | None = None
     contradictions: tuple[str, ...] | None = None
 
     def settles(self, field: str) -> bool:
@@ -192,7 +204,7 @@ class Policy(Word):
         known = next(found, None)
         return None if known is None else known.probability(confidence)
 
-    def quality(self, node: str, model: str) -> Estimate | None:
+    def quality(self, node: str, model: str) -> Accuracy | None:
         """The share of a model's answers at a node that is right, all fields together."""
         known = [one.right for one in self.calibrations(node, model)]
         return None if not known else mean(known)
@@ -203,23 +215,23 @@ class Policy(Word):
             found = have.get(model)
             if found == expected:
                 continue
-            told = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
+            difference = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
             if found is not None:
-                told = (
+                difference = (
                     f"has another model {model!r}: its fingerprint is {found}, not {expected} "
                     "(of weights, worker, endpoint, revision, sampling and thinking tokens)"
                 )
             raise InvalidPolicy(
                 f"The policy was fitted on the fleet {self.fleet!r}, and the fleet {fleet!r} "
-                f"{told}. What is known of one model says nothing of another: run "
+                f"{difference}. What is known of one model says nothing of another: run "
                 "`orchestra calibrate` on a batch of this fleet, or use the fleet it was fitted on."
             )
 
 
-def mean(known: list[Estimate]) -> Estimate:
+def mean(known: list[Accuracy]) -> Accuracy:
     """The plain mean of several fields; as their rows are the same, so is its width."""
     count = len(known)
-    return Estimate(
+    return Accuracy(
         share=sum(one.share for one in known) / count,
         low=sum(one.low for one in known) / count,
         high=sum(one.high for one in known) / count,

@@ -57,6 +57,17 @@ class GraphView:
         """Nodes with an edge into `node`, START left out."""
         return self._before[node]
 
+    def ancestors(self, node: str) -> set[str]:
+        """Nodes that stand before `node` on some way to it."""
+        found: set[str] = set()
+        waiting = list(self.predecessors(node))
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.predecessors(name)
+        return found
+
 
 def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:
     """The compiled graph of a build function, a StateGraph, or a graph already compiled."""

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from orchestra.finetune.order import Say
 from orchestra.finetune.rows import Row
-from workers.domain import FILE, Domain, fit_small_world
 from workers.finetune.base import Base
 from workers.finetune.lessons import Lesson
+from workers.vision.domain import FILE, Domain, fit_small_world
 
 LEAST_PHOTOS = 20  # of fewer, too little is known to call another photo strange
 PHOTOS_A_KIND = 4  # answers that come up less often are no kinds of photo

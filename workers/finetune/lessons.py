@@ -16,8 +16,8 @@ from torch import Tensor
 
 from orchestra.core.errors import PromptTooLong, UsageError
 from orchestra.finetune.rows import Row
+from workers.decoding.prompt import THINK_CLOSE, THINK_OPEN
 from workers.finetune.base import Base, Pixels
-from workers.prompt import THINK_CLOSE, THINK_OPEN
 
 TOKENS_AT_ONCE = 4096  # padded tokens of one pass; a batch of more is learnt in several
 IGNORED = -100

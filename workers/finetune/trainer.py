@@ -23,12 +23,12 @@ from orchestra.core.errors import OrchestraError
 from orchestra.finetune.order import PASSES, Say, Settings, Trained, Work
 from orchestra.finetune.rows import Row
 from orchestra.finetune.score import FieldScore, score
-from workers import location
 from workers.engine import TransformersEngine
 from workers.finetune.base import Base, open_base
 from workers.finetune.domain import widen_domain
 from workers.finetune.lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
 from workers.finetune.state import read_state, write_state
+from workers.loading import location
 
 WORKER = "workers.engine:TransformersEngine"
 WARM_UP, LAST_SHARE = 0.05, 0.05  # of the run; of the highest learning rate
@@ -51,7 +51,7 @@ def run(work: Work, say: Say) -> Trained:
     room = [min(longest * SPARE, base.context_tokens - item.answer_start - THOUGHT_TOKENS)
             for item in held_out]  # fmt: skip
     thinks = base.writer.thinks
-    learner = Learner(base, lessons, work, total)
+    learner = TrainingLoop(base, lessons, work, total)
     if not learner.progress.before:
         before = _scores(folder, work, room, thinks)
         learner.progress.before = [(s.field, s.right, s.asked) for s in before]
@@ -74,7 +74,7 @@ def run(work: Work, say: Say) -> Trained:
     )
 
 
-class Learner:
+class TrainingLoop:
     """The loop over steps, from the state in the work's folder on, if there is one."""
 
     def __init__(self, base: Base, lessons: Sequence[Lesson], work: Work, total: int) -> None:

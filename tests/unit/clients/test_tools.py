@@ -15,7 +15,7 @@ from orchestra.clients.tools import as_schema, from_form, to_form
 from orchestra.core.call import Call, Tool, ToolCall, Turn
 from orchestra.core.errors import AnswerInvalid
 from tests.fake_server import FakeServer, Said, chat, endpoint_card, serving
-from workers.shape import read_schema
+from workers.decoding.shape import read_schema
 
 NUMBERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
 TOOLS = (Tool("add", "Add.", NUMBERS), Tool("now", "The time.", {"type": "object"}))

@@ -13,7 +13,7 @@ from orchestra.core.errors import InvalidTable
 from orchestra.finetune.rows import Row, part, read_rows, schemas
 from orchestra.finetune.score import score
 from tests.tuning import cups, write_table
-from workers.shape import read_schema
+from workers.decoding.shape import read_schema
 
 
 def test_both_forms_are_read_and_a_string_is_an_answer_of_one_field(tmp_path: Path) -> None:

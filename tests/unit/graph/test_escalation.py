@@ -22,11 +22,11 @@ from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidPolicy
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.testing import ScriptedEngine
 
 SURE, UNSURE = 0.9, 0.3
-HALF = Estimate(share=0.5, low=0.4, high=0.6, rows=100)
+HALF = Accuracy(share=0.5, low=0.4, high=0.6, rows=100)
 SAYS = dict[str, tuple[str | None, float]]
 
 
@@ -64,7 +64,7 @@ def saying(says: SAYS) -> ScriptedEngine:
 
 
 def curve(node: str, model: str, share: float, prompt: str) -> Calibration:
-    right = Estimate(share=share, low=share - 0.1, high=min(1.0, share + 0.1), rows=100)
+    right = Accuracy(share=share, low=share - 0.1, high=min(1.0, share + 0.1), rows=100)
     return Calibration(
         node=node,
         model=model,

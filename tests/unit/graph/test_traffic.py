@@ -19,7 +19,7 @@ from orchestra.graph.caller import Traffic
 from orchestra.graph.job_run import AtWork
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph
-from orchestra.routing.load import IDLE
+from orchestra.routing.timing import IDLE
 from tests.scripted import scripted_fleet
 
 

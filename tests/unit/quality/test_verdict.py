@@ -11,10 +11,10 @@ from orchestra.core.outcome import Outcome
 from orchestra.graph.escalation import with_probability
 from orchestra.graph.intake import Intake
 from orchestra.graph.run import assemble
-from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.quality.verdict import Verdict, verdict
 
-RIGHT = Estimate(share=0.8, low=0.7, high=0.9, rows=100)
+RIGHT = Accuracy(share=0.8, low=0.7, high=0.9, rows=100)
 
 
 def curve(model: str = "vl", least: float | None = 0.8) -> Calibration:

@@ -21,9 +21,10 @@ from orchestra.core.job import Budget
 from orchestra.core.schema import narrow
 from orchestra.core.state import Context, JobState
 from orchestra.core.text import sanitise
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 from tests.fake_server import endpoint_card
 
 WORDS = JobShape(text_bytes=40, images=0)
