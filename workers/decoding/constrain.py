@@ -69,11 +69,6 @@ def words_of(line: str) -> list[str]:
     return CHUNK.findall(line)
 
 
-def longest_answer_chars(schema: Mapping[str, Any]) -> int:
-    """Upper bound of the JSON answer's length in characters, to size `max_tokens` by."""
-    return _longest(read_schema(schema))
-
-
 @dataclass(slots=True)
 class _Writer:
     text: str
@@ -223,26 +218,4 @@ def _within(value: Any, shape: ValueShape) -> bool:
         return not is_number or shape.kind == "enum"
     if not is_number:
         return False
-    least, most = shape.least, shape.most
-    above = least is None or value > least or (value == least and not shape.open_least)
-    below = most is None or value < most or (value == most and not shape.open_most)
-    return above and below
-
-
-def _longest(shape: ValueShape) -> int:
-    match shape.kind:
-        case "object":
-            keys = sum(len(_json(name)) + 2 for name, _ in shape.properties)
-            return 1 + keys + sum(max(map(_longest, options)) for _, options in shape.properties)
-        case "array":
-            return 2 + int(shape.most or 0) * (1 + max(map(_longest, shape.items)))
-        case "enum":
-            return max(len(_json(value)) for value in shape.values)
-        case "string":
-            return 2 + 2 * int(shape.most or 0)
-        case "span":
-            return 2 + int(shape.most or 0)
-        case "integer" | "number":
-            return 2 + MAX_INTEGER_DIGITS + MAX_FRACTION_DIGITS
-        case _:
-            return len("false")
+    return shape.is_within(value)

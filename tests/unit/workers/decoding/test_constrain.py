@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from tests.tiny_models import tiny_tokenizer
 from workers.decoding.confidence import confidences
-from workers.decoding.constrain import compile_schema, longest_answer_chars, validate, words_of
+from workers.decoding.constrain import compile_schema, validate, words_of
 from workers.decoding.shape import read_schema
 
 TOKENIZER = tiny_tokenizer()
@@ -214,20 +214,6 @@ def test_a_number_outside_its_bounds_is_an_invalid_answer():
     grammar.check({"a": 0.5})
     with pytest.raises(AnswerInvalid, match=r"0\.25"):
         grammar.check({"a": 0.25})
-
-
-@pytest.mark.parametrize(
-    ("shape", "answer"),
-    [
-        ({"type": "string", "maxLength": 4}, {"a": '"' * 4}),
-        ({"enum": ["x", "longest"]}, {"a": "longest"}),
-        ({"type": "array", "items": {"const": "abc"}, "maxItems": 3}, {"a": ["abc"] * 3}),
-        ({"type": "boolean"}, {"a": False}),
-    ],
-)
-def test_the_longest_answer_is_never_longer_than_its_bound(shape: dict, answer: dict):
-    written = json.dumps(answer, separators=(",", ":"))
-    assert len(written) <= longest_answer_chars(one(shape)) <= len(written) + 2
 
 
 def test_confidence_is_a_product_for_choices_and_a_mean_for_free_strings():
