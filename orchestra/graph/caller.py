@@ -19,8 +19,7 @@ from typing import Any, TypeVar
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
-from orchestra.cache.kept import call_key, from_json, to_json
-from orchestra.cache.replies import SharedReplies
+from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
 from orchestra.clients.pace import Paces
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
@@ -98,7 +97,7 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class TimedReply:
     """A model's reply: when it began, how long it took, beside which calls of other jobs."""
 
     reply: Reply
@@ -275,7 +274,7 @@ class Caller:
             return Paid(from_json(stored), reused=True)
         at_most = SettleCall(uid, worst, ticket.ceiling.tokens)
         try:
-            answered = await _within(self._answer(client, call, ticket), ticket)
+            timed = await _within(self._answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
                 await self.ledger.send(ReleaseCall(uid))
@@ -285,17 +284,17 @@ class Caller:
         except BaseException:  # cancelled, or what no client should raise: it may have been billed
             await asyncio.shield(self.ledger.send(at_most))
             raise
-        payment = answered.payment(uid, worst, ticket)
+        payment = timed.payment(uid, worst, ticket)
         try:
             await self.ledger.send(payment)
         except asyncio.CancelledError:
             await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
             raise
         if shared is not None and self.shared is not None:
-            self.shared.keep(shared, answered.reply)
-        return Paid(answered.reply, payment.cost_micro, model_s=answered.seconds)
+            self.shared.keep(shared, timed.reply)
+        return Paid(timed.reply, payment.cost_micro, model_s=timed.seconds)
 
-    async def _answer(self, client: Client, call: Call, ticket: Ticket) -> Answered:
+    async def _answer(self, client: Client, call: Call, ticket: Ticket) -> TimedReply:
         """The model's answer, once its limits of a minute let the call start."""
         beside = dict(self.traffic.now(ticket.account))
         pace, left_s = self.paces.of(ticket.card), ticket.left_s
@@ -308,10 +307,10 @@ class Caller:
                 left_s = None if left_s is None else max(0.0, left_s - waited_s)
             started = time.monotonic()
             reply = await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
-            answered = Answered(reply, started, time.monotonic() - started, beside)
+            timed = TimedReply(reply, started, time.monotonic() - started, beside)
         if pace is not None and booking is not None:
-            pace.settle(booking, answered.work.tokens)
-        return answered
+            pace.settle(booking, timed.work.tokens)
+        return timed
 
     async def find(self, call: Call, ticket: Ticket) -> Reply | None:
         """The reply that the cache has for `call`; nothing is booked."""

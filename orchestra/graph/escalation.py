@@ -13,7 +13,7 @@ from dataclasses import replace
 from orchestra.core.ask import Ask
 from orchestra.core.errors import OrchestraError
 from orchestra.core.job import Field
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.quality.policy import Policy
 from orchestra.quality.verdict import Verdict, verdict
 from orchestra.routing.plan import NodePlan, Plan

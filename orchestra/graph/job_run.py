@@ -12,9 +12,8 @@ from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.job import CallRecord, ErrorRecord, Job
-from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work
-from orchestra.core.state import JobState
+from orchestra.core.state import JobState, Outcome, outcomes_of
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
 from orchestra.graph.escalation import (

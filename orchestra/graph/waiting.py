@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from orchestra.core.job import Field
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.routing.condition import Condition
 
 # Nodes of one step begin together; one that has not by then stands on a way not taken, or waits

@@ -13,15 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import wilson
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.yaml_file import load_yaml, yaml_text
 
 VERSION = 1
 Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
@@ -253,10 +252,8 @@ def parse_policy(raw: Any, *, origin: str) -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidRecipe(
-            f"{origin} is not a policy: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{origin} is not a policy: {first_problem(error)}. "
             "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, to check, gate, "
             "or take the file that `orchestra calibrate` writes."
         ) from error
@@ -273,6 +270,5 @@ def save_policy(policy: Policy, path: Path) -> None:
         text = policy.model_dump_json(indent=2, exclude_none=True) + "\n"
     else:
         raw = policy.model_dump(mode="json", exclude_none=True)
-        text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
-    with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        text = yaml_text(raw)
+    write_text(path, text)

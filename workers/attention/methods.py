@@ -44,7 +44,7 @@ def raw(replay: CompletionReplay) -> Tensor:
 
 def relevancy(replay: CompletionReplay) -> Tensor:
     """Gradient-weighted attention, followed from the deciding place down to the image tokens."""
-    cells, odds_BC, attentions = _differentiable(replay, replay.see_tokens)
+    _, odds_BC, attentions = _differentiable(replay, replay.see_tokens)
     maps = []
     for choice in range(len(replay.choices)):
         slopes = torch.autograd.grad(odds_BC[0, choice], attentions, retain_graph=True)

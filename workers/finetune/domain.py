@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from orchestra.finetune.order import Say
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
 from workers.finetune.base import Base
 from workers.finetune.lessons import Lesson
 from workers.vision.domain import FILE, Domain, fit_small_world
@@ -23,7 +23,7 @@ WRONGLY_OUT = 0.03
 
 
 def widen_domain(
-    base: Base, rows: Sequence[Row], lessons: Sequence[Lesson], out: Path, say: Say
+    base: Base, rows: Sequence[TrainingRow], lessons: Sequence[Lesson], out: Path, say: Say
 ) -> None:
     """Write the base's domain to `out`, with the photos of `rows` as one more world of it.
 

@@ -16,7 +16,7 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidPlan
 from orchestra.core.job import Budget, Field
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import run_job

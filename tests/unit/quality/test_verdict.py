@@ -7,7 +7,7 @@ import pytest
 from orchestra.batch.output.summary import Promise, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
 from orchestra.core.job import Field, Job, Result
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.graph.escalation import with_probability
 from orchestra.graph.intake import Intake
 from orchestra.graph.run import assemble

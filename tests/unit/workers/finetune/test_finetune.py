@@ -21,8 +21,8 @@ from orchestra.core.errors import (
     PromptTooLong,
     UsageError,
 )
-from orchestra.finetune.order import Settings, Trained, Work
-from orchestra.finetune.rows import Row, schemas
+from orchestra.finetune.order import FinetuneSettings, Trained, TrainingTask
+from orchestra.finetune.rows import TrainingRow, schemas
 from tests.tiny_models import (
     CONTEXT_TOKENS,
     chain_model,
@@ -46,15 +46,17 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def rows(count: int, **more: Any) -> list[Row]:
-    return [Row(at, "What?", ANSWER, f"red {at}", **more) for at in range(count)]
+def rows(count: int, **more: Any) -> list[TrainingRow]:
+    return [TrainingRow(at, "What?", ANSWER, f"red {at}", **more) for at in range(count)]
 
 
-def work(base: Path, out: Path, train: list[Row], held_out: list[Row], **settings: Any) -> Work:
+def work(
+    base: Path, out: Path, train: list[TrainingRow], held_out: list[TrainingRow], **settings: Any
+) -> TrainingTask:
     out.mkdir(exist_ok=True)
     usual: dict[str, Any] = {"steps": 40, "lr": 1e-2, "batch": 4}
-    return Work("run", base, "cpu", out, train, held_out, schemas([*train, *held_out]),
-                Settings(**(usual | settings)))  # fmt: skip
+    return TrainingTask("run", base, "cpu", out, train, held_out, schemas([*train, *held_out]),
+                FinetuneSettings(**(usual | settings)))  # fmt: skip
 
 
 def quiet(line: str) -> None:
@@ -93,7 +95,9 @@ def test_a_model_learns_its_rows_and_the_result_is_a_plain_checkpoint(
     assert all(before[name].dtype == after[name].dtype for name in before)
     assert (trained.trained_parameters < trained.parameters) == (method == "lora")
     engine = TransformersEngine.load(order.out)  # its checksums hold
-    (reply,) = engine.generate([Row(1, "What?", ANSWER, "red 99").call(schemas(rows(1))["kind",])])
+    (reply,) = engine.generate(
+        [TrainingRow(1, "What?", ANSWER, "red 99").call(schemas(rows(1))["kind",])]
+    )
     assert isinstance(reply, Reply) and reply.value == ANSWER
 
 
@@ -126,7 +130,9 @@ def test_the_state_of_another_run_or_a_damaged_one_is_not_gone_on_from(tmp_path:
     base = tiny_qwen2(tmp_path / "base")
     order = work(base, tmp_path / "out", rows(4), rows(5)[4:], steps=1)
     run(order, quiet)
-    other = Work("other", *(getattr(order, name) for name in list(Work.__slots__)[1:]))
+    other = TrainingTask(
+        "other", *(getattr(order, name) for name in list(TrainingTask.__slots__)[1:])
+    )
     with pytest.raises(OutputMismatch, match="Give another --out"):
         run(other, quiet)
     (order.state / FILE).write_bytes(b"nothing")
@@ -136,13 +142,15 @@ def test_the_state_of_another_run_or_a_damaged_one_is_not_gone_on_from(tmp_path:
 
 def test_photos_teach_aligner_and_decoder_and_leave_the_tower_as_it_is(tmp_path: Path) -> None:
     base = tiny_deepseek_vl(tmp_path / "base")
-    table: list[Row] = []
+    table: list[TrainingRow] = []
     for at in range(10):
         kind, colour = (("cup", "red"), ("hat", "blue"))[at % 2]
         path = tmp_path / f"{at}.png"
         Image.new("RGB", (20 + at, 20), colour).save(path)
-        table.append(Row(at, "What?", {"kind": kind}, image=path))
-    table.append(Row(11, "Say cup.", {"kind": "cup"}))  # a row without a photo in the same batch
+        table.append(TrainingRow(at, "What?", {"kind": kind}, image=path))
+    table.append(
+        TrainingRow(11, "Say cup.", {"kind": "cup"})
+    )  # a row without a photo in the same batch
     order = work(base, tmp_path / "out", table[:6] + table[10:], table[6:10], steps=80)
     trained = run(order, quiet)
     assert trained.after[-1].share == 1
@@ -153,15 +161,15 @@ def test_photos_teach_aligner_and_decoder_and_leave_the_tower_as_it_is(tmp_path:
     assert any("language_model" in name for name in changed)
 
 
-def photo_rows(folder: Path, count: int) -> list[Row]:
+def photo_rows(folder: Path, count: int) -> list[TrainingRow]:
     """Rows with red or blue noise, each of them new."""
-    table: list[Row] = []
+    table: list[TrainingRow] = []
     for at in range(count):
         kind, tint = (("cup", (255, 60, 60)), ("hat", (60, 60, 255)))[at % 2]
         path = folder / f"{at}.png"
         noise = Image.effect_noise((20, 20), 40 + at).convert("RGB")
         Image.blend(noise, Image.new("RGB", (20, 20), tint), 0.6).save(path)
-        table.append(Row(at, "What?", {"kind": kind}, image=path))
+        table.append(TrainingRow(at, "What?", {"kind": kind}, image=path))
     return table
 
 
@@ -198,14 +206,14 @@ def test_few_photos_leave_no_domain_and_that_is_said(tmp_path: Path) -> None:
 
 def test_a_row_that_does_not_fit_or_has_a_photo_for_a_text_model_is_named(tmp_path: Path) -> None:
     base = open_base(tiny_qwen2(tmp_path / "base"), "cpu")
-    long = Row(7, "What?", ANSWER, "red " * CONTEXT_TOKENS)
+    long = TrainingRow(7, "What?", ANSWER, "red " * CONTEXT_TOKENS)
     with pytest.raises(PromptTooLong, match=rf"Line 7 has \d+ tokens.*holds {CONTEXT_TOKENS}"):
         lesson(base, long)
     with pytest.raises(UsageError, match=r"Line 3 .*reads text only.*mini/vl"):
-        lesson(base, Row(3, "What?", ANSWER, image=tmp_path / "x.png"))
+        lesson(base, TrainingRow(3, "What?", ANSWER, image=tmp_path / "x.png"))
     seeing = open_base(tiny_deepseek_vl(tmp_path / "vl"), "cpu")
     with pytest.raises(InvalidTable, match="line 3"):
-        lesson(seeing, Row(3, "What?", ANSWER, image=tmp_path / "x.png"))
+        lesson(seeing, TrainingRow(3, "What?", ANSWER, image=tmp_path / "x.png"))
 
 
 def test_a_model_that_thinks_first_learns_an_empty_thought_before_the_answer(
@@ -243,7 +251,7 @@ def test_only_answers_are_targets_and_long_batches_are_learnt_in_parts() -> None
 
 
 def test_length_and_rate_follow_rows_and_size() -> None:
-    assert steps_of(Settings(batch=16), 100) == 32
-    assert steps_of(Settings(minutes=1), 100) is None
+    assert steps_of(FinetuneSettings(batch=16), 100) == 32
+    assert steps_of(FinetuneSettings(minutes=1), 100) is None
     assert usual_rate(1_800_000, "full") > usual_rate(1_500_000_000, "full")
     assert usual_rate(1_800_000, "lora") > usual_rate(1_800_000, "full")
