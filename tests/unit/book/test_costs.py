@@ -118,6 +118,23 @@ def test_a_correction_needs_a_reason_and_a_model_that_was_paid(path: Path) -> No
         assert book.corrections() == []
 
 
+def test_a_model_that_was_booked_for_nothing_is_corrected_to_its_price(path: Path) -> None:
+    with Book.open(path) as book:
+        paid(book, "batch", "given", "gift", 0, REPLY)
+        gift = card(usd_per_million_input_tokens=20).model_copy(update={"name": "gift"})
+        done = correct(book, gift, reason="it was never free")
+        assert (done.calls, done.scaled, done.more_micro) == (1, 0, 2000)
+
+
+def test_calls_that_kept_no_reply_alone_cannot_be_priced_again(path: Path) -> None:
+    with Book.open(path) as book:
+        paid(book, "batch", "lost", "gone", 500, None)
+        gone = card(usd_per_million_input_tokens=20).model_copy(update={"name": "gone"})
+        with pytest.raises(BookError, match="No call of 'gone' kept its reply"):
+            correct(book, gone, reason="old price list")
+        assert book.corrections() == []
+
+
 def test_replicas_that_waited_are_charged_for_their_hour(path: Path) -> None:
     with Book.open(path, exclusive=False) as book:
         bill = costs(book, "model", cards=[card(usd_per_hour=3.6)], seconds=10)
