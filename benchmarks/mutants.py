@@ -69,7 +69,10 @@ AREAS: dict[str, dict[str, Stages]] = {
             (f"{BATCH}/test_folder.py",),
             (f"{BATCH}/run/test_runner.py",),
         ),
-        "orchestra/batch/run": ((f"{BATCH}/run",), (f"{BATCH}/test_row_run.py",)),
+        # `run/cluster.py` and `run/far.py` are tested on a cluster, which takes minutes.
+        "orchestra/batch/run/runner.py": ((f"{BATCH}/run/test_runner.py",), (f"{BATCH}/plan",)),
+        "orchestra/batch/run/hosts.py": ((f"{BATCH}/run/test_hosts.py",),),
+        "orchestra/batch/run/row_host.py": ((f"{BATCH}/run/test_row_host.py",),),
         "orchestra/batch/plan/allocation.py": (
             (f"{BATCH}/plan/test_allocation.py",),
             (f"{BATCH}/plan/test_allotment.py", f"{BATCH}/plan/test_planner.py"),

@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -106,6 +107,25 @@ def test_a_closed_book_says_so(tmp_path):
         book.spent("batch")
     with pytest.raises(BookError, match="is closed"):
         book.do(OpenAccount("batch"))
+
+
+def test_closing_a_second_time_closes_no_file_of_another(tmp_path):
+    book = Book.open(tmp_path / "book.sqlite")
+    book.close()
+    with (tmp_path / "other").open("w"):  # has the number that the lock had
+        before = _open_files()
+        book.close()
+        assert _open_files() == before
+
+
+def _open_files() -> set[int]:
+    """The numbers of this process's open files."""
+    found: set[int] = set()
+    for number in range(256):
+        with suppress(OSError):
+            os.fstat(number)
+            found.add(number)
+    return found
 
 
 def test_a_full_disk_is_named_once_and_keeps_everything_finished_before(tmp_path):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from orchestra.book.book import Book
 from orchestra.book.costs import NO_ROW, By, correct, costs
 from orchestra.book.messages import BeginCall, FinishRow, OpenAccount, SettleCall
+from orchestra.book.spending import PAGE_ROWS
 from orchestra.cli.main import main
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
@@ -78,6 +79,15 @@ def test_other_headings_name_model_graph_tag_and_day(path: Path) -> None:
     assert summed(path, "graph") == {"listing": 2507}
     assert summed(path, "tag") == {"season=spring": 2507}
     assert summed(path, "day") == {f"{datetime.now(UTC):%Y-%m-%d}": 2507}
+
+
+def test_a_bill_of_several_pages_has_each_call_once() -> None:
+    with Book.open(None) as book, book.transaction():
+        book.do(OpenAccount("batch"))
+        for number in range(PAGE_ROWS + 2):
+            paid(book, "batch", f"c{number}", "big", 3, None)
+        total = costs(book, "model").total
+    assert (total.calls, total.cost_micro) == (PAGE_ROWS + 2, 3 * (PAGE_ROWS + 2))
 
 
 def test_calls_of_no_row_are_said_to_be_of_none(tmp_path: Path) -> None:
