@@ -75,6 +75,11 @@ def test_foreign_and_damaged_files_are_refused_by_name_and_left_alone(tmp_path):
     assert text.read_text() == "id,name\n" * 200
 
 
+def test_a_book_is_known_by_its_mark_which_never_changes(tmp_path):
+    Book.open(tmp_path / "book.sqlite").close()
+    assert (tmp_path / "book.sqlite").read_bytes()[68:72] == b"Orch"  # sqlite's application id
+
+
 @pytest.mark.parametrize("version", [1, VERSION - 1, VERSION + 1])
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_book_of_another_version_is_named_with_both_versions_and_left_alone(

@@ -151,6 +151,16 @@ def test_replicas_that_waited_are_charged_for_their_hour(path: Path) -> None:
     assert [(i.model, i.hosted_micro, i.idle_micro) for i in bill.idle] == [("big", 10_000, 7_500)]
 
 
+def test_hosting_is_charged_only_for_models_that_were_called_and_a_time_that_is_known(
+    path: Path,
+) -> None:
+    hosted = card(usd_per_hour=3.6)
+    uncalled = hosted.model_copy(update={"name": "uncalled"})
+    with Book.open(path, exclusive=False) as book:
+        assert costs(book, "model", cards=[uncalled, card()], seconds=10).idle == ()
+        assert costs(book, "model", cards=[hosted]).idle == ()
+
+
 def test_the_command_sums_and_corrects(path: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "mended.yaml"
     mended = CARD | {"price": {"as_of": "2026-11-02", "usd_per_million_input_tokens": 20}}
