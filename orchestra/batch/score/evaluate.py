@@ -221,7 +221,6 @@ def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> 
     results, own_id = results_of(out)
     truths = read_truths(truth, own_id if id_column is None else id_column)
     values = ((row_id, row.values) for row_id, row in truths.rows.items())
-    weights = {row_id: row.weight for row_id, row in truths.rows.items()}
     return evaluate(
-        results, values, field_name, truths.columns, weights if truths.is_weighted else None
+        results, values, field_name, truths.columns, truths.weights if truths.is_weighted else None
     )

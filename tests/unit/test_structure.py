@@ -1,0 +1,69 @@
+"""What the house promises of its own source, and `lint-imports` cannot say."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.structure import Structure, largest_folders
+
+ROOT = Path(__file__).parents[2]
+OPTIONAL = {"ray", "peft", "opentelemetry", "prometheus_client"}  # what only an extra brings
+NEED_RAY = {
+    "orchestra.batch.run.cluster",
+    "orchestra.clients.handle",
+    "orchestra.serving.deployment",
+}
+NEED_ONNXRUNTIME = {"workers.onnx.decoder", "workers.onnx.session"}
+MOST_NAMES_TWICE = 10
+MOST_FILES_SIDE_BY_SIDE = 30
+
+
+@pytest.fixture(scope="module")
+def structure() -> Structure:
+    return Structure.of(ROOT)
+
+
+def test_no_file_imports_itself_over_others(structure: Structure) -> None:
+    assert structure.circles() == []
+
+
+def test_no_two_rooms_import_each_other(structure: Structure) -> None:
+    assert structure.mutual() == []
+
+
+def test_a_class_name_means_one_thing(structure: Structure) -> None:
+    assert len(structure.names_used_twice()) <= MOST_NAMES_TWICE
+
+
+def test_no_folder_is_too_full_to_read() -> None:
+    folder, count = largest_folders(ROOT)[0]
+    assert count <= MOST_FILES_SIDE_BY_SIDE, folder
+
+
+def deferred(tree: ast.AST, inside: bool = False) -> Iterator[str]:
+    """Modules that are imported inside functions or only for types."""
+    for node in ast.iter_child_nodes(tree):
+        within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            within = True
+        if within and isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif within and isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        else:
+            yield from deferred(node, within)
+
+
+def test_imports_are_deferred_only_where_an_extra_is_optional(structure: Structure) -> None:
+    late = {
+        (name, module)
+        for name, path in structure.files.items()
+        if name != "orchestra"  # its names load at first use
+        for module in deferred(ast.parse(path.read_text(encoding="utf-8")))
+        if module.partition(".")[0] not in OPTIONAL and module not in NEED_RAY | NEED_ONNXRUNTIME
+    }
+    assert late == set()
