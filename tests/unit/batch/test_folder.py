@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from orchestra.batch.folder import SPEC as SPECIFICATION
 from orchestra.batch.recipe import FieldRule, Recipe
 from orchestra.batch.spec import BatchSpec
 from orchestra.book.book import Book
-from orchestra.core.errors import BookError, OutputMismatch
+from orchestra.core.errors import BookError, BookLocked, OutputMismatch
 
 RECIPE = Recipe(
     name="shop",
@@ -166,6 +167,18 @@ def test_a_folder_can_be_looked_into_while_its_batch_runs(tmp_path: Path) -> Non
     assert looking.spec == SPEC
     looking.book.close()
     running.book.close()
+
+
+def test_a_patient_opening_waits_for_the_process_that_is_ending(tmp_path: Path) -> None:
+    ending = Folder.open(tmp_path, SPEC)
+    with pytest.raises(BookLocked):
+        Folder.open(tmp_path, SPEC)
+    end = threading.Timer(0.05, ending.book.close)
+    end.start()
+    folder = Folder.open(tmp_path, SPEC, patient=True)
+    end.join()
+    assert folder.spec == SPEC
+    folder.book.close()
 
 
 def test_a_batch_that_never_started_says_so(tmp_path: Path) -> None:

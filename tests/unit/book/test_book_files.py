@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -74,6 +75,11 @@ def test_foreign_and_damaged_files_are_refused_by_name_and_left_alone(tmp_path):
     assert text.read_text() == "id,name\n" * 200
 
 
+def test_a_book_is_known_by_its_mark_which_never_changes(tmp_path):
+    Book.open(tmp_path / "book.sqlite").close()
+    assert (tmp_path / "book.sqlite").read_bytes()[68:72] == b"Orch"  # sqlite's application id
+
+
 @pytest.mark.parametrize("version", [1, VERSION - 1, VERSION + 1])
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_book_of_another_version_is_named_with_both_versions_and_left_alone(
@@ -106,6 +112,25 @@ def test_a_closed_book_says_so(tmp_path):
         book.spent("batch")
     with pytest.raises(BookError, match="is closed"):
         book.do(OpenAccount("batch"))
+
+
+def test_closing_a_second_time_closes_no_file_of_another(tmp_path):
+    book = Book.open(tmp_path / "book.sqlite")
+    book.close()
+    with (tmp_path / "other").open("w"):  # has the number that the lock had
+        before = _open_files()
+        book.close()
+        assert _open_files() == before
+
+
+def _open_files() -> set[int]:
+    """The numbers of this process's open files."""
+    found: set[int] = set()
+    for number in range(256):
+        with suppress(OSError):
+            os.fstat(number)
+            found.add(number)
+    return found
 
 
 def test_a_full_disk_is_named_once_and_keeps_everything_finished_before(tmp_path):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from orchestra.book.book import Book
 from orchestra.book.costs import NO_ROW, By, correct, costs
 from orchestra.book.messages import BeginCall, FinishRow, OpenAccount, SettleCall
+from orchestra.book.spending import PAGE_ROWS
 from orchestra.cli.main import main
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
@@ -80,6 +81,15 @@ def test_other_headings_name_model_graph_tag_and_day(path: Path) -> None:
     assert summed(path, "day") == {f"{datetime.now(UTC):%Y-%m-%d}": 2507}
 
 
+def test_a_bill_of_several_pages_has_each_call_once() -> None:
+    with Book.open(None) as book, book.transaction():
+        book.do(OpenAccount("batch"))
+        for number in range(PAGE_ROWS + 2):
+            paid(book, "batch", f"c{number}", "big", 3, None)
+        total = costs(book, "model").total
+    assert (total.calls, total.cost_micro) == (PAGE_ROWS + 2, 3 * (PAGE_ROWS + 2))
+
+
 def test_calls_of_no_row_are_said_to_be_of_none(tmp_path: Path) -> None:
     with Book.open(tmp_path / "chat.sqlite") as book:
         book.do(OpenAccount("chat:1"))
@@ -118,10 +128,37 @@ def test_a_correction_needs_a_reason_and_a_model_that_was_paid(path: Path) -> No
         assert book.corrections() == []
 
 
+def test_a_model_that_was_booked_for_nothing_is_corrected_to_its_price(path: Path) -> None:
+    with Book.open(path) as book:
+        paid(book, "batch", "given", "gift", 0, REPLY)
+        gift = card(usd_per_million_input_tokens=20).model_copy(update={"name": "gift"})
+        done = correct(book, gift, reason="it was never free")
+        assert (done.calls, done.scaled, done.more_micro) == (1, 0, 2000)
+
+
+def test_calls_that_kept_no_reply_alone_cannot_be_priced_again(path: Path) -> None:
+    with Book.open(path) as book:
+        paid(book, "batch", "lost", "gone", 500, None)
+        gone = card(usd_per_million_input_tokens=20).model_copy(update={"name": "gone"})
+        with pytest.raises(BookError, match="No call of 'gone' kept its reply"):
+            correct(book, gone, reason="old price list")
+        assert book.corrections() == []
+
+
 def test_replicas_that_waited_are_charged_for_their_hour(path: Path) -> None:
     with Book.open(path, exclusive=False) as book:
         bill = costs(book, "model", cards=[card(usd_per_hour=3.6)], seconds=10)
     assert [(i.model, i.hosted_micro, i.idle_micro) for i in bill.idle] == [("big", 10_000, 7_500)]
+
+
+def test_hosting_is_charged_only_for_models_that_were_called_and_a_time_that_is_known(
+    path: Path,
+) -> None:
+    hosted = card(usd_per_hour=3.6)
+    uncalled = hosted.model_copy(update={"name": "uncalled"})
+    with Book.open(path, exclusive=False) as book:
+        assert costs(book, "model", cards=[uncalled, card()], seconds=10).idle == ()
+        assert costs(book, "model", cards=[hosted]).idle == ()
 
 
 def test_the_command_sums_and_corrects(path: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from orchestra.book.book import Book
 from orchestra.book.messages import BeginCall, OpenAccount, SettleCall
-from orchestra.book.timings import TimedCall
+from orchestra.book.timings import PAGE_ROWS, TimedCall
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile, parse_fleet
 from orchestra.core.errors import InvalidFleet, NothingLearnt
@@ -102,6 +102,12 @@ def test_a_book_gives_back_the_calls_that_it_was_told_and_no_others(tmp_path: Pa
     assert len({call.job for call in found}) == 5
     assert [call.account for call in found] == [f"job:{number}" for number in range(5)]
     assert [call.at_ms for call in found] == [call.at_ms for call in calls]
+
+
+def test_timed_calls_of_several_pages_come_once_each(tmp_path: Path) -> None:
+    calls = drawn_calls(PAGE_ROWS + 2)
+    with Book.open(book_of(tmp_path / "book.sqlite", calls)) as book:
+        assert [call.ms for call in book.timed_calls()] == [call.ms for call in calls]
 
 
 @pytest.fixture

@@ -12,29 +12,37 @@ from orchestra.batch.row_run import Ran
 from orchestra.batch.run.hosts import Hosts
 from orchestra.batch.tables.row import Row
 from orchestra.clients.handle import ActorLink
-from orchestra.core.errors import InvalidFleet, ModelUnavailable
+from orchestra.core.errors import InvalidFleet, ModelUnavailable, OrchestraError
 
 ROW = Row(0, {"name": "apple"})
 
 
 class FakeLink(ActorLink):
-    """A host here: `is_up` says whether it answers, `rows` counts those it was given."""
+    """A host here: `is_up` says whether it answers, `rows` counts those it was given.
+
+    `unloaded` is the error that it answers instead of loading its models.
+    """
 
     def __init__(self, *, is_up: bool = True, loss: Exception | None = None) -> None:
         self.loss = loss or ActorDiedError()
         self.is_up = is_up
+        self.unloaded: OrchestraError | None = None
         self.rows = 0
+        self.methods: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.was_stopped = False
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Ray's error from a dead host, else what a `RowHost` answers."""
+        self.methods.append(method)
         if method == "run":
             self.rows += 1
             await self.go_on.wait()
         if not self.is_up:
             raise self.loss
+        if method == "prepare":
+            return self.unloaded
         return Ran("finished") if method == "run" else None
 
     def stop(self) -> None:
@@ -71,6 +79,38 @@ async def test_a_lost_host_gets_no_row_until_it_has_its_models_again() -> None:
         await asyncio.sleep(0)
     await hosts.run(ROW, "row:2")
     assert [link.rows for link in links] == [2, 5]
+    hosts.end()
+
+
+async def test_a_host_that_is_back_without_its_models_gets_no_row() -> None:
+    links = [FakeLink(is_up=False), FakeLink()]
+    hosts = Hosts(links, ["r1"], again_s=0)
+    with pytest.raises(ActorDiedError):
+        await hosts.run(ROW, "row:0")
+    links[0].is_up, links[0].unloaded = True, ModelUnavailable("No memory for 'r1'.")
+    while links[0].methods.count("prepare") < 3:
+        await asyncio.sleep(0)
+    assert hosts.up == 1
+    links[0].unloaded = None
+    while hosts.up < 2:
+        await asyncio.sleep(0)
+    hosts.end()
+
+
+async def test_models_that_cannot_be_loaded_on_one_host_are_an_error_before_any_row() -> None:
+    links = [FakeLink(), FakeLink()]
+    links[1].unloaded = InvalidFleet(NO_FLEET)
+    with pytest.raises(InvalidFleet, match="no fleet file"):
+        await Hosts(links, ["r1"]).prepare()
+
+
+async def test_every_host_that_is_there_is_told_to_stop_and_a_lost_one_is_no_error() -> None:
+    links = [FakeLink(is_up=False), FakeLink(), FakeLink()]
+    hosts = Hosts(links, ["r1"])
+    hosts.stop_rows()
+    while not all(link.methods for link in links):
+        await asyncio.sleep(0)
+    assert [link.methods for link in links] == [["stop"]] * 3
     hosts.end()
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,31 @@ async def test_interrupting_finishes_what_is_in_flight(tmp_path: Path) -> None:
     assert summary.complete + summary.pending == 60
 
 
+async def test_a_second_interrupt_is_not_held_back(tmp_path: Path) -> None:
+    handlers: list[Any] = []
+
+    def pressing(call: Call) -> Any:
+        if not handlers:
+            os.kill(os.getpid(), signal.SIGINT)
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return first_allowed(call)
+
+    fleet, _ = scripted_fleet(pressing)
+    await run(table(tmp_path, 20), tmp_path / "out", fleet, in_flight=4)
+    assert handlers[0] is not signal.default_int_handler
+    assert handlers[-1] is signal.default_int_handler
+
+
+async def test_a_batch_that_went_on_took_the_time_of_all_its_runs(tmp_path: Path) -> None:
+    source, seconds = table(tmp_path, 6), [0.0]
+    for limit in (2, 4, 6):
+        await run(source, tmp_path / "out", limit=limit)
+        book = Folder.read(tmp_path / "out").book
+        seconds.append(float(book.meta("seconds") or 0))
+        book.close()
+    assert all(before < after for before, after in pairwise(seconds))
+
+
 async def test_bad_rows_fail_alone_with_their_type(tmp_path: Path) -> None:
     path = tmp_path / "products.csv"
     Image.new("RGB", (30, 30), "red").save(tmp_path / "ok.png")
@@ -260,6 +286,7 @@ async def test_a_crash_presumes_what_was_on_its_way_and_finishes_the_rest(tmp_pa
         ({"text_columns": ["nmae"]}, InvalidTable, r"'nmae'.*name"),
         ({"image_column": "photo"}, InvalidTable, "photo"),
         ({"limit": 0}, InvalidBudget, "limit=0"),
+        ({"in_flight": 0}, InvalidBudget, "in_flight=0"),
         ({"budget": Budget(latency_ms=1)}, NoFeasiblePlan, "latency_ms"),
         ({"text_columns": []}, InvalidTable, "no column to work on"),
     ],
