@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,11 +109,3 @@ def test_the_walks_in_the_documents_go_down_and_are_true(structure: Structure) -
         if names[1].startswith("orchestra."):
             rooms = [heights[name.split(".")[1]] for name in names]
             assert rooms[1] <= rooms[0], f"{called} stands above {caller}"
-
-
-def test_the_files_that_architecture_names_are_there() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    files = [path.as_posix() for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
-    named = set(re.findall(r"[\w/]+\.py\b", text)) - {"shop.py"}
-    assert len(named) > 40
-    assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
