@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import BatchSpec, place_of
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.opened import OpenFleet
@@ -32,21 +32,6 @@ class Request:
     graph: CompiledStateGraph
     table: Table
 
-    @property
-    def columns(self) -> Columns:
-        """The columns in use."""
-        return self.spec.columns
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """What makes the batch this one and no other."""
-        return self.spec.identity
-
-    @property
-    def base(self) -> Path:
-        """What photo paths are relative to."""
-        return self.spec.base
-
 
 def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
     """Open the table and say what each of its rows comes to; every path becomes absolute.
@@ -55,7 +40,7 @@ def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
     """
     function = asked.function()
     recipe = recipe_of(function, asked)
-    table = Table.open(asked.table)
+    table = open_table(asked.table)
     columns = Columns.resolve(
         table, recipe, text=asked.text_columns, image=asked.image_column, id=asked.id_column
     )

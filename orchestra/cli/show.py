@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
 from orchestra.batch.spec import BatchSpec
-from orchestra.batch.tables.table import Row, Table
+from orchestra.batch.tables.table import Row, open_table
 from orchestra.cli.options import fail, json_option, print_json
 from orchestra.cli.run import field_lines
 from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
@@ -73,8 +74,8 @@ def _find(out: Path, row: str) -> dict[str, Any]:
 
 async def _rerun(found: dict[str, Any]) -> Result:
     spec: BatchSpec = found["spec"]
-    table = Table.open(spec.table)
-    row: Row | None = next(table.rows(start=found["ordinal"] - 1), None)
+    table = open_table(spec.table)
+    row: Row | None = next(islice(table.rows(), found["ordinal"] - 1, None), None)
     if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(
             f"The table {str(spec.table)!r} has changed since the batch, and the row with it. "

@@ -24,7 +24,7 @@ from orchestra.batch.plan.forecast import Forecast, RouteOf
 from orchestra.batch.plan.kinds import TableShape
 from orchestra.batch.plan.survey import Survey, Wish
 from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_by_cards
-from orchestra.batch.progress import Progress, Silent
+from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.identity import snapshot
@@ -60,7 +60,7 @@ async def plan_table(
     wish.check(request)
     survey = Survey.of(fleet, request, wish, folder)
     if folder is not None:
-        await survey.run_sample(folder, in_flight, progress or Silent())
+        await survey.run_sample(folder, in_flight, progress or Progress())
     return plan_of(survey)
 
 
@@ -78,7 +78,7 @@ async def plan_where_tight(
     """
     if wish.budget.cost_usd is None:
         return None
-    progress = progress or Silent()
+    progress = progress or Progress()
     try:
         sure = await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     except InvalidTable:
@@ -125,7 +125,7 @@ def allotment_of(
     if budget.cost_usd is None:
         return None
     rows = islice(request.table.rows(), limit)
-    table = TableShape.of(rows, request.columns, request.base)
+    table = TableShape.of(rows, request.spec.columns, request.spec.base)
     table.finished = folder.book.finished_ordinals()
     return Allotment(plan, table, limit_micro(budget.cost_usd))
 
@@ -178,7 +178,7 @@ class _Planner:
             table=str(survey.request.table.path),
             rows=len(survey.table),
             unusable=len(survey.table) - usable,
-            identity=survey.request.identity,
+            identity=survey.request.spec.identity,
             fleet=survey.fleet.file.name,
             snapshot=snapshot(survey.fleet.file),
             cost_usd=None if cap is None else cap / MICRO_PER_USD,

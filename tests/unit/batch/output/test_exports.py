@@ -17,7 +17,7 @@ import pytest
 from orchestra.batch.output.exports import GROUP_CHARS, write_exports
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import Row, row_error
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import open_table
 from orchestra.core.errors import DiskFull, InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field, Result
 
@@ -160,7 +160,7 @@ def test_written_table_reads_back_as_it_was(tmp_path: Path) -> None:
     values = {"id": "00123", "text": 'a "quoted"\nline, with; all\r\n苹果'}
     write_exports(tmp_path, list(values), [], [exported(values)] * 5000)
     for name in ("products.csv", "products.parquet"):
-        rows = list(Table.open(tmp_path / name).rows())
+        rows = list(open_table(tmp_path / name).rows())
         assert len(rows) == 5000
         assert dict(rows[4999].values) == values | {"status": "complete"}
 
