@@ -1,9 +1,12 @@
-"""Known answers by row id, as tables of true values and gold sets hold them."""
+"""Known answers by row id, as tables and gold sets hold them, and what is compared with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from orchestra.core.job import Field
+from orchestra.core.values import folded, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +32,8 @@ class Truths:
     def field(self, name: str) -> dict[str, str]:
         """The values of one field by row id."""
         return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
+
+
+def said(field: Field | None) -> str | None:
+    """What a field says, as it is compared with a true value; None where it abstains."""
+    return None if field is None or not field.answered else folded(text_of(field.value) or "")

@@ -15,8 +15,9 @@ from typing import Protocol
 from orchestra.batch.plan.sample import SampledRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
-from orchestra.core.job import Field, Result
-from orchestra.core.values import folded, text_of
+from orchestra.core.job import Result
+from orchestra.core.values import folded
+from orchestra.quality.truths import said
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 
@@ -44,14 +45,10 @@ class Gold:
         """1 or 0 for each field with a true value."""
         truths = {name: folded(row.values.get(at) or "") for name, at in self.columns.items()}
         return {
-            name: float(_said(result.fields.get(name)) == truth)
+            name: float(said(result.fields.get(name)) == truth)
             for name, truth in truths.items()
             if truth
         }
-
-
-def _said(field: Field | None) -> str | None:
-    return None if field is None or not field.answered else folded(text_of(field.value) or "")
 
 
 def worth_of(
@@ -70,11 +67,11 @@ def worth_of(
     ]
     credits: list[float] = []
     for name in counted:
-        said = _said(fullest.fields.get(name))
+        full = said(fullest.fields.get(name))
         if name in judged:
             credits.append(judged[name])
-        elif said is not None:
-            credits.append(float(_said(result.fields.get(name)) == said))
+        elif full is not None:
+            credits.append(float(said(result.fields.get(name)) == full))
     return SERVED + (1 - SERVED) * (fmean(credits) if credits else 0.0)
 
 
