@@ -65,7 +65,8 @@ def read_and_export(path: Path) -> int:
     """Open the table, read each row and write the three files beside it."""
     table = open_table(path)
     rows: Iterator[OutputRow] = map(export_row, table.rows())
-    return write_exports(path.parent, table.columns, FIELDS, rows).rows
+    write_exports(path.parent, table.columns, FIELDS, rows)
+    return table.count()
 
 
 def measured(step: Callable[[Path], int], path: Path) -> dict[str, Any]:

@@ -51,12 +51,7 @@ def write_outputs(
     fields = folder.book.field_names()
     written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
     report = folder.path / "report.html"
-    summary.files = {
-        "table": str(written.csv),
-        "parquet": str(written.parquet),
-        "errors": str(written.errors),
-        "report": str(report),
-    }
+    summary.files = {name: str(path) for name, path in {**written, "report": report}.items()}
     if plan is not None:
         cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
         summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)

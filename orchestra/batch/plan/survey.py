@@ -14,7 +14,6 @@ from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import TableShape
 from orchestra.batch.plan.sample import Sample, run_sample
-from orchestra.batch.plan.worth import Judge
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.batch.row_run import RowRun, row_budget
@@ -52,7 +51,6 @@ class Wish:
     gold: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     limit: int | None = None
-    judge: Judge | None = None
 
     def check(self, request: Request) -> None:
         """Raise `InvalidBudget` or `InvalidTable` for what cannot be planned."""

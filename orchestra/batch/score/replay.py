@@ -74,10 +74,10 @@ def replay(
     cost = Decimal(0)
     answers: dict[str, list[str | None]] = {name: [] for name in policy.fields}
     for _, result in rows:
-        asked: set[int] = set()
+        reached: set[int] = set()
         for name, rule in policy.fields.items():
-            answers[name].append(_answer(name, rule, result.calls, asked))
-        cost += sum((result.calls[at].cost_usd for at in asked), Decimal(0))
+            answers[name].append(_answer(name, rule, result.calls, reached))
+        cost += sum((result.calls[at].cost_usd for at in reached), Decimal(0))
     scored = tuple(_replayed(name, answers[name], rows, truths or {}) for name in policy.fields)
     recorded_cost = sum((result.cost_usd for _, result in rows), Decimal(0))
     missed = tuple(_missed(policy.gate, scored, cost / len(rows)))
@@ -97,14 +97,14 @@ def _check_nodes(rows: list[tuple[str, Result]], policy: Policy) -> None:
 
 
 def _answer(
-    name: str, rule: FieldPolicy, calls: tuple[CallRecord, ...], asked: set[int]
+    name: str, rule: FieldPolicy, calls: tuple[CallRecord, ...], reached: set[int]
 ) -> str | None:
-    """The value that stands, as it is compared; `asked` collects the calls it needed."""
+    """The value that stands, as it is compared; `reached` collects the calls it needed."""
     for node in rule.order:
         for at, call in enumerate(calls):
             if call.node != node:
                 continue
-            asked.add(at)
+            reached.add(at)
             value, sure = _said(call, name)
             if value is not None and (sure if sure is not None else 0.0) >= rule.least(node):
                 return value

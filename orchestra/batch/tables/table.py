@@ -48,21 +48,21 @@ def open_table(path: str | Path) -> Table:
 
 
 def resolve_columns(
-    columns: Sequence[str], wanted: Sequence[str] | None, candidates: Sequence[str], what: str
+    columns: Sequence[str], named: Sequence[str] | None, candidates: Sequence[str], what: str
 ) -> list[str]:
     """Which of a table's columns serve as `what` ("text", "image", "id").
 
-    `wanted` names must exist; an empty list (or only blank names) means none. None takes the
+    `named` columns must exist; an empty list (or only blank names) means none. None takes the
     `candidates` that exist, in their order, compared without regard to case.
     Raises InvalidTable with the nearest names and all that there are.
     """
-    if wanted is None:
+    if named is None:
         folded: dict[str, str] = {}
         for column in columns:
             folded.setdefault(column.casefold(), column)
         found = [folded[name.casefold()] for name in candidates if name.casefold() in folded]
         return list(dict.fromkeys(found))
-    names = list(dict.fromkeys(name.strip() for name in wanted if name.strip()))
+    names = list(dict.fromkeys(name.strip() for name in named if name.strip()))
     for name in names:
         if name not in columns:
             raise _no_column(name, columns, what)
