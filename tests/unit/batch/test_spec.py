@@ -106,7 +106,7 @@ def test_where_the_files_are_makes_no_other_batch(table: Path) -> None:
 
 async def test_a_misspelt_option_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
     fleet, _ = scripted_fleet()
-    with pytest.raises(TypeError, match="limits"):
+    with pytest.raises(ValidationError, match="limits"):
         await fleet.batch(build, "none.csv", out=tmp_path, limits=3)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="limits"):
         RunSettings(out=tmp_path, limits=3)  # type: ignore[call-arg]
