@@ -8,8 +8,7 @@ One line a case: what the article says, and what comes first here. It measures n
 from __future__ import annotations
 
 from orchestra.fleet.source import load_fleet
-from orchestra.routing.advice import Need
-from orchestra.routing.advise import advise
+from orchestra.routing.advice import Need, advise
 
 CASES: dict[str, tuple[Need, str]] = {
     "scarce resources": (Need("text", deployment="edge"), "v2"),

@@ -30,8 +30,7 @@ from orchestra.core.stats import wilson
 from orchestra.core.values import folded
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import Policy
-from orchestra.quality.readings import Place, collect
-from orchestra.quality.truths import Truth, Truths
+from orchestra.quality.readings import Place, Truth, Truths, collect, judge_readings
 
 VARIANTS = ("told", "silent", "other colour")
 Results = dict[str, Result]
@@ -118,13 +117,13 @@ def check(
 ) -> None:
     """Count what the thresholds of one half kept on the other."""
     recorded = collect(held)
-    for place in fitted.evidence:
+    for place in fitted.fits:
         told = kept.setdefault(place, Kept())
         told.splits += 1
         proven = fitted.proven.get(place)
         if proven is None or place not in recorded:
             continue
-        answers = recorded[place].judged(truths.field(place[2]), {}).answers
+        answers = judge_readings(recorded[place], truths.field(place[2]), {}).answers
         above = answers.part(answers.confidence >= proven.threshold)
         interval = wilson(above.share * above.effective, above.effective)
         told.promised += 1
@@ -151,8 +150,8 @@ def run_splits(
         false = calibrate(
             part(batches, one), shuffled(truths, rng), target=options.target, seed=seed, **known
         )
-        control["curves"] += len(false.evidence)
-        control["curves claimed"] += sum(one.refuses is None for one in false.evidence.values())
+        control["curves"] += len(false.fits)
+        control["curves claimed"] += sum(one.refuses is None for one in false.fits.values())
         control["thresholds claimed"] += len(false.proven)
     if first is None:
         raise SystemExit("--splits has to be 1 or more")

@@ -25,7 +25,7 @@ from benchmarks.parts.tune_tasks import TASKS, draw, exact_share
 from workers.finetune.base import Base
 from workers.finetune.lessons import Lesson, lesson, rows_of_step
 from workers.finetune.trainer import answer_loss
-from workers.training.corpus import examples
+from workers.training.texts.corpus import examples
 
 TRAIN_ROWS, HELD_OUT_ROWS = 400, 100
 KEPT_ROWS = 40  # of each task, for replay

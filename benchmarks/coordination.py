@@ -15,17 +15,14 @@ from pathlib import Path
 
 import torch
 
-from workers.fused_model import FusedForConditionalGeneration
-from workers.tokenizer import load_tokenizer
-from workers.training.imagenet import public_tower
-from workers.training.photos import IMAGE_PX
-from workers.training.probe import Probe, train_probe
-from workers.training.r1 import VOCAB_SIZE
-from workers.training.v3 import (
+from workers.fused.network import FusedForConditionalGeneration
+from workers.loading.tokenizer import load_tokenizer
+from workers.training.fused.lessons import read_texts
+from workers.training.fused.v3 import (
     TEXT_STREAM,
     TOWER,
     Feed,
-    Run,
+    FusedRun,
     answer_loss,
     build,
     bundled_tower,
@@ -33,9 +30,12 @@ from workers.training.v3 import (
     tokens_of,
     train,
 )
-from workers.training.v3_lessons import read_texts
-from workers.training.views import Views, embeddings
-from workers.training.vl import Plan, gather
+from workers.training.pictures.photos import IMAGE_PX
+from workers.training.text.r1 import VOCAB_SIZE
+from workers.training.vision.imagenet import public_tower
+from workers.training.vision.probe import Probe, train_probe
+from workers.training.vision.views import Views, embeddings
+from workers.training.vision.vl import VisionSchedule, gather
 
 SMALL = (8, 4, 6)
 EVERY = 5
@@ -65,7 +65,7 @@ def curve(feed: Feed, probe: Probe, batches: list, steps: int, coordinate: bool)
             lowest.append(min([loss, *lowest[-1:]]))
         return True
 
-    train(model, feed, Run(feed.seed, steps, None, coordinate, print, watch))
+    train(model, feed, FusedRun(feed.seed, steps, None, coordinate, print, watch))
     return lowest
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, Plan(), 0, print)
+    pools = gather(given.data, public_tower(IMAGE_PX), given.cache, VisionSchedule(), 0, print)
     tokenizer = load_tokenizer(TEXT_STREAM, VOCAB_SIZE)
     texts = read_texts(given.data)
     drawings = (pools.scenes, pools.plain, pools.drawn)

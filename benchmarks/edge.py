@@ -26,12 +26,12 @@ from orchestra.core.call import Call, Engine, Reply, Turn
 from orchestra.core.schema import choice_terms, narrow
 from orchestra.core.text import sanitise
 from orchestra.core.values import lower
-from workers.edge import EdgeEngine
+from workers.edge.engine import EdgeEngine
 from workers.engine import TransformersEngine
 from workers.onnx.engine import OnnxEngine
-from workers.training.corpus import make_example
-from workers.training.example import Example
-from workers.training.scoring import shares
+from workers.training.text.scoring import shares
+from workers.training.texts.corpus import make_example
+from workers.training.texts.example import Example
 
 TASKS = ("extract", "write", "answer", "ask", "classify", "triples", "fields", "summarise", "chat")
 COLUMNS = ("name", "description_en", "information")

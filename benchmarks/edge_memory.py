@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("r1", type=Path)
     parser.add_argument("v2", type=Path)
     given = parser.parse_args()
-    edge = "workers.edge:EdgeEngine"
+    edge = "workers.edge.engine:EdgeEngine"
     hosts = ((edge, given.v2), ("workers.onnx.engine:OnnxEngine", given.r1),
              ("workers.engine:TransformersEngine", given.r1))  # fmt: skip
     for worker, folder in hosts:

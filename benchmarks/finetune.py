@@ -20,10 +20,10 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.parts.tune_tasks import draw, exact_share
 from orchestra.fleet.source import load_fleet
-from workers import location
 from workers.finetune.base import Base, open_base
 from workers.finetune.lessons import Lesson, lesson, rows_of_step
 from workers.finetune.trainer import answer_loss
+from workers.loading import location
 
 BATCH, EVERY, WARM_UP_STEPS = 16, 10, 10
 MOST_STEPS = 1000  # from r1

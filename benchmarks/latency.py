@@ -48,12 +48,11 @@ from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit, with_latencies
-from orchestra.routing.candidates import candidates
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.load import Load
 from orchestra.routing.options import options_of
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
+from orchestra.routing.timing import Load
 from workers.synthetic.scenes import compose, draw_scene
 
 GRAPHS = {"answer": compile_graph(answer), "listing": compile_graph(listing)}
@@ -147,16 +146,14 @@ class Bench:
         """What each file expects of the plan's own assignment, in ms."""
         seen = view(GRAPHS[given.graph])
         active = {node.node: seen.asks[node.node] for node in planned.nodes}
-        wanted = [node.model for node in planned.nodes]
         expected: dict[str, float] = {}
         for name, file in self.files.items():
-            choices, _ = candidates(active, intake.shape, file)
-            kept = {
-                node: [pair for pair in choices[node] if pair[0].name == model]
-                for node, model in zip(active, wanted, strict=True)
-            }
-            options = options_of(active, seen, intake.shape, kept, Budget(), file, load)
-            expected[name] = options.expected_ms(next(options.all()))
+            options = options_of(seen, active, intake.shape, Budget(), file, load)
+            same = tuple(
+                next(choice for choice in choices if choice.model == node.model)
+                for node, choices in zip(planned.nodes, options.choices, strict=True)
+            )
+            expected[name] = options.expected_ms(same)
         return expected
 
     async def run(self, given: Given, intake: Intake, planned: Plan, **more: Any) -> Timed:

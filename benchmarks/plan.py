@@ -25,8 +25,9 @@ from langgraph.graph import END, START, StateGraph
 
 from orchestra import Budget, Card, Context, JobState, ask
 from orchestra.core.card import FleetFile
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 
 MODELS = 5
 WARM_UP = 50

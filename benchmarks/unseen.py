@@ -28,7 +28,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
 from workers.engine import TransformersEngine
-from workers.training.photos import read_shots
+from workers.training.pictures.photos import read_shots
 
 RECIPE = default_recipe()
 LEAST = RECIPE.least_photo_confidence

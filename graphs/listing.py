@@ -18,7 +18,7 @@ from graphs.writing import check_field, known_facts, shape_of, with_left_out
 from orchestra import Context, Job, JobState, Recipe, ask, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
 from orchestra.core.job import Field
-from orchestra.core.outcome import fields_of, outcomes_of
+from orchestra.core.state import fields_of, outcomes_of
 
 
 @lru_cache(maxsize=1)

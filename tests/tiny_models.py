@@ -21,9 +21,9 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
 )
 
 from tests.public_tokenizers import BOS, EOS, write_tokenizer
-from workers.domain import Domain, fit_world
-from workers.lite import LiteTowerConfig
-from workers.training.tokenizer import IMAGE, train_tokenizer
+from workers.training.text.tokenizer import IMAGE, train_tokenizer
+from workers.vision.domain import Domain, fit_world
+from workers.vision.lite import LiteTowerConfig
 
 TEXTS = [
     "name: Golden Delicious\ndescription: A nice apple from Italy, 500 g.",

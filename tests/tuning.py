@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from orchestra.finetune.order import Say, Trained, Work
+from orchestra.finetune.order import Say, Trained, TrainingTask
 from orchestra.finetune.score import score
 from tests.tiny_models import CONTEXT_TOKENS
 
@@ -26,7 +26,7 @@ class Untrainable:
     """A worker that names no trainer."""
 
 
-def stub_trainer(work: Work, say: Say) -> Trained:
+def stub_trainer(work: TrainingTask, say: Say) -> Trained:
     """Counts its runs in a file of the output folder."""
     count = work.out / "runs.txt"
     count.write_text(count.read_text() + "x" if count.exists() else "x")

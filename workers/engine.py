@@ -12,19 +12,21 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply
 from orchestra.core.card import Sampling
 from orchestra.core.errors import CheckpointInvalid, OrchestraError, UsageError
 from orchestra.images.attention import AttentionMap
-from workers import fused, location, text, vision
-from workers.answer import Answer
-from workers.answering import AnsweringEngine
 from workers.attention.making import maps_of
 from workers.attention.methods import DEFAULT
-from workers.checkpoint import architecture, read_config, require_known
-from workers.device import Place, place_of
-from workers.fused import FusedModel, FusedSession
-from workers.model import AnySession, TextModel
-from workers.onnx.layout import INT8
-from workers.pretrained import LOADING
-from workers.sampling import GREEDY
-from workers.vision import VisionModel
+from workers.decoding.answering import AnsweringEngine
+from workers.decoding.completion import Completion
+from workers.decoding.model import AnySession, TextModel
+from workers.decoding.sampling import GREEDY
+from workers.fused import model as fused
+from workers.fused.model import FusedModel, FusedSession
+from workers.loading import location
+from workers.loading.checkpoint import INT8, architecture, read_config, require_known
+from workers.loading.device import Placement, placement_of
+from workers.loading.pretrained import LOADING
+from workers.text import model as text
+from workers.vision import model as vision
+from workers.vision.model import VisionModel
 
 
 class TransformersEngine(AnsweringEngine):
@@ -42,14 +44,14 @@ class TransformersEngine(AnsweringEngine):
         dtype: str | None = None,
         sampling: Sampling = GREEDY,
     ) -> TransformersEngine:
-        """Load a checkpoint folder, or a public one by its id (see `workers.location`).
+        """Load a checkpoint folder, or a public one by its id (see `workers.loading.location`).
 
         `threads` sets torch's threads for the whole process. `device` is `cpu`, `cuda` or
         `cuda:N`; `dtype` is `float32`, `bfloat16`, `float16` or `auto`, and by default float32
         on a CPU and the checkpoint's own on a GPU. Raises CheckpointInvalid, InvalidFleet for a
         device that is not here, and ModelUnavailable when the weights do not fit its memory.
         """
-        place = place_of(device, dtype)
+        place = placement_of(device, dtype)
         folder = location.find(checkpoint)
         with LOADING:
             return cls(_load(folder, threads, place), sampling)
@@ -71,7 +73,7 @@ class TransformersEngine(AnsweringEngine):
         return [replace(found, refused=reasons.get(found.name)) for found in maps]
 
     @torch.inference_mode()
-    def answered(self, call: Call) -> tuple[VisionModel, Answer]:
+    def answered(self, call: Call) -> tuple[VisionModel, Completion]:
         """The model, and its finished answer to `call`, for who looks into both; see `attend`."""
         vision = self._seeing()
         answer = self._begin(0, call, None)
@@ -100,7 +102,7 @@ class TransformersEngine(AnsweringEngine):
         """Answer `calls` in one batch; see `Engine.generate`."""
         return super().generate(calls, is_cancelled, on_text)
 
-    def _ended(self, answers: Sequence[Answer], session: AnySession) -> None:
+    def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         if isinstance(session, FusedSession):
             _note_weights(answers, session)
         for answer in answers:
@@ -108,14 +110,14 @@ class TransformersEngine(AnsweringEngine):
                 _note_regions(self._model, answer)
 
 
-def _note_weights(answers: Sequence[Answer], session: FusedSession) -> None:
+def _note_weights(answers: Sequence[Completion], session: FusedSession) -> None:
     """Write into each reply what its modalities weighed."""
     for answer, weights in zip(answers, session.weights(), strict=True):
         if isinstance(answer.outcome, Reply):
             answer.outcome = replace(answer.outcome, modality_weights=weights)
 
 
-def _note_regions(vision: VisionModel, answer: Answer) -> None:
+def _note_regions(vision: VisionModel, answer: Completion) -> None:
     """Write into the reply where its values were seen; several photos have no regions."""
     if isinstance(answer.outcome, Reply) and len(answer.call.images) == 1:
         maps = maps_of(vision, answer, DEFAULT)
@@ -124,7 +126,7 @@ def _note_regions(vision: VisionModel, answer: Answer) -> None:
         answer.outcome = replace(answer.outcome, regions=regions, heat=heat)
 
 
-def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
+def _load(folder: Path, threads: int | None, place: Placement) -> TextModel:
     if threads is not None:
         torch.set_num_threads(threads)
     config = read_config(folder)
@@ -132,7 +134,7 @@ def _load(folder: Path, threads: int | None, place: Place) -> TextModel:
         # transformers would only warn, and run the integers as if they were weights.
         raise CheckpointInvalid(
             f"The weights in {str(folder)!r} are 8-bit rows, which transformers cannot run. Name "
-            "workers.edge:EdgeEngine as the card's worker."
+            "workers.edge.engine:EdgeEngine as the card's worker."
         )
     name = architecture(config)
     if name in vision.FAMILIES:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from benchmarks.parts.attention_scenes import Planted
 from orchestra.images.attention import AttentionMap
-from workers.answer import Answer
-from workers.attention.choices import said
+from workers.attention.choices import spelled_values
 from workers.attention.methods import METHODS
-from workers.attention.replay import Replay
+from workers.attention.replay import CompletionReplay
+from workers.decoding.completion import Completion
 from workers.engine import TransformersEngine
-from workers.vision import VisionModel
+from workers.vision.model import VisionModel
 
 PARTS = 10  # a tenth of the picture more at each step
 CONTROL = "random order"
@@ -39,15 +39,15 @@ class Faith:
     insertion: float
 
 
-def replay_of(engine: TransformersEngine, case: Planted) -> Replay:
+def replay_of(engine: TransformersEngine, case: Planted) -> CompletionReplay:
     """The engine's answer to `case`, to be run again."""
     vision, answer = engine.answered(case.call)
     return _replay(vision, answer)
 
 
-def _replay(vision: VisionModel, answer: Answer) -> Replay:
-    (value,) = said(answer, "")
-    return Replay(vision, answer, value.choices)
+def _replay(vision: VisionModel, answer: Completion) -> CompletionReplay:
+    (value,) = spelled_values(answer, "")
+    return CompletionReplay(vision, answer, value.choices)
 
 
 @torch.no_grad()
@@ -75,7 +75,7 @@ def faith(
     return areas, statistics.mean(blank)
 
 
-def _areas(replay: Replay, strength_HW: Tensor) -> tuple[float, float]:
+def _areas(replay: CompletionReplay, strength_HW: Tensor) -> tuple[float, float]:
     """The areas under deletion and insertion, by the trapezoid rule."""
     pixels = replay.pixels["pixel_values"]
     rank = strength_HW.flatten().argsort(descending=True).argsort().view_as(strength_HW)
@@ -86,7 +86,7 @@ def _areas(replay: Replay, strength_HW: Tensor) -> tuple[float, float]:
     return tuple(float(torch.trapezoid(curve, dx=1 / PARTS)) for curve in (deleted, inserted))  # type: ignore[return-value]
 
 
-def _probability(replay: Replay, pixels_B3HW: Tensor) -> Tensor:
+def _probability(replay: CompletionReplay, pixels_B3HW: Tensor) -> Tensor:
     """Of the whole value, (B,)."""
     seen = replay.see_tokens({"pixel_values": pixels_B3HW})
     odds_BC, _ = replay.run(seen.tokens_of(seen.cells_BDRK))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
 from workers.finetune.base import Base
 from workers.finetune.lessons import IGNORED, Lesson, padded, passes
 
@@ -48,7 +48,7 @@ REPORTS = [
 ]
 
 
-def complaint(rng: random.Random, line: int) -> Row:
+def complaint(rng: random.Random, line: int) -> TrainingRow:
     """Order, customer and kind of problem."""
     kind = rng.choice(list(PROBLEMS))
     problem = PROBLEMS[kind].format(n=rng.randint(2, 9), thing=rng.choice(THINGS))
@@ -56,21 +56,21 @@ def complaint(rng: random.Random, line: int) -> Row:
     who = f"{rng.choice(FIRST)} {rng.choice(LAST)}"
     text = rng.choice(COMPLAINTS).format(order=order, who=who, problem=problem)
     answer = {"order": order, "customer": who, "problem": kind}
-    return Row(line, "Read the complaint.", answer, text)
+    return TrainingRow(line, "Read the complaint.", answer, text)
 
 
-def advert(rng: random.Random, line: int) -> Row:
+def advert(rng: random.Random, line: int) -> TrainingRow:
     """Trade, place, pay and hours."""
     kind = rng.choice(list(HOURS))
     pay, place, trade = str(rng.randint(11, 48)), rng.choice(PLACES), rng.choice(TRADES)
     text = rng.choice(ADVERTS).format(
         trade=trade, place=place, pay=pay, hours=rng.choice(HOURS[kind])
     )
-    return Row(line, "Read the advert.", {"place": place, "trade": trade, "pay": pay,
+    return TrainingRow(line, "Read the advert.", {"place": place, "trade": trade, "pay": pay,
                                           "hours": kind}, text)  # fmt: skip
 
 
-def report(rng: random.Random, line: int) -> Row:
+def report(rng: random.Random, line: int) -> TrainingRow:
     """Room, device, phone and how soon."""
     kind = rng.choice(list(STATES))
     room, device = f"{rng.choice('ABC')}{rng.randint(10, 99)}", rng.choice(DEVICES)
@@ -78,20 +78,20 @@ def report(rng: random.Random, line: int) -> Row:
     text = rng.choice(REPORTS).format(
         room=room, device=device, phone=phone, state=rng.choice(STATES[kind])
     )
-    return Row(line, "Sort the report.", {"when": kind, "phone": phone, "device": device,
+    return TrainingRow(line, "Sort the report.", {"when": kind, "phone": phone, "device": device,
                                           "room": room}, text)  # fmt: skip
 
 
-TASKS: dict[str, Callable[[random.Random, int], Row]] = {
+TASKS: dict[str, Callable[[random.Random, int], TrainingRow]] = {
     "complaints": complaint,
     "adverts": advert,
     "reports": report,
 }
 
 
-def draw(task: str, count: int, seed: int) -> list[Row]:
+def draw(task: str, count: int, seed: int) -> list[TrainingRow]:
     """`count` rows of different texts; another seed gives other rows."""
-    rng, rows = random.Random(f"{task}-{seed}"), dict[str | None, Row]()
+    rng, rows = random.Random(f"{task}-{seed}"), dict[str | None, TrainingRow]()
     while len(rows) < count:
         row = TASKS[task](rng, len(rows) + 1)
         rows.setdefault(row.text, row)

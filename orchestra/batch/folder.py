@@ -19,7 +19,7 @@ from orchestra.batch.spec import BatchSpec
 from orchestra.book.book import Book
 from orchestra.book.messages import OpenAccount
 from orchestra.core.errors import BookError, BookLocked, DiskFull, OutputMismatch
-from orchestra.core.job import Budget
+from orchestra.core.job import Budget, Result
 from orchestra.core.money import limit_micro
 from orchestra.images.store import ImageStore
 
@@ -99,10 +99,31 @@ class Folder:
             self.book.do(OpenAccount(BATCH_ACCOUNT))
         self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
+    def results(self) -> dict[str, Result]:
+        """The results of the finished rows by row id."""
+        results: dict[str, Result] = {}
+        for row in self.book.rows():
+            results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
+        return results
+
     @property
     def spec(self) -> BatchSpec:
         """The batch, settled. Raises `BookError` when it never started."""
         return _kept_spec(self.path, self.book)
+
+
+def book_path(out: Path) -> Path:
+    """The book of the batch in `out`, or `out` itself, where that is a book's file.
+
+    Raises `BookError` where neither is there.
+    """
+    path = out / BOOK if out.is_dir() else out
+    if not path.exists():
+        raise BookError(
+            f"{str(out)!r} is no book and holds none. Give the folder that `orchestra batch --out` "
+            "wrote, or a book's file."
+        )
+    return path
 
 
 def open_patiently(path: Path) -> Book:

@@ -28,9 +28,9 @@ from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
 from orchestra.routing import planner
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape
 
 SAMPLE_TEXT_BYTES = 200
 

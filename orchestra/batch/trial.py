@@ -23,12 +23,12 @@ from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_batch
 from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.cache.store import ReplyStore
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
 from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
-from orchestra.quality.truths import Truths
+from orchestra.quality.readings import Truths
 
 ID = "gold_id"
 ROWS = "rows.csv"
@@ -181,8 +181,7 @@ def write_rows(trial: Trial, recipes: Sequence[Recipe | None]) -> Path:
         )
     path = trial.settings.out / ROWS
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_text(path, text.getvalue())
     return path
 
 

@@ -1,37 +1,64 @@
-"""Asks a model the questions it can take, one at a time, and scores it.
+"""Measures the models of a fleet: each is asked all it can take, one at a time, and scored.
 
-What is asked is paid for within an account of its own, so a bench has a budget like any job.
+What is asked is paid for within an account of its own, so a bench has a budget like any job. A
+model that cannot be reached or loaded has a row that says why; the others are measured.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
+import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from orchestra.app import Fleet
+from orchestra.bench.footprint import Footprint, footprint, size_bytes
 from orchestra.bench.questions import Question
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import (
     AccessRefused,
+    BookError,
     BudgetExceeded,
     CheckpointInvalid,
+    ConfirmationNeeded,
+    InvalidFleet,
     ModelUnavailable,
     OrchestraError,
 )
+from orchestra.core.job import Budget, ErrorRecord
+from orchestra.core.money import limit_micro
 from orchestra.core.pricing import Work
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded
-from orchestra.graph.paid import Ticket
+from orchestra.graph.caller import Ticket
 from orchestra.images.store import pixel_hash
 
 ACCOUNT = "bench"
 FAILED = "\0failed"
 # After these the next question would fail, too: the model is not there.
 LOST = (ModelUnavailable, AccessRefused, CheckpointInvalid, BudgetExceeded)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What is to be measured: models (all hosted ones if none are named), and within what money.
+
+    `per_kind` bounds the questions of each kind of a task. `memory` loads each local model once
+    more, in a process of its own.
+    """
+
+    models: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    per_kind: int | None = None
+    memory: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +89,13 @@ class _Verdict:
 
 
 @dataclass(slots=True)
-class Measured:
+class Measurements:
     """What a model did: scores, seconds of each call, and the first error of each kind.
 
     `cpu_seconds` are those that a local engine metered: unlike the others they are the same on a
     busy machine.
     """
 
-    model: str
-    role: str
     scores: list[Score] = field(default_factory=list)
     parts: list[Score] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -78,10 +103,6 @@ class Measured:
     errors: dict[str, str] = field(default_factory=dict)
     failed: int = 0
     cost_usd: Decimal = Decimal(0)
-
-    def percentile_ms(self, share: float) -> float | None:
-        """Latency in ms that `share` of the answered calls did not pass (nearest rank)."""
-        return percentile_ms(self.seconds, share)
 
 
 def percentile_ms(seconds: Sequence[float], share: float) -> float | None:
@@ -92,20 +113,56 @@ def percentile_ms(seconds: Sequence[float], share: float) -> float | None:
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)] * 1000
 
 
-async def measure(
+async def bench(
     fleet: Fleet,
-    card: Card,
     questions: Sequence[Question],
+    settings: BenchSettings,
     *,
-    told: Callable[[], None] = lambda: None,
-) -> Measured:
-    """Ask `card` what it can take of `questions`; `told` is called after each.
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
+    """A row for each model of `settings`; `say` is told what is being done.
+
+    Raises `InvalidFleet` for an unknown model or a fleet without hosted ones, and
+    `ConfirmationNeeded` for paid models without a budget of money.
+    """
+    cards = [fleet.file.card(name) for name in settings.models] or [
+        card for card in fleet.file.models if card.is_hosted
+    ]
+    if not cards:
+        raise InvalidFleet(
+            f"The fleet {fleet.name!r} is for planning only: no card says how to reach its model. "
+            "Use --fleet mini, or add a worker or an endpoint to a card."
+        )
+    _check_money(cards, settings.budget)
+    limit = None if settings.budget.cost_usd is None else limit_micro(settings.budget.cost_usd)
+    await fleet.ledger.send(OpenAccount(ACCOUNT, cost_micro=limit))
+    bounded = _bounded(questions, settings.per_kind)
+    rows: list[Row] = []
+    for card in cards:
+        say(f"measuring {card.name} ...")
+        rows.append(await _row(fleet, card, bounded, settings))
+    return rows
+
+
+def machine() -> dict[str, Any]:
+    """What the measurements depend on beside the fleet."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "load": [round(load, 1) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+    }
+
+
+async def measure(fleet: Fleet, card: Card, questions: Sequence[Question]) -> Measurements:
+    """Ask `card` what it can take of `questions`.
 
     The model loads, and answers the first question once, before the clock starts. A question that
     fails counts as wrong. Raises what loading raises, `BudgetExceeded`, and what says that the
     model is not to be reached.
     """
-    measured = Measured(card.name, card.role)
+    measured = Measurements()
     fitting = [question for question in questions if question.needs <= set(card.capabilities)]
     if not fitting:
         return measured
@@ -116,7 +173,6 @@ async def measure(
     for question in fitting:
         answer, seconds = await _answer(fleet, card, _call_for(card, question.call), measured)
         verdicts.append(_Verdict(question, _value(answer, question), seconds))
-        told()
     by_task: dict[str, list[_Verdict]] = {}
     for verdict in verdicts:
         by_task.setdefault(verdict.question.task, []).append(verdict)
@@ -145,7 +201,7 @@ def _call_for(card: Card, call: Call) -> Call:
 async def _warm(fleet: Fleet, card: Card, call: Call) -> None:
     """One call that is not timed; of a local model it costs nobody money."""
     if card.hosting.endpoint is not None:
-        await _answer(fleet, card, call, Measured(card.name, card.role))
+        await _answer(fleet, card, call, Measurements())
         return
     try:
         await fleet.client(card.name).complete(call)
@@ -155,7 +211,7 @@ async def _warm(fleet: Fleet, card: Card, call: Call) -> None:
 
 
 async def _answer(
-    fleet: Fleet, card: Card, call: Call, measured: Measured
+    fleet: Fleet, card: Card, call: Call, measured: Measurements
 ) -> tuple[Reply | OrchestraError, float | None]:
     """One call of the account and its seconds; None where an identical one had been answered."""
     ticket = Ticket(
@@ -210,3 +266,71 @@ def _score(task: str, kind: str, found: Sequence[_Verdict]) -> Score:
         interval=wilson(right, len(found)),
         p50_ms=None if p50_ms is None else round(p50_ms, 2),
     )
+
+
+def _check_money(cards: Sequence[Card], budget: Budget) -> None:
+    paid = [card.name for card in cards if card.hosting.endpoint and card.price.is_paid]
+    if paid and budget.cost_usd is None:
+        raise ConfirmationNeeded(
+            f"Measuring {', '.join(paid)} costs money by the prices on the cards. "
+            "Say the most that may be spent: --cost-usd 1"
+        )
+
+
+def _bounded(questions: Sequence[Question], per_kind: int | None) -> list[Question]:
+    """The first `per_kind` questions of each kind, or all."""
+    counts: dict[tuple[str, str], int] = {}
+    kept: list[Question] = []
+    for question in questions:
+        key = (question.task, question.kind)
+        counts[key] = counts.get(key, 0) + 1
+        if per_kind is None or counts[key] <= per_kind:
+            kept.append(question)
+    return kept
+
+
+async def _row(
+    fleet: Fleet, card: Card, questions: Sequence[Question], settings: BenchSettings
+) -> Row:
+    measured, memory, error = Measurements(), None, None
+    try:
+        measured = await measure(fleet, card, questions)
+        if card.hosting.worker is not None and settings.memory:
+            memory = await asyncio.to_thread(footprint, fleet.name, card.name)
+    except BookError:
+        raise
+    except OrchestraError as cause:
+        error = ErrorRecord.of(card.name, cause)
+    return _as_row(card, measured, memory, size_bytes(card, fleet.folder), error)
+
+
+def _as_row(
+    card: Card,
+    measured: Measurements,
+    memory: Footprint | None,
+    size: int | None,
+    error: ErrorRecord | None,
+) -> Row:
+    grown = None if memory is None else round(memory.after_mib - memory.before_mib, 1)
+    return {
+        "model": card.name,
+        "role": card.role,
+        "capabilities": list(card.capabilities),
+        "error": None if error is None else {"type": error.type, "message": error.message},
+        "scores": [asdict(score) for score in measured.scores],
+        "parts": [asdict(score) for score in measured.parts],
+        "latency_p50_ms": _rounded(percentile_ms(measured.seconds, 0.5)),
+        "latency_p95_ms": _rounded(percentile_ms(measured.seconds, 0.95)),
+        "cpu_p50_ms": _rounded(percentile_ms(measured.cpu_seconds, 0.5)) or None,
+        "calls": len(measured.seconds),
+        "memory_mib": grown,
+        "memory": None if memory is None else asdict(memory),
+        "size_mb": None if size is None else round(size / 1e6, 2),
+        "cost_usd": str(measured.cost_usd),
+        "failed": measured.failed,
+        "errors": measured.errors,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -14,18 +14,18 @@ should abstain; without `choices` the answer is free text.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.core import shipped
 from orchestra.core.call import Call
 from orchestra.core.errors import InvalidTable
+from orchestra.core.json_lines import read_lines
 from orchestra.images.intake import normalise
 
 FIELD = "answer"
@@ -55,7 +55,7 @@ class Question:
         return frozenset(name for name, part in given.items() if part)
 
 
-class _Line(BaseModel):
+class _QuestionLine(BaseModel):
     """One line of a file of questions."""
 
     model_config = ConfigDict(extra="forbid")
@@ -86,7 +86,8 @@ def load_questions(name: str, data: Path | None = None) -> list[Question]:
         )
     if data is not None:
         raise InvalidTable(f"{name!r} is a file, and asks about no other data. Leave --data out.")
-    found = list(_read(path))
+    lines = read_lines(path, _QuestionLine, what="question", cure="See `orchestra bench --help`.")
+    found = [_question(line, path, number) for number, line in lines]
     if not found:
         raise InvalidTable(f"{name!r} holds no question. Write one JSON object a line.")
     return found
@@ -110,21 +111,7 @@ def choice_schema(choices: Iterable[str] | None, field: str = FIELD) -> dict[str
     return {"type": "object", "properties": {field: value}, "required": [field]}
 
 
-def _read(path: Path) -> Iterator[Question]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, text in enumerate(file, start=1):
-            if text.strip():
-                yield _question(text, path, number)
-
-
-def _question(text: str, path: Path, number: int) -> Question:
-    try:
-        line = _Line.model_validate(json.loads(text))
-    except (ValidationError, ValueError) as error:
-        raise InvalidTable(
-            f"Line {number} of {str(path)!r} is no question: {_said(error)}. "
-            "See `orchestra bench --help`."
-        ) from error
+def _question(line: _QuestionLine, path: Path, number: int) -> Question:
     if line.text is None and line.image is None:
         raise InvalidTable(
             f"Line {number} of {str(path)!r} has neither a text nor an image. Give it one."
@@ -133,10 +120,3 @@ def _question(text: str, path: Path, number: int) -> Question:
     schema = choice_schema(line.choices)
     call = Call(line.instruction, line.text, images, schema, MAX_TOKENS)
     return Question(line.task, call, FIELD, line.answer)
-
-
-def _said(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error)

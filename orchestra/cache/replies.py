@@ -1,4 +1,4 @@
-"""Which replies are shared between runs, and under which model; it knows no graph and no ledger.
+"""Replies shared between runs: a call's key, the reply as JSON, and which ones are kept.
 
 Only whole answers are kept: a reply that ended at its bound of tokens is not, and failures never
 reach it. A model that draws its tokens gives another answer each time, so its replies are kept only
@@ -8,12 +8,15 @@ where its card says so.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from orchestra.cache.kept import call_key, from_json, to_json
 from orchestra.cache.store import ReplyStore
-from orchestra.core.call import Call, Reply
+from orchestra.core.call import Call, Reply, Turn, Usage
 from orchestra.core.card import Card
 from orchestra.core.identity import identity
 from orchestra.core.loops import SingleFlight
@@ -44,12 +47,12 @@ class SharedReplies:
 
         async def read() -> str | None:
             # Weights are read for it, which may take a second.
-            made = await asyncio.to_thread(
+            model = await asyncio.to_thread(
                 identity, card, self._folder, every_byte=self.store.file_hash
             )
-            told = None if made is None else made.fingerprint
-            self._models[card.name] = (card, told)
-            return told
+            fingerprint = None if model is None else model.fingerprint
+            self._models[card.name] = (card, fingerprint)
+            return fingerprint
 
         return await self._reading.do(read, key=id(card))
 
@@ -75,3 +78,67 @@ def is_shared(card: Card) -> bool:
     if card.hosting.cache is not None:
         return card.hosting.cache
     return card.hosting.sampling.temperature == 0
+
+
+def call_key(call: Call, images: tuple[str, ...], model: str) -> str:
+    """Names a call: the model's fingerprint, wording, data, pixels, schema, bound, tools."""
+    parts = [
+        model,
+        call.instruction,
+        call.text,
+        images,
+        call.schema,
+        [call.max_tokens, call.thinking_tokens],
+        [_turn_parts(turn) for turn in call.turns],
+    ]
+    if call.regions:
+        parts.append("regions")
+    if call.tools:
+        parts += [[asdict(tool) for tool in call.tools], call.tool_choice]
+    text = json.dumps(parts, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _turn_parts(turn: Turn) -> list[Any]:
+    """What identifies a turn: role and words, and what a turn of tools or photos has beside."""
+    parts: list[Any] = [turn.role, turn.text]
+    if turn.calls or turn.answers or turn.photos:
+        parts += [[asdict(call) for call in turn.calls], turn.answers, turn.photos]
+    return parts
+
+
+def to_json(reply: Reply) -> str:
+    """`reply` as it is kept."""
+    usage = reply.usage
+    return json.dumps(
+        {
+            "text": reply.text,
+            "value": reply.value,
+            "confidence": dict(reply.confidence),
+            "usage": [usage.input_tokens, usage.output_tokens, usage.images],
+            "finish": reply.finish,
+            "thinking": reply.thinking,
+            "abstained": dict(reply.abstained),
+            "regions": dict(reply.regions),
+            "heat": dict(reply.heat),
+            "weights": dict(reply.modality_weights),
+        },
+        ensure_ascii=False,
+    )
+
+
+def from_json(stored: str) -> Reply:
+    """The reply that `to_json` wrote."""
+    raw: Mapping[str, Any] = json.loads(stored)
+    return Reply(
+        raw["text"],
+        raw["value"],
+        raw["confidence"],
+        Usage(*raw["usage"]),
+        raw["finish"],
+        raw.get("thinking", ""),
+        raw.get("abstained", {}),
+        raw.get("weights", {}),
+        regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
+        heat=raw.get("heat", {}),
+    )

@@ -1,21 +1,20 @@
-"""One answer within what is left of an allowance: planned, tried again on refunds, stopped.
-
-It knows no LangChain message: they were read before, and the answer becomes one afterwards.
-"""
+"""One answer within what is left of an allowance: planned, tried again on refunds, stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra.chat.answers import Answer, answered, stopped
+from langchain_core.messages import AIMessage
+
+from orchestra.chat.messages import answer_of, cut_at, stop_message
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.graph.allowance import Allowance
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 
 REFUND_POLL_S = 0.02
 MOST_REFUSALS = 100
@@ -23,18 +22,20 @@ MOST_REFUSALS = 100
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question, who pays, and the job that it is within a budget.
+    """A query, who pays, and its job, whose budget is what is left when it is tried.
 
-    With `stops` a budget without room for it is an answer that says so, else an error.
+    With `stops_politely` a budget without room for it is an answer that says so, else an error.
+    Answers end where a word of `stop` begins.
     """
 
     allowance: Allowance
-    question: Question
-    job: Callable[[Budget], Job]
-    stops: bool
+    query: Query
+    job: Job
+    stops_politely: bool
+    stop: Sequence[str] | None = None
 
-    async def answer(self, on_piece: OnPiece | None = None) -> Answer:
-        """The answer; `on_piece` hears it as it is decoded.
+    async def answer(self, on_piece: OnPiece | None = None) -> AIMessage:
+        """The answer; `on_piece` hears it as it is decoded, unless it may have to be cut.
 
         Raises `NoFeasiblePlan` when not even the first call fits, and the error of a call that
         failed for another reason than the budget.
@@ -59,7 +60,8 @@ class Exchange:
                     return self._end(failed)
                 self.allowance.calls.extend(result.calls)
                 if failed is None:
-                    return answered(result, self.question.tools, prefix=self._prefix())
+                    message = answer_of(result, self.query.tools, prefix=self._prefix())
+                    return cut_at(message, self.stop)
                 if not isinstance(failed, DeadlineExceeded):
                     raise failed
                 failure = failed
@@ -69,22 +71,23 @@ class Exchange:
             return self._end(failure)
 
     async def _tried(self, left: Budget, on_piece: OnPiece | None) -> Result:
-        return await answer_question(
+        is_heard = not self.query.tools.offered and not self.stop  # a call of a tool is no words
+        return await answer_query(
             self.allowance.fleet,
-            self.question,
-            self.job(left),
-            None if self.question.tools.offered else on_piece,  # a call of a tool is no words
+            self.query,
+            self.job.model_copy(update={"budget": left}),
+            on_piece if is_heard else None,
             parent=self.allowance.account,
             ends_at=self.allowance.ends_at,
         )
 
     def _prefix(self) -> str:
         """Begins the ids of tool calls that the model gave none."""
-        return f"{self.question.node}-{uuid.uuid4().hex[:8]}-"
+        return f"{self.query.node}-{uuid.uuid4().hex[:8]}-"
 
-    def _end(self, failure: OrchestraError) -> Answer:
-        if self.stops:
-            return stopped(failure)
+    def _end(self, failure: OrchestraError) -> AIMessage:
+        if self.stops_politely:
+            return cut_at(stop_message(failure), self.stop)
         if isinstance(failure, NoFeasiblePlan):
             raise BudgetExceeded(str(failure))
         raise failure

@@ -1,7 +1,7 @@
 """One event loop in a thread of its own, on which chat models work whoever calls them.
 
 Clients and their queues belong to a loop, and `model.invoke` is called from any thread or loop:
-from a notebook, a graph's worker threads, or inside another loop. It knows no model.
+from a notebook, a graph's worker threads, or inside another loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`ChatModel`: a LangChain chat model that routes each call over a fleet, within one budget.
 
-It knows no concrete model and no graph: a graph that calls `model.invoke` joins by naming this
-one. Each call is planned by what it holds (text or photos) and by what is left of the budget.
+A graph that calls `model.invoke` joins by naming this one. Each call is planned by what it holds
+(text or photos) and by what is left of the budget.
 """
 
 from __future__ import annotations
@@ -10,37 +10,36 @@ import asyncio
 import queue
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
 from orchestra.app import Fleet
-from orchestra.chat.answers import chat_result, last_chunk
 from orchestra.chat.exchange import Exchange
 from orchestra.chat.loop import awaited, own_loop, wait_for
 from orchestra.chat.messages import (
     Conversation,
     bound_tools,
     conversation_of,
-    question_of,
+    last_chunk,
+    query_of,
     tools_of,
 )
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.direct import plan_question
-from orchestra.graph.job_run import Tools
+from orchestra.graph.run import plan_query
+from orchestra.graph.translation import Tools
 from orchestra.routing.plan import Plan
 
-T = TypeVar("T")
 ANSWER_TOKENS = 256
 NODE = "model"
 # Of all models: a lock of its own would keep a model from being copied or pickled.
@@ -112,24 +111,18 @@ class ChatModel(BaseChatModel):
 
         Raises what planning raises.
         """
-        messages = self._convert_input(
-            question if isinstance(question, str) else list(question)
-        ).to_messages()
-        talk = conversation_of(messages)
-        asked = question_of(talk, Tools(), node=NODE, max_tokens=self.max_tokens, calls=calls)
+        given = question if isinstance(question, str) else list(question)
+        talk = conversation_of(self._convert_input(given).to_messages())
+        query = query_of(talk, Tools(), node=NODE, max_tokens=self.max_tokens, calls=calls)
         allowance = self._allowance()
-        left, _ = self._wait(allowance.left(), allowance)
-        return plan_question(allowance.fleet, asked, self._job(talk, left))
+        left, _ = wait_for(allowance.left(), allowance.loop)
+        job = self._job(talk).model_copy(update={"budget": left})
+        return plan_query(allowance.fleet, query, job)
 
     def bill(self) -> Bill:
         """What was spent so far."""
         allowance = self._allowance()
-        return self._wait(self._bill(allowance), allowance)
-
-    async def abill(self) -> Bill:
-        """What was spent so far."""
-        allowance = self._allowance()
-        return await awaited(self._bill(allowance), allowance.loop)
+        return wait_for(self._bill(allowance), allowance.loop)
 
     def close(self) -> None:
         """Close the account and the fleet; of a model made by `within`, its part of the account."""
@@ -169,28 +162,36 @@ class ChatModel(BaseChatModel):
                 self._own = Allowance(fleet, f"chat:{uuid.uuid4().hex}", own_loop(), self.budget)
             return self._own
 
-    def _job(self, talk: Conversation, left: Budget) -> Job:
+    def _job(self, talk: Conversation) -> Job:
         return Job(
             text=talk.text or None,
             images=talk.photos,
             data=self.data,
-            budget=left,
             cache=self.cache is not False,
-            tags={name: said for name, said in (self.metadata or {}).items() if _is_tag(said)},
+            tags={
+                name: value
+                for name, value in (self.metadata or {}).items()
+                if isinstance(value, str) and value
+            },
         )
 
-    def _asking(self, messages: Sequence[BaseMessage], tools: Tools, node: str) -> Exchange:
+    def _exchange(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        run_manager: Any,
+        parameters: dict[str, Any],
+    ) -> Exchange:
         """The exchange that these messages begin, paid by what pays here."""
         talk = conversation_of(messages)
+        tools, node = bound_tools(parameters), _node(run_manager)
         return Exchange(
             self._allowance(),
-            question_of(talk, tools, node=node, max_tokens=self.max_tokens),
-            lambda left: self._job(talk, left),
-            stops=self.on_budget == "stop",
+            query_of(talk, tools, node=node, max_tokens=self.max_tokens),
+            self._job(talk),
+            stops_politely=self.on_budget == "stop",
+            stop=stop,
         )
-
-    def _wait(self, work: Coroutine[Any, Any, T], allowance: Allowance) -> T:
-        return wait_for(work, allowance.loop)
 
     def _generate(
         self,
@@ -199,8 +200,8 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
-        return chat_result(self._wait(asked.answer(), asked.allowance), stop)
+        exchange = self._exchange(messages, stop, run_manager, kwargs)
+        return _result(wait_for(exchange.answer(), exchange.allowance.loop))
 
     async def _agenerate(
         self,
@@ -209,8 +210,8 @@ class ChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
-        return chat_result(await awaited(asked.answer(), asked.allowance.loop), stop)
+        exchange = self._exchange(messages, stop, run_manager, kwargs)
+        return _result(await awaited(exchange.answer(), exchange.allowance.loop))
 
     def _stream(
         self,
@@ -219,17 +220,17 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
-        heard: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        on_piece = None if stop else heard.put  # a word to stop at may begin in any piece
-        future = asyncio.run_coroutine_threadsafe(asked.answer(on_piece), asked.allowance.loop)
-        future.add_done_callback(lambda _: heard.put(None))
-        told = ""
+        exchange = self._exchange(messages, stop, run_manager, kwargs)
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        work = exchange.answer(pieces.put)
+        future = asyncio.run_coroutine_threadsafe(work, exchange.allowance.loop)
+        future.add_done_callback(lambda _: pieces.put(None))
+        heard = ""
         try:
-            while (piece := heard.get()) is not None:
-                told += piece
+            while (piece := pieces.get()) is not None:
+                heard += piece
                 yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-            yield last_chunk(future.result(), told, stop)
+            yield last_chunk(future.result(), heard)
         finally:
             future.cancel()
 
@@ -240,32 +241,31 @@ class ChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        asked = self._asking(messages, bound_tools(kwargs), _node(run_manager))
+        exchange = self._exchange(messages, stop, run_manager, kwargs)
         here = asyncio.get_running_loop()
-        heard: asyncio.Queue[str | None] = asyncio.Queue()
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
-        def hear(piece: str | None) -> None:
-            here.call_soon_threadsafe(heard.put_nowait, piece)
+        def hear(piece: str) -> None:
+            here.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        on_piece = None if stop else hear
-        work = awaited(asked.answer(on_piece), asked.allowance.loop)
+        work = awaited(exchange.answer(hear), exchange.allowance.loop)
         task = asyncio.ensure_future(work)
-        task.add_done_callback(lambda _: heard.put_nowait(None))
-        told = ""
+        task.add_done_callback(lambda _: pieces.put_nowait(None))
+        heard = ""
         try:
-            while (piece := await heard.get()) is not None:
-                told += piece
+            while (piece := await pieces.get()) is not None:
+                heard += piece
                 yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-            yield last_chunk(await task, told, stop)
+            yield last_chunk(await task, heard)
         finally:
             task.cancel()
+
+
+def _result(message: AIMessage) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=message)])
 
 
 def _node(run_manager: Any) -> str:
     """The graph's node that asks, where LangGraph says so."""
     metadata = {} if run_manager is None else run_manager.metadata or {}
     return str(metadata.get("langgraph_node", NODE))
-
-
-def _is_tag(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)

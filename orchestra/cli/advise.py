@@ -6,12 +6,12 @@ from typing import get_args
 
 import click
 
-from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.core.errors import InvalidBudget, OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import fleet_option
+from orchestra.core.errors import InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
-from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, render
-from orchestra.routing.advise import advise as advised
+from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, advise, render
 
 EPILOG = """\b
 Examples:
@@ -23,35 +23,31 @@ Examples:
 AIMS = "; ".join(f"{aim}: {rule}" for aim, rule in RULES.items())
 
 
-@click.command(epilog=EPILOG)
+@command("advise", EPILOG)
 @fleet_option
 @click.option(
     "--modality",
     type=click.Choice(get_args(Modality)),
     default="text",
-    show_default=True,
     help="What jobs hold.",
 )
 @click.option(
     "--aim",
     type=click.Choice(get_args(Aim)),
     default="balance",
-    show_default=True,
     help=f"What comes first. {AIMS}.",
 )
 @click.option(
     "--deployment",
     type=click.Choice(get_args(Deployment)),
     default="server",
-    show_default=True,
     help="edge: a small device without a network; server: one machine hosts all models; "
     "cluster: a node hosts one.",
 )
 @click.option("--latency-ms", metavar="N", help="Longest answer, in milliseconds.")
 @click.option("--memory-gib", metavar="N", help="Memory of the machine, or of each node, in GiB.")
-@click.option("--top", default=5, show_default=True, metavar="N", help="Options to show.")
-@json_option
-def advise(
+@click.option("--top", default=5, metavar="N", help="Options to show.")
+def advise_command(
     fleet: str,
     modality: Modality,
     aim: Aim,
@@ -59,18 +55,11 @@ def advise(
     latency_ms: str | None,
     memory_gib: str | None,
     top: int,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Rank the models of a fleet, alone and in pairs, for a modality, an aim and limits."""
-    try:
-        limits = Budget(latency_ms=latency_ms, memory_gib=memory_gib)
-        need = Need(modality, aim, deployment, limits.latency_ms, limits.memory_gib)
-        if top < 1:
-            raise InvalidBudget(f"--top {top!r} shows nothing. Give 1 or more.")
-        advice = advised(need, load_fleet(fleet)[0])
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(advice.public())
-    else:
-        click.echo(render(advice, top))
+    limits = Budget(latency_ms=latency_ms, memory_gib=memory_gib)
+    need = Need(modality, aim, deployment, limits.latency_ms, limits.memory_gib)
+    if top < 1:
+        raise InvalidBudget(f"--top {top!r} shows nothing. Give 1 or more.")
+    advice = advise(need, load_fleet(fleet)[0])
+    return Output(advice.public(), [render(advice, top)])

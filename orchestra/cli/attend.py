@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from orchestra.app import Fleet
-from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.clients.attention import attend as attend_call
-from orchestra.clients.attention import question_call, taken_in
-from orchestra.core.errors import OrchestraError, UsageError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, fleet_option
+from orchestra.clients.attention import attend, question_call, taken_in
+from orchestra.core.errors import UsageError
 from orchestra.images.attention import AttentionMap
 
 EPILOG = """\b
@@ -22,34 +23,21 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@command("attend", EPILOG)
 @click.argument("photo")
 @click.argument("question")
 @fleet_option
 @click.option("--model", help="Model of the fleet (default: the first that looks at photos).")
 @click.option("--method", help="refined (default), gradient, raw, relevancy or occlusion.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the map over the photo: PNG.")
-@json_option
-def attend(
-    photo: str,
-    question: str,
-    fleet: str,
-    model: str | None,
-    method: str | None,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+@click.option("--out", type=PATH, help="Write the map over the photo: PNG.")
+def attend_command(
+    photo: str, question: str, fleet: str, model: str | None, method: str | None, out: Path | None
+) -> Output:
     """Ask QUESTION about PHOTO and show which part of it the answer rests on."""
-    try:
-        found = asyncio.run(_attend(photo, question, fleet, model, method))
-        if out is not None:
-            _save(found, out)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(found.public() | ({} if out is None else {"out": str(out)}))
-    else:
-        _print(found, out)
+    seen = asyncio.run(_attend(photo, question, fleet, model, method))
+    if out is not None:
+        _save(seen, out)
+    return Output(seen.public() | ({} if out is None else {"out": str(out)}), _lines(seen, out))
 
 
 async def _attend(
@@ -58,9 +46,7 @@ async def _attend(
     picture, size = taken_in(photo)
     async with Fleet.open(name) as fleet:
         chosen = model or _first_that_looks(fleet)
-        maps = await attend_call(
-            fleet.client(chosen), chosen, question_call(question, picture), method
-        )
+        maps = await attend(fleet.client(chosen), chosen, question_call(question, picture), method)
     return replace(maps[0], size=size)
 
 
@@ -74,30 +60,30 @@ def _first_that_looks(fleet: Fleet) -> str:
     )
 
 
-def _save(found: AttentionMap, out: Path) -> None:
+def _save(seen: AttentionMap, out: Path) -> None:
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out {str(out)!r} is not a PNG file. Give it a name that ends in .png.")
     try:
-        found.save(out)
+        seen.save(out)
     except OSError as cause:
         raise UsageError(
             f"{str(out)!r} cannot be written: {cause.strerror}. Give --out a folder that is there."
         ) from cause
 
 
-def _print(found: AttentionMap, out: Path | None) -> None:
-    sure = "" if found.confidence is None else f" {found.confidence:.2f}"
-    left, top, right, bottom = found.box
-    wide, high = found.size
-    click.echo(f"answer  {found.value}{sure}")
-    if found.refused is not None:
-        click.echo(f"note    not given as an answer: {found.refused}")
-    click.echo(f"region  x {left}-{right}, y {top}-{bottom} of {wide} x {high} pixels")
-    click.echo(f"peak    x {found.peak[0]}, y {found.peak[1]}")
-    click.echo(f"method  {found.method}, {found.rows} x {found.columns} cells")
-    if found.on_padding > 0.25:
-        click.echo(f"note    {found.on_padding:.0%} of the weight lies beside the photo")
-    for token in found.tokens:
-        click.echo(f"token   {token.text!r} {token.probability:.2f}")
+def _lines(seen: AttentionMap, out: Path | None) -> Iterator[str]:
+    sure = "" if seen.confidence is None else f" {seen.confidence:.2f}"
+    left, top, right, bottom = seen.box
+    wide, high = seen.size
+    yield f"answer  {seen.value}{sure}"
+    if seen.refused is not None:
+        yield f"note    not given as an answer: {seen.refused}"
+    yield f"region  x {left}-{right}, y {top}-{bottom} of {wide} x {high} pixels"
+    yield f"peak    x {seen.peak[0]}, y {seen.peak[1]}"
+    yield f"method  {seen.method}, {seen.rows} x {seen.columns} cells"
+    if seen.on_padding > 0.25:
+        yield f"note    {seen.on_padding:.0%} of the weight lies beside the photo"
+    for token in seen.tokens:
+        yield f"token   {token.text!r} {token.probability:.2f}"
     if out is not None:
-        click.echo(f"map     {out}")
+        yield f"map     {out}"

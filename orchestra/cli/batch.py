@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,20 @@ from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, RunSettings
 from orchestra.batch.start import run_batch
+from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
-    EXIT_FAILED,
-    budget_of,
+    PATH,
     budget_options,
     cache_of,
     cache_options,
-    fail,
     fleet_option,
     graph_option,
-    json_option,
     policy_option,
-    print_json,
     tag_option,
 )
 from orchestra.cli.spec import spec_of, spec_options
-from orchestra.core.errors import ConfirmationNeeded, OrchestraError
+from orchestra.core.errors import ConfirmationNeeded
+from orchestra.core.job import Budget
 from orchestra.core.tags import read_tags
 from orchestra.core.values import duration
 
@@ -46,13 +44,12 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
-@click.argument("table", type=click.Path(path_type=Path))
+@command("batch", EPILOG)
+@click.argument("table", type=PATH)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("out"),
-    show_default=True,
     help="Folder for the book, the tables and the report; the same one goes on with a batch.",
 )
 @graph_option("listing")
@@ -63,7 +60,6 @@ Examples:
     "--in-flight",
     type=int,
     default=DEFAULT_IN_FLIGHT,
-    show_default=True,
     help="Rows that are worked on at once.",
 )
 @click.option(
@@ -72,7 +68,7 @@ Examples:
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
-@click.option("--plan", type=click.Path(path_type=Path), help="Plan of `orchestra plan --save`.")
+@click.option("--plan", type=PATH, help="Plan of `orchestra plan --save`.")
 @click.option(
     "--first-come",
     is_flag=True,
@@ -83,8 +79,7 @@ Examples:
 @tag_option
 @cache_options
 @budget_options
-@json_option
-def batch(
+def batch_command(
     table: Path,
     graph: str,
     fleet: str,
@@ -103,42 +98,35 @@ def batch(
     latency_ms: str | None,
     memory_gib: str | None,
     tokens: str | None,
-    as_json: bool,
-    **asked: Any,
-) -> None:
+    **spec_values: Any,
+) -> Output:
     """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped.
 
     A budget that may not do for all rows is spent where it helps most: a small sample is run
     first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
     """
-    try:
-        settings = RunSettings(
-            out=out,
-            limit=limit,
-            budget=budget_of(cost_usd, latency_ms, memory_gib, tokens),
-            in_flight=in_flight,
-            tags=read_tags(tags),
-            spread=not first_come,
-            yes=yes,
-            on=on,
-        )
-        known = None if plan is None else load_plan(plan)
+    settings = RunSettings(
+        out=out,
+        limit=limit,
+        budget=Budget(
+            cost_usd=cost_usd, latency_ms=latency_ms, memory_gib=memory_gib, tokens=tokens
+        ),
+        in_flight=in_flight,
+        tags=read_tags(tags),
+        spread=not first_come,
+        yes=yes,
+        on=on,
+    )
+    known = None if plan is None else load_plan(plan)
 
-        async def run(settings: RunSettings) -> Summary:
-            store = cache_of(cache, cache_mib)
-            async with Fleet.open(fleet, policy=policy, cache=store) as opened:
-                spec = spec_of(table, graph, opened, **asked)
-                return await run_batch(opened, spec, settings, plan=known, progress=Bar())
+    async def run(settings: RunSettings) -> Summary:
+        store = cache_of(cache, cache_mib)
+        async with Fleet.open(fleet, policy=policy, cache=store) as opened:
+            spec = spec_of(table, graph, opened, **spec_values)
+            return await run_batch(opened, spec, settings, plan=known, progress=Bar())
 
-        summary = _confirmed(run, settings)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(summary.public())
-    else:
-        _print(summary)
-    if summary.stopped:
-        sys.exit(EXIT_FAILED)
+    summary = _confirmed(run, settings)
+    return Output(summary.public(), _lines(summary), is_failed=bool(summary.stopped))
 
 
 def _confirmed(
@@ -154,39 +142,35 @@ def _confirmed(
         return asyncio.run(run(settings.model_copy(update={"yes": True})))
 
 
-def _print(summary: Summary) -> None:
+def _lines(summary: Summary) -> Iterator[str]:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts().items() if count)
     over = f" ({summary.over_budget} of them over budget)" if summary.over_budget else ""
-    click.echo(f"{summary.rows} rows: {counts}{over}")
-    click.echo(
+    yield f"{summary.rows} rows: {counts}{over}"
+    yield (
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
     if summary.cached:
-        click.echo(f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}")
+        yield f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}"
     if summary.promise is not None:
-        for line in promise_lines(summary.promise, summary.rows):
-            click.echo(line)
-    for line in _quote(summary):
-        click.echo(line)
+        yield from promise_lines(summary.promise, summary.rows)
+    yield from _quote(summary)
     for name, path in summary.files.items():
-        click.echo(f"{name:<8} {path}")
+        yield f"{name:<8} {path}"
 
 
-def _quote(summary: Summary) -> list[str]:
+def _quote(summary: Summary) -> Iterator[str]:
     """Quoted figures beside the actual ones, a line each."""
     shown: dict[str, Callable[[float], str]] = {
         "spend_usd": money,
         "seconds": duration,
         "quality": "{:.1%}".format,
     }
-    lines = []
     for name, figure in (summary.quote or {}).items():
         show = shown[name]
         low, high = (show(bound) for bound in figure["interval"])
         verdict = "within" if figure["within"] else figure.get("why", "outside")
-        lines.append(
+        yield (
             f"{name.removesuffix('_usd'):<8} {show(figure['actual'])}, quoted "
             f"{show(figure['quoted'])} [{low}, {high}]: {verdict}"
         )
-    return lines

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from orchestra.app import Fleet
+from orchestra.bench.measure import BenchSettings, bench, machine
 from orchestra.bench.questions import Question, load_questions
-from orchestra.bench.run import Plan, bench, machine
-from orchestra.cli.options import EXIT_FAILED, fail, fleet_option, json_option, print_json
-from orchestra.core.errors import OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, fleet_option
 from orchestra.core.job import Budget
 from orchestra.core.text_table import joint_table, model_table
 
@@ -33,24 +33,20 @@ A line of a file of questions (photos are relative to the file):
 """
 
 
-@click.command("bench", epilog=EPILOG)
+@command("bench", EPILOG)
 @fleet_option
 @click.option("--model", "models", multiple=True, help="Only this model (may be repeated).")
 @click.option(
     "--questions",
     default="mini",
-    show_default=True,
     help="An installed set, module:function, or a .jsonl file.",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of real photos to ask about, too."
-)
+@click.option("--data", type=PATH, help="Folder of real photos to ask about, too.")
 @click.option(
     "--per-kind", type=click.IntRange(1), metavar="N", help="At most N questions of each kind."
 )
-@click.option("--cost-usd", default=None, metavar="N", help="Most money to spend, in US dollars.")
+@click.option("--cost-usd", metavar="N", help="Most money to spend, in US dollars.")
 @click.option("--no-memory", is_flag=True, help="Leave memory out, which loads each model anew.")
-@json_option
 def bench_command(
     fleet: str,
     models: tuple[str, ...],
@@ -59,36 +55,28 @@ def bench_command(
     per_kind: int | None,
     cost_usd: str | None,
     no_memory: bool,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Measure the models of a fleet on questions with known answers.
 
     Each model is asked all that it can take, one question at a time.
     """
-    try:
-        plan = Plan(models, Budget(cost_usd=cost_usd), per_kind, not no_memory)
-        asked = load_questions(questions, data)
-        rows = asyncio.run(_bench(fleet, asked, plan))
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(
-            {
-                "fleet": fleet,
-                "questions": questions,
-                "photos": data is not None,
-                "per_kind": per_kind,
-                "machine": machine(),
-                "models": rows,
-            }
-        )
-    else:
-        tables = [joint_table(rows), *map(model_table, rows)]
-        click.echo("\n\n".join("\n".join(table) for table in tables))
-    if all(row["error"] is not None for row in rows):
-        sys.exit(EXIT_FAILED)
+    settings = BenchSettings(models, Budget(cost_usd=cost_usd), per_kind, not no_memory)
+    rows = asyncio.run(_bench(fleet, load_questions(questions, data), settings))
+    public = {
+        "fleet": fleet,
+        "questions": questions,
+        "photos": data is not None,
+        "per_kind": per_kind,
+        "machine": machine(),
+        "models": rows,
+    }
+    tables = [joint_table(rows), *map(model_table, rows)]
+    lines = ["\n\n".join("\n".join(table) for table in tables)]
+    return Output(public, lines, is_failed=all(row["error"] is not None for row in rows))
 
 
-async def _bench(name: str, asked: list[Question], plan: Plan) -> list[dict[str, Any]]:
+async def _bench(
+    name: str, questions: Sequence[Question], settings: BenchSettings
+) -> list[dict[str, Any]]:
     async with Fleet.open(name) as fleet:
-        return await bench(fleet, asked, plan, told=lambda line: click.echo(line, err=True))
+        return await bench(fleet, questions, settings, say=lambda line: click.echo(line, err=True))

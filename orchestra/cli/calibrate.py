@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from orchestra.batch.folder import Folder
 from orchestra.batch.tables.gold import read_truths
-from orchestra.cli.options import fail, json_option, print_json
-from orchestra.core.atomic import atomic_file
-from orchestra.core.errors import OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH
+from orchestra.core.atomic import write_text
 from orchestra.core.job import Result
 from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
+from orchestra.quality.readings import Truths
 from orchestra.quality.report import picture, text_of_fit
-from orchestra.quality.truths import Truths
 
 EPILOG = """\b
 Examples:
@@ -32,22 +32,17 @@ Use the policy with `plan`, `run`, `batch` and `replay` --policy.
 """
 
 
-@click.command("calibrate", epilog=EPILOG)
-@click.argument("out", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--gold", type=click.Path(path_type=Path), help="True values (default: OUT/gold.csv)."
-)
+@command("calibrate", EPILOG)
+@click.argument("out", nargs=-1, required=True, type=PATH)
+@click.option("--gold", type=PATH, help="True values (default: OUT/gold.csv).")
 @click.option("--id-column", help="The id column of --gold (default: as the batch's).")
 @click.option(
     "--target-quality", type=float, help="Share of a field's answers that has to be right."
 )
 @click.option("--spend-usd", type=float, help="Dollars that a node may spend on a row, on average.")
-@click.option(
-    "--out", "file", type=click.Path(path_type=Path), help="Policy to write (YAML or JSON)."
-)
-@click.option("--picture", "svg", type=click.Path(path_type=Path), help="Curves to write, as SVG.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@json_option
+@click.option("--out", "file", type=PATH, help="Policy to write (YAML or JSON).")
+@click.option("--picture", "svg", type=PATH, help="Curves to write, as SVG.")
+@click.option("--seed", type=int, default=0)
 def calibrate_command(
     out: tuple[Path, ...],
     gold: Path | None,
@@ -57,29 +52,21 @@ def calibrate_command(
     file: Path | None,
     svg: Path | None,
     seed: int,
-    as_json: bool,
-) -> None:
+) -> Output:
     """Fit how often answers of the batch in OUT are right, given their confidence; calls no model.
 
     Curves are judged on rows held out. Where the labels show no gain, none is claimed.
     """
-    try:
-        batches, fleet, models, own_id = _read(out)
-        truths = read_truths(gold or out[0] / GOLD, id_column or own_id)
-        options = {"target": target_quality, "spend_usd": spend_usd, "seed": seed}
-        fitted = calibrate(batches, truths, fleet=fleet, models=models, **options)
-        if file is not None:
-            save_policy(fitted.policy, file)
-        if svg is not None:
-            with atomic_file(svg) as picture_file:
-                picture_file.write(picture(fitted).encode("utf-8"))
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        body = json.loads(fitted.policy.model_dump_json())
-        print_json({"policy": body, "refused": list(fitted.refused)})
-        return
-    _print(fitted, truths, file, svg)
+    batches, fleet, models, own_id = _read(out)
+    truths = read_truths(gold or out[0] / GOLD, id_column or own_id)
+    options = {"target": target_quality, "spend_usd": spend_usd, "seed": seed}
+    fitted = calibrate(batches, truths, fleet=fleet, models=models, **options)
+    if file is not None:
+        save_policy(fitted.policy, file)
+    if svg is not None:
+        write_text(svg, picture(fitted))
+    public = {"policy": fitted.policy.model_dump(mode="json"), "refused": list(fitted.refused)}
+    return Output(public, _lines(fitted, truths, file, svg))
 
 
 def _read(
@@ -89,23 +76,19 @@ def _read(
     batches: list[dict[str, Result]] = []
     models: dict[str, str] = {}
     fleet, own_id = "", None
-    with ExitStack() as stack:
-        for path in out:
-            folder = Folder.read(path)
-            stack.callback(folder.book.close)
-            results: dict[str, Result] = {}
-            for row in folder.book.rows():
-                results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
-            batches.append(results)
+    for path in out:
+        folder = Folder.read(path)
+        with closing(folder.book):
+            batches.append(folder.results())
             spec = folder.spec
-            models |= spec.models
-            fleet, own_id = fleet or spec.fleet_name, own_id or spec.columns.id
+        models |= spec.models
+        fleet, own_id = fleet or spec.fleet_name, own_id or spec.columns.id
     return batches, fleet, models, own_id
 
 
-def _print(fitted: Fitted, truths: Truths, file: Path | None, svg: Path | None) -> None:
-    click.echo(f"{len(truths.rows)} labelled rows" + ", weighted" * truths.is_weighted)
-    click.echo(text_of_fit(fitted))
+def _lines(fitted: Fitted, truths: Truths, file: Path | None, svg: Path | None) -> Iterator[str]:
+    yield f"{len(truths.rows)} labelled rows" + ", weighted" * truths.is_weighted
+    yield text_of_fit(fitted)
     for name, path in (("policy", file), ("curves", svg)):
         if path is not None:
-            click.echo(f"{name:<8} {path}")
+            yield f"{name:<8} {path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,11 @@ from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.batch.trial import Trial, read_way, try_both
-from orchestra.cli.options import (
-    budget_of,
-    budget_options,
-    fail,
-    fleet_option,
-    graph_option,
-    json_option,
-    print_json,
-)
-from orchestra.core.errors import OrchestraError, UsageError
-from orchestra.quality.truths import Truths
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, budget_options, fleet_option, graph_option
+from orchestra.core.errors import UsageError
+from orchestra.core.job import Budget
+from orchestra.quality.readings import Truths
 
 EPILOG = """\b
 Examples:
@@ -42,28 +37,25 @@ WEIGHTED = "the rows were drawn by strata: shares are of these rows, not of the 
 IN_FLIGHT = 8
 
 
-@click.command("compare", epilog=EPILOG)
-@click.argument("first", type=click.Path(path_type=Path), required=False, metavar="[A]")
-@click.argument("second", type=click.Path(path_type=Path), required=False, metavar="[B]")
-@click.option("--truth", type=click.Path(path_type=Path), help="Table of answers, of two batches.")
+@command("compare", EPILOG)
+@click.argument("first", type=PATH, required=False, metavar="[A]")
+@click.argument("second", type=PATH, required=False, metavar="[B]")
+@click.option("--truth", type=PATH, help="Table of answers, of two batches.")
 @click.option("--field", required=True, help="Field to compare, and the answers' column.")
 @click.option("--id-column", help="The answers' id column (default: as the batch's).")
-@click.option("--gold", type=click.Path(path_type=Path), help="Run both ways on these answers.")
-@click.option(
-    "--table", type=click.Path(path_type=Path), help="Rows of the gold set, if elsewhere."
-)
-@click.option("--a", "way_a", default="", metavar="WAY", help="The first way.")
-@click.option("--b", "way_b", default="", metavar="WAY", help="The second way.")
+@click.option("--gold", type=PATH, help="Run both ways on these answers.")
+@click.option("--table", type=PATH, help="Rows of the gold set, if elsewhere.")
+@click.option("--a", "way_a", default="", show_default=False, metavar="WAY", help="The first way.")
+@click.option("--b", "way_b", default="", show_default=False, metavar="WAY", help="The second way.")
 @graph_option("listing")
 @fleet_option
-@click.option("--out", type=click.Path(path_type=Path), default=Path("compare"), show_default=True)
+@click.option("--out", type=PATH, default=Path("compare"))
 @click.option("--image-column", help="Column of the photo.")
 @click.option("--limit", type=int, help="Only the first N rows of the gold set.")
-@click.option("--in-flight", type=int, default=IN_FLIGHT, show_default=True, help="Rows at once.")
-@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Cache of replies.")
+@click.option("--in-flight", type=int, default=IN_FLIGHT, help="Rows at once.")
+@click.option("--cache", type=PATH, metavar="DIR", help="Cache of replies.")
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @budget_options
-@json_option
 def compare_command(
     first: Path | None,
     second: Path | None,
@@ -71,45 +63,25 @@ def compare_command(
     field: str,
     id_column: str | None,
     gold: Path | None,
-    as_json: bool,
-    **given: Any,
-) -> None:
+    **trial: Any,
+) -> Output:
     """Compare FIELD of two finished batches, or of two ways that are run on a gold set.
 
     Rows are paired. A winner is named only when the difference is more than noise. Budgets hold
     for each way.
     """
-    try:
-        if gold is not None:
-            if first is not None or truth is not None:
-                raise UsageError("--gold runs both ways itself. Leave out A, B and --truth.")
-            truths, found, summaries = _tried(gold, field, id_column, **given)
-        else:
-            if first is None or second is None or truth is None:
-                raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
-            truths, found = _finished(first, second, truth, field, id_column)
-            summaries = ()
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(found.public())
-        return
-    click.echo(str(found))
-    if truths.is_weighted:
-        click.echo(WEIGHTED)
-    for letter, summary in zip("AB", summaries, strict=False):
-        if summary.stopped or summary.pending:
-            click.echo(f"{letter} left {summary.pending} rows: {summary.stopped or 'not run'}")
-
-
-def _finished(
-    a: Path, b: Path, truth: Path, field: str, id_column: str | None
-) -> tuple[Truths, Comparison]:
-    results, wanted = results_of(a)
-    others, _ = results_of(b)
-    truths = read_truths(truth, id_column or wanted)
+    if gold is not None:
+        if first is not None or truth is not None:
+            raise UsageError("--gold runs both ways itself. Leave out A, B and --truth.")
+        return _tried(gold, field, id_column, **trial)
+    if first is None or second is None or truth is None:
+        raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
+    results, own_id = results_of(first)
+    others, _ = results_of(second)
+    truths = read_truths(truth, id_column or own_id)
     resolve_columns(truths.columns, [field], [], "truth")
-    return truths, compare((str(a), results), (str(b), others), truths.field(field), field)
+    found = compare((str(first), results), (str(second), others), truths.field(field), field)
+    return Output(found.public(), _lines(found, truths))
 
 
 def _tried(
@@ -129,8 +101,9 @@ def _tried(
     in_flight: int,
     yes: bool,
     **limits: str | None,
-) -> tuple[Truths, Comparison, tuple[Summary, Summary]]:
-    budget = budget_of(**limits)
+) -> Output:
+    """Both ways run on the gold set, and compared."""
+    budget = Budget(**limits)
     settings = RunSettings(out=out, limit=limit, budget=budget, in_flight=in_flight, yes=yes)
     table = table or gold
     a, b = (read_way(way, fleet=fleet, graph=graph) for way in (way_a, way_b))
@@ -140,4 +113,13 @@ def _tried(
     truths = read_truths(gold, id_column or columns.id)
     trial = Trial(table, truths, field, settings, id_column, image_column)
     found, summaries = asyncio.run(try_both(trial, a, b, cache=cache, progress=Bar()))
-    return truths, found, summaries
+    return Output(found.public(), _lines(found, truths, summaries))
+
+
+def _lines(found: Comparison, truths: Truths, summaries: Sequence[Summary] = ()) -> Iterator[str]:
+    yield str(found)
+    if truths.is_weighted:
+        yield WEIGHTED
+    for letter, summary in zip("AB", summaries, strict=False):
+        if summary.stopped or summary.pending:
+            yield f"{letter} left {summary.pending} rows: {summary.stopped or 'not run'}"

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from orchestra.batch.score.evaluate import score
-from orchestra.cli.options import fail, json_option, print_json
-from orchestra.core.errors import OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH
 
 EPILOG = """\b
 Examples:
@@ -17,26 +17,20 @@ Examples:
 """
 
 
-@click.command("eval", epilog=EPILOG)
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--truth", type=click.Path(path_type=Path), required=True, help="Table of answers.")
+@command("eval", EPILOG)
+@click.argument("out", type=PATH)
+@click.option("--truth", type=PATH, required=True, help="Table of answers.")
 @click.option("--field", required=True, help="Field to score, and the truth's column.")
 @click.option("--id-column", help="The truth's id column (default: as the batch's).")
-@json_option
-def evaluate_command(
-    out: Path, truth: Path, field: str, id_column: str | None, as_json: bool
-) -> None:
+def eval_command(out: Path, truth: Path, field: str, id_column: str | None) -> Output:
     """Score FIELD of the batch in OUT against TRUTH; rows are joined by id."""
-    try:
-        scored = score(out, truth, field, id_column=id_column)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(scored)
-        return
-    for name, value in scored.items():
-        if not name.endswith("_interval"):
-            click.echo(f"{name:<15} {_shown(value, scored.get(f'{name}_interval'))}")
+    scored = score(out, truth, field, id_column=id_column)
+    lines = (
+        f"{name:<15} {_shown(value, scored.get(f'{name}_interval'))}"
+        for name, value in scored.items()
+        if not name.endswith("_interval")
+    )
+    return Output(scored, lines)
 
 
 def _shown(value: object, interval: tuple[float, float] | None) -> str:

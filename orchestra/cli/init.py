@@ -12,14 +12,15 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
-from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.core.atomic import atomic_file
-from orchestra.core.errors import ConfirmationNeeded, OrchestraError, UsageError
+from orchestra.cli.command import Output, command, is_json
+from orchestra.cli.options import PATH
+from orchestra.core.atomic import write_text
+from orchestra.core.errors import ConfirmationNeeded, UsageError
 from orchestra.core.job import Job, Result
 from orchestra.core.money import dollars, usd
 from orchestra.fleet.source import load_graph
 from orchestra.setup.discover import Server, Surroundings, listed_models, look_around
-from orchestra.setup.draft import Choice, choose, draft_cards, fleet_text
+from orchestra.setup.draft import ModelChoice, choose, draft_cards, fleet_text
 from orchestra.setup.handshake import settle_on
 
 PROOF = "A red cotton shirt, made in Italy."
@@ -33,8 +34,8 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line asks for."""
+class InitOptions:
+    """The command line."""
 
     out: Path
     url: str | None
@@ -42,17 +43,15 @@ class Wanted:
     key_env: str | None
     model: str | None
     vision_model: str | None
-    prices: tuple[str | None, str | None]
+    input_price: str | None
+    output_price: str | None
     yes: bool
-    run: bool
+    no_run: bool
     force: bool
-    as_json: bool
 
 
-@click.command(epilog=EPILOG)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("fleet.yaml"), show_default=True
-)
+@command("init", EPILOG)
+@click.option("--out", type=PATH, default=Path("fleet.yaml"))
 @click.option("--url", help="A server to connect, up to and with /v1.")
 @click.option("--provider", help="A provider whose key was found, by name.")
 @click.option("--key-env", help="Environment variable that holds the key of --url.")
@@ -63,63 +62,61 @@ class Wanted:
 @click.option("--yes", is_flag=True, help="Agree to send one small job to a server elsewhere.")
 @click.option("--no-run", is_flag=True, help="Write the fleet without trying it.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-@json_option
-def init(
-    out: Path, no_run: bool, input_price: str | None, output_price: str | None, **options: Any
-) -> None:
+def init_command(**values: Any) -> Output:
     """Connect the models you have: find them, write a fleet file, and run one job on it."""
-    wanted = Wanted(out=out, run=not no_run, prices=(input_price, output_price), **options)
-    try:
-        report = asyncio.run(_init(wanted))
-    except OrchestraError as error:
-        fail(error, as_json=wanted.as_json)
-    if wanted.as_json:
-        print_json(report)
-    if report.get("proof", {}).get("status") == "failed":
-        sys.exit(EXIT_FAILED)
+    return asyncio.run(_init(InitOptions(**values)))
 
 
-async def _init(wanted: Wanted) -> dict[str, Any]:
-    if wanted.out.exists() and not wanted.force:
-        raise UsageError(f"{wanted.out} exists already. Give --force to overwrite it, or --out.")
-    for price in wanted.prices:
+async def _init(options: InitOptions) -> Output:
+    if options.out.exists() and not options.force:
+        raise UsageError(f"{options.out} exists already. Give --force to overwrite it, or --out.")
+    for price in (options.input_price, options.output_price):
         _check_price(price)
-    found = NOWHERE if wanted.url else await look_around()
-    _tell_found(found, wanted)
-    server = _pick(found, wanted)
+    found = NOWHERE if options.url else await look_around()
+    _say_found(found)
+    server = _pick(found, options)
     if not server.is_local:
-        _agree(server, wanted)
-    if not server.models and (wanted.model is None or server.is_local):
+        _agree(server, options)
+    if not server.models and (options.model is None or server.is_local):
         server = replace(server, models=await listed_models(server.url, server.key_env))
-    choice = choose(server, wanted.model, wanted.vision_model)
-    choice = replace(choice, input_price=wanted.prices[0], output_price=wanted.prices[1])
-    return await _write_and_prove(choice, found, wanted)
+    choice = choose(server, options.model, options.vision_model)
+    choice = replace(choice, input_price=options.input_price, output_price=options.output_price)
+    return await _write_and_prove(choice, found, options)
 
 
-async def _write_and_prove(choice: Choice, found: Surroundings, wanted: Wanted) -> dict[str, Any]:
+async def _write_and_prove(
+    choice: ModelChoice, found: Surroundings, options: InitOptions
+) -> Output:
     cards = draft_cards(choice)
     tried = 0
-    if wanted.run:
+    if not options.no_run:
         cards, tried = await settle_on(cards)
-    notes = _notes(choice, wanted)
-    with atomic_file(wanted.out) as file:
-        file.write(fleet_text(cards, wanted.out.stem, notes).encode())
-    _say(f"wrote {wanted.out}: {', '.join(card.name for card in cards)}", wanted)
+    notes = _notes(choice, options)
+    write_text(options.out, fleet_text(cards, options.out.stem, notes))
+    _say(f"wrote {options.out}: {', '.join(card.name for card in cards)}")
     for note in notes:
-        _say(f"note: {note}", wanted)
+        _say(f"note: {note}")
     report: dict[str, Any] = {
-        "fleet": str(wanted.out),
+        "fleet": str(options.out),
         "models": {card.name: card.about for card in cards},
         "found": [{"name": s.name, "url": s.url} for s in found.servers],
         "gpus": list(found.gpus),
         "missing": list(found.missing),
         "notes": notes,
     }
-    if wanted.run:
-        result = await _prove(wanted.out)
-        report["proof"] = _proof(result, tried)
-        _tell_proof(result, report["proof"], wanted)
-    return report
+    if options.no_run:
+        return Output(report)
+    proof = _proof(await _prove(options.out), tried)
+    is_failed = proof["status"] == "failed"
+    lines = [f"asked {PROOF!r}, and {proof['model'] or 'no model'} answered {proof['answer']!r}"]
+    if not is_failed:
+        lines.append(
+            f"Try it: orchestra run 'What is this?' --image photo.jpg --fleet {options.out}"
+        )
+    cost = dollars(round(Decimal(str(proof["cost_usd"])) * 1_000_000))
+    ending = [*proof["errors"], *proof["notes"]]
+    ending.append(f"[{proof['status']}, {cost}, {proof['seconds']:.2f} s]")
+    return Output(report | {"proof": proof}, lines, ending, is_failed)
 
 
 async def _prove(path: Path) -> Result:
@@ -145,42 +142,30 @@ def _proof(result: Result, tried_micro: int) -> dict[str, Any]:
     }
 
 
-def _tell_proof(result: Result, proof: dict[str, Any], wanted: Wanted) -> None:
-    if wanted.as_json:
-        return
-    click.echo(f"asked {PROOF!r}, and {proof['model'] or 'no model'} answered {proof['answer']!r}")
-    for line in [*proof["errors"], *proof["notes"]]:
-        click.echo(line, err=True)
-    cost = dollars(round(Decimal(str(proof["cost_usd"])) * 1_000_000))
-    click.echo(f"[{proof['status']}, {cost}, {result.seconds:.2f} s]", err=True)
-    if proof["status"] != "failed":
-        click.echo(f"Try it: orchestra run 'What is this?' --image photo.jpg --fleet {wanted.out}")
-
-
-def _tell_found(found: Surroundings, wanted: Wanted) -> None:
+def _say_found(found: Surroundings) -> None:
     for server in found.servers:
         if server.models:
             names = ", ".join(model.name for model in server.models[:5])
-            _say(f"found      {server.name} at {server.url}: {names}", wanted)
+            _say(f"found      {server.name} at {server.url}: {names}")
         else:
-            _say(f"found      a key for {server.name} in {server.key_env}", wanted)
+            _say(f"found      a key for {server.name} in {server.key_env}")
     for gpu in found.gpus:
-        _say(f"found      GPU {gpu}", wanted)
+        _say(f"found      GPU {gpu}")
     if found.missing:
-        _say(f"not found  {', '.join(found.missing)}", wanted)
+        _say(f"not found  {', '.join(found.missing)}")
 
 
-def _pick(found: Surroundings, wanted: Wanted) -> Server:
+def _pick(found: Surroundings, options: InitOptions) -> Server:
     """The server to connect: the one that is asked for, else one of this machine, else a key's."""
-    if wanted.url is not None:
-        return Server("the given server", wanted.url.rstrip("/"), wanted.key_env)
+    if options.url is not None:
+        return Server("the given server", options.url.rstrip("/"), options.key_env)
     names = ", ".join(server.name for server in found.servers) or "nothing"
-    if wanted.provider is not None:
+    if options.provider is not None:
         for server in found.servers:
-            if server.name == wanted.provider:
+            if server.name == options.provider:
                 return server
         raise UsageError(
-            f"There is no {wanted.provider!r} here (found: {names}). Set its key, or give --url."
+            f"There is no {options.provider!r} here (found: {names}). Set its key, or give --url."
         )
     if not found.servers:
         raise UsageError(
@@ -190,21 +175,21 @@ def _pick(found: Surroundings, wanted: Wanted) -> Server:
     return found.servers[0]
 
 
-def _agree(server: Server, wanted: Wanted) -> None:
+def _agree(server: Server, options: InitOptions) -> None:
     """Ask before anything is sent elsewhere. Raises `ConfirmationNeeded` without a yes."""
-    sends = "its list of models is asked for" + (
-        ", and one small job is sent" if wanted.run else ""
-    )
-    if wanted.yes:
+    if options.yes:
         return
-    if not wanted.as_json and sys.stdin.isatty():
+    sends = "its list of models is asked for" + (
+        "" if options.no_run else ", and one small job is sent"
+    )
+    if not is_json() and sys.stdin.isatty():
         if click.confirm(f"{server.url} is not on this machine: {sends}. Go on?", err=True):
             return
         raise ConfirmationNeeded("Nothing was sent, and nothing written.")
     raise ConfirmationNeeded(f"{server.url} is not on this machine: {sends}. Give --yes to agree.")
 
 
-def _notes(choice: Choice, wanted: Wanted) -> list[str]:
+def _notes(choice: ModelChoice, options: InitOptions) -> list[str]:
     notes = ["Latency and quality are guesses: measure them, or deadlines are misjudged."]
     server, text = choice.server, choice.text
     if not server.is_local and not (choice.input_price or text.input_price):
@@ -212,7 +197,7 @@ def _notes(choice: Choice, wanted: Wanted) -> list[str]:
             f"The prices of {text.name} are not known and stand as 0, so no budget in dollars "
             "binds: give --input-price and --output-price, or edit them."
         )
-    if not wanted.run:
+    if options.no_run:
         notes.append("Nothing was tried: set hosting.endpoint.structured to what the server can.")
     if choice.vision is None:
         notes.append("No connected model takes photos: --vision-model names one.")
@@ -229,7 +214,7 @@ def _check_price(price: str | None) -> None:
         ) from None
 
 
-def _say(line: str, wanted: Wanted) -> None:
+def _say(line: str) -> None:
     """Progress goes to stderr, so that `--json` and pipes stay clean."""
-    if not wanted.as_json:
+    if not is_json():
         click.echo(line, err=True)

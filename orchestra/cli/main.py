@@ -14,26 +14,27 @@ Examples:
   orchestra plan "Red cotton shirt" --image shirt.jpg --graph listing
   orchestra batch products.csv --out out --limit 20
 """
-COMMANDS = {
-    "advise": ("orchestra.cli.advise", "advise"),
-    "attend": ("orchestra.cli.attend", "attend"),
-    "batch": ("orchestra.cli.batch", "batch"),
-    "bench": ("orchestra.cli.bench", "bench_command"),
-    "calibrate": ("orchestra.cli.calibrate", "calibrate_command"),
-    "compare": ("orchestra.cli.compare", "compare_command"),
-    "costs": ("orchestra.cli.costs", "costs_command"),
-    "eval": ("orchestra.cli.eval", "evaluate_command"),
-    "finetune": ("orchestra.cli.finetune", "finetune_command"),
-    "init": ("orchestra.cli.init", "init"),
-    "label": ("orchestra.cli.label", "label_command"),
-    "models": ("orchestra.cli.models", "models"),
-    "plan": ("orchestra.cli.plan", "plan"),
-    "refit": ("orchestra.cli.refit", "refit_command"),
-    "replay": ("orchestra.cli.replay", "replay_command"),
-    "run": ("orchestra.cli.run", "run"),
-    "serve": ("orchestra.cli.serve", "serve"),
-    "show": ("orchestra.cli.show", "show"),
-}
+# The command `run` is `run_command` of `orchestra.cli.run`, and so are the others.
+COMMANDS = (
+    "advise",
+    "attend",
+    "batch",
+    "bench",
+    "calibrate",
+    "compare",
+    "costs",
+    "eval",
+    "finetune",
+    "init",
+    "label",
+    "models",
+    "plan",
+    "refit",
+    "replay",
+    "run",
+    "serve",
+    "show",
+)
 
 
 class Commands(click.Group):
@@ -41,14 +42,13 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module, attribute = COMMANDS[cmd_name]
-        return getattr(import_module(module), attribute)
+        return getattr(import_module(f"orchestra.cli.{cmd_name}"), f"{cmd_name}_command")
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

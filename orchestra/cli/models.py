@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
-from orchestra.cli.options import fail, fleet_option, json_option, print_json
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import fleet_option
 from orchestra.core.card import Card
-from orchestra.core.errors import OrchestraError
 from orchestra.core.identity import snapshot
 from orchestra.core.latency import Latency
 from orchestra.fleet.source import load_fleet
@@ -18,22 +16,14 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@command("models", EPILOG)
 @fleet_option
-@json_option
-def models(fleet: str, as_json: bool) -> None:
+def models_command(fleet: str) -> Output:
     """List the models of a fleet."""
-    try:
-        file, _ = load_fleet(fleet)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(file.model_dump(mode="json") | {"snapshot": snapshot(file)})
-        return
-    click.echo(f"{file.name}: {file.about}\n{file.domain}\n")
-    for card in file.models:
-        click.echo(_described(card))
-    click.echo(f"snapshot {snapshot(file)}")
+    file, _ = load_fleet(fleet)
+    lines = [f"{file.name}: {file.about}\n{file.domain}\n", *map(_described, file.models)]
+    lines.append(f"snapshot {snapshot(file)}")
+    return Output(file.model_dump(mode="json") | {"snapshot": snapshot(file)}, lines)
 
 
 def _described(card: Card) -> str:

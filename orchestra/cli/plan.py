@@ -6,29 +6,33 @@ A job's plan spends nothing; a table's runs a small sample, unless it is dry.
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from orchestra.app import Fleet
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
+from orchestra.batch.progress import Bar
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT
+from orchestra.batch.start import plan_batch
+from orchestra.batch.tables.table import READERS
+from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
-    budget_of,
+    PATH,
     budget_options,
-    fail,
+    columns_by_field,
     fleet_option,
-    json_option,
+    images_option,
+    local_option,
     policy_option,
-    print_json,
+    stack,
 )
-from orchestra.cli.plan_table import (
-    is_table,
-    plan_table_command,
-    refuse_table_options,
-    table_options,
-)
-from orchestra.core.errors import OrchestraError, UsageError
-from orchestra.core.job import Job
+from orchestra.cli.spec import spec_of, spec_options
+from orchestra.core.errors import InvalidBudget, UsageError
+from orchestra.core.job import Budget, Job
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.routing.explain import Explanation
@@ -45,27 +49,49 @@ Examples:
   orchestra plan products.csv --cost-usd 40 --deadline 2h --save plan.json
   orchestra plan products.csv --cost-usd 40 --gold category=true_category --dry
 """
+UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?\s*", re.IGNORECASE)
+# None, empty or false where they are not given: a job's plan takes none of them.
+table_options = stack(
+    click.option("--deadline", metavar="TIME", help="For the whole table: 90s, 45min, 2h, 1h30m."),
+    click.option("--hosts", type=int, help="Hosts there are; without it, those needed are told."),
+    click.option("--sample", type=int, help=f"Rows of the sample.  [default: {DEFAULT_SAMPLE}]"),
+    click.option("--seed", type=int, help="Seed of the sample.  [default: 0]"),
+    click.option("--dry", is_flag=True, help="Run no sample: prices of the cards, no intervals."),
+    click.option("--out", type=PATH, help="The batch's folder [default: out]."),
+    click.option("--save", type=PATH, help="Save the plan as JSON."),
+    click.option(
+        "--gold",
+        multiple=True,
+        metavar="FIELD=COLUMN",
+        help="A column of the table with true values of a field.",
+    ),
+    click.option("--field", "fields", multiple=True, help="Field that counts  [default: all]."),
+    spec_options,
+    click.option("--limit", type=int, help="Plan only the first N rows."),
+    click.option("--in-flight", type=int, help=f"Rows at once.  [default: {DEFAULT_IN_FLIGHT}]"),
+    click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs its sample."),
+)
 
 
-@click.command(epilog=EPILOG)
+@command("plan", EPILOG)
 @click.argument("text", required=False)
-@click.option("--image", "images", multiple=True, help="Photo: path, URL or data URI.")
+@images_option
 @click.option("--graph", help="Graph  [default: answer, of a table listing].")
 @fleet_option
-@click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
+@local_option
 @click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
 @click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
 @policy_option
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Price the calls that this cache answers at nothing.",
 )
 @table_options
 @budget_options
-@json_option
-def plan(
+def plan_command(
     text: str | None,
     images: tuple[str, ...],
     graph: str | None,
@@ -75,52 +101,106 @@ def plan(
     picture: bool,
     policy: Path | None,
     cache: Path | None,
-    as_json: bool,
     **options: Any,
-) -> None:
+) -> Output:
     """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
 
     For a table (.csv, .tsv, .jsonl, .ndjson or .parquet) a small sample is run, which is paid
     into the batch's book in --out. Then it prints what the whole batch will come to.
     """
     limits = {name: options.pop(name) for name in LIMITS}
-    if text is not None and is_table(text):
-        where = Path(text), graph or "listing", fleet
-        plan_table_command(*where, limits, as_json, policy, cache, options)
-        return
-    try:
-        refuse_table_options(options)
-        job = Job(
-            text=text,
-            images=images,
-            budget=budget_of(**limits),
-            data="local" if local else "any",
-        )
-        opened, build = Fleet.open(fleet, policy=policy), load_graph(graph or "answer")
-        if cache is not None:
-            _refuse_with_cache(explain or picture)
-            planned = asyncio.run(_with_cache(fleet, policy, build, job, cache))
-        else:
-            asked = opened.explain if explain or picture else opened.plan
-            planned = asked(build, job)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(planned.public())
-    elif picture and isinstance(planned, Explanation):
-        click.echo(drawn(planned))
-    else:
-        click.echo(str(planned))
-
-
-def _refuse_with_cache(also: bool) -> None:
-    if also:
+    if text is not None and Path(text).suffix.lower() in READERS and "\n" not in text:
+        opened = Fleet.open(fleet, policy=policy, cache=cache)
+        return _plan_table(opened, Path(text), graph or "listing", limits, **options)
+    _refuse_table_options(options)
+    data = "local" if local else "any"
+    job = Job(text=text, images=images, budget=Budget(**limits), data=data)
+    if cache is not None and (explain or picture):
         raise UsageError(
             "--cache prices one plan; --explain and --picture compare plans, which a cache does "
             "not change. Give one or the other."
         )
+    opened, build = Fleet.open(fleet, policy=policy, cache=cache), load_graph(graph or "answer")
+    if cache is not None:
+        planned = asyncio.run(_with_cache(opened, build, job))
+    else:
+        planned = (opened.explain if explain or picture else opened.plan)(build, job)
+    if picture and isinstance(planned, Explanation):
+        return Output(planned.public(), [drawn(planned)])
+    return Output(planned.public(), [str(planned)])
 
 
-async def _with_cache(name: str, policy: Path | None, build: Build, job: Job, cache: Path) -> Plan:
-    async with Fleet.open(name, policy=policy, cache=cache) as fleet:
+async def _with_cache(opened: Fleet, build: Build, job: Job) -> Plan:
+    async with opened as fleet:
         return await fleet.plan_with_cache(build, job)
+
+
+def _refuse_table_options(options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value not in (None, (), False):
+            option = {"fields": "field", "photos": "images"}.get(name, name).replace("_", "-")
+            raise UsageError(
+                f"--{option} is for the plan of a table, and the argument names none. "
+                f"Give a file that ends with {', '.join(READERS)}."
+            )
+
+
+def _plan_table(
+    opened: Fleet,
+    table: Path,
+    graph: str,
+    limits: dict[str, Any],
+    *,
+    deadline: str | None,
+    hosts: int | None,
+    sample: int | None,
+    seed: int | None,
+    gold: tuple[str, ...],
+    fields: tuple[str, ...],
+    limit: int | None,
+    dry: bool,
+    out: Path | None,
+    save: Path | None,
+    in_flight: int | None,
+    yes: bool,
+    **spec_values: Any,
+) -> Output:
+    async def plan() -> BatchPlan:
+        async with opened as fleet:
+            wish = Wish(
+                budget=Budget(**limits),
+                deadline_s=None if deadline is None else seconds_of(deadline),
+                hosts=hosts,
+                sample=DEFAULT_SAMPLE if sample is None else sample,
+                seed=seed or 0,
+                gold=columns_by_field("--gold", gold),
+                fields=fields,
+                limit=limit,
+            )
+            return await plan_batch(
+                fleet,
+                spec_of(table, graph, fleet, **spec_values),
+                wish,
+                out=None if dry else out or Path("out"),
+                in_flight=DEFAULT_IN_FLIGHT if in_flight is None else in_flight,
+                yes=yes,
+                progress=Bar(),
+            )
+
+    planned = asyncio.run(plan())
+    lines = [str(planned)]
+    if save is not None:
+        planned.save(save)
+        lines.append(f"saved to {save}: orchestra batch {table} --plan {save}")
+    return Output(planned.public(), lines)
+
+
+def seconds_of(text: str) -> float:
+    """A duration as `90s`, `45min`, `2h` or `1h30m`; a bare number is seconds.
+
+    Raises `InvalidBudget`.
+    """
+    parts = DURATION.findall(text)
+    if not parts or DURATION.sub("", text).strip():
+        raise InvalidBudget(f"deadline={text!r} is no duration. Give one as in 90s, 45min or 2h.")
+    return sum(float(number) * UNITS_S[(unit or "s").lower()] for number, unit in parts)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.folder import BOOK
+from orchestra.batch.folder import book_path
 from orchestra.book.book import Book
-from orchestra.cli.options import fail, fleet_option, json_option, print_json
-from orchestra.core.errors import BookError, InvalidFleet, OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, fleet_option
+from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import snapshot
 from orchestra.core.job import Result
 from orchestra.core.latency import Latency
-from orchestra.fleet.copied import write_copy
-from orchestra.fleet.fitted import latency_path, write_fitted
+from orchestra.fleet.fitted import latency_path, write_copy, write_fitted
 from orchestra.fleet.source import load_fleet
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import ModelFit, Refit, refit
@@ -29,12 +29,12 @@ Examples:
 """
 
 
-@click.command("refit", epilog=EPILOG)
-@click.argument("book", type=click.Path(path_type=Path))
+@command("refit", EPILOG)
+@click.argument("book", type=PATH)
 @fleet_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write what was found to FILE; no fleet reads it there.",
 )
@@ -42,37 +42,30 @@ Examples:
 @click.option(
     "--as",
     "copy",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="With --accept: make FILE, a copy of the fleet, and change only that.",
 )
-@json_option
 def refit_command(
-    book: Path, fleet: str, out: Path | None, accept: bool, copy: Path | None, as_json: bool
-) -> None:
+    book: Path, fleet: str, out: Path | None, accept: bool, copy: Path | None
+) -> Output:
     """Fit how long the models of a fleet take, from the calls in BOOK (or a batch's folder).
 
     Shows old and new, and the error of both on calls that the fit has not seen. Prices stay.
     Nothing changes without --accept.
     """
-    try:
-        file, folder = load_fleet(fleet)
-        target = _target(fleet, copy) if accept else None
-        with Book.open(_book_path(book), exclusive=False) as opened:
-            found = refit(file, opened.timed_calls(), list(_jobs(opened)))
-        if out is not None:
-            write_fitted(out, found.new)
-        if target is not None and copy is not None:
-            write_copy(target, found.new, folder)
-        if target is not None:
-            write_fitted(latency_path(target), found.new)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        accepted = None if target is None else str(latency_path(target))
-        print_json(found.public() | {"accepted": accepted})
-    else:
-        _print(found, target)
+    file, folder = load_fleet(fleet)
+    target = _target(fleet, copy) if accept else None
+    with Book.open(book_path(book), exclusive=False) as opened:
+        found = refit(file, opened.timed_calls(), list(_jobs(opened)))
+    if out is not None:
+        write_fitted(out, found.new)
+    if target is not None and copy is not None:
+        write_copy(target, found.new, folder)
+    if target is not None:
+        write_fitted(latency_path(target), found.new)
+    accepted = None if target is None else str(latency_path(target))
+    return Output(found.public() | {"accepted": accepted}, _lines(found, target))
 
 
 def _target(fleet: str, copy: Path | None) -> Path:
@@ -91,16 +84,6 @@ def _target(fleet: str, copy: Path | None) -> Path:
     return Path(fleet)
 
 
-def _book_path(out: Path) -> Path:
-    path = out / BOOK if out.is_dir() else out
-    if not path.exists():
-        raise BookError(
-            f"{str(out)!r} is no book and holds none. Give the folder that `orchestra batch --out` "
-            "wrote, or a book's file."
-        )
-    return path
-
-
 def _jobs(book: Book) -> Iterator[TimedJob]:
     """The finished rows whose every call was made, and that say how long models worked."""
     for row in book.rows():
@@ -114,40 +97,40 @@ def _jobs(book: Book) -> Iterator[TimedJob]:
         )
 
 
-def _print(found: Refit, target: Path | None) -> None:
+def _lines(found: Refit, target: Path | None) -> Iterator[str]:
     for fit in found.models:
-        click.echo(_line(fit))
+        yield _line(fit)
         if fit.latency is not None:
-            click.echo(f"  old  {_parts(found.old.card(fit.model).latency)}")
-            click.echo(f"  new  {_parts(fit.latency)}")
+            yield f"  old  {_parts(found.old.card(fit.model).latency)}"
+            yield f"  new  {_parts(fit.latency)}"
     if found.overhead is not None:
         own = found.overhead
-        click.echo(
+        yield (
             f"the jobs' own time: {own.job_ms:g} ms, {own.ms_per_call:g} a call, "
             f"{own.ms_per_image:g} a photo, over {own.jobs} jobs"
         )
     if found.whole_jobs is not None:
         whole = found.whole_jobs
-        click.echo(
+        yield (
             f"whole jobs: 99 of 100 end within {whole.p99_ratio:g} times what is expected, as "
             f"{whole.jobs} jobs did that their fit had not seen; deadlines are accepted by that"
         )
-    click.echo(f"snapshot {snapshot(found.old)} would be {snapshot(found.new)}")
+    yield f"snapshot {snapshot(found.old)} would be {snapshot(found.new)}"
     if target is None:
-        click.echo("Nothing was changed. Accept it with --accept.")
+        yield "Nothing was changed. Accept it with --accept."
     else:
-        click.echo(f"accepted: {latency_path(target)}, read with {target}")
+        yield f"accepted: {latency_path(target)}, read with {target}"
 
 
 def _line(fit: ModelFit) -> str:
     if fit.before is None or fit.after is None or fit.gain is None or fit.in_bound is None:
         return f"{fit.model}: stays as it is: {fit.why}"
-    told = (
+    line = (
         f"{fit.model}: median error {fit.before:.1%} before, {fit.after:.1%} after, on "
         f"{fit.held_out} calls held out of {fit.calls} (gain {fit.gain[0]:.1%} to "
         f"{fit.gain[1]:.1%}); {fit.in_bound:.1%} within the new bound"
     )
-    return f"{told}; stays as it is: {fit.why}" if fit.why else told
+    return f"{line}; stays as it is: {fit.why}" if fit.why else line
 
 
 def _parts(latency: Latency | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,8 +10,8 @@ import click
 from orchestra.batch.output.rows import results_of
 from orchestra.batch.score.replay import Replay, replay
 from orchestra.batch.tables.gold import read_truths
-from orchestra.cli.options import EXIT_FAILED, fail, json_option, print_json
-from orchestra.core.errors import OrchestraError
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH
 from orchestra.quality.policy import load_policy
 
 EPILOG = """\b
@@ -26,36 +26,25 @@ new.yaml:
 """
 
 
-@click.command("replay", epilog=EPILOG)
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--policy", type=click.Path(path_type=Path), required=True, help="Policy (YAML).")
-@click.option("--truth", type=click.Path(path_type=Path), help="Table of true values.")
+@command("replay", EPILOG)
+@click.argument("out", type=PATH)
+@click.option("--policy", type=PATH, required=True, help="Policy (YAML).")
+@click.option("--truth", type=PATH, help="Table of true values.")
 @click.option("--id-column", help="The truth's id column (default: as the batch's).")
-@json_option
-def replay_command(
-    out: Path, policy: Path, truth: Path | None, id_column: str | None, as_json: bool
-) -> None:
+def replay_command(out: Path, policy: Path, truth: Path | None, id_column: str | None) -> Output:
     """Replay the batch in OUT under another policy: coverage, accuracy and cost, without calls.
 
     Ends with 1 when the policy's gate is missed, so that it can guard a merge.
     """
-    try:
-        wanted = load_policy(policy)
-        rows, own_id = results_of(out)
-        known = None if truth is None else read_truths(truth, id_column or own_id)
-        truths = known and {row_id: row.values for row_id, row in known.rows.items()}
-        found = replay(rows, wanted, truths)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(found.public())
-    else:
-        _print(found)
-    if found.missed:
-        sys.exit(EXIT_FAILED)
+    other = load_policy(policy)
+    rows, own_id = results_of(out)
+    known = None if truth is None else read_truths(truth, id_column or own_id)
+    truths = known and {row_id: row.values for row_id, row in known.rows.items()}
+    found = replay(rows, other, truths)
+    return Output(found.public(), _lines(found), is_failed=bool(found.missed))
 
 
-def _print(found: Replay) -> None:
+def _lines(found: Replay) -> Iterator[str]:
     for one in found.fields:
         line = f"{one.field}: coverage {one.coverage:.3f} (recorded {one.recorded_coverage:.3f})"
         if one.accuracy is not None and one.accuracy_interval is not None:
@@ -63,7 +52,7 @@ def _print(found: Replay) -> None:
             line += f", accuracy {one.accuracy:.3f} [{low:.3f}, {high:.3f}]"
         if one.recorded_accuracy is not None:
             line += f" (recorded {one.recorded_accuracy:.3f})"
-        click.echo(f"{line}, {one.changed} of {one.rows} rows change")
-    click.echo(f"cost ${found.cost_usd:f} (recorded ${found.recorded_cost_usd:f})")
+        yield f"{line}, {one.changed} of {one.rows} rows change"
+    yield f"cost ${found.cost_usd:f} (recorded ${found.recorded_cost_usd:f})"
     for miss in found.missed:
-        click.echo(f"gate missed: {miss}")
+        yield f"gate missed: {miss}"

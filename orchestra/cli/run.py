@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from orchestra.app import Fleet
+from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
-    EXIT_FAILED,
-    budget_of,
+    LANGUAGE,
+    PATH,
     budget_options,
     cache_of,
     cache_options,
-    fail,
     fleet_option,
     graph_option,
-    json_option,
+    images_option,
+    local_option,
     policy_option,
-    print_json,
     tag_option,
 )
-from orchestra.core.errors import OrchestraError
-from orchestra.core.job import Field, Job, Result
+from orchestra.core.job import Budget, Field, Job, Result
 from orchestra.core.tags import read_tags
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
@@ -39,24 +38,19 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@command("run", EPILOG)
 @click.argument("text", required=False)
-@click.option("--image", "images", multiple=True, help="Photo: path, URL or data URI.")
+@images_option
 @graph_option("answer")
 @fleet_option
-@click.option(
-    "--language", type=click.Choice(["auto", "en", "zh"]), default="auto", show_default=True
-)
-@click.option("--local", is_flag=True, help="Use only models that keep data on this machine.")
+@click.option("--language", type=LANGUAGE, default="auto")
+@local_option
 @policy_option
-@click.option(
-    "--book", type=click.Path(path_type=Path), help="Note what is spent in this book as well."
-)
+@click.option("--book", type=PATH, help="Note what is spent in this book as well.")
 @tag_option
 @cache_options
 @budget_options
-@json_option
-def run(
+def run_command(
     text: str | None,
     images: tuple[str, ...],
     graph: str,
@@ -68,30 +62,26 @@ def run(
     tags: tuple[str, ...],
     cache: Path | None,
     cache_mib: int | None,
-    as_json: bool,
     **limits: str | None,
-) -> None:
+) -> Output:
     """Run TEXT and photos through a graph. With graph `answer`, TEXT is the question."""
-    try:
-        job = Job(
-            text=text,
-            images=images,
-            budget=budget_of(**limits),
-            language=language,
-            data="local" if local else "any",
-            tags=read_tags(tags),
-        )
-        build, shared = load_graph(graph), cache_of(cache, cache_mib)
-        opened = Fleet.open(fleet, policy=policy, book=book, cache=shared)
-        result = asyncio.run(_run(opened, build, job))
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        print_json(result.model_dump(mode="json"))
-    else:
-        _print(result)
-    if result.status == "failed":
-        sys.exit(EXIT_FAILED)
+    job = Job(
+        text=text,
+        images=images,
+        budget=Budget(**limits),
+        language=language,
+        data="local" if local else "any",
+        tags=read_tags(tags),
+    )
+    build, shared = load_graph(graph), cache_of(cache, cache_mib)
+    opened = Fleet.open(fleet, policy=policy, book=book, cache=shared)
+    result = asyncio.run(_run(opened, build, job))
+    return Output(
+        result.model_dump(mode="json"),
+        _answer_lines(result),
+        _notes(result),
+        is_failed=result.status == "failed",
+    )
 
 
 async def _run(opened: Fleet, build: Build, job: Job) -> Result:
@@ -99,19 +89,19 @@ async def _run(opened: Fleet, build: Build, job: Job) -> Result:
         return await fleet.run(build, job)
 
 
-def _print(result: Result) -> None:
-    if set(result.fields) == {"answer"}:
-        field = result.fields["answer"]
-        click.echo(field.value if field.answered else f"(no answer: {field.note})")
-    else:
-        for line in field_lines(result):
-            click.echo(line)
+def _answer_lines(result: Result) -> list[str]:
+    if set(result.fields) != {"answer"}:
+        return field_lines(result)
+    field = result.fields["answer"]
+    return [str(field.value) if field.answered else f"(no answer: {field.note})"]
+
+
+def _notes(result: Result) -> Iterator[str]:
     for error in result.errors:
-        click.echo(f"{error.stage}: {error.type}: {error.message}", err=True)
+        yield f"{error.stage}: {error.type}: {error.message}"
     seconds = f"{result.seconds:.2f} s"
     saved = f", {result.cached} calls from the cache (saved ${result.saved_usd:f})"
-    told = f"{result.status}, ${result.cost_usd:f}, {seconds}{saved if result.cached else ''}"
-    click.echo(f"[{told}]", err=True)
+    yield f"[{result.status}, ${result.cost_usd:f}, {seconds}{saved if result.cached else ''}]"
 
 
 def field_lines(result: Result) -> list[str]:

@@ -12,15 +12,8 @@ from typing import Any
 
 import click
 
-from orchestra.cli.options import (
-    cache_of,
-    cache_options,
-    fail,
-    fleet_option,
-    json_option,
-    policy_option,
-    print_json,
-)
+from orchestra.cli.command import command, is_json, print_json
+from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option
 from orchestra.cluster.owned import (
     LOOPBACK,
     check_port,
@@ -30,10 +23,11 @@ from orchestra.cluster.owned import (
     replica_metrics,
     served,
 )
-from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe.export import TRACES_FILE
 from orchestra.serving.app import graph_name
+from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 
@@ -51,37 +45,35 @@ DIED = (
 DEFAULT_GRAPHS = ("answer", "listing")
 
 
-@click.command(epilog=EPILOG)
+@command("serve", EPILOG)
 @click.option(
     "--graph",
     "graphs",
     multiple=True,
     default=DEFAULT_GRAPHS,
-    show_default=True,
     help="Graph to serve; may be given again. The first one runs jobs that name none.",
 )
 @fleet_option
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000)
 @click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
 @click.option(
     "--book",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
 @policy_option
 @cache_options
 @click.option(
     "--traces",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the spans of every request to this file, one JSON object a line.",
 )
 @click.option(
     "--write-config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Write the YAML for `serve deploy` here instead of serving.",
 )
-@json_option
-def serve(
+def serve_command(
     graphs: tuple[str, ...],
     fleet: str,
     port: int,
@@ -92,26 +84,19 @@ def serve(
     cache_mib: int | None,
     traces: Path | None,
     write_config: Path | None,
-    as_json: bool,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
-    try:
-        args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
-        if book is not None:
-            args["book"] = str(book.resolve())
-        if policy is not None:
-            args["policy"] = str(policy.resolve())
-        if cache is not None:
-            args["cache"] = str(cache.resolve())
-        if write_config is not None:
-            _write(write_config, graphs, args, port)
-            return
-        store = cache_of(cache, cache_mib)  # here already, so that its bound is set
-        if store is not None:
-            store.close()
-        _serve(graphs, args, port, cpus, traces, as_json)
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
+    args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+    for name, path in (("book", book), ("policy", policy), ("cache", cache)):
+        if path is not None:
+            args[name] = str(path.resolve())
+    if write_config is not None:
+        _write(write_config, graphs, args, port)
+        return
+    store = cache_of(cache, cache_mib)  # here already, so that its bound is set
+    if store is not None:
+        store.close()
+    _serve(graphs, args, port, cpus, traces)
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -126,7 +111,6 @@ def _serve(
     port: int,
     cpus: int | None,
     traces: Path | None,
-    as_json: bool,
 ) -> None:
     file = checked_fleet(read_args(args))
     build = load_graph(graphs[0])
@@ -141,17 +125,15 @@ def _serve(
         if not stop.finishes(lambda: _deploy(build, args)):
             click.echo("stopped before the models were loaded", err=True)
             return
-        _tell(port, as_json, [graph_name(load_graph(graph)) for graph in graphs])
-        stop.asked.wait()
+        _print_ready(port, [graph_name(load_graph(graph)) for graph in graphs])
+        stop.requested.wait()
         click.echo("stopping: requests under way are finished first", err=True)
     click.echo("stopped", err=True)
 
 
 def _deploy(build: Any, args: dict[str, str]) -> None:
     """Deploy and wait until every model has loaded. Raises `ModelUnavailable` with the reason."""
-    from ray import serve as ray_serve
-
-    from orchestra import serve as app_of
+    from ray import serve as ray_serve  # an extra, and `own_cluster` has said where it is missing
 
     try:
         ray_serve.run(app_of(build)(args), name="orchestra", route_prefix="/")
@@ -161,15 +143,15 @@ def _deploy(build: Any, args: dict[str, str]) -> None:
 
 def _reason() -> str:
     """What Serve says of the deployment that failed: the last line of its trace, which is ours."""
-    from ray import serve as ray_serve
+    from ray import serve as ray_serve  # an extra
 
-    told = [
+    reasons = [
         f"{name}: {_last_line(deployment.message)}"
         for app in ray_serve.status().applications.values()
         for name, deployment in app.deployments.items()
         if "UNHEALTHY" in deployment.status or "FAILED" in deployment.status
     ]
-    return "; ".join(told) or "Serve gives no reason; see its logs under the session's folder."
+    return "; ".join(reasons) or "Serve gives no reason; see its logs under the session's folder."
 
 
 def _last_line(message: str) -> str:
@@ -190,7 +172,7 @@ class _Stop:
     """Ctrl-C and SIGTERM end the service in order: while the models load, at once."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self._is_loading = False
 
     def on_signals(self) -> None:
@@ -202,17 +184,17 @@ class _Stop:
         """Run `load`, which a signal ends; whether it came to its own end."""
         try:
             self._is_loading = True
-            if not self.asked.is_set():
+            if not self.requested.is_set():
                 load()
             self._is_loading = False
         except _Interrupted:
             return False
-        return not self.asked.is_set()
+        return not self.requested.is_set()
 
     def _ask(self, number: int, frame: Any) -> None:
-        if self.asked.is_set():
-            sys.exit(130)  # asked twice
-        self.asked.set()
+        if self.requested.is_set():
+            sys.exit(130)  # a second time
+        self.requested.set()
         if self._is_loading:
             self._is_loading = False
             raise _Interrupted
@@ -229,12 +211,12 @@ def _found(graph: str) -> str:
     return place if place and ".py:" in graph else graph
 
 
-def _tell(port: int, as_json: bool, graphs: list[str]) -> None:
+def _print_ready(port: int, graphs: list[str]) -> None:
     url = f"http://{LOOPBACK}:{port}"
     replicas = replica_metrics()
-    if as_json:
-        said = {"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs}
-        print_json({**said, "metrics": f"{url}/metrics", "replica_metrics": replicas})
+    if is_json():
+        places = {"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs}
+        print_json({**places, "metrics": f"{url}/metrics", "replica_metrics": replicas})
         return
     click.echo(f"ready   {url}   (OpenAI base URL {url}/v1, documentation {url}/docs)")
     click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,12 @@ from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.table import Row, open_table
-from orchestra.cli.options import fail, json_option, print_json
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH
 from orchestra.cli.run import field_lines
-from orchestra.core.errors import BookError, OrchestraError, OutputMismatch
+from orchestra.core.errors import BookError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
-from orchestra.graph.reading import WHOLE_IMAGE
+from orchestra.graph.translation import WHOLE_IMAGE
 
 EPILOG = """\b
 Examples:
@@ -26,31 +30,39 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
-@click.argument("out", type=click.Path(path_type=Path))
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A finished row of a batch, and the files of its photos."""
+
+    row_id: str
+    ordinal: int
+    result: Result
+    photos: list[str]
+    spec: BatchSpec
+
+
+@command("show", EPILOG)
+@click.argument("out", type=PATH)
 @click.argument("row")
 @click.option("--rerun", is_flag=True, help="Run the row again, outside the batch, and compare.")
-@json_option
-def show(out: Path, row: str, rerun: bool, as_json: bool) -> None:
+def show_command(out: Path, row: str, rerun: bool) -> Output:
     """Show ROW (its id, or its number in the table): photo, prompts, replies, evidence, cost."""
-    try:
-        found = _find(out, row)
-        again = asyncio.run(_rerun(found)) if rerun else None
-    except OrchestraError as error:
-        fail(error, as_json=as_json)
-    if as_json:
-        body = {"row_id": found["row_id"], "ordinal": found["ordinal"], "photos": found["photos"]}
-        body["result"] = found["result"].model_dump(mode="json")
-        if again is not None:
-            body["rerun"] = again.model_dump(mode="json")
-        print_json(body)
-        return
-    _print(found, again)
+    found = _find(out, row)
+    again = asyncio.run(_rerun(found)) if rerun else None
+    public: dict[str, Any] = {
+        "row_id": found.row_id,
+        "ordinal": found.ordinal,
+        "photos": found.photos,
+        "result": found.result.model_dump(mode="json"),
+    }
+    if again is not None:
+        public["rerun"] = again.model_dump(mode="json")
+    return Output(public, _lines(found, again))
 
 
-def _find(out: Path, row: str) -> dict[str, Any]:
+def _find(out: Path, row: str) -> ShownRow:
     folder = Folder.read(out)
-    try:
+    with closing(folder.book):
         record = folder.book.row_by_id(row)
         if record is None and row.isdecimal():
             record = next(folder.book.rows(after=int(row) - 1, limit=1), None)
@@ -61,21 +73,13 @@ def _find(out: Path, row: str) -> dict[str, Any]:
                 "Give a row's id, or its number from 1."
             )
         result = Result.model_validate_json(record.record_json)
-        return {
-            "row_id": record.row_id,
-            "ordinal": record.ordinal,
-            "result": result,
-            "photos": [str(folder.images.path(key)) for key in result.images],
-            "spec": folder.spec,
-        }
-    finally:
-        folder.book.close()
+        photos = [str(folder.images.path(key)) for key in result.images]
+        return ShownRow(record.row_id, record.ordinal, result, photos, folder.spec)
 
 
-async def _rerun(found: dict[str, Any]) -> Result:
-    spec: BatchSpec = found["spec"]
-    table = open_table(spec.table)
-    row: Row | None = next(islice(table.rows(), found["ordinal"] - 1, None), None)
+async def _rerun(found: ShownRow) -> Result:
+    spec, table = found.spec, open_table(found.spec.table)
+    row: Row | None = next(islice(table.rows(), found.ordinal - 1, None), None)
     if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(
             f"The table {str(spec.table)!r} has changed since the batch, and the row with it. "
@@ -86,38 +90,38 @@ async def _rerun(found: dict[str, Any]) -> Result:
         return await fleet.run(spec.build(), job, base=spec.base)
 
 
-def _print(found: dict[str, Any], again: Result | None) -> None:
-    result: Result = found["result"]
-    click.echo(f"row {found['ordinal']}  id {found['row_id']}  {result.status}")
-    click.echo(f"cost ${result.cost_usd:f}  {result.tokens} tokens  {result.seconds:.2f} s")
-    for photo in found["photos"]:
-        click.echo(f"photo {photo}")
+def _lines(found: ShownRow, again: Result | None) -> Iterator[str]:
+    result = found.result
+    yield f"row {found.ordinal}  id {found.row_id}  {result.status}"
+    yield f"cost ${result.cost_usd:f}  {result.tokens} tokens  {result.seconds:.2f} s"
+    for photo in found.photos:
+        yield f"photo {photo}"
     for note in result.notes:
-        click.echo(f"note {note}")
+        yield f"note {note}"
     for error in result.errors:
-        click.echo(f"error {error.stage}: {error.type}: {error.message}")
+        yield f"error {error.stage}: {error.type}: {error.message}"
     for name, field in result.fields.items():
-        _print_field(name, field)
+        yield from _field_lines(name, field)
     for call in result.calls:
-        _print_call(call)
+        yield from _call_lines(call)
     if again is not None:
-        click.echo("\nrun again:")
+        yield "\nrun again:"
         for line in field_lines(again):
-            click.echo(f"  {line}")
-        same = {n: f.value for n, f in again.fields.items()} == {
-            n: f.value for n, f in result.fields.items()
-        }
-        click.echo("  the same values" if same else "  the values DIFFER")
+            yield f"  {line}"
+        values = [
+            {name: field.value for name, field in one.fields.items()} for one in (again, result)
+        ]
+        yield "  the same values" if values[0] == values[1] else "  the values DIFFER"
 
 
-def _print_field(name: str, field: Field) -> None:
+def _field_lines(name: str, field: Field) -> Iterator[str]:
     value = field.value if field.answered else f"- ({field.note})"
     sure = "" if field.confidence is None else f" confidence {field.confidence:.3f}"
-    click.echo(f"\n{name}: {value}\n  source {field.source}{sure} model {field.model}")
+    yield f"\n{name}: {value}\n  source {field.source}{sure} model {field.model}"
     for evidence in field.evidence:
-        click.echo(f"  evidence {_evidence(evidence)}")
+        yield f"  evidence {_evidence(evidence)}"
     if field.contradiction:
-        click.echo(f"  CONTRADICTION {field.note}")
+        yield f"  CONTRADICTION {field.note}"
 
 
 def _evidence(evidence: Evidence) -> str:
@@ -128,18 +132,18 @@ def _evidence(evidence: Evidence) -> str:
     return f"text {evidence.start}-{evidence.end} {evidence.text!r}"
 
 
-def _print_call(call: CallRecord) -> None:
+def _call_lines(call: CallRecord) -> Iterator[str]:
     reused = "" if not call.reused else ", from the cache" if call.cached else ", reused"
-    click.echo(
+    yield (
         f"\ncall {call.node} -> {call.model}: {call.input_tokens} tokens in, "
         f"{call.output_tokens} out, {call.cpu_s:.3f} CPU-s, ${call.cost_usd:f}{reused}"
     )
-    click.echo(f"  prompt {call.prompt_hash}: {call.instruction}")
+    yield f"  prompt {call.prompt_hash}: {call.instruction}"
     if call.data:
-        click.echo("  data:\n" + "\n".join(f"    {line}" for line in call.data.split("\n")))
-    click.echo(f"  reply: {call.raw}")
+        yield "  data:\n" + "\n".join(f"    {line}" for line in call.data.split("\n"))
+    yield f"  reply: {call.raw}"
     if call.modality_weights:
         weighed = ", ".join(f"{name} {part:.0%}" for name, part in call.modality_weights.items())
-        click.echo(f"  weighed: {weighed}")
+        yield f"  weighed: {weighed}"
     if call.error is not None:
-        click.echo(f"  error: {call.error.type}: {call.error.message}")
+        yield f"  error: {call.error.type}: {call.error.message}"

@@ -1,6 +1,6 @@
 """Asks an engine where it looked: an engine may offer `attend` beside the engine contract.
 
-It knows no model; which methods there are, the engine says.
+Which methods there are, the engine says.
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ async def attend(client: Client, model: str, call: Call, method: str | None) -> 
             "attention can be read. Ask a model whose card has hosting.worker."
         )
     engine = attending(await client.engine(), model)
-    given = () if method is None else (method,)
-    return await client.in_thread(lambda: engine.attend(call, *given))
+    methods = () if method is None else (method,)
+    return await client.in_thread(lambda: engine.attend(call, *methods))

@@ -1,6 +1,6 @@
 """Reaches a model behind an OpenAI-compatible server: attempts, rate limits, deadline, answer.
 
-It knows no graph and no money. A request is sent again only when the server cannot have worked
+A request is sent again only when the server cannot have worked
 on it: the connection was refused, or the server turned it away (429, 503). Once it may have been
 accepted, a failure says so (`may_have_spent`) and the book counts the worst case.
 """
@@ -15,20 +15,17 @@ from typing import Any
 
 import httpx
 
+from orchestra.clients.endpoint_answer import THINK_CLOSE, Spoken, Stream, Thoughts, reply_of
+from orchestra.clients.endpoint_connection import Connection, TurnedAway, deadline_passed
 from orchestra.clients.endpoint_errors import error_of, refused_part
-from orchestra.clients.endpoint_link import Link, TurnedAway, deadline_passed
-from orchestra.clients.endpoint_messages import (
+from orchestra.clients.endpoint_request import (
     BYTES_PER_TOKEN,
     OPTIONAL,
-    THINK_CLOSE,
-    Spoken,
     most_usage,
     prompt_bytes,
-    reply_of,
     request_of,
 )
-from orchestra.clients.endpoint_pace import Pace
-from orchestra.clients.endpoint_stream import Stream
+from orchestra.clients.pace import Pace
 from orchestra.core.call import Call, OnPiece, Reply
 from orchestra.core.card import Card, Endpoint
 from orchestra.core.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
@@ -50,7 +47,7 @@ class EndpointClient:
     card: Card
     pace: Pace = field(init=False)
     _endpoint: Endpoint = field(init=False)
-    _link: Link = field(init=False)
+    _connection: Connection = field(init=False)
     _without: set[str] = field(default_factory=set)
     _opens_inside: bool = False
     _is_ready: bool = False
@@ -63,9 +60,8 @@ class EndpointClient:
                 f"The model {self.card.name!r} has no hosting.endpoint. Add one to its card."
             )
         self._endpoint = self.card.hosting.endpoint
-        self._link = Link(self.card.name, self._endpoint)
-        limits = self.card.limits
-        self.pace = Pace(self.card.name, limits.requests_per_minute, limits.tokens_per_minute)
+        self._connection = Connection(self.card.name, self._endpoint)
+        self.pace = Pace.of(self.card)
 
     async def prepare(self) -> None:
         """Ask for the server's models once, so that a missing key or server shows before any work.
@@ -77,10 +73,10 @@ class EndpointClient:
             await self._asking.do(self._ask_ready)
 
     async def _ask_ready(self) -> None:
-        self._link.breaker.check()
+        self._connection.breaker.check()
         answer = await self._get_models()
         if answer.status_code in NOT_READY:
-            raise error_of(self._link.refusal(answer), self._endpoint, [])
+            raise error_of(self._connection.refusal(answer), self._endpoint, [])
         self._is_ready = True
 
     def wait_ms(self) -> float:
@@ -110,7 +106,7 @@ class EndpointClient:
         until = None if left_s is None else _now() + left_s
         pauses = 0
         while True:
-            self._link.breaker.check()
+            self._connection.breaker.check()
             place = await self.pace.wait(most.input_tokens + most.output_tokens, _left(until))
             try:
                 spoken = await self._attempt(call, until, on_piece)
@@ -132,7 +128,7 @@ class EndpointClient:
     async def close(self) -> None:
         """Close the connections; further calls end with `Cancelled`."""
         self._closed = True
-        await self._link.close()
+        await self._connection.close()
 
     async def _attempt(self, call: Call, until: float | None, on_piece: OnPiece | None) -> Spoken:
         """Send the request once. Raises `TurnedAway` when it may be sent again."""
@@ -143,7 +139,7 @@ class EndpointClient:
             error = deadline_passed(self.card.name, left_s)
             error.may_have_spent = False  # nothing was sent
             raise error
-        async with self._link.post(body, left_s) as answer:
+        async with self._connection.post(body, left_s) as answer:
             if not answer.is_success:
                 await answer.aread()
                 raise await self._refused(answer, body, without)
@@ -168,7 +164,7 @@ class EndpointClient:
             ) from error
 
     async def _listen(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
-        stream = Stream(on_piece, self._opens_inside)
+        stream = Stream(on_piece, Thoughts(inside=self._opens_inside))
         spoken = await stream.collect(answer.aiter_lines())
         if THINK_CLOSE in spoken.text:
             # The template opens the thought: from now on it is held back until it is closed.
@@ -185,7 +181,7 @@ class EndpointClient:
         `without` is what this request left out already. Another one may have been refused the
         same part meanwhile, and this one is sent again all the same.
         """
-        refusal = self._link.refusal(answer)
+        refusal = self._connection.refusal(answer)
         listed = await self._listed() if refusal.status == 404 else []
         error = error_of(refusal, self._endpoint, listed)
         part = refused_part(refusal, body, OPTIONAL)
@@ -213,7 +209,7 @@ class EndpointClient:
 
     async def _get_models(self) -> httpx.Response:
         try:
-            return await self._link.get_models()
+            return await self._connection.get_models()
         except TurnedAway as turned:
             raise turned.error from turned
 

@@ -1,13 +1,14 @@
-"""What a public server is told of a response schema, and the check of what it answers.
+"""What a public server is told of a response schema, the check of its answer, and its confidence.
 
 Our schemas hold private keywords (`x-span`, `x-choice`) that no server knows: they are
 translated into plain JSON Schema, and the answer is checked here against the schema as it was,
-so that a server that ignores a keyword cannot pass anything by it. Pure; it knows no HTTP.
+so that a server that ignores a keyword cannot pass anything by it. Pure.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from orchestra.core.text import find_span
 
 Schema = Mapping[str, Any]
+Token = tuple[bytes, float]  # its spelling, and its log-probability
+LEAST_LOGPROB = -69.0  # 1e-30: a server writes -9999 for a token that it would never choose
+DECODER = json.JSONDecoder()
 JSON_RULE = "Answer with one JSON object and nothing else. It must match this JSON schema:"
 VERBATIM = "Copied word for word from the data."
 # Bounds that some servers refuse; the check below holds them whether they are sent or not.
@@ -49,15 +53,11 @@ def _public(
     schema: Schema, root: Schema, without: frozenset[str], refs: tuple[str, ...]
 ) -> dict[str, Any]:
     schema, refs = resolved(schema, root, refs)
-    if "x-choice" in schema:
-        return _listed([*schema["x-choice"], None])
-    if "const" in schema or "enum" in schema:
-        return _listed(schema["enum"] if "enum" in schema else [schema["const"]])
-    for choice in ("anyOf", "oneOf"):
-        if choice in schema:
-            extra = {"x-span": True} if schema.get("x-span") else {}
-            options = [_public({**extra, **o}, root, without, refs) for o in schema[choice]]
-            return {"anyOf": options} | _description(schema)
+    if "enum" in schema:
+        return _listed(schema["enum"])
+    if "anyOf" in schema:
+        options = [_public(option, root, without, refs) for option in schema["anyOf"]]
+        return {"anyOf": options} | _description(schema)
     public = {key: schema[key] for key in ("type", "format") if key in schema}
     public |= {key: schema[key] for key in BOUNDS if key in schema and key not in without}
     if schema.get("x-grounded"):
@@ -72,9 +72,9 @@ def _public(
 
 
 def _description(schema: Schema) -> dict[str, str]:
-    said = [str(schema["description"])] if schema.get("description") else []
-    said += [VERBATIM] if schema.get("x-span") and "anyOf" not in schema else []
-    return {"description": " ".join(said)} if said else {}
+    parts = [str(schema["description"])] if schema.get("description") else []
+    parts += [VERBATIM] if schema.get("x-span") and "anyOf" not in schema else []
+    return {"description": " ".join(parts)} if parts else {}
 
 
 def _listed(values: Iterable[Any]) -> dict[str, Any]:
@@ -87,7 +87,10 @@ def _listed(values: Iterable[Any]) -> dict[str, Any]:
 
 
 def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """`schema` with its reference and a lone `allOf` followed."""
+    """`schema` with its reference and a lone `allOf` followed, in one form for each thing.
+
+    Values stand in `enum`, options in `anyOf`, each with the `x-span` of the whole.
+    """
     while "$ref" in schema or len(schema.get("allOf", ())) == 1:
         if "$ref" not in schema:
             rest = {key: value for key, value in schema.items() if key != "allOf"}
@@ -104,6 +107,14 @@ def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schem
             )
         refs = (*refs, ref)
         schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    if "x-choice" in schema:
+        return {"enum": [*schema["x-choice"], None]}, refs
+    if "const" in schema and "enum" not in schema:
+        schema = {**schema, "enum": [schema["const"]]}
+    options = schema.get("anyOf", schema.get("oneOf"))
+    if options is not None:
+        extra = {"x-span": True} if schema.get("x-span") else {}
+        schema = {**schema, "anyOf": [{**extra, **option} for option in options]}
     return schema, refs
 
 
@@ -119,21 +130,21 @@ def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], d
     left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
     place for any other value outside its schema.
     """
-    asked = resolved(schema, schema, ())[0].get("properties", {})
-    given = _object_in(text, set(asked))
+    properties = resolved(schema, schema, ())[0].get("properties", {})
+    answer = _object_in(text, set(properties))
     check = _Check(schema, data)
     value: dict[str, Any] = {}
     abstained: dict[str, str] = {}
-    for name, shape in asked.items():
+    for name, shape in properties.items():
         try:
-            value[name] = check.value(given.get(name), shape, name, ())
+            value[name] = check.value(answer.get(name), shape, name, ())
         except _NotInData as error:
             value[name], abstained[name] = None, str(error)
     return value, abstained
 
 
-def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
-    """The last JSON object of `text` that answers something of `asked`.
+def _object_in(text: str, keys: set[str]) -> dict[str, Any]:
+    """The last JSON object of `text` that answers something of `keys`.
 
     Models fence an answer, say something before it, or repeat the schema they were given.
     """
@@ -141,11 +152,11 @@ def _object_in(text: str, asked: set[str]) -> dict[str, Any]:
     at = text.find("{")
     while at >= 0:
         try:
-            value, end = json.JSONDecoder().raw_decode(text, at)
+            value, end = DECODER.raw_decode(text, at)
         except json.JSONDecodeError:
             end = at + 1
         else:
-            found = value if asked & set(value) else found
+            found = value if keys & set(value) else found
         at = text.find("{", end)
     if found is None:
         raise AnswerInvalid(
@@ -165,15 +176,10 @@ class _Check:
 
     def value(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
         schema, refs = resolved(schema, self.root, refs)
-        if "x-choice" in schema:
-            schema = {"enum": [*schema["x-choice"], None]}
-        for choice in ("anyOf", "oneOf"):
-            if choice in schema:
-                extra = {"x-span": True} if schema.get("x-span") else {}
-                options = [{**extra, **option} for option in schema[choice]]
-                return self._any(value, options, place, refs)
-        if "enum" in schema or "const" in schema:
-            listed = schema["enum"] if "enum" in schema else [schema["const"]]
+        if "anyOf" in schema:
+            return self._any(value, schema["anyOf"], place, refs)
+        if "enum" in schema:
+            listed = schema["enum"]
             if any(value == one and type(value) is type(one) for one in listed):
                 return value
             raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
@@ -264,3 +270,83 @@ def _wrong(place: str, value: Any, why: str) -> AnswerInvalid:
         f"The answer's {place!r} is {str(value)[:80]!r}, which {why:.200}. Ask a model that can "
         "be held to a schema, or loosen the schema."
     )
+
+
+def tokens_of(content: Any) -> list[Token]:
+    """(bytes, log-probability) of each token of `choices[0].logprobs.content`; [] without it."""
+    found: list[Token] = []
+    for entry in content or ():
+        raw, token = entry.get("bytes"), entry.get("token", "")
+        spelt = bytes(raw) if raw is not None else str(token).encode()
+        found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    return found
+
+
+def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str, float]:
+    """Confidence of each top-level property that stands in the tokens' JSON object.
+
+    The tokens that touch a value decide: their product for choices, spans, numbers and null, their
+    geometric mean for free strings, lists and objects, as the bundled engines do. A server's
+    probabilities are those of its own sampling, not renormalised over what the schema allows, so
+    they are at most as high. The object may follow a thought or a fence. Without tokens, or without
+    an object in them, nothing is known and the mapping is empty.
+    """
+    raw = b"".join(spelt for spelt, _ in tokens)
+    text = raw.decode(errors="replace")
+    if len(text.encode()) != len(raw):
+        return {}  # a character was cut between tokens: places cannot be told
+    after = max(text.rfind("</think>"), 0)
+    start = text.find("{", after)
+    found: dict[str, float] = {}
+    properties = schema.get("properties", {})
+    for name, value, begin, end in _values(text, start):
+        if name not in properties:
+            continue
+        span = (len(text[:begin].encode()), len(text[:end].encode()))
+        logs = _touching(span, tokens)
+        if logs:
+            shape = resolved(properties[name], schema, ())[0]
+            scale = len(logs) if _is_free(value, shape) else 1
+            found[name] = math.exp(min(0.0, sum(logs) / scale))
+    return found
+
+
+def _values(text: str, start: int) -> list[tuple[str, Any, int, int]]:
+    """(key, value, begin, end) of each member of the object that begins at `start`."""
+    members: list[tuple[str, Any, int, int]] = []
+    try:
+        at = _past_space(text, start + 1)
+        while start >= 0 and text[at] == '"':
+            name, at = DECODER.raw_decode(text, at)
+            begin = _past_space(text, _past_space(text, at) + 1)
+            value, end = DECODER.raw_decode(text, begin)
+            members.append((name, value, begin, end))
+            at = _past_space(text, end)
+            at = _past_space(text, at + 1) if text[at] == "," else at
+    except (json.JSONDecodeError, IndexError):
+        return []
+    return members
+
+
+def _past_space(text: str, at: int) -> int:
+    while text[at].isspace():
+        at += 1
+    return at
+
+
+def _touching(span: tuple[int, int], tokens: Sequence[Token]) -> list[float]:
+    touching: list[float] = []
+    at = 0
+    for spelt, logprob in tokens:
+        if at < span[1] and at + len(spelt) > span[0]:
+            touching.append(logprob)
+        at += len(spelt)
+    return touching
+
+
+def _is_free(value: Any, shape: Mapping[str, Any]) -> bool:
+    """Whether a value is written rather than chosen: its length must not lower its confidence."""
+    if isinstance(value, list | dict):
+        return True
+    words = set(shape).union(*shape.get("anyOf", ()))
+    return isinstance(value, str) and not {"enum", "const", "x-choice", "x-span"} & words

@@ -1,6 +1,6 @@
 """Reaches models on Ray Serve, and actors of a batch; the one file that calls `.remote`.
 
-It knows no HTTP, no graph and no money. A replica that dies under a call is replaced by Serve,
+A replica that dies under a call is replaced by Serve,
 and the call is made again: the caller reserved it once and settles it once.
 """
 

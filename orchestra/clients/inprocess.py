@@ -1,6 +1,6 @@
 """Reaches an engine in this process: loads it once, and joins waiting calls into batches.
 
-It knows no graph and no money. One thread runs the engine; calls that arrive while it
+One thread runs the engine; calls that arrive while it
 works form the next batch, so batches grow by load and an idle engine answers at once.
 """
 
@@ -49,10 +49,10 @@ async def _settled(queue: asyncio.Queue[_Waiting], most: int) -> None:
 
 
 @dataclass(eq=False, slots=True)
-class _Line:
+class _CallQueue:
     """The calls of one event loop that wait for the engine, and the task that feeds them to it."""
 
-    queue: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
+    calls: asyncio.Queue[_Waiting] = field(default_factory=asyncio.Queue)
     worker: asyncio.Task[None] | None = None
 
 
@@ -61,14 +61,14 @@ class InProcessClient:
     """One model of this process. `load` makes the engine, in the worker thread, at first use.
 
     `seen` is told what the engine made of each row, whether or not somebody waits for it still.
-    Several event loops may use it at once: each has a line of its own, and all the one engine.
+    Several event loops may use it at once: each has a queue of its own, and all the one engine.
     """
 
     name: str
     load: Callable[[], Engine]
     max_batch: int = 16
     seen: Callable[[Reply | OrchestraError], None] | None = None
-    _lines: PerLoop[_Line] = field(default_factory=lambda: PerLoop(_Line))
+    _queues: PerLoop[_CallQueue] = field(default_factory=lambda: PerLoop(_CallQueue))
     _engine: Engine | None = None
     _loading: threading.Lock = field(default_factory=threading.Lock)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -87,13 +87,13 @@ class InProcessClient:
         """
         if self._closed:
             raise self._closed_error()
-        line = self._lines.here()
-        if line.worker is None or line.worker.done():
-            line.queue = asyncio.Queue()
-            work = self._work(line.queue)
-            line.worker = asyncio.create_task(work, name=f"engine {self.name}")
+        queue = self._queues.here()
+        if queue.worker is None or queue.worker.done():
+            queue.calls = asyncio.Queue()
+            work = self._work(queue.calls)
+            queue.worker = asyncio.create_task(work, name=f"engine {self.name}")
         waiting = _Waiting(call, asyncio.get_running_loop().create_future(), on_piece)
-        line.queue.put_nowait(waiting)
+        queue.calls.put_nowait(waiting)
         try:
             return await waiting.answer
         finally:
@@ -118,16 +118,16 @@ class InProcessClient:
         """Stop the work of every loop; calls still waiting end with `Cancelled`."""
         self._closed = True
         here = asyncio.get_running_loop()
-        for loop, line in self._lines.all():
-            if line.worker is None:
+        for loop, queue in self._queues.all():
+            if queue.worker is None:
                 continue
             if loop is here:
-                line.worker.cancel()
+                queue.worker.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await line.worker
+                    await queue.worker
             else:
                 with contextlib.suppress(RuntimeError):  # that loop was closed, its tasks with it
-                    loop.call_soon_threadsafe(line.worker.cancel)
+                    loop.call_soon_threadsafe(queue.worker.cancel)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def load_engine(self) -> Engine:

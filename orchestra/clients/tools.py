@@ -1,8 +1,8 @@
-"""Offers tools to a model through a response schema, and reads what it asks for; knows no HTTP.
+"""Offers tools to a model through a response schema, and reads what it asks for.
 
 A reply to a call with tools has one form whoever gave it: the JSON object
 `{"calls": [{"tool": ..., "arguments": {...}}], "answer": ...}`. Engines here are held to it by
-`as_schema`; the endpoint client writes a server's own tool calls in the same form (`written`), so
+`as_schema`; the endpoint client writes a server's own tool calls in the same form (`to_form`), so
 that book, caches and records hold one kind of reply.
 """
 
@@ -62,11 +62,11 @@ def as_schema(call: Call) -> Call:
 
 def _plain(turn: Turn, turns: Sequence[Turn]) -> Turn:
     if turn.role == "tool":
-        asked = {call.id: call.name for each in turns for call in each.calls}
-        name = asked.get(turn.answers, "tool")
+        names = {call.id: call.name for each in turns for call in each.calls}
+        name = names.get(turn.answers, "tool")
         return Turn("user", f"Result of {name}:\n<data>\n{turn.text}\n</data>")
     if turn.calls:
-        return Turn("assistant", written(turn.text, turn.calls))
+        return Turn("assistant", to_form(turn.text, turn.calls))
     return Turn(turn.role, turn.text)
 
 
@@ -97,7 +97,7 @@ def _option(tool: Tool) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
 
 
-def written(answer: str | None, calls: Sequence[ToolCall]) -> str:
+def to_form(answer: str | None, calls: Sequence[ToolCall]) -> str:
     """The form of a reply as text."""
     listed = [
         {"tool": call.name, "arguments": dict(call.arguments)}
@@ -107,15 +107,15 @@ def written(answer: str | None, calls: Sequence[ToolCall]) -> str:
     return json.dumps({"calls": listed, "answer": answer or None}, ensure_ascii=False)
 
 
-def read(text: str, tools: Sequence[Tool], *, prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
+def from_form(text: str, tools: Sequence[Tool], *, prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
     """(answer, calls) of a reply in the form; a call without an id gets `prefix` and its place.
 
     Raises `AnswerInvalid` for another form, a tool that was not offered, or arguments that are no
     object.
     """
     try:
-        given = json.loads(text)
-        listed, answer = given.get("calls") or [], given.get("answer") or ""
+        form = json.loads(text)
+        listed, answer = form.get("calls") or [], form.get("answer") or ""
         calls = tuple(
             ToolCall(
                 str(one.get("id") or f"{prefix}{place}"), one["tool"], one.get("arguments") or {}

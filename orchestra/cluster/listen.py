@@ -1,4 +1,4 @@
-"""Keeps the replicas of a cluster from listening on every interface; it knows no model.
+"""Keeps the replicas of a cluster from listening on every interface.
 
 Ray Serve opens a gRPC port in each replica, for calls between deployments, on every interface of
 its machine and with no setting for another address. Callers reach it by the node's address, so it
@@ -28,7 +28,7 @@ def listen_on_node() -> None:
     address = ray.util.get_node_ip_address()
     host = f"[{address}]" if ":" in address else address
 
-    def add_port_here(server: Any, wanted: str) -> int:
-        return add_port(server, wanted.replace("[::]", host))
+    def add_port_here(server: Any, address: str) -> int:
+        return add_port(server, address.replace("[::]", host))
 
     setattr(replica, ADD_PORT, add_port_here)

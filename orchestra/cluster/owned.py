@@ -2,7 +2,8 @@
 
 Ray asks for the machine's own address on Linux and then listens on every interface. The switch
 that makes it stay on loopback elsewhere is set here before ray is imported, so that nothing of a
-cluster of ours can be reached from another machine.
+cluster of ours can be reached from another machine. For that, and as ray is an optional extra,
+functions import it where they use it.
 """
 
 from __future__ import annotations
@@ -124,13 +125,13 @@ def _keep_on_loopback() -> None:
 
 def cpus_for(file: FleetFile) -> int:
     """Logical CPUs that hold every replica of a fleet, and never fewer than the machine has."""
-    asked = sum(
+    reserved = sum(
         card.hosting.scaling.cpus * (card.hosting.scaling.max_replicas or 0)
         or card.hosting.scaling.cpus * card.hosting.scaling.replicas
         for card in file.models
         if card.hosting.worker is not None
     )
-    return max(os.cpu_count() or 1, math.ceil(asked))
+    return max(os.cpu_count() or 1, math.ceil(reserved))
 
 
 def check_room(file: FleetFile) -> None:
@@ -151,24 +152,26 @@ def check_room(file: FleetFile) -> None:
 
 def shortage(file: FleetFile, room: Mapping[str, float]) -> str:
     """What all replicas reserve beyond `room`, in words; empty when they fit."""
-    asked: dict[str, float] = {}
+    reserved: dict[str, float] = {}
     for card in file.models:
         if card.hosting.worker is not None:
             scaling, memory = card.hosting.scaling, round(card.hosting.memory_gib * GIB)
             one = {"CPU": scaling.cpus, "GPU": scaling.gpus, "memory": memory}
             for name, amount in {**one, **scaling.resources}.items():
-                asked[name] = asked.get(name, 0.0) + amount * scaling.replicas
+                reserved[name] = reserved.get(name, 0.0) + amount * scaling.replicas
     return ", ".join(
         _lacking(name, amount, room.get(name, 0.0))
-        for name, amount in asked.items()
+        for name, amount in reserved.items()
         if amount > room.get(name, 0.0)
     )
 
 
-def _lacking(name: str, asked: float, there: float) -> str:
+def _lacking(name: str, reserved: float, room: float) -> str:
     if name == "memory":
-        return f"its models reserve {asked / GIB:.3g} GiB of memory and {there / GIB:.3g} are free"
-    return f"its models reserve {asked:g} {name} and there is {there:g}"
+        return (
+            f"its models reserve {reserved / GIB:.3g} GiB of memory and {room / GIB:.3g} are free"
+        )
+    return f"its models reserve {reserved:g} {name} and there is {room:g}"
 
 
 def check_port(port: int) -> None:

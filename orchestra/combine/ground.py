@@ -57,14 +57,14 @@ def _places(phrase: str, text: str, marks: str = "") -> Iterator[tuple[int, int]
     """
     before, after = _edges(marks)
     opens, closes = WORD.match(phrase), WORD.match(phrase[-1:])
-    lowered, wanted = lower(text), lower(phrase)
-    start = lowered.find(wanted)
+    lowered, sought = lower(text), lower(phrase)
+    start = lowered.find(sought)
     while start >= 0:
-        end = start + len(wanted)
+        end = start + len(sought)
         stands = (not opens or before.match(text, start)) and (not closes or after.match(text, end))
         if stands:
             yield start, end
-        start = lowered.find(wanted, end if stands else start + 1)
+        start = lowered.find(sought, end if stands else start + 1)
 
 
 @lru_cache(maxsize=64)

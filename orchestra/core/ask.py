@@ -19,8 +19,7 @@ from pydantic import BaseModel
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.opening import opener
-from orchestra.core.outcome import Outcome
-from orchestra.core.state import Context, JobState
+from orchestra.core.state import Context, JobState, Outcome
 
 Reads = Literal["image", "text", "facts"]
 DataOf = Callable[[JobState], str | None]
@@ -117,13 +116,13 @@ def ask(
             f"ask({capability!r}, ...) has regions=True, which marks values in a photo. Ask "
             "'vision' with a schema, or leave it out."
         )
-    asked = _schema_of(schema)
+    own = _schema_of(schema)
     reads: Reads = "facts" if data is not None else "image" if capability == "vision" else "text"
     return Ask(
         capability=capability,
         instruction=prompt,
-        schema_json=None if asked is None else json.dumps(asked, ensure_ascii=False),
-        max_tokens=max_tokens or _longest_answer_tokens(asked),
+        schema_json=None if own is None else json.dumps(own, ensure_ascii=False),
+        max_tokens=max_tokens or _longest_answer_tokens(own),
         reads=reads,
         data=data,
         shape=shape,

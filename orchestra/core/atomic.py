@@ -45,6 +45,12 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write `text` as UTF-8, in place of what `path` held. Raises as `atomic_file` does."""
+    with atomic_file(path, durable=durable) as file:
+        file.write(text.encode())
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

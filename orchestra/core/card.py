@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from orchestra.core.errors import InvalidFleet
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
 
 Capability = Literal["text", "vision", "maths"]
@@ -269,6 +269,11 @@ class FleetFile(Word):
                 )
         return self
 
+    @property
+    def local(self) -> frozenset[str]:
+        """Models that share the fleet's machines; the others are servers elsewhere."""
+        return frozenset(card.name for card in self.models if card.hosting.endpoint is None)
+
     def card(self, name: str) -> Card:
         """The card called `name`."""
         for card in self.models:
@@ -283,9 +288,7 @@ def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
     try:
         return FleetFile.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidFleet(
-            f"{origin} is not a fleet: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{origin} is not a fleet: {first_problem(error)}. "
             "See workers/fleets/mini.yaml for an example."
         ) from error

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, field_validator
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
@@ -39,6 +39,14 @@ class Word(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def first_problem(error: ValidationError) -> str:
+    """What is wrong first with what does not validate: the place, the fault, and the value."""
+    first = error.errors()[0]
+    fault = first["msg"].removeprefix("Value error, ")
+    place = "".join(f"{part}." for part in first["loc"]).rstrip(".")
+    return f"{place}: " * bool(place) + f"{fault} (got {first.get('input')!r:.80})"
+
+
 class Budget(Word):
     """Limits of a job, a batch or a tenant; an absent limit does not bind.
 
@@ -54,11 +62,6 @@ class Budget(Word):
 
     def __init__(self, **limits: Any) -> None:
         super().__init__(**{name: _limit(name, value) for name, value in limits.items()})
-
-    @property
-    def spends(self) -> bool:
-        """Whether a limit is set on what is spent."""
-        return self.cost_usd is not None or self.tokens is not None
 
 
 def _limit(name: str, value: Any) -> Any:

@@ -30,8 +30,8 @@ class PerLoop(Generic[T]):
             return self._values[loop]
         except KeyError:
             self._forget_closed()
-            made = self._values[loop] = self._make()
-            return made
+            value = self._values[loop] = self._make()
+            return value
 
     def all(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
         """Every loop that has a value, with it; a loop may have been closed since."""

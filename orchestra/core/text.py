@@ -149,8 +149,8 @@ def measures(text: str) -> list[str]:
 
 def find_span(value: str, text: str) -> Evidence | None:
     """The first place of `text` where `value` stands as whole words, or None."""
-    wanted = lower(value.strip())
-    spot = next(iter(occurrences(((wanted, value),), text)), None) if wanted else None
+    term = lower(value.strip())
+    spot = next(iter(occurrences(((term, value),), text)), None) if term else None
     if spot is None:
         return None
     words, start = spot

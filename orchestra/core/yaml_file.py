@@ -1,7 +1,8 @@
-"""Reads a YAML file safely: no tags, no key that stands twice; an error names line and cure."""
+"""YAML, read safely (no tags, no key that stands twice) and written in one form."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,8 @@ def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
         raise error(f"There is no {what} file {str(path)!r}. Check the path.") from None
     except (OSError, ValueError, yaml.YAMLError) as cause:
         raise error(f"{path} cannot be read as a {what}: {cause}. Mend the file.") from cause
+
+
+def yaml_text(raw: Mapping[str, Any], header: str = "") -> str:
+    """`raw` as YAML under `header`: keys in their order, characters as they are."""
+    return header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)

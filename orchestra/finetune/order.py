@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestra.core.errors import UsageError
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore
 
 Method = Literal["full", "lora"]
@@ -23,7 +23,7 @@ PASSES = 5  # over the rows, when neither steps nor minutes are given
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class FinetuneSettings:
     """How long and how a model learns; without `lr` the trainer takes one by the model's size.
 
     `steps` repeats exactly; `minutes` is wall clock, without it and steps the rows are passed
@@ -57,7 +57,7 @@ class Order:
     data: Path
     out: Path
     val: float = 0.2
-    settings: Settings = Settings()
+    settings: FinetuneSettings = FinetuneSettings()
 
     def __post_init__(self) -> None:
         if not 0 < self.val < 1:
@@ -65,7 +65,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class TrainingTask:
     """What a trainer is given: the checkpoint, rows and their schemas, and where to write.
 
     `name` tells one run from another: a state of another name is not gone on from.
@@ -75,10 +75,10 @@ class Work:
     checkpoint: Path | str
     device: str
     out: Path
-    train: Sequence[Row]
-    held_out: Sequence[Row]
+    train: Sequence[TrainingRow]
+    held_out: Sequence[TrainingRow]
     schemas: Mapping[tuple[str, ...], dict[str, Any]]
-    settings: Settings
+    settings: FinetuneSettings
 
     @property
     def state(self) -> Path:
@@ -100,4 +100,4 @@ class Trained:
     trained_parameters: int
 
 
-Trainer = Callable[[Work, Say], Trained]
+Trainer = Callable[[TrainingTask, Say], Trained]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-import yaml
-
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
+from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.order import Order, Trained
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore
-from orchestra.fleet.copied import moved
+from orchestra.fleet.fitted import moved
 
 FLEET, GRAPH = "fleet.yaml", "graph.py"
 HEADER = (
@@ -42,14 +40,6 @@ def build():
 
 app = serve(build)
 '''
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A graph that was written, and the capability that it asks for."""
-
-    path: Path
-    takes: str
 
 
 def tuned_name(card: Card) -> str:
@@ -78,17 +68,11 @@ def write_fleet(
         "models": cards,
     }
     FleetFile.model_validate(raw)
-    text = HEADER + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
-    with atomic_file(order.out / FLEET) as stream:
-        stream.write(text.encode())
-
-
-def _dumped(card: Card) -> dict[str, Any]:
-    return card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    write_text(order.out / FLEET, yaml_text(raw, HEADER))
 
 
 def _tuned(order: Order, card: Card, rows: int, trained: Trained) -> dict[str, Any]:
-    raw = _dumped(card)
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     for stale in ("scores", "can", "cannot", "estimated"):
         raw.pop(stale, None)
     last = trained.after[-1]
@@ -117,20 +101,25 @@ def _line(before: FieldScore, after: FieldScore) -> str:
 
 
 def write_graph(
-    out: Path, card: Card, schemas: Mapping[tuple[str, ...], dict[str, Any]], rows: Sequence[Row]
-) -> Written | None:
-    """Write a graph that asks what most rows ask; None when all rows are chats."""
-    asked = Counter((row.instruction, row.fields, row.image is not None)
+    out: Path,
+    card: Card,
+    schemas: Mapping[tuple[str, ...], dict[str, Any]],
+    rows: Sequence[TrainingRow],
+) -> str | None:
+    """Write a graph that asks what most rows ask, and return the capability that it asks for.
+
+    None when all rows are chats, for which there is none.
+    """
+    tasks = Counter((row.instruction, row.fields, row.image is not None)
                     for row in rows if row.fields)  # fmt: skip
-    if not asked:
+    if not tasks:
         return None
-    instruction, fields, has_image = asked.most_common(1)[0][0]
+    instruction, fields, has_image = tasks.most_common(1)[0][0]
     takes = "vision" if has_image and "vision" in card.capabilities else card.capabilities[0]
     text = GRAPH_TEXT.format(
         instruction=repr(instruction),
         schema=pformat(schemas[fields], sort_dicts=False, width=96),
         capability=takes,
     )
-    with atomic_file(out / GRAPH) as stream:
-        stream.write(text.encode())
-    return Written(out / GRAPH, takes)
+    write_text(out / GRAPH, text)
+    return takes

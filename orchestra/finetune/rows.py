@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,12 +26,12 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
 from orchestra.core.call import Call, Turn
 from orchestra.core.errors import ImageError, InvalidTable
+from orchestra.core.json_lines import read_lines
 from orchestra.images.intake import normalise
 
 FIELD = "answer"  # of an answer that is a string alone
@@ -41,7 +41,7 @@ Words = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """One row: what is asked and what should be answered, an object or (in a chat) a text."""
 
     line: int
@@ -83,7 +83,7 @@ class _Message(BaseModel):
     content: Words
 
 
-class _Line(BaseModel):
+class _RowLine(BaseModel):
     """One line of the file."""
 
     model_config = ConfigDict(extra="forbid")
@@ -106,57 +106,34 @@ class _Line(BaseModel):
             raise ValueError("the last two messages are not from 'user' and 'assistant'")
         return self
 
-    def row(self, number: int, folder: Path) -> Row:
+    def row(self, number: int, folder: Path) -> TrainingRow:
         image = None if self.image is None else folder / self.image
         if self.messages is None:
             answer = {FIELD: self.answer} if isinstance(self.answer, str) else self.answer or {}
-            return Row(number, self.instruction or "", answer, self.text, image)
-        *before, asked, said = self.messages
+            return TrainingRow(number, self.instruction or "", answer, self.text, image)
+        *before, question, reply = self.messages
         turns = tuple(Turn(message.role, message.content) for message in before)
-        return Row(number, asked.content, said.content, None, image, turns)
+        return TrainingRow(number, question.content, reply.content, None, image, turns)
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TrainingRow]:
     """All rows of a file. Raises `InvalidTable` naming the line that is wrong, and the cure."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            rows = list(_read(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidTable(
-            f"The table {str(path)!r} cannot be read: {error}. Give a UTF-8 file of JSON lines."
-        ) from error
+    cure = "Mend it: `orchestra finetune --help` shows the forms."
+    lines = read_lines(path, _RowLine, what="row", cure=cure)
+    rows = [line.row(number, path.parent) for number, line in lines]
     if not rows:
         raise InvalidTable(f"The table {str(path)!r} holds no row. Write one JSON object a line.")
     return rows
 
 
-def _read(path: Path, lines: Iterator[str]) -> Iterator[Row]:
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        try:
-            yield _Line.model_validate(json.loads(text)).row(number, path.parent)
-        except (ValidationError, ValueError) as error:
-            raise InvalidTable(
-                f"Line {number} of {str(path)!r} is no row: {_said(error)}; it is "
-                f"{text.strip()[:80]!r}. Mend it: `orchestra finetune --help` shows the forms."
-            ) from error
-
-
-def _said(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return f"not JSON ({error})"
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"].removeprefix("Value error, ")
-
-
-def part(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[Row]]:
+def part(
+    rows: Sequence[TrainingRow], share: float, seed: int
+) -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Rows to learn from, and rows held out: about `share` of them, drawn by `seed`.
 
     Rows that ask the same are on one side. Raises `InvalidTable` when a side would be empty.
     """
-    alike: dict[tuple[Any, ...], list[Row]] = {}
+    alike: dict[tuple[Any, ...], list[TrainingRow]] = {}
     for row in rows:
         alike.setdefault((row.instruction, row.text, row.image, row.turns), []).append(row)
     groups = list(alike.values())
@@ -172,7 +149,7 @@ def part(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], list[
     return train, held
 
 
-def schemas(rows: Sequence[Row]) -> dict[tuple[str, ...], dict[str, Any]]:
+def schemas(rows: Sequence[TrainingRow]) -> dict[tuple[str, ...], dict[str, Any]]:
     """For each set of fields that answers have, the JSON schema that holds an answer to it."""
     seen: dict[tuple[str, ...], dict[str, list[Any]]] = {}
     for row in rows:

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
 from orchestra.core.identity import checkpoint_place
-from orchestra.finetune.order import Order, Say, Trained, Trainer, Work
-from orchestra.finetune.publish import tuned_name, write_fleet, write_graph
+from orchestra.finetune.order import Order, Say, Trained, Trainer, TrainingTask
+from orchestra.finetune.publish import FLEET, GRAPH, tuned_name, write_fleet, write_graph
 from orchestra.finetune.rows import part, read_rows, schemas
 from orchestra.fleet.source import load_fleet, load_worker
 
@@ -40,7 +40,7 @@ def finetune(order: Order, say: Say) -> dict[str, Any]:
     train, held_out = part(rows, order.val, order.settings.seed)
     say(f"{len(train)} rows to learn from, {len(held_out)} held out")
     place = checkpoint_place(card.hosting.checkpoint or "", folder)
-    work = Work(name, place, card.hosting.device, order.out, train, held_out,
+    work = TrainingTask(name, place, card.hosting.device, order.out, train, held_out,
                 schemas(rows), order.settings)  # fmt: skip
     trained = trainer(work, say)
     return _publish(order, file, folder, card, work, trained)
@@ -66,8 +66,8 @@ def _name(order: Order) -> str:
     """A hash of all that decides what the run learns."""
     settings = {k: v for k, v in asdict(order.settings).items() if k != "snapshot_s"}
     data = hashlib.sha256(order.data.read_bytes()).hexdigest()
-    told = json.dumps([order.base, data, order.val, settings], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    parts = json.dumps([order.base, data, order.val, settings], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def _prepare(out: Path) -> None:
@@ -96,9 +96,9 @@ def _finished(order: Order, name: str) -> dict[str, Any] | None:
 
 
 def _publish(
-    order: Order, file: FleetFile, folder: Path, card: Card, work: Work, trained: Trained
+    order: Order, file: FleetFile, folder: Path, card: Card, work: TrainingTask, trained: Trained
 ) -> dict[str, Any]:
-    graph = write_graph(order.out, card, work.schemas, [*work.train, *work.held_out])
+    takes = write_graph(order.out, card, work.schemas, [*work.train, *work.held_out])
     write_fleet(order, file, folder, card, len(work.train), trained)
     report = {
         "name": work.name,
@@ -115,11 +115,10 @@ def _publish(
         "seconds": round(trained.seconds, 1),
         "parameters": trained.parameters,
         "trained_parameters": trained.trained_parameters,
-        "takes": "text" if graph is None else graph.takes,
-        "fleet": str(order.out / "fleet.yaml"),
-        "graph": None if graph is None else f"{graph.path}:build",
+        "takes": takes or "text",
+        "fleet": str(order.out / FLEET),
+        "graph": None if takes is None else f"{order.out / GRAPH}:build",
     }
-    with atomic_file(order.out / REPORT) as stream:
-        stream.write((json.dumps(report, ensure_ascii=False, indent=2) + "\n").encode())
+    write_text(order.out / REPORT, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
     shutil.rmtree(work.state, ignore_errors=True)
     return report

@@ -1,4 +1,4 @@
-"""Latencies that a user accepted, in a file of their own beside a fleet's; it fits nothing.
+"""Latencies that a user accepted, in a file beside a fleet's, or beside a copy that is theirs.
 
 `shop.latency.yaml` beside `shop.yaml` is read whenever the fleet is, so that the fleet's own file,
 with its comments and variables, stays as its owner wrote it.
@@ -11,14 +11,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from orchestra.core.atomic import atomic_file
-from orchestra.core.card import FleetFile
+from orchestra.core.atomic import write_text
+from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet
-from orchestra.core.job import Word
+from orchestra.core.identity import checkpoint_place
+from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Latency, Overhead, WholeJobs
+from orchestra.core.yaml_file import yaml_text
 
 SUFFIX = ".latency.yaml"
 HEADER = "# Written by `orchestra refit`: how long calls took. Delete it to go back.\n"
@@ -47,10 +48,8 @@ def with_fitted(raw: Any, fitted: Any, path: Path) -> Any:
     try:
         found = FittedFile.model_validate(fitted)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidFleet(
-            f"{path} holds no latencies: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{path} holds no latencies: {first_problem(error)}. "
             "Write it again with `orchestra refit --accept`, or delete it."
         ) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):
@@ -84,11 +83,21 @@ def write_fitted(path: Path, file: FleetFile) -> None:
     for name, part in (("overhead", file.overhead), ("whole_jobs", file.whole_jobs)):
         if part is not None:
             raw[name] = part.model_dump(mode="json", exclude_defaults=True)
-    write_raw(path, HEADER, raw)
+    write_text(path, yaml_text(raw, HEADER))
 
 
-def write_raw(path: Path, header: str, raw: Mapping[str, Any]) -> None:
-    """Write `raw` as YAML under `header`, whole or not at all."""
-    text = header + yaml.safe_dump(dict(raw), sort_keys=False, allow_unicode=True, width=100)
-    with atomic_file(path) as stream:
-        stream.write(text.encode())
+def write_copy(path: Path, file: FleetFile, folder: Path) -> None:
+    """Write `file` as a fleet of the user's own; checkpoints stay where they are, in `folder`."""
+    parts = file.model_dump(mode="json", exclude_defaults=True, exclude={"models"})
+    cards = [moved(card.model_copy(update={"latency": None}), folder) for card in file.models]
+    header = f"# The fleet {file.name}, written by `orchestra refit` to hold its own latencies.\n"
+    write_text(path, yaml_text(parts | {"models": cards}, header))
+
+
+def moved(card: Card, folder: Path) -> dict[str, Any]:
+    """`card` for a fleet in another folder than `folder`: its checkpoint is named in full."""
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    place = checkpoint_place(card.hosting.checkpoint or "", folder)
+    if card.hosting.checkpoint and isinstance(place, Path):
+        raw["hosting"]["checkpoint"] = str(place.resolve())
+    return raw

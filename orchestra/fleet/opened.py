@@ -39,11 +39,12 @@ from orchestra.graph.run import run_job, unprepared_run
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.explain import Explanation, explain
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.load import IDLE, Load
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan, weigh
+from orchestra.routing.planner import plan, weigh
+from orchestra.routing.timing import IDLE, Load
 
 Build = Callable[..., Any]
 Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]

@@ -1,7 +1,7 @@
 """What calls that no plan holds may spend: an account, its limits and its deadline.
 
 A `ChatModel` has one of its own; the run of a job gives one to nodes that are no asks, so that
-what they spend is counted and bounded with the job. It knows no message and no model.
+what they spend is counted and bounded with the job.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Allowance:
 
     def part(self, name: str, budget: Budget) -> Allowance:
         """The part of this allowance called `name`, which `budget` bounds."""
-        found = self._parts.get(name)
-        if found is None:
-            made = Allowance(
+        part = self._parts.get(name)
+        if part is None:
+            part = Allowance(
                 self.fleet,
                 f"{self.account}:{name}",
                 self.loop,
@@ -55,8 +55,8 @@ class Allowance:
                 calls=self.calls,
             )
             # Nodes that are no coroutines ask from threads of their own: the first one's stays.
-            found = self._parts.setdefault(name, made)
-        return found
+            part = self._parts.setdefault(name, part)
+        return part
 
     async def open(self) -> None:
         """Open the account, and those above it, unless they are open."""

@@ -15,8 +15,8 @@ from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.load import Load
 from orchestra.routing.plan import Plan
+from orchestra.routing.timing import Load
 
 
 class Backing(Protocol):

@@ -1,4 +1,4 @@
-"""Makes one paid model call: reuse, reserve, dispatch, settle; it knows no graph and no plan.
+"""Makes one paid model call: reuse, reserve, send, settle, and the record of it.
 
 An identical call (content, prompt, schema, model) is answered from the journal or joins the
 one under way, and costs nothing. So is one whose reply another run left in the cache.
@@ -10,26 +10,166 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
-from orchestra.cache.kept import call_key, from_json, to_json
-from orchestra.cache.replies import SharedReplies
-from orchestra.core.call import Call, Client, Reply
+from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
+from orchestra.clients.pace import Paces
+from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError, DeadlineExceeded, OrchestraError
 from orchestra.core.identity import identity
 from orchestra.core.job import CallRecord
 from orchestra.core.loops import PerLoop
-from orchestra.core.pricing import cost_micro
-from orchestra.graph.pacing import Paces
-from orchestra.graph.paid import Paid, Ticket, Timed, payment_of, record_of, work_of, worst_payment
-from orchestra.graph.traffic import Traffic
+from orchestra.core.money import usd
+from orchestra.core.pricing import Work, cost_micro
 from orchestra.observe.trace import span
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, slots=True)
+class Traffic:
+    """Calls under way on the models of one fleet in this process: what a new one stands beside.
+
+    A job's own calls do not count against it: its plan knows them.
+    """
+
+    _jobs: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def entered(self, model: str, account: str) -> Iterator[None]:
+        """Count a call on `model` for the job of `account` while the block runs."""
+        jobs = self._jobs.setdefault(model, Counter())
+        jobs[account] += 1
+        try:
+            yield
+        finally:
+            jobs[account] -= 1
+            if not jobs[account]:
+                del jobs[account]
+
+    def now(self, account: str = "") -> Mapping[str, int]:
+        """Calls under way by model, those of `account` left out; models without any are not in."""
+        counts = {
+            model: jobs.total() - jobs[account] if account in jobs else jobs.total()
+            for model, jobs in list(self._jobs.items())  # other threads may call other models
+        }
+        return {model: count for model, count in counts.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call to be made: where, by which model, under which account, at most for how much.
+
+    `may_share`: its reply may come from a cache, and be kept there.
+    """
+
+    node: str
+    card: Card
+    account: str
+    ceiling: Work
+    images: tuple[str, ...]
+    prompt_hash: str
+    left_s: float | None
+    on_piece: OnPiece | None = None
+    text_bytes: int = 0  # of the job; with `siblings` it is what its plan knew of the call
+    siblings: int = 0
+    planned_ms: float | None = None
+    may_share: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a call came to; `reused` when somebody else paid, `saved_micro` by the cache."""
+
+    answer: Reply | OrchestraError
+    cost_micro: int = 0
+    reused: bool = False
+    saved_micro: int = 0
+    model_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TimedReply:
+    """A model's reply: when it began, how long it took, beside which calls of other jobs."""
+
+    reply: Reply
+    started: float
+    seconds: float
+    beside: Mapping[str, int]
+
+    @property
+    def work(self) -> Work:
+        """The metered work."""
+        return work_of(self.reply)
+
+    def payment(self, uid: str, worst: int, ticket: Ticket) -> SettleCall:
+        """What the call costs, within what was reserved for it."""
+        usage, work = self.reply.usage, self.work
+        spent = min(cost_micro(ticket.card, work), worst)
+        measured = None if usage.is_bound else self._measured(ticket)
+        return SettleCall(uid, spent, work.tokens, usage.cpu_s, to_json(self.reply), measured)
+
+    def _measured(self, ticket: Ticket) -> dict[str, Any]:
+        """What the book keeps of it, for `orchestra refit`."""
+        work = self.work
+        return {
+            "ms": round(self.seconds * 1000, 3),
+            "at": round(self.started * 1000, 3),
+            "ask": ticket.prompt_hash,
+            "bytes": ticket.text_bytes,
+            "work": [work.input_tokens, work.output_tokens, work.images],
+            "beside": self.beside,
+            "siblings": ticket.siblings,
+            "planned": ticket.planned_ms,
+        }
+
+
+def work_of(reply: Reply) -> Work:
+    """The metered work of a reply."""
+    usage = reply.usage
+    return Work(usage.input_tokens, usage.output_tokens, usage.images)
+
+
+def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRecord:
+    """The call as it stands in a result."""
+    answer = paid.answer
+    work: dict[str, Any] = {}
+    if isinstance(answer, Reply):
+        usage = answer.usage
+        work = {
+            "raw": answer.text,
+            "thinking": answer.thinking,
+            "finish": answer.finish,
+            "confidence": dict(answer.confidence),
+            "modality_weights": dict(answer.modality_weights),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "image_count": usage.images,
+            "cpu_s": usage.cpu_s,
+            "cached": answer.cached,
+        }
+    return CallRecord(
+        node=ticket.node,
+        model=ticket.card.name,
+        instruction=call.instruction,
+        data=call.text,
+        images=ticket.images,
+        prompt_hash=ticket.prompt_hash,
+        cost_usd=usd(paid.cost_micro),
+        reused=paid.reused,
+        saved_usd=usd(paid.saved_micro),
+        seconds=round(seconds, 6),
+        model_seconds=round(paid.model_s, 6),
+        **work,
+    )
 
 
 @dataclass(eq=False, slots=True)
@@ -132,24 +272,45 @@ class Caller:
         stored = await self._begin(uid, key, worst, ticket)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
-        timed = Timed(dict(self.traffic.now(ticket.account)), self.paces.of(ticket.card))
+        at_most = SettleCall(uid, worst, ticket.ceiling.tokens)
         try:
-            with self.traffic.entered(ticket.card.name, ticket.account):
-                reply = await _within(timed.answer(client, call, ticket), ticket)
+            timed = await _within(self._answer(client, call, ticket), ticket)
         except OrchestraError as error:
             if not error.may_have_spent:
                 await self.ledger.send(ReleaseCall(uid))
                 return Paid(error)
-            await self.ledger.send(worst_payment(uid, worst, ticket))
+            await self.ledger.send(at_most)
             return Paid(error, worst)
         except BaseException:  # cancelled, or what no client should raise: it may have been billed
-            await asyncio.shield(self.ledger.send(worst_payment(uid, worst, ticket)))
+            await asyncio.shield(self.ledger.send(at_most))
             raise
-        payment = payment_of(uid, reply, worst, ticket, timed)
-        await self._settle(payment)
+        payment = timed.payment(uid, worst, ticket)
+        try:
+            await self.ledger.send(payment)
+        except asyncio.CancelledError:
+            await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
+            raise
         if shared is not None and self.shared is not None:
-            self.shared.keep(shared, reply)
-        return Paid(reply, payment.cost_micro, model_s=timed.seconds)
+            self.shared.keep(shared, timed.reply)
+        return Paid(timed.reply, payment.cost_micro, model_s=timed.seconds)
+
+    async def _answer(self, client: Client, call: Call, ticket: Ticket) -> TimedReply:
+        """The model's answer, once its limits of a minute let the call start."""
+        beside = dict(self.traffic.now(ticket.account))
+        pace, left_s = self.paces.of(ticket.card), ticket.left_s
+        with self.traffic.entered(ticket.card.name, ticket.account):
+            booking = None
+            if pace is not None:
+                asked = time.monotonic()
+                booking = await pace.wait(ticket.ceiling.tokens, left_s)
+                waited_s = time.monotonic() - asked
+                left_s = None if left_s is None else max(0.0, left_s - waited_s)
+            started = time.monotonic()
+            reply = await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
+            timed = TimedReply(reply, started, time.monotonic() - started, beside)
+        if pace is not None and booking is not None:
+            pace.settle(booking, timed.work.tokens)
+        return timed
 
     async def find(self, call: Call, ticket: Ticket) -> Reply | None:
         """The reply that the cache has for `call`; nothing is booked."""
@@ -199,13 +360,6 @@ class Caller:
             await asyncio.shield(self.ledger.send(ReleaseCall(uid)))
             raise
 
-    async def _settle(self, payment: SettleCall) -> None:
-        try:
-            await self.ledger.send(payment)
-        except asyncio.CancelledError:
-            await asyncio.shield(self.ledger.send(payment))  # once, however often it is sent
-            raise
-
 
 def _mark_seen(shared: asyncio.Future[Reply]) -> None:
     """Fetch a failure nobody else waited for, so that asyncio does not report it as lost."""
@@ -213,7 +367,7 @@ def _mark_seen(shared: asyncio.Future[Reply]) -> None:
         shared.exception()
 
 
-async def _within(answer: Any, ticket: Ticket) -> Reply:
+async def _within(answer: Awaitable[T], ticket: Ticket) -> T:
     try:
         async with asyncio.timeout(ticket.left_s):
             return await answer

@@ -21,10 +21,9 @@ from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
 from orchestra.core.state import Context
 from orchestra.graph.backing import Backing
-from orchestra.graph.caller import Caller
+from orchestra.graph.caller import Caller, Ticket
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.paid import Ticket
 from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.plan import NodePlan, Plan
 from orchestra.routing.timing import critical_path
@@ -61,11 +60,16 @@ async def foresee(
         return planned
     known = await _known(fleet, graph, intake, planned)
     nodes = tuple(_priced(node, _hits(node, known, seen)) for node in planned.nodes)
+
+    def saved_ms(*, bound: bool = False) -> float:
+        before = critical_path(planned.nodes, seen, bound=bound)
+        return before - critical_path(nodes, seen, bound=bound)
+
     return replace(
         planned,
         nodes=nodes,
-        latency_ms=planned.latency_ms - _saved_ms(planned.nodes, nodes, seen),
-        p99_ms=planned.p99_ms - _saved_ms(planned.nodes, nodes, seen, bound=True),
+        latency_ms=planned.latency_ms - saved_ms(),
+        p99_ms=planned.p99_ms - saved_ms(bound=True),
         hits=sum(node.hits for node in nodes),
     )
 
@@ -96,30 +100,13 @@ def _hits(node: NodePlan, known: Mapping[str, list[bool]], seen: GraphView) -> i
     """
     ask = seen.asks[node.node]
     if ask.data is not None or ask.shape is not None:
-        before = _ancestors(node.node, seen) & set(seen.asks)
+        before = seen.ancestors(node.node) & set(seen.asks)
         if not all(all(known.get(name, ())) for name in before):
             return 0
     calls = known.get(node.node, [])
     if node.escalation is not None:  # a visit is two calls then, or one
         return node.visits if calls and all(calls) else 0
     return min(node.visits, calls.index(False) if False in calls else len(calls))
-
-
-def _ancestors(node: str, seen: GraphView) -> set[str]:
-    found: set[str] = set()
-    waiting = [node]
-    while waiting:
-        for before in seen.predecessors(waiting.pop()):
-            if before not in found:
-                found.add(before)
-                waiting.append(before)
-    return found
-
-
-def _saved_ms(
-    before: tuple[NodePlan, ...], after: tuple[NodePlan, ...], seen: GraphView, bound: bool = False
-) -> float:
-    return critical_path(before, seen, bound=bound) - critical_path(after, seen, bound=bound)
 
 
 def _priced(node: NodePlan, hits: int) -> NodePlan:

@@ -25,7 +25,7 @@ from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.store import KEY
-from orchestra.routing.planner import JobShape
+from orchestra.routing.candidates import JobShape
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")

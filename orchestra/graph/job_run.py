@@ -1,7 +1,4 @@
-"""The calls that the nodes of one job make: within its plan, its budget and its deadline.
-
-It knows no concrete graph and no model; calls go through the fleet's clients.
-"""
+"""The calls that the nodes of one job make: within its plan, its budget and its deadline."""
 
 from __future__ import annotations
 
@@ -10,26 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.ask import Ask, prompt_hash
-from orchestra.core.call import Call, OnPiece, Tool, Turn
+from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
-from orchestra.core.errors import (
-    BookError,
-    DeadlineExceeded,
-    ModelUnavailable,
-    OrchestraError,
-)
+from orchestra.core.errors import BookError, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.job import CallRecord, ErrorRecord, Job
-from orchestra.core.outcome import Outcome, outcomes_of
 from orchestra.core.pricing import Work
-from orchestra.core.state import JobState
+from orchestra.core.state import JobState, Outcome, outcomes_of
 from orchestra.graph.backing import Backing
-from orchestra.graph.intake import Intake
-from orchestra.graph.paid import Ticket
-from orchestra.graph.reading import read_fields
-from orchestra.graph.rendering import constrained, data_of, fit, instruction_of, usage_notes
-from orchestra.graph.second import (
+from orchestra.graph.caller import Ticket
+from orchestra.graph.escalation import (
     CLASH,
     UNSURE,
     in_doubt,
@@ -38,23 +25,35 @@ from orchestra.graph.second import (
     with_probability,
     with_second,
 )
-from orchestra.graph.traffic import AtWork
+from orchestra.graph.intake import Intake
+from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
 from orchestra.graph.waiting import Waiting
+from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
-from orchestra.routing.planner import TEMPLATE_TOKENS, plan
-from orchestra.routing.prompt_size import call_bytes, schema_copies
+from orchestra.routing.planner import plan
+from orchestra.routing.prompt_size import call_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a model may ask for instead of answering; see `Call`."""
+@dataclass(eq=False, slots=True)
+class AtWork:
+    """When models worked on one job; calls side by side count once."""
 
-    offered: tuple[Tool, ...] = ()
-    choice: str = "auto"
+    _spans: list[tuple[float, float]] = field(default_factory=list)
 
+    def add(self, seconds: float) -> None:
+        """Count the `seconds` that have just passed."""
+        if seconds > 0:
+            now = time.monotonic()
+            self._spans.append((now - seconds, now))
 
-NO_TOOLS = Tools()
+    def seconds(self) -> float:
+        """Seconds in which at least one call was under way."""
+        total, until = 0.0, 0.0
+        for start, end in sorted(self._spans):
+            total += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ class JobRun:
     account: str
     plan: Plan | None
     ends_at: float | None = None
-    # A conversation that goes on, and who hears the answer as it is decoded (`graph/direct.py`).
+    # A conversation that goes on, and who hears the answer as it is decoded (`graph/run.py`).
     turns: tuple[Turn, ...] = ()
-    tools: Tools = NO_TOOLS
+    tools: Tools = field(default_factory=Tools)
     on_piece: OnPiece | None = None
     # Every call made, in order: a node that a loop visits twice leaves one outcome only.
     calls: list[CallRecord] = field(default_factory=list)
@@ -85,57 +84,56 @@ class JobRun:
         job = self.job if raw is self.raw_job else Job.model_validate(raw)
         self.asks[node] = ask
         with self.waiting.visit(node):
-            outcome = await self._outcome(node, ask, state, job)
+            outcome = await self._outcome(_Visit(node, ask, state, job))
             self.waiting.note(node, outcome)
         return outcome
 
-    async def _outcome(self, node: str, ask: Ask, state: JobState, job: Job) -> Outcome:
+    async def _outcome(self, visit: _Visit) -> Outcome:
+        node = visit.node
         try:
-            planned = self._planned(node, ask, job)
+            planned = self._planned(visit)
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
             if planned.condition is not None:
                 spared = await self.waiting.spared(planned.condition)
                 if spared is not None:
                     return Outcome(skipped=spared, notes=(f"{node} was not asked, as {spared}",))
-            return await self._ask(node, ask, state, job, planned)
+            return await self._ask(visit, planned)
         except BookError:
             raise  # the book itself failed (a full disk): nothing may go on as if it had not
         except OrchestraError as error:
             return Outcome(error=ErrorRecord.of(node, error))
 
-    def _planned(self, node: str, ask: Ask, job: Job) -> NodePlan | None:
-        plan_ = self.plan or self._plan_alone(node, ask, job)
-        return next((entry for entry in plan_.nodes if entry.node == node), None)
-
-    def _plan_alone(self, node: str, ask: Ask, job: Job) -> Plan:
-        """A run that nobody planned (Studio): the node is planned by itself."""
-        alone = GraphView((node,), {node: ask}, frozenset(), {node: 1})
-        policy = self.fleet.policy
-        return plan(alone, Intake(job).shape, job.budget, self.fleet.file, policy=policy)
+    def _planned(self, visit: _Visit) -> NodePlan | None:
+        chosen = self.plan
+        if chosen is None:  # nobody planned the run (Studio): the node is planned by itself
+            alone, shape = GraphView.of_node(visit.node, visit.ask), Intake(visit.job).shape
+            limits, policy = visit.job.budget, self.fleet.policy
+            chosen = plan(alone, shape, limits, self.fleet.file, policy=policy)
+        return next((entry for entry in chosen.nodes if entry.node == visit.node), None)
 
     def _skip_reason(self, node: str) -> str:
         skipped = self.plan.skipped if self.plan else ()
         return next((entry.reason for entry in skipped if entry.option == node), "not planned")
 
-    async def _ask(
-        self, node: str, ask: Ask, state: JobState, job: Job, planned: NodePlan
-    ) -> Outcome:
+    async def _ask(self, visit: _Visit, planned: NodePlan) -> Outcome:
         """Ask the planned model, and its fallback when it is unavailable and time is left.
 
         Words that were heard cannot be taken back, so an answer that broke off has no fallback.
         """
         heard: list[str] = []
-        beside = planned.siblings
-        once = planned.latency_ms if planned.visits == 1 else None
-        in_cascade = planned.escalation is not None
-        first = _Asked(
-            planned.model, planned.prompt_tokens, self._hearing(heard), beside, once, in_cascade
+        first = _Attempt(
+            planned.model,
+            planned.prompt_tokens,
+            self._hearing(heard),
+            planned.siblings,
+            planned_ms=planned.latency_ms if planned.visits == 1 else None,
+            is_cascade=planned.escalation is not None,
         )
-        outcome, failure = await self._call(node, ask, state, job, first)
+        outcome, failure = await self._call(visit, first)
         doubts = in_doubt(self.fleet.policy, planned, outcome)
         if doubts:
-            return await self._again(planned, doubts, outcome, state, UNSURE)
+            return await self._again(planned, doubts, outcome, visit.state, UNSURE)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
             return outcome
@@ -143,11 +141,11 @@ class JobRun:
         if self.ends_at is not None and self.ends_at <= time.monotonic():
             late = f"{why}; no time was left to ask {fallback.model}"
             return outcome.model_copy(update={"notes": (*outcome.notes, late)})
-        second = _Asked(fallback.model, fallback.prompt_tokens, self.on_piece, beside)
-        outcome, _ = await self._call(node, ask, state, job, second)
-        note = f"{node} was answered by the fallback {fallback.model}: {why}"
+        second = _Attempt(fallback.model, fallback.prompt_tokens, self.on_piece, planned.siblings)
+        outcome, _ = await self._call(visit, second)
+        note = f"{visit.node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
-            note = f"{node} asked the fallback {fallback.model} in vain: {why}"
+            note = f"{visit.node} asked the fallback {fallback.model} in vain: {why}"
         return outcome.model_copy(update={"notes": (note, *outcome.notes)})
 
     async def settle(
@@ -157,17 +155,17 @@ class JobRun:
         if self.plan is None:
             return {}
         outcomes = outcomes_of(state)
-        wanted: dict[str, list[str]] = {}
+        doubts: dict[str, list[str]] = {}
         for name in names:
             node = side_in_doubt(self.fleet.policy, self.plan, nodes, outcomes, name)
             if node is not None:
-                wanted.setdefault(node, []).append(name)
+                doubts.setdefault(node, []).append(name)
         return {
             planned.node: await self._again(
-                planned, wanted[planned.node], outcomes[planned.node], state, CLASH
+                planned, doubts[planned.node], outcomes[planned.node], state, CLASH
             )
             for planned in self.plan.nodes
-            if planned.node in wanted
+            if planned.node in doubts
         }
 
     async def _again(
@@ -177,13 +175,15 @@ class JobRun:
         better = planned.escalation
         if better is None:
             return first
-        asked = _Asked(better.model, better.prompt_tokens, None, planned.siblings, None, True)
+        attempt = _Attempt(
+            better.model, better.prompt_tokens, None, planned.siblings, is_cascade=True
+        )
         ask = narrowed(self.asks[planned.node], names)
         failure: OrchestraError | None = None
         second = Outcome()
         try:
-            job = Job.model_validate(state["job"])
-            second, failure = await self._call(planned.node, ask, state, job, asked)
+            visit = _Visit(planned.node, ask, state, Job.model_validate(state["job"]))
+            second, failure = await self._call(visit, attempt)
         except BookError:
             raise
         except OrchestraError as error:  # no time is left, or the answer was none
@@ -203,43 +203,26 @@ class JobRun:
         return hear
 
     async def _call(
-        self, node: str, ask: Ask, state: JobState, job: Job, asked: _Asked
+        self, visit: _Visit, attempt: _Attempt
     ) -> tuple[Outcome, OrchestraError | None]:
-        card = self.fleet.file.card(asked.model)
-        client = self.fleet.client(asked.model)
-        images = job.images if ask.reads == "image" else ()
-        call = Call(
-            instruction=instruction_of(ask, job),
-            text=data_of(ask, state, job),
-            images=tuple(self.fleet.images.get(key) for key in images),
-            max_tokens=ask.max_tokens,
-            turns=self.turns,
-            thinking_tokens=card.limits.thinking_tokens,
-            schema_in_prompt=card.hosting.schema_in_prompt,
-            regions=ask.regions,
-            tools=self.tools.offered,
-            tool_choice=self.tools.choice,
-        )
-        room = card.limits.context_tokens - call.written_tokens
-        counts_schema = schema_copies(card) > 0
-        if counts_schema:
-            call = constrained(call, ask, state)  # it takes room in the prompt
-        call, notes = await fit(call, room, client, is_counted_whole=counts_schema)
-        call = constrained(call, ask, state)
-        if not knows_tools(card):
-            call = as_schema(call)
+        node, ask, job = visit.node, visit.ask, visit.job
+        card, client = self.fleet.file.card(attempt.model), self.fleet.client(attempt.model)
+        keys = job.images if ask.reads == "image" else ()
+        images = tuple(self.fleet.images.get(key) for key in keys)
+        call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
+        call, notes = await fitted(call, ask, visit.state, card, client)
         ticket = Ticket(
             node=node,
             card=card,
             account=self.account,
-            ceiling=Work(_most_prompt(ask, asked, call, card), call.written_tokens, len(images)),
-            images=images,
+            ceiling=Work(attempt.most_prompt(ask, call, card), call.written_tokens, len(keys)),
+            images=keys,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
-            on_piece=asked.on_piece,
+            on_piece=attempt.on_piece,
             text_bytes=len((job.text or "").strip().encode()),
-            siblings=asked.siblings,
-            planned_ms=asked.planned_ms,
+            siblings=attempt.siblings,
+            planned_ms=attempt.planned_ms,
             may_share=job.cache and ask.cache,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
@@ -250,12 +233,12 @@ class JobRun:
             self.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
         self.calls.append(record)
-        fields = read_fields(ask, answer, model=card.name, text=call.text, images=images)
+        fields = read_fields(ask, answer, model=card.name, text=call.text, images=keys)
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
-        known = with_probability(self.fleet.policy, node, outcome, is_cascade=asked.is_cascade)
-        return known, None
+        policy, is_cascade = self.fleet.policy, attempt.is_cascade
+        return with_probability(policy, node, outcome, is_cascade=is_cascade), None
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:
@@ -270,7 +253,17 @@ class JobRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Visit:
+    """A node under way: its ask, and the state and job that it asks about."""
+
+    node: str
+    ask: Ask
+    state: JobState
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
     """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what."""
 
     model: str
@@ -280,10 +273,9 @@ class _Asked:
     planned_ms: float | None = None
     is_cascade: bool = False
 
-
-def _most_prompt(ask: Ask, asked: _Asked, call: Call, card: Card) -> int:
-    """Most tokens of the prompt. Facts were unknown to the plan, which took the whole context."""
-    if ask.reads != "facts":
-        return asked.prompt_tokens
-    images = len(call.images) * card.limits.image_tokens
-    return min(asked.prompt_tokens, call_bytes(call, card) + TEMPLATE_TOKENS + images)
+    def most_prompt(self, ask: Ask, call: Call, card: Card) -> int:
+        """Most tokens of the prompt: to the plan facts were unknown, and took the whole context."""
+        if ask.reads != "facts":
+            return self.prompt_tokens
+        images = len(call.images) * card.limits.image_tokens
+        return min(self.prompt_tokens, call_bytes(call, card) + TEMPLATE_TOKENS + images)

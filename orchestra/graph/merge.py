@@ -12,8 +12,7 @@ from orchestra.combine.merge import MergeRules, Side, merge_readings
 from orchestra.core.ask import run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
-from orchestra.core.outcome import Outcome, outcomes_of
-from orchestra.core.state import Context, JobState
+from orchestra.core.state import Context, JobState, Outcome, outcomes_of
 
 
 @dataclass(frozen=True, slots=True)

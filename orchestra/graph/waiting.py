@@ -1,7 +1,7 @@
 """Nodes of a job that wait for others of the same step, to see whether their call is needed.
 
-It makes no call and knows no graph: a plan's condition says who waits for whom, and an outcome
-what was left open. A node that never begins holds nobody up.
+A plan's condition says who waits for whom, and an outcome what was left open. A node that never
+begins holds nobody up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from orchestra.core.job import Field
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.routing.condition import Condition
 
 # Nodes of one step begin together; one that has not by then stands on a way not taken, or waits
@@ -51,12 +51,12 @@ class Waiting:
                 except TimeoutError:
                     continue
             await _of(self._ended, other).wait()
-        return said(condition, self._outcomes)
+        return reason_to_spare(condition, self._outcomes)
 
 
-def said(condition: Condition, outcomes: Mapping[str, Outcome]) -> str | None:
+def reason_to_spare(condition: Condition, outcomes: Mapping[str, Outcome]) -> str | None:
     """What the nodes waited for said of every field that counts; None where one is open."""
-    told: list[str] = []
+    answers: list[str] = []
     for name in condition.fields:
         found = next(
             (
@@ -71,8 +71,8 @@ def said(condition: Condition, outcomes: Mapping[str, Outcome]) -> str | None:
         if found is None:
             return None
         node, answer = found
-        told.append(f"{node} said {name} {answer.value!r}{_how_sure(answer)}")
-    return ", ".join(told)
+        answers.append(f"{node} said {name} {answer.value!r}{_how_sure(answer)}")
+    return ", ".join(answers)
 
 
 def is_sure(answer: Field, least: float) -> bool:

@@ -96,8 +96,8 @@ def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
     _check_size(image, name, limits)
     if image.format == "JPEG":
         scale = min(1.0, limits.side_px / max(image.size))
-        wanted = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-        image.draft(None, wanted)  # decodes at 1/2, 1/4 or 1/8, never below what is wanted
+        size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+        image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
     image.load()
     return _finish(image, limits.side_px)
 

@@ -18,14 +18,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.batch.tables.gold import NOTHING
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidTable
-from orchestra.label.session import Session, Verdict
+from orchestra.label.session import LabelSession, Verdict
 
 COLUMNS = ("id", "field", "verdict", "value")
 
 
-def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | None]) -> None:
+def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], bytes | None]) -> None:
     """Write the page of every question to `path`; answers given before are filled in."""
     rows: dict[str, dict[str, Any]] = {}
     for question in session.questions():
@@ -55,11 +55,10 @@ def write_page(session: Session, path: Path, thumbnail: Callable[[str], bytes | 
         script=_part("page.js"),
         script_hash=_hash(_part("page.js")),
     )
-    with atomic_file(path, durable=False) as file:
-        file.write(text.encode("utf-8"))
+    write_text(path, text, durable=False)
 
 
-def read_page(session: Session, path: Path) -> int:
+def read_page(session: LabelSession, path: Path) -> int:
     """Take the answers of a downloaded file into `session`; how many there were.
 
     Raises `InvalidTable` for a file of another shape, another batch or an unknown verdict.
@@ -71,10 +70,10 @@ def read_page(session: Session, path: Path) -> int:
             f"{str(path)!r} cannot be read: {cause}. Give the file that the page saved."
         ) from cause
     rows = _rows(text, path)
-    asked = {(one.row.row_id, one.name): one for one in session.questions()}
+    questions = {(one.row.row_id, one.name): one for one in session.questions()}
     given: list[tuple[Any, Verdict, str]] = []
     for row in rows:
-        question = asked.get((row["id"], row["field"]))
+        question = questions.get((row["id"], row["field"]))
         if question is None:
             raise InvalidTable(
                 f"{str(path)!r} answers {row['field']!r} of row {row['id']!r}, which "
@@ -114,7 +113,7 @@ def _verdict(row: Mapping[str, str], path: Path) -> Verdict:
     return cast(Verdict, verdict)
 
 
-def _name_of(session: Session) -> str:
+def _name_of(session: LabelSession) -> str:
     """Tells the page's own memory of one gold set from that of another."""
     ids = "\n".join(row.row_id for row in session.drawn)
     return hashlib.sha256(ids.encode()).hexdigest()[:12]

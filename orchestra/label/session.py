@@ -26,7 +26,7 @@ Verdict = Literal["accepted", "corrected", "nothing", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LabelQuestion:
     """One field of one row."""
 
     row: Drawn
@@ -40,7 +40,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Session:
+class LabelSession:
     """A gold set of one batch, written to `path` at every answer."""
 
     path: Path
@@ -50,10 +50,10 @@ class Session:
     results: Mapping[str, Result]
     terms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[LabelQuestion]:
         """Every field of every row, in order."""
         return [
-            Question(row, name, self.results[row.row_id].fields.get(name, ABSENT))
+            LabelQuestion(row, name, self.results[row.row_id].fields.get(name, ABSENT))
             for row in self.drawn
             for name in self.fields
         ]
@@ -61,21 +61,21 @@ class Session:
     @property
     def open_at(self) -> int:
         """The place of the first question without an answer; their number when all have one."""
-        asked = self.questions()
-        opened = (at for at, one in enumerate(asked) if one.name not in one.row.states)
-        return next(opened, len(asked))
+        questions = self.questions()
+        unanswered = (at for at, one in enumerate(questions) if one.name not in one.row.states)
+        return next(unanswered, len(questions))
 
-    def answer(self, question: Question, verdict: Verdict, value: str = "") -> None:
+    def answer(self, question: LabelQuestion, verdict: Verdict, value: str = "") -> None:
         """Keep an answer; `value` is the true one of a correction. Raises `DiskFull`."""
         self.answer_all([(question, verdict, value)])
 
-    def answer_all(self, given: Iterable[tuple[Question, Verdict, str]]) -> None:
+    def answer_all(self, given: Iterable[tuple[LabelQuestion, Verdict, str]]) -> None:
         """Keep answers in one write of the file. Raises `DiskFull`."""
         for question, verdict, value in given:
             self._take(question, verdict, value)
         self.save()
 
-    def _take(self, question: Question, verdict: Verdict, value: str) -> None:
+    def _take(self, question: LabelQuestion, verdict: Verdict, value: str) -> None:
         row, name = question.row, question.name
         row.values.pop(name, None)
         if verdict == "accepted":
@@ -108,7 +108,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FinishedBatch:
     """What a labelling needs of a finished batch."""
 
     results: Mapping[str, Result]
@@ -116,19 +116,16 @@ class Batch:
     terms: Mapping[str, Mapping[str, str]]
 
     @classmethod
-    def of(cls, folder: Folder) -> Batch:
+    def of(cls, folder: Folder) -> FinishedBatch:
         """Its results by row id, and the recipe's words. Raises `BookError` before its start."""
         spec = folder.spec
-        results: dict[str, Result] = {}
-        for row in folder.book.rows():
-            results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
         terms = {} if spec.recipe is None else _terms(spec.recipe)
-        return cls(results, spec.columns.id, terms)
+        return cls(folder.results(), spec.columns.id, terms)
 
 
 def begin(
-    batch: Batch, path: Path, *, rows: int = ROWS, seed: int = 0, fields: Sequence[str] = ()
-) -> Session:
+    batch: FinishedBatch, path: Path, *, rows: int = ROWS, seed: int = 0, fields: Sequence[str] = ()
+) -> LabelSession:
     """The labelling kept in `path`, or a new one of `rows` rows.
 
     Raises `InvalidTable` for a field the batch does not have, a file that is no gold set, or one
@@ -142,17 +139,17 @@ def begin(
                 f"{str(path)!r} labels the row {strangers[0]!r}, which this batch does not have. "
                 "Give the batch it was made from, or --out a new file."
             )
-        return Session(path, batch.id_column, named, drawn, batch.results, batch.terms)
+        return LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
     named = _named(batch, fields)
     drawn = draw(batch.results, named, rows, seed=seed)
-    session = Session(path, batch.id_column, named, drawn, batch.results, batch.terms)
+    session = LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
     session.save()
     return session
 
 
 def take(
-    batch: Batch, path: Path, table: Path, columns: Mapping[str, str], id_column: str | None
-) -> Session:
+    batch: FinishedBatch, path: Path, table: Path, columns: Mapping[str, str], id_column: str | None
+) -> LabelSession:
     """A gold set from a table that has the true values: `columns` maps fields to its columns.
 
     Every row of the batch that the table answers is taken, so all stand for themselves. An empty
@@ -178,14 +175,14 @@ def take(
             f"{list(truths.rows)[:3]}, the batch's {list(batch.results)[:3]}). Name the column of "
             "the ids with --id-column."
         )
-    session = Session(path, batch.id_column, named, drawn, batch.results, batch.terms)
+    session = LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
     for row in drawn:
         row.values = {name: session.canonical(name, value) for name, value in row.values.items()}
     session.save()
     return session
 
 
-def _named(batch: Batch, fields: Sequence[str]) -> list[str]:
+def _named(batch: FinishedBatch, fields: Sequence[str]) -> list[str]:
     have = fields_of_batch(batch.results)
     unknown = [name for name in fields if name not in have]
     if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from orchestra.core.job import Field
-from orchestra.label.session import Question, Session
+from orchestra.label.session import LabelQuestion, LabelSession
 
 Read = Callable[[str], str]
 Write = Callable[[str], None]
@@ -14,7 +14,7 @@ MOST_CHARS = 600
 
 
 def ask_all(
-    session: Session, read: Read, write: Write, places: Callable[[str], str | None]
+    session: LabelSession, read: Read, write: Write, places: Callable[[str], str | None]
 ) -> bool:
     """Ask what is still open; True when nothing is. `places` tells where a photo's file is.
 
@@ -43,7 +43,7 @@ def ask_all(
     return True
 
 
-def _take(session: Session, question: Question, given: str, write: Write) -> int | None:
+def _take(session: LabelSession, question: LabelQuestion, given: str, write: Write) -> int | None:
     """Keep what was typed; how many questions to go on by, None to quit."""
     command, _, rest = given.partition(" ")
     value = rest.strip()
@@ -69,7 +69,7 @@ def _take(session: Session, question: Question, given: str, write: Write) -> int
 
 
 def _row_lines(
-    session: Session, question: Question, places: Callable[[str], str | None]
+    session: LabelSession, question: LabelQuestion, places: Callable[[str], str | None]
 ) -> Sequence[str]:
     result = session.results[question.row.row_id]
     texts = dict.fromkeys(call.data for call in result.calls if call.data and not call.images)
@@ -79,7 +79,7 @@ def _row_lines(
     return lines
 
 
-def _field_lines(question: Question) -> Sequence[str]:
+def _field_lines(question: LabelQuestion) -> Sequence[str]:
     field, lines = question.field, [f"{question.name}: {_value(question.field)}"]
     if field.note:
         lines.append(f"  note: {field.note}")

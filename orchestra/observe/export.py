@@ -18,6 +18,7 @@ def to_file() -> list[Any]:
     Raises `KeyError` when it is not set. Lines of several processes do not mix: each is one
     append.
     """
+    # The `ray` extra brings it, and only a served process comes here.
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 
     path = os.environ[TRACES_FILE]

@@ -14,14 +14,19 @@ import numpy as np
 
 from orchestra.core.errors import InvalidLabels, UsageError
 from orchestra.core.job import Result
-from orchestra.core.stats import wilson
 from orchestra.quality.cascades import cascades as fit_cascades
-from orchestra.quality.evidence import Answers, Evidence, weigh
-from orchestra.quality.judged import Data, inside
-from orchestra.quality.policy import Calibration, Cascade, Estimate, FieldPolicy, Policy
+from orchestra.quality.held_out import Answers, JudgedFit, judge
+from orchestra.quality.policy import Calibration, Cascade, FieldPolicy, Policy, as_share
 from orchestra.quality.promise import Proven, least_rows, selective
-from orchestra.quality.readings import Judged, Place, call_costs, collect, weights_of
-from orchestra.quality.truths import Truths
+from orchestra.quality.readings import (
+    Data,
+    Judged,
+    Place,
+    Truths,
+    call_costs,
+    collect,
+    judge_readings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Fitted:
     """A policy, with the evidence that its file leaves out."""
 
     policy: Policy
-    evidence: Mapping[Place, Evidence]
+    fits: Mapping[Place, JudgedFit]
     proven: Mapping[Place, Proven]
     refused: tuple[str, ...]
 
@@ -53,19 +58,20 @@ def calibrate(
     _check(target, spend_usd)
     data = _data(batches, truths)
     claims = len(data.judged)
-    evidence = {place: weigh(one.answers, claims=claims, seed=seed)
-                for place, one in data.judged.items()}  # fmt: skip
-    curves = {place: _calibration(place, data, found) for place, found in evidence.items()}
+    fits = {
+        place: judge(one.answers, claims=claims, seed=seed) for place, one in data.judged.items()
+    }
+    curves = {place: _calibration(place, data, found) for place, found in fits.items()}
     proven: dict[Place, Proven] = {}
     if target is not None:
         for place, one in data.judged.items():
-            found = None if evidence[place].refuses else selective(one.answers, target)
+            found = None if fits[place].refuses else selective(one.answers, target)
             found = found or _all_of(one.answers, target)
             if found is not None:
                 proven[place] = found
     for place, one in proven.items():
-        curves[place] = curves[place].model_copy(update={"least": inside(one.threshold)})
-    cascades = tuple(fit_cascades(data, evidence, curves, target, spend_usd))
+        curves[place] = curves[place].model_copy(update={"least": as_share(one.threshold)})
+    cascades = tuple(fit_cascades(data, fits, curves, target, spend_usd))
     policy = Policy(
         fleet=fleet,
         models={name: models[name] for name in sorted({place[1] for place in curves})},
@@ -74,7 +80,7 @@ def calibrate(
         cascades=cascades,
         calibration=tuple(curves.values()),
     )
-    return Fitted(policy, evidence, proven, tuple(_refusals(evidence, proven, data, target)))
+    return Fitted(policy, fits, proven, tuple(_refusals(fits, proven, data, target)))
 
 
 def _check(target: float | None, spend_usd: float | None) -> None:
@@ -90,10 +96,10 @@ def _check(target: float | None, spend_usd: float | None) -> None:
 
 
 def _data(batches: Sequence[Mapping[str, Result]], truths: Truths) -> Data:
-    recorded, weights = collect(batches), weights_of(truths.rows)
+    recorded, weights = collect(batches), truths.weights
     judged: dict[Place, Judged] = {}
-    for place, found in recorded.items():
-        one = found.judged(truths.field(place[2]), weights)
+    for place, readings in recorded.items():
+        one = judge_readings(readings, truths.field(place[2]), weights)
         if len(one.answers):
             judged[place] = one
     if not judged:
@@ -106,19 +112,21 @@ def _data(batches: Sequence[Mapping[str, Result]], truths: Truths) -> Data:
     return Data(recorded, judged, call_costs(batches))
 
 
-def _calibration(place: Place, data: Data, found: Evidence) -> Calibration:
+def _calibration(place: Place, data: Data, found: JudgedFit) -> Calibration:
     node, model, name = place
     one = data.judged[place]
-    prompt = next(iter(data.recorded[place].readings.values())).prompt
+    prompt = next(iter(data.recorded[place].values())).prompt
     return Calibration(
         node=node,
         model=model,
         field=name,
         prompt=prompt,
         method=found.method,
-        right=_estimate(one.answers.share, one.answers),
+        right=one.answers.accuracy,
         covered=min(1.0, one.covered),
-        knots=tuple((inside(c), inside(p), inside(x), inside(y)) for c, p, x, y in found.knots),
+        knots=tuple(
+            (as_share(c), as_share(p), as_share(x), as_share(y)) for c, p, x, y in found.knots
+        ),
         gain=found.gain,
         ece_before=found.ece_before,
         ece_after=found.ece_after,
@@ -126,18 +134,11 @@ def _calibration(place: Place, data: Data, found: Evidence) -> Calibration:
     )
 
 
-def _estimate(share: float, answers: Answers) -> Estimate:
-    low, high = wilson(share * answers.effective, answers.effective) or (0.0, 1.0)
-    return Estimate(share=inside(share), low=inside(low), high=inside(high), rows=len(answers))
-
-
 def _all_of(answers: Answers, target: float) -> Proven | None:
     """A threshold of 0, where all answers together prove the target without the confidence."""
     same = Answers(np.ones(len(answers)), answers.right, answers.weight, answers.group)
     found = selective(same, target)
-    if found is None:
-        return None
-    return Proven(0.0, found.share, found.low, found.high, 1.0, found.rows)
+    return None if found is None else Proven(0.0, found.right, 1.0)
 
 
 def _fields(
@@ -156,19 +157,19 @@ def _fields(
             if field == name and is_asked and (node not in nodes or one.kept > nodes[node].kept):
                 nodes[node] = one
         order = sorted(nodes, key=lambda node: (-nodes[node].kept, node))
-        least = {node: inside(nodes[node].threshold) for node in order}
+        least = {node: as_share(nodes[node].threshold) for node in order}
         if order:
             found[name] = FieldPolicy(order=tuple(order), min_confidence=least)
     return found
 
 
 def _refusals(
-    evidence: Mapping[Place, Evidence],
+    fits: Mapping[Place, JudgedFit],
     proven: Mapping[Place, Proven],
     data: Data,
     target: float | None,
 ) -> Iterator[str]:
-    for place, found in evidence.items():
+    for place, found in fits.items():
         name = "/".join(place)
         if found.refuses:
             yield f"{name}: {found.refuses}"

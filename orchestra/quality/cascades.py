@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 
 from orchestra.core.stats import paired_interval, wilson
 from orchestra.quality.curve import Floats
-from orchestra.quality.evidence import Answers, Evidence
-from orchestra.quality.judged import Data, inside
-from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, mean
-from orchestra.quality.promise import Proven, at_threshold, cascade
-from orchestra.quality.readings import Place
+from orchestra.quality.held_out import Answers, JudgedFit
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, as_share, mean
+from orchestra.quality.promise import RISK, STARTS, STEPS, Proven, is_proven, lowest_proven
+from orchestra.quality.readings import Data, Place
 
 CUTS = 50  # probabilities tried for a spend
 
 
 def cascades(
     data: Data,
-    evidence: Mapping[Place, Evidence],
+    fits: Mapping[Place, JudgedFit],
     curves: Mapping[Place, Calibration],
     target: float | None,
     spend_usd: float | None,
@@ -41,7 +40,7 @@ def cascades(
         two = {name: one for name, one in two.items() if len(one.cheap)}
         if target is not None:
             fields = {
-                name: _for_target(one, target, evidence[node, pair[0], name].refuses)
+                name: _for_target(one, target, fits[node, pair[0], name].refuses)
                 for name, one in two.items()
             }
         else:
@@ -76,19 +75,50 @@ class _Two:
     def of(cls, node: str, pair: tuple[str, str], name: str, data: Data) -> _Two:
         """The rows that both models were asked about."""
         one, other = (data.judged[node, model, name] for model in pair)
-        asked = data.recorded[node, pair[1], name].readings
-        first = data.recorded[node, pair[0], name].readings
+        first, second = (data.recorded[node, model, name] for model in pair)
         clashing = {row_id for row_id, reading in first.items() if reading.clash}
         places = {row_id: at for at, row_id in enumerate(other.ids)}
-        kept = np.array([row_id in asked for row_id in one.ids], dtype=bool)
-        at = [places.get(row_id, -1) for row_id in one.ids if row_id in asked]
+        kept = np.array([row_id in second for row_id in one.ids], dtype=bool)
+        at = [places.get(row_id, -1) for row_id in one.ids if row_id in second]
         right = [float(other.answers.right[place]) if place >= 0 else 0.0 for place in at]
         return cls(
             one.answers.part(kept),
             np.array(right, dtype=float),
             np.array([place >= 0 for place in at], dtype=float),
-            np.array([row_id in clashing for row_id in one.ids if row_id in asked], dtype=bool),
+            np.array([row_id in clashing for row_id in one.ids if row_id in second], dtype=bool),
         )
+
+    def rights(self, threshold: float) -> Floats:
+        """Which answers are right where those under `threshold` go on; 1 or 0.
+
+        Where the better model does not answer, the cheap answer stands.
+        """
+        escalated = (self.cheap.confidence < threshold) & (self.answered > 0)
+        return np.where(escalated, self.right, self.cheap.right)
+
+    def at(self, threshold: float) -> Proven:
+        """What the cascade at `threshold` comes to, without a promise."""
+        cheap = self.cheap
+        share = float(np.average(self.rights(threshold), weights=cheap.weight))
+        kept = float(np.average(cheap.confidence >= threshold, weights=cheap.weight))
+        return Proven(threshold, Accuracy.of(share, cheap.effective, len(cheap)), kept)
+
+    def lowest(self, target: float) -> Proven | None:
+        """The lowest threshold that leaves the whole at `target`, or None where none is proven.
+
+        The walk begins with every answer escalated.
+        """
+        cheap = self.cheap
+        places = np.unique(np.quantile(cheap.confidence, np.linspace(0, 1, STEPS)))
+        thresholds = [math.inf, *sorted((float(place) for place in places), reverse=True)]
+        rows = cheap.effective
+
+        def proves(threshold: float) -> bool:
+            share = float(np.average(self.rights(threshold), weights=cheap.weight))
+            return is_proven(share, rows, target, RISK / STARTS)
+
+        found = lowest_proven(thresholds, proves)
+        return None if found is None else self.at(found)
 
     def lead(self, kept: NDArray[np.bool_] | None = None) -> tuple[float, float]:
         """95% interval of what always asking the better model gains (Agresti and Min 2005).
@@ -96,8 +126,7 @@ class _Two:
         Of the rows `kept`, or of all. Copies and weights shrink the counts to the effective
         number of rows.
         """
-        mixed = np.where(self.answered > 0, self.right, self.cheap.right)
-        cheap = self.cheap
+        mixed, cheap = self.rights(math.inf), self.cheap
         if kept is not None:
             mixed, cheap = mixed[kept], cheap.part(kept)
         rows = cheap.effective
@@ -109,32 +138,23 @@ class _Two:
 
 
 def _for_target(two: _Two, target: float, refuses: str | None) -> Escalation:
-    found = None
-    if refuses is None:
-        found = cascade(two.cheap, two.right, two.answered, target)
+    found = two.lowest(target) if refuses is None else None
     if found is not None and not math.isinf(found.threshold):
         if found.threshold <= float(two.cheap.confidence.min()):
             return _escalation("never", found, target, "the first model alone keeps the target")
         return _escalation("unsure", found, target, "the lowest threshold that keeps the target")
     low, high = two.lead()
-    told = f"the second model's lead is {low:+.3f} to {high:+.3f}"
-    why = refuses or f"no threshold is proven to keep {target:g}"
-    ask = "always" if low > 0 else "never"
-    reached = at_threshold(two.cheap, two.right, two.answered, math.inf if low > 0 else 0.0)
-    promised = target if found is not None and low > 0 else None
-    return _escalation(ask, reached, promised, f"{why}; {told}")
+    lead = f"the second model's lead is {low:+.3f} to {high:+.3f}"
+    why = f"{refuses or f'no threshold is proven to keep {target:g}'}; {lead}"
+    if low <= 0:
+        return _escalation("never", two.at(0.0), None, why)
+    return _escalation("always", two.at(math.inf), None if found is None else target, why)
 
 
 def _escalation(ask: str, found: Proven, promised: float | None, why: str) -> Escalation:
-    right = Estimate(
-        share=inside(found.share),
-        low=inside(found.low),
-        high=inside(found.high),
-        rows=found.rows,
-    )
-    threshold = inside(found.threshold) if ask == "unsure" else 0.0
+    threshold = as_share(found.threshold) if ask == "unsure" else 0.0
     return Escalation.model_validate(
-        dict(ask=ask, min_confidence=threshold, promised=promised, right=right, why=why)
+        dict(ask=ask, min_confidence=threshold, promised=promised, right=found.right, why=why)
     )
 
 
@@ -161,12 +181,10 @@ def _for_spend(
     for name, one in two.items():
         if name not in usable or cut == 0.0:
             refuses = curves[node, pair[0], name].refuses
-            reached = at_threshold(one.cheap, one.right, one.answered, 0.0)
             why = refuses or f"${spend_usd:f} a row leaves no room for a second model"
-            found[name] = _escalation("never", reached, None, why)
+            found[name] = _escalation("never", one.at(0.0), None, why)
             continue
-        least = _confidence_at(usable[name], cut)
-        reached = at_threshold(one.cheap, one.right, one.answered, least)
+        reached = one.at(_confidence_at(usable[name], cut))
         why = (
             f"asked where the first is right with less than {cut:.2f}, within ${spend_usd:f} a row"
         )
@@ -191,7 +209,7 @@ def _escalated(
     """
     rows: dict[str, bool] = {}
     for name in {**least, **dict.fromkeys(settled)}:
-        for row_id, reading in data.recorded[node, model, name].readings.items():
+        for row_id, reading in data.recorded[node, model, name].items():
             due = (reading.confidence or 0.0) < least.get(name, 0.0)
             due = reading.value is not None and (due or (reading.clash and name in settled))
             rows[row_id] = rows.get(row_id, False) or due
@@ -217,7 +235,7 @@ def _cascade(
         node=node,
         models=pair,
         fields=dict(fields),
-        escalated=inside(share),
+        escalated=as_share(share),
         right=mean(known) if known else None,
         contradictions=settled,
     )

@@ -43,7 +43,7 @@ def fit(method: Method, confidence: Floats, right: Floats, weight: Floats) -> Cu
     if method == "isotonic":
         return _isotonic(confidence, right, weight)
     level = _rate(right, weight)
-    return lambda asked: np.full(asked.shape, level)
+    return lambda confidence: np.full(confidence.shape, level)
 
 
 def choose(confidence: Floats, right: Floats, weight: Floats, group: NDArray[np.int64]) -> Method:
@@ -80,14 +80,14 @@ def predict_held_out(
         seen = (confidence[inside], right[inside], weight[inside])
         own = method
         if own is None:
-            own = choose(*seen, _renumbered(fold if group is None else group, inside))
+            own = choose(*seen, numbered((fold if group is None else group)[inside]))
         predicted[outside] = fit(own, *seen)(confidence[outside])
     return predicted
 
 
-def _renumbered(group: NDArray[np.int64], inside: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Groups of the training answers as 0, 1, 2, so that inner folds are of like size."""
-    return np.unique(group[inside], return_inverse=True)[1].astype(np.int64)
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups as 0, 1, 2 and so on, so that folds of them are of like size."""
+    return np.unique(group, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def _rate(right: Floats, weight: Floats) -> float:
@@ -106,8 +106,8 @@ def _platt(confidence: Floats, right: Floats, weight: Floats) -> Curve:
         share = float(np.average(target, weights=weight))
         level, slope = float(np.log(share / (1 - share))), 0.0
 
-    def curve(asked: Floats) -> Floats:
-        return 1 / (1 + np.exp(-(level + slope * (log_odds(asked) - middle) / spread)))
+    def curve(at: Floats) -> Floats:
+        return 1 / (1 + np.exp(-(level + slope * (log_odds(at) - middle) / spread)))
 
     return curve
 
@@ -167,7 +167,7 @@ def _isotonic(confidence: Floats, right: Floats, weight: Floats) -> Curve:
     places = [place for block in blocks for place in (block[2], block[3])]
     levels = [(block[1] + prior) / (block[0] + 1) for block in blocks for _ in (0, 1)]
     heights = np.maximum.accumulate(levels)
-    return lambda asked: np.interp(asked, places, heights)
+    return lambda at: np.interp(at, places, heights)
 
 
 def _falls(before: list[float], last: list[float]) -> bool:

@@ -13,14 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
-from orchestra.core.job import Word
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.job import Word, first_problem
+from orchestra.core.stats import wilson
+from orchestra.core.yaml_file import load_yaml, yaml_text
 
 VERSION = 1
 Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
@@ -59,13 +59,24 @@ class Gate(Word):
     max_cost_usd_per_row: Annotated[Decimal, Attribute(ge=0)] | None = None
 
 
-class Estimate(Word):
-    """A share with its 95% interval, from `rows` labelled rows."""
+def as_share(value: float) -> float:
+    """A share as it is written: rounded, and from 0 to 1."""
+    return min(1.0, max(0.0, round(value, 6)))
+
+
+class Accuracy(Word):
+    """The share of answers that is right with its 95% interval, from `rows` labelled rows."""
 
     share: Share
     low: Share
     high: Share
     rows: int = Attribute(ge=0)
+
+    @classmethod
+    def of(cls, share: float, effective: float, rows: int) -> Self:
+        """The accuracy of `rows` rows that say as much as `effective` independent ones."""
+        low, high = wilson(share * effective, effective) or (0.0, 1.0)
+        return cls(share=as_share(share), low=as_share(low), high=as_share(high), rows=rows)
 
     def __str__(self) -> str:
         return f"{self.share:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -84,7 +95,7 @@ class Calibration(Word):
     field: str
     prompt: str
     method: Literal["rate", "platt", "isotonic"]
-    right: Estimate
+    right: Accuracy
     covered: Share
     knots: tuple[Knot, ...] = Attribute(min_length=1)
     gain: tuple[float, float, float]
@@ -115,7 +126,7 @@ class Escalation(Word):
     ask: Literal["unsure", "always", "never"]
     min_confidence: Share = 0.0
     promised: Share | None = None
-    right: Estimate | None = None
+    right: Accuracy | None = None
     why: str = ""
 
     def is_due(self, confidence: float | None) -> bool:
@@ -136,7 +147,7 @@ class Cascade(Word):
     models: tuple[str, str]
     fields: Mapping[str, Escalation] = Attribute(min_length=1)
     escalated: Share
-    right: Estimate | None = None
+    right: Accuracy | None = None
     contradictions: tuple[str, ...] | None = None
 
     def settles(self, field: str) -> bool:
@@ -192,7 +203,7 @@ class Policy(Word):
         known = next(found, None)
         return None if known is None else known.probability(confidence)
 
-    def quality(self, node: str, model: str) -> Estimate | None:
+    def quality(self, node: str, model: str) -> Accuracy | None:
         """The share of a model's answers at a node that is right, all fields together."""
         known = [one.right for one in self.calibrations(node, model)]
         return None if not known else mean(known)
@@ -203,23 +214,23 @@ class Policy(Word):
             found = have.get(model)
             if found == expected:
                 continue
-            told = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
+            difference = f"has no model {model!r} (it has: {', '.join(sorted(have))})"
             if found is not None:
-                told = (
+                difference = (
                     f"has another model {model!r}: its fingerprint is {found}, not {expected} "
                     "(of weights, worker, endpoint, revision, sampling and thinking tokens)"
                 )
             raise InvalidPolicy(
                 f"The policy was fitted on the fleet {self.fleet!r}, and the fleet {fleet!r} "
-                f"{told}. What is known of one model says nothing of another: run "
+                f"{difference}. What is known of one model says nothing of another: run "
                 "`orchestra calibrate` on a batch of this fleet, or use the fleet it was fitted on."
             )
 
 
-def mean(known: list[Estimate]) -> Estimate:
+def mean(known: list[Accuracy]) -> Accuracy:
     """The plain mean of several fields; as their rows are the same, so is its width."""
     count = len(known)
-    return Estimate(
+    return Accuracy(
         share=sum(one.share for one in known) / count,
         low=sum(one.low for one in known) / count,
         high=sum(one.high for one in known) / count,
@@ -241,10 +252,8 @@ def parse_policy(raw: Any, *, origin: str) -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InvalidRecipe(
-            f"{origin} is not a policy: {place}: {first['msg']} (got {first.get('input')!r:.80}). "
+            f"{origin} is not a policy: {first_problem(error)}. "
             "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, to check, gate, "
             "or take the file that `orchestra calibrate` writes."
         ) from error
@@ -261,6 +270,5 @@ def save_policy(policy: Policy, path: Path) -> None:
         text = policy.model_dump_json(indent=2, exclude_none=True) + "\n"
     else:
         raw = policy.model_dump(mode="json", exclude_none=True)
-        text = yaml.safe_dump(raw, allow_unicode=True, sort_keys=False, width=100)
-    with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        text = yaml_text(raw)
+    write_text(path, text)

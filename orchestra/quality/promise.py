@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.core.stats import wilson
-from orchestra.quality.curve import Floats
-from orchestra.quality.evidence import Answers, effective
+from orchestra.quality.held_out import Answers
+from orchestra.quality.policy import Accuracy
 
 RISK = 0.05
 STARTS = 3  # the walk begins at three places, each with a third of the risk
@@ -25,17 +24,11 @@ STEPS = 25
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A threshold: of the answers that it keeps, `share` [low, high] were right.
-
-    `kept` is the weighted part of the answers it keeps, `rows` their number.
-    """
+    """A threshold, how right the answers are that keep it, and their weighted part of all."""
 
     threshold: float
-    share: float
-    low: float
-    high: float
+    right: Accuracy
     kept: float
-    rows: int
 
 
 def tail(right: int, rows: int, target: float) -> float:
@@ -91,9 +84,7 @@ def selective(answers: Answers, target: float) -> Proven | None:
     if found is None:
         return None
     part = kept(found)
-    low, high = wilson(part.share * part.effective, part.effective) or (0.0, 1.0)
-    share = float(part.weight.sum() / answers.weight.sum())
-    return Proven(found, part.share, low, high, share, len(part))
+    return Proven(found, part.accuracy, float(part.weight.sum() / answers.weight.sum()))
 
 
 def lowest_proven(thresholds: Sequence[float], proves: Callable[[float], bool]) -> float | None:
@@ -109,43 +100,3 @@ def lowest_proven(thresholds: Sequence[float], proves: Callable[[float], bool]) 
                 break
             best = threshold if best is None else min(best, threshold)
     return best
-
-
-def cascade(
-    cheap: Answers, right_better: Floats, answered_better: Floats, target: float
-) -> Proven | None:
-    """The lowest threshold under which escalated answers leave the whole at `target`, or None.
-
-    `right_better` and `answered_better` (1 or 0) are the better model's for the same n rows; where
-    it does not answer, the cheap answer stands. The walk begins with every answer escalated.
-    """
-    places = np.unique(np.quantile(cheap.confidence, np.linspace(0, 1, STEPS)))
-    thresholds = [math.inf, *sorted((float(place) for place in places), reverse=True)]
-
-    def rights(threshold: float) -> Floats:
-        escalated = (cheap.confidence < threshold) & (answered_better > 0)
-        return np.where(escalated, right_better, cheap.right)
-
-    rows = effective(cheap.weight, cheap.group)
-
-    def proves(threshold: float) -> bool:
-        share = float(np.average(rights(threshold), weights=cheap.weight))
-        return is_proven(share, rows, target, RISK / STARTS)
-
-    found = lowest_proven(thresholds, proves)
-    return None if found is None else _mixed(cheap, rights(found), found)
-
-
-def at_threshold(
-    cheap: Answers, right_better: Floats, answered_better: Floats, threshold: float
-) -> Proven:
-    """What a cascade at `threshold` comes to, without a promise."""
-    escalated = (cheap.confidence < threshold) & (answered_better > 0)
-    return _mixed(cheap, np.where(escalated, right_better, cheap.right), threshold)
-
-
-def _mixed(cheap: Answers, rights: Floats, threshold: float) -> Proven:
-    share = float(np.average(rights, weights=cheap.weight))
-    low, high = wilson(share * cheap.effective, cheap.effective) or (0.0, 1.0)
-    kept = float(np.average(cheap.confidence >= threshold, weights=cheap.weight))
-    return Proven(threshold, share, low, high, kept, len(cheap))

@@ -2,7 +2,7 @@
 
 A reading is found among a field's value and its alternatives by the model and the prompt that
 made it, so that it is judged as the graph read it: a synonym by its value, a span as it stands in
-the text. It knows no file.
+the text. Known answers come as tables of true values and gold sets hold them. It knows no file.
 """
 
 from __future__ import annotations
@@ -10,20 +10,54 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.core.values import folded, text_of
-from orchestra.quality.evidence import Answers
-from orchestra.quality.truths import Truth
+from orchestra.quality.held_out import Answers
 
 Place = tuple[str, str, str]  # node, model, field
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Truth:
+    """The true values of one row by field, and how many rows of the batch it stands for."""
+
+    values: Mapping[str, str]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """Known answers by row id, in the table's order; `columns` are the table's."""
+
+    rows: Mapping[str, Truth]
+    columns: tuple[str, ...]
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether rows stand for different numbers of rows."""
+        return len({truth.weight for truth in self.rows.values()}) > 1
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How many rows each labelled row stands for."""
+        return {row_id: truth.weight for row_id, truth in self.rows.items()}
+
+    def field(self, name: str) -> dict[str, str]:
+        """The values of one field by row id."""
+        return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
+
+
+def said(field: Field | None) -> str | None:
+    """What a field says, as it is compared with a true value; None where it abstains."""
+    return None if field is None or not field.answered else folded(text_of(field.value) or "")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReading:
     """One model's answer to one field of one row; `value` None is left open.
 
     `content` identifies what it was shown: rows with the same content have the same answer. In a
@@ -37,38 +71,7 @@ class Reading:
     clash: bool = False
 
 
-@dataclass(slots=True)
-class Recorded:
-    """All readings at one place by row id."""
-
-    readings: dict[str, Reading] = field(default_factory=dict)
-
-    def judged(self, truths: Mapping[str, str], weights: Mapping[str, float]) -> Judged:
-        """The readings of rows with a true value: which were answered, which right."""
-        ids = [i for i in self.readings if folded(truths.get(i, ""))]
-        given = [i for i in ids if self._is_usable(i)]
-        counted = Counter(folded(truths[i]) for i in ids)
-        common = {value: count / len(ids) for value, count in counted.items()}
-        answers = Answers(
-            np.array([self.readings[i].confidence or 0.0 for i in given], dtype=float),
-            np.array([self._is_right(i, truths[i]) for i in given], dtype=float),
-            np.array([weights.get(i, 1.0) for i in given], dtype=float),
-            np.array([self.readings[i].content for i in given], dtype=np.int64),
-            np.array([common.get(self._value(i), 0.0) for i in given], dtype=float),
-        )
-        asked = sum(weights.get(i, 1.0) for i in ids)
-        covered = float(answers.weight.sum()) / asked if asked else 0.0
-        return Judged(tuple(given), answers, covered)
-
-    def _is_usable(self, row_id: str) -> bool:
-        reading = self.readings[row_id]
-        return reading.value is not None and reading.confidence is not None
-
-    def _is_right(self, row_id: str, true: str) -> bool:
-        return self._value(row_id) == folded(true)
-
-    def _value(self, row_id: str) -> str:
-        return folded(self.readings[row_id].value or "")
+Readings = Mapping[str, FieldReading]  # by row id
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,36 @@ class Judged:
     covered: float
 
 
-def collect(batches: Sequence[Mapping[str, Result]]) -> dict[Place, Recorded]:
+def judge_readings(
+    readings: Readings, truths: Mapping[str, str], weights: Mapping[str, float]
+) -> Judged:
+    """The readings of rows with a true value: which were answered, which right."""
+    true = {i: value for i in readings if (value := folded(truths.get(i, "")))}
+    answered = {
+        i: (folded(readings[i].value or ""), readings[i])
+        for i in true
+        if readings[i].value is not None and readings[i].confidence is not None
+    }
+    common = {value: count / len(true) for value, count in Counter(true.values()).items()}
+    answers = Answers(
+        np.array([reading.confidence for _, reading in answered.values()], dtype=float),
+        np.array([value == true[i] for i, (value, _) in answered.items()], dtype=float),
+        np.array([weights.get(i, 1.0) for i in answered], dtype=float),
+        np.array([reading.content for _, reading in answered.values()], dtype=np.int64),
+        np.array([common.get(value, 0.0) for value, _ in answered.values()], dtype=float),
+    )
+    rows = sum(weights.get(i, 1.0) for i in true)
+    covered = float(answers.weight.sum()) / rows if rows else 0.0
+    return Judged(tuple(answered), answers, covered)
+
+
+def collect(batches: Sequence[Mapping[str, Result]]) -> dict[Place, dict[str, FieldReading]]:
     """Every reading of every batch. Where a row has two of one place the first counts."""
-    found: dict[Place, Recorded] = {}
+    found: dict[Place, dict[str, FieldReading]] = {}
     for results in batches:
         for row_id, result in results.items():
             for place, reading in _readings(result):
-                found.setdefault(place, Recorded()).readings.setdefault(row_id, reading)
+                found.setdefault(place, {}).setdefault(row_id, reading)
     return found
 
 
@@ -101,12 +127,7 @@ def call_costs(batches: Sequence[Mapping[str, Result]]) -> dict[tuple[str, str],
     return {place: sum(costs) / len(costs) for place, costs in sums.items()}
 
 
-def weights_of(truths: Mapping[str, Truth]) -> dict[str, float]:
-    """How many rows each labelled row stands for."""
-    return {row_id: truth.weight for row_id, truth in truths.items()}
-
-
-def _readings(result: Result) -> Iterator[tuple[Place, Reading]]:
+def _readings(result: Result) -> Iterator[tuple[Place, FieldReading]]:
     for call in result.calls:
         if call.error is not None:
             continue
@@ -117,7 +138,7 @@ def _readings(result: Result) -> Iterator[tuple[Place, Reading]]:
             said = _said(call, joined)
             value = text_of(said.value) if said is not None else None
             sure = call.confidence.get(name)
-            reading = Reading(value, sure, content, call.prompt_hash, joined.contradiction)
+            reading = FieldReading(value, sure, content, call.prompt_hash, joined.contradiction)
             yield (call.node, call.model, name), reading
 
 
@@ -139,3 +160,21 @@ def _all(joined: Field) -> Iterator[Field]:
 def _content(call: CallRecord) -> int:
     text = "\0".join((call.data or "", *call.images))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Recorded readings with their judged answers, and what calls cost."""
+
+    recorded: Mapping[Place, Readings]
+    judged: Mapping[Place, Judged]
+    costs: Mapping[tuple[str, str], float]
+
+    def models(self, node: str) -> list[str]:
+        """Models that were judged at `node`, cheapest first."""
+        names = {model for at, model, _ in self.judged if at == node}
+        return sorted(names, key=lambda name: (self.costs.get((node, name), 0.0), name))
+
+    def fields(self, node: str, model: str) -> list[str]:
+        """Fields of a model that were judged."""
+        return [name for at, who, name in self.judged if (at, who) == (node, model)]

@@ -7,14 +7,13 @@ from html import escape
 
 from orchestra.core.text_table import aligned
 from orchestra.quality.calibrate import Fitted
-from orchestra.quality.evidence import Evidence
+from orchestra.quality.held_out import JudgedFit
 from orchestra.quality.policy import Cascade
 from orchestra.quality.readings import Place
 
 SIDE = 240
 MARGIN = 42
 COLUMNS = 3
-SHOWN_BINS = 10
 
 
 def text_of_fit(fitted: Fitted) -> str:
@@ -36,14 +35,14 @@ def text_of_fit(fitted: Fitted) -> str:
         for one in policy.calibration
     ]
     lines = aligned([header, *rows])
-    for place, found in fitted.evidence.items():
+    for place, found in fitted.fits.items():
         if found.refuses is None:
             lines += ["", *_reliability(place, found)]
     if fitted.proven:
         lines += ["", f"thresholds that keep {policy.target_quality:g} with 95% confidence:"]
     lines += [
         f"  {'/'.join(place)}: confidence {one.threshold:.4f} and more: {one.kept:.1%} of the "
-        f"answers, {one.share:.3f} [{one.low:.3f}, {one.high:.3f}] of {one.rows} right"
+        f"answers, {one.right} of {one.right.rows} right"
         for place, one in fitted.proven.items()
     ]
     for cascade in policy.cascades:
@@ -53,7 +52,7 @@ def text_of_fit(fitted: Fitted) -> str:
     return "\n".join(lines)
 
 
-def _reliability(place: Place, found: Evidence) -> Iterator[str]:
+def _reliability(place: Place, found: JudgedFit) -> Iterator[str]:
     low, middle, high = found.gain
     yield (
         f"{'/'.join(place)} on rows held out: log loss saved {middle:+.3f} "
@@ -64,8 +63,8 @@ def _reliability(place: Place, found: Evidence) -> Iterator[str]:
         [
             f"  {one.confidence:.3f}",
             f"{one.probability:.3f}",
-            f"{one.right:.3f} [{one.low:.3f}, {one.high:.3f}]",
-            str(one.rows),
+            str(one.right),
+            str(one.right.rows),
         ]
         for one in found.bins
     ]
@@ -82,16 +81,16 @@ def _cascade_lines(cascade: Cascade) -> Iterator[str]:
         names = ", ".join(cascade.contradictions)
         yield f"  {names}: also where photo and text contradict each other"
     for name, one in cascade.fields.items():
-        told = {"always": "always", "never": "never"}.get(
+        rule = {"always": "always", "never": "never"}.get(
             one.ask, f"under confidence {one.min_confidence:.4f}"
         )
         promise = "" if one.promised is None else f", promised {one.promised:g}"
-        yield f"  {name}: {told}; right {one.right or 'unknown'}{promise} ({one.why})"
+        yield f"  {name}: {rule}; right {one.right or 'unknown'}{promise} ({one.why})"
 
 
 def picture(fitted: Fitted) -> str:
     """Held-out reliability curves as SVG: what was predicted against the share that was right."""
-    panels = list(fitted.evidence.items())
+    panels = list(fitted.fits.items())
     cell = SIDE + 2 * MARGIN
     columns = min(COLUMNS, max(1, len(panels)))
     height = cell * -(-len(panels) // columns)
@@ -108,20 +107,21 @@ def picture(fitted: Fitted) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _panel(place: Place, found: Evidence) -> Iterator[str]:
+def _panel(place: Place, found: JudgedFit) -> Iterator[str]:
     yield f'<rect width="{SIDE}" height="{SIDE}" fill="none" stroke="#888"/>'
     yield f'<line x1="0" y1="{SIDE}" x2="{SIDE}" y2="0" stroke="#bbb" stroke-dasharray="4"/>'
     yield f'<text x="0" y="-22" font-weight="600">{escape(" / ".join(place))}</text>'
-    told = found.refuses.partition(":")[0] if found.refuses else f"fit: {found.method}"
+    verdict = found.refuses.partition(":")[0] if found.refuses else f"fit: {found.method}"
     error = f"ECE {found.ece_before:.3f}, calibrated {found.ece_after:.3f}"
-    yield f'<text x="0" y="-7" fill="#555">{escape(told)}; {error}</text>'
+    yield f'<text x="0" y="-7" fill="#555">{escape(verdict)}; {error}</text>'
     for value in (0, 0.5, 1):
         yield f'<text x="{value * SIDE:.0f}" y="{SIDE + 14}" text-anchor="middle">{value:g}</text>'
         yield f'<text x="-5" y="{(1 - value) * SIDE + 4:.0f}" text-anchor="end">{value:g}</text>'
     yield f'<text x="{SIDE / 2}" y="{SIDE + 28}" text-anchor="middle">predicted</text>'
     for one in found.bins:
         raw, x = one.confidence * SIDE, one.probability * SIDE
-        y, low, high = ((1 - share) * SIDE for share in (one.right, one.low, one.high))
+        right = one.right
+        y, low, high = ((1 - share) * SIDE for share in (right.share, right.low, right.high))
         yield f'<circle cx="{raw:.1f}" cy="{y:.1f}" r="4" fill="none" stroke="#c07a1c"/>'
         yield f'<line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" stroke="#2f4f86"/>'
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2f4f86"/>'

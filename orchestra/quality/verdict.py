@@ -50,8 +50,8 @@ def _judged(known: Calibration, field: Field, least: float, promised: float) -> 
     sure = field.confidence or 0.0
     if sure >= least:
         return Verdict(promised=promised)
-    is_, bound = known.probability(sure)[1], known.probability(least)[1]
-    told = f"calibrated {is_:.2f} < {bound:.2f}"
-    if f"{is_:.2f}" == f"{bound:.2f}":  # a flat piece of the curve: there the confidence tells
-        told = f"confidence {sure:.3f} < {least:.3f}"
-    return Verdict(doubt=f"{told} promised {promised:g}")
+    own, bound = known.probability(sure)[1], known.probability(least)[1]
+    doubt = f"calibrated {own:.2f} < {bound:.2f}"
+    if f"{own:.2f}" == f"{bound:.2f}":  # a flat piece of the curve: there the confidence tells
+        doubt = f"confidence {sure:.3f} < {least:.3f}"
+    return Verdict(doubt=f"{doubt} promised {promised:g}")

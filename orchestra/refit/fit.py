@@ -6,7 +6,7 @@ beside. Parts are fitted on the tokens a call had, the spread on what its plan c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +41,11 @@ def predicted_ms(latency: Latency, call: TimedCall, local: frozenset[str]) -> fl
     `local` are the models that share this machine.
     """
     known = latency.answer_of(call.ask)
-    sent, made = known.tokens(call.text_bytes) if known else (call.input_tokens, call.output_tokens)
+    tokens_in, tokens_out = call.input_tokens, call.output_tokens
+    if known is not None:
+        tokens_in, tokens_out = map(round, known.tokens(call.text_bytes))
     own, neighbours = _beside(call, local)
-    return latency.milliseconds(round(sent), round(made), call.images, own, neighbours)
+    return latency.milliseconds(tokens_in, tokens_out, call.images, own, neighbours)
 
 
 def fit_latency(calls: Sequence[TimedCall], old: Latency | None, local: frozenset[str]) -> Latency:
@@ -88,15 +90,15 @@ def _fit_parts(
     times = np.array([max(call.ms, SHORTEST_MS) for call in calls])
     work = np.array([(1.0, c.input_tokens, c.output_tokens, c.images) for c in calls])
     beside = np.array([_beside(call, local) for call in calls])
-    told = (beside > 0).sum(axis=0) >= FEWEST_BESIDE
+    known = (beside > 0).sum(axis=0) >= FEWEST_BESIDE
     slowdown = np.array([old.slowdown_per_call, old.slowdown_per_neighbour])
-    slowdown[told] = 0.0
+    slowdown[known] = 0.0
     parts = np.zeros(4)
-    for _ in range(ALTERNATIONS if told.any() else 1):
+    for _ in range(ALTERNATIONS if known.any() else 1):
         parts = _fit_varying(work * (1 + beside @ slowdown)[:, None], times)
         alone = np.maximum(work @ parts, SHORTEST_MS)
-        if told.any():
-            slowdown[told] = _fit_slowdown(alone, beside, slowdown, told, times)
+        if known.any():
+            slowdown[known] = _fit_slowdown(alone, beside, slowdown, known, times)
     return parts, slowdown
 
 
@@ -104,14 +106,14 @@ def _fit_slowdown(
     alone: np.ndarray,
     beside: np.ndarray,
     slowdown: np.ndarray,
-    told: np.ndarray,
+    known: np.ndarray,
     times: np.ndarray,
 ) -> np.ndarray:
-    """The slowdowns that were told, from calls that stood beside something."""
-    busy = (beside[:, told] > 0).any(axis=1)
-    known = alone * (1 + beside[:, ~told] @ slowdown[~told])
-    features = (alone[:, None] * beside[:, told])[busy]
-    return fit_shares(features, (times - known)[busy], times[busy])
+    """The slowdowns that `known` calls tell, from those that stood beside something."""
+    busy = (beside[:, known] > 0).any(axis=1)
+    explained = alone * (1 + beside[:, ~known] @ slowdown[~known])
+    features = (alone[:, None] * beside[:, known])[busy]
+    return fit_shares(features, (times - explained)[busy], times[busy])
 
 
 def _fit_varying(features: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -137,15 +139,15 @@ def _answers(calls: Sequence[TimedCall], old: Latency | None) -> tuple[AnswerLen
 
 def _answer(ask: str, calls: Sequence[TimedCall]) -> AnswerLength:
     features = np.array([(1.0, call.text_bytes) for call in calls])
-    sent = _fit_varying(features, np.array([max(call.input_tokens, 1.0) for call in calls]))
-    made = _fit_varying(features, np.array([max(call.output_tokens, 1.0) for call in calls]))
+    tokens_in = _fit_varying(features, np.array([max(call.input_tokens, 1.0) for call in calls]))
+    tokens_out = _fit_varying(features, np.array([max(call.output_tokens, 1.0) for call in calls]))
     return AnswerLength(
         ask=ask,
         calls=len(calls),
-        input_tokens=figure(sent[0]),
-        input_tokens_per_byte=figure(sent[1]),
-        output_tokens=figure(made[0]),
-        output_tokens_per_byte=figure(made[1]),
+        input_tokens=figure(tokens_in[0]),
+        input_tokens_per_byte=figure(tokens_in[1]),
+        output_tokens=figure(tokens_out[0]),
+        output_tokens_per_byte=figure(tokens_out[1]),
     )
 
 
@@ -154,12 +156,8 @@ def _beside(call: TimedCall, local: frozenset[str]) -> tuple[float, float]:
     own = float(call.beside.get(call.model, 0))
     if call.model not in local:
         return own, 0.0
-    others = _others(call.beside, call.model, local)
-    return own, float(others + call.siblings)
-
-
-def _others(beside: Mapping[str, int], model: str, local: frozenset[str]) -> int:
-    return sum(count for name, count in beside.items() if name != model and name in local)
+    others = (n for name, n in call.beside.items() if name != call.model and name in local)
+    return own, float(sum(others) + call.siblings)
 
 
 def figure(value: float) -> float:

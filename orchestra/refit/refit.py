@@ -89,8 +89,7 @@ def refit(file: FleetFile, calls: Iterable[TimedCall], jobs: Sequence[TimedJob] 
     by_model: dict[str, list[TimedCall]] = {}
     for call in calls:
         by_model.setdefault(call.model, []).append(call)
-    local = frozenset(card.name for card in file.models if card.hosting.endpoint is None)
-    fits = tuple(_fitted(card, by_model.get(card.name, []), local) for card in file.models)
+    fits = tuple(_fitted(card, by_model.get(card.name, []), file.local) for card in file.models)
     found = {fit.model: fit.latency for fit in fits if fit.latency is not None}
     if not found:
         whys = "; ".join(f"{fit.model}: {fit.why}" for fit in fits)

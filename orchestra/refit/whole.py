@@ -42,22 +42,21 @@ def fit_whole(
 
     `refitted` are the models whose latency is fitted anew; the others keep what `file` has.
     """
-    made: dict[str, list[TimedCall]] = defaultdict(list)
+    calls_of: dict[str, list[TimedCall]] = defaultdict(list)
     for call in calls:
-        made[call.account].append(call)
-    known = [job for job in jobs if _is_told(job, made.get(job.account, ()))]
-    local = frozenset(card.name for card in file.models if card.hosting.endpoint is None)
+        calls_of[call.account].append(call)
+    known = [job for job in jobs if _is_timed(job, calls_of.get(job.account, ()))]
     shares: list[float] = []
     for fold in range(FOLDS):
-        inside = [job for job in known if fold_of(made[job.account][0].job) == fold]
-        others = [job for job in known if fold_of(made[job.account][0].job) != fold]
+        inside = [job for job in known if fold_of(calls_of[job.account][0].job) == fold]
+        others = [job for job in known if fold_of(calls_of[job.account][0].job) != fold]
         rest = [call for call in calls if fold_of(call.job) != fold]
         if not inside or len(others) < FEWEST_JOBS // 2:
             continue
-        latencies = _latencies(file, refitted, rest, local)
+        latencies = _latencies(file, refitted, rest)
         own = fit_overhead(others)
         for job in inside:
-            said = whole_ms(made[job.account], job, latencies, own, local)
+            said = whole_ms(calls_of[job.account], job, latencies, own, file.local)
             if said is not None:
                 shares.append(job.whole_ms / said)
     if len(shares) < FEWEST_JOBS:
@@ -113,21 +112,18 @@ def _ended(before: TimedCall, call: TimedCall) -> bool:
 
 
 def _latencies(
-    file: FleetFile,
-    refitted: frozenset[str],
-    calls: Sequence[TimedCall],
-    local: frozenset[str],
+    file: FleetFile, refitted: frozenset[str], calls: Sequence[TimedCall]
 ) -> dict[str, Latency]:
     found: dict[str, Latency] = {}
     for card in file.models:
         own = [call for call in calls if call.model == card.name]
         if card.name in refitted and own:
-            found[card.name] = fit_latency(own, card.latency, local)
+            found[card.name] = fit_latency(own, card.latency, file.local)
         elif card.latency is not None:
             found[card.name] = card.latency
     return found
 
 
-def _is_told(job: TimedJob, calls: Sequence[TimedCall]) -> bool:
+def _is_timed(job: TimedJob, calls: Sequence[TimedCall]) -> bool:
     """Whether the book has the times of all calls of the job."""
     return len(calls) == job.calls > 0

@@ -1,16 +1,33 @@
-"""Which models may do the work of a node, which may stand in for them, and why others may not.
+"""Which models may do the work of a node, which may stand in for them, and what each takes.
 
-Pure; it knows no price and no budget.
+Pure; it chooses nothing and knows no budget. Cost counts at its guaranteed ceiling. A calibrated
+policy knows quality from labels: where it knows a node, a model that it does not know there has
+no quality, since a figure from a card and a share measured on the user's own rows are not
+compared. A policy of another prompt says nothing here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import add
 
-from orchestra.core.ask import Ask
+from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
-from orchestra.routing.plan import Rejected
+from orchestra.core.pricing import Work, cost_micro, latency_ms
+from orchestra.quality.policy import Accuracy, Cascade, Policy
+from orchestra.routing.introspect import GraphView
+from orchestra.routing.plan import NodePlan, Rejected
+from orchestra.routing.prompt_size import added_bytes
+from orchestra.routing.timing import Load
+
+TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
+BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
+EXPECTED_FACTS_TOKENS = 160
+EXPECTED_ANSWER_SHARE = 0.4
+ORIGIN = "calibrated"
+OTHER_PROMPT = "the policy is of another prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +39,17 @@ class JobShape:
     local_only: bool = False
 
 
-Choice = tuple[Card, Card | None]  # a model, and the one asked when it is unavailable
+Candidate = tuple[Card, Card | None]  # a model, and the one asked when it is unavailable
 
 
-def candidates(
+def candidates_of(
     active: dict[str, Ask], shape: JobShape, fleet: FleetFile
-) -> tuple[dict[str, list[Choice]], list[Rejected]]:
-    """The choices at each node, and every card refused with its reason. Raises `NoModel`."""
-    choices: dict[str, list[Choice]] = {}
+) -> tuple[dict[str, list[Candidate]], list[Rejected]]:
+    """Who may do each node's work, and every card refused with its reason. Raises `NoModel`."""
+    candidates: dict[str, list[Candidate]] = {}
     refused: list[Rejected] = []
     for node, ask in active.items():
-        fit: list[Choice] = []
+        fit: list[Candidate] = []
         for card in fleet.models:
             reason = _unsuitable(card, ask, shape)
             if reason is None:
@@ -44,8 +61,8 @@ def candidates(
                 refused.append(Rejected(f"{node}={card.name}", reason))
         if not fit:
             raise _no_model(node, ask, fleet, refused)
-        choices[node] = fit
-    return choices, refused
+        candidates[node] = fit
+    return candidates, refused
 
 
 def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
@@ -80,4 +97,175 @@ def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) ->
     return NoModel(
         f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
         f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
+    )
+
+
+def _never(planned: NodePlan, card: Card) -> str | None:
+    """Why one call of `card` can never be made within its limits of a minute."""
+    most, a_visit = card.limits.tokens_per_minute, planned.own_tokens // planned.visits
+    if most is None or a_visit <= most:
+        return None
+    return f"a call may take {a_visit} tokens, and {card.name}'s tokens_per_minute is {most}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWork:
+    """The work of a node in one job: what its call would be on any card.
+
+    `siblings` is how many nodes of the job may be under way beside it.
+    """
+
+    node: str
+    ask: Ask
+    shape: JobShape
+    view: GraphView
+    siblings: int
+    load: Load
+
+    def priced(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[tuple[NodePlan, ...], list[Rejected]]:
+        """The node on each candidate, and those whose limits of a minute no call can keep.
+
+        Raises `NoModel` where that is every one.
+        """
+        kept: list[NodePlan] = []
+        refused: list[Rejected] = []
+        for card, fallback in candidates:
+            planned = self._on(card)
+            why = _never(planned, card)
+            if why is None:
+                kept.append(planned if fallback is None else self._backed(card, planned, fallback))
+            else:
+                refused.append(Rejected(f"{self.node}={card.name}", why))
+        if not kept:
+            raise NoModel(
+                f"No model can take the node {self.node!r} "
+                f"({'; '.join(entry.reason for entry in refused)}). "
+                "Lower max_tokens, shorten the text, or raise the limit if the server allows more."
+            )
+        return tuple(kept), refused
+
+    def _backed(self, card: Card, own: NodePlan, fallback: Card) -> NodePlan:
+        """`own` with ceilings that hold its fallback's call too.
+
+        A model elsewhere may bill a call whose answer never came, so both calls are counted; one
+        that is hosted here is paid only when it answers, so the dearer of the two is enough.
+        """
+        other = self._on(fallback)
+        both = max if card.hosting.endpoint is None else add
+        return replace(
+            own,
+            cost_micro=both(own.cost_micro, other.cost_micro),
+            tokens=both(own.tokens, other.tokens),
+            fallback=other,
+        )
+
+    def _on(self, card: Card) -> NodePlan:
+        visits = self.view.visits[self.node]
+        worst, likely = self._works(card)
+        latency, p99 = self._time(card, likely)
+        quality = card.quality.get(self.ask.capability)
+        return NodePlan(
+            node=self.node,
+            model=card.name,
+            latency_ms=latency,
+            cost_micro=cost_micro(card, worst) * visits,
+            expected_micro=cost_micro(card, likely) * visits,
+            memory_gib=card.hosting.memory_gib,
+            tokens=worst.tokens * visits,
+            visits=visits,
+            quality=quality.score if quality else None,
+            quality_origin=quality.origin if quality else "unknown",
+            prompt_tokens=worst.input_tokens,
+            p99_ms=p99,
+            siblings=self.siblings,
+            own_tokens=worst.tokens * visits,
+            replicas=card.hosting.scaling.replicas,
+        )
+
+    def _time(self, card: Card, work: Work) -> tuple[float, float]:
+        """(expected, bound) milliseconds of all visits on `card`.
+
+        Visits of a loop follow each other. Those of a fan-out share time on a model whose slowdown
+        was measured; on another they are taken as in turn.
+        """
+        visits, known = self.view.visits[self.node], card.latency
+        if known is None:
+            alone = latency_ms(card, work) * visits
+            return alone, alone
+        calls, neighbours = self.load.beside(card, self.siblings)
+        in_turn = self.node in self.view.loops
+        calls += 0 if in_turn else visits - 1
+        once = known.milliseconds(
+            work.input_tokens, work.output_tokens, work.images, calls, neighbours
+        )
+        whole = once * visits if in_turn else once
+        return whole, whole * known.p99_ratio
+
+    def _works(self, card: Card) -> tuple[Work, Work]:
+        """The most that a call can be, and what it is likely to be."""
+        ask, shape = self.ask, self.shape
+        images = shape.images if ask.reads == "image" else 0
+        most_out = ask.max_tokens + card.limits.thinking_tokens
+        room = card.limits.context_tokens - most_out
+        fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
+        data = shape.text_bytes if ask.reads == "text" else 0
+        if ask.question and ask.reads == "image":
+            fixed += shape.text_bytes  # the text is the question, and stands in its prompt, too
+        added = added_bytes(card, ask.schema_json, data)
+        if ask.reads == "facts":
+            most_in, likely_in = room, fixed + EXPECTED_FACTS_TOKENS
+        else:
+            most_in, likely_in = fixed + data + added, fixed / 2 + (data + added) / BYTES_PER_TOKEN
+        likely_out = most_out * EXPECTED_ANSWER_SHARE
+        known = card.latency and card.latency.answer_of(prompt_hash(ask))
+        if known:  # calls of this very ask tell more than any rule
+            likely_in, likely_out = known.tokens(shape.text_bytes)
+        worst = Work(min(most_in, room), most_out, images)
+        likely = Work(
+            min(round(likely_in), worst.input_tokens), min(round(likely_out), most_out), images
+        )
+        return worst, likely
+
+
+def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodePlan, ...]:
+    """The choices at one node with the policy's quality, its cascade before the single models."""
+    node = nodes[0].node
+    if not policy.knows(node) and policy.cascade_at(node) is None:
+        return nodes
+    prompt = prompt_hash(ask)
+    if any(one.prompt != prompt for one in policy.calibration if one.node == node):
+        return tuple(
+            replace(one, quality_origin=f"{one.quality_origin}; {OTHER_PROMPT}") for one in nodes
+        )
+    known = nodes
+    if policy.knows(node):
+        known = tuple(_quoted(one, policy.quality(node, one.model)) for one in nodes)
+    cascade = policy.cascade_at(node)
+    by_model = {one.model: one for one in known}
+    if cascade is None or not set(cascade.models) <= set(by_model):
+        return known
+    return (_joined(cascade, *(by_model[model] for model in cascade.models)), *known)
+
+
+def _quoted(node: NodePlan, known: Accuracy | None) -> NodePlan:
+    if known is None:
+        return replace(node, quality=None, quality_origin="unknown", quality_range=None)
+    low, share, high = (round(100 * part, 1) for part in (known.low, known.share, known.high))
+    return replace(node, quality=share, quality_origin=ORIGIN, quality_range=(low, high))
+
+
+def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:
+    """One node that asks `first`, then `second` where it is unsure; ceilings hold both calls."""
+    quoted = _quoted(first, cascade.right)
+    return replace(
+        quoted,
+        latency_ms=first.latency_ms + cascade.escalated * second.latency_ms,
+        p99_ms=first.p99_ms + second.p99_ms,
+        cost_micro=first.cost_micro + second.cost_micro,
+        expected_micro=round(first.expected_micro + cascade.escalated * second.expected_micro),
+        tokens=first.tokens + second.tokens,
+        escalated=cascade.escalated,
+        escalation=second,
     )

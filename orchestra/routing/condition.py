@@ -1,26 +1,18 @@
-"""A node that is asked only where others left something open: which nodes may wait, and for what.
+"""A node that is asked only where others left something open: for what it waits, as a route says.
 
-Pure. It knows no model and no answer: whether something is open shows as the job runs
+Pure. Which nodes may wait stands in `routes`; whether something is open shows as the job runs
 (`graph/waiting.py`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 from orchestra.core.errors import InvalidPlan
 
-if TYPE_CHECKING:
-    from orchestra.core.ask import Ask
-    from orchestra.routing.introspect import GraphView
-
 MARK, BOUND = "?", "@"
-READ_OFF = ("text", "image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +72,3 @@ def split(models: str) -> tuple[str, Unless | None]:
     """The models of a route's part, and its condition: `vl?0.5` is `vl` unless 0.5."""
     plain, mark, rest = models.rpartition(MARK)
     return (plain, Unless.named(rest)) if mark else (models, None)
-
-
-def condition_of(
-    view: GraphView, node: str, among: Collection[str], unless: Unless
-) -> Condition | None:
-    """What `node` waits for among the nodes of a plan; None where nothing can spare its call.
-
-    It waits for nodes that read the other input and answer the same fields, if they are sure to
-    be reached no later than it.
-    """
-    if not _may_wait(view, node):
-        return None
-    own, ask = _fields(view.asks[node].schema_json), view.asks[node]
-    before = _before(view, node)
-    on: list[str] = []
-    common: set[str] = set()
-    for other in among:
-        if other == node or not _may_wait(view, other) or view.asks[other].reads == ask.reads:
-            continue
-        shared = own & _fields(view.asks[other].schema_json)
-        wanted = shared & set(unless.fields) if unless.fields else shared
-        if wanted and (other in before or frozenset((node, other)) in view.together):
-            on.append(other)
-            common |= wanted
-    if not on or (unless.fields and common != set(unless.fields)):
-        return None  # a field that counts is answered by this node alone
-    beside = tuple(other for other in on if other not in before)
-    return Condition(tuple(on), tuple(sorted(common)), unless.least, beside, unless)
-
-
-def _may_wait(view: GraphView, node: str) -> bool:
-    """Whether a node reads something off its input, once a job; a question is the whole job's."""
-    ask: Ask = view.asks[node]
-    once = view.visits.get(node, 1) == 1 and node not in view.loops
-    return once and ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
-
-
-@lru_cache(maxsize=256)
-def _fields(schema_json: str | None) -> frozenset[str]:
-    return frozenset(json.loads(schema_json or "{}").get("properties", ()))
-
-
-def _before(view: GraphView, node: str) -> set[str]:
-    """Nodes that stand before `node` on some way to it."""
-    found: set[str] = set()
-    waiting = list(view.predecessors(node))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += view.predecessors(name)
-    return found

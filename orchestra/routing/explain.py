@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from orchestra.core.money import usd
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.options import LIMITS, Option, name_of, plain, rank
-from orchestra.routing.plan import Plan, money
+from orchestra.routing.options import LIMITS, name_of, plain, rank
+from orchestra.routing.plan import Option, Plan
 from orchestra.routing.planner import Weighed
 
 UNITS = {"cost_usd": "$", "latency_ms": " ms", "memory_gib": " GiB", "tokens": " tokens"}
@@ -59,14 +59,14 @@ class Explanation:
         return {**self.plan.public(), "changes": changes, "picture": picture(self)}
 
     def __str__(self) -> str:
-        told = [f"changes   {change}" for change in self.changes]
-        return "\n".join([str(self.plan), *told])
+        changes = [f"changes   {change}" for change in self.changes]
+        return "\n".join([str(self.plan), *changes])
 
 
 def explain(weighed: Weighed) -> Explanation:
     """The nearest values of each limit at which the plan changes."""
-    options = weighed.options
-    taken = [(option, options.takes(option)) for option in options.all()] if weighed.best else []
+    best, options = weighed.plan.nodes, weighed.options
+    taken = [(option, options.takes(option)) for option in options.all()] if best else []
     found: list[Change] = []
     for limit in LIMITS if taken else ():
         others = {name: most for name, most in options.limits.items() if name != limit}
@@ -75,7 +75,7 @@ def explain(weighed: Weighed) -> Explanation:
             for option, takes in taken
             if all(takes[name] <= most for name, most in others.items())
         ]
-        found += _around(weighed.best, limit, fitting, options.limits.get(limit))
+        found += _around(best, limit, fitting, options.limits.get(limit))
     return Explanation(weighed.plan, options.view, tuple(found))
 
 
@@ -112,18 +112,18 @@ def _change(
 
 def picture(explanation: Explanation) -> str:
     """The plan as a mermaid flowchart: models at their nodes, and what would change them."""
-    made, view = explanation.plan, explanation.view
+    plan, view = explanation.plan, explanation.view
     numbers = {
         name: f"n{place}" for place, name in enumerate(("__start__", *view.nodes, "__end__"))
     }
-    planned = {node.node: node for node in made.nodes}
-    skipped = {entry.option: entry.reason for entry in made.skipped}
+    planned = {node.node: node for node in plan.nodes}
+    skipped = {entry.option: entry.reason for entry in plan.skipped}
     lines = ["flowchart TD"]
     for name, number in numbers.items():
         label = _quoted(name.strip("_"))
         if name in planned:
             node = planned[name]
-            figures = f"{node.latency_ms:.0f} ms, at most ${money(node.cost_micro)}"
+            figures = f"{node.latency_ms:.0f} ms, at most ${usd(node.cost_micro):f}"
             label = f"{_quoted(name)}<br/>{_quoted(node.model)}<br/>{figures}"
             if node.condition is not None:
                 label += f"<br/>only {_quoted(str(node.condition))}"
@@ -134,7 +134,7 @@ def picture(explanation: Explanation) -> str:
     lines += [f"  {numbers[a]} --> {numbers[b]}" for a, b in sorted(view.edges)]
     lines += [
         f"  {numbers[other]} -.-> {numbers[node.node]}"
-        for node in made.nodes
+        for node in plan.nodes
         if node.condition is not None
         for other in node.condition.beside
     ]

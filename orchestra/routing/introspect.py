@@ -41,6 +41,11 @@ class GraphView:
     together: frozenset[frozenset[str]] = frozenset()
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
+    @classmethod
+    def of_node(cls, node: str, ask: Ask, *, visits: int = 1) -> GraphView:
+        """A graph of one node, which is asked as often as `visits` at most."""
+        return cls((node,), {node: ask}, frozenset(), {node: visits})
+
     def __post_init__(self) -> None:
         before: dict[str, list[str]] = {node: [] for node in self.nodes}
         for a, b in sorted(self.edges):
@@ -51,6 +56,17 @@ class GraphView:
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
         return self._before[node]
+
+    def ancestors(self, node: str) -> set[str]:
+        """Nodes that stand before `node` on some way to it."""
+        found: set[str] = set()
+        waiting = list(self.predecessors(node))
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += self.predecessors(name)
+        return found
 
 
 def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:

@@ -4,61 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from typing import Any
 
+from orchestra.core.job import Usd, Word
 from orchestra.core.money import usd
 from orchestra.routing.condition import Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """A model that a node asks beside its own; figures of all its visits."""
-
-    model: str
-    latency_ms: float
-    cost_micro: int
-    memory_gib: float
-    tokens: int
-    prompt_tokens: int
-    replicas: int = 1
-
-    @classmethod
-    def of(cls, node: NodePlan) -> Fallback:
-        """The model of `node`, asked beside another one."""
-        return cls(
-            model=node.model,
-            latency_ms=node.latency_ms,
-            cost_micro=node.cost_micro,
-            memory_gib=node.memory_gib,
-            tokens=node.tokens,
-            prompt_tokens=node.prompt_tokens,
-            replicas=node.replicas,
-        )
-
-    def public(self) -> dict[str, Any]:
-        """As it stands in `plan --json`."""
-        return {
-            "model": self.model,
-            "latency_ms": round(self.latency_ms, 3),
-            "cost_usd": float(usd(self.cost_micro)),
-            "memory_gib": self.memory_gib,
-            "tokens": self.tokens,
-        }
 
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
     """One model call of the plan. `cost_micro` is the guaranteed ceiling, in micro-dollars.
 
-    Ceilings of cost and tokens hold the fallback too; latency and expected cost are those of the
-    model itself. `prompt_tokens` bounds the prompt of one visit. `p99_ms` is what 99 of 100 calls
-    take at most, `siblings` how many nodes of the job may be under way beside this one, and
-    `own_tokens` the ceiling without the fallback's part. `quality_range` is the 95% interval of a
-    quality that was measured on labelled rows. `escalation` is asked what the model was unsure of,
-    in the share `escalated` of jobs; ceilings hold it, too. `hits` of the visits are known to be
-    answered by a cache, and are in none of these figures. With a `condition` the call is made only
-    where that holds, after others; the figures are those of a call that is made.
+    `fallback` is the node on the model that is asked where its own is unavailable. Ceilings of cost
+    and tokens hold it, too, and `own_tokens` is the one without; latency and expected cost are
+    those of the model itself. `prompt_tokens` bounds the prompt of one visit. `p99_ms` is what 99
+    of 100 calls take at most, `siblings` how many nodes of the job may be under way beside this
+    one. `quality_range` is the 95% interval of a quality that was measured on labelled rows.
+    `escalation` is asked what the model was unsure of, in the share `escalated` of jobs; ceilings
+    hold it, too. `hits` of the visits are known to be answered by a cache, and are in none of these
+    figures. With a `condition` the call is made only where that holds, after others; the figures
+    are those of a call that is made.
     """
 
     node: str
@@ -72,16 +37,22 @@ class NodePlan:
     quality: float | None = None
     quality_origin: str = "unknown"
     prompt_tokens: int = 0
-    fallback: Fallback | None = None
+    fallback: NodePlan | None = None
     p99_ms: float = 0.0
     siblings: int = 0
     own_tokens: int = 0
     replicas: int = 1
     quality_range: tuple[float, float] | None = None
-    escalation: Fallback | None = None
+    escalation: NodePlan | None = None
     escalated: float = 0.0
     hits: int = 0
     condition: Condition | None = None
+
+    @property
+    def hosted(self) -> tuple[NodePlan, ...]:
+        """The node on each model that has to be there for it."""
+        others = (other for other in (self.fallback, self.escalation) if other is not None)
+        return (self, *others)
 
     @property
     def models(self) -> str:
@@ -108,37 +79,41 @@ class NodePlan:
             "quality": self.quality,
             "quality_origin": self.quality_origin,
             "quality_range": self.quality_range,
-            "escalation": None if self.escalation is None else self.escalation.public(),
+            "escalation": None if self.escalation is None else self.escalation.public_beside(),
             "escalated": self.escalated,
-            "fallback": None if self.fallback is None else self.fallback.public(),
+            "fallback": None if self.fallback is None else self.fallback.public_beside(),
             "hits": self.hits,
             "only": None if self.condition is None else self.condition.public(),
         }
 
+    def public_beside(self) -> dict[str, Any]:
+        """The same of a model that is asked beside the node's own."""
+        return {
+            "model": self.model,
+            "latency_ms": round(self.latency_ms, 3),
+            "cost_usd": float(usd(self.cost_micro)),
+            "memory_gib": self.memory_gib,
+            "tokens": self.tokens,
+        }
+
+
+Option = tuple[NodePlan, ...]  # an assignment of models to the nodes of a graph
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An option that was not taken, and the reason."""
+    """An option or a model that was not taken, and the reason."""
 
     option: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hosted:
+class Hosted(Word):
     """A model that is billed by the hour, asked or not: what its replicas cost while they wait."""
 
     model: str
     replicas: int
-    usd_per_hour: Decimal
-
-    def public(self) -> dict[str, Any]:
-        """As it stands in `plan --json`."""
-        return {
-            "model": self.model,
-            "replicas": self.replicas,
-            "usd_per_hour": float(self.usd_per_hour),
-        }
+    usd_per_hour: Usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +126,7 @@ class Plan:
     """
 
     route: str
-    nodes: tuple[NodePlan, ...]
+    nodes: Option
     latency_ms: float
     memory_gib: float
     rejected: Sequence[Rejected]
@@ -186,10 +161,6 @@ class Plan:
         """Nodes and models in one short line, as summaries count it."""
         return " ".join(f"{node.node}={node.part}" for node in self.nodes) or "no model"
 
-    def model_for(self, node: str) -> str | None:
-        """The model planned at `node`, or None where the node is skipped."""
-        return next((entry.model for entry in self.nodes if entry.node == node), None)
-
     def public(self) -> dict[str, Any]:
         """As printed by `plan --json` and kept in results."""
         known = [node.quality for node in self.nodes if node.quality is not None]
@@ -209,7 +180,7 @@ class Plan:
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
             "cold_start_ms": round(self.cold_start_ms, 3),
-            "hosted": [entry.public() for entry in self.hosted],
+            "hosted": [entry.model_dump(mode="json") for entry in self.hosted],
             "hits": self.hits,
             "budget": dict(self.budget),
             "fleet": self.fleet,
@@ -219,11 +190,6 @@ class Plan:
 
     def __str__(self) -> str:
         return render(self)
-
-
-def money(micro: int) -> str:
-    """Micro-dollars as a plain decimal string of dollars."""
-    return format(usd(micro), "f")
 
 
 def render(plan: Plan) -> str:
@@ -237,8 +203,8 @@ def render(plan: Plan) -> str:
             "total",
             "",
             f"{plan.latency_ms:.0f} ms",
-            f"${money(plan.cost_micro)}",
-            f"${money(plan.expected_micro)}",
+            f"${usd(plan.cost_micro):f}",
+            f"${usd(plan.expected_micro):f}",
             f"{plan.memory_gib:g} GiB",
             "",
         )
@@ -305,8 +271,8 @@ def _row(node: NodePlan) -> tuple[str, ...]:
         node.node,
         node.part,
         f"{node.latency_ms:.0f} ms",
-        f"${money(node.cost_micro)}",
-        f"${money(node.expected_micro)}",
+        f"${usd(node.cost_micro):f}",
+        f"${usd(node.expected_micro):f}",
         f"{node.memory_gib:g} GiB",
         quality,
     )

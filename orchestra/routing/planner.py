@@ -6,33 +6,32 @@ clock. What an assignment takes stands in `options`, how the best one is found i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import cached_property
+from typing import Any
 
 from orchestra.core.ask import Ask
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import EmptyJob, NoFeasiblePlan
 from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
+from orchestra.core.money import usd
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.judged import best_judged, judged
-from orchestra.routing.load import IDLE, Load
-from orchestra.routing.memory import held_gib
 from orchestra.routing.options import (
-    TEMPLATE_TOKENS,
-    Option,
     Options,
+    held_gib,
     name_of,
     options_of,
     plain,
     rank,
 )
-from orchestra.routing.plan import Hosted, Plan, Rejected
-from orchestra.routing.rejections import Rejections, reason, rejections
-
-__all__ = ["TEMPLATE_TOKENS", "JobShape", "Weighed", "plan", "weigh"]
+from orchestra.routing.plan import Hosted, Option, Plan, Rejected
+from orchestra.routing.search import best_judged
+from orchestra.routing.timing import IDLE, Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,6 @@ class Weighed:
     """A plan with the options it was chosen from."""
 
     plan: Plan
-    best: Option
     options: Options
 
 
@@ -72,62 +70,49 @@ def weigh(
     if not shape.text_bytes and not shape.images:
         raise EmptyJob("The job has neither text nor an image. Give it at least one of them.")
     active, skipped = _active(view, shape)
-    if not active and view.unpriced and not view.asks:
-        options = Options((), view, {})
-        return Weighed(_unplanned(view, budget, fleet), (), options)
-    if not active:
+    if active:
+        options = options_of(view, active, shape, budget, fleet, load, policy)
+        best = best_judged(options)
+        if best is None:
+            raise _nothing_fits(options, budget)
+    elif view.unpriced and not view.asks:  # all nodes are the user's own: listed, and bounded
+        options, best, policy = Options((), view, {}), (), None
+    else:
         missing = "; ".join(f"{entry.option}: {entry.reason}" for entry in skipped)
         raise EmptyJob(f"No node of the graph can use this job ({missing}).")
-    choices, refused = candidates(active, shape, fleet)
-    priced = options_of(active, view, shape, choices, budget, fleet, load)
-    options = judged(priced, active, policy)
-    refused += options.refused
-    best = best_judged(options)
-    if best is None:
-        raise _nothing_fits(options, budget, refused)
     cards = [fleet.card(name) for name in dict.fromkeys(node.model for node in best)]
-    made = Plan(
-        route=_route(best, view),
+    planned = Plan(
+        route=route_of(best, view),
         nodes=best,
         latency_ms=options.expected_ms(best),
         memory_gib=held_gib(best, fleet.machines),
-        rejected=Rejections(lambda: rejections(options, best, refused)),
+        rejected=Rejections(lambda: _rejections(options, best)),
         skipped=tuple(skipped),
         snapshot=snapshot(fleet),
         fleet=fleet.name,
         unpriced=view.unpriced,
-        budget=_given(budget),
+        budget=tuple((name, str(value)) for name, value in budget if value is not None),
         p99_ms=options.bound_ms(best),
         cold_start_ms=sum(c.latency.cold_start_ms for c in cards if c.latency is not None),
         hosted=tuple(_hosted(card) for card in cards if card.price.usd_per_hour),
         policy="" if policy is None else policy.fingerprint,
     )
-    return Weighed(made, best, options)
+    return Weighed(planned, options)
+
+
+def route_of(option: Option, view: GraphView) -> str:
+    """What the nodes of an option read, as in `text+vision`."""
+    reads = {view.asks[node.node].capability for node in option}
+    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
 
 
 def _hosted(card: Card) -> Hosted:
     replicas = card.hosting.scaling.replicas
-    return Hosted(card.name, replicas, card.price.usd_per_hour * replicas)
-
-
-def _unplanned(view: GraphView, budget: Budget, fleet: FleetFile) -> Plan:
-    """The plan of a graph whose nodes are all the user's own: they are listed, and bounded."""
-    return Plan(
-        route="",
-        nodes=(),
-        latency_ms=0.0,
-        memory_gib=0.0,
-        rejected=(),
-        skipped=(),
-        snapshot=snapshot(fleet),
-        fleet=fleet.name,
-        unpriced=view.unpriced,
-        budget=_given(budget),
+    return Hosted(
+        model=card.name,
+        replicas=replicas,
+        usd_per_hour=card.price.usd_per_hour * replicas,
     )
-
-
-def _given(budget: Budget) -> tuple[tuple[str, str], ...]:
-    return tuple((name, str(value)) for name, value in budget if value is not None)
 
 
 def _active(view: GraphView, shape: JobShape) -> tuple[dict[str, Ask], list[Rejected]]:
@@ -146,12 +131,7 @@ def _active(view: GraphView, shape: JobShape) -> tuple[dict[str, Ask], list[Reje
     return active, skipped
 
 
-def _route(option: Option, view: GraphView) -> str:
-    reads = {view.asks[node.node].capability for node in option}
-    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
-
-
-def _nothing_fits(options: Options, budget: Budget, refused: list[Rejected]) -> NoFeasiblePlan:
+def _nothing_fits(options: Options, budget: Budget) -> NoFeasiblePlan:
     checked: list[tuple[Option, dict[str, Decimal]]] = [
         (option, options.broken(option)) for option in options.all()
     ]
@@ -168,6 +148,68 @@ def _nothing_fits(options: Options, budget: Budget, refused: list[Rejected]) -> 
         "Raise it, or choose a fleet with a smaller model.",
         tightest=tightest,
         smallest={name: plain(name, value) for name, value in smallest.items()},
-        rejected=[{"option": e.option, "reason": e.reason} for e in refused]
-        + [{"option": name_of(o), "reason": reason(o, b, o)} for o, b in checked],
+        rejected=[asdict(entry) for entry in options.refused]
+        + [{"option": name_of(o), "reason": _reason(o, b, o)} for o, b in checked],
     )
+
+
+class Rejections(Sequence[Rejected]):
+    """Options with reasons, worked out at their first reading and kept.
+
+    A plan is made for every job, and comparing every option takes far longer than finding the best.
+    """
+
+    def __init__(self, reasons: Callable[[], Sequence[Rejected]]) -> None:
+        self._reasons = reasons
+
+    @cached_property
+    def _all(self) -> tuple[Rejected, ...]:
+        return tuple(self._reasons())
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._all[at]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._all)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (tuple, (list(self._all),))
+
+
+def _rejections(options: Options, best: Option) -> list[Rejected]:
+    """Models refused, and every other option with what it breaks or lacks against `best`."""
+    return [
+        *options.refused,
+        *(
+            Rejected(name_of(option), _reason(option, options.broken(option), best))
+            for option in options.all()
+            if option != best
+        ),
+    ]
+
+
+def _reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
+    """Why `option`, which breaks the limits `broken`, was not taken."""
+    if broken:
+        dollar = {"cost_usd": "$"}
+        return "; ".join(
+            f"{name} {dollar.get(name, '')}{plain(name, value)} is over the limit"
+            for name, value in broken.items()
+        )
+    cascades = (
+        m.node for m, o in zip(best, option, strict=True) if m.escalation and not o.escalation
+    )
+    if (node := next(cascades, None)) is not None:
+        return f"the policy has a cascade at {node}"
+    mine, theirs = -rank(option)[0], -rank(best)[0]
+    if mine < theirs:
+        return f"expected quality {mine:.1f}, and {name_of(best)} has {theirs:.1f}"
+    if rank(option)[1] > rank(best)[1]:
+        return f"no better, and costs ${usd(rank(option)[1]):f} against ${usd(rank(best)[1]):f}"
+    return f"no better and no cheaper than {name_of(best)}"

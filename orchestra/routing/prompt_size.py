@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from orchestra.clients.endpoint_messages import DATA_RULE, TEMPLATE_TOKENS
+from orchestra.clients.endpoint_request import DATA_RULE, TEMPLATE_TOKENS
 from orchestra.clients.endpoint_schema import JSON_RULE, public_schema
 from orchestra.clients.tools import TOOLS_BYTES
 from orchestra.core.call import Call, Tool, Turn
@@ -67,14 +67,14 @@ def talk_bytes(turns: Sequence[Turn], tools: Sequence[Tool]) -> int:
 
     Tools are counted twice: a model that is offered them by a schema reads them as well.
     """
-    said = sum(len(turn.role + turn.text) + TURN_BYTES for turn in turns)
-    said += sum(len(turn.text.encode()) - len(turn.text) for turn in turns)
-    asked = [asdict(call) for turn in turns for call in turn.calls]
-    asked_bytes = len(json.dumps(asked, ensure_ascii=False).encode()) if asked else 0
+    turn_bytes = sum(len(turn.role + turn.text) + TURN_BYTES for turn in turns)
+    turn_bytes += sum(len(turn.text.encode()) - len(turn.text) for turn in turns)
+    calls = [asdict(call) for turn in turns for call in turn.calls]
+    calls_bytes = len(json.dumps(calls, ensure_ascii=False).encode()) if calls else 0
     if not tools:
-        return said + asked_bytes
+        return turn_bytes + calls_bytes
     offered = len(json.dumps([asdict(tool) for tool in tools], ensure_ascii=False).encode())
-    return said + asked_bytes + 2 * offered + TOOLS_BYTES
+    return turn_bytes + calls_bytes + 2 * offered + TOOLS_BYTES
 
 
 @lru_cache(maxsize=256)

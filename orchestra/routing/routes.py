@@ -6,26 +6,27 @@ it chooses none of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from orchestra.core.ask import Ask
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import PlanError
 from orchestra.core.job import Budget
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import JobShape, candidates
-from orchestra.routing.condition import Unless, condition_of, split
+from orchestra.routing.candidates import JobShape
+from orchestra.routing.condition import Condition, Unless, split
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.judged import best_judged, judged
-from orchestra.routing.memory import held_gib
-from orchestra.routing.options import Option, Options, options_of, rank
-from orchestra.routing.plan import NodePlan, Plan, Rejected
-from orchestra.routing.planner import plan
-from orchestra.routing.search import best_fitting
+from orchestra.routing.options import Options, held_gib, options_of, rank
+from orchestra.routing.plan import NodePlan, Option, Plan, Rejected
+from orchestra.routing.planner import plan, route_of
+from orchestra.routing.search import best_fitting, best_judged
 
 LEFT_OUT = "left out: the budget is spent where it helps more"
 SURE_ENOUGH = (0.0, 0.5, 0.8)  # of what another node said, for a call to be spared
+READ_OFF = ("text", "image")
 INPUTS = {"both": ("text", "image"), "text": ("text",), "photo": ("image",)}
 
 
@@ -106,9 +107,9 @@ def _sparing(
     for waits in option:
         for least in SURE_ENOUGH:
             unless = Unless(least, tuple(sorted(fields)))
-            made = waiting(view, [(node, unless if node is waits else None) for node in option])
-            if any(node.condition is not None for node in made) and not options.broken(made):
-                found.append(Route.of(made))
+            sparing = waiting(view, [(node, unless if node is waits else None) for node in option])
+            if any(node.condition is not None for node in sparing) and not options.broken(sparing):
+                found.append(Route.of(sparing))
     return found
 
 
@@ -116,12 +117,16 @@ def waiting(view: GraphView, pairs: Sequence[tuple[NodePlan, Unless | None]]) ->
     """An assignment with its conditions. One has none where nothing in it can spare its call, and
     nobody waits for one who waits."""
     free = [node.node for node, unless in pairs if unless is None]
-    return tuple(
-        node
-        if unless is None
-        else replace(node, condition=condition_of(view, node.node, free, unless))
-        for node, unless in pairs
-    )
+    return tuple(_conditioned(view, node, unless, free) for node, unless in pairs)
+
+
+def _conditioned(
+    view: GraphView, node: NodePlan, unless: Unless | None, free: Collection[str]
+) -> NodePlan:
+    """`node` made to wait for what it can of the nodes `free`, where it may be spared at all."""
+    if unless is None:
+        return node
+    return replace(node, condition=condition_of(view, node.node, free, unless))
 
 
 def _expected(option: Option) -> tuple[float, int, tuple[float, int, float, str]]:
@@ -150,8 +155,7 @@ def priced(
     if not any(ask.reads != "facts" for ask in active.values()):
         return None
     try:
-        choices, _ = candidates(active, shape, fleet)
-        return judged(options_of(active, view, shape, choices, budget, fleet), active, policy)
+        return options_of(view, active, shape, budget, fleet, policy=policy)
     except PlanError:
         return None  # no model for this input; another may do
 
@@ -174,20 +178,14 @@ def plan_along(
     options = priced(view, shape, fleet, budget, kept, policy)
     if options is None:
         return whole
-    parts = {node: (plain, unless) for node, plain, unless in Route(tuple(models.items())).parts}
+    parts = {node: (names, unless) for node, names, unless in Route(tuple(models.items())).parts}
     free = [node for node in kept if parts[node][1] is None]
-    own = tuple(
-        tuple(
-            replace(node, condition=condition_of(view, node.node, free, unless))
-            for node in nodes
-            if node.models == plain and unless is not None
-        )
-        or tuple(node for node in nodes if node.models == plain)
-        or nodes
-        for nodes in options.choices
-        for plain, unless in (parts[nodes[0].node],)
-    )
-    options = replace(options, choices=own)
+    choices: list[Option] = []
+    for nodes in options.choices:
+        names, unless = parts[nodes[0].node]
+        own = (node for node in nodes if node.models == names)
+        choices.append(tuple(_conditioned(view, node, unless, free) for node in own) or nodes)
+    options = replace(options, choices=tuple(choices))
     nodes = best_fitting(options)
     if nodes is None:
         return whole
@@ -195,18 +193,13 @@ def plan_along(
     return replace(
         whole,
         nodes=nodes,
-        route=_route(nodes, view),
+        route=route_of(nodes, view),
         latency_ms=options.expected_ms(nodes),
         p99_ms=options.bound_ms(nodes),
         memory_gib=held_gib(nodes, fleet.machines),
         skipped=(*whole.skipped, *left),
         rejected=(),
     )
-
-
-def _route(nodes: tuple[NodePlan, ...], view: GraphView) -> str:
-    reads = {view.asks[node.node].capability for node in nodes}
-    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
 
 
 class Prices:
@@ -216,10 +209,10 @@ class Prices:
         self.view = view
         self.fleet = fleet
         self.policy = policy
-        self._along: dict[tuple[Route, JobShape], tuple[NodePlan, ...]] = {}
+        self._along: dict[tuple[Route, JobShape], Option] = {}
         self._known: dict[JobShape, dict[tuple[str, str], NodePlan]] = {}
 
-    def of(self, route: Route, shape: JobShape) -> tuple[NodePlan, ...]:
+    def of(self, route: Route, shape: JobShape) -> Option:
         """The calls of `route` for a job of `shape`; inputs that it lacks are not called for."""
         found = self._along.get((route, shape))
         if found is None:
@@ -240,3 +233,43 @@ class Prices:
         options = priced(self.view, shape, self.fleet, Budget(), active, self.policy)
         choices = () if options is None else options.choices
         return {(node.node, node.models): node for nodes in choices for node in nodes}
+
+
+def condition_of(
+    view: GraphView, node: str, among: Collection[str], unless: Unless
+) -> Condition | None:
+    """What `node` waits for among the nodes of a plan; None where nothing can spare its call.
+
+    It waits for nodes that read the other input and answer the same fields, if they are sure to
+    be reached no later than it.
+    """
+    if not _may_wait(view, node):
+        return None
+    own, ask = _fields(view.asks[node].schema_json), view.asks[node]
+    before = view.ancestors(node)
+    on: list[str] = []
+    common: set[str] = set()
+    for other in among:
+        if other == node or not _may_wait(view, other) or view.asks[other].reads == ask.reads:
+            continue
+        shared = own & _fields(view.asks[other].schema_json)
+        counting = shared & set(unless.fields) if unless.fields else shared
+        if counting and (other in before or frozenset((node, other)) in view.together):
+            on.append(other)
+            common |= counting
+    if not on or (unless.fields and common != set(unless.fields)):
+        return None  # a field that counts is answered by this node alone
+    beside = tuple(other for other in on if other not in before)
+    return Condition(tuple(on), tuple(sorted(common)), unless.least, beside, unless)
+
+
+def _may_wait(view: GraphView, node: str) -> bool:
+    """Whether a node reads something off its input, once a job; a question is the whole job's."""
+    ask: Ask = view.asks[node]
+    once = view.visits.get(node, 1) == 1 and node not in view.loops
+    return once and ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
+
+
+@lru_cache(maxsize=256)
+def _fields(schema_json: str | None) -> frozenset[str]:
+    return frozenset(json.loads(schema_json or "{}").get("properties", ()))

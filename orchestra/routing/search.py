@@ -8,11 +8,11 @@ rank the same, the one whose first nodes get their own best is taken. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
+from itertools import accumulate
 
-from orchestra.routing.memory import held_gib, least_gib
-from orchestra.routing.options import Option, Options
-from orchestra.routing.plan import NodePlan
+from orchestra.routing.options import Options, held_gib, least_gib
+from orchestra.routing.plan import NodePlan, Option
 
 Rank = tuple[float, int, float]  # quality with its sign turned, cost, latency: smaller is better
 NOTHING: Rank = (0.0, 0, 0.0)
@@ -25,36 +25,40 @@ def best_fitting(options: Options) -> Option | None:
     return search.best
 
 
-@dataclass(slots=True)
-class _Search:
-    options: Options
-    best: Option | None = None
-    _best_rank: Rank | None = None
-    _chosen: list[NodePlan] = field(default_factory=list)
-    _ordered: list[list[tuple[Rank, NodePlan]]] = field(default_factory=list)
-    _rest: list[Rank] = field(default_factory=list)
-    _least: list[dict[str, float]] = field(default_factory=list)
-    _limits: dict[str, float] = field(default_factory=dict)
-    _fastest: list[NodePlan] = field(default_factory=list)
+def best_judged(options: Options) -> Option | None:
+    """The best assignment within the limits, cascades first where the policy has them."""
+    cascades = tuple(
+        tuple(node for node in nodes if node.escalation is not None) or nodes
+        for nodes in options.choices
+    )
+    if cascades == options.choices:
+        return best_fitting(options)
+    return best_fitting(replace(options, choices=cascades)) or best_fitting(options)
 
-    def __post_init__(self) -> None:
-        choices = self.options.choices
+
+class _Search:
+    """The choices of each node best first, and behind each node the least that the rest takes."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.best: Option | None = None
+        self._best_rank: Rank | None = None
+        self._chosen: list[NodePlan] = []
+        self._limits = {name: float(limit) for name, limit in options.limits.items()}
         self._ordered = [
             sorted(((_rank(node), node) for node in nodes), key=_by_rank_then_name)
-            for nodes in choices
+            for nodes in options.choices
         ]
-        self._limits = {name: float(limit) for name, limit in self.options.limits.items()}
-        self._rest, self._least = [NOTHING], [{"cost_usd": 0, "tokens": 0}]
-        for nodes in reversed(self._ordered):
-            self._rest.append(_sum(nodes[0][0], self._rest[-1]))
-            below = self._least[-1]
-            cost = below["cost_usd"] + min(node.cost_micro for _, node in nodes)
-            tokens = below["tokens"] + min(node.tokens for _, node in nodes)
-            self._least.append({"cost_usd": cost, "tokens": tokens})
-        self._rest.reverse()
-        self._least.reverse()
+        # From each node on, and of nothing behind the last: sums grow from the end.
+        backwards = self._ordered[::-1]
+        best = (nodes[0][0] for nodes in backwards)
+        self._rest = [*accumulate(best, _sum, initial=NOTHING)][::-1]
+        cheapest = (min(node.cost_micro for _, node in nodes) for nodes in backwards)
+        self._least_micro = [*accumulate(cheapest, initial=0)][::-1]
+        shortest = (min(node.tokens for _, node in nodes) for nodes in backwards)
+        self._least_tokens = [*accumulate(shortest, initial=0)][::-1]
         if "latency_ms" in self._limits:
-            self._fastest = [min(nodes, key=self.options.fastest_key) for nodes in choices]
+            self._fastest = [min(nodes, key=options.fastest_key) for nodes in options.choices]
 
     def go(self, at: int, so_far: Rank) -> None:
         """Choose for the node `at` and those behind it."""
@@ -72,13 +76,13 @@ class _Search:
 
     def _may_fit(self, at: int) -> bool:
         """Whether what is chosen keeps the limits, with the least that the rest can take."""
-        limits, least, chosen = self._limits, self._least[at], self._chosen
+        limits, chosen = self._limits, self._chosen
         if "cost_usd" in limits:
-            cost = sum(node.cost_micro for node in chosen) + least["cost_usd"]
-            if cost > limits["cost_usd"]:
+            micro = sum(node.cost_micro for node in chosen) + self._least_micro[at]
+            if micro > limits["cost_usd"]:
                 return False
         if "tokens" in limits:
-            tokens = sum(node.tokens for node in chosen) + least["tokens"]
+            tokens = sum(node.tokens for node in chosen) + self._least_tokens[at]
             if tokens > limits["tokens"]:
                 return False
         if "memory_gib" in limits:

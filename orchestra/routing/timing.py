@@ -1,57 +1,78 @@
 """How long an assignment of models to nodes takes: calls along the critical path, and the rest.
 
 Pure arithmetic; it chooses nothing and reads no clock. A bound is what 99 of 100 jobs keep, as far
-as the models' spread was measured; the bounds of a path are added, which is on the safe side.
+as the models' spread was measured; the bounds of a path are added, which is on the safe side. A
+call is slowed by what it stands beside: calls under way now, and nodes of its own job.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from orchestra.core.card import Card, Limits
+from orchestra.core.card import Card, FleetFile, Limits
 from orchestra.core.latency import Overhead, WholeJobs
-from orchestra.core.pricing import Work, latency_ms
 from orchestra.routing.introspect import GraphView
-from orchestra.routing.load import Beside
-from orchestra.routing.plan import NodePlan
+from orchestra.routing.plan import Option
 
 MINUTE_MS = 60_000.0
-Assigned = tuple[NodePlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a node's call is expected to be: its likely work, how often, and beside what."""
+class Load:
+    """Calls under way by model as a plan is made, other jobs' only; empty for none.
 
-    work: Work
-    visits: int
-    in_turn: bool
-    beside: Beside
-
-
-def node_time(card: Card, expected: Expected) -> tuple[float, float]:
-    """(expected, bound) milliseconds of all visits of a node on `card`.
-
-    Visits of a loop follow each other. Those of a fan-out share time on a model whose slowdown was
-    measured; on another they are taken as in turn.
+    `waits_ms` is how long a model's limits of a minute hold the next call back.
     """
-    work, visits, beside = expected.work, expected.visits, expected.beside
-    known = card.latency
-    if known is None:
-        alone = latency_ms(card, work) * visits
-        return alone, alone
-    side_by_side = 0 if expected.in_turn else visits - 1
-    once = known.milliseconds(
-        work.input_tokens,
-        work.output_tokens,
-        work.images,
-        beside.calls + side_by_side,
-        beside.neighbours,
-    )
-    whole = once * visits if expected.in_turn else once
-    return whole, whole * known.p99_ratio
+
+    calls: tuple[tuple[str, int], ...] = ()
+    waits_ms: tuple[tuple[str, float], ...] = ()
+    local: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        counts: Mapping[str, int],
+        fleet: FleetFile,
+        waits_ms: Mapping[str, float] | None = None,
+    ) -> Load:
+        """The load of `counts`, calls by model of `fleet`."""
+        if not counts and not waits_ms:
+            return IDLE
+        waits = tuple(sorted((waits_ms or {}).items()))
+        return cls(tuple(sorted(counts.items())), waits, fleet.local)
+
+    def beside(self, card: Card, siblings: int) -> tuple[int, int]:
+        """Calls under way on the model of `card`, and on others that share its machine.
+
+        `siblings` of the call's own job are under way, too.
+        """
+        own = sum(count for model, count in self.calls if model == card.name)
+        if card.hosting.endpoint is not None:
+            return own, 0  # a server elsewhere shares nothing with models here
+        others = sum(c for model, c in self.calls if model != card.name and model in self.local)
+        return own, others + siblings
+
+
+IDLE = Load()
+
+
+def siblings(view: GraphView, active: Collection[str]) -> Mapping[str, int]:
+    """For each of the `active` nodes, how many of the others may run at the same time."""
+    if len(active) < 2:
+        return dict.fromkeys(active, 0)
+    behind: dict[str, set[str]] = {}
+    for name in view.nodes:
+        before = [other for other in view.predecessors(name) if other in behind]
+        behind[name] = set(before).union(*(behind[other] for other in before))
+    return {
+        node: sum(
+            other != node and other not in behind[node] and node not in behind[other]
+            for other in active
+        )
+        for node in active
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +87,16 @@ class Rest:
     whole_jobs: WholeJobs | None = None
     measured: frozenset[str] = frozenset()  # models whose calls' time is
 
-    def expected_ms(self, option: Assigned) -> float:
+    def expected_ms(self, option: Option) -> float:
         """Expected milliseconds beside the calls of `option`."""
         return self._own_ms() + self._paced_ms(option)
 
-    def bound_ms(self, option: Assigned) -> float:
+    def bound_ms(self, option: Option) -> float:
         """The same, for 99 of 100 jobs."""
         ratio = 1.0 if self.overhead is None else self.overhead.p99_ratio
         return self._own_ms() * ratio + self._paced_ms(option)
 
-    def whole_bound_ms(self, option: Assigned, path_ms: float) -> float | None:
+    def whole_bound_ms(self, option: Option, path_ms: float) -> float | None:
         """What 99 of 100 whole jobs keep whose calls are expected to take `path_ms`.
 
         None where whole jobs were not measured, or not with such calls: with a model of unknown
@@ -93,7 +114,7 @@ class Rest:
             return 0.0
         return self.overhead.milliseconds(self.calls, self.images)
 
-    def _paced_ms(self, option: Assigned) -> float:
+    def _paced_ms(self, option: Option) -> float:
         """The longest that a model's limits of a minute hold calls of this job back."""
         if not self.limits and not self.waits_ms:
             return 0.0
@@ -123,7 +144,7 @@ class Rest:
 NOTHING_ELSE = Rest()
 
 
-def critical_path(option: Assigned, view: GraphView, *, bound: bool = False) -> float:
+def critical_path(option: Option, view: GraphView, *, bound: bool = False) -> float:
     """Milliseconds of the slowest way through the graph, as expected or as a bound."""
     own = {node.node: node.p99_ms if bound else node.latency_ms for node in option}
     ends = _ends(own, view, {})

@@ -25,15 +25,15 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
 
     def app(args: Mapping[str, Any]) -> Any:
         try:
+            # ray is an optional extra, and a module that names its app is imported without it.
             from orchestra.serving.deployment import bind
         except ImportError as cause:
             raise MissingExtra(
                 f"Serving needs a package that is not installed ({cause.name!r}). "
                 "Install it: pip install 'orchestra-fleet[ray,local]'."
             ) from cause
-        wanted = read_args(args)
-        file = checked_fleet(wanted)
-        return bind(file, wanted, served_graphs(build, wanted))
+        checked = read_args(args)
+        return bind(checked_fleet(checked), checked, served_graphs(build, checked))
 
     app.build = build  # type: ignore[attr-defined]  # `orchestra serve --write-config` finds it
     return app

@@ -1,4 +1,4 @@
-"""Translates a chat request to a job and an ask, and a result to a chat answer; calls nothing."""
+"""Translates a chat request to a job and an ask, and a result to a chat answer or its chunks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from orchestra.core.ask import Ask, ask
 from orchestra.core.call import Turn
 from orchestra.core.card import Capability, Card
 from orchestra.core.errors import InvalidSchema, UsageError
-from orchestra.core.job import Field, Job, Result
+from orchestra.core.job import Job, Result
 from orchestra.serving.words import (
+    AnswerExtension,
     AnswerMessage,
     ChatAnswer,
+    ChatChoice,
+    ChatMessage,
     ChatRequest,
-    Choice,
     ImagePart,
-    Message,
     TextPart,
-    Told,
-    Usage,
+    TokenUsage,
 )
 
 ANSWER_TOKENS = 256
@@ -35,14 +35,14 @@ def job_of(request: ChatRequest) -> Job:
             f"The last message has role {last.role!r}; it must be the user's. "
             "Put the question last."
         )
-    told = request.orchestra
+    extension = request.orchestra
     return Job(
         text=_text(last),
         images=_images(last),
-        budget=told.budget,
-        language=told.language,
-        data=told.data,
-        cache=told.cache,
+        budget=extension.budget,
+        language=extension.language,
+        data=extension.data,
+        cache=extension.cache,
         tags=dict(request.metadata or {}),
     )
 
@@ -66,13 +66,15 @@ def ask_of(request: ChatRequest, job: Job, card: Card | None = None) -> Ask:
 
     A `card` that was named is asked for what it offers, so a model of maths alone can be asked.
     """
+    schema, bound = _schema(request), request.max_completion_tokens or request.max_tokens
     offers: tuple[Capability, ...] = () if card is None else card.capabilities
     spoken: Capability = "maths" if offers and not {"text", "vision"} & {*offers} else "text"
     return ask(
         "vision" if job.images else spoken,
         job.text or "Describe the photo.",
-        schema=_schema(request),
-        max_tokens=request.max_completion_tokens or request.max_tokens or _bound(request),
+        schema=schema,
+        # A schema bounds its answer by itself.
+        max_tokens=bound or (ANSWER_TOKENS if schema is None else None),
         derived=True,
         question=True,
     )
@@ -83,7 +85,7 @@ def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatA
 
     A result without an answer is a refusal that says why.
     """
-    content = content_of(result, is_direct=is_direct)
+    content = _content(result, is_direct=is_direct)
     refusal = None if content is not None else _why_not(result)
     last = result.calls[-1] if result.calls else None
     message = AnswerMessage(
@@ -93,16 +95,16 @@ def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatA
     )
     length = last is not None and last.finish == "length"
     return ChatAnswer(
-        id=new_id(),
+        id=_new_id(),
         created=int(time.time()),
         model=request.model,
-        choices=[Choice(message=message, finish_reason="length" if length else "stop")],
-        usage=usage_of(result),
-        orchestra=told_of(request, result),
+        choices=[ChatChoice(message=message, finish_reason="length" if length else "stop")],
+        usage=_usage(result),
+        orchestra=_extension(request, result),
     )
 
 
-def content_of(result: Result, *, is_direct: bool) -> str | None:
+def _content(result: Result, *, is_direct: bool) -> str | None:
     """The text of the answer: what the model wrote, or a graph's answer or fields as JSON."""
     if is_direct:
         return result.calls[-1].raw if result.calls else None
@@ -110,21 +112,21 @@ def content_of(result: Result, *, is_direct: bool) -> str | None:
         return result.answer
     if not any(field.answered for field in result.fields.values()):
         return None
-    values = {name: _value(field) for name, field in result.fields.items()}
+    values = {n: field.value if field.answered else None for n, field in result.fields.items()}
     return json.dumps(values, ensure_ascii=False)
 
 
-def usage_of(result: Result) -> Usage:
+def _usage(result: Result) -> TokenUsage:
     """Tokens of all calls that were paid for."""
     paid = [call for call in result.calls if not call.reused]
     sent = sum(call.input_tokens for call in paid)
-    made = sum(call.output_tokens for call in paid)
-    return Usage(prompt_tokens=sent, completion_tokens=made, total_tokens=sent + made)
+    written = sum(call.output_tokens for call in paid)
+    return TokenUsage(prompt_tokens=sent, completion_tokens=written, total_tokens=sent + written)
 
 
-def told_of(request: ChatRequest, result: Result) -> Told:
+def _extension(request: ChatRequest, result: Result) -> AnswerExtension:
     """Orchestra's own part of the answer."""
-    return Told(
+    return AnswerExtension(
         status=result.status,
         cost_usd=float(result.cost_usd),
         saved_usd=float(result.saved_usd),
@@ -137,18 +139,61 @@ def told_of(request: ChatRequest, result: Result) -> Told:
     )
 
 
-def new_id() -> str:
+class ChatChunks:
+    """Chunks of one answer: the same id and time in each."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._model = request.model
+        self._usage = bool(request.stream_options and request.stream_options.include_usage)
+        self._id, self._created = _new_id(), int(time.time())
+
+    def delta(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        """One chunk with a change to the message."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._whole([choice])
+
+    def ending(self, answer: ChatAnswer, *, is_heard: bool) -> list[dict[str, Any]]:
+        """The last chunks: what was not told yet, why it ended, and the usage if asked for."""
+        choice = answer.choices[0]
+        rest: dict[str, Any] = {}
+        if choice.message.refusal is not None:
+            rest["refusal"] = choice.message.refusal
+        elif not is_heard:
+            rest["content"] = choice.message.content
+        chunks = [self.delta(rest)] if rest else []
+        last = self.delta({}, choice.finish_reason)
+        last["orchestra"] = answer.orchestra.model_dump(mode="json")
+        chunks.append(last)
+        if self._usage:
+            chunks.append(self._whole([]) | {"usage": answer.usage.model_dump()})
+        return chunks
+
+    def event(self, chunk: dict[str, Any]) -> str:
+        """One server-sent event."""
+        return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+
+    def _whole(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+
+
+def _new_id() -> str:
     """An id as OpenAI's look."""
     return f"chatcmpl-{uuid.uuid4().hex}"
 
 
 def _notes(request: ChatRequest) -> list[str]:
-    given = [
+    ignored = [
         name for name in ("temperature", "top_p", "seed") if getattr(request, name) is not None
     ]
-    if not given:
+    if not ignored:
         return []
-    return [f"{', '.join(given)} had no effect: how tokens are drawn stands on the model's card"]
+    return [f"{', '.join(ignored)} had no effect: how tokens are drawn stands on the model's card"]
 
 
 def _schema(request: ChatRequest) -> dict[str, Any] | None:
@@ -173,25 +218,16 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
     return schema
 
 
-def _bound(request: ChatRequest) -> int | None:
-    """Tokens of an answer that names no bound: a schema has its own."""
-    return ANSWER_TOKENS if _schema(request) is None else None
-
-
-def _text(message: Message) -> str:
+def _text(message: ChatMessage) -> str:
     if not isinstance(message.content, list):
         return message.content or message.refusal or ""
     return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
-def _images(message: Message) -> list[str]:
+def _images(message: ChatMessage) -> list[str]:
     if not isinstance(message.content, list):
         return []
     return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
-
-
-def _value(field: Field) -> Any:
-    return field.value if field.answered else None
 
 
 def _why_not(result: Result) -> str:

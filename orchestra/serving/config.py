@@ -42,12 +42,12 @@ def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, A
     Raises `InvalidGraph` for a graph whose module has no `app`, `InvalidFleet`, and
     `InvalidPolicy` for a policy of other models.
     """
+    # The deployments need ray, an optional extra, and only who writes this file needs them here.
     from orchestra.serving.deployment import ingress_options, model_options
 
-    given = read_args(args)
-    file = checked_fleet(given)
-    hosted = [card for card in file.models if card.hosting.worker is not None]
-    deployments = [model_options(card) for card in hosted]
+    checked = read_args(args)
+    models = checked_fleet(checked).models
+    deployments = [model_options(card) for card in models if card.hosting.worker is not None]
     return {
         "proxy_location": "HeadOnly",
         "http_options": {"host": "127.0.0.1", "port": port},
@@ -58,7 +58,7 @@ def deploy_config(graph: str, args: Mapping[str, str], port: int) -> dict[str, A
                 "route_prefix": "/",
                 "import_path": import_path(graph),
                 "args": {name: value for name, value in args.items() if value},
-                "deployments": [*deployments, ingress_options(given)],
+                "deployments": [*deployments, ingress_options(checked)],
             }
         ],
     }

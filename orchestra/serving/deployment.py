@@ -91,15 +91,15 @@ def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> d
     application = status().applications.get(app)
     if application is None:
         return dict.fromkeys(models, "Serve does not know the application any more")
-    said: dict[str, str] = {}
+    lost: dict[str, str] = {}
     for model in models:
         deployment = application.deployments.get(model)
         if deployment is None:
-            said[model] = "Serve has no such deployment"
+            lost[model] = "Serve has no such deployment"
         elif not any(deployment.replica_states.get(state, 0) for state in ANSWERING):
             why = deployment.message.strip().splitlines()
-            said[model] = f"no replica runs ({deployment.status.value}). {why[-1] if why else ''}"
-    return said
+            lost[model] = f"no replica runs ({deployment.status.value}). {why[-1] if why else ''}"
+    return lost
 
 
 class HostedModel(ModelReplica):
@@ -113,8 +113,8 @@ class HostedModel(ModelReplica):
 def _row_counter(model: str) -> Callable[[Reply | OrchestraError], None]:
     """Counts what the engine made of each row: one that a hang-up stopped is `Cancelled`."""
     keys: Any = ("model", "outcome")  # ray's hint names a tuple of one
-    told = "Rows that a replica's engine ended, by model and outcome."
-    rows = Counter("orchestra_engine_rows", told, tag_keys=keys)
+    about = "Rows that a replica's engine ended, by model and outcome."
+    rows = Counter("orchestra_engine_rows", about, tag_keys=keys)
 
     def seen(answer: Reply | OrchestraError) -> None:
         outcome = answer.kind if isinstance(answer, OrchestraError) else "answered"

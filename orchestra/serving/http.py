@@ -1,18 +1,19 @@
-"""The HTTP face: routes, body bounds, streams and hang-ups; what is answered is `Service`'s.
+"""The HTTP face of a `Service`, under any ASGI server: routes, streams, errors, hang-ups.
 
-It runs under any ASGI server, so tests need no Ray.
+A question to one model is streamed as it is decoded; a graph's answer exists only at its end and
+comes as one piece. An error before the first piece is an ordinary error response; one after it
+ends the stream with an event that holds the error.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from pydantic import ValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,9 +22,9 @@ from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
-from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, told_of
+from orchestra.serving.chat import ChatChunks
+from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, reported
 from orchestra.serving.service import Service
-from orchestra.serving.stream import chat_stream
 from orchestra.serving.words import (
     ChatAnswer,
     ChatRequest,
@@ -47,6 +48,10 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     }
 }
 T = TypeVar("T")
+Event = str | ChatAnswer | Exception
+Queue = asyncio.Queue[Event]
+Task = asyncio.Task[None]
+DONE = "data: [DONE]\n\n"
 
 
 class HungUp(Exception):
@@ -62,10 +67,7 @@ def make_app(service: Service) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
-    app.add_exception_handler(OrchestraError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HungUp, _on_hung_up)
-    app.add_exception_handler(HTTPException, _on_http)
+    _add_errors(app)
     _add_jobs(app, service)
     _add_chat(app, service)
     _add_state(app, service)
@@ -77,28 +79,27 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
     @app.post("/v1/jobs", response_model=Result)
     async def jobs(job: JobRequest, request: Request) -> Result:
         """Run a job through a graph: every field with its source, evidence and confidence."""
-        with _seen(request, "jobs"):
+        with _span(request, "jobs"):
             tagged = job.model_copy(update={"tags": _tags(request, job.tags)})
             return await until_gone(request, service.job(tagged))
 
     @app.post("/v1/plan")
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
-        with _seen(request, "plan"):
+        with _span(request, "plan"):
             return (await service.plan(job)).public()
 
 
 def _add_chat(app: FastAPI, service: Service) -> None:
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
-    async def chat(wanted: ChatRequest, request: Request) -> Any:
+    async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
-        tags = _tags(request, wanted.metadata or {})
-        wanted = wanted.model_copy(update={"metadata": tags})
-        if not wanted.stream:
-            with _seen(request, "chat"):
-                return await until_gone(request, service.chat(wanted))
-        with _seen(request, "chat"):
-            return await until_gone(request, chat_stream(service, wanted))
+        tags = _tags(request, chat_request.metadata or {})
+        tagged = chat_request.model_copy(update={"metadata": tags})
+        with _span(request, "chat"):
+            if tagged.stream:
+                return await until_gone(request, chat_stream(service, tagged))
+            return await until_gone(request, service.chat(tagged))
 
     @app.get("/v1/models")
     async def models() -> ModelList:
@@ -143,7 +144,7 @@ def _tags(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     return tags
 
 
-def _seen(request: Request, route: str) -> Any:
+def _span(request: Request, route: str) -> Any:
     """One span around a request, a child of the caller's if it sent a `traceparent`."""
     sent = {name: request.headers[name] for name in ("traceparent",) if name in request.headers}
     return span("orchestra.http", {"http.route": route}, sent)
@@ -174,46 +175,101 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
         """The rest of a body that was read already."""
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, OrchestraError):
-        raise error
-    status, said = told_of(error)
-    return JSONResponse(said, status, headers_of(status))
+class ChatStream(StreamingResponse):
+    """An answer that is told while `task` makes it; who stops listening ends the task.
+
+    That must not be left to the generator: one whose reader is gone before the first event never
+    runs, and so never comes to its end either.
+    """
+
+    def __init__(self, request: ChatRequest, first: Event, queue: Queue, task: Task) -> None:
+        super().__init__(self._events(request, first, queue), media_type="text/event-stream")
+        self._task = task
+        self._is_told = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; at their end nobody works on the answer any more."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._task.cancel()
+            if not self._is_told:
+                metrics.count_problem(Cancelled.__name__)
+
+    async def _events(self, request: ChatRequest, event: Event, queue: Queue) -> AsyncIterator[str]:
+        chunks = ChatChunks(request)
+        yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
+        is_heard = False
+        while isinstance(event, str):
+            is_heard = True
+            yield chunks.event(chunks.delta({"content": event}))
+            event = await queue.get()
+        self._is_told = True
+        if isinstance(event, Exception):
+            yield chunks.event(reported(event)[1])
+            return
+        for chunk in chunks.ending(event, is_heard=is_heard):
+            yield chunks.event(chunk)
+        yield DONE
 
 
-async def _on_http(request: Request, error: Exception) -> Response:
-    """No such route, a wrong method, or a body over the bound."""
-    if not isinstance(error, HTTPException):
-        raise error
-    codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
-    code = codes.get(error.status_code, "InvalidRequest")
-    message = str(error.detail)
-    if error.status_code in (404, 405):
-        message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
-    metrics.count_problem(code)
-    return JSONResponse(body(error.status_code, code, message), error.status_code)
+async def chat_stream(service: Service, request: ChatRequest) -> ChatStream:
+    """The answer as a stream. Raises an error that comes before the first piece."""
+    queue: Queue = asyncio.Queue()
+
+    async def work() -> None:
+        try:
+            queue.put_nowait(await service.chat(request, queue.put_nowait))
+        except Exception as error:  # a graph's own, too: the reader would wait for ever
+            queue.put_nowait(error)
+
+    task = asyncio.create_task(work())
+    try:
+        first = await queue.get()
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if isinstance(first, Exception):
+        raise first
+    return ChatStream(request, first, queue, task)
 
 
-async def _on_hung_up(request: Request, error: Exception) -> Response:
-    metrics.count_problem(Cancelled.__name__)
-    return Response(status_code=CLIENT_CLOSED)
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(OrchestraError)
+    async def on_error(request: Request, error: OrchestraError) -> Response:
+        status, answer = reported(error)
+        return JSONResponse(answer, status, headers_of(status))
 
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        """No such route, a wrong method, or a body over the bound."""
+        codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
+        code = codes.get(error.status_code, "InvalidRequest")
+        message = str(error.detail)
+        if error.status_code in (404, 405):
+            message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
+        metrics.count_problem(code)
+        return JSONResponse(body(error.status_code, code, message), error.status_code)
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    """What does not validate: where, what was given, and what may stand there."""
-    if not isinstance(error, RequestValidationError | ValidationError):
-        raise error
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    given = repr(first.get("input"))
-    if isinstance(first.get("input"), bytes):
-        given = "a body that is not application/json: send that Content-Type"
-    shown = given if len(given) <= 80 else f"{given[:80]}..."
-    words = ChatRequest if request.url.path.endswith("completions") else JobRequest
-    keys = ", ".join(words.model_fields)
-    message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
-    metrics.count_problem("InvalidRequest")
-    return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+    @app.exception_handler(HungUp)
+    async def on_hung_up(request: Request, error: HungUp) -> Response:
+        metrics.count_problem(Cancelled.__name__)
+        return Response(status_code=CLIENT_CLOSED)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        """What does not validate: where, what was given, and what may stand there."""
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+        given = repr(first.get("input"))
+        if isinstance(first.get("input"), bytes):
+            given = "a body that is not application/json: send that Content-Type"
+        shown = given if len(given) <= 80 else f"{given[:80]}..."
+        shape = ChatRequest if request.url.path.endswith("completions") else JobRequest
+        keys = ", ".join(shape.model_fields)
+        message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
+        metrics.count_problem("InvalidRequest")
+        return JSONResponse(body(400, "InvalidRequest", message, place), 400)
 
 
 class NothingForeseen:
@@ -238,10 +294,10 @@ class NothingForeseen:
         try:
             await self._app(scope, receive, noted)
         except Exception as error:
-            status, said = told_of(error)
+            status, answer = reported(error)
             if is_begun:
                 raise  # half an answer: the server must break the connection
-            await JSONResponse(said, status)(scope, receive, send)
+            await JSONResponse(answer, status)(scope, receive, send)
 
 
 class BodyLimit:
@@ -256,19 +312,21 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if said.isdigit() and int(said) > self._max_bytes:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_bytes:
             metrics.count_problem("BodyTooLarge")
-            refusal = JSONResponse(body(413, "BodyTooLarge", self._message(f"{int(said):,}")), 413)
+            refusal = JSONResponse(
+                body(413, "BodyTooLarge", self._message(f"{int(declared):,}")), 413
+            )
             await refusal(scope, receive, send)
             return
-        came = 0
+        received = 0
 
         async def counted() -> Message:
-            nonlocal came
+            nonlocal received
             message = await receive()
-            came += len(message.get("body", b""))
-            if came > self._max_bytes:
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
                 raise HTTPException(413, self._message(f"more than {self._max_bytes:,}"))
             return message
 

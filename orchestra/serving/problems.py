@@ -1,7 +1,4 @@
-"""HTTP status and OpenAI-shaped body of each error; the one place that knows both.
-
-`told_of` also counts and logs the error, once, as it is told to a client.
-"""
+"""HTTP status and OpenAI-shaped body of each error, which is counted and logged as it is told."""
 
 from __future__ import annotations
 
@@ -60,27 +57,22 @@ RETRY_AFTER_S = 2
 BUG = "InternalError"
 
 
-def status_of(error: OrchestraError) -> int:
-    """The HTTP status of `error`."""
-    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-
-
-def problem(error: OrchestraError, param: str | None = None) -> tuple[int, dict[str, Any]]:
+def problem(error: OrchestraError) -> tuple[int, dict[str, Any]]:
     """Status and body of `error`."""
-    status = status_of(error)
-    return status, body(status, error.kind, str(error), param)
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    return status, body(status, error.kind, str(error))
 
 
-def told_of(error: Exception) -> tuple[int, dict[str, Any]]:
+def reported(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and body of any error, which is counted and logged.
 
     One that nobody foresaw is logged with the lines that led to it, and told without them.
     """
     if isinstance(error, OrchestraError):
-        status, said = problem(error)
+        status, answer = problem(error)
         count_problem(error.kind)
         log_problem(error.kind, status)
-        return status, said
+        return status, answer
     count_problem(BUG)
     log_bug(error)
     message = (
@@ -93,8 +85,8 @@ def told_of(error: Exception) -> tuple[int, dict[str, Any]]:
 def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
     """The body of an error with this status."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    said = Problem(message=message, type=kind, param=param, code=code)
-    return ProblemBody(error=said).model_dump()
+    problem = Problem(message=message, type=kind, param=param, code=code)
+    return ProblemBody(error=problem).model_dump()
 
 
 def headers_of(status: int) -> dict[str, str]:

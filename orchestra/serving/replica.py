@@ -1,4 +1,4 @@
-"""One model's replica: loads the engine its card names and answers calls; knows no HTTP or graph.
+"""One model's replica: loads the engine its card names and answers calls.
 
 A plain class that is bound to Ray Serve in `deployment.py`. Expected failures are returned, not
 raised, so that Ray wraps none of them.

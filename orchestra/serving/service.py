@@ -1,8 +1,9 @@
-"""Answers requests over a fleet and its served graphs; it knows neither HTTP nor Ray."""
+"""Answers requests over a fleet and its served graphs."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -12,7 +13,7 @@ from orchestra.core.call import OnPiece
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.fleet.opened import Build
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span
@@ -40,20 +41,18 @@ class Service:
 
         Raises what planning raises, and the error of its photo for a job that has nothing else.
         """
-        build, job = self._of(request)
-        with span("orchestra.job", {"orchestra.graph": request.graph or next(iter(self.graphs))}):
-            result = await self.fleet.run(build, job)
-            _seen("job", request.graph or next(iter(self.graphs)), result)
+        graph, job = self._graph_and_job(request)
+        result = await self._run("job", graph, job)
         if not result.plan:
             _raise_failure(result)
         return result
 
     async def plan(self, request: JobRequest) -> Plan:
         """How a job would run; spends nothing."""
-        build, job = self._of(request)
+        graph, job = self._graph_and_job(request)
         if self.fleet.cache is not None and job.cache:
-            return await self.fleet.plan_with_cache(build, job)
-        return self.fleet.plan(build, job)
+            return await self.fleet.plan_with_cache(self.graphs[graph], job)
+        return self.fleet.plan(self.graphs[graph], job)
 
     async def chat(self, request: ChatRequest, on_piece: OnPiece | None = None) -> ChatAnswer:
         """Answer a conversation: by one model, or by a graph from its last message alone.
@@ -65,10 +64,10 @@ class Service:
         if request.model in self.graphs:
             return await self._graph_chat(request, job)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
-        question = Question(ask_of(request, job, card), turns_of(request), card and card.name)
+        query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
         with span("orchestra.chat", {"orchestra.model": request.model}):
-            result = await answer_question(self.fleet, question, job, on_piece)
-            _seen("chat", request.model, result)
+            result = await answer_query(self.fleet, query, job, on_piece)
+            _record("chat", request.model, result)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
 
@@ -76,14 +75,11 @@ class Service:
         """Every name a request may give as its `model`."""
         file = self.fleet.file
         newest = max(card.price.as_of for card in file.models)
-        made = int(datetime.combine(newest, time(), UTC).timestamp())
-        entries = [_entry(AUTO, made, "auto", "Whichever model fits the request and its budget")]
-        entries += [_entry(name, made, "graph", "A graph") for name in self.graphs]
-        return entries + [
-            ModelEntry(
+        created = int(datetime.combine(newest, time(), UTC).timestamp())
+        entry = functools.partial(ModelEntry, created=created, owned_by="orchestra")
+        cards = [
+            entry(
                 id=card.name,
-                created=made,
-                owned_by="orchestra",
                 kind="card",
                 about=card.about,
                 capabilities=list(card.capabilities),
@@ -92,6 +88,9 @@ class Service:
             for card in file.models
             if card.is_hosted
         ]
+        auto = entry(id=AUTO, kind="auto", about="Whichever model fits the request and its budget")
+        graphs = [entry(id=name, kind="graph", about="A graph") for name in self.graphs]
+        return [auto, *graphs, *cards]
 
     def model(self, name: str) -> ModelEntry:
         """The entry of one name. Raises `UnknownModel`."""
@@ -124,21 +123,25 @@ class Service:
                 f"request has {len(request.messages)} messages, response_format "
                 f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
             )
-        with span("orchestra.job", {"orchestra.graph": request.model}):
-            result = await self.fleet.run(self.graphs[request.model], job)
-            _seen("chat", request.model, result)
+        result = await self._run("chat", request.model, job)
         if result.status == "failed":
             _raise_failure(result)
         return answer_of(request, result, is_direct=False)
 
-    def _of(self, request: JobRequest) -> tuple[Build, Job]:
+    async def _run(self, kind: str, graph: str, job: Job) -> Result:
+        with span("orchestra.job", {"orchestra.graph": graph}):
+            result = await self.fleet.run(self.graphs[graph], job)
+            _record(kind, graph, result)
+        return result
+
+    def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = request.graph or next(iter(self.graphs))
         if name not in self.graphs:
             raise UnknownModel(
                 f"The graph {name!r} is not served (served are: {', '.join(self.graphs)})."
             )
         _in_time(request.budget)
-        return self.graphs[name], Job(**request.model_dump(exclude={"graph"}))
+        return name, Job(**request.model_dump(exclude={"graph"}))
 
     def _card(self, name: str) -> str:
         if not any(card.name == name and card.is_hosted for card in self.fleet.file.models):
@@ -150,7 +153,7 @@ class Service:
         return UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
 
 
-def _seen(kind: str, name: str, result: Result) -> None:
+def _record(kind: str, name: str, result: Result) -> None:
     count_result(result)
     log_result(kind, name, result)
 
@@ -166,9 +169,3 @@ def _in_time(budget: Budget) -> None:
             f"The deadline has passed already: latency_ms={budget.latency_ms:g}. "
             "Give the milliseconds that are left, more than 0."
         )
-
-
-def _entry(name: str, made: int, kind: str, about: str) -> ModelEntry:
-    return ModelEntry.model_validate(
-        {"id": name, "created": made, "owned_by": "orchestra", "kind": kind, "about": about}
-    )

@@ -1,4 +1,4 @@
-"""What goes over HTTP: OpenAI's chat requests and answers, jobs, models; it decides nothing.
+"""What goes over HTTP: OpenAI's chat requests and answers, jobs, models.
 
 Source of the chat shapes: OpenAI's public API reference, "Create chat completion". A key that is
 not listed is refused by name, and so is a value that would change the answer and is not done
@@ -15,34 +15,34 @@ from pydantic import Field as Attribute
 from orchestra.core.job import Budget, Field, Job
 
 
-class Shape(BaseModel):
+class Received(BaseModel):
     """Base of what is received: no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TextPart(Shape):
+class TextPart(Received):
     """A piece of text in a message."""
 
     type: Literal["text"]
     text: str
 
 
-class ImageUrl(Shape):
+class ImageUrl(Received):
     """A photo: an http(s) address or a data URI. `detail` is accepted and has no effect."""
 
     url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class ImagePart(Shape):
+class ImagePart(Received):
     """A photo in a message."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class Message(Shape):
+class ChatMessage(Received):
     """One message of the conversation.
 
     An answer may be sent back as it came: its `refusal` stands for a content that is null, and
@@ -62,7 +62,7 @@ class Message(Shape):
         return self
 
 
-class NamedSchema(Shape):
+class NamedSchema(Received):
     """The JSON schema of an answer."""
 
     name: str
@@ -71,21 +71,21 @@ class NamedSchema(Shape):
     strict: bool | None = None
 
 
-class ResponseFormat(Shape):
+class ResponseFormat(Received):
     """How the answer is held to a form."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
 
 
-class StreamOptions(Shape):
+class StreamOptions(Received):
     """Whether a last chunk tells the usage."""
 
     include_usage: bool = False
     include_obfuscation: bool = False
 
 
-class Extension(Shape):
+class Extension(Received):
     """Orchestra's own part of a request: `extra_body={"orchestra": {...}}` in OpenAI's client."""
 
     budget: Budget = Budget()
@@ -94,11 +94,11 @@ class Extension(Shape):
     cache: bool = True
 
 
-class ChatRequest(Shape):
+class ChatRequest(Received):
     """Body of POST /v1/chat/completions. `model` is a card, a graph, or `auto`."""
 
     model: str = "auto"
-    messages: list[Message] = Attribute(min_length=1)
+    messages: list[ChatMessage] = Attribute(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
@@ -125,17 +125,13 @@ class ChatRequest(Shape):
     parallel_tool_calls: bool | None = None
 
 
-# The keys of a chat request that are taken in one form only, in which they ask for nothing.
-NOT_DONE = ("n", "stop", "tools", "logprobs", "presence_penalty", "frequency_penalty")
-
-
 class JobRequest(Job):
     """Body of POST /v1/jobs and /v1/plan: a job, and which of the served graphs runs it."""
 
     graph: str | None = None
 
 
-class Usage(BaseModel):
+class TokenUsage(BaseModel):
     """Tokens of an answer."""
 
     prompt_tokens: int
@@ -143,7 +139,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class Told(BaseModel):
+class AnswerExtension(BaseModel):
     """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`."""
 
     status: str
@@ -166,7 +162,7 @@ class AnswerMessage(BaseModel):
     reasoning_content: str | None = None
 
 
-class Choice(BaseModel):
+class ChatChoice(BaseModel):
     """The one choice there is."""
 
     index: int = 0
@@ -182,9 +178,9 @@ class ChatAnswer(BaseModel):
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
-    choices: list[Choice]
-    usage: Usage
-    orchestra: Told
+    choices: list[ChatChoice]
+    usage: TokenUsage
+    orchestra: AnswerExtension
 
 
 class ModelEntry(BaseModel):

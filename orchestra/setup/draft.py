@@ -13,10 +13,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import UsageError
+from orchestra.core.yaml_file import yaml_text
 from orchestra.fleet.source import load_fleet
 from orchestra.setup.discover import Listed, Server
 from orchestra.setup.handshake import with_thoughts
@@ -31,7 +30,7 @@ HEADER = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """The models of a server that a fleet is to use, and their prices for a million tokens."""
 
     server: Server
@@ -41,7 +40,7 @@ class Choice:
     output_price: str | None = None
 
 
-def choose(server: Server, text: str | None = None, vision: str | None = None) -> Choice:
+def choose(server: Server, text: str | None = None, vision: str | None = None) -> ModelChoice:
     """Pick the models of `server`; `text` and `vision` are the user's own choice.
 
     Raises `UsageError` when a paid server lists many models, and none is known to be small.
@@ -65,14 +64,14 @@ def choose(server: Server, text: str | None = None, vision: str | None = None) -
         listed = ", ".join(model.name for model in chatting[:12]) or "it lists none"
         raise UsageError(f"Say which model of {server.url!r} to use: --model NAME ({listed}).")
     if vision is not None:
-        return Choice(server, chosen, known.get(vision, Listed(vision, sees=True)))
+        return ModelChoice(server, chosen, known.get(vision, Listed(vision, sees=True)))
     if chosen.takes_photos:
-        return Choice(server, chosen, chosen)
+        return ModelChoice(server, chosen, chosen)
     photo = [model for model in chatting if model.takes_photos] if server.is_local else []
-    return Choice(server, chosen, photo[0] if photo else None)
+    return ModelChoice(server, chosen, photo[0] if photo else None)
 
 
-def draft_cards(choice: Choice) -> list[Card]:
+def draft_cards(choice: ModelChoice) -> list[Card]:
     """The connected cards and, where the bundled models can run, those as fallbacks."""
     bundled = _bundled()
     cards = [_card(choice, choice.text, "text", bundled)]
@@ -101,7 +100,7 @@ def _assumed_quality(capability: str, fallback: Card | None) -> dict[str, Any]:
     return {"score": score, "origin": "estimated", "measure": "assumed above its fallback's"}
 
 
-def _card(choice: Choice, model: Listed, capability: str, bundled: dict[str, Card]) -> Card:
+def _card(choice: ModelChoice, model: Listed, capability: str, bundled: dict[str, Card]) -> Card:
     server = choice.server
     prices = (choice.input_price or model.input_price, choice.output_price or model.output_price)
     limits: dict[str, Any] = {"context_tokens": model.context_tokens or CONTEXT_TOKENS}
@@ -154,4 +153,4 @@ def fleet_text(cards: Sequence[Card], name: str, notes: Sequence[str]) -> str:
     }
     FleetFile.model_validate(raw)
     header = HEADER.format(day=date.today().isoformat(), notes="\n# ".join(notes))
-    return header + yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_text(raw, header)

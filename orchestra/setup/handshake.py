@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestra.clients.endpoint import EndpointClient
-from orchestra.clients.endpoint_messages import most_usage
+from orchestra.clients.endpoint_request import most_usage
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.card import Card
 from orchestra.core.errors import (

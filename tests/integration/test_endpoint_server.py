@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, ask
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]
@@ -178,9 +178,9 @@ async def test_one_graph_asks_mini_for_the_photo_and_the_server_for_the_text(
 
 async def test_an_answer_is_heard_as_the_server_decodes_it(served: Served) -> None:
     heard: list[str] = []
-    question = Question(ask("text", "x", question=True, max_tokens=40), model="served")
+    question = Query(ask("text", "x", question=True, max_tokens=40), model="served")
     async with Fleet.open(served.fleet) as fleet:
-        result = await answer_question(fleet, question, Job(text="Say what it is."), heard.append)
+        result = await answer_query(fleet, question, Job(text="Say what it is."), heard.append)
     assert not result.errors
     assert len(heard) > 1 and "".join(heard).strip() == result.answer
 

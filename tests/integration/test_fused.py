@@ -12,7 +12,7 @@ from benchmarks.parts.unseen_pictures import DRAWERS
 from orchestra.core.call import Call, Reply
 from orchestra.fleet.source import load_fleet
 from workers.engine import TransformersEngine
-from workers.fused import FusedModel
+from workers.fused.model import FusedModel
 from workers.synthetic.drawn import draw_product
 
 INSTRUCTION = "Describe the product shown."

@@ -19,10 +19,10 @@ from orchestra.core.job import Job
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
-from workers.sums import KEPT_OUT_ID, TRAINING_ID
-from workers.training.zero_learn import solve_rate
-from workers.training.zero_world import World
-from workers.zero import ZeroEngine
+from workers.training.zero.learn import solve_rate
+from workers.training.zero.token_environment import TokenEnvironment
+from workers.zero.engine import ZeroEngine
+from workers.zero.environment import KEPT_OUT_ID, TRAINING_ID
 
 QUESTION = "What is 5 + 6 modulo 8?"
 
@@ -36,7 +36,7 @@ def bundled() -> tuple[Card, Path]:
 def test_the_cards_score_is_the_rate_on_problems_kept_out_of_training() -> None:
     card, folder = bundled()
     policy: Any = Qwen2ForCausalLM.from_pretrained(folder, local_files_only=True)
-    kept_out, training = World.open(KEPT_OUT_ID), World.open(TRAINING_ID)
+    kept_out, training = TokenEnvironment.open(KEPT_OUT_ID), TokenEnvironment.open(TRAINING_ID)
     score = round(100 * solve_rate(policy, kept_out), 1)
     assert card.quality["maths"].score == score >= 67
     shares = f"{score}% of {len(kept_out.env.get_wrapper_attr('problems'))}"
@@ -48,7 +48,9 @@ def test_the_cards_score_is_the_rate_on_problems_kept_out_of_training() -> None:
 def test_the_worker_answers_in_words_what_the_policy_solves() -> None:
     card, folder = bundled()
     engine = ZeroEngine.load(folder)
-    problems: list[tuple[int, int]] = World.open(KEPT_OUT_ID).env.get_wrapper_attr("problems")
+    problems: list[tuple[int, int]] = TokenEnvironment.open(KEPT_OUT_ID).env.get_wrapper_attr(
+        "problems"
+    )
     calls = [Call(f"What is {a} + {b} modulo 8?") for a, b in problems]
     replies = [reply for reply in engine.generate(calls) if isinstance(reply, Reply)]
     right = [

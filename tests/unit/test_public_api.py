@@ -86,7 +86,7 @@ def test_the_walk_sees_functions_classes_and_methods() -> None:
     seen = {place for module in modules() for place, _ in public_members(module)}
     assert len(seen) > 200
     assert {
-        "orchestra.core.job.Budget.spends",
+        "orchestra.core.job.Field.answered",
         "orchestra.core.ask.ask",
         "orchestra.core.job.Job",
     } <= seen

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from orchestra.core.call import Reply
-from workers.answer import Answer
+from workers.decoding.completion import Completion
 
 DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenToken:
     """One token that was chosen: its place in the sequence, its id, and what it was chosen from.
 
     `at` counts from the prompt's first token; the logits that decided it are those at `at` - 1.
@@ -36,17 +36,17 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpelledValue:
     """One value of an answer with the choices that spell it; `name` is empty for a free text."""
 
     name: str
     value: Any
     text: str
     confidence: float | None
-    choices: tuple[Choice, ...]
+    choices: tuple[ChosenToken, ...]
 
 
-def said(answer: Answer, text: str) -> list[Said]:
+def spelled_values(answer: Completion, text: str) -> list[SpelledValue]:
     """The values of a finished answer that the model had a choice about.
 
     `text` is the call's text as it was rendered. An answer without a reply has none.
@@ -56,7 +56,7 @@ def said(answer: Answer, text: str) -> list[Said]:
         return []
     made = list(_replayed(answer, text))
     if answer.grammar is None:
-        whole = Said("", reply.value, reply.text, None, tuple(choice for _, choice in made))
+        whole = SpelledValue("", reply.value, reply.text, None, tuple(choice for _, choice in made))
         return [whole] if whole.choices else []
     spans = _spans(reply.text, [name for name, _ in answer.grammar.shape.properties])
     lengths = [len(answer.vocabulary.spell([token])) for token in answer.tokens]
@@ -67,14 +67,16 @@ def said(answer: Answer, text: str) -> list[Said]:
         if chosen:
             written = reply.text.encode()[start:end].decode()
             value = reply.value[name]
-            found.append(Said(name, value, written, reply.confidence.get(name), tuple(chosen)))
+            found.append(
+                SpelledValue(name, value, written, reply.confidence.get(name), tuple(chosen))
+            )
     return found
 
 
-def _replayed(answer: Answer, text: str) -> Iterator[tuple[int, Choice]]:
+def _replayed(answer: Completion, text: str) -> Iterator[tuple[int, ChosenToken]]:
     """Each choice with its place in the answer, as the constraint stood when it was made."""
     vocabulary = answer.vocabulary
-    again = Answer.begin(answer.row, answer.call, answer.prompt, vocabulary, text)
+    again = Completion.begin(answer.row, answer.call, answer.prompt, vocabulary, text)
     for token in answer.thought:
         if again.is_thinking:
             again.push(token, 1.0)
@@ -88,7 +90,7 @@ def _replayed(answer: Answer, text: str) -> Iterator[tuple[int, Choice]]:
         if bits.sum() > 1:
             spelled = vocabulary.spell([token]).decode(errors="replace")
             allowed = torch.from_numpy(bits == 1)
-            yield at, Choice(offset + at, token, spelled, answer.probabilities[at], allowed)
+            yield at, ChosenToken(offset + at, token, spelled, answer.probabilities[at], allowed)
         again.push(token, answer.probabilities[at])
 
 

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from orchestra.core.errors import UsageError
 from orchestra.images.attention import AttentionMap, Box, Grid, TokenMap
-from workers.answer import Answer
-from workers.attention.choices import Choice, Said, said
+from workers.attention.choices import ChosenToken, SpelledValue, spelled_values
 from workers.attention.methods import METHODS
-from workers.attention.replay import Replay
-from workers.vision import VisionModel
+from workers.attention.replay import CompletionReplay
+from workers.decoding.completion import Completion
+from workers.vision.model import VisionModel
 
 
-def maps_of(vision: VisionModel, answer: Answer, method: str) -> list[AttentionMap]:
+def maps_of(vision: VisionModel, answer: Completion, method: str) -> list[AttentionMap]:
     """One map for each value of `answer` that the model had a choice about.
 
     Raises UsageError for a method that is not known, or a call without exactly one photo.
@@ -33,12 +33,12 @@ def maps_of(vision: VisionModel, answer: Answer, method: str) -> list[AttentionM
             f"A map is made for one photo, but the call has {len(images)}. "
             "Send one call for each photo."
         )
-    values = said(answer, vision.writer.data(answer.call.text or ""))
+    values = spelled_values(answer, vision.writer.data(answer.call.text or ""))
     if not values:
         return []
     choices = [choice for value in values for choice in value.choices]
     with torch.inference_mode(False), torch.enable_grad():
-        signed_CRK = METHODS[method](Replay(vision, answer, choices)).float().cpu()
+        signed_CRK = METHODS[method](CompletionReplay(vision, answer, choices)).float().cpu()
     covers = vision.covers(images[0].size)
     maps, at = [], 0
     for value in values:
@@ -49,7 +49,7 @@ def maps_of(vision: VisionModel, answer: Answer, method: str) -> list[AttentionM
 
 
 def _map(
-    method: str, value: Said, signed_CRK: Tensor, covers: Box, photo: Image.Image
+    method: str, value: SpelledValue, signed_CRK: Tensor, covers: Box, photo: Image.Image
 ) -> AttentionMap:
     doubt_C = torch.tensor([doubt(choice) for choice in value.choices])
     whole_RK = (signed_CRK * doubt_C[:, None, None]).sum(dim=0)
@@ -71,7 +71,7 @@ def _map(
     )
 
 
-def doubt(choice: Choice) -> float:
+def doubt(choice: ChosenToken) -> float:
     """How much a choice counts: the probability of the others.
 
     Times the slope of its log-odds this is the slope of its log-probability, so that what goes

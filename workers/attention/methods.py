@@ -23,16 +23,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.attention.replay import Replay
+from workers.attention.replay import CompletionReplay
 
 STEPS = 8  # places of the occluding window a side
 WINDOW = 2  # its width in steps
 AT_ONCE = 16  # occluded copies that run together
 
-Method = Callable[[Replay], Tensor]
+Method = Callable[[CompletionReplay], Tensor]
 
 
-def raw(replay: Replay) -> Tensor:
+def raw(replay: CompletionReplay) -> Tensor:
     """Attention to the image tokens."""
     with torch.no_grad():
         seen = replay.see_tokens(replay.pixels)
@@ -42,7 +42,7 @@ def raw(replay: Replay) -> Tensor:
     return rows.unflatten(1, seen.cells_BDRK.shape[2:])
 
 
-def relevancy(replay: Replay) -> Tensor:
+def relevancy(replay: CompletionReplay) -> Tensor:
     """Gradient-weighted attention, followed from the deciding place down to the image tokens."""
     with torch.no_grad():
         seen = replay.see_tokens(replay.pixels)
@@ -55,7 +55,7 @@ def relevancy(replay: Replay) -> Tensor:
     return torch.stack(maps)
 
 
-def refined(replay: Replay) -> Tensor:
+def refined(replay: CompletionReplay) -> Tensor:
     """Relevancy of the image tokens, refined by what speaks for the choice at the finest cells."""
     with torch.no_grad():
         seen = replay.see(replay.pixels)
@@ -75,7 +75,7 @@ def refined(replay: Replay) -> Tensor:
     return torch.stack(maps)
 
 
-def gradient(replay: Replay) -> Tensor:
+def gradient(replay: CompletionReplay) -> Tensor:
     """Activation times gradient at the finest cells."""
     with torch.no_grad():
         seen = replay.see(replay.pixels)
@@ -88,7 +88,7 @@ def gradient(replay: Replay) -> Tensor:
     return torch.stack(maps)
 
 
-def occlusion(replay: Replay) -> Tensor:
+def occlusion(replay: CompletionReplay) -> Tensor:
     """The loss of log-odds when a window is grey, spread over the window."""
     with torch.no_grad():
         whole_C = _odds(replay, replay.pixels)[0]
@@ -107,7 +107,7 @@ def occlusion(replay: Replay) -> Tensor:
 
 
 def _relevance(
-    replay: Replay, choice: int, attentions: Sequence[Tensor], slopes: Sequence[Tensor]
+    replay: CompletionReplay, choice: int, attentions: Sequence[Tensor], slopes: Sequence[Tensor]
 ) -> Tensor:
     """How much of each image token flows into where `choice` is decided, (R, K)."""
     relevance_S = torch.zeros_like(attentions[0][0, 0, 0])
@@ -120,7 +120,7 @@ def _relevance(
     return tokens.unflatten(0, (round(len(tokens) ** 0.5), -1))
 
 
-def _odds(replay: Replay, pixels: Mapping[str, Tensor]) -> Tensor:
+def _odds(replay: CompletionReplay, pixels: Mapping[str, Tensor]) -> Tensor:
     seen = replay.see_tokens(dict(pixels))
     return replay.run(seen.tokens_of(seen.cells_BDRK))[0]
 

@@ -19,26 +19,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.answer import Answer
-from workers.attention.choices import Choice
-from workers.lite import CELL, LiteTower
-from workers.vision import VisionModel
+from workers.attention.choices import ChosenToken
+from workers.decoding.completion import Completion
+from workers.vision.lite import CELL, LiteTower
+from workers.vision.model import VisionModel
 
 Pixels = dict[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PhotoCells:
     """A photo on its way to the decoder: cells (B, D, R, K), and the image tokens made of them."""
 
     cells_BDRK: Tensor
     tokens_of: Callable[[Tensor], Tensor]
 
 
-class Replay:
+class CompletionReplay:
     """One answer of one photo, ready to be run again."""
 
-    def __init__(self, vision: VisionModel, answer: Answer, choices: Sequence[Choice]) -> None:
+    def __init__(
+        self, vision: VisionModel, answer: Completion, choices: Sequence[ChosenToken]
+    ) -> None:
         self._model = cast(Any, vision.model)
         self._image_token_id: int = self._model.config.image_token_id
         self._decoder: Any = self._model.get_decoder()
@@ -58,21 +60,21 @@ class Replay:
         pixels = answer.prompt.pixels or {}
         self.pixels: Pixels = {name: part.clone().to(device, kind) for name, part in pixels.items()}
 
-    def see(self, pixels: Pixels) -> Seen:
+    def see(self, pixels: Pixels) -> PhotoCells:
         """The cells of these pixels; a tower that hands on a finer map is opened there."""
         tower = getattr(self._model.model, "vision_model", None)
         if isinstance(tower, LiteTower) and tower.config.fine_stage < len(tower.stages) - 1:
             aligner = self._model.model.aligner
             cells = tower.trunk(pixels["pixel_values"])
-            return Seen(cells, lambda given: aligner(tower.top(given).last_hidden_state))
+            return PhotoCells(cells, lambda given: aligner(tower.top(given).last_hidden_state))
         return self.see_tokens(pixels)
 
-    def see_tokens(self, pixels: Pixels) -> Seen:
+    def see_tokens(self, pixels: Pixels) -> PhotoCells:
         """The image tokens of these pixels as cells."""
         tokens_BTD = self._model.model.get_image_features(**pixels).pooler_output
         side = round(tokens_BTD.shape[1] ** 0.5)
         cells = tokens_BTD.transpose(1, 2).unflatten(2, (side, side))
-        return Seen(cells, lambda given: given.flatten(2).transpose(1, 2))
+        return PhotoCells(cells, lambda given: given.flatten(2).transpose(1, 2))
 
     def run(self, tokens_BTD: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """How sure each choice is, as log-odds (B, C), and the attentions (B, H, S, S) by layer."""

@@ -1,7 +1,7 @@
 """Opens a checkpoint to be trained further, and writes it again; it knows no rows and no loop.
 
-Any causal language model of transformers, and the vision families of `workers.vision`, whose tower
-stays as it is: only the aligner and the decoder learn.
+Any causal language model of transformers, and the vision families of `workers.vision.model`, whose
+tower stays as it is: only the aligner and the decoder learn.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from orchestra.core.call import Call
 from orchestra.core.errors import MissingExtra, UsageError
-from workers import vision
-from workers.checkpoint import architecture, read_config, require_known
-from workers.device import DTYPES, place_of
-from workers.pretrained import load_weights
-from workers.prompt import PromptWriter
-from workers.text import ARCHITECTURES
-from workers.tokenizer import load_tokenizer
+from workers.decoding.prompt import PromptWriter
+from workers.loading.checkpoint import architecture, read_config, require_known
+from workers.loading.device import DTYPES, placement_of
+from workers.loading.pretrained import load_weights
+from workers.loading.tokenizer import load_tokenizer
+from workers.text.model import ARCHITECTURES
+from workers.vision import model as vision
 
 SEEING = ("language_model", "aligner", "lm_head")  # the parts of a vision model that learn
 COPIED = ("tokenizer", "special_tokens", "chat_template", "preprocessor", "processor",
@@ -80,7 +80,7 @@ def open_base(folder: Path, device: str) -> Base:
     """Load a checkpoint for training, in float32. Raises CheckpointInvalid and InvalidFleet."""
     config = read_config(folder)
     name = architecture(config)
-    place = place_of(device, "float32")
+    place = placement_of(device, "float32")
     dtype = DTYPES.get(str(config.get("dtype") or config.get("torch_dtype")), torch.float32)
     if name in vision.FAMILIES:
         seeing = vision.VisionModel.load(folder, config, place)

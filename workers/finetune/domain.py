@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from orchestra.finetune.order import Say
-from orchestra.finetune.rows import Row
-from workers.domain import FILE, Domain, fit_small_world
+from orchestra.finetune.rows import TrainingRow
 from workers.finetune.base import Base
 from workers.finetune.lessons import Lesson
+from workers.vision.domain import FILE, Domain, fit_small_world
 
 LEAST_PHOTOS = 20  # of fewer, too little is known to call another photo strange
 PHOTOS_A_KIND = 4  # answers that come up less often are no kinds of photo
@@ -23,7 +23,7 @@ WRONGLY_OUT = 0.03
 
 
 def widen_domain(
-    base: Base, rows: Sequence[Row], lessons: Sequence[Lesson], out: Path, say: Say
+    base: Base, rows: Sequence[TrainingRow], lessons: Sequence[Lesson], out: Path, say: Say
 ) -> None:
     """Write the base's domain to `out`, with the photos of `rows` as one more world of it.
 

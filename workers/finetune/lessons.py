@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from orchestra.core.errors import PromptTooLong, UsageError
-from orchestra.finetune.rows import Row
+from orchestra.finetune.rows import TrainingRow
+from workers.decoding.prompt import THINK_CLOSE, THINK_OPEN
 from workers.finetune.base import Base, Pixels
-from workers.prompt import THINK_CLOSE, THINK_OPEN
 
 TOKENS_AT_ONCE = 4096  # padded tokens of one pass; a batch of more is learnt in several
 IGNORED = -100
@@ -32,7 +32,7 @@ class Lesson:
     pixels: Pixels | None = None
 
 
-def lesson(base: Base, row: Row) -> Lesson:
+def lesson(base: Base, row: TrainingRow) -> Lesson:
     """Encode a row as it will be asked. Raises PromptTooLong and UsageError, naming its line."""
     if row.image is not None and base.sees is None:
         raise UsageError(
@@ -52,7 +52,7 @@ def lesson(base: Base, row: Row) -> Lesson:
     return Lesson(ids, len(asked), pixels)
 
 
-def _completion(base: Base, asked: list[int], row: Row) -> str:
+def _completion(base: Base, asked: list[int], row: TrainingRow) -> str:
     """What follows the prompt; where the template opened a thought, an empty one comes first."""
     end = str(base.tokenizer.decode(asked[-8:]))
     if not end.rstrip().endswith(THINK_OPEN):

@@ -24,7 +24,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingProgress:
     """How far a run is. `before` are the base's scores as (field, right, asked)."""
 
     steps: int = 0
@@ -36,7 +36,7 @@ class Progress:
 def write_state(
     folder: Path,
     name: str,
-    progress: Progress,
+    progress: TrainingProgress,
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
 ) -> None:
@@ -57,14 +57,14 @@ def read_state(
     name: str,
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
-) -> Progress:
-    """Set parameters and optimizer to the state in `folder`; a new `Progress` without one.
+) -> TrainingProgress:
+    """Set parameters and optimizer to the state in `folder`; a new `TrainingProgress` without one.
 
     Raises OutputMismatch for another run's state, and CheckpointInvalid for a damaged one.
     """
     path = folder / FILE
     if not path.is_file():
-        return Progress()
+        return TrainingProgress()
     try:
         with safe_open(path, framework="pt") as file:
             told: dict[str, Any] = file.metadata()
@@ -80,7 +80,7 @@ def read_state(
                 if kept:
                     moments = {m: t.to(parameter.device) for m, t in kept.items() if m != "step"}
                     optimizer.state[parameter] = {"step": kept["step"], **moments}
-            return Progress(**json.loads(told["progress"]))
+            return TrainingProgress(**json.loads(told["progress"]))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointInvalid(
             f"The state {str(path)!r} cannot be read: {error}. Remove it to begin anew."

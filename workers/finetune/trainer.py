@@ -20,15 +20,15 @@ from torch import nn
 
 from orchestra.core.call import Reply
 from orchestra.core.errors import OrchestraError
-from orchestra.finetune.order import PASSES, Say, Settings, Trained, Work
-from orchestra.finetune.rows import Row
+from orchestra.finetune.order import PASSES, FinetuneSettings, Say, Trained, TrainingTask
+from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore, score
-from workers import location
 from workers.engine import TransformersEngine
 from workers.finetune.base import Base, open_base
 from workers.finetune.domain import widen_domain
 from workers.finetune.lessons import IGNORED, Lesson, lesson, padded, passes, rows_of_step
 from workers.finetune.state import read_state, write_state
+from workers.loading import location
 
 WORKER = "workers.engine:TransformersEngine"
 WARM_UP, LAST_SHARE = 0.05, 0.05  # of the run; of the highest learning rate
@@ -40,7 +40,7 @@ SAY_EVERY_S = 5.0
 RATES = ((2e7, 1e-3, 5e-3), (2e8, 1e-4, 1e-3), (math.inf, 2e-5, 2e-4))
 
 
-def run(work: Work, say: Say) -> Trained:
+def run(work: TrainingTask, say: Say) -> Trained:
     """Fine-tune as `work` says. Raises CheckpointInvalid, PromptTooLong, UsageError, DiskFull."""
     folder = location.find(work.checkpoint)
     base = open_base(folder, work.device)
@@ -51,7 +51,7 @@ def run(work: Work, say: Say) -> Trained:
     room = [min(longest * SPARE, base.context_tokens - item.answer_start - THOUGHT_TOKENS)
             for item in held_out]  # fmt: skip
     thinks = base.writer.thinks
-    learner = Learner(base, lessons, work, total)
+    learner = TrainingLoop(base, lessons, work, total)
     if not learner.progress.before:
         before = _scores(folder, work, room, thinks)
         learner.progress.before = [(s.field, s.right, s.asked) for s in before]
@@ -74,10 +74,12 @@ def run(work: Work, say: Say) -> Trained:
     )
 
 
-class Learner:
+class TrainingLoop:
     """The loop over steps, from the state in the work's folder on, if there is one."""
 
-    def __init__(self, base: Base, lessons: Sequence[Lesson], work: Work, total: int) -> None:
+    def __init__(
+        self, base: Base, lessons: Sequence[Lesson], work: TrainingTask, total: int
+    ) -> None:
         settings = work.settings
         self._base, self._lessons, self._work = base, lessons, work
         self.parameters = base.choose(settings.method, settings.seed)
@@ -152,7 +154,7 @@ def answer_loss(base: Base, lessons: Sequence[Lesson]) -> torch.Tensor:
     )
 
 
-def steps_of(settings: Settings, rows: int) -> int | None:
+def steps_of(settings: FinetuneSettings, rows: int) -> int | None:
     """How many steps a run has; None when time bounds it."""
     if settings.steps is not None:
         return settings.steps
@@ -172,7 +174,9 @@ def rate_share(done: float) -> float:
     return 1 - (1 - LAST_SHARE) * (done - WARM_UP) / (1 - WARM_UP)
 
 
-def _scores(folder: Path, work: Work, room: Sequence[int], thinks: bool) -> list[FieldScore]:
+def _scores(
+    folder: Path, work: TrainingTask, room: Sequence[int], thinks: bool
+) -> list[FieldScore]:
     """What the checkpoint in `folder` answers to the rows held out, each field exactly.
 
     `room` is the most tokens of each answer. A model that `thinks` first may do so briefly.
@@ -191,7 +195,7 @@ def _scores(folder: Path, work: Work, room: Sequence[int], thinks: bool) -> list
     return score([row.answer for row in work.held_out], answers)
 
 
-def _read(row: Row, reply: Reply | OrchestraError) -> object:
+def _read(row: TrainingRow, reply: Reply | OrchestraError) -> object:
     """The answer of a reply; None for an error, or for a text where an object was asked."""
     if isinstance(reply, OrchestraError):
         return None

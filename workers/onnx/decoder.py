@@ -15,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore
 
 from orchestra.core.errors import CheckpointInvalid
 from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout
-from workers.onnx.weights import Array, Table, read_weights
+from workers.onnx.weights import Array, EmbeddingTable, read_weights
 
 # What onnxruntime raises for a graph or weights that it cannot load.
 REFUSALS: tuple[type[Exception], ...] = tuple(
@@ -30,7 +30,7 @@ class OnnxDecoder:
     def __init__(
         self,
         layout: Layout,
-        table: Table,
+        table: EmbeddingTable,
         weights: Mapping[str, Array],
         session: onnxruntime.InferenceSession,
     ) -> None:

@@ -15,16 +15,17 @@ import torch
 
 from orchestra.core.card import Sampling
 from orchestra.core.errors import InvalidFleet
-from workers import location, vision
-from workers.checkpoint import architecture, read_config
-from workers.device import place_of
+from workers.decoding.model import TextModel
+from workers.decoding.sampling import GREEDY
 from workers.engine import TransformersEngine
-from workers.model import TextModel
+from workers.loading import location
+from workers.loading.checkpoint import architecture, read_config
+from workers.loading.device import placement_of
+from workers.loading.pretrained import LOADING
+from workers.loading.tokenizer import load_tokenizer
 from workers.onnx.layout import GRAPH
-from workers.pretrained import LOADING
-from workers.sampling import GREEDY
-from workers.tokenizer import load_tokenizer
-from workers.vision import VisionModel
+from workers.vision import model as vision
+from workers.vision.model import VisionModel
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def _lacking(folder: Path) -> str:
 
 
 def _load(folder: Path, threads: int | None) -> TextModel:
+    # They need onnxruntime, without which `load` has transformers run the model.
     from workers.onnx.decoder import OnnxDecoder
     from workers.onnx.session import sessions_of
 
@@ -83,7 +85,7 @@ def _load(folder: Path, threads: int | None) -> TextModel:
     config = read_config(folder)
     decoder = OnnxDecoder.load(folder, config, torch.get_num_threads())
     if architecture(config) in vision.FAMILIES:
-        return VisionModel.load(folder, config, place_of("cpu"), sessions_of(decoder))
+        return VisionModel.load(folder, config, placement_of("cpu"), sessions_of(decoder))
     layout = decoder.layout
     return TextModel(
         load_tokenizer(folder, layout.vocabulary),

@@ -4,7 +4,7 @@
 
 A row has one scale and values of -127 to 127, stored as `NAME` (int8) and `NAME_scale` (float32);
 norms and biases are halved. Weights that were trained to be rounded so (see
-`workers.training.quantise`) lose nothing. It knows no torch and no graph.
+`workers.training.edge.quantise`) lose nothing. It knows no torch and no graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from workers.onnx.layout import INT8, Layout
+from workers.loading.checkpoint import INT8
+from workers.onnx.layout import Layout
 from workers.onnx.weights import SCALE
 
 LARGEST = 127

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from orchestra.core.errors import CheckpointInvalid
+from workers.loading.checkpoint import INT8
 
 GRAPH = "decoder.onnx"
 LAYOUT_KEY = "orchestra.layout"
@@ -18,8 +19,6 @@ CURE = "Name workers.engine:TransformersEngine as the card's worker; it runs thi
 # For each family: whether its query, key and value products have a bias, unless the config says.
 FAMILIES = {"qwen2": True, "llama": False}
 HEAD_STEP = 16
-# What config.json says of weights that `workers.onnx.int8` packed.
-INT8 = {"quant_method": "int8-rows", "bits": 8}
 # Values of a row that onnxruntime multiplies under one scale.
 INT8_BLOCK = 32
 # A longer block pads the attention of every other row.

@@ -1,7 +1,7 @@
 """Runs one batch through an ONNX decoder: packs its tokens and keeps its cache; knows no schema.
 
 The tokens that all rows append lie end to end, so that every matrix product does useful work
-only; attention gets them a row a line. It gives what `workers.session.Session` gives.
+only; attention gets them a row a line. It gives what `workers.text.session.Session` gives.
 
 Shapes: B rows, E rows that are fed, N packed tokens, S tokens of the longest block, C slots of
 the cache, K key heads, D width of a head, W width of the model, V vocabulary.
@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
-from workers.array_pick import pick
-from workers.model import OpenSession
+from workers.decoding.model import OpenSession
+from workers.decoding.sampling import Draws
 from workers.onnx.decoder import OnnxDecoder
 from workers.onnx.layout import BLOCK_TOKENS, cache_names
-from workers.sampling import Draws
+from workers.onnx.pick import pick
 
 
 class OnnxSession:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from orchestra.core.errors import CheckpointInvalid
-from workers.checkpoint import RESTORE
+from workers.loading.checkpoint import RESTORE
 from workers.onnx.layout import INT8_BLOCK, Layout
 
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ MATRICES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class EmbeddingTable:
     """The embedding: a row of `values` (V, W) for each token, times its scale where there are."""
 
     values_VW: Array
@@ -50,7 +50,7 @@ class Table:
         return x_NW * self.scale_V[ids_N, None]
 
 
-def read_weights(folder: Path, layout: Layout) -> tuple[Table, dict[str, Array]]:
+def read_weights(folder: Path, layout: Layout) -> tuple[EmbeddingTable, dict[str, Array]]:
     """The embedding, and the graph's weights. Raises CheckpointInvalid."""
     files = {}
     try:
@@ -82,7 +82,7 @@ class _Arranger:
     names: dict[str, Any]
     layout: Layout
 
-    def arrange(self) -> tuple[Table, dict[str, Array]]:
+    def arrange(self) -> tuple[EmbeddingTable, dict[str, Array]]:
         # A vision-language model keeps its decoder under a longer prefix.
         first = next((name for name in self.names if name.endswith(EMBEDDING)), EMBEDDING)
         prefix = first.removesuffix(EMBEDDING)
@@ -99,7 +99,7 @@ class _Arranger:
             qkv = [f"{theirs}self_attn.{part}_proj" for part in ("q", "k", "v")]
             weights |= self._matrix(f"{ours}qkv", qkv, has_bias=self.layout.has_bias)
         scale = self.read(f"{embedding}.weight{SCALE}") if self.layout.is_int8 else None
-        return Table(self.read(f"{embedding}.weight"), scale), weights
+        return EmbeddingTable(self.read(f"{embedding}.weight"), scale), weights
 
     def _matrix(
         self, ours: str, theirs: Sequence[str], *, has_bias: bool = False

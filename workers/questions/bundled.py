@@ -8,10 +8,10 @@ from pathlib import Path
 
 from orchestra.bench.questions import Question
 from orchestra.core.call import Call
-from workers.problems import MODULUS, NUMBERS, split_problems
 from workers.questions.photos import photo_questions
 from workers.questions.scenes import scene_questions
 from workers.questions.texts import text_questions
+from workers.zero.sums import MODULUS, NUMBERS, split_problems
 
 SUMS, SEED = 120, 1_000_000
 

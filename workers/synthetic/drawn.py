@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from workers.synthetic.fruit import FRUIT
 from workers.synthetic.garments import GARMENTS
 from workers.synthetic.packages import PACKAGES
-from workers.synthetic.strokes import RGB, Pen, Shape, shift
+from workers.synthetic.strokes import RGB, Outline, Pen, shift
 from workers.synthetic.vegetables import VEGETABLES
 
 RESERVED_SEED = 1_000_000
@@ -59,7 +59,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     **{kind: ANY for kind in GARMENTS},
 }
 DEEP = ("Plum", "Aubergine")  # darker than the palette's purple
-SHAPES: dict[str, Shape] = {**FRUIT, **VEGETABLES, **PACKAGES, **GARMENTS}
+SHAPES: dict[str, Outline] = {**FRUIT, **VEGETABLES, **PACKAGES, **GARMENTS}
 BACKGROUNDS: tuple[RGB, ...] = (
     (246, 246, 244),
     (228, 230, 233),
@@ -207,7 +207,7 @@ def _heap(rng: random.Random) -> list[tuple[float, float, float]]:
 
 
 def pose(
-    shape: Shape, paint: RGB, size: int, scale: float, spread: float, rng: random.Random
+    shape: Outline, paint: RGB, size: int, scale: float, spread: float, rng: random.Random
 ) -> Image.Image:
     """A layer `scale` times `size` pixels wide, turned by up to `spread` degrees."""
     pen = Pen(size * 2, rng)  # twice as large, so that edges are smooth when it shrinks

@@ -11,8 +11,8 @@ from workers.synthetic.strokes import (
     LEAF,
     RGB,
     STEM,
+    Outline,
     Pen,
-    Shape,
     cut_citrus,
     leaf,
     mirrored,
@@ -151,7 +151,7 @@ def plum(pen: Pen, paint: RGB) -> None:
     pen.line([(0.5, 0.21), (0.49, 0.1)], STEM, 0.024)
 
 
-FRUIT: dict[str, Shape] = {
+FRUIT: dict[str, Outline] = {
     "Apple": apple,
     "Banana": banana,
     "Lemon": lemon,

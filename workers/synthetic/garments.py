@@ -5,7 +5,7 @@ Each draws on a `Pen` in shares of its layer; `paint` is the main colour of the 
 
 from __future__ import annotations
 
-from workers.synthetic.strokes import CREAM, RGB, Pen, Shape, ring, shift
+from workers.synthetic.strokes import CREAM, RGB, Outline, Pen, ring, shift
 
 
 def _seam(paint: RGB) -> RGB:
@@ -171,7 +171,7 @@ def t_shirt(pen: Pen, paint: RGB) -> None:
         pen.dot((0.5, 0.45), 0.09, print_)
 
 
-GARMENTS: dict[str, Shape] = {
+GARMENTS: dict[str, Outline] = {
     "dress": dress,
     "hat": hat,
     "longsleeve": longsleeve,

@@ -150,7 +150,7 @@ ZH_USES = _words(
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Term:
     """One allowed value of a choice field: its zh name and what texts call it."""
 
     value: str
@@ -167,7 +167,7 @@ def recipe() -> dict[str, Any]:
 
 
 @cache
-def choices(field: str) -> dict[str, Choice]:
+def choices(field: str) -> dict[str, Term]:
     """The allowed values of a choice field of the default recipe, by value."""
     values = recipe()["fields"][field]["values"]
     found = {}
@@ -175,7 +175,7 @@ def choices(field: str) -> dict[str, Choice]:
         words = [value, entry["zh"], *entry["synonyms"]]
         latin = tuple(dict.fromkeys(w for w in words if not HAN.search(w)))
         han = tuple(dict.fromkeys(w for w in words if HAN.search(w)))
-        found[value] = Choice(value, entry["zh"], latin, han)
+        found[value] = Term(value, entry["zh"], latin, han)
     return found
 
 

@@ -5,7 +5,7 @@ Each draws on a `Pen` in shares of its layer; `paint` is the main colour of the 
 
 from __future__ import annotations
 
-from workers.synthetic.strokes import CREAM, RGB, Pen, Shape, cut_citrus, leaf, shift
+from workers.synthetic.strokes import CREAM, RGB, Outline, Pen, cut_citrus, leaf, shift
 
 
 def juice(pen: Pen, paint: RGB) -> None:
@@ -62,7 +62,7 @@ def yoghurt(pen: Pen, paint: RGB) -> None:
     leaf(pen, (0.5, 0.55), (0.58, 0.47))
 
 
-PACKAGES: dict[str, Shape] = {
+PACKAGES: dict[str, Outline] = {
     "Juice": juice,
     "Milk": milk,
     "Yoghurt": yoghurt,

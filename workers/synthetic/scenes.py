@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageDraw
 from workers.synthetic.drawn import KINDS, PALETTE, SHAPES, background, paint_of, pose, put
 from workers.synthetic.garments import GARMENTS
 from workers.synthetic.packages import PACKAGES
-from workers.synthetic.strokes import RGB, Pen, Point, Shape, ring, shift
+from workers.synthetic.strokes import RGB, Outline, Pen, Point, ring, shift
 
 MOST = 6
 PATTERNS = ("plain", "striped", "dotted", "checked")
@@ -77,7 +77,7 @@ def can_vary(kind: str) -> bool:
     return kind in GARMENTS or kind in FIGURES
 
 
-def _polygon(points: list[Point]) -> Shape:
+def _polygon(points: list[Point]) -> Outline:
     def draw(pen: Pen, paint: RGB) -> None:
         pen.shape(points, paint, curved=False)
 
@@ -103,7 +103,7 @@ def _heart(pen: Pen, paint: RGB) -> None:
     pen.shape([*half, (0.5, 0.95), *((1 - x, y) for x, y in reversed(half[1:]))], paint)
 
 
-FIGURES: dict[str, Shape] = {
+FIGURES: dict[str, Outline] = {
     "circle": _disc,
     "ball": _ball,
     "square": _polygon([(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)]),
@@ -150,7 +150,7 @@ def draw_scene(things: tuple[Thing, ...], *, seed: int, size: int = 256) -> Imag
     scene = background(size, rng, avoid=paints, is_flat=is_flat)
     for thing, paint in zip(things, paints, strict=True):
         solid = thing.kind in GARMENTS or thing.kind in PACKAGES
-        shape: Shape = FIGURES.get(thing.kind) or SHAPES[thing.kind]
+        shape: Outline = FIGURES.get(thing.kind) or SHAPES[thing.kind]
         layer = pose(shape, paint, round(size * thing.size), 1.0, 9 if solid else 30, rng)
         if thing.pattern != "plain":
             layer = _patterned(layer, thing.pattern, paint, rng)

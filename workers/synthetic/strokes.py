@@ -146,7 +146,7 @@ class Pen:
         self.layer.putalpha(ImageChops.lighter(alpha, self.layer.getchannel("A")))
 
 
-Shape = Callable[[Pen, RGB], None]
+Outline = Callable[[Pen, RGB], None]
 
 
 def leaf(pen: Pen, base: Point, tip: Point, fill: RGB = LEAF) -> None:

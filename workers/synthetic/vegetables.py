@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from workers.synthetic.strokes import LEAF, RGB, Pen, Shape, leaf, mirrored, ring, shift
+from workers.synthetic.strokes import LEAF, RGB, Outline, Pen, leaf, mirrored, ring, shift
 
 
 def aubergine(pen: Pen, paint: RGB) -> None:
@@ -126,7 +126,7 @@ def tomato(pen: Pen, paint: RGB) -> None:
     pen.line([(0.5, 0.28), (0.53, 0.14)], LEAF, 0.03)
 
 
-VEGETABLES: dict[str, Shape] = {
+VEGETABLES: dict[str, Outline] = {
     "Aubergine": aubergine,
     "Carrots": carrots,
     "Cucumber": cucumber,

@@ -2,8 +2,8 @@
 
     python -m workers.training.refit --data DIR --checkpoint DIR --cache DIR --seed 0
 
-For `vl` and `v3`, whose towers are alike. `--cache` is the one of `workers.training.vl`, and the
-counts must be those that it was made with. Knows no language model.
+For `vl` and `v3`, whose towers are alike. `--cache` is the one of `workers.training.vision.vl`, and
+the counts must be those that it was made with. Knows no language model.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
-from workers.domain import FILE, Domain
-from workers.fused import ARCHITECTURE
-from workers.fused_model import FusedForConditionalGeneration
-from workers.lite import LiteTower
-from workers.training.imagenet import public_tower
-from workers.training.photos import IMAGE_PX
-from workers.training.v3 import bundled_tower
-from workers.training.vl import Plan, bound, gather
+from workers.fused.model import ARCHITECTURE
+from workers.fused.network import FusedForConditionalGeneration
+from workers.training.fused.v3 import bundled_tower
+from workers.training.pictures.photos import IMAGE_PX
+from workers.training.vision.imagenet import public_tower
+from workers.training.vision.vl import VisionSchedule, bound, gather
+from workers.vision.domain import FILE, Domain
+from workers.vision.lite import LiteTower
 
 CHECKSUMS = "checksums.json"
 
@@ -52,16 +52,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit a checkpoint's domain anew.")
     parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="as of workers.training.vl")
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="as of workers.training.vision.vl"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    for field in fields(Plan):
+    for field in fields(VisionSchedule):
         default = 1 if field.name == "views" else field.default  # the whole picture is enough
         parser.add_argument(
             f"--{field.name.replace('_', '-')}", type=type(default), default=default
         )
     given = vars(parser.parse_args())
     torch.set_num_threads(1)
-    plan = Plan(**{field.name: given[field.name] for field in fields(Plan)})
+    plan = VisionSchedule(**{field.name: given[field.name] for field in fields(VisionSchedule)})
     tower = tower_of(given["checkpoint"])
     public = public_tower(IMAGE_PX, tower.config.detail_size)
     pools = gather(given["data"], public, given["cache"], plan, given["seed"], print)

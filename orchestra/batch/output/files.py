@@ -17,7 +17,7 @@ from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_
 from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
 from orchestra.core.identity import snapshot
 from orchestra.core.money import usd
@@ -56,8 +56,8 @@ def write_outputs(
         cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
         summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)
     public = summary.public()
-    with atomic_file(folder.path / "summary.json") as file:
-        file.write((json.dumps(public, ensure_ascii=False, indent=2) + "\n").encode())
+    text = json.dumps(public, ensure_ascii=False, indent=2) + "\n"
+    write_text(folder.path / "summary.json", text)
     write_report(
         report,
         title=table.path.name,

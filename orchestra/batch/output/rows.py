@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,8 @@ def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
     Raises `BookError` when it holds no batch.
     """
     folder = Folder.read(out)
-    try:
+    with closing(folder.book):
         rows = [
             (row.row_id, Result.model_validate_json(row.record_json)) for row in folder.book.rows()
         ]
         return rows, folder.spec.columns.id
-    finally:
-        folder.book.close()

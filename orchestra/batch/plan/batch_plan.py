@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from orchestra.batch.mismatch import differences
 from orchestra.batch.plan.kinds import Kinds
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPlan
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import Estimate
 from orchestra.core.values import duration
 
@@ -119,10 +119,8 @@ class BatchPlan(Word):
         try:
             plan = cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
             raise InvalidPlan(
-                f"{origin} is not a plan of a batch: {place}: {first['msg']}. Make one with "
+                f"{origin} is not a plan of a batch: {first_problem(error)}. Make one with "
                 "`orchestra plan TABLE --save plan.json`."
             ) from error
         if plan.version != VERSION:
@@ -139,8 +137,7 @@ class BatchPlan(Word):
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        with atomic_file(path) as file:
-            file.write((self.model_dump_json(indent=2) + "\n").encode())
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     def check(self, identity: Mapping[str, str]) -> None:
         """Raise `InvalidPlan` unless it is a plan of the batch that `identity` describes."""

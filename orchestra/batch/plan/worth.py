@@ -16,7 +16,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Result
 from orchestra.core.values import folded
-from orchestra.quality.truths import said
+from orchestra.quality.readings import said
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 

@@ -17,7 +17,7 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Result
 from orchestra.core.stats import Interval, bootstrap, mcnemar, paired_interval
 from orchestra.core.values import folded
-from orchestra.quality.truths import said
+from orchestra.quality.readings import said
 
 CHANCE = 0.05
 

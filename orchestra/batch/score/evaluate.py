@@ -24,7 +24,7 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Result
 from orchestra.core.stats import RESAMPLES, SEED, Interval, effective_rows, wilson
 from orchestra.core.values import folded
-from orchestra.quality.truths import Truths, said
+from orchestra.quality.readings import Truths, said
 
 EXACT_DRAWS = 200
 SHOWN_IDS = 5

@@ -18,7 +18,7 @@ from orchestra.core.job import CallRecord, Result
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded, text_of
 from orchestra.quality.policy import FieldPolicy, Gate, Policy
-from orchestra.quality.truths import said
+from orchestra.quality.readings import said
 
 
 @dataclass(frozen=True, slots=True)

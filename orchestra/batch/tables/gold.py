@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestra.batch.tables.table import Row, Table, open_table
 from orchestra.core.errors import InvalidTable
-from orchestra.quality.truths import Truth, Truths
+from orchestra.quality.readings import Truth, Truths
 
 WEIGHT = "label_weight"  # how many rows of the batch a row stands for
 STRATUM = "label_stratum"

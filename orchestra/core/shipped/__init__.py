@@ -136,18 +136,25 @@ def _is_hidden(name: str) -> bool:
     resolved = [place.resolve() for place in places]
     if ours not in resolved:
         return True
-    return any(_clash(place, ours) for place in places[: resolved.index(ours)])
+    at = resolved.index(ours)
+    return any(_clash(place, ours) for place in places[:at]) or any(
+        _clash(place, ours, comes_first=False) for place in places[at + 1 :]
+    )
 
 
-def _clash(place: Path, ours: Path) -> bool:
-    """Whether a folder that Python looks into first has a module called as one of ours."""
+def _clash(place: Path, ours: Path, *, comes_first: bool = True) -> bool:
+    """Whether `place` has a module that Python takes over one of ours.
+
+    One that is looked into later hides folders of ours: a module or a regular package there is
+    taken over a folder without `__init__.py` that was met before.
+    """
     names: set[Path] = set()
     for path in ours.rglob("*"):
         relative = path.relative_to(ours)
-        if path.suffix == ".py":
-            names |= {relative, relative.with_suffix("") / "__init__.py"}
-        elif path.is_dir():
+        if path.is_dir() and (comes_first or not (path / "__init__.py").exists()):
             names |= {relative / "__init__.py", relative.with_suffix(".py")}
+        elif path.suffix == ".py" and comes_first:
+            names |= {relative, relative.with_suffix("") / "__init__.py"}
     return any((place / name).exists() for name in names)
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.app import Fleet
-from orchestra.bench.run import Plan, bench
+from orchestra.bench.measure import BenchSettings, bench
 from orchestra.cli.main import main
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
@@ -33,7 +33,7 @@ async def test_a_server_that_is_gone_has_a_row_that_says_so() -> None:
         there = endpoint_card(server.url, price=FREE)
         gone = endpoint_card(GONE, name="gone", price=FREE, endpoint={"attempts": 1})
         async with fleet_of(gone, there) as fleet:
-            lost, row = await bench(fleet, list(questions()), Plan())
+            lost, row = await bench(fleet, list(questions()), BenchSettings())
     assert lost["error"]["type"] == "ModelUnavailable"
     assert lost["scores"] == []
     assert row["error"] is None
@@ -48,10 +48,10 @@ async def test_a_paid_model_needs_a_budget_which_then_holds() -> None:
     with serving(SAYS_RED) as server:
         async with fleet_of(endpoint_card(server.url)) as fleet:
             with pytest.raises(ConfirmationNeeded, match=r"far .*--cost-usd"):
-                await bench(fleet, list(questions()), Plan())
+                await bench(fleet, list(questions()), BenchSettings())
             assert not server.asked
         async with fleet_of(endpoint_card(server.url)) as fleet:
-            plan = Plan(budget=Budget(cost_usd="0.005"))  # the first call may cost 0.004
+            plan = BenchSettings(budget=Budget(cost_usd="0.005"))  # the first call may cost 0.004
             (row,) = await bench(fleet, [*questions()] * 200, plan)
     assert row["error"] is None
     assert 0 < float(row["cost_usd"]) <= 0.005
@@ -60,7 +60,7 @@ async def test_a_paid_model_needs_a_budget_which_then_holds() -> None:
 async def test_what_a_budget_does_not_hold_is_the_models_error() -> None:
     with serving(SAYS_RED) as server:
         async with fleet_of(endpoint_card(server.url)) as fleet:
-            plan = Plan(budget=Budget(cost_usd="0.000001"))
+            plan = BenchSettings(budget=Budget(cost_usd="0.000001"))
             (row,) = await bench(fleet, list(questions()), plan)
     assert row["error"]["type"] == "BudgetExceeded"
 
@@ -68,14 +68,14 @@ async def test_what_a_budget_does_not_hold_is_the_models_error() -> None:
 async def test_per_kind_bounds_the_questions() -> None:
     with serving(SAYS_RED) as server:
         async with fleet_of(endpoint_card(server.url, price=FREE)) as fleet:
-            (row,) = await bench(fleet, list(questions()), Plan(per_kind=1))
+            (row,) = await bench(fleet, list(questions()), BenchSettings(per_kind=1))
     assert row["scores"][0]["asked"] == 1
 
 
 async def test_a_fleet_for_planning_only_is_told() -> None:
     async with Fleet.open("article") as fleet:
         with pytest.raises(InvalidFleet, match="planning only"):
-            await bench(fleet, list(questions()), Plan())
+            await bench(fleet, list(questions()), BenchSettings())
 
 
 def fleet_file(tmp_path: Path, url: str) -> str:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.cache.kept import call_key
-from orchestra.cache.replies import SharedReplies, is_shared
+from orchestra.cache.replies import SharedReplies, call_key, is_shared
 from orchestra.cache.store import ReplyStore
 from orchestra.core.call import Call, Reply, Tool, ToolCall, Turn, Usage
 from orchestra.core.card import Card

@@ -410,4 +410,4 @@ async def test_cancelling_the_wait_stops_the_call(make: Make) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await model.abill()).left == Budget()
+    assert model.bill().left == Budget()

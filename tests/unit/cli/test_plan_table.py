@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestra.cli.main import main
-from orchestra.cli.plan_table import seconds_of
+from orchestra.cli.plan import seconds_of
 from orchestra.core.errors import InvalidBudget
 from orchestra.fleet.source import load_fleet
 

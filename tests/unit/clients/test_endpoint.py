@@ -563,7 +563,7 @@ def test_a_client_serves_one_loop_after_another() -> None:
 
         async def once() -> str:
             reply = await client.complete(TALK)
-            await client._link.close()
+            await client._connection.close()
             return reply.text
 
         assert [asyncio.run(once()), asyncio.run(once())] == ["hello", "hello"]

@@ -8,8 +8,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from orchestra.clients.endpoint_confidence import confidences, tokens_of
-from orchestra.clients.endpoint_schema import public_schema, read_answer
+from orchestra.clients.endpoint_schema import confidences, public_schema, read_answer, tokens_of
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from orchestra.core.schema import narrow
 

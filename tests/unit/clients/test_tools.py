@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from orchestra.clients.endpoint import EndpointClient
-from orchestra.clients.tools import as_schema, read, written
+from orchestra.clients.tools import as_schema, from_form, to_form
 from orchestra.core.call import Call, Tool, ToolCall, Turn
 from orchestra.core.errors import AnswerInvalid
 from tests.fake_server import FakeServer, Said, chat, endpoint_card, serving
-from workers.shape import read_schema
+from workers.decoding.shape import read_schema
 
 NUMBERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
 TOOLS = (Tool("add", "Add.", NUMBERS), Tool("now", "The time.", {"type": "object"}))
@@ -85,7 +85,10 @@ async def test_a_server_is_offered_tools_in_its_own_words() -> None:
         body = server.asked[0]
         assert [tool["function"]["name"] for tool in body["tools"]] == ["add", "now"]
         assert body["tool_choice"] == "auto"
-        assert read(text, TOOLS, prefix="x") == ("", (ToolCall("c1", "add", {"a": 1, "b": 2}),))
+        assert from_form(text, TOOLS, prefix="x") == (
+            "",
+            (ToolCall("c1", "add", {"a": 1, "b": 2}),),
+        )
 
 
 async def test_a_server_is_given_results_as_messages_of_the_tool() -> None:
@@ -94,7 +97,7 @@ async def test_a_server_is_given_results_as_messages_of_the_tool() -> None:
         assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
         assert messages[1]["tool_calls"][0]["function"]["arguments"] == '{"a": 1, "b": 2}'
         assert messages[2]["tool_call_id"] == "c1"
-        assert read(text, TOOLS, prefix="x") == ("It is 3.", ())
+        assert from_form(text, TOOLS, prefix="x") == ("It is 3.", ())
 
 
 async def test_a_servers_arguments_that_are_no_json_are_an_invalid_answer() -> None:
@@ -115,9 +118,9 @@ async def test_a_servers_arguments_that_are_no_json_are_an_invalid_answer() -> N
 )
 def test_a_reply_of_another_form_or_an_unknown_tool_is_refused(text: str) -> None:
     with pytest.raises(AnswerInvalid):
-        read(text, TOOLS, prefix="x")
+        from_form(text, TOOLS, prefix="x")
 
 
 def test_calls_without_an_id_get_one_each() -> None:
-    text = written(None, (ToolCall("", "now", {}), ToolCall("", "now", {})))
-    assert [call.id for call in read(text, TOOLS, prefix="n-")[1]] == ["n-0", "n-1"]
+    text = to_form(None, (ToolCall("", "now", {}), ToolCall("", "now", {})))
+    assert [call.id for call in from_form(text, TOOLS, prefix="n-")[1]] == ["n-0", "n-1"]

@@ -34,9 +34,10 @@ assert folder == shipped.ROOT / "workers" / "fleets"
 """
 
 
-def python(folder: Path, code: str) -> str:
-    """What `code` prints in a process whose modules of `folder` come before the shipped ones."""
-    paths = os.pathsep.join((str(folder), str(ROOT)))
+def python(folder: Path, code: str, *later: Path) -> str:
+    """What `code` prints in a process whose modules of `folder` come before the shipped ones, and
+    those of `later` after them."""
+    paths = os.pathsep.join(map(str, (folder, ROOT, *later)))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False,
         cwd=folder, env=os.environ | {"PYTHONPATH": paths},
@@ -84,6 +85,16 @@ def test_a_users_modules_called_as_ours_hide_none_of_ours(tmp_path: Path, as_it_
     """Without `__init__.py` the folders join ours, and their files come first."""
     write(tmp_path, workers__text=REFUSES, workers__engine=REFUSES, graphs__writing=REFUSES)
     assert python(tmp_path, FOUND) == as_it_is
+
+
+def test_a_users_module_on_a_later_path_hides_no_folder_of_ours(
+    tmp_path: Path, as_it_is: str
+) -> None:
+    """Python takes a later `workers/text.py` over a folder `workers/text` without `__init__.py`."""
+    home, later = tmp_path / "home", tmp_path / "later"
+    home.mkdir()
+    write(later, workers__text=REFUSES)
+    assert python(home, FOUND, later) == as_it_is
 
 
 OWN_GRAPH = """

@@ -14,8 +14,7 @@ from orchestra.combine.merge import MergeRules
 from orchestra.core.ask import Ask, enter, leave, run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
-from orchestra.core.outcome import Outcome, fields_of, outcomes_of
-from orchestra.core.state import Context, JobState, keep_all
+from orchestra.core.state import Context, JobState, Outcome, fields_of, keep_all, outcomes_of
 from orchestra.graph.merge import merge
 
 UPDATE = st.none() | st.dictionaries(st.sampled_from("abc"), st.integers())

@@ -10,10 +10,10 @@ import pytest
 
 from orchestra.core.call import Turn
 from orchestra.core.errors import InvalidTable
-from orchestra.finetune.rows import Row, part, read_rows, schemas
+from orchestra.finetune.rows import TrainingRow, part, read_rows, schemas
 from orchestra.finetune.score import score
 from tests.tuning import cups, write_table
-from workers.shape import read_schema
+from workers.decoding.shape import read_schema
 
 
 def test_both_forms_are_read_and_a_string_is_an_answer_of_one_field(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_both_forms_are_read_and_a_string_is_an_answer_of_one_field(tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('{"instruction": "x"', 'Line 2 .*not JSON.*it is \'{"instruction": "x"\''),
+        ('{"instruction": "x"', 'Line 2 .*Invalid JSON.*got \'{"instruction": "x"'),
         ({"instruction": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"answer": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"instruction": "x", "answer": {"a": {"b": 1}}}, "Line 2 .*answer"),
@@ -78,13 +78,13 @@ def test_a_table_without_rows_or_that_is_no_text_is_an_error(tmp_path: Path) -> 
 
 
 def test_a_photo_that_cannot_be_used_names_its_line(tmp_path: Path) -> None:
-    row = Row(7, "What?", {"kind": "cup"}, image=tmp_path / "no.jpg")
+    row = TrainingRow(7, "What?", {"kind": "cup"}, image=tmp_path / "no.jpg")
     with pytest.raises(InvalidTable, match=r"line 7 cannot be used.*no\.jpg"):
         row.call()
 
 
 def test_rows_that_ask_the_same_stay_together_and_a_seed_gives_the_same_parts() -> None:
-    rows = [Row(at, "x", {"a": str(at)}, text=f"t{at // 3}") for at in range(60)]
+    rows = [TrainingRow(at, "x", {"a": str(at)}, text=f"t{at // 3}") for at in range(60)]
     train, held = part(rows, 0.2, seed=1)
     assert len(held) == 12 and len(train) == 48
     assert not {row.text for row in train} & {row.text for row in held}
@@ -98,7 +98,9 @@ def test_a_schema_holds_what_its_rows_answer_and_is_one_that_engines_take() -> N
         {"a": "x" * 50, "n": 1, "t": ["u"], "b": True},
         {"a": None, "n": 2.5, "t": [], "b": False},
     ]
-    found = schemas([Row(1, "x", value) for value in values] + [Row(3, "hi", "a chat")])
+    found = schemas(
+        [TrainingRow(1, "x", value) for value in values] + [TrainingRow(3, "hi", "a chat")]
+    )
     (schema,) = found.values()
     assert schema["properties"] == {
         "a": {"anyOf": [{"type": "string", "maxLength": 100}, {"type": "null"}]},

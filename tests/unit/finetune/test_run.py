@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
-from orchestra.finetune.order import Order, Settings
+from orchestra.finetune.order import FinetuneSettings, Order
 from orchestra.finetune.run import finetune
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.routing.introspect import compile_graph, view
@@ -65,7 +65,7 @@ def test_a_finished_run_is_not_run_again_and_another_needs_another_folder(tmp_pa
     assert finetune(order(tmp_path), quiet) == first
     assert (tmp_path / "out" / "runs.txt").read_text() == "x"
     with pytest.raises(OutputMismatch, match=r"another run.*Give another --out"):
-        finetune(order(tmp_path, settings=Settings(seed=1)), quiet)
+        finetune(order(tmp_path, settings=FinetuneSettings(seed=1)), quiet)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,6 @@ def test_a_folder_that_cannot_be_written_and_wrong_numbers_are_named(tmp_path: P
     with pytest.raises(UsageError, match=r"--val is 1\.5"):
         order(tmp_path, val=1.5)
     with pytest.raises(UsageError, match="Give one"):
-        Settings(steps=3, minutes=1)
+        FinetuneSettings(steps=3, minutes=1)
     with pytest.raises(UsageError, match="--lr is nan"):
-        Settings(lr=float("nan"))
+        FinetuneSettings(lr=float("nan"))

@@ -22,11 +22,11 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.errors import InvalidPlan, InvalidPolicy, OutputMismatch
 from orchestra.core.identity import fingerprints, snapshot
 from orchestra.fleet.source import load_fleet
-from orchestra.quality.policy import Calibration, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Calibration, Policy
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 
-HALF = Estimate(share=0.5, low=0.4, high=0.6, rows=100)
+HALF = Accuracy(share=0.5, low=0.4, high=0.6, rows=100)
 CURVE = Calibration(
     node="read",
     model="served",

@@ -13,9 +13,9 @@ from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
-from orchestra.core.outcome import MOST_READ, field_of
+from orchestra.core.state import MOST_READ, field_of
+from orchestra.routing.candidates import TEMPLATE_TOKENS, JobShape
 from orchestra.routing.introspect import compile_graph
-from orchestra.routing.planner import TEMPLATE_TOKENS, JobShape
 from tests.booked import BookedCall, booked
 from tests.scripted import scripted_fleet
 

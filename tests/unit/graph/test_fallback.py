@@ -20,7 +20,7 @@ from orchestra.core.ask import ask as ask_node
 from orchestra.core.call import Call
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import AccessRefused, AnswerInvalid, Cancelled, ModelUnavailable
-from orchestra.graph.direct import Question, answer_question
+from orchestra.graph.run import Query, answer_query
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
 from tests.scripted import scripted_fleet
@@ -203,7 +203,7 @@ async def test_what_was_heard_is_not_said_again_by_another_model() -> None:
     node = ask_node("text", "Say hello.", question=True)
     with serving(streamed("hel", finish=None)) as server:
         async with fleet_of(server.url) as (fleet, engine):
-            result = await answer_question(fleet, Question(node), JOB, heard.append)
+            result = await answer_query(fleet, Query(node), JOB, heard.append)
     assert (heard, engine.calls) == (["hel"], [])
     assert result.errors[0].type == "ModelUnavailable"
 

@@ -22,7 +22,7 @@ from orchestra.core.ask import Ask, ask, prompt_hash
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import AnswerInvalid, InvalidGraph
 from orchestra.core.job import Field, Job
-from orchestra.graph.reading import read_fields
+from orchestra.graph.translation import read_fields
 from tests.scripted import first_allowed, scripted_fleet
 
 SCHEMA = {

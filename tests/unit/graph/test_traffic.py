@@ -15,10 +15,11 @@ from orchestra import Budget, Job
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
 from orchestra.core.errors import NoFeasiblePlan
-from orchestra.graph.traffic import AtWork, Traffic
+from orchestra.graph.caller import Traffic
+from orchestra.graph.job_run import AtWork
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph
-from orchestra.routing.load import IDLE
+from orchestra.routing.timing import IDLE
 from tests.scripted import scripted_fleet
 
 

@@ -16,16 +16,16 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidPlan
 from orchestra.core.job import Budget, Field
-from orchestra.core.outcome import Outcome
+from orchestra.core.state import Outcome
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import run_job
-from orchestra.graph.waiting import Waiting, said
+from orchestra.graph.waiting import Waiting, reason_to_spare
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.condition import Condition, Unless, condition_of
+from orchestra.routing.condition import Condition, Unless
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.planner import plan
-from orchestra.routing.routes import Prices, Route, plan_along, routes
+from orchestra.routing.routes import Prices, Route, condition_of, plan_along, routes
 from orchestra.testing import ScriptedEngine
 
 MINI = load_fleet("mini")[0]
@@ -145,7 +145,7 @@ async def test_a_node_that_is_cancelled_lets_the_others_go_on() -> None:
 
 def test_a_calibrated_probability_counts_before_a_models_own_confidence() -> None:
     answer = Field(value="apple", source="text", confidence=0.9, probability=0.4)
-    assert said(condition(), {"words": Outcome(fields={"kind": answer})}) is None
+    assert reason_to_spare(condition(), {"words": Outcome(fields={"kind": answer})}) is None
 
 
 def test_only_nodes_that_are_sure_to_be_reached_are_waited_for() -> None:

@@ -17,7 +17,7 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.job import CallRecord, Evidence, Field, Result
 from orchestra.label.draw import draw, fields_of_batch
 from orchestra.label.page import marked, read_page, write_page
-from orchestra.label.session import Batch, Session, begin, take
+from orchestra.label.session import FinishedBatch, LabelSession, begin, take
 from orchestra.label.terminal import ask_all
 
 TERMS = {"colour": {"red": "red", "crimson": "red", "green": "green"}}
@@ -44,10 +44,10 @@ def result(value: str | None, sure: float, model: str = "r1") -> Result:
     )
 
 
-def batch(rows: int = 40) -> Batch:
+def batch(rows: int = 40) -> FinishedBatch:
     results = {f"R{n}": result("red" if n % 3 else None, n / rows) for n in range(rows)}
     results |= {f"S{n}": result("green", 0.5, "v2") for n in range(4)}
-    return Batch(results, "sku", TERMS)
+    return FinishedBatch(results, "sku", TERMS)
 
 
 def answers(*lines: str) -> Iterator[str]:
@@ -56,7 +56,7 @@ def answers(*lines: str) -> Iterator[str]:
     raise KeyboardInterrupt
 
 
-def asked(session: Session, *lines: str) -> tuple[bool, list[str]]:
+def asked(session: LabelSession, *lines: str) -> tuple[bool, list[str]]:
     told: list[str] = []
     typed = answers(*lines)
     return ask_all(session, lambda _: next(typed), told.append, lambda key: f"/{key}"), told
@@ -79,7 +79,9 @@ def test_weighted_scores_of_the_drawn_rows_hold_for_the_whole_batch(tmp_path: Pa
     results = {f"R{n}": result("red", 0.9 if n % 10 else 0.1) for n in range(1000)}
     truths = {name: "red" if one.fields["colour"].confidence == 0.9 else "blue"
               for name, one in results.items()}  # fmt: skip
-    session = begin(Batch(results, "sku", {}), tmp_path / "gold.csv", rows=200, fields=["colour"])
+    session = begin(
+        FinishedBatch(results, "sku", {}), tmp_path / "gold.csv", rows=200, fields=["colour"]
+    )
     for question in session.questions():
         session.answer(question, "corrected", truths[question.row.row_id])
     read = read_truths(tmp_path / "gold.csv", "sku")
@@ -164,7 +166,9 @@ def test_a_span_that_a_cut_text_has_elsewhere_is_looked_for(tmp_path: Path) -> N
     results = {"R0": result("red", 0.5)}
     colour = results["R0"].fields["colour"].model_copy(update={"evidence": (moved,)})
     results["R0"] = results["R0"].model_copy(update={"fields": {"colour": colour}})
-    session = begin(Batch(results, "sku", TERMS), tmp_path / "gold.csv", rows=1, fields=["colour"])
+    session = begin(
+        FinishedBatch(results, "sku", TERMS), tmp_path / "gold.csv", rows=1, fields=["colour"]
+    )
     write_page(session, tmp_path / "gold.html", lambda key: None)
     page = (tmp_path / "gold.html").read_text("utf-8")
     assert "the <mark>&lt;b&gt;red&lt;/b&gt;</mark> one" in page
@@ -194,7 +198,7 @@ def test_a_saved_file_that_is_wrong_changes_nothing(
 def test_a_saved_file_is_taken_in_one_write(tmp_path: Path) -> None:
     kept = begin(batch(), tmp_path / "gold.csv", rows=44, fields=["colour"])
 
-    class Counted(Session):
+    class Counted(LabelSession):
         writes = 0
 
         def save(self) -> None:
@@ -226,7 +230,7 @@ def test_a_gold_set_of_another_batch_or_a_broken_one_is_refused(tmp_path: Path) 
     path = tmp_path / "gold.csv"
     begin(batch(), path, rows=10)
     with pytest.raises(InvalidTable, match="does not have"):
-        begin(Batch({"Q": result("red", 0.5)}, "sku", {}), path)
+        begin(FinishedBatch({"Q": result("red", 0.5)}, "sku", {}), path)
     text = path.read_text("utf-8").splitlines()
     row = next(csv.reader([text[1]]))
     row[text[0].split(",").index(WEIGHT)] = "-1"

@@ -20,11 +20,11 @@ from orchestra.core.errors import InvalidLabels, InvalidPolicy, InvalidRecipe, U
 from orchestra.core.job import CallRecord, Field, Result
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.curve import choose, fit
-from orchestra.quality.evidence import Answers, calibration_error, weigh
+from orchestra.quality.held_out import Answers, calibration_error, judge
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
 from orchestra.quality.promise import least_rows, lowest_proven, selective, tail
+from orchestra.quality.readings import Truth, Truths
 from orchestra.quality.report import picture, text_of_fit
-from orchestra.quality.truths import Truth, Truths
 
 FILE = Path(__file__).with_name("answers.csv")
 
@@ -56,7 +56,7 @@ def shuffled(seed: int) -> list[dict[str, str]]:
 
 
 def test_real_confidences_tell_right_from_wrong_and_are_mended() -> None:
-    found = weigh(answers())
+    found = judge(answers())
     assert found.refuses is None and found.method != "rate"
     assert found.gain[0] > 0
     assert found.ece_after < found.ece_before
@@ -67,7 +67,7 @@ def test_real_confidences_tell_right_from_wrong_and_are_mended() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_with_shuffled_labels_no_gain_is_claimed(seed: int) -> None:
-    found = weigh(answers(shuffled(seed)))
+    found = judge(answers(shuffled(seed)))
     assert found.refuses is not None
     assert "no gain beyond noise on 408 rows" in found.refuses
     assert found.method == "rate"
@@ -81,26 +81,26 @@ def test_a_confidence_that_only_follows_common_values_has_learnt_nothing() -> No
     right = (rng.uniform(0, 1, 400) < chance).astype(float)
     sure = np.clip(chance + rng.normal(0, 0.02, 400), 0.01, 0.99)
     judged = Answers(sure, right, np.ones(400), np.arange(400), chance)
-    refuses = weigh(judged).refuses
+    refuses = judge(judged).refuses
     assert refuses is not None and "beside how common the value is" in refuses
-    assert weigh(replace(judged, chance=None)).refuses is None
+    assert judge(replace(judged, chance=None)).refuses is None
 
 
 def test_a_few_rows_of_real_labels_are_too_few_to_claim_anything() -> None:
-    found = weigh(answers(recorded()[:15]))
+    found = judge(answers(recorded()[:15]))
     assert found.refuses is not None and "too few: 15 judged answers" in found.refuses
 
 
 def test_copies_of_a_few_photos_are_not_taken_for_evidence() -> None:
     few = recorded()[:10]
-    found = weigh(answers(few * 40))
+    found = judge(answers(few * 40))
     assert found.refuses is not None and "10 different contents" in found.refuses
     assert answers(few * 40).effective == pytest.approx(10)
 
 
 def test_answers_that_are_all_right_leave_nothing_to_tell_apart() -> None:
     whole = answers()
-    found = weigh(replace(whole, right=np.ones(len(whole))))
+    found = judge(replace(whole, right=np.ones(len(whole))))
     assert found.refuses is not None and "all 408 judged answers are right" in found.refuses
     assert found.knots[0][2] < 0.99  # 296 photos prove no certainty
 

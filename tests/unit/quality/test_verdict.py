@@ -7,13 +7,14 @@ import pytest
 from orchestra.batch.output.summary import Promise, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
 from orchestra.core.job import Field, Job, Result
-from orchestra.core.outcome import Outcome
-from orchestra.graph.result import assemble
-from orchestra.graph.second import with_probability
-from orchestra.quality.policy import Calibration, Cascade, Escalation, Estimate, Policy
+from orchestra.core.state import Outcome
+from orchestra.graph.escalation import with_probability
+from orchestra.graph.intake import Intake
+from orchestra.graph.run import assemble
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.quality.verdict import Verdict, verdict
 
-RIGHT = Estimate(share=0.8, low=0.7, high=0.9, rows=100)
+RIGHT = Accuracy(share=0.8, low=0.7, high=0.9, rows=100)
 
 
 def curve(model: str = "vl", least: float | None = 0.8) -> Calibration:
@@ -94,7 +95,7 @@ def test_a_doubt_is_lifted_where_the_other_side_is_promised_the_same_value() -> 
 def test_a_row_in_doubt_goes_to_review_and_is_counted(sure: float, status: str) -> None:
     known = with_probability(policy(), "look", Outcome(fields={"colour": said(sure)}))
     state = {"outcomes": {"look": known.model_dump(mode="json")}}
-    result = assemble(state, Job(text="x"), (), None, (), 0.0)
+    result = assemble(state, Intake(Job(text="x")), None)
     assert result.status == status
     kept = Promise()
     kept.add(result)

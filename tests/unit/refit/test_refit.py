@@ -177,7 +177,7 @@ def test_a_proposal_can_be_written_to_look_at(home: Path) -> None:
         ({"fleet": "shop", "fitted": "2026-11-01", "models": {"c": {}}}, r"'c'.*it has: a, b"),
         ({"fleet": "shop", "fitted": "2026-11-01", "models": {"a": {"fixed_ms": -1}}}, "fixed_ms"),
         ({"fleet": "shop"}, r"fitted.*Write it again with `orchestra refit --accept`"),
-        (["a"], r"the file.*Write it again"),
+        (["a"], r"dictionary.*got \['a'\].*Write it again"),
     ],
 )
 def test_a_file_of_latencies_that_is_wrong_is_named(home: Path, content: Any, words: str) -> None:

@@ -10,8 +10,7 @@ import pytest
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoFeasiblePlan, NoModel
 from orchestra.fleet.source import load_fleet
-from orchestra.routing.advice import Advice, Need, render
-from orchestra.routing.advise import advise
+from orchestra.routing.advice import Advice, Need, advise, render
 
 ARTICLE = load_fleet("article")[0]
 

@@ -10,9 +10,10 @@ from graphs.answer import build as answer
 from orchestra.core.errors import NoFeasiblePlan
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.explain import Change, Explanation, explain, picture
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.planner import JobShape, plan, weigh
+from orchestra.routing.planner import plan, weigh
 
 ARTICLE = load_fleet("article")[0]
 SEEN = view(compile_graph(answer))

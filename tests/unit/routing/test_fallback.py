@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 
 from graphs.listing import build as listing
 from graphs.listing import default_recipe
-from orchestra.clients.endpoint_messages import most_usage
+from orchestra.clients.endpoint_request import most_usage
 from orchestra.core.ask import ask
 from orchestra.core.call import Call
 from orchestra.core.card import Card, Endpoint, FleetFile
@@ -21,9 +21,10 @@ from orchestra.core.job import Budget
 from orchestra.core.schema import narrow
 from orchestra.core.state import Context, JobState
 from orchestra.core.text import sanitise
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 from tests.fake_server import endpoint_card
 
 WORDS = JobShape(text_bytes=40, images=0)

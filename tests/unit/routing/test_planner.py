@@ -20,8 +20,9 @@ from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.state import Context, JobState
 from orchestra.fleet.source import load_fleet
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.planner import JobShape, plan
+from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import RULES_BYTES
 
 WORDS = JobShape(text_bytes=40, images=0)

@@ -15,9 +15,10 @@ from orchestra.core.errors import NoFeasiblePlan
 from orchestra.core.job import Budget
 from orchestra.core.latency import Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
-from orchestra.routing.candidates import JobShape, candidates
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
-from orchestra.routing.options import Option, Options, options_of, rank
+from orchestra.routing.options import Options, options_of, rank
+from orchestra.routing.plan import Option
 from orchestra.routing.planner import plan
 from orchestra.routing.search import best_fitting
 
@@ -67,8 +68,7 @@ def graph() -> StateGraph[JobState, Context]:
 
 def options(fleet: FleetFile, budget: Budget) -> Options:
     seen = view(compile_graph(graph))
-    choices, _ = candidates(seen.asks, SHAPE, fleet)
-    return options_of(seen.asks, seen, SHAPE, choices, budget, fleet)
+    return options_of(seen, seen.asks, SHAPE, budget, fleet)
 
 
 def compared(all_options: Options) -> Option | None:

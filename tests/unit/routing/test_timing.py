@@ -17,9 +17,9 @@ from orchestra.core.latency import AnswerLength, Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import GraphView, compile_graph, view
-from orchestra.routing.load import IDLE, Load, siblings
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
+from orchestra.routing.timing import IDLE, Load, siblings
 
 SHAPE = JobShape(text_bytes=100, images=0)
 

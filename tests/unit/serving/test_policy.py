@@ -22,21 +22,14 @@ from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.source import load_fleet
-from orchestra.quality.policy import (
-    Calibration,
-    Cascade,
-    Escalation,
-    Estimate,
-    Policy,
-    save_policy,
-)
+from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy, save_policy
 from orchestra.serving.args import read_args
 from orchestra.serving.config import deploy_config
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 
-HALF = Estimate(share=0.5, low=0.4, high=0.6, rows=100)
+HALF = Accuracy(share=0.5, low=0.4, high=0.6, rows=100)
 ASKED = "Extract what the text states."
 
 

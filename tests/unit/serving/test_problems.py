@@ -27,13 +27,13 @@ def kinds() -> list[type[OrchestraError]]:
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_status_and_openais_shape(kind: type[OrchestraError]) -> None:
     wanted = next(STATUSES[base.__name__] for base in kind.__mro__ if base.__name__ in STATUSES)
-    status, body = problem(named(kind.__name__, "the fact and its cure"), "model")
+    status, body = problem(named(kind.__name__, "the fact and its cure"))
     assert status == wanted
     assert body == {
         "error": {
             "message": "the fact and its cure",
             "type": "invalid_request_error" if wanted < 500 else "server_error",
-            "param": "model",
+            "param": None,
             "code": kind.__name__,
         }
     }

@@ -16,7 +16,7 @@ from tests.contract.engine_contract import SCHEMA, TEXT, TEXTS, EngineContract, 
 from tests.public_tokenizers import write_tokenizer
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
 from workers.engine import TransformersEngine
-from workers.tokenizer import load_tokenizer
+from workers.loading.tokenizer import load_tokenizer
 
 IMAGE_TOKENS = 4
 META = {"format": "pt"}

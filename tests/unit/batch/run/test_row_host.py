@@ -21,7 +21,7 @@ from orchestra.book.remote import Keeper, Send
 from orchestra.core.errors import BookError, ModelUnavailable
 from orchestra.core.job import Result
 from orchestra.fleet.source import load_graph
-from orchestra.quality.policy import Calibration, Estimate, Policy
+from orchestra.quality.policy import Accuracy, Calibration, Policy
 from tests.serving_workers import BrokenWorker
 from tests.serving_workers import write_fleet as write_fleet_of
 from tests.stub_worker import write_fleet
@@ -141,7 +141,7 @@ async def test_a_row_without_room_waits_for_refunds_unless_the_batch_stops(
 
 
 async def test_a_host_answers_by_the_policy_that_it_is_told(tmp_path: Path) -> None:
-    right = Estimate(share=0.75, low=0.5, high=0.9, rows=20)
+    right = Accuracy(share=0.75, low=0.5, high=0.9, rows=20)
     known = Calibration(
         node="read",
         model="r1",

@@ -12,7 +12,7 @@ from orchestra.batch.score.evaluate import Evaluation, evaluate
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
 from orchestra.core.stats import wilson
-from orchestra.quality.truths import Truth, Truths
+from orchestra.quality.readings import Truth, Truths
 
 
 def result(value: object, name: str = "category") -> Result:

@@ -1,0 +1,214 @@
+"""Turns an ask into a model's call, and the reply into fields with their source and evidence.
+
+A call is instruction, data and schema, within the model's context. A value without evidence is
+none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from orchestra.clients.tools import as_schema, knows_tools
+from orchestra.core.ask import Ask, prompt_hash
+from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
+from orchestra.core.card import Card
+from orchestra.core.errors import AnswerInvalid
+from orchestra.core.job import Evidence, Field, Job
+from orchestra.core.schema import choice_terms, narrow, parsed
+from orchestra.core.state import JobState
+from orchestra.core.text import clip, find_span, sanitise
+from orchestra.core.values import lower
+from orchestra.graph.caller import Ticket
+from orchestra.routing.prompt_size import schema_copies
+
+LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
+UNKNOWN = "its confidence is unknown: the model reports none"
+WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a model may ask for instead of answering; see `Call`."""
+
+    offered: tuple[Tool, ...] = ()
+    choice: str = "auto"
+
+
+def call_of(
+    ask: Ask,
+    job: Job,
+    state: JobState,
+    images: tuple[Image.Image, ...],
+    card: Card,
+    turns: tuple[Turn, ...],
+    tools: Tools,
+) -> Call:
+    """The call that asks the model of `card`, not yet held to a schema or to its context."""
+    return Call(
+        instruction=_instruction(ask, job),
+        text=_data(ask, state, job),
+        images=images,
+        max_tokens=ask.max_tokens,
+        turns=turns,
+        thinking_tokens=card.limits.thinking_tokens,
+        schema_in_prompt=card.hosting.schema_in_prompt,
+        regions=ask.regions,
+        tools=tools.offered,
+        tool_choice=tools.choice,
+    )
+
+
+async def fitted(
+    call: Call, ask: Ask, state: JobState, card: Card, client: Client
+) -> tuple[Call, tuple[str, ...]]:
+    """`call` within the context of `card` and held to the ask's schema, and what was cut of it."""
+    counts_schema = schema_copies(card) > 0
+    if counts_schema:
+        call = _constrained(call, ask, state)  # it takes room in the prompt
+    room = card.limits.context_tokens - call.written_tokens
+    call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
+    call = _constrained(call, ask, state)
+    return call if knows_tools(card) else as_schema(call), notes
+
+
+def _instruction(ask: Ask, job: Job) -> str:
+    """What the model is told to do; the job's own text where that is the question."""
+    if ask.question:
+        return job.text or ask.instruction
+    return ask.instruction.replace("{language}", job.language)
+
+
+def _data(ask: Ask, state: JobState, job: Job) -> str | None:
+    """The text a call is given as data, or None."""
+    if ask.data is not None:
+        rendered = ask.data(state)
+        return None if rendered is None else sanitise(rendered)
+    return None if ask.question or ask.reads == "image" else job.text
+
+
+async def _cut(
+    call: Call, room: int, client: Client, *, is_counted_whole: bool = False
+) -> tuple[Call, tuple[str, ...]]:
+    """Cut data that does not fit the context, and say so; the instruction is never cut.
+
+    A prompt that is short in bytes is not counted at all, unless more than instruction and data
+    is in it (`is_counted_whole`).
+    """
+    text = call.text
+    bound = len(call.instruction.encode()) + len((text or "").encode())
+    if text is None or (bound < room - 64 and not is_counted_whole):
+        return call, ()
+    cut = call
+    while cut.text and (tokens := await client.count_tokens(cut)) > room:
+        keep = int(len(cut.text) * min(0.95, room / tokens))
+        cut = replace(cut, text=clip(cut.text, keep))
+    if cut.text == text:
+        return call, ()
+    read = len(cut.text or "")
+    return cut, (f"the model read the first {read} of {len(text)} characters of the text",)
+
+
+def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
+    """`call` with the ask's schema, narrowed to the call's text where it is read off."""
+    if ask.schema_json is None:
+        return call
+    if ask.shape is not None:
+        return replace(call, schema=ask.shape(state))
+    read_off = not ask.derived and ask.capability == "text"
+    schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
+    return replace(call, schema=schema)
+
+
+def read_fields(
+    ask: Ask, reply: Reply, *, model: str, text: str | None, images: tuple[str, ...]
+) -> dict[str, Field]:
+    """Fields of one reply. `text` is what the model was shown, `images` the content hashes.
+
+    Raises `AnswerInvalid` when a schema was asked for and the reply is not an object.
+    """
+    if ask.schema_json is None:
+        return {}
+    if not isinstance(reply.value, Mapping):
+        raise AnswerInvalid(
+            f"The model {model!r} answered {reply.text[:80]!r}, not the object its schema asks "
+            "for. Use a model that can be held to a schema."
+        )
+    fields: dict[str, Field] = {}
+    for name, shape in parsed(ask.schema_json)["properties"].items():
+        value = reply.value.get(name)
+        base = {
+            "confidence": reply.confidence.get(name),
+            "model": model,
+            "prompt_hash": prompt_hash(ask),
+        }
+        if name in reply.abstained:
+            fields[name] = Field(note=reply.abstained[name], **base)
+        elif ask.derived:
+            fields[name] = _derived(value, base)
+        elif ask.capability == "vision":
+            box = reply.regions.get(name, WHOLE_IMAGE)
+            fields[name] = _seen(value, images, box, reply.heat.get(name), base)
+        else:
+            meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
+            fields[name] = _read(value, dict(meaning), text or "", base)
+    if reply.cached:
+        fields = {name: _from_cache(field) for name, field in fields.items()}
+    return {name: _flagged(field) for name, field in fields.items()}
+
+
+def _from_cache(field: Field) -> Field:
+    marked = tuple(proof.model_copy(update={"cached": True}) for proof in field.evidence)
+    return field.model_copy(update={"evidence": marked})
+
+
+def _flagged(field: Field) -> Field:
+    """`field`, with a note where nothing is known of how sure the model was."""
+    if not field.answered or field.confidence is not None or field.note is not None:
+        return field
+    return field.model_copy(update={"note": UNKNOWN})
+
+
+def _derived(value: Any, base: dict[str, Any]) -> Field:
+    if value in (None, "", []):
+        return Field(note="nothing was written", **base)
+    return Field(value=value, source="derived", **base)
+
+
+def _seen(
+    value: Any, images: tuple[str, ...], box: Box, heat: str | None, base: dict[str, Any]
+) -> Field:
+    if value in (None, "", []) or not images:
+        return Field(note="the photo does not show it", **base)
+    evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
+    return Field(value=value, source="photo", evidence=evidence, **base)
+
+
+def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any]) -> Field:
+    if value is None or value == "":
+        return Field(note="the text does not say", **base)
+    if isinstance(value, str):
+        value = value.rstrip(LOOSE_ENDS) or value
+    span = find_span(str(value), text)
+    if span is None:
+        return Field(note=f"the model said {value!r}, which the text does not", **base)
+    if isinstance(value, str):
+        value = meaning.get(lower(value.strip()), span.text)
+    return Field(value=value, source="text", evidence=(span,), **base)
+
+
+def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:
+    """What makes the cost of a call less than certain; a price must not be wrong in silence."""
+    usage, model = reply.usage, ticket.card.name
+    if usage.is_bound:
+        return (f"{model} reports no usage, so the most that the call can have used is counted",)
+    most = ticket.ceiling.input_tokens
+    if usage.input_tokens <= most:
+        return ()
+    return (
+        f"{model} counted {usage.input_tokens} prompt tokens, and the plan {most} at most: raise "
+        "limits.image_tokens on its card, or budgets will not hold",
+    )

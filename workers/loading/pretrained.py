@@ -1,0 +1,47 @@
+"""Reads a checked folder's weights into a model of transformers; knows no tokens and no job."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from orchestra.core.errors import CheckpointInvalid
+from workers.loading.checkpoint import RESTORE
+from workers.loading.device import Placement
+
+# transformers patches torch while it loads a model: two at once leave tensors out.
+LOADING = threading.RLock()
+
+
+def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrainedModel:
+    """The model at `place`, ready to run; threads take turns.
+
+    Raises CheckpointInvalid for damaged weights.
+    """
+    logging.disable_progress_bar()
+    try:
+        with LOADING:
+            model, report = model_class.from_pretrained(
+                folder,
+                dtype=place.dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointInvalid(
+            f"The weights in {str(folder)!r} cannot be read: {error}. {RESTORE}"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointInvalid(
+            f"{len(missing)} tensors are missing from the weights in {str(folder)!r}, "
+            f"{missing[0]!r} first. {RESTORE}"
+        )
+    return place.put(model.eval().requires_grad_(False))
