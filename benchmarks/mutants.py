@@ -68,7 +68,7 @@ AREAS: dict[str, dict[str, Stages]] = {
         "orchestra/batch/start.py": ((f"{BATCH}/run/test_runner.py",), (f"{BATCH}/plan",)),
         "orchestra/batch/folder.py": (
             (f"{BATCH}/test_folder.py",),
-            (f"{BATCH}/run/test_runner.py",),
+            (f"{BATCH}/run/test_runner.py", f"{BOOK}/test_costs.py"),
         ),
         # `run/cluster.py` and `run/far.py` are tested on a cluster, which takes minutes.
         "orchestra/batch/run/runner.py": ((f"{BATCH}/run/test_runner.py",), (f"{BATCH}/plan",)),
