@@ -25,7 +25,7 @@ def fleet(tmp_path: Path) -> Path:
     """The cards of `mini` with an engine that needs no weights."""
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
     worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    shipped = re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped)
+    shipped = re.sub(r"workers\.(onnx\.|edge\.)?engine:\w+", worker, shipped)
     path = tmp_path / "scripted.yaml"
     path.write_text(re.sub(r"checkpoint: .*", "revision: one", shipped), "utf-8")
     return path

@@ -49,7 +49,7 @@ def scripted(tmp_path: Path) -> Path:
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
     path = tmp_path / "scripted.yaml"
     worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    path.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
+    path.write_text(re.sub(r"workers\.(onnx\.|edge\.)?engine:\w+", worker, shipped), "utf-8")
     return path
 
 

@@ -136,7 +136,7 @@ def test_commands_note_tags_and_bill_by_them(tmp_path: Path) -> None:
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
     worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
     fleet, book = tmp_path / "scripted.yaml", tmp_path / "spent.sqlite"
-    fleet.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
+    fleet.write_text(re.sub(r"workers\.(onnx\.|edge\.)?engine:\w+", worker, shipped), "utf-8")
 
     def call(*words: str | Path) -> Any:
         return CliRunner().invoke(main, [str(word) for word in words])
