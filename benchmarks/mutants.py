@@ -31,6 +31,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -67,7 +68,7 @@ AREAS: dict[str, dict[str, Stages]] = {
         "orchestra/batch/start.py": ((f"{BATCH}/run/test_runner.py",), (f"{BATCH}/plan",)),
         "orchestra/batch/folder.py": (
             (f"{BATCH}/test_folder.py",),
-            (f"{BATCH}/run/test_runner.py",),
+            (f"{BATCH}/run/test_runner.py", f"{BOOK}/test_costs.py"),
         ),
         # `run/cluster.py` and `run/far.py` are tested on a cluster, which takes minutes.
         "orchestra/batch/run/runner.py": ((f"{BATCH}/run/test_runner.py",), (f"{BATCH}/plan",)),
@@ -245,6 +246,10 @@ def _pytest(tests: tuple[str, ...], output: int) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        hypothesis = importlib.import_module("hypothesis")
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]  # shrinking takes minutes
+        hypothesis.settings.register_profile("noticed", phases=phases)
+        hypothesis.settings.load_profile("noticed")
         pytest = importlib.import_module("pytest")
         quiet = "ignore:Module already imported"  # hypothesis is, by the parent
         options = ["-x", "-p", "no:cacheprovider", "-W", quiet, "-o", "timeout=60"]
@@ -271,15 +276,18 @@ def drawn(
 
 
 def _behaves(mutant: Mutant, known: dict[str, Any]) -> bool:
-    """Whether it is Python, as the `*` of a signature is an operator to cosmic-ray, and more than
-    another `slots=` of a class."""
+    """Whether it is Python, and more than another `slots=` of a class: the `*` of a signature is an
+    operator to cosmic-ray, and `==` with a literal turns into `is`."""
     mutating = importlib.import_module("cosmic_ray.mutating")
     source = Path(mutant.file).read_text(encoding="utf-8")
     if source.splitlines()[mutant.line - 1].startswith("@dataclass("):
         return False
+    changed = mutating.mutate_code(source, known[mutant.operator], mutant.occurrence)
     try:
-        ast.parse(mutating.mutate_code(source, known[mutant.operator], mutant.occurrence))
-    except SyntaxError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compile(changed, mutant.file, "exec")
+    except (SyntaxError, SyntaxWarning):
         return False
     return True
 

@@ -123,6 +123,14 @@ def test_closing_a_second_time_closes_no_file_of_another(tmp_path):
         assert _open_files() == before
 
 
+def test_an_opening_that_is_refused_leaves_no_file_open(tmp_path):
+    with Book.open(tmp_path / "book.sqlite"):
+        before = _open_files()
+        with pytest.raises(BookLocked):
+            Book.open(tmp_path / "book.sqlite")
+        assert _open_files() == before
+
+
 def _open_files() -> set[int]:
     """The numbers of this process's open files."""
     found: set[int] = set()

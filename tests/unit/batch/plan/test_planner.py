@@ -207,6 +207,20 @@ async def test_other_routes_are_tried_on_the_sample_for_a_tenth_of_the_budget(
     assert any(note.startswith("not tried") for note in made.notes) == (not tried)
 
 
+async def test_calls_that_fail_in_the_sample_are_quoted_at_what_they_are_charged(
+    tmp_path: Path,
+) -> None:
+    def moody(call: Call) -> Any:
+        seen = sees_every_other(call)
+        return seen if seen["category"] else AnswerInvalid("The answer is no JSON.")
+
+    source = table(tmp_path)
+    made = await planned(source, tmp_path / "out", wish("1", sample=8), opened(vision=moody))
+    assert made.spend is not None and 0 < made.sample_usd < made.spend.low
+    summary = await run(source, tmp_path / "out", opened(vision=moody), plan=made)
+    assert made.spend.holds(float(summary.cost_usd))
+
+
 async def test_a_twentieth_of_a_small_budget_is_held_back_and_the_rest_serves_rows(
     tmp_path: Path,
 ) -> None:
