@@ -19,13 +19,14 @@ from pathlib import Path
 
 from graphs.listing import build
 from orchestra.app import Fleet
+from orchestra.batch.progress import Progress
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 
 
-class Watch:
+class Watch(Progress):
     """Prints rate and peak memory every tenth of the table."""
 
     def __init__(self) -> None:
@@ -45,9 +46,6 @@ class Watch:
 
     def say(self, message: str) -> None:
         print(message)
-
-    def stop(self) -> None:
-        """Nothing to take down."""
 
 
 def peak_mib() -> float:
