@@ -82,7 +82,7 @@ AREAS: dict[str, dict[str, Stages]] = {
         "orchestra/batch/plan/survey.py": PLAN_TESTS,
         "orchestra/batch/plan/sample.py": PLAN_TESTS,
     },
-    "routing": {"orchestra/routing": ((ROUTING,),)},
+    "routing": {"orchestra/routing": ((ROUTING,), ("tests/unit/graph", "tests/unit/quality"))},
 }
 SKIPPED_OPERATORS = ("core/RemoveDecorator", "core/NoOp")
 LEFT_OUT = "mutants/LeaveOutCall"
