@@ -8,8 +8,8 @@ import pytest
 
 from graphs.listing import build
 from orchestra.clients.endpoint_schema import public_schema
-from orchestra.fleet.source import load_fleet
 from orchestra.core.schema import narrow
+from orchestra.fleet.source import load_fleet
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.prompt_size import RULES_BYTES, added_bytes
 
