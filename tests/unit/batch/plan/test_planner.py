@@ -181,6 +181,7 @@ async def test_the_batch_does_not_pay_the_sample_again(tmp_path: Path) -> None:
     fleet, engines = scripted_fleet(reads, sees)
     summary = await run(source, tmp_path / "out", fleet, plan=made)
     assert len(engines["vl"].calls) == summary.rows - 8
+    assert engines["v2"].calls == []  # a row that is served is run along no cheaper route
     assert float(summary.cost_usd) == pytest.approx(made.full_usd, rel=0.05)
 
 
