@@ -20,6 +20,7 @@ import ast
 import compileall
 import difflib
 import importlib
+import importlib.util
 import json
 import os
 import py_compile
@@ -331,6 +332,8 @@ def main() -> None:
         "--json", type=Path, help="a record, a line each; what it has is not run again"
     )
     chosen = parser.parse_args()
+    if importlib.util.find_spec("cosmic_ray") is None:
+        raise SystemExit("cosmic-ray is not installed. Run: pip install cosmic-ray==8.7.0")
     record = chosen.json.absolute() if chosen.json else None
     before = recorded(record)
     copy = copied(Path.cwd())
