@@ -21,7 +21,7 @@ from typing import Any
 
 from orchestra.batch.output.exports import write_exports
 from orchestra.batch.output.rows import OutputRow
-from orchestra.batch.tables.table import Row, Table
+from orchestra.batch.tables.table import Row, open_table
 from orchestra.core.job import ErrorRecord, Field, Result
 
 DESCRIPTION = (
@@ -58,14 +58,15 @@ def export_row(row: Row) -> OutputRow:
 
 def read(path: Path) -> int:
     """Open the table and read each row."""
-    return sum(1 for _ in Table.open(path).rows())
+    return sum(1 for _ in open_table(path).rows())
 
 
 def read_and_export(path: Path) -> int:
     """Open the table, read each row and write the three files beside it."""
-    table = Table.open(path)
+    table = open_table(path)
     rows: Iterator[OutputRow] = map(export_row, table.rows())
-    return write_exports(path.parent, table.columns, FIELDS, rows).rows
+    write_exports(path.parent, table.columns, FIELDS, rows)
+    return table.count()
 
 
 def measured(step: Callable[[Path], int], path: Path) -> dict[str, Any]:

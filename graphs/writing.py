@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphs.compose import Sentences, description_pattern, title_pattern
-from graphs.ground import SENTENCE_END, Support, ground_text, holds_word, unsupported
 from orchestra import Recipe
 from orchestra.batch.recipe import FieldRule, Language, Writing
+from orchestra.combine.ground import SENTENCE_END, Support, ground_text, holds_word, unsupported
 from orchestra.core.job import Field
 from orchestra.core.text import find_span
 from orchestra.core.values import CJK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 from orchestra.batch import start
 from orchestra.batch.output.summary import Summary
@@ -11,9 +12,34 @@ from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.spec import DEFAULT_IN_FLIGHT, PROBE_DELAYS_S, BatchSpec, RunSettings
+from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.core.job import Budget, Language
 from orchestra.fleet.opened import Build, OpenFleet
+
+
+class SpecOptions(TypedDict, total=False):
+    """What `orchestra.batch.spec.BatchSpec` says of a batch beside its graph, table and fleet."""
+
+    recipe: Recipe | None
+    text_columns: Sequence[str] | None
+    image_column: str | None
+    id_column: str | None
+    language: Language | None
+    maps: bool
+    images: str | Path | None
+
+
+class BatchOptions(SpecOptions, total=False):
+    """Those, and what `RunSettings` says of one run."""
+
+    limit: int | None
+    budget: Budget | None
+    tags: Mapping[str, str] | None
+    spread: bool
+    yes: bool
+    in_flight: int
+    probe_delays_s: Sequence[float]
+    on: str | None
 
 
 class Fleet(OpenFleet):
@@ -25,23 +51,9 @@ class Fleet(OpenFleet):
         table: str | Path,
         *,
         out: str | Path,
-        recipe: Recipe | None = None,
-        text_columns: Sequence[str] | None = None,
-        image_column: str | None = None,
-        id_column: str | None = None,
-        language: Language | None = None,
-        maps: bool = False,
-        images: str | Path | None = None,
-        limit: int | None = None,
-        budget: Budget | None = None,
-        tags: Mapping[str, str] | None = None,
         plan: BatchPlan | None = None,
-        spread: bool = False,
-        yes: bool = False,
-        in_flight: int = DEFAULT_IN_FLIGHT,
-        probe_delays_s: Sequence[float] = PROBE_DELAYS_S,
-        on: str | None = None,
         progress: Progress | None = None,
+        **options: Unpack[BatchOptions],
     ) -> Summary:
         """Run every row of `table` into the folder `out`; again to go on where it stopped.
 
@@ -50,30 +62,10 @@ class Fleet(OpenFleet):
         given. Raises `UsageError` and `PlanError` before anything is spent, and `BatchPaused` when
         a model stopped answering.
         """
-        spec = BatchSpec(
-            table=Path(table),
-            graph=build,
-            fleet=self.name,
-            recipe=recipe,
-            text_columns=None if text_columns is None else tuple(text_columns),
-            image_column=image_column,
-            id_column=id_column,
-            language=language,
-            maps=maps,
-            images=None if images is None else Path(images),
-            policy=self.policy,
-        )
-        settings = RunSettings(
-            out=Path(out),
-            limit=limit,
-            budget=budget or Budget(),
-            tags=tags or {},
-            spread=spread,
-            yes=yes,
-            in_flight=in_flight,
-            probe_delays_s=tuple(probe_delays_s),
-            on=on,
-        )
+        given = {name: value for name, value in options.items() if value is not None}
+        of_spec = {name: given.pop(name) for name in BatchSpec.model_fields if name in given}
+        spec = self._spec(build, table, of_spec)
+        settings = RunSettings.model_validate({"out": out, **given})
         return await start.run_batch(self, spec, settings, plan=plan, progress=progress)
 
     async def plan_batch(
@@ -83,41 +75,26 @@ class Fleet(OpenFleet):
         wish: Wish,
         *,
         out: str | Path | None,
-        recipe: Recipe | None = None,
-        text_columns: Sequence[str] | None = None,
-        image_column: str | None = None,
-        id_column: str | None = None,
-        language: Language | None = None,
-        maps: bool = False,
-        images: str | Path | None = None,
         yes: bool = False,
         in_flight: int = DEFAULT_IN_FLIGHT,
         progress: Progress | None = None,
+        **options: Unpack[SpecOptions],
     ) -> BatchPlan:
         """What the batch of `table` into `out` would come to; its options are those of `batch`.
 
         A sample is run and paid into the batch's book, except without `out`. Raises `UsageError`,
         `BudgetExceeded` when the budget does not hold the sample, and what loading models raises.
         """
-        spec = BatchSpec(
-            table=Path(table),
-            graph=build,
-            fleet=self.name,
-            recipe=recipe,
-            text_columns=None if text_columns is None else tuple(text_columns),
-            image_column=image_column,
-            id_column=id_column,
-            language=language,
-            maps=maps,
-            images=None if images is None else Path(images),
-            policy=self.policy,
-        )
         return await start.plan_batch(
             self,
-            spec,
+            self._spec(build, table, options),
             wish,
             out=None if out is None else Path(out),
             in_flight=in_flight,
             yes=yes,
             progress=progress,
         )
+
+    def _spec(self, build: Build, table: str | Path, options: Mapping[str, Any]) -> BatchSpec:
+        named = {"table": table, "graph": build, "fleet": self.name, "policy": self.policy}
+        return BatchSpec.model_validate({**named, **options})

@@ -40,9 +40,9 @@ class Columns:
         """
 
         def named(
-            asked: Sequence[str] | None, listed: Sequence[str], usual: Sequence[str], what: str
+            names: Sequence[str] | None, listed: Sequence[str], usual: Sequence[str], what: str
         ) -> list[str]:
-            return resolve_columns(table.columns, asked, listed or usual, what)
+            return resolve_columns(table.columns, names, listed or usual, what)
 
         photo, own_id = (None if name is None else [name] for name in (image, id))
         texts = named(text, recipe.text_columns if recipe else (), TEXT_NAMES, "text")

@@ -155,7 +155,7 @@ def _keep(path: Path, book: Book, spec: BatchSpec) -> None:
             f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
             "Give --out a new folder, or run the batch it holds."
         )
-    book.set_meta(SPEC, spec.json_text())
+    book.set_meta(SPEC, spec.model_dump_json(by_alias=True))
     book.set_meta(IDENTITY, json.dumps(spec.identity))
 
 

@@ -27,7 +27,7 @@ def differences(
     names = [name for name in dict.fromkeys((*new, *old)) if old.get(name) != new.get(name)]
     if "fleet" in names and "models" in names:
         names.remove("models")  # another fleet has other models
-    told = {
+    clauses = {
         "table": lambda: _table(before, now),
         "recipe": lambda: _recipe(before, now),
         "models": lambda: _models(
@@ -35,7 +35,9 @@ def differences(
         ),
     }
     return [
-        told[name]() if name in told else f"its {name} was {old.get(name)!r}, now {new.get(name)!r}"
+        clauses[name]()
+        if name in clauses
+        else f"its {name} was {old.get(name)!r}, now {new.get(name)!r}"
         for name in names
     ]
 

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import Protocol
 
 from tqdm import tqdm
 
 from orchestra.core.money import dollars
 
 
-class Progress(Protocol):
-    """What the runner tells of its progress."""
-
-    def start(self, total: int | None, done: int) -> None: ...
-
-    def row(self, spent_micro: int) -> None: ...
-
-    def say(self, message: str) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class Silent:
-    """Shows nothing."""
+class Progress:
+    """What a run tells of its progress; this one shows nothing."""
 
     def start(self, total: int | None, done: int) -> None:
-        """Ignore the start."""
+        """Rows begin, at `done` of `total`."""
 
     def row(self, spent_micro: int) -> None:
-        """Ignore a row."""
+        """One more row is finished."""
 
     def say(self, message: str) -> None:
-        """Ignore a message."""
+        """Something that whoever waits should know."""
 
     def stop(self) -> None:
-        """Ignore the end."""
+        """No row is under way any more."""
 
 
-class Bar:
+class Bar(Progress):
     """A progress bar on a terminal; a line every ten seconds in a log."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import BatchSpec, place_of
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.opened import OpenFleet
@@ -32,43 +32,28 @@ class Request:
     graph: CompiledStateGraph
     table: Table
 
-    @property
-    def columns(self) -> Columns:
-        """The columns in use."""
-        return self.spec.columns
 
-    @property
-    def identity(self) -> dict[str, str]:
-        """What makes the batch this one and no other."""
-        return self.spec.identity
-
-    @property
-    def base(self) -> Path:
-        """What photo paths are relative to."""
-        return self.spec.base
-
-
-def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
+def settle(fleet: OpenFleet, spec: BatchSpec) -> Request:
     """Open the table and say what each of its rows comes to; every path becomes absolute.
 
     Raises `UsageError` for what is wrong with the request.
     """
-    function = asked.function()
-    recipe = recipe_of(function, asked)
-    table = Table.open(asked.table)
+    function = spec.function()
+    recipe = recipe_of(function, spec)
+    table = open_table(spec.table)
     columns = Columns.resolve(
-        table, recipe, text=asked.text_columns, image=asked.image_column, id=asked.id_column
+        table, recipe, text=spec.text_columns, image=spec.image_column, id=spec.id_column
     )
     is_file = fleet.name.endswith((".yaml", ".yml"))
-    bound = asked.model_copy(update={"graph": function, "recipe": recipe})
+    bound = spec.model_copy(update={"graph": function, "recipe": recipe})
     settled = bound.named().model_copy(
         update={
-            "table": asked.table.absolute(),
+            "table": spec.table.absolute(),
             "fleet": str(Path(fleet.name).resolve()) if is_file else fleet.name,
             "text_columns": columns.text,
             "image_column": columns.image or "",
             "id_column": columns.id or "",
-            "images": None if asked.images is None else asked.images.resolve(),
+            "images": None if spec.images is None else spec.images.resolve(),
             "policy": fleet.policy,
             "table_hash": table.fingerprint,
             "fleet_name": fleet.file.name,
@@ -78,22 +63,22 @@ def settle(fleet: OpenFleet, asked: BatchSpec) -> Request:
     return Request(settled, compile_graph(bound.build()), table)
 
 
-def recipe_of(function: Callable[..., Any], asked: BatchSpec) -> Recipe | None:
+def recipe_of(function: Callable[..., Any], spec: BatchSpec) -> Recipe | None:
     """The recipe of a graph that takes one, with the language and the maps asked for."""
     target = function.func if isinstance(function, functools.partial) else function
     if "recipe" not in inspect.signature(target).parameters:
-        if asked.maps:
+        if spec.maps:
             raise InvalidGraph(
                 f"maps=True is for graphs with a recipe, and {place_of(target)!r} takes none. "
                 "Write regions=True into its ask('vision', ...) instead."
             )
         return None
-    recipe = asked.recipe
+    recipe = spec.recipe
     if recipe is None:
         module = inspect.getmodule(target)
         recipe = module.default_recipe() if module is not None else None
-    if recipe is not None and asked.language is not None:
-        recipe = recipe.model_copy(update={"languages": (asked.language,)})
-    if recipe is not None and asked.maps:
+    if recipe is not None and spec.language is not None:
+        recipe = recipe.model_copy(update={"languages": (spec.language,)})
+    if recipe is not None and spec.maps:
         recipe = recipe.model_copy(update={"maps": True})
     return recipe

@@ -105,10 +105,6 @@ class BatchSpec(Word):
         function = self.function()
         return function if self.recipe is None else functools.partial(function, self.recipe)
 
-    def json_text(self) -> str:
-        """As the batch's folder keeps it."""
-        return self.model_dump_json(by_alias=True)
-
 
 class RunSettings(Word):
     """How one run of a batch goes.

@@ -16,7 +16,7 @@ from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.planner import allotment_of, followed_plan, plan_table, plan_where_tight
 from orchestra.batch.plan.survey import Wish
-from orchestra.batch.progress import Progress, Silent
+from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request, settle
 from orchestra.batch.row_run import row_budget
 from orchestra.batch.run.far import run_far
@@ -89,14 +89,14 @@ async def run_batch(
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
     if plan is not None:
-        plan.check(request.identity)
+        plan.check(request.spec.identity)
     typical = _typical_plan(fleet, request, budget)
     if on is None:
         await fleet.prepare(typical)
     with ExitStack() as stack:
         folder = Folder.open(settings.out, request.spec, patient=on is not None)
         stack.callback(folder.book.close)
-        progress = progress or Silent()
+        progress = progress or Progress()
         plan = followed_plan(plan, folder, fleet)
         if plan is None and settings.spread and on is None:
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight
@@ -155,7 +155,7 @@ def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
 
 def _typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
-    columns = request.columns
+    columns = request.spec.columns
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
     limits = row_budget(budget)
     return planner.plan(view(request.graph), shape, limits, fleet.file, policy=fleet.policy)

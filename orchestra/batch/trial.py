@@ -21,7 +21,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_batch
-from orchestra.batch.tables.table import Table, resolve_columns
+from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.cache.store import ReplyStore
 from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
@@ -148,7 +148,7 @@ def write_rows(trial: Trial, recipes: Sequence[Recipe | None]) -> Path:
 
     Raises `InvalidTable` when there is none, or the column of true values is to be shown.
     """
-    table = Table.open(trial.table)
+    table = open_table(trial.table)
     resolve_columns(trial.truths.columns, [trial.field], [], "truth")
     if trial.field in (trial.text_columns or ()):
         raise InvalidTable(

@@ -193,9 +193,9 @@ class Accounts(Database):
             if link.hold:
                 pending = 0
 
-    def _tight(self, link: ChainLink, asked: Amount, who: str) -> BudgetExceeded:
+    def _tight(self, link: ChainLink, amount: Amount, who: str) -> BudgetExceeded:
         limits, _, used = self._counters(link)
-        return exceeded(self._fields(link, "id")[0], who, limits, used, asked)
+        return exceeded(self._fields(link, "id")[0], who, limits, used, amount)
 
     def _counters(self, link: ChainLink) -> tuple[AccountLimits, Amount, Amount]:
         """Limits, what is spent, and what is spent or open."""

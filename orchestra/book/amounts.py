@@ -103,18 +103,18 @@ def busy_account(id: str, pending: int) -> BookError:
 
 
 def exceeded(
-    id: str, who: str, limits: AccountLimits, used: Amount, asked: Amount
+    id: str, who: str, limits: AccountLimits, used: Amount, amount: Amount
 ) -> BudgetExceeded:
     """The error that names the tight limit of account `id`: dollars before tokens."""
     left = limits.less(used)
-    if limits.micro is not None and asked.micro > left.micro:
+    if limits.micro is not None and amount.micro > left.micro:
         return BudgetExceeded(
             f"Budget {id!r} has {dollars(left.micro)} left of {dollars(limits.micro)}, and {who} "
-            f"asks for up to {dollars(asked.micro)}. Raise its cost limit to "
-            f"{dollars(used.micro + asked.micro)} or more, or take a cheaper model."
+            f"asks for up to {dollars(amount.micro)}. Raise its cost limit to "
+            f"{dollars(used.micro + amount.micro)} or more, or take a cheaper model."
         )
     return BudgetExceeded(
         f"Budget {id!r} has {left.tokens} tokens left of {limits.tokens}, and {who} asks for up "
-        f"to {asked.tokens}. Raise its token limit to {used.tokens + asked.tokens} or more, "
+        f"to {amount.tokens}. Raise its token limit to {used.tokens + amount.tokens} or more, "
         f"or ask for less."
     )

@@ -16,7 +16,6 @@ from orchestra.book.messages import AdmitRows, Candidate, FinishRow
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 256
-KEYS_A_QUERY = 500  # sqlite's smallest limit of parameters is 999
 FIELDS = "fields"  # the note that lists the names of all fields met
 
 _ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id
@@ -83,17 +82,10 @@ class Journal(Accounts):
             )
 
     def _admit_rows(self, message: AdmitRows) -> list[int | None]:
-        finished = self._finished_among([row.key for row in message.rows])
+        keys = json.dumps([row.key for row in message.rows])  # sqlite bounds its parameters
+        query = "SELECT key FROM finished WHERE key IN (SELECT value FROM json_each(?))"
+        finished = {key for (key,) in self._read(query, (keys,))}
         return [None if row.key in finished else self._owner(row) for row in message.rows]
-
-    def _finished_among(self, keys: Sequence[str]) -> set[str]:
-        found: set[str] = set()
-        for start in range(0, len(keys), KEYS_A_QUERY):
-            some = keys[start : start + KEYS_A_QUERY]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT key FROM finished WHERE key IN ({marks})"
-            found.update(row[0] for row in self._read(query, some))
-        return found
 
     def _owner(self, row: Candidate) -> int:
         """The ordinal that has the row's id: the first to claim it."""

@@ -67,7 +67,7 @@ class LocalLedger:
                     answers.append(self._attempt(message))
         except Exception as error:  # also a defect: who waits must hear of it
             # Nothing was kept. A full disk shows at a message or at the end, and is told to all.
-            failed = next((told for told in answers if isinstance(told, DiskFull)), error)
+            failed = next((one for one in answers if isinstance(one, DiskFull)), error)
             answers = [failed] * len(waiting)
         tell(waiting, answers)
 

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger, Waiting, tell
 from orchestra.book.messages import AnyMessage, LedgerMessage, RowMessage
-from orchestra.core.errors import OrchestraError
 
 T = TypeVar("T")
 Send = Callable[[list[AnyMessage]], Awaitable[list[Any]]]
@@ -27,14 +26,9 @@ class Keeper:
         self._ledger = LocalLedger(book)
 
     async def apply(self, messages: Sequence[AnyMessage]) -> list[Any]:
-        """The answer of each message, in order; an error of ours is an answer, too."""
-        return await asyncio.gather(*(self._answer(message) for message in messages))
-
-    async def _answer(self, message: AnyMessage) -> Any:
-        try:
-            return await self._ledger.send(message)
-        except OrchestraError as error:
-            return error
+        """The answer of each message, in order; an error is an answer, too."""
+        sent = (self._ledger.send(message) for message in messages)
+        return await asyncio.gather(*sent, return_exceptions=True)
 
     def close(self) -> None:
         """Let another process have the book."""

@@ -150,7 +150,7 @@ class Spending(Database):
 def _work(reply: str | None) -> tuple[int, int, int] | None:
     """The metered work of a kept reply."""
     try:
-        sent, made, images = json.loads(reply or "")["usage"]
-        return int(sent), int(made), int(images)
+        prompt, output, images = json.loads(reply or "")["usage"]
+        return int(prompt), int(output), int(images)
     except (ValueError, KeyError, TypeError):
         return None

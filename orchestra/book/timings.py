@@ -59,15 +59,15 @@ class Timings(Database):
 
 
 def _timed(job: int, account: str, model: str, raw: Mapping[str, Any]) -> TimedCall:
-    sent, made, images = raw["work"]
+    prompt, output, images = raw["work"]
     return TimedCall(
         job=job,
         model=model,
         ask=raw["ask"],
         ms=raw["ms"],
         text_bytes=raw["bytes"],
-        input_tokens=sent,
-        output_tokens=made,
+        input_tokens=prompt,
+        output_tokens=output,
         images=images,
         beside=raw["beside"],
         siblings=raw["siblings"],

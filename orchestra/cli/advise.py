@@ -11,8 +11,7 @@ from orchestra.cli.options import fleet_option
 from orchestra.core.errors import InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
-from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, render
-from orchestra.routing.advice import advise
+from orchestra.routing.advice import RULES, Aim, Deployment, Modality, Need, advise, render
 
 EPILOG = """\b
 Examples:

@@ -16,7 +16,7 @@ from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
 from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.gold import read_truths
-from orchestra.batch.tables.table import Table, resolve_columns
+from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.batch.trial import Trial, read_way, try_both
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH, budget_options, fleet_option, graph_option
@@ -108,7 +108,7 @@ def _tried(
     table = table or gold
     a, b = (read_way(way, fleet=fleet, graph=graph) for way in (way_a, way_b))
     columns = Columns.resolve(
-        Table.open(table), a.loaded_recipe(), image=image_column, id=id_column
+        open_table(table), a.loaded_recipe(), image=image_column, id=id_column
     )
     truths = read_truths(gold, id_column or columns.id)
     trial = Trial(table, truths, field, settings, id_column, image_column)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from orchestra.app import Fleet
 from orchestra.batch.folder import Folder
 from orchestra.batch.spec import BatchSpec
-from orchestra.batch.tables.table import Row, Table
+from orchestra.batch.tables.table import Row, open_table
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
 from orchestra.cli.run import field_lines
@@ -77,8 +78,8 @@ def _find(out: Path, row: str) -> ShownRow:
 
 
 async def _rerun(found: ShownRow) -> Result:
-    spec, table = found.spec, Table.open(found.spec.table)
-    row: Row | None = next(table.rows(start=found.ordinal - 1), None)
+    spec, table = found.spec, open_table(found.spec.table)
+    row: Row | None = next(islice(table.rows(), found.ordinal - 1, None), None)
     if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(
             f"The table {str(spec.table)!r} has changed since the batch, and the row with it. "

@@ -22,8 +22,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
 from orchestra.core.job import Budget, CallRecord, ErrorRecord, Field, Job, Result, Status
 from orchestra.core.money import usd
-from orchestra.core.state import Outcome, fields_of, outcomes_of
-from orchestra.core.state import Context, JobState
+from orchestra.core.state import Context, JobState, Outcome, fields_of, outcomes_of
 from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing

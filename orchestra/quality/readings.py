@@ -51,6 +51,11 @@ class Truths:
         return {row_id: truth.values.get(name, "") for row_id, truth in self.rows.items()}
 
 
+def said(field: Field | None) -> str | None:
+    """What a field says, as it is compared with a true value; None where it abstains."""
+    return None if field is None or not field.answered else folded(text_of(field.value) or "")
+
+
 @dataclass(frozen=True, slots=True)
 class FieldReading:
     """One model's answer to one field of one row; `value` None is left open.

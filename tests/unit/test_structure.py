@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,44 @@ def test_imports_are_deferred_only_where_an_extra_is_optional(structure: Structu
         if module.partition(".")[0] not in OPTIONAL and module not in NEED_RAY | NEED_ONNXRUNTIME
     }
     assert late == set()
+
+
+def trees(document: str) -> Iterator[tuple[str | None, str, bool]]:
+    """Caller, file called, and whether it is called by name, of each line of the walks."""
+    above: list[tuple[int, str]] = []
+    for line in document.splitlines():
+        place, _, words = line.strip().partition(" ")
+        if not place.endswith(".py") or line.startswith("`"):
+            continue
+        depth = len(line) - len(line.lstrip())
+        while above and above[-1][0] >= depth:
+            above.pop()
+        yield (above[-1][1] if above else None), place, words.strip().startswith("by name")
+        above.append((depth, place))
+
+
+def floors() -> dict[str, int]:
+    """The height of each room of orchestra, as `lint-imports` holds it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
+    return {
+        room.strip(): len(layers) - at
+        for at, rooms in enumerate(layers)
+        for room in rooms.replace(":", "|").split("|")
+    }
+
+
+def test_the_walks_in_the_documents_go_down_and_are_true(structure: Structure) -> None:
+    heights = floors()
+    steps = list(trees((ROOT / "docs" / "walks.md").read_text(encoding="utf-8")))
+    assert len(steps) > 40
+    for caller, called, by_name in steps:
+        assert (ROOT / called).is_file(), called
+        if caller is None:
+            continue
+        names = [place.removesuffix(".py").replace("/", ".") for place in (caller, called)]
+        if not by_name:
+            assert names[1] in structure.imports[names[0]], f"{caller} does not import {called}"
+        if names[1].startswith("orchestra."):
+            rooms = [heights[name.split(".")[1]] for name in names]
+            assert rooms[1] <= rooms[0], f"{called} stands above {caller}"

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workers.attention.replay import CompletionReplay
+from workers.attention.replay import CompletionReplay, PhotoCells, Pixels
 
 STEPS = 8  # places of the occluding window a side
 WINDOW = 2  # its width in steps
@@ -44,10 +44,7 @@ def raw(replay: CompletionReplay) -> Tensor:
 
 def relevancy(replay: CompletionReplay) -> Tensor:
     """Gradient-weighted attention, followed from the deciding place down to the image tokens."""
-    with torch.no_grad():
-        seen = replay.see_tokens(replay.pixels)
-    cells = seen.cells_BDRK.detach().requires_grad_(True)
-    odds_BC, attentions = replay.run(seen.tokens_of(cells))
+    _, odds_BC, attentions = _differentiable(replay, replay.see_tokens)
     maps = []
     for choice in range(len(replay.choices)):
         slopes = torch.autograd.grad(odds_BC[0, choice], attentions, retain_graph=True)
@@ -57,14 +54,11 @@ def relevancy(replay: CompletionReplay) -> Tensor:
 
 def refined(replay: CompletionReplay) -> Tensor:
     """Relevancy of the image tokens, refined by what speaks for the choice at the finest cells."""
-    with torch.no_grad():
-        seen = replay.see(replay.pixels)
-    cells = seen.cells_BDRK.detach().requires_grad_(True)
-    odds_BC, attentions = replay.run(seen.tokens_of(cells))
+    cells, odds_BC, attentions = _differentiable(replay, replay.see)
     maps = []
     for choice in range(len(replay.choices)):
-        wanted = [cells, *attentions]
-        slope, *slopes = torch.autograd.grad(odds_BC[0, choice], wanted, retain_graph=True)
+        inputs = [cells, *attentions]
+        slope, *slopes = torch.autograd.grad(odds_BC[0, choice], inputs, retain_graph=True)
         coarse = _relevance(replay, choice, attentions, slopes)
         fine = (slope * cells)[0].clamp_min(0).sum(dim=0).detach()
         if fine.shape != coarse.shape:
@@ -77,10 +71,7 @@ def refined(replay: CompletionReplay) -> Tensor:
 
 def gradient(replay: CompletionReplay) -> Tensor:
     """Activation times gradient at the finest cells."""
-    with torch.no_grad():
-        seen = replay.see(replay.pixels)
-    cells = seen.cells_BDRK.detach().requires_grad_(True)
-    odds_BC, _ = replay.run(seen.tokens_of(cells))
+    cells, odds_BC, _ = _differentiable(replay, replay.see)
     maps = []
     for choice in range(len(replay.choices)):
         (slope,) = torch.autograd.grad(odds_BC[0, choice], cells, retain_graph=True)
@@ -104,6 +95,16 @@ def occlusion(replay: CompletionReplay) -> Tensor:
                 loss[:, rows, columns] += lost_C[:, None, None]
                 times[rows, columns] += 1
     return loss / times
+
+
+def _differentiable(
+    replay: CompletionReplay, see: Callable[[Pixels], PhotoCells]
+) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """The photo's cells, and what follows from them: log-odds (1, C) and attentions by layer."""
+    with torch.no_grad():
+        seen = see(replay.pixels)
+    cells = seen.cells_BDRK.detach().requires_grad_(True)
+    return cells, *replay.run(seen.tokens_of(cells))
 
 
 def _relevance(

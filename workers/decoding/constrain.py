@@ -218,7 +218,4 @@ def _within(value: Any, shape: ValueShape) -> bool:
         return not is_number or shape.kind == "enum"
     if not is_number:
         return False
-    least, most = shape.least, shape.most
-    above = least is None or value > least or (value == least and not shape.open_least)
-    below = most is None or value < most or (value == most and not shape.open_most)
-    return above and below
+    return shape.is_within(value)

@@ -53,6 +53,13 @@ class ValueShape:
     items: tuple[ValueShape, ...] = ()
     properties: tuple[tuple[str, tuple[ValueShape, ...]], ...] = ()
 
+    def is_within(self, size: float) -> bool:
+        """Whether a number, or the length of a string, is within the bounds."""
+        least, most = self.least, self.most
+        above = least is None or size > least or (size == least and not self.open_least)
+        below = most is None or size < most or (size == most and not self.open_most)
+        return above and below
+
 
 def read_schema(schema: Mapping[str, Any]) -> ValueShape:
     """Resolve `schema` to the Shape of one object. Raises InvalidSchema naming the place."""

@@ -216,15 +216,8 @@ def _values(option: ValueShape, number: int) -> list[Any]:
         as_number = [v for v in option.values if v == number and not isinstance(v, bool)]
         return as_number or [v for v in option.values if v == text]
     if option.kind in ("integer", "number"):
-        return [number] if _is_within(number, option) else []
+        return [number] if option.is_within(number) else []
     if option.kind == "string":
-        fits = _is_within(len(text), option)
+        fits = option.is_within(len(text))
         return [text] if fits and (not option.pattern or re.search(option.pattern, text)) else []
     return []
-
-
-def _is_within(size: int, option: ValueShape) -> bool:
-    least, most = option.least, option.most
-    above = least is None or size > least or (size == least and not option.open_least)
-    below = most is None or size < most or (size == most and not option.open_most)
-    return above and below

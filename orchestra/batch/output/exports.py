@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -34,24 +33,15 @@ NUMBER = re.compile(r"[+-]?\d[\d ., ]*(e[+-]?\d+)?%?", re.IGNORECASE)
 ABSENT = Field()
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Where the tables are, and how many rows and errors they hold."""
-
-    csv: Path
-    parquet: Path
-    errors: Path
-    rows: int
-    error_count: int
-
-
 def write_exports(
     folder: Path,
     input_columns: Sequence[str],
     field_names: Sequence[str],
     rows: Iterable[OutputRow],
-) -> Written:
-    """Write the three files into `folder`; each replaces its predecessor whole.
+) -> dict[str, Path]:
+    """Write the table, its Parquet and the errors into `folder`; where they are, by these names.
+
+    Each file replaces its predecessor whole.
 
     Raises InvalidRecipe when two output columns would share a name, `DiskFull`; then the files
     of an earlier run stay as they were.
@@ -59,7 +49,6 @@ def write_exports(
     outputs = _output_columns(field_names)
     columns = [*_input_names(input_columns, outputs), *outputs]
     paths = [folder / name for name in ("products.csv", "products.parquet", "errors.jsonl")]
-    row_count = errors = 0
     with ExitStack() as stack:
         csv_file, parquet_file, errors_file = (
             stack.enter_context(atomic_file(path)) for path in paths
@@ -70,14 +59,12 @@ def write_exports(
         table.writerow([_guarded(name) for name in columns])
         groups = stack.enter_context(_Groups(parquet_file, _schema(columns, field_names)))
         for entry in rows:
-            row_count += 1
             cells = _cells(entry, input_columns, field_names)
             table.writerow([_csv_cell(cell) for cell in cells])
             groups.add(cells)
             for error in _errors(entry):
-                errors += 1
                 errors_file.write(_error_line(entry, error))
-    return Written(*paths, rows=row_count, error_count=errors)
+    return dict(zip(("table", "parquet", "errors"), paths, strict=True))
 
 
 def _output_columns(field_names: Sequence[str]) -> list[str]:

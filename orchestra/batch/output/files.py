@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.exports import write_exports
-from orchestra.batch.output.report import ModelNote, write_report
+from orchestra.batch.output.report import write_report
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_rows
 from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
 from orchestra.core.atomic import write_text
-from orchestra.core.card import Card, FleetFile
+from orchestra.core.card import FleetFile
 from orchestra.core.identity import snapshot
 from orchestra.core.money import usd
 
@@ -51,12 +51,7 @@ def write_outputs(
     fields = folder.book.field_names()
     written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
     report = folder.path / "report.html"
-    summary.files = {
-        "table": str(written.csv),
-        "parquet": str(written.parquet),
-        "errors": str(written.errors),
-        "report": str(report),
-    }
+    summary.files = {name: str(path) for name, path in {**written, "report": report}.items()}
     if plan is not None:
         cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
         summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)
@@ -68,7 +63,7 @@ def write_outputs(
         title=table.path.name,
         summary=public,
         rows=rows(),
-        models=[_note(card) for card in fleet.models if card.is_hosted],
+        models=[card for card in fleet.models if card.is_hosted],
         thumbnail=lambda key: folder.images.thumbnail(key, THUMBNAIL_PX),
     )
     return summary
@@ -98,10 +93,3 @@ def _counted(rows: Iterator[OutputRow], summary: Summary) -> Iterator[OutputRow]
         yield entry
     summary.plan_mix = dict(mix.most_common())
     summary.promise = promise.public()
-
-
-def _note(card: Card) -> ModelNote:
-    price = f"${card.price.usd_per_cpu_second:f} a CPU-second ({card.price.as_of})"
-    return ModelNote(
-        card.name, card.role, card.about, card.can, card.cannot, tuple(card.scores), price
-    )

@@ -25,26 +25,11 @@ from orchestra.batch.output.report_view import view_row
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.output.summary import promise_lines
 from orchestra.core.atomic import atomic_file
+from orchestra.core.card import Card
 from orchestra.core.values import CJK, duration
 
 TABLE = "products.csv"
 STATUSES = ("complete", "review", "partial", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelNote:
-    """What one model is and is good for, in a merchandiser's words.
-
-    `scores` are measured results as they are to be read ("category: 61% [56, 66] of 296 photos").
-    """
-
-    name: str
-    role: str
-    about: str
-    can: str
-    cannot: str
-    scores: tuple[str, ...]
-    price: str
 
 
 @dataclass(slots=True)
@@ -87,23 +72,23 @@ def write_report(
     title: str,
     summary: Mapping[str, Any],
     rows: Iterable[OutputRow],
-    models: Sequence[ModelNote],
+    models: Sequence[Card],
     thumbnail: Callable[[str], bytes | None],
     max_rows: int = 300,
 ) -> None:
     """Write the page to `path`, replacing it whole or not at all.
 
     `summary` is the content of summary.json. `rows` is read once; those without a result are left
-    out. `thumbnail` maps a content hash to a small picture (JPEG, PNG, WebP or GIF bytes), or None
-    when there is none. A table of more than `max_rows` rows shows those that need a person first;
-    the page says how many are missing.
+    out. `models` say what they can and cannot do. `thumbnail` maps a content hash to a small
+    picture (JPEG, PNG, WebP or GIF bytes), or None when there is none. A table of more than
+    `max_rows` rows shows those that need a person first; the page says how many are missing.
     Raises `DiskFull`, or `OSError` when the file cannot be written for another reason.
     """
     selection = _Selection(max_rows)
     for row in rows:
         if row.result is not None:
             selection.add(row)
-    shown = selection.shown
+    shown, promise = selection.shown, summary["promise"]
     page = _environment().get_template("report.html.j2")
     stream = page.stream(
         title=title,
@@ -119,30 +104,12 @@ def write_report(
             for error in row.outcome.errors
         ],
         models=models,
-        waiting=_waiting(summary),
-        plans=_plans(summary),
-        promised=_promised(summary),
+        waiting=summary["rows"] - sum(summary[status] for status in STATUSES),
+        promised=promise_lines(promise, summary["rows"]) if promise else [],
     )
     stream.enable_buffering(64)
     with atomic_file(path, durable=False) as file:
         file.writelines(chunk.encode("utf-8") for chunk in stream)
-
-
-def _waiting(summary: Mapping[str, Any]) -> int:
-    """How many rows of the table a paused or interrupted batch has still to do."""
-    return summary["rows"] - sum(summary[status] for status in STATUSES)
-
-
-def _promised(summary: Mapping[str, Any]) -> list[str]:
-    """What a policy promises of the rows; nothing without one, or in an older summary."""
-    promise = summary.get("promise")
-    return [] if promise is None else promise_lines(promise, summary["rows"])
-
-
-def _plans(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The plans a batch ran on, most used first; an older summary may hold none."""
-    mix = summary.get("plan_mix") or {}
-    return sorted(mix.items(), key=lambda item: -item[1])
 
 
 @cache
@@ -154,7 +121,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(dollars=dollars, duration=duration, lang=language_of, share=share)
+    environment.filters.update(
+        dollars=dollars, duration=duration, lang=language_of, lines=lines_of, share=share
+    )
     environment.globals["asset"] = _asset
     environment.globals["script_hash"] = _script_hash
     return environment
@@ -189,3 +158,8 @@ def share(probability: float) -> str:
 def language_of(text: Any) -> str:
     """The language tag a browser needs to choose the right glyphs."""
     return "zh-Hans" if CJK.search(str(text)) else "en"
+
+
+def lines_of(text: str) -> list[str]:
+    """The items of a list that was written as text, without their bullets."""
+    return [bare for line in text.splitlines() if (bare := line.strip(" -•*\t"))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -19,14 +19,8 @@ from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
 from orchestra.images.attention import glow_of
 
-SOURCE_WORDS = {
-    "photo": "photo",
-    "text": "text",
-    "both": "photo + text",
-    "derived": "derived",
-    "none": "none",
-}
 LISTING_PART = re.compile(r"^(title|description|bullets)(?:_(en|zh))?$")
+PARTS = ("title", "description", "bullets")
 NAME_COLUMNS = ("name", "title", "product", "product_name", "商品名称", "名称", "标题")
 CONTEXT_CHARS = 240
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -58,7 +52,6 @@ class Proof:
     `heat` is a small picture to be stretched over the photo, as a data URI.
     """
 
-    kind: str
     span: Span | None = None
     photo: Photo | None = None
     box: tuple[float, float, float, float] | None = None
@@ -67,83 +60,55 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class FieldView:
-    """One field as shown: its value, where it comes from, and the other readings."""
+    """A field with its value, note and evidence as shown, and of a contradiction its readings."""
 
     name: str
+    field: Field
     value: str
-    source: str
-    source_words: str
-    confidence: float | None
-    model: str
-    prompt_hash: str
     note: str
     proofs: tuple[Proof, ...]
     readings: tuple[FieldView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """The written listing in one language."""
-
-    language: str
-    title: FieldView | None
-    description: FieldView | None
-    bullets: tuple[str, ...]
-    bullets_field: FieldView | None
-
-    @property
-    def parts(self) -> tuple[FieldView, ...]:
-        """The parts that were written, in reading order."""
-        found = (self.title, self.description, self.bullets_field)
-        return tuple(part for part in found if part is not None)
-
-
-@dataclass(frozen=True, slots=True)
 class RowView:
-    """One product of the page."""
+    """One product of the page; `listings` are the written parts by language and name."""
 
+    row: OutputRow
     anchor: str
-    ordinal: int
-    row_id: str
     name: str
     inputs: tuple[tuple[str, str], ...]
-    status: str
-    result: Result
     photos: tuple[Photo, ...]
     photo_failed: bool
     fields: tuple[FieldView, ...]
     contradictions: tuple[FieldView, ...]
     abstained: tuple[FieldView, ...]
-    listings: tuple[Listing, ...]
-    models: tuple[str, ...]
+    listings: Mapping[str, Mapping[str, FieldView]]
     lowest_confidence: float
 
 
 def view_row(row: OutputRow, thumbnail: Callable[[str], bytes | None]) -> RowView:
     """Lay out one row; `thumbnail` maps a content hash to picture bytes, or None without one."""
-    ordinal, values, result = row.row.ordinal, row.row.values, row.outcome
-    anchor = f"row-{ordinal}"
+    values, result, anchor = row.row.values, row.outcome, f"row-{row.row.ordinal}"
     photos = dict(_photos(anchor, result.images, thumbnail))
     texts = list(_texts(values, result))
-    views = [(field, _field(name, field, photos, texts)) for name, field in result.fields.items()]
-    plain = [(f, v) for f, v in views if not _is_listing(v)]
-    sure = [v.confidence for f, v in views if f.answered and v.confidence is not None]
+    views = [_field(name, field, photos, texts) for name, field in result.fields.items()]
+    plain = [v for v in views if not LISTING_PART.match(v.name)]
+    answered = [v.field for v in views if v.field.answered]
     return RowView(
+        row=row,
         anchor=anchor,
-        ordinal=ordinal,
-        row_id=row.row_id,
         name=_display_name(row.row_id, values),
         inputs=tuple(_inputs(row.row_id, values)),
-        status=result.status,
-        result=result,
         photos=tuple(photos.values()),
         photo_failed=any(error.type.startswith("Image") for error in result.errors),
-        fields=tuple(v for f, v in plain if f.answered and not f.contradiction),
-        contradictions=tuple(v for f, v in plain if f.contradiction),
-        abstained=tuple(v for f, v in views if not f.answered and not f.contradiction),
-        listings=tuple(_listings([v for f, v in views if _is_listing(v) and f.answered])),
-        models=tuple(dict.fromkeys(call.model for call in result.calls)),
-        lowest_confidence=min(sure, default=1.0),
+        fields=tuple(v for v in plain if v.field.answered and not v.field.contradiction),
+        contradictions=tuple(v for v in plain if v.field.contradiction),
+        abstained=tuple(v for v in views if not (v.field.answered or v.field.contradiction)),
+        listings=_listings([v for v in views if v.field.answered]),
+        lowest_confidence=min(
+            (field.confidence for field in answered if field.confidence is not None), default=1.0
+        ),
     )
 
 
@@ -189,12 +154,8 @@ def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str
         readings = tuple(_field(name, reading, photos, texts) for reading in both)
     return FieldView(
         name=name,
+        field=field,
         value=shown(field.value, "\n" if LISTING_PART.match(name) else ", "),
-        source=field.source,
-        source_words=SOURCE_WORDS[field.source],
-        confidence=field.confidence,
-        model=field.model or "",
-        prompt_hash=field.prompt_hash or "",
         note="; ".join(filter(None, (field.doubt and f"for review: {field.doubt}", field.note))),
         proofs=tuple(_proof(evidence, photos, texts) for evidence in field.evidence),
         readings=readings,
@@ -203,17 +164,17 @@ def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str
 
 def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) -> Proof:
     if evidence.kind == "text":
-        return Proof("text", span=_span(evidence, texts))
+        return Proof(span=_span(evidence, texts))
     photo = photos.get(evidence.image or "")
     if photo is None:
-        return Proof("image")
+        return Proof()
     heat = None if evidence.heat is None else _uri(_png(evidence.heat), "png")
     if evidence.box is None or tuple(evidence.box) == WHOLE:
-        return Proof("image", photo=photo, heat=heat)
+        return Proof(photo=photo, heat=heat)
     left, top, right, bottom = evidence.box
     wide, high = photo.width, photo.height
     box = (left * wide, top * high, (right - left) * wide, (bottom - top) * high)
-    return Proof("image", photo=photo, box=box, heat=heat)
+    return Proof(photo=photo, box=box, heat=heat)
 
 
 def _png(heat: str) -> bytes:
@@ -248,29 +209,16 @@ def _cut(text: str, start: int, end: int) -> Span:
     return Span(before, text[start:end], after)
 
 
-def _is_listing(view: FieldView) -> bool:
-    return LISTING_PART.match(view.name) is not None
-
-
-def _listings(parts: list[FieldView]) -> Iterator[Listing]:
-    by_language: dict[str, dict[str, FieldView]] = {}
-    for part in parts:
-        match = LISTING_PART.match(part.name)
-        if match is not None:
-            by_language.setdefault(match[2] or "", {})[match[1]] = part
-    for language, found in by_language.items():
-        bullets = found.get("bullets")
-        yield Listing(
-            language=language,
-            title=found.get("title"),
-            description=found.get("description"),
-            bullets=_lines(bullets.value) if bullets else (),
-            bullets_field=bullets,
-        )
-
-
-def _lines(value: str) -> tuple[str, ...]:
-    return tuple(line.strip(" -•*\t") for line in value.splitlines() if line.strip(" -•*\t"))
+def _listings(views: Iterable[FieldView]) -> dict[str, dict[str, FieldView]]:
+    """The written parts by language ("" where their names say none), in reading order."""
+    found: dict[str, dict[str, FieldView]] = {}
+    for view in views:
+        if match := LISTING_PART.match(view.name):
+            found.setdefault(match[2] or "", {})[match[1]] = view
+    return {
+        language: {part: parts[part] for part in PARTS if part in parts}
+        for language, parts in found.items()
+    }
 
 
 def shown(value: Any, between: str = ", ") -> str:

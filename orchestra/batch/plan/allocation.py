@@ -123,7 +123,7 @@ def allocate(
         return _filled(groups, budget_micro, float("inf"), 0.0)
     exchange = budget_micro / limit_s if limit_s > 0 else 0.0
     tried = [_filled(groups, budget_micro, limit_s, price * exchange) for price in TIME_PRICES]
-    return max(tried, key=lambda made: (made.worth, -made.cost_micro))
+    return max(tried, key=lambda one: (one.worth, -one.cost_micro))
 
 
 def _filled(

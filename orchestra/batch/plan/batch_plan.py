@@ -141,8 +141,8 @@ class BatchPlan(Word):
 
     def check(self, identity: Mapping[str, str]) -> None:
         """Raise `InvalidPlan` unless it is a plan of the batch that `identity` describes."""
-        asked = {name: value for name, value in identity.items() if name in self.identity}
-        if differing := differences(self.identity, asked):
+        known = {name: value for name, value in identity.items() if name in self.identity}
+        if differing := differences(self.identity, known):
             raise InvalidPlan(
                 f"The plan was made for another batch: {'; '.join(differing)}. Plan it again with "
                 "`orchestra plan`."
@@ -253,8 +253,7 @@ def _figure_lines(plan: BatchPlan) -> list[str]:
 def _quality(plan: BatchPlan) -> str:
     if plan.quality is not None:
         pairs = ", ".join(f"{name}={column}" for name, column in plan.gold.items())
-        judge = pairs or "a calibrated policy"
-        return f"{_percent(plan.quality)} of the usable rows right, by {judge}"
+        return f"{_percent(plan.quality)} of the usable rows right, by {pairs}"
     if plan.gold:
         return "unknown: a kind has no sampled row with a true value"
     return "unknown (give a column of true values: --gold category=true_category)"

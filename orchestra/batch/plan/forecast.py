@@ -33,14 +33,20 @@ Key = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Ratio:
-    """Sums of what was seen and expected."""
+    """Sums of what was seen of some calls, and of what was expected of them."""
 
     calls: int = 0
-    cost: float = 0.0
+    seen: float = 0.0
     expected: float = 0.0
-    worked: int = 0
-    work: float = 0.0
-    expected_work: float = 0.0
+
+    def add(self, seen: float, expected: float) -> None:
+        """One more call."""
+        self.calls += 1
+        self.seen += seen
+        self.expected += expected
+
+
+Ratios = dict[Key, _Ratio]
 
 
 @dataclass(slots=True)
@@ -48,7 +54,8 @@ class Rates:
     """How actual calls compare with their expected price and time."""
 
     view: GraphView
-    _known: dict[Key, _Ratio] = field(default_factory=dict)
+    _costs: Ratios = field(default_factory=lambda: defaultdict(_Ratio))
+    _works: Ratios = field(default_factory=lambda: defaultdict(_Ratio))
     _asked: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
@@ -63,31 +70,28 @@ class Rates:
                 if not call.made:
                     continue
                 for key in rates._keys(row.kind, row.route, call.node, call.model):
-                    ratio = rates._known.setdefault(key, _Ratio())
-                    ratio.calls += 1
-                    ratio.cost += call.cost_micro
-                    ratio.expected += call.expected_micro
+                    rates._costs[key].add(call.cost_micro, call.expected_micro)
                     if not call.reused:
-                        ratio.worked += 1
-                        ratio.work += call.work_s
-                        ratio.expected_work += call.expected_s
+                        rates._works[key].add(call.work_s, call.expected_s)
         return rates
 
     def cost(self, kind: str, route: Route, node: NodePlan) -> float:
         """Micro-dollars of a call that is made."""
-        for key in self._keys(kind, route, node.node, node.models):
-            ratio = self._known.get(key)
-            if ratio is not None and ratio.calls >= LEAST_SEEN and ratio.expected > 0:
-                return node.expected_micro * ratio.cost / ratio.expected
-        return float(node.expected_micro)
+        return self._rated(self._costs, kind, route, node, node.expected_micro)
 
     def work(self, kind: str, route: Route, node: NodePlan) -> float:
         """Seconds of work of a call that is made."""
+        return self._rated(self._works, kind, route, node, node.latency_ms / 1000)
+
+    def _rated(
+        self, ratios: Ratios, kind: str, route: Route, node: NodePlan, expected: float
+    ) -> float:
+        """What is expected, put right by the nearest calls of which enough were seen."""
         for key in self._keys(kind, route, node.node, node.models):
-            ratio = self._known.get(key)
-            if ratio is not None and ratio.worked >= LEAST_SEEN and ratio.expected_work > 0:
-                return node.latency_ms / 1000 * ratio.work / ratio.expected_work
-        return node.latency_ms / 1000
+            ratio = ratios.get(key)
+            if ratio is not None and ratio.calls >= LEAST_SEEN and ratio.expected > 0:
+                return expected * ratio.seen / ratio.expected
+        return float(expected)
 
     def share(self, kind: str, route: Route, node: str) -> float:
         """How often a call that has a condition is made: always, as far as no sample tells."""

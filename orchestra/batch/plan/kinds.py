@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.tables.row import Row
@@ -27,8 +28,7 @@ UNUSABLE = "unusable"
 NO_KEY = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RowShape:
+class RowShape(NamedTuple):
     """What pricing needs of a row. Keys are equal for equal texts and photos, 0 for none."""
 
     text_bytes: int
@@ -39,6 +39,9 @@ class RowShape:
     def job(self) -> JobShape:
         """As the planner sees it."""
         return JobShape(self.text_bytes, int(self.photo_key != NO_KEY))
+
+
+NOTHING = RowShape(0, NO_KEY, NO_KEY)
 
 
 class Kinds(Word):
@@ -65,7 +68,7 @@ class Kinds(Word):
 def row_shape(row: Row, columns: Columns, base: Path) -> RowShape:
     """The shape of a row; a photo file that is not there is none."""
     if row.error is not None:
-        return RowShape(0, NO_KEY, NO_KEY)
+        return NOTHING
     job = columns.job(row, "auto")
     text = sanitise(job.text or "").strip()
     photo = job.images[0] if job.images else ""
@@ -89,9 +92,7 @@ class TableShape:
     kinds: Kinds = field(default_factory=Kinds)
     labelled: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
-    _bytes: array[int] = field(default_factory=lambda: array("l"))
-    _texts: array[int] = field(default_factory=lambda: array("q"))
-    _photos: array[int] = field(default_factory=lambda: array("q"))
+    _numbers: array[int] = field(default_factory=lambda: array("q"))  # three a row, as in its shape
 
     @classmethod
     def of(
@@ -104,33 +105,26 @@ class TableShape:
         """Read all `rows`; one is labelled when a column of `labels` (by field) is filled."""
         table = cls()
         for row in rows:
-            shape = row_shape(row, columns, base)
-            table.add(shape.text_bytes, shape.text_key, shape.photo_key)
+            table.add(row_shape(row, columns, base))
             if any(row.values.get(column, "").strip() for column in (labels or {}).values()):
                 table.labelled.add(row.ordinal)
-        lengths = sorted(length for length in table._bytes if length)
-        table.kinds = Kinds(edges=_edges(lengths))
+        table.kinds = Kinds(edges=_edges(sorted(filter(None, table._numbers[:: len(NOTHING)]))))
         return table
 
-    def add(self, text_bytes: int, text_key: int, photo_key: int) -> None:
+    def add(self, shape: RowShape) -> None:
         """Note the next row."""
-        self._bytes.append(text_bytes)
-        self._texts.append(text_key)
-        self._photos.append(photo_key)
+        self._numbers.extend(shape)
 
     def __len__(self) -> int:
-        return len(self._bytes)
+        return len(self._numbers) // len(NOTHING)
 
     def __iter__(self) -> Iterator[RowShape]:
-        return (
-            RowShape(*numbers)
-            for numbers in zip(self._bytes, self._texts, self._photos, strict=True)
-        )
+        return map(self.shape, range(1, len(self) + 1))
 
     def shape(self, ordinal: int) -> RowShape:
         """The shape of the row at `ordinal` (from 1)."""
-        at = ordinal - 1
-        return RowShape(self._bytes[at], self._texts[at], self._photos[at])
+        end = ordinal * len(NOTHING)
+        return RowShape(*self._numbers[end - len(NOTHING) : end])
 
     def by_kind(self) -> dict[str, list[int]]:
         """Ordinals of usable rows still to run, the kinds in the order of their names."""

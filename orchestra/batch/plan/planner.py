@@ -24,7 +24,7 @@ from orchestra.batch.plan.forecast import Forecast, RouteOf
 from orchestra.batch.plan.kinds import TableShape
 from orchestra.batch.plan.survey import Survey, Wish
 from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_by_cards
-from orchestra.batch.progress import Progress, Silent
+from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
 from orchestra.core.identity import snapshot
@@ -60,7 +60,7 @@ async def plan_table(
     wish.check(request)
     survey = Survey.of(fleet, request, wish, folder)
     if folder is not None:
-        await survey.run_sample(folder, in_flight, progress or Silent())
+        await survey.run_sample(folder, in_flight, progress or Progress())
     return plan_of(survey)
 
 
@@ -78,7 +78,7 @@ async def plan_where_tight(
     """
     if wish.budget.cost_usd is None:
         return None
-    progress = progress or Silent()
+    progress = progress or Progress()
     try:
         sure = await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     except InvalidTable:
@@ -95,21 +95,15 @@ async def plan_where_tight(
         return None
 
 
-def kept_plan(folder: Folder) -> BatchPlan | None:
-    """The plan that the batch in `folder` was started with."""
-    kept = folder.book.meta(PLAN)
-    if kept is None:
-        return None
-    return BatchPlan.of_json(kept, origin=f"The book of {str(folder.path)!r}")
-
-
 def followed_plan(given: BatchPlan | None, folder: Folder, fleet: OpenFleet) -> BatchPlan | None:
     """The plan given, else the one that the batch in `folder` was started with.
 
     Raises `InvalidPlan` for a new plan of other prices. A batch goes on with the plan it was
     started with whatever its models cost since: its cap holds at today's prices.
     """
-    kept = kept_plan(folder)
+    text = folder.book.meta(PLAN)
+    origin = f"The book of {str(folder.path)!r}"
+    kept = None if text is None else BatchPlan.of_json(text, origin=origin)
     if given is not None and given != kept:
         given.check_snapshot(snapshot(fleet.file))
     return given or kept
@@ -125,7 +119,7 @@ def allotment_of(
     if budget.cost_usd is None:
         return None
     rows = islice(request.table.rows(), limit)
-    table = TableShape.of(rows, request.columns, request.base)
+    table = TableShape.of(rows, request.spec.columns, request.spec.base)
     table.finished = folder.book.finished_ordinals()
     return Allotment(plan, table, limit_micro(budget.cost_usd))
 
@@ -143,10 +137,8 @@ class _Planner:
         self.wish = wish = survey.wish
         self.kinds = survey.kinds
         self.fullest = survey.fullest
-        judge = wish.judge or (Gold(wish.gold) if wish.gold else None)
-        self.is_judged = judge is not None
         rows = survey.sample.rows
-        self.appraisal = Appraisal.of(rows, self.fullest, judge, wish.fields)
+        self.appraisal = Appraisal.of(rows, self.fullest, Gold(wish.gold), wish.fields)
         self.forecaster = survey.forecaster()
         self.sampled = {sampled.row.ordinal for sampled in rows}
         self.groups = [self._group(kind) for kind in self.kinds]
@@ -178,7 +170,7 @@ class _Planner:
             table=str(survey.request.table.path),
             rows=len(survey.table),
             unusable=len(survey.table) - usable,
-            identity=survey.request.identity,
+            identity=survey.request.spec.identity,
             fleet=survey.fleet.file.name,
             snapshot=snapshot(survey.fleet.file),
             cost_usd=None if cap is None else cap / MICRO_PER_USD,
@@ -199,7 +191,7 @@ class _Planner:
             sample_s=survey.sample.seconds,
             spend=_in_dollars(before, spend) if self.sampled else None,
             seconds=seconds,
-            quality=self._quality(shares, is_full) if self.is_judged else None,
+            quality=self._quality(shares, is_full) if self.wish.gold else None,
             worth=self._worth(shares),
             expected_usd=(before + forecast.cost_micro) / MICRO_PER_USD,
             work_s=forecast.work_s,
@@ -270,18 +262,18 @@ class _Planner:
 
     def _allocated(self, budget: float, limit_s: float | None) -> tuple[Shares, Forecast]:
         """An allocation whose forecast fits; as repeated calls cost nothing, it may be less."""
-        asked, best = budget, None
+        cap, best = budget, None
         for _ in range(ROUNDS):
-            allocation = allocate(self.groups, asked, limit_s)
+            allocation = allocate(self.groups, cap, limit_s)
             shares = shares_of(allocation)
             cost = (forecast := self._forecast(shares)).cost_micro
             if cost <= budget and (best is None or cost >= best[1].cost_micro):
                 best = (shares, forecast)
             if cost <= 0 or allocation.cost_micro <= 0:
                 break
-            if cost <= budget and asked * budget / cost <= asked * 1.005:
+            if cost <= budget and cap * budget / cost <= cap * 1.005:
                 break
-            asked *= budget / cost
+            cap *= budget / cost
         if best is None:
             shares = shares_of(allocate(self.groups, budget, limit_s))
             best = (shares, self._forecast(shares))
@@ -431,7 +423,7 @@ class _Planner:
 
     def _gain(self, before: Shares, after: Shares) -> More:
         gained = None
-        if self.is_judged:
+        if self.wish.gold:
             gained = sum(
                 part * (self._right(kind, after) - self._right(kind, before))
                 for kind, part in self._parts()

@@ -143,19 +143,19 @@ async def _run(rows: RowRun, kind: str, row: Row, route: Route, in_flight: int) 
 def _calls(rows: RowRun, result: Result, in_flight: int) -> list[SampledCall]:
     """The calls that were made, then those that were spared."""
     planned: dict[str, Any] = {node["node"]: node for node in result.plan.get("nodes", ())}
-    made: list[SampledCall] = []
+    calls: list[SampledCall] = []
     for call in result.calls:
         node = planned.get(call.node)
         if node is not None:
-            first = all(earlier.node != call.node for earlier in made)
-            made.append(_made(rows, call, node, in_flight, first))
-    called = {call.node for call in made}
+            first = all(earlier.node != call.node for earlier in calls)
+            calls.append(_made(rows, call, node, in_flight, first))
+    called = {call.node for call in calls}
     spared = [
         _call(node, cost_micro=0.0, work_s=0.0, reused=True, made=False)
         for name, node in planned.items()
         if node["only"] is not None and name not in called
     ]
-    return made + spared
+    return calls + spared
 
 
 def _made(rows: RowRun, call: CallRecord, planned: Any, in_flight: int, first: bool) -> SampledCall:

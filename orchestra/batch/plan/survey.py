@@ -14,7 +14,6 @@ from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import TableShape
 from orchestra.batch.plan.sample import Sample, run_sample
-from orchestra.batch.plan.worth import Judge
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.batch.row_run import RowRun, row_budget
@@ -52,7 +51,6 @@ class Wish:
     gold: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     limit: int | None = None
-    judge: Judge | None = None
 
     def check(self, request: Request) -> None:
         """Raise `InvalidBudget` or `InvalidTable` for what cannot be planned."""
@@ -65,7 +63,7 @@ class Wish:
         if self.hosts is not None and self.hosts < 1:
             raise InvalidBudget(f"hosts={self.hosts!r} is not a number of hosts; give 1 or more.")
         resolve_columns(request.table.columns, list(self.gold.values()), [], "gold")
-        read = [*request.columns.text, request.columns.image]
+        read = [*request.spec.columns.text, request.spec.columns.image]
         for name, column in self.gold.items():
             if column in read:
                 raise InvalidTable(
@@ -93,7 +91,7 @@ class Survey:
     def of(cls, fleet: OpenFleet, request: Request, wish: Wish, folder: Folder | None) -> Survey:
         """Read the table. Raises `InvalidTable` when no row is left that can be used."""
         rows = islice(request.table.rows(), wish.limit)
-        table = TableShape.of(rows, request.columns, request.base, wish.gold)
+        table = TableShape.of(rows, request.spec.columns, request.spec.base, wish.gold)
         if folder is not None:
             table.finished = folder.book.finished_ordinals()
         kinds = table.by_kind()
@@ -106,8 +104,8 @@ class Survey:
         if not kinds:
             raise InvalidTable(
                 f"No row of {request.table.path.name!r} can be used: of {len(table)} rows none has "
-                f"a text in {', '.join(request.columns.text) or 'a text column'} or a photo that "
-                "exists. Name other columns, or give --images the photos' folder."
+                f"a text in {', '.join(request.spec.columns.text) or 'a text column'} or a photo "
+                "that exists. Name other columns, or give --images the photos' folder."
             )
         survey = cls(fleet, request, wish, view(request.graph), table, kinds, {})
         survey.routes = {kind: survey._routes(ordinals) for kind, ordinals in kinds.items()}

@@ -1,6 +1,6 @@
 """What a route's answers are worth beside those of the fullest route, as a sample tells.
 
-A field that a judge can judge counts by how likely it is right. Another one counts as kept when
+A field with a true value counts by whether it is right. Another one counts as kept when
 it says what the fullest route says: that is no measure of quality, and is never shown as one.
 """
 
@@ -10,27 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Protocol
 
 from orchestra.batch.plan.sample import SampledRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
-from orchestra.core.job import Field, Result
-from orchestra.core.values import folded, text_of
+from orchestra.core.job import Result
+from orchestra.core.values import folded
+from orchestra.quality.readings import said
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
 
 SERVED = 0.05  # of a row's worth, for any answer at all
 PRIOR_ROWS = 0.5  # of all kinds, added to what few rows of one kind say
 UNKNOWN_QUALITY = 0.5
-
-
-class Judge(Protocol):
-    """Says how likely an answer is right; a policy calibrated on results may be one."""
-
-    def __call__(self, row: Row, result: Result) -> Mapping[str, float]:
-        """Probability by field, 0 to 1; a field that it cannot judge is left out."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +36,10 @@ class Gold:
         """1 or 0 for each field with a true value."""
         truths = {name: folded(row.values.get(at) or "") for name, at in self.columns.items()}
         return {
-            name: float(_said(result.fields.get(name)) == truth)
+            name: float(said(result.fields.get(name)) == truth)
             for name, truth in truths.items()
             if truth
         }
-
-
-def _said(field: Field | None) -> str | None:
-    return None if field is None or not field.answered else folded(text_of(field.value) or "")
 
 
 def worth_of(
@@ -70,11 +58,11 @@ def worth_of(
     ]
     credits: list[float] = []
     for name in counted:
-        said = _said(fullest.fields.get(name))
+        full = said(fullest.fields.get(name))
         if name in judged:
             credits.append(judged[name])
-        elif said is not None:
-            credits.append(float(_said(result.fields.get(name)) == said))
+        elif full is not None:
+            credits.append(float(said(result.fields.get(name)) == full))
     return SERVED + (1 - SERVED) * (fmean(credits) if credits else 0.0)
 
 
@@ -133,7 +121,7 @@ class Appraisal:
         cls,
         rows: Iterable[SampledRow],
         fullest: Mapping[str, Route],
-        judge: Judge | None,
+        gold: Gold,
         fields: Sequence[str],
     ) -> Appraisal:
         """Compare each row's routes with its fullest one."""
@@ -145,7 +133,7 @@ class Appraisal:
                 appraisal.full[sampled.kind].append(sampled.result)
         for sampled in rows:
             ordinal, key = sampled.row.ordinal, (sampled.kind, sampled.route.name)
-            judged = {} if judge is None else judge(sampled.row, sampled.result)
+            judged = gold(sampled.row, sampled.result)
             worth = worth_of(sampled.result, full[ordinal], judged, fields)
             appraisal.worths.setdefault(key, {})[ordinal] = worth
             right = right_of(judged, fields)

@@ -29,7 +29,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.book.messages import AbandonAccount, AnyMessage
 from orchestra.book.remote import Keeper, RemoteLedger, Send
 from orchestra.clients.handle import LOST, ActorLink, link_to
-from orchestra.core.errors import BookError, ModelUnavailable, OrchestraError
+from orchestra.core.errors import BookError, ModelUnavailable
 
 TRIES = 5  # of one row, each on a host that died under it
 SEND_TRIES, SEND_WAIT_S = 30, 1.0
@@ -123,16 +123,12 @@ class ClusterRun(BatchRun):
         for _ in range(TRIES):
             account = row_account(row)
             try:
-                answer = await self._hosts.run(row, account, models)
+                return await self._hosts.run(row, account, models)
             except ModelUnavailable as error:
                 return Ran("silent", str(error))
             except LOST as error:
                 why = f"The host that ran row {row.ordinal} was lost ({type(error).__name__})."
                 await self.ledger.send(AbandonAccount(account))
-                continue
-            if isinstance(answer, OrchestraError):
-                raise answer
-            return answer
         return Ran("silent", f"{why} It was tried {TRIES} times; see the cluster's logs.")
 
     def stop_rows(self) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from orchestra.core.errors import OrchestraError
-
 Answer = TypeVar("Answer")
 HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 
@@ -18,12 +16,9 @@ HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 class FarDriver:
     """Does one piece of work on the cluster that it is an actor of."""
 
-    async def run(self, work: Callable[..., Awaitable[Any]], *given: Any) -> Any:
-        """What `work` returns; an error of ours is the answer, too."""
-        try:
-            return await work(*given)
-        except OrchestraError as error:
-            return error
+    async def run(self, work: Callable[..., Awaitable[Answer]], *given: Any) -> Answer:
+        """What `work` returns. Raises what it raises."""
+        return await work(*given)
 
 
 async def run_far(work: Callable[..., Awaitable[Answer]], *given: Any) -> Answer:
@@ -32,9 +27,6 @@ async def run_far(work: Callable[..., Awaitable[Answer]], *given: Any) -> Answer
 
     driver = ActorLink(FarDriver, num_cpus=0, resources={HEAD_NODE: 0.001})
     try:
-        answer = await driver.call("run", work, *given)
+        return await driver.call("run", work, *given)
     finally:
         driver.stop()
-    if isinstance(answer, OrchestraError):
-        raise answer
-    return answer

@@ -48,25 +48,19 @@ class Hosts:
 
         A host that dies of it is `ModelUnavailable`: Ray would start it again and again.
         """
-        calls = (link.call("prepare", self.models) for link in self.links)
         try:
-            answers = await asyncio.gather(*calls)
+            await asyncio.gather(*(link.call("prepare", self.models) for link in self.links))
         except LOST as cause:
             raise ModelUnavailable(
                 f"A host of the batch died before it had loaded {', '.join(self.models)}: "
                 f"{_why(cause)}"
             ) from cause
-        for answer in answers:
-            if isinstance(answer, OrchestraError):
-                raise answer
 
-    async def run(
-        self, row: Row, account: str, models: Models | None = None
-    ) -> Ran | OrchestraError:
+    async def run(self, row: Row, account: str, models: Models | None = None) -> Ran:
         """Run a row on the host that has the fewest.
 
-        Raises one of `LOST` when that host dies under it, and `ModelUnavailable` when none is up
-        and none comes back.
+        Raises one of `LOST` when that host dies under it, `ModelUnavailable` when none is up and
+        none comes back, and `BookError`.
         """
         place = await self._place()
         self._busy[place] += 1
@@ -107,10 +101,10 @@ class Hosts:
         """Wait until Ray has started the host again and it has its models."""
         while True:
             await asyncio.sleep(self.again_s)
-            with suppress(*LOST):
-                if await self.links[place].call("prepare", self.models) is None:
-                    del self._lost[place]
-                    return
+            with suppress(OrchestraError, *LOST):
+                await self.links[place].call("prepare", self.models)
+                del self._lost[place]
+                return
 
 
 def _why(cause: Exception) -> str:

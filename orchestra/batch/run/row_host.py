@@ -12,7 +12,6 @@ from orchestra.batch.row_run import Models, Ran, RowRun
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.remote import RemoteLedger, Send
-from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
@@ -39,23 +38,14 @@ class RowHost:
         budget, tags = settings.budget, settings.tags
         self._rows = RowRun(self._fleet, ledger, graph, spec, budget, tags)
 
-    async def prepare(self, models: list[str]) -> OrchestraError | None:
-        """Load `models` before the first row; the error of loading is the answer."""
-        try:
-            for model in models:
-                await self._fleet.client(model).prepare()
-        except OrchestraError as error:
-            return error
-        return None
+    async def prepare(self, models: list[str]) -> None:
+        """Load `models` before the first row. Raises what loading raises."""
+        for model in models:
+            await self._fleet.client(model).prepare()
 
-    async def run(
-        self, row: Row, account: str, models: Models | None = None
-    ) -> Ran | OrchestraError:
-        """Run one row under `account`; an error of the book is the answer."""
-        try:
-            return await self._rows.run(row, account, models)
-        except OrchestraError as error:
-            return error
+    async def run(self, row: Row, account: str, models: Models | None = None) -> Ran:
+        """Run one row under `account`. Raises `BookError`."""
+        return await self._rows.run(row, account, models)
 
     async def stop(self) -> None:
         """Start no row that would have to wait for room."""

@@ -86,7 +86,7 @@ class BatchRun:
         summary = write_outputs(
             self.folder,
             self.request.table,
-            self.request.columns,
+            self.request.spec.columns,
             self.fleet.file,
             limit=self.settings.limit,
             stopped=self._stop,

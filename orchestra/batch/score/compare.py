@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from orchestra.core.errors import InvalidTable
-from orchestra.core.job import Field, Result
+from orchestra.core.job import Result
 from orchestra.core.stats import Interval, bootstrap, mcnemar, paired_interval
-from orchestra.core.values import folded, text_of
+from orchestra.core.values import folded
+from orchestra.quality.readings import said
 
 CHANCE = 0.05
 
@@ -108,7 +109,7 @@ def compare(
         if not any(field in results[letter][row_id].fields for row_id in ids):
             raise InvalidTable(f"The batch {name!r} has no field {field!r}. Name one with --field.")
     rights = {
-        letter: [_is_right(rows[row_id].fields.get(field), truths[row_id]) for row_id in ids]
+        letter: [said(rows[row_id].fields.get(field)) == folded(truths[row_id]) for row_id in ids]
         for letter, rows in results.items()
     }
     only_a = sum(x and not y for x, y in zip(rights["a"], rights["b"], strict=True))
@@ -145,9 +146,7 @@ def _by_id(rows: Iterable[tuple[str, Result]]) -> dict[str, Result]:
 
 
 def _side(name: str, results: list[Result], rights: list[bool], field: str) -> Side:
-    answered = sum(
-        (found := result.fields.get(field)) is not None and found.answered for result in results
-    )
+    answered = sum(said(result.fields.get(field)) is not None for result in results)
     cost = float(sum(result.cost_usd for result in results))
     times = sorted(result.seconds for result in results)
     return Side(
@@ -158,10 +157,4 @@ def _side(name: str, results: list[Result], rights: list[bool], field: str) -> S
         cost,
         seconds_p50=times[len(times) // 2],
         seconds_p95=times[min(len(times) - 1, math.ceil(0.95 * len(times)) - 1)],
-    )
-
-
-def _is_right(field: Field | None, true: str) -> bool:
-    return (
-        field is not None and field.answered and folded(text_of(field.value) or "") == folded(true)
     )

@@ -12,28 +12,22 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from orchestra.batch.output.rows import results_of
 from orchestra.batch.tables.gold import read_truths
 from orchestra.batch.tables.table import resolve_columns
 from orchestra.core.errors import InvalidTable
-from orchestra.core.job import Field
+from orchestra.core.job import Result
 from orchestra.core.stats import RESAMPLES, SEED, Interval, effective_rows, wilson
-from orchestra.core.values import folded, text_of
+from orchestra.core.values import folded
+from orchestra.quality.readings import Truths, said
 
 EXACT_DRAWS = 200
 SHOWN_IDS = 5
-
-
-class Answered(Protocol):
-    """What holds a row's fields: a Result, or an exported row."""
-
-    @property
-    def fields(self) -> Mapping[str, Field]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,39 +58,19 @@ class Evaluation:
     unmatched: Unmatched
 
 
-def evaluate(
-    answers: Iterable[tuple[str, Answered]],
-    truths: Iterable[tuple[str, Mapping[str, str]]],
-    field: str,
-    truth_columns: Sequence[str],
-    weights: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """`Evaluation` as a JSON-ready dictionary; `score_field` says what it raises."""
-    return asdict(score_field(answers, truths, field, truth_columns, weights))
-
-
-def score_field(
-    answers: Iterable[tuple[str, Answered]],
-    truths: Iterable[tuple[str, Mapping[str, str]]],
-    field: str,
-    truth_columns: Sequence[str],
-    weights: Mapping[str, float] | None = None,
-) -> Evaluation:
-    """Join (id, answer) with (id, true values) and score `field`.
+def evaluate(answers: Iterable[tuple[str, Result]], truths: Truths, field: str) -> Evaluation:
+    """Join results by row id with their true values, and score `field`.
 
     Values are compared without regard to case and white space. Where an id stands twice its
-    first row counts. With `weights` by id, shares are of the rows that the weighted ones stand
-    for, and intervals take Kish's (1965) effective number of rows. Raises InvalidTable when the
-    truth lacks the column, no answer has the field, or no id stands on both sides.
+    first row counts. Shares are of the rows that those with a true value stand for, and intervals
+    take Kish's (1965) effective number of rows. Raises InvalidTable when the truth lacks the
+    column, no answer has the field, or no id stands on both sides.
     """
-    resolve_columns(truth_columns, [field], [], "truth")
-    true: dict[str, str] = {}
+    resolve_columns(truths.columns, [field], [], "truth")
     spelled: dict[str, str] = {}
-    for row_id, values in truths:
-        value = folded(values.get(field, ""))
-        spelled.setdefault(value, values.get(field, "").strip())
-        true.setdefault(row_id.strip(), value)
-    verdicts, unmatched = _join(answers, true, field, weights or {})
+    for value in truths.field(field).values():
+        spelled.setdefault(folded(value), value.strip())
+    verdicts, unmatched = _join(answers, truths, field)
     rows = _summed((value, weight) for value, _, weight in verdicts)
     answered = _summed((value, weight) for value, right, weight in verdicts if right is not None)
     right = _summed((value, weight) for value, right, weight in verdicts if right)
@@ -136,12 +110,10 @@ Verdict = tuple[str, bool | None, float]
 
 
 def _join(
-    answers: Iterable[tuple[str, Answered]],
-    true: Mapping[str, str],
-    field: str,
-    weights: Mapping[str, float],
+    answers: Iterable[tuple[str, Result]], truths: Truths, field: str
 ) -> tuple[list[Verdict], Unmatched]:
     """(true value, right / wrong / not answered, weight) for each joined row."""
+    true = {row_id: folded(value) for row_id, value in truths.field(field).items()}
     verdicts: list[Verdict] = []
     seen: set[str] = set()
     strangers: list[str] = []
@@ -155,8 +127,9 @@ def _join(
         if row_id not in true:
             strangers.append(row_id)
         elif true[row_id]:
-            verdict = _verdict(answer.fields.get(field), true[row_id])
-            verdicts.append((true[row_id], verdict, weights.get(row_id, 1)))
+            value = said(answer.fields.get(field))
+            verdict = value == true[row_id] if value else None
+            verdicts.append((true[row_id], verdict, truths.rows[row_id].weight))
     if names and field not in names:
         raise InvalidTable(
             f"The batch has no field {field!r}; it has {', '.join(sorted(map(repr, names)))}. "
@@ -171,11 +144,6 @@ def _join(
         )
     examples = tuple([*strangers, *missing][:SHOWN_IDS])
     return verdicts, Unmatched(len(strangers), len(missing), examples)
-
-
-def _verdict(field: Field | None, true: str) -> bool | None:
-    value = None if field is None or not field.answered else text_of(field.value)
-    return None if value is None or not folded(value) else folded(value) == true
 
 
 def _share(right: float, total: float) -> float | None:
@@ -220,7 +188,4 @@ def score(out: Path, truth: Path, field_name: str, *, id_column: str | None) -> 
     """
     results, own_id = results_of(out)
     truths = read_truths(truth, own_id if id_column is None else id_column)
-    values = ((row_id, row.values) for row_id, row in truths.rows.items())
-    return evaluate(
-        results, values, field_name, truths.columns, truths.weights if truths.is_weighted else None
-    )
+    return asdict(evaluate(results, truths, field_name))

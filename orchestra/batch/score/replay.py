@@ -17,9 +17,8 @@ from orchestra.core.errors import InvalidRecipe, InvalidTable
 from orchestra.core.job import CallRecord, Result
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded, text_of
-from orchestra.quality.policy import FieldPolicy, Gate, Policy, parse_policy
-
-__all__ = ["FieldPolicy", "Gate", "Policy", "Replay", "Replayed", "parse_policy", "replay"]
+from orchestra.quality.policy import FieldPolicy, Gate, Policy
+from orchestra.quality.readings import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +72,22 @@ def replay(
     if policy.gate.min_accuracy is not None and truths is None:
         raise InvalidTable("The gate's min_accuracy needs true values. Give --truth a table.")
     cost = Decimal(0)
-    answers: dict[str, list[tuple[str, str | None, str | None]]] = {n: [] for n in policy.fields}
-    for row_id, result in rows:
-        asked: set[int] = set()
-        for name, wanted in policy.fields.items():
-            answer = _answer(name, wanted, result.calls, asked)
-            before = result.fields.get(name)
-            recorded = text_of(before.value) if before is not None and before.answered else None
-            answers[name].append((row_id, answer, recorded))
-        cost += sum((result.calls[at].cost_usd for at in asked), Decimal(0))
-    told = tuple(_replayed(name, answers[name], truths) for name in policy.fields)
+    answers: dict[str, list[str | None]] = {name: [] for name in policy.fields}
+    for _, result in rows:
+        reached: set[int] = set()
+        for name, rule in policy.fields.items():
+            answers[name].append(_answer(name, rule, result.calls, reached))
+        cost += sum((result.calls[at].cost_usd for at in reached), Decimal(0))
+    scored = tuple(_replayed(name, answers[name], rows, truths or {}) for name in policy.fields)
     recorded_cost = sum((result.cost_usd for _, result in rows), Decimal(0))
-    missed = tuple(_missed(policy.gate, told, cost / len(rows)))
-    return Replay(told, len(rows), float(cost), float(recorded_cost), missed)
+    missed = tuple(_missed(policy.gate, scored, cost / len(rows)))
+    return Replay(scored, len(rows), float(cost), float(recorded_cost), missed)
 
 
 def _check_nodes(rows: list[tuple[str, Result]], policy: Policy) -> None:
     called = {call.node for _, result in rows for call in result.calls}
-    for name, wanted in policy.fields.items():
-        for node in wanted.order:
+    for name, rule in policy.fields.items():
+        for node in rule.order:
             if node not in called:
                 raise InvalidRecipe(
                     f"The policy of {name!r} asks node {node!r}, which no row has called (called "
@@ -101,16 +97,16 @@ def _check_nodes(rows: list[tuple[str, Result]], policy: Policy) -> None:
 
 
 def _answer(
-    name: str, wanted: FieldPolicy, calls: tuple[CallRecord, ...], asked: set[int]
+    name: str, rule: FieldPolicy, calls: tuple[CallRecord, ...], reached: set[int]
 ) -> str | None:
-    """The value that stands, as it is exported; `asked` collects the calls it needed."""
-    for node in wanted.order:
+    """The value that stands, as it is compared; `reached` collects the calls it needed."""
+    for node in rule.order:
         for at, call in enumerate(calls):
             if call.node != node:
                 continue
-            asked.add(at)
+            reached.add(at)
             value, sure = _said(call, name)
-            if value is not None and (sure if sure is not None else 0.0) >= wanted.least(node):
+            if value is not None and (sure if sure is not None else 0.0) >= rule.least(node):
                 return value
     return None
 
@@ -120,38 +116,45 @@ def _said(call: CallRecord, name: str) -> tuple[str | None, float | None]:
         given = json.loads(call.raw or "")[name]
     except (ValueError, KeyError, TypeError):
         return None, None
-    value = None if given in (None, "", []) else text_of(given)
+    value = None if given in (None, "", []) else folded(text_of(given) or "")
     return value, call.confidence.get(name)
 
 
 def _replayed(
     name: str,
-    answers: list[tuple[str, str | None, str | None]],
-    truths: Mapping[str, Mapping[str, str]] | None,
+    answers: list[str | None],
+    rows: list[tuple[str, Result]],
+    truths: Mapping[str, Mapping[str, str]],
 ) -> Replayed:
-    answered = [answer for _, answer, _ in answers if answer is not None]
-    before = [recorded for _, _, recorded in answers if recorded is not None]
-    right, total, right_before, total_before = 0, 0, 0, 0
-    for row_id, answer, recorded in answers if truths is not None else ():
-        true = folded((truths or {}).get(row_id.strip(), {}).get(name, ""))
-        total += bool(true and answer is not None)
-        right += bool(true and answer is not None and folded(answer) == true)
-        total_before += bool(true and recorded is not None)
-        right_before += bool(true and recorded is not None and folded(recorded) == true)
+    """A field's answers beside those of its rows' results."""
+    recorded = [said(result.fields.get(name)) for _, result in rows]
+    true = [folded(truths.get(row_id.strip(), {}).get(name, "")) for row_id, _ in rows]
+    right, total = _right(answers, true)
+    right_before, total_before = _right(recorded, true)
     return Replayed(
         field=name,
-        rows=len(answers),
-        coverage=len(answered) / len(answers),
-        recorded_coverage=len(before) / len(answers),
-        changed=sum(folded(a or "") != folded(r or "") for _, a, r in answers),
+        rows=len(rows),
+        coverage=_answered(answers) / len(rows),
+        recorded_coverage=_answered(recorded) / len(rows),
+        changed=sum((a or "") != (r or "") for a, r in zip(answers, recorded, strict=True)),
         accuracy=right / total if total else None,
         accuracy_interval=wilson(right, total),
         recorded_accuracy=right_before / total_before if total_before else None,
     )
 
 
-def _missed(gate: Gate, told: Iterable[Replayed], cost_per_row: Decimal) -> Iterable[str]:
-    for one in told:
+def _answered(answers: list[str | None]) -> int:
+    return sum(answer is not None for answer in answers)
+
+
+def _right(answers: list[str | None], true: list[str]) -> tuple[int, int]:
+    """How many answers are right, of those that can be judged."""
+    judged = [a == t for a, t in zip(answers, true, strict=True) if t and a is not None]
+    return sum(judged), len(judged)
+
+
+def _missed(gate: Gate, scored: Iterable[Replayed], cost_per_row: Decimal) -> Iterable[str]:
+    for one in scored:
         if gate.min_accuracy is not None and (one.accuracy or 0.0) < gate.min_accuracy:
             reached = "no answered row" if one.accuracy is None else f"{one.accuracy:.3f}"
             yield f"{one.field}: accuracy {reached} is under {gate.min_accuracy:g}"

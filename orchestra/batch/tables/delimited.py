@@ -10,13 +10,12 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterator
-from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from orchestra.batch.tables.encodings import scan
-from orchestra.batch.tables.row import Row, named, row_error
+from orchestra.batch.tables.row import Row, Table, named, row_error
 from orchestra.core.errors import InvalidTable
 
 DELIMITERS = ",;\t"
@@ -24,7 +23,7 @@ SAMPLE_RECORDS = 50
 MAX_RECORD_CHARS = 4 << 20
 
 
-class DelimitedReader:
+class DelimitedTable(Table):
     """A CSV or TSV file. Raises InvalidTable without a header or without rows."""
 
     def __init__(self, path: Path) -> None:
@@ -52,21 +51,16 @@ class DelimitedReader:
                     "and no rows. Put one product a line below the header."
                 )
 
-    def rows(self, start: int = 0) -> Iterator[Row]:
-        """Rows after the first `start` ones, one at a time."""
+    def rows(self) -> Iterator[Row]:
+        """Rows one at a time; a damaged one has an error."""
         with self._file() as file:
             records = _records(file, self._delimiter)
             next(records)
             for ordinal, record in enumerate(records, 1):
-                if ordinal > start:
-                    yield self._row(ordinal, record)
+                yield self._row(ordinal, record)
 
     def count(self) -> int:
-        """How many rows the file has; read once."""
-        return self._count
-
-    @cached_property
-    def _count(self) -> int:
+        """How many rows the file has; it is read for that."""
         with self._file() as file:
             return sum(1 for _ in _records(file, self._delimiter)) - 1
 
@@ -80,9 +74,7 @@ class DelimitedReader:
                 f"one is {next(filter(None, extra))[:40]!r}. Put cells that hold "
                 f"{self._delimiter!r} in double quotes."
             )
-        if len(cells) < width:
-            cells = cells + [""] * (width - len(cells))
-        values = dict(zip(self.columns, cells, strict=False))
+        values = dict(zip(self.columns, chain(cells, repeat("")), strict=False))
         nul = next((name for name, value in values.items() if "\0" in value), None)
         if nul is not None:
             values = {name: value.replace("\0", "") for name, value in values.items()}
@@ -110,14 +102,11 @@ class DelimitedReader:
         return best
 
 
-class _Record:
+class _Record(NamedTuple):
     """The cells of one record, and why they are not to be trusted."""
 
-    __slots__ = ("cells", "error")
-
-    def __init__(self, cells: list[str], error: str | None = None) -> None:
-        self.cells = cells
-        self.error = error
+    cells: list[str]
+    error: str | None = None
 
 
 class _TooLong(Exception):

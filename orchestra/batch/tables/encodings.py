@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from orchestra.core.errors import InvalidTable
@@ -58,8 +60,7 @@ def blocks(path: Path) -> Iterator[bytes]:
 def content_hash(path: Path) -> str:
     """sha256 hex of the file's bytes."""
     digest = hashlib.sha256()
-    for block in blocks(path):
-        digest.update(block)
+    deque(_hashed(path, digest), maxlen=0)
     return digest.hexdigest()
 
 
@@ -71,23 +72,41 @@ def scan(path: Path) -> Scan:
     head = next(blocks(path), b"")
     _refuse_binary(path, head)
     marked = _marked(head)
-    encodings = [marked] if marked else ["utf-8", "gb18030"]
-    failures = _Failures(encodings)
-    digest = hashlib.sha256()
+    encoding, digest = marked or "utf-8", hashlib.sha256()
+    stream = _hashed(path, digest)
+    offset = _first_bad_byte(stream, encoding)
+    deque(stream, maxlen=0)  # the rest counts towards the hash
+    if offset is not None:
+        if marked or _first_bad_byte(blocks(path), "gb18030") is not None:
+            raise InvalidTable(
+                f"Table {str(path)!r} is not valid {encoding} at byte {offset}"
+                f"{'' if marked else ', and not GB18030 (GBK) either'}. {SAVE_AS}"
+            )
+        _refuse_look_alikes(path, offset)
+        encoding = "gb18030"
+    return Scan(encoding, digest.hexdigest())
+
+
+def _hashed(path: Path, digest: hashlib._Hash) -> Iterator[bytes]:
+    """The file's blocks, which `digest` takes in as they are read."""
     for block in blocks(path):
         digest.update(block)
-        failures.feed(block)
-    failures.end()
-    fitting = [name for name in encodings if name not in failures.offsets]
-    if not fitting:
-        offset = failures.offsets[encodings[0]]
-        raise InvalidTable(
-            f"Table {str(path)!r} is not valid {encodings[0]} at byte {offset}"
-            f"{'' if marked else ', and not GB18030 (GBK) either'}. {SAVE_AS}"
-        )
-    if fitting[0] == "gb18030":
-        _refuse_look_alikes(path, failures.offsets["utf-8"])
-    return Scan(fitting[0], digest.hexdigest())
+        yield block
+
+
+def _first_bad_byte(stream: Iterable[bytes], encoding: str) -> int | None:
+    """Offset of the first byte that cannot be decoded; None where all can."""
+    # "utf-8-sig" counts its offsets after the mark, so plain UTF-8 stands in for it.
+    decoder = codecs.getincrementaldecoder(encoding.removesuffix("-sig"))()
+    read = 0
+    for block in chain(stream, [b""]):
+        held = len(decoder.getstate()[0])  # bytes of an unfinished character
+        try:
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            return read - held + error.start
+        read += len(block)
+    return None
 
 
 def _refuse_binary(path: Path, head: bytes) -> None:
@@ -109,40 +128,6 @@ def _marked(head: bytes) -> str | None:
     if even > few and even > odd * 10:
         return "utf-16-be"
     return None
-
-
-class _Failures:
-    """Decodes one stream in several encodings; keeps the first bad byte offset of each."""
-
-    def __init__(self, encodings: list[str]) -> None:
-        self.offsets: dict[str, int] = {}
-        # "utf-8-sig" counts its offsets after the mark, so plain UTF-8 stands in for it.
-        self._decoders = {
-            name: codecs.getincrementaldecoder(name.removesuffix("-sig"))() for name in encodings
-        }
-        self._read = 0
-
-    def feed(self, block: bytes, final: bool = False) -> None:
-        for name, decoder in self._decoders.items():
-            if name in self.offsets:
-                continue
-            held = _held(decoder)
-            try:
-                decoder.decode(block, final)
-            except UnicodeDecodeError as error:
-                self.offsets[name] = self._read - held + error.start
-            except UnicodeError:
-                self.offsets[name] = self._read
-        self._read += len(block)
-
-    def end(self) -> None:
-        self.feed(b"", final=True)
-
-
-def _held(decoder: codecs.IncrementalDecoder) -> int:
-    """How many bytes of an unfinished character the decoder holds back."""
-    held = decoder.getstate()[0]
-    return len(held) if isinstance(held, bytes) else 0
 
 
 def _refuse_look_alikes(path: Path, offset: int) -> None:

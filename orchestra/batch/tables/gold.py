@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.batch.tables.table import Row, Table
+from orchestra.batch.tables.table import Row, Table, open_table
 from orchestra.core.errors import InvalidTable
 from orchestra.quality.readings import Truth, Truths
 
@@ -30,7 +30,7 @@ def read_truths(path: Path, id_column: str | None) -> Truths:
     Rows are named by `id_column`, in a gold set without it by `label_row`, else by their number.
     Raises `InvalidTable` when the table cannot be read or a weight is no number above 0.
     """
-    table = Table.open(path)
+    table = open_table(path)
     named = next((name for name in (id_column, ROW) if name in table.columns), None)
     rows: dict[str, Truth] = {}
     for row in table.rows():
@@ -82,7 +82,7 @@ def gold_bytes(drawn: Sequence[Drawn], fields: Sequence[str], id_column: str | N
 
 def read_gold(path: Path) -> tuple[list[Drawn], list[str]]:
     """A gold set that was begun, and its fields. Raises `InvalidTable` for another table."""
-    table = Table.open(path)
+    table = open_table(path)
     own = (WEIGHT, STRATUM, STATE)
     missing = [name for name in own if name not in table.columns]
     if missing:

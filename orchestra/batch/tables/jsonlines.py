@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from orchestra.batch.tables.encodings import scan
-from orchestra.batch.tables.row import Row, row_error
+from orchestra.batch.tables.row import Row, Table, row_error
 from orchestra.core.errors import InvalidTable
 from orchestra.core.values import compact
 
 
-class JsonLinesReader:
+class JsonLinesTable(Table):
     """A JSONL file. Raises InvalidTable when it holds no object at all."""
 
     def __init__(self, path: Path) -> None:
@@ -37,11 +37,9 @@ class JsonLinesReader:
                 'with keys. Write one object a line, such as {"id":"1","name":"Apple"}.'
             )
 
-    def rows(self, start: int = 0) -> Iterator[Row]:
-        """Rows after the first `start` ones, one at a time."""
+    def rows(self) -> Iterator[Row]:
+        """A row a line that is not blank; a damaged one has an error."""
         for ordinal, line in enumerate(self._lines(), 1):
-            if ordinal <= start:
-                continue
             found, problem = _parse(line)
             values = dict.fromkeys(self.columns, "") | found
             error = f"Row {ordinal} {problem}" if problem else None
@@ -52,14 +50,9 @@ class JsonLinesReader:
         return self._count
 
     def _lines(self) -> Iterator[str]:
-        with self._file() as file:
-            for line in file:
-                if line.strip():
-                    yield line
-
-    def _file(self) -> TextIO:
         # Only \n ends a line: JSON strings may hold U+2028 and the like as they are.
-        return self.path.open(encoding=self._encoding, newline="\n")
+        with self.path.open(encoding=self._encoding, newline="\n") as file:
+            yield from filter(str.strip, file)
 
 
 def _parse(line: str) -> tuple[dict[str, str], str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.batch.tables.encodings import content_hash
-from orchestra.batch.tables.row import Row
+from orchestra.batch.tables.row import Row, Table
 from orchestra.core.errors import InvalidTable
 from orchestra.core.values import compact
 
 BATCH_ROWS = 1024
 
 
-class ParquetReader:
+class ParquetTable(Table):
     """A Parquet file. Raises InvalidTable when it is damaged, without columns or rows."""
 
     def __init__(self, path: Path) -> None:
@@ -29,10 +29,6 @@ class ParquetReader:
         with self._file() as file:
             self.columns = tuple(file.schema_arrow.names)
             self._count = file.metadata.num_rows
-            self._groups = [
-                file.metadata.row_group(index).num_rows
-                for index in range(file.metadata.num_row_groups)
-            ]
         if not self.columns or not self._count:
             raise InvalidTable(
                 f"Table {str(path)!r} is empty: {len(self.columns)} columns, {self._count} rows. "
@@ -44,29 +40,22 @@ class ParquetReader:
                 "Give each column its own name."
             )
 
-    def rows(self, start: int = 0) -> Iterator[Row]:
-        """Rows after the first `start` ones; whole row groups before them are not read."""
-        skipped, first = 0, 0
-        while first < len(self._groups) and skipped + self._groups[first] <= start:
-            skipped += self._groups[first]
-            first += 1
-        ordinal = skipped
-        groups = list(range(first, len(self._groups)))
+    def rows(self) -> Iterator[Row]:
+        """Rows one at a time. Raises InvalidTable where the file is damaged."""
+        ordinals = count(1)
         with self._file() as file:
-            for batch in self._batches(file, groups):
+            for batch in self._batches(file):
                 texts = [self._texts(column) for column in batch.columns]
                 for cells in zip(*texts, strict=True):
-                    ordinal += 1
-                    if ordinal > start:
-                        yield Row(ordinal, dict(zip(self.columns, cells, strict=True)))
+                    yield Row(next(ordinals), dict(zip(self.columns, cells, strict=True)))
 
     def count(self) -> int:
         """How many rows the file's footer names."""
         return self._count
 
-    def _batches(self, file: pq.ParquetFile, groups: list[int]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         try:
-            yield from file.iter_batches(BATCH_ROWS, row_groups=groups)
+            yield from file.iter_batches(BATCH_ROWS)
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from error
 
@@ -85,10 +74,6 @@ class ParquetReader:
             return [value or "" for value in column.cast(pa.string()).to_pylist()]
         return [_text(value) for value in column.to_pylist()]
 
-    @cached_property
-    def _name(self) -> str:
-        return str(self.path)
-
     def _file(self) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(self.path)
@@ -98,7 +83,7 @@ class ParquetReader:
     def _damaged(self, error: Exception) -> InvalidTable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return InvalidTable(
-            f"Table {self._name!r} is not a readable Parquet file ({reason}). Export it again."
+            f"Table {str(self.path)!r} is not a readable Parquet file ({reason}). Export it again."
         )
 
 

@@ -1,10 +1,11 @@
-"""One row of a table and what readers of every format share; it knows no format."""
+"""A table and its rows as every format has them; it knows no format."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
@@ -25,20 +26,20 @@ class Row:
     error: ErrorRecord | None = None
 
 
-class Reader(Protocol):
-    """A format: its columns and a stream of rows in bounded memory."""
+class Table(ABC):
+    """A table file: its column names in the file's order, and the sha256 hex of its bytes."""
 
-    @property
-    def columns(self) -> tuple[str, ...]: ...
+    path: Path
+    columns: tuple[str, ...]
+    fingerprint: str
 
-    @property
-    def fingerprint(self) -> str: ...
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """All rows in bounded memory; one that cannot be read is yielded with its `error`."""
 
-    def rows(self, start: int = 0) -> Iterator[Row]:
-        """Rows after the first `start` ones."""
-        ...
-
-    def count(self) -> int: ...
+    @abstractmethod
+    def count(self) -> int:
+        """How many rows `rows()` yields."""
 
 
 def row_error(message: str) -> ErrorRecord:

@@ -11,7 +11,7 @@ from graphs.listing import default_recipe
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.row import Row
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidTable
 
 ALL = Columns(text=("name", "description"), image="photo", id="sku")
@@ -20,7 +20,7 @@ ALL = Columns(text=("name", "description"), image="photo", id="sku")
 def table(folder: Path, header: str) -> Table:
     path = folder / "products.csv"
     path.write_text(header + "\n" + ",".join("x" for _ in header.split(",")) + "\n", "utf-8")
-    return Table.open(path)
+    return open_table(path)
 
 
 def resolve(folder: Path, header: str, recipe: Recipe | None = None, **named: Any) -> Columns:

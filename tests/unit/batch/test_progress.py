@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.batch.progress import Bar, Silent
+from orchestra.batch.progress import Bar, Progress
 
 
 def test_a_bar_counts_from_what_is_done_and_shows_the_spend(
@@ -29,9 +29,9 @@ def test_a_table_of_unknown_length_counts_rows(capsys: pytest.CaptureFixture[str
     assert "1row" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("progress", [Bar(), Silent()])
+@pytest.mark.parametrize("progress", [Bar(), Progress()])
 def test_progress_may_be_told_anything_before_it_starts(
-    progress: Bar | Silent, capsys: pytest.CaptureFixture[str]
+    progress: Bar | Progress, capsys: pytest.CaptureFixture[str]
 ) -> None:
     progress.row(5)
     progress.stop()

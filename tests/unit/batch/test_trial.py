@@ -19,7 +19,7 @@ from orchestra.cli.main import main
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
 from orchestra.fleet.source import load_fleet
 
-WORKERS = re.compile(r"workers\.(onnx\.engine|engine|edge):\w+")
+WORKERS = re.compile(r"workers\.(onnx\.|edge\.)?engine:\w+")
 
 
 def call(*words: str | Path) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from orchestra.core.call import Call
+from orchestra.fleet.source import load_fleet
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 
@@ -29,3 +31,12 @@ class SilentWorker:
 
 def _nothing(call: Call) -> dict[str, None]:
     return dict.fromkeys((call.schema or {})["properties"])
+
+
+def fleet_file(path: Path) -> Path:
+    """Write to `path` the cards of `mini` with an engine that needs no weights."""
+    shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
+    worker = f"{__name__}:ScriptedWorker"
+    engines = r"workers\.(onnx\.|edge\.)?engine:\w+"
+    path.write_text(re.sub(engines, worker, shipped), encoding="utf-8")
+    return path

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from orchestra.cache.store import MIB, ReplyStore
 from orchestra.cli.main import main
-from orchestra.fleet.source import load_fleet
+from tests.unit.cli.scripted_worker import fleet_file
 
 QUESTION = "Which animal eats bamboo?"
 
@@ -23,11 +23,9 @@ def call(*arguments: str | Path) -> Result:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Path:
     """The cards of `mini` with an engine that needs no weights."""
-    shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
-    worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    shipped = re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped)
-    path = tmp_path / "scripted.yaml"
-    path.write_text(re.sub(r"checkpoint: .*", "revision: one", shipped), "utf-8")
+    path = fleet_file(tmp_path / "scripted.yaml")
+    cards = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"checkpoint: .*", "revision: one", cards), encoding="utf-8")
     return path
 
 

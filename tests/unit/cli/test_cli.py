@@ -18,6 +18,7 @@ from PIL import Image
 from orchestra.cli.main import COMMANDS, main
 from orchestra.core.identity import snapshot
 from orchestra.fleet.source import load_fleet
+from tests.unit.cli.scripted_worker import fleet_file
 
 ROOT = Path(__file__).parents[3]
 QUESTION = "Which animal eats bamboo?"
@@ -46,11 +47,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture
 def scripted(tmp_path: Path) -> Path:
     """A fleet file with the cards of `mini` and an engine that needs no weights."""
-    shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "scripted.yaml"
-    worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    path.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
-    return path
+    return fleet_file(tmp_path / "scripted.yaml")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from orchestra.cli.main import main
 from orchestra.cli.plan import seconds_of
 from orchestra.core.errors import InvalidBudget
-from orchestra.fleet.source import load_fleet
+from tests.unit.cli.scripted_worker import fleet_file
 
 
 def call(*arguments: str | Path) -> Result:
@@ -25,11 +25,7 @@ def call(*arguments: str | Path) -> Result:
 @pytest.fixture
 def scripted(tmp_path: Path) -> Path:
     """A fleet file with the cards of `mini` and an engine that needs no weights."""
-    shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "scripted.yaml"
-    worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    path.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
-    return path
+    return fleet_file(tmp_path / "scripted.yaml")
 
 
 @pytest.fixture

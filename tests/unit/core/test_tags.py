@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,10 @@ from orchestra.book.costs import NO_TAG, costs
 from orchestra.cli.main import main
 from orchestra.core.errors import UsageError
 from orchestra.core.tags import label_of, read_tags, tags_of
-from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
+from tests.unit.cli.scripted_worker import fleet_file
 
 USER = [{"role": "user", "content": "What is it?"}]
 
@@ -133,10 +132,7 @@ async def test_a_chat_models_metadata_tags_its_calls(tmp_path: Path) -> None:
 
 
 def test_commands_note_tags_and_bill_by_them(tmp_path: Path) -> None:
-    shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
-    worker = "tests.unit.cli.scripted_worker:ScriptedWorker"
-    fleet, book = tmp_path / "scripted.yaml", tmp_path / "spent.sqlite"
-    fleet.write_text(re.sub(r"workers\.(onnx\.engine|engine|edge):\w+", worker, shipped), "utf-8")
+    fleet, book = fleet_file(tmp_path / "scripted.yaml"), tmp_path / "spent.sqlite"
 
     def call(*words: str | Path) -> Any:
         return CliRunner().invoke(main, [str(word) for word in words])

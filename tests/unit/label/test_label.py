@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.batch.score.evaluate import score_field
+from orchestra.batch.score.evaluate import evaluate
 from orchestra.batch.tables.gold import NOTHING, WEIGHT, read_truths
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import CallRecord, Evidence, Field, Result
@@ -85,9 +85,7 @@ def test_weighted_scores_of_the_drawn_rows_hold_for_the_whole_batch(tmp_path: Pa
     for question in session.questions():
         session.answer(question, "corrected", truths[question.row.row_id])
     read = read_truths(tmp_path / "gold.csv", "sku")
-    weights = {row_id: truth.weight for row_id, truth in read.rows.items()}
-    values = [(row_id, truth.values) for row_id, truth in read.rows.items()]
-    scored = score_field(results.items(), values, "colour", read.columns, weights)
+    scored = evaluate(results.items(), read, "colour")
     assert scored.accuracy == pytest.approx(0.9, abs=0.05)
     assert scored.accuracy_interval is not None
     assert scored.accuracy_interval[0] < 0.9 < scored.accuracy_interval[1]

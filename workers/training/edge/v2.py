@@ -25,12 +25,11 @@ from workers.training.edge import quantise
 from workers.training.edge.prune import prune
 from workers.training.gradients.team import Team, run_together
 from workers.training.text.r1 import (
-    CONTEXT,
     SEED_GAP,
-    VOCAB_SIZE,
     answer_loss,
     batches,
     build_optimizers,
+    decoder_config,
     lr_share,
     start_log,
     take_step,
@@ -46,19 +45,7 @@ SAMPLE_BATCHES = 12
 
 def small_config() -> Qwen2Config:
     """Three layers, 128 wide: 813,000 parameters."""
-    return Qwen2Config(
-        vocab_size=VOCAB_SIZE,
-        hidden_size=128,
-        num_hidden_layers=3,
-        intermediate_size=192,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=True,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=3,
-    )
+    return decoder_config(width=128, layers=3, neurons=192, heads=4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,23 +52,27 @@ class Encoded:
     answer_start: int
 
 
-def build_model(seed: int) -> Qwen2ForCausalLM:
-    """A randomly initialised model of about two million parameters."""
-    torch.manual_seed(seed)
-    config = Qwen2Config(
+def decoder_config(*, width: int, layers: int, neurons: int, heads: int) -> Qwen2Config:
+    """A Qwen2 decoder over the vocabulary and the context of the bundled text models."""
+    return Qwen2Config(
         vocab_size=VOCAB_SIZE,
-        hidden_size=160,
-        num_hidden_layers=4,
-        intermediate_size=448,
-        num_attention_heads=5,
-        num_key_value_heads=5,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        intermediate_size=neurons,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=3,
     )
-    model = Qwen2ForCausalLM(config)
+
+
+def build_model(seed: int) -> Qwen2ForCausalLM:
+    """A randomly initialised model of about two million parameters."""
+    torch.manual_seed(seed)
+    model = Qwen2ForCausalLM(decoder_config(width=160, layers=4, neurons=448, heads=5))
     _look_back(model)
     return model
 

@@ -17,7 +17,7 @@ from graphs.listing import build, default_recipe
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.allocation import Allotment
 from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, WayPlan
-from orchestra.batch.plan.kinds import Kinds, TableShape
+from orchestra.batch.plan.kinds import Kinds, RowShape, TableShape
 from orchestra.batch.plan.survey import Wish
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid
@@ -63,7 +63,7 @@ def plan_of(rows: int, *, dear_rows: int, cheap_rows: int, **options: Any) -> Ba
 def table_of(rows: int) -> TableShape:
     table = TableShape()
     for number in range(rows):
-        table.add(text_bytes=100, text_key=number + 1, photo_key=number + 1)
+        table.add(RowShape(text_bytes=100, text_key=number + 1, photo_key=number + 1))
     return table
 
 
@@ -125,7 +125,7 @@ def test_a_route_is_followed_by_the_cheaper_ones() -> None:
 
 def test_a_row_of_no_planned_kind_is_left_to_the_planner() -> None:
     table = table_of(1)
-    table.add(text_bytes=0, text_key=0, photo_key=0)
+    table.add(RowShape(text_bytes=0, text_key=0, photo_key=0))
     allotment = Allotment(plan_of(1, dear_rows=1, cheap_rows=0), table, 100)
     assert allotment.choose(2, 0) == [None]
 

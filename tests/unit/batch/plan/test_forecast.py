@@ -7,7 +7,7 @@ import pytest
 from graphs.answer import build as answer
 from graphs.listing import build, default_recipe
 from orchestra.batch.plan.forecast import Forecaster
-from orchestra.batch.plan.kinds import TableShape
+from orchestra.batch.plan.kinds import RowShape, TableShape
 from orchestra.batch.plan.sample import Sample, SampledCall, SampledRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.job import Result
@@ -33,7 +33,7 @@ def seen(ordinal: int, looked: bool) -> SampledRow:
 def forecaster(rows: int, sample: list[SampledRow], *, photos: int) -> Forecaster:
     table = TableShape()
     for at in range(rows):
-        table.add(text_bytes=100, text_key=at + 1, photo_key=at % photos + 1)
+        table.add(RowShape(text_bytes=100, text_key=at + 1, photo_key=at % photos + 1))
     return Forecaster(table, Prices(LISTING, MINI), Sample(rows=sample))
 
 
@@ -57,7 +57,7 @@ def test_a_photo_of_many_rows_is_looked_at_once_however_many_of_them_need_it() -
 def test_each_question_about_one_photo_is_a_call_and_the_same_question_again_is_none() -> None:
     table = TableShape()
     for at in range(12):
-        table.add(text_bytes=20, text_key=at % 6 + 1, photo_key=1)
+        table.add(RowShape(text_bytes=20, text_key=at % 6 + 1, photo_key=1))
     made = Forecaster(table, Prices(ASKED, MINI), Sample())
     asked = Route.named("look=vl")
     assert made.forecast(lambda *_: asked).calls["vl"] == 6
@@ -66,7 +66,7 @@ def test_each_question_about_one_photo_is_a_call_and_the_same_question_again_is_
 def test_a_question_about_another_photo_is_another_call() -> None:
     table = TableShape()
     for at in range(12):
-        table.add(text_bytes=20, text_key=1, photo_key=at % 3 + 1)
+        table.add(RowShape(text_bytes=20, text_key=1, photo_key=at % 3 + 1))
     made = Forecaster(table, Prices(ASKED, MINI), Sample())
     assert made.forecast(lambda *_: Route.named("look=vl")).calls["vl"] == 3
 

@@ -10,7 +10,7 @@ from PIL import Image
 from orchestra.batch.columns import Columns
 from orchestra.batch.plan.kinds import Kinds, RowShape, TableShape, row_shape
 from orchestra.batch.tables.row import Row, row_error
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import open_table
 
 COLUMNS = Columns(("text",), "photo", "id")
 
@@ -21,7 +21,7 @@ def table_of(folder: Path, rows: list[tuple[str, str, str]], **labels: str) -> T
         writer = csv.writer(file)
         writer.writerow(["id", "text", "photo", "truth"])
         writer.writerows([number, *row] for number, row in enumerate(rows, start=1))
-    return TableShape.of(Table.open(path).rows(), COLUMNS, folder, labels)
+    return TableShape.of(open_table(path).rows(), COLUMNS, folder, labels)
 
 
 def photo(folder: Path, name: str = "a.png") -> str:

@@ -20,7 +20,7 @@ ROW = Row(0, {"name": "apple"})
 class FakeLink(ActorLink):
     """A host here: `is_up` says whether it answers, `rows` counts those it was given.
 
-    `unloaded` is the error that it answers instead of loading its models.
+    `unloaded` is the error that it raises instead of loading its models.
     """
 
     def __init__(self, *, is_up: bool = True, loss: Exception | None = None) -> None:
@@ -34,15 +34,15 @@ class FakeLink(ActorLink):
         self.was_stopped = False
 
     async def call(self, method: str, *arguments: Any) -> Any:
-        """Ray's error from a dead host, else what a `RowHost` answers."""
+        """Ray's error from a dead host, else what a `RowHost` answers or raises."""
         self.methods.append(method)
         if method == "run":
             self.rows += 1
             await self.go_on.wait()
         if not self.is_up:
             raise self.loss
-        if method == "prepare":
-            return self.unloaded
+        if method == "prepare" and self.unloaded is not None:
+            raise self.unloaded
         return Ran("finished") if method == "run" else None
 
     def stop(self) -> None:

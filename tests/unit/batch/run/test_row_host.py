@@ -76,7 +76,7 @@ def row(ordinal: int) -> Row:
 async def test_rows_end_in_the_book_with_what_they_cost(tmp_path: Path) -> None:
     with batch_book() as book:
         host = row_host(tmp_path, reaching(book))
-        assert await host.prepare(["r1"]) is None
+        await host.prepare(["r1"])
         rows = [row(number) for number in (1, 2, 3)]
         ran = await asyncio.gather(*(host.run(one, row_account(one)) for one in rows))
         assert ran == [Ran("finished")] * 3
@@ -98,16 +98,13 @@ async def test_a_recipe_arrives_with_the_batch(tmp_path: Path) -> None:
     assert set(fields) & set(recipe.fields) == {"origin"}
 
 
-async def test_a_model_that_cannot_load_is_a_value_before_any_row(tmp_path: Path) -> None:
+async def test_a_model_that_cannot_load_is_told_before_any_row(tmp_path: Path) -> None:
     fleet = write_fleet_of(tmp_path, BrokenWorker, name="broken")
-    with batch_book() as book:
-        error = await row_host(tmp_path, reaching(book), fleet).prepare(["broken"])
-    assert isinstance(error, ModelUnavailable) and "weights of layer 3" in str(error)
+    with batch_book() as book, pytest.raises(ModelUnavailable, match="weights of layer 3"):
+        await row_host(tmp_path, reaching(book), fleet).prepare(["broken"])
 
 
-async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
-    tmp_path: Path,
-) -> None:
+async def test_a_book_that_does_not_answer_says_how_to_go_on(tmp_path: Path) -> None:
     lost = BookError("The actor that keeps the book does not answer. Run the command again.")
 
     def reach(name: str) -> Send:
@@ -116,7 +113,9 @@ async def test_a_book_that_does_not_answer_is_a_value_that_says_how_to_go_on(
 
         return send
 
-    assert await row_host(tmp_path, reach).run(row(1), "row:1") is lost
+    with pytest.raises(BookError) as told:
+        await row_host(tmp_path, reach).run(row(1), "row:1")
+    assert told.value is lost
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])

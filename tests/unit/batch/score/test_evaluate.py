@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 import pytest
 
-from orchestra.batch.score.evaluate import Evaluation, evaluate, score_field
+from orchestra.batch.score.evaluate import Evaluation, evaluate
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
 from orchestra.core.stats import wilson
+from orchestra.quality.readings import Truth, Truths
 
 
 def result(value: object, name: str = "category") -> Result:
@@ -18,12 +20,16 @@ def result(value: object, name: str = "category") -> Result:
     return Result(status="complete", fields={name: Field(value=value, source=source)})
 
 
+def known(truths: Mapping[str, str]) -> Truths:
+    rows = {row_id: Truth({"category": value}) for row_id, value in truths.items()}
+    return Truths(rows, ("id", "category"))
+
+
 def score(pairs: Iterable[tuple[object, str]]) -> Evaluation:
     """Score (answer, truth) pairs whose ids agree."""
     listed = list(enumerate(pairs))
     answers = [(str(n), result(answer)) for n, (answer, _) in listed]
-    truths = [(str(n), {"category": truth}) for n, (_, truth) in listed]
-    return score_field(answers, truths, "category", ["id", "category"])
+    return evaluate(answers, known({str(n): truth for n, (_, truth) in listed}), "category")
 
 
 def test_scores_follow_their_definitions() -> None:
@@ -54,8 +60,7 @@ def test_list_is_compared_as_it_is_exported() -> None:
 
 def test_abstained_missing_and_blank_answers_count_as_not_answered() -> None:
     answers = [("1", result(None)), ("2", result("  ")), ("3", Result(status="failed"))]
-    truths = [(n, {"category": "Apple"}) for n in ("1", "2", "3")]
-    found = score_field(answers, truths, "category", ["category"])
+    found = evaluate(answers, known(dict.fromkeys("123", "Apple")), "category")
     assert (found.rows, found.coverage) == (3, 0.0)
     assert (found.accuracy, found.accuracy_interval) == (None, None)
     assert (found.macro_accuracy, found.macro_accuracy_interval) == (None, None)
@@ -67,8 +72,7 @@ def test_rows_without_a_true_value_are_left_out() -> None:
 
 def test_ids_on_one_side_only_are_reported() -> None:
     answers = [(" A ", result("x")), ("B", result("x")), ("C", result("x"))]
-    truths = [("A", {"category": "x"}), ("D", {"category": "x"})]
-    found = score_field(answers, truths, "category", ["category"])
+    found = evaluate(answers, known({"A": "x", "D": "x"}), "category")
     assert found.rows == 1
     assert (found.unmatched.answers, found.unmatched.truth) == (2, 1)
     assert found.unmatched.examples == ("B", "C", "D")
@@ -76,29 +80,28 @@ def test_ids_on_one_side_only_are_reported() -> None:
 
 def test_first_row_of_an_id_counts() -> None:
     answers = [("A", result("x")), ("A", result("wrong"))]
-    truths = [("A", {"category": "x"}), ("A", {"category": "other"})]
-    found = score_field(answers, truths, "category", ["category"])
+    found = evaluate(answers, known({"A": "x"}), "category")
     assert (found.rows, found.accuracy) == (1, 1.0)
 
 
 def test_nothing_in_common_names_both_sides_and_the_cure() -> None:
     with pytest.raises(InvalidTable) as caught:
-        score_field([("1", result("x"))], [("SKU1", {"category": "x"})], "category", ["category"])
+        evaluate([("1", result("x"))], known({"SKU1": "x"}), "category")
     for part in ("'1'", "'SKU1'", "--id-column"):
         assert part in str(caught.value)
 
 
 def test_empty_sides_are_an_error() -> None:
     with pytest.raises(InvalidTable):
-        score_field([], [("1", {"category": "x"})], "category", ["category"])
+        evaluate([], known({"1": "x"}), "category")
 
 
 def test_unknown_field_is_an_error_on_either_side() -> None:
     with pytest.raises(InvalidTable, match="'category'"):
-        score_field([], [], "categori", ["id", "category"])
+        evaluate([], known({}), "categori")
     answers = [("1", result("x", "colour"))]
     with pytest.raises(InvalidTable, match="it has 'colour'"):
-        score_field(answers, [("1", {"category": "x"})], "category", ["category"])
+        evaluate(answers, known({"1": "x"}), "category")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,6 @@ def test_macro_interval_holds_the_score_repeats_and_narrows_with_rows() -> None:
 
 
 def test_evaluation_is_json() -> None:
-    answers, truths = [("1", result("x"))], [("1", {"category": "x"})]
-    found = json.loads(json.dumps(evaluate(answers, truths, "category", ["category"])))
+    found = json.loads(json.dumps(asdict(score([("x", "x")]))))
     assert {"rows", "coverage", "accuracy", "macro_accuracy", "baseline"} <= found.keys()
     assert found["accuracy_interval"] == pytest.approx([0.2065, 1.0], abs=1e-4)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestra.batch.score.replay import Policy, Replay, parse_policy, replay
+from orchestra.batch.score.replay import Replay, replay
 from orchestra.core.errors import InvalidRecipe, InvalidTable
 from orchestra.core.job import CallRecord, Field, Result
+from orchestra.quality.policy import Policy, parse_policy
 
 
 def call(node: str, value: str | None, sure: float | None, cost: str) -> CallRecord:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphs.ground import Support, ground_text, holds_word, unsupported
+from orchestra.combine.ground import Support, ground_text, holds_word, unsupported
 
 CONNECTIVES = ("this", "is", "a", "from", "产自", "颜色为", "这是")
 
