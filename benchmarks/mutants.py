@@ -20,6 +20,7 @@ import ast
 import compileall
 import difflib
 import importlib
+import importlib.util
 import json
 import os
 import py_compile
@@ -82,7 +83,7 @@ AREAS: dict[str, dict[str, Stages]] = {
         "orchestra/batch/plan/survey.py": PLAN_TESTS,
         "orchestra/batch/plan/sample.py": PLAN_TESTS,
     },
-    "routing": {"orchestra/routing": ((ROUTING,),)},
+    "routing": {"orchestra/routing": ((ROUTING,), ("tests/unit/graph", "tests/unit/quality"))},
 }
 SKIPPED_OPERATORS = ("core/RemoveDecorator", "core/NoOp")
 LEFT_OUT = "mutants/LeaveOutCall"
@@ -331,6 +332,8 @@ def main() -> None:
         "--json", type=Path, help="a record, a line each; what it has is not run again"
     )
     chosen = parser.parse_args()
+    if importlib.util.find_spec("cosmic_ray") is None:
+        raise SystemExit("cosmic-ray is not installed. Run: pip install cosmic-ray==8.7.0")
     record = chosen.json.absolute() if chosen.json else None
     before = recorded(record)
     copy = copied(Path.cwd())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,13 +16,16 @@ from orchestra.core.errors import NoFeasiblePlan, NoModel
 from orchestra.core.job import Budget
 from orchestra.core.latency import AnswerLength, Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
+from orchestra.quality.policy import Cascade, Escalation, Policy
 from orchestra.routing.candidates import JobShape
+from orchestra.routing.condition import Condition, Unless
 from orchestra.routing.introspect import GraphView, compile_graph, view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
-from orchestra.routing.timing import IDLE, Load, siblings
+from orchestra.routing.timing import IDLE, Load, critical_path, siblings
 
 SHAPE = JobShape(text_bytes=100, images=0)
+MEASURED = {"origin": "measured"}
 
 
 def card(name: str = "a", **changes: Any) -> Card:
@@ -30,7 +34,7 @@ def card(name: str = "a", **changes: Any) -> Card:
         "role": "test",
         "capabilities": ["text"],
         "price": {"as_of": date(2026, 1, 1), "usd_per_cpu_second": "0.01"},
-        "profile": {"origin": "measured", "fixed_ms": 1000},
+        "profile": {**MEASURED, "fixed_ms": 1000},
         "hosting": {"memory_gib": 4},
         "limits": {"context_tokens": 1000},
         "quality": {"text": {"score": 50, "origin": "measured"}},
@@ -125,6 +129,37 @@ def test_siblings_are_the_nodes_that_neither_come_before_nor_behind() -> None:
     diamond = GraphView(("a", "b", "c", "d"), {}, edges, {})
     assert siblings(diamond, ["a", "b", "c", "d"]) == {"a": 0, "b": 1, "c": 1, "d": 0}
     assert siblings(diamond, ["b"]) == {"b": 0}
+
+
+def test_a_call_that_waits_for_anothers_answer_takes_its_time_after_it() -> None:
+    seen, file = pair(), fleet(card(latency={"fixed_ms": 40, "p99_ratio": 1.5}))
+    left, right = planned(seen, file).nodes
+    waits = replace(
+        right,
+        condition=Condition(
+            on=("left",), fields=("colour",), least=0.0, beside=("left",), unless=Unless(0.0)
+        ),
+    )
+    assert critical_path((left, right), seen) == 40
+    assert critical_path((left, waits), seen) == 80
+    assert critical_path((left, waits), seen, bound=True) == 120
+
+
+def test_a_second_model_counts_as_often_as_it_is_expected_and_in_full_in_each_bound() -> None:
+    first = card("first", latency={"fixed_ms": 40, "p99_ratio": 1.5})
+    second = card(
+        "second", latency={"fixed_ms": 200, "p99_ratio": 2}, profile={**MEASURED, "fixed_ms": 4000}
+    )
+    cascade = Cascade(
+        node="read",
+        models=("first", "second"),
+        fields={"colour": Escalation(ask="unsure", min_confidence=0.5)},
+        escalated=0.25,
+    )
+    made = plan(one(), SHAPE, Budget(), fleet(first, second), policy=Policy(cascades=(cascade,)))
+    assert (made.latency_ms, made.p99_ms) == (40 + 0.25 * 200, 1.5 * 40 + 2 * 200)
+    assert made.cost_micro == 10_000 + 40_000
+    assert made.nodes[0].expected_micro == 10_000 + 0.25 * 40_000
 
 
 def test_what_calls_of_the_same_ask_had_is_expected_of_the_next() -> None:

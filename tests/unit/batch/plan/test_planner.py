@@ -181,6 +181,7 @@ async def test_the_batch_does_not_pay_the_sample_again(tmp_path: Path) -> None:
     fleet, engines = scripted_fleet(reads, sees)
     summary = await run(source, tmp_path / "out", fleet, plan=made)
     assert len(engines["vl"].calls) == summary.rows - 8
+    assert engines["v2"].calls == []  # a row that is served is run along no cheaper route
     assert float(summary.cost_usd) == pytest.approx(made.full_usd, rel=0.05)
 
 
@@ -205,6 +206,14 @@ async def test_other_routes_are_tried_on_the_sample_for_a_tenth_of_the_budget(
     assert len(engines["v2"].calls) == tried  # for 1 micro-dollar each
     assert made.sample_usd == pytest.approx((2 * 4 + tried) / 1e6)
     assert any(note.startswith("not tried") for note in made.notes) == (not tried)
+
+
+async def test_every_route_is_tried_where_the_budget_has_room_for_it(tmp_path: Path) -> None:
+    source = table(tmp_path)
+    known = await planned(source, None, wish("1"))
+    made = await planned(source, tmp_path / "out", wish("1"))
+    tried = [[way.route for way in kind.ways if way.tried] for kind in made.kinds]
+    assert tried == [[way.route for way in kind.ways] for kind in known.kinds]
 
 
 async def test_calls_that_fail_in_the_sample_are_quoted_at_what_they_are_charged(
