@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from pydantic import BaseModel, ValidationError
 
 from orchestra.batch import start
 from orchestra.batch.output.summary import Summary
@@ -13,8 +16,11 @@ from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
-from orchestra.core.job import Budget, Language
+from orchestra.core.errors import UsageError
+from orchestra.core.job import Budget, Language, first_problem
 from orchestra.fleet.opened import Build, OpenFleet
+
+Options = TypeVar("Options", bound=BaseModel)
 
 
 class SpecOptions(TypedDict, total=False):
@@ -62,10 +68,11 @@ class Fleet(OpenFleet):
         given. Raises `UsageError` and `PlanError` before anything is spent, and `BatchPaused` when
         a model stopped answering.
         """
+        _check_names(options, BatchOptions)
         given = {name: value for name, value in options.items() if value is not None}
-        of_spec = {name: given.pop(name) for name in BatchSpec.model_fields if name in given}
+        of_spec = {name: given.pop(name) for name in SpecOptions.__annotations__ if name in given}
         spec = self._spec(build, table, of_spec)
-        settings = RunSettings.model_validate({"out": out, **given})
+        settings = _validated(RunSettings, {"out": out, **given})
         return await start.run_batch(self, spec, settings, plan=plan, progress=progress)
 
     async def plan_batch(
@@ -85,6 +92,7 @@ class Fleet(OpenFleet):
         A sample is run and paid into the batch's book, except without `out`. Raises `UsageError`,
         `BudgetExceeded` when the budget does not hold the sample, and what loading models raises.
         """
+        _check_names(options, SpecOptions)
         return await start.plan_batch(
             self,
             self._spec(build, table, options),
@@ -97,4 +105,24 @@ class Fleet(OpenFleet):
 
     def _spec(self, build: Build, table: str | Path, options: Mapping[str, Any]) -> BatchSpec:
         named = {"table": table, "graph": build, "fleet": self.name, "policy": self.policy}
-        return BatchSpec.model_validate({**named, **options})
+        return _validated(BatchSpec, {**named, **options})
+
+
+def _check_names(options: Mapping[str, Any], known: type) -> None:
+    """Raise `UsageError` for an option that there is not."""
+    names = list(known.__annotations__)
+    for name in options:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+            raise UsageError(f"A batch has no option {name!r} (got {options[name]!r}). {cure}")
+
+
+def _validated(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """`kind` with `values`. Raises `UsageError` for a value that it does not take."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(
+            f"An option of the batch is wrong: {first_problem(error)}. Give it another value."
+        ) from error

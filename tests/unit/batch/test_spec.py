@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from graphs.listing import build, default_recipe
 from orchestra.batch.request import settle
 from orchestra.batch.spec import BatchSpec, RunSettings
+from orchestra.core.errors import UsageError
 from orchestra.quality.policy import FieldPolicy, Policy
 from tests.scripted import scripted_fleet
 
@@ -106,10 +107,14 @@ def test_where_the_files_are_makes_no_other_batch(table: Path) -> None:
 
 async def test_a_misspelt_option_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
     fleet, _ = scripted_fleet()
-    with pytest.raises(ValidationError, match="limits"):
+    with pytest.raises(UsageError, match=r"no option 'limits'.*Did you mean 'limit'"):
         await fleet.batch(build, "none.csv", out=tmp_path, limits=3)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="no option 'table_hash'"):  # settled, never asked for
+        await fleet.batch(build, "none.csv", out=tmp_path, table_hash="x")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="no option 'policy'"):  # the fleet has it
+        await fleet.batch(build, "none.csv", out=tmp_path, policy="other")  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="limits"):
         RunSettings(out=tmp_path, limits=3)  # type: ignore[call-arg]
-    with pytest.raises(ValidationError, match="language"):
+    with pytest.raises(UsageError, match=r"language: .*got 'fr'"):
         await fleet.batch(build, "none.csv", out=tmp_path, language="fr")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
