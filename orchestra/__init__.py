@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from orchestra.core.ask import ask
     from orchestra.core.card import Card
     from orchestra.core.errors import OrchestraError
+    from orchestra.core.fan_out import each_photo
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
-    from orchestra.core.state import Context, JobState
+    from orchestra.core.state import Context, JobOutput, JobState
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
     from orchestra.serving.app import serve
@@ -33,12 +34,14 @@ _HOMES = {
     "Field": "orchestra.core.job",
     "Fleet": "orchestra.app",
     "Job": "orchestra.core.job",
+    "JobOutput": "orchestra.core.state",
     "JobState": "orchestra.core.state",
     "OrchestraError": "orchestra.core.errors",
     "Plan": "orchestra.routing.plan",
     "Recipe": "orchestra.batch.recipe",
     "Result": "orchestra.core.job",
     "ask": "orchestra.core.ask",
+    "each_photo": "orchestra.core.fan_out",
     "merge": "orchestra.graph.merge",
     "serve": "orchestra.serving.app",
 }
@@ -52,12 +55,14 @@ __all__ = [
     "Field",
     "Fleet",
     "Job",
+    "JobOutput",
     "JobState",
     "OrchestraError",
     "Plan",
     "Recipe",
     "Result",
     "ask",
+    "each_photo",
     "merge",
     "serve",
 ]

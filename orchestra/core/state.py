@@ -16,17 +16,25 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
-class JobState(TypedDict, total=False):
+class JobOutput(TypedDict, total=False):
+    """What a subgraph gives back that several branches run side by side: all but their jobs.
+
+    `outcomes` holds what each branch came to (`Outcome` as JSON), `fields` the combined fields
+    (`Field` as JSON).
+    """
+
+    outcomes: Annotated[dict[str, Any], keep_all]
+    fields: Annotated[dict[str, Any], keep_all]
+
+
+class JobState(JobOutput, total=False):
     """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
     `job` is a `Job` as JSON whose images are content hashes; it is there from the start, and a
-    `Send` may give its branch another. `outcomes` holds what each branch came to (`Outcome` as
-    JSON), `fields` the combined fields (`Field` as JSON).
+    `Send` may give its branch another.
     """
 
     job: dict[str, Any]
-    outcomes: Annotated[dict[str, Any], keep_all]
-    fields: Annotated[dict[str, Any], keep_all]
 
 
 @dataclass(frozen=True, slots=True)
