@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestra.core.fan_out import each_photo
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
     from orchestra.core.state import Context, JobOutput, JobState
+    from orchestra.graph.joins import gather, vote
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
     from orchestra.serving.app import serve
@@ -42,8 +43,10 @@ _HOMES = {
     "Result": "orchestra.core.job",
     "ask": "orchestra.core.ask",
     "each_photo": "orchestra.core.fan_out",
+    "gather": "orchestra.graph.joins",
     "merge": "orchestra.graph.merge",
     "serve": "orchestra.serving.app",
+    "vote": "orchestra.graph.joins",
 }
 
 __all__ = [
@@ -63,8 +66,10 @@ __all__ = [
     "Result",
     "ask",
     "each_photo",
+    "gather",
     "merge",
     "serve",
+    "vote",
 ]
 
 
