@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
+from orchestra.core.job import Job
 from orchestra.core.opening import opener
 from orchestra.core.place import Place
 from orchestra.core.state import Context, JobState, Outcome
@@ -68,6 +69,11 @@ class Ask:
 
 class Run(Protocol):
     """What a node needs of the run it belongs to."""
+
+    @property
+    def job(self) -> Job:
+        """The job that is run, with its photos as content hashes."""
+        ...
 
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the run's plan, budget and deadline.
