@@ -21,6 +21,7 @@ OrchestraError
 |   `-- MissingExtra        an optional package is not installed
 |-- ImageError              one image cannot be used; the job goes on without it
 |   |-- ImageNotFound
+|   |-- ImageUnavailable    its server cannot give it now; retryable, the next run asks again
 |   |-- ImageTruncated
 |   |-- ImageTooLarge
 |   |-- ImageUnreadable     not an image, or a format that is not read
@@ -146,6 +147,20 @@ class ImageError(OrchestraError):
 
 class ImageNotFound(ImageError):
     """No file or resource at the given place."""
+
+
+class ImageUnavailable(ImageError):
+    """The server of an image cannot give it now, and may later.
+
+    `again_s` is how long it asked to be left alone (0 where it did not say); None where asking
+    again at once is of no use.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, again_s: float | None = 0.0) -> None:
+        super().__init__(message)
+        self.again_s = again_s
 
 
 class ImageTruncated(ImageError):
