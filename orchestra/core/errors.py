@@ -296,7 +296,19 @@ class BatchPaused(OrchestraError):
 
 def named(kind: str, message: str) -> OrchestraError:
     """The error that a record of it names, to be raised again; its extra attributes are gone."""
-    kinds = [OrchestraError]
+    known = _below(OrchestraError)
+    return next((one for one in known if one.__name__ == kind), OrchestraError)(message)
+
+
+def kinds_under(kind: str) -> list[str]:
+    """The name of that type and of all below it in the tree; none where it has no such type."""
+    found = (one for one in _below(OrchestraError) if one.__name__ == kind)
+    return [below.__name__ for one in found for below in _below(one)]
+
+
+def _below(kind: type[OrchestraError]) -> list[type[OrchestraError]]:
+    """`kind` and every type under it, those nearest to it first."""
+    kinds = [kind]
     for known in kinds:
         kinds += known.__subclasses__()
-    return next((known for known in kinds if known.__name__ == kind), OrchestraError)(message)
+    return kinds
