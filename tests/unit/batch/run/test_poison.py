@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from graphs.answer import build
 from orchestra import Budget
@@ -27,93 +20,10 @@ from orchestra.book.costs import costs
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import BatchPaused, UsageError
 from orchestra.images.limits import ImageLimits
+from tests.failing_servers import ModelServer, PhotoServer
 from tests.fake_server import endpoint_card
 
 PRICE = {"as_of": "2026-11-01", "usd_per_million_output_tokens": "10000"}
-
-
-@dataclass
-class Server:
-    """Answers `status` to every request that names one of `poison`, else a short answer."""
-
-    poison: tuple[str, ...] = ()
-    status: int = 500
-    asked: list[str] = field(default_factory=list)
-    is_down: bool = False
-
-    def count(self, word: str) -> int:
-        return sum(word in said for said in self.asked)
-
-
-@contextmanager
-def serving(server: Server) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._say(200, {"data": [{"id": "tiny"}]})
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            server.asked.append(body)
-            if server.is_down or any(f"{word}," in body for word in server.poison):
-                self._say(server.status, {"error": {"message": "CUDA error"}})
-                return
-            content = json.dumps({"answer": "yes"})
-            usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
-            message = {"role": "assistant", "content": content}
-            self._say(200, {"choices": [{"message": message, "finish_reason": "stop"}],
-                            "usage": usage})  # fmt: skip
-
-        def _say(self, status: int, body: Any) -> None:
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(raw)))
-            self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep the test's output clean."""
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_port}/v1"
-    running.shutdown()
-    running.server_close()
-    thread.join()
-
-
-@dataclass
-class PhotoServer:
-    """Has one photo, which it gives where `status` is 200; `asked` counts requests by path."""
-
-    status: int
-    asked: Counter[str] = field(default_factory=Counter)
-
-    @contextmanager
-    def serving(self) -> Iterator[str]:
-        photos = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                photos.asked[self.path] += 1
-                status = 404 if self.path == "/gone.png" else photos.status
-                self.send_response(status)
-                self.send_header("Retry-After", "0")
-                self.end_headers()
-                if status == 200:
-                    Image.new("RGB", (12, 8), "red").save(self.wfile, "PNG")
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep the test's output clean."""
-
-        running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        running.server_close()
-        thread.join()
 
 
 def table(folder: Path, rows: int = 12) -> Path:
@@ -164,16 +74,16 @@ class KilledAtRetry(Progress):
 
 
 @pytest.mark.parametrize("in_flight", [1, 2, 32])
-@pytest.mark.parametrize("poison", [("Lot 1",), ("Lot 6",), ("Lot 12",)])
+@pytest.mark.parametrize("poison", ["Lot 1", "Lot 6", "Lot 12"])
 async def test_a_row_that_a_model_always_fails_on_fails_alone_after_its_attempts(
-    tmp_path: Path, in_flight: int, poison: tuple[str, ...]
+    tmp_path: Path, in_flight: int, poison: str
 ) -> None:
-    server = Server(poison)
-    with serving(server) as url:
+    server = ModelServer((f"{poison},",))
+    with server.serving() as url:
         summary = await run(url, table(tmp_path), in_flight=in_flight)
     assert (summary.rows, summary.failed, summary.pending) == (12, 1, 0)
-    assert errors(tmp_path) == [(poison[0].replace("Lot ", "A"), "ModelUnavailable")]
-    assert server.count(f"{poison[0]},") == 3
+    assert errors(tmp_path) == [(poison.replace("Lot ", "A"), "ModelUnavailable")]
+    assert server.count(f"{poison},") == 3
     assert summary.cost_usd < Decimal(4 * 13)  # three calls at their worst case, and small ones
 
 
@@ -181,8 +91,8 @@ async def test_a_row_that_a_model_always_fails_on_fails_alone_after_its_attempts
 async def test_rows_that_fail_side_by_side_at_the_end_are_told_from_a_model_that_is_down(
     tmp_path: Path, in_flight: int
 ) -> None:
-    server = Server(("Lot 11", "Lot 12", "Lot 10"))
-    with serving(server) as url:
+    server = ModelServer(("Lot 11,", "Lot 12,", "Lot 10,"))
+    with server.serving() as url:
         summary = await run(url, table(tmp_path), in_flight=in_flight)
     assert (summary.failed, summary.pending) == (3, 0)
     assert [server.count(f"Lot {n},") for n in (9, 10, 11, 12)] == [1, 3, 3, 3]
@@ -193,8 +103,8 @@ async def test_rows_that_fail_side_by_side_at_the_end_are_told_from_a_model_that
 async def test_a_model_that_fails_for_all_rows_pauses_the_batch_and_fails_none(
     tmp_path: Path, status: int, rows: int
 ) -> None:
-    server = Server(status=status, is_down=True)
-    with serving(server) as url:
+    server = ModelServer(status=status, is_down=True)
+    with server.serving() as url:
         with pytest.raises(BatchPaused, match=rf"{rows} rows wait, none of them failed"):
             await run(url, table(tmp_path, rows), in_flight=4)
         assert errors(tmp_path) == []
@@ -208,8 +118,8 @@ async def test_a_model_that_fails_for_all_rows_pauses_the_batch_and_fails_none(
 async def test_a_row_that_is_always_turned_away_fails_alone_too(
     tmp_path: Path, status: int, price: dict[str, str]
 ) -> None:
-    server = Server(("Lot 6",), status)
-    with serving(server) as url:
+    server = ModelServer(("Lot 6,",), status)
+    with server.serving() as url:
         summary = await run(url, table(tmp_path), price=price, attempts=2)
     kind = "RateLimited" if status == 429 else "ModelUnavailable"
     assert errors(tmp_path) == [("A6", kind)]
@@ -217,9 +127,9 @@ async def test_a_row_that_is_always_turned_away_fails_alone_too(
 
 
 async def test_a_resume_goes_on_counting_the_attempts(tmp_path: Path) -> None:
-    server = Server(("Lot 1",))
+    server = ModelServer(("Lot 1,",))
     source = table(tmp_path)
-    with serving(server) as url:
+    with server.serving() as url:
         for attempts in (1, 2):
             with pytest.raises(Killed):
                 await run(url, source, progress=KilledAtRetry())
@@ -234,12 +144,12 @@ async def test_a_resume_goes_on_counting_the_attempts(tmp_path: Path) -> None:
 async def test_failed_rows_are_run_again_when_asked_and_what_they_spent_stays(
     tmp_path: Path,
 ) -> None:
-    server = Server(("Lot 2", "Lot 5"))
+    server = ModelServer(("Lot 2,", "Lot 5,"))
     source = table(tmp_path)
-    with serving(server) as url:
+    with server.serving() as url:
         first = await run(url, source, attempts=1)
         assert first.failed == 2
-        server.poison = ("Lot 5",)
+        server.poison = ("Lot 5,",)
         same = await run(url, source)
         assert (same.failed, same.cost_usd) == (2, first.cost_usd)
         other = await run(url, source, retry_failed=["AnswerInvalid"])
@@ -259,9 +169,9 @@ async def test_failed_rows_are_run_again_when_asked_and_what_they_spent_stays(
 
 
 async def test_a_stopped_retry_leaves_the_old_records(tmp_path: Path) -> None:
-    server = Server(("Lot 2", "Lot 5"))
+    server = ModelServer(("Lot 2,", "Lot 5,"))
     source = table(tmp_path)
-    with serving(server) as url:
+    with server.serving() as url:
         first = await run(url, source, attempts=1)
         server.is_down = True
         with pytest.raises(BatchPaused):
@@ -283,8 +193,8 @@ async def test_a_type_of_error_that_there_is_not_is_refused_before_anything_is_r
 async def test_a_row_that_fails_alone_in_the_sample_does_not_keep_the_batch_from_running(
     tmp_path: Path,
 ) -> None:
-    server = Server(("Lot 1", "Lot 4", "Lot 7", "Lot 10"))
-    with serving(server) as url:
+    server = ModelServer(("Lot 1,", "Lot 4,", "Lot 7,", "Lot 10,"))
+    with server.serving() as url:
         budget = Budget(cost_usd=30)  # the table may cost more, so that a sample is run first
         summary = await run(url, table(tmp_path), budget=budget, spread=True, attempts=1)
     assert {row for row, _ in errors(tmp_path)} == {"A1", "A4", "A7", "A10"}
@@ -295,7 +205,7 @@ async def test_a_row_that_fails_alone_in_the_sample_does_not_keep_the_batch_from
 async def test_a_row_whose_photo_may_come_later_is_taken_up_by_the_next_run(tmp_path: Path) -> None:
     photos = PhotoServer(status=503)
     source = tmp_path / "products.csv"
-    with photos.serving() as address, serving(Server()) as url:
+    with photos.serving() as address, ModelServer().serving() as url:
         lines = ["id,name,image", f"A1,red apple,{address}/a.png", f"A2,pear,{address}/gone.png"]
         source.write_text("\n".join([*lines, "A3,plum,"]), encoding="utf-8")
         first = await run(url, source, sees=True)
