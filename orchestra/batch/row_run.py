@@ -258,11 +258,13 @@ def heard_from(result: Result) -> tuple[frozenset[str], frozenset[str]]:
     A model that did both is among the silent.
     """
     stages = {error.stage for error in result.errors if error.type in SILENT}
-    silent = {call.model for call in result.calls if _is_silent(call) and call.node in stages}
-    asked = {call.node for call in result.calls if _is_silent(call)}
+    unanswered = [call for call in result.calls if _is_silent(call)]
+    silent = {call.model for call in unanswered if call.node in stages}
     # A model may fall silent before its call is made: then the plan says which one it was.
-    nodes = result.plan.get("nodes", ())
-    silent |= {node["model"] for node in nodes if node["node"] in stages - asked}
+    early = stages - {call.node for call in unanswered}
+    silent |= {node["model"] for node in result.plan.get("nodes", ()) if node["node"] in early}
+    if stages and not silent:  # a node of the user's own asked a model beside the plan
+        silent = {call.model for call in unanswered}
     answered = {c.model for c in result.calls if c.error is None and not (c.reused or c.cached)}
     return frozenset(answered - silent), frozenset(silent)
 
