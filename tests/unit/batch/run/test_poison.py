@@ -85,7 +85,14 @@ async def test_a_row_that_a_model_always_fails_on_fails_alone_after_its_attempts
     assert (summary.rows, summary.failed, summary.pending) == (12, 1, 0)
     assert errors(tmp_path) == [(poison.replace("Lot ", "A"), "ModelUnavailable")]
     assert server.count(f"{poison},") == 3
-    assert summary.cost_usd < Decimal(4 * 13)  # three calls at their worst case, and small ones
+    failed = poison.replace("Lot ", "A")
+    with book_of(tmp_path) as book:
+        spent = {line.name: (line.calls, line.cost_micro) for line in costs(book, "row").lines}
+    calls, micro = spent.pop(failed)
+    assert calls == 3 and micro == 3 * 660_000  # each at its worst case
+    probes, _ = spent.pop("(no row)", (0, 0))
+    assert probes <= 3
+    assert spent == {f"A{n}": (1, 10_000) for n in range(1, 13) if f"A{n}" != failed}
 
 
 async def test_many_rows_that_fail_by_themselves_are_run_again_before_the_tables_end(
