@@ -46,6 +46,8 @@ class BatchOptions(SpecOptions, total=False):
     yes: bool
     in_flight: int
     probe_delays_s: Sequence[float]
+    attempts: int | None
+    retry_failed: bool | Sequence[str]
     on: str | None
 
 
