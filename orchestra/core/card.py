@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
 
-Capability = Literal["text", "vision", "maths"]
+CAPABILITY = re.compile(r"[^\W\d_][\w-]*")
+
+
+def capability_word(name: str) -> str:
+    """`name` as it is. Raises `ValueError` where it is not one lower-case word."""
+    if CAPABILITY.fullmatch(name) is None or name != name.lower():
+        raise ValueError(
+            f"a capability is one lower-case word, as 'text', 'vision' or 'speech', and {name!r} "
+            "is none; write it so"
+        )
+    return name
+
+
+# What models offer and nodes ask for. `text`, `vision` and `maths` are those of the bundled models.
+Capability = Annotated[str, AfterValidator(capability_word)]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
 Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -228,6 +243,11 @@ class Card(Word):
                     "have; name a key, as in 'price' or 'hosting.memory_gib'"
                 )
         return self
+
+    @property
+    def sees(self) -> bool:
+        """Whether a call of the model takes photos."""
+        return self.limits.max_images > 0
 
     @property
     def is_hosted(self) -> bool:

@@ -18,6 +18,7 @@ from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Evidence, Field, Job
+from orchestra.core.placeholders import filled
 from orchestra.core.schema import choice_terms, narrow, parsed
 from orchestra.core.state import JobState
 from orchestra.core.text import clip, find_span, sanitise
@@ -79,7 +80,7 @@ def _instruction(ask: Ask, job: Job) -> str:
     """What the model is told to do; the job's own text where that is the question."""
     if ask.question:
         return job.text or ask.instruction
-    return ask.instruction.replace("{language}", job.language)
+    return filled(ask.instruction, job.language)
 
 
 def _data(ask: Ask, state: JobState, job: Job) -> str | None:
@@ -118,7 +119,7 @@ def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
         return call
     if ask.shape is not None:
         return replace(call, schema=ask.shape(state))
-    read_off = not ask.derived and ask.capability == "text"
+    read_off = not ask.derived and ask.reads != "image"
     schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
     return replace(call, schema=schema)
 
@@ -149,7 +150,7 @@ def read_fields(
             fields[name] = Field(note=reply.abstained[name], **base)
         elif ask.derived:
             fields[name] = _derived(value, base)
-        elif ask.capability == "vision":
+        elif ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
             fields[name] = _seen(value, images, box, reply.heat.get(name), base)
         else:
