@@ -203,12 +203,18 @@ class Quality(Word):
 
 
 class Card(Word):
-    """One model of a fleet."""
+    """One model of a fleet.
+
+    One that `classifies` gives labels to a whole text, which need not hold their words: what it
+    chooses from a schema is kept. Of any other model a value that it read stands in the text, or
+    its field abstains (docs/adr/0041). `example` is a question that it can answer, for checks.
+    """
 
     name: str = Field(min_length=1)
     role: str
     about: str = ""
     capabilities: tuple[Capability, ...] = Field(min_length=1)
+    classifies: bool = False
     price: Price
     profile: Profile
     latency: Latency | None = None  # measured; without it the profile tells the time as well
@@ -219,6 +225,7 @@ class Card(Word):
     fallback: str | None = None
     can: str = ""
     cannot: str = ""
+    example: str = ""
     scores: tuple[str, ...] = ()
     estimated: tuple[str, ...] = ()
     suits: tuple[Literal["research"], ...] = ()  # what no figure says; `orchestra advise` reads it

@@ -120,7 +120,8 @@ class Job(Word):
 class Evidence(Word):
     """What a value rests on: a span of the text, or a region of an image.
 
-    `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
+    `start` and `end` count characters of the job's text; a label that the whole text was given has
+    neither, nor a `text`. `box` is (left, top, right, bottom)
     as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
     the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
     reply that rests on it came from the cache.
