@@ -316,6 +316,6 @@ def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
         return FleetFile.model_validate(raw)
     except ValidationError as error:
         raise InvalidFleet(
-            f"{origin} is not a fleet: {first_problem(error)}. "
+            f"{origin} is not a fleet: {first_problem(error, FleetFile)}. "
             "See workers/fleets/mini.yaml for an example."
         ) from error
