@@ -24,7 +24,7 @@ from pydantic import PrivateAttr
 
 from orchestra.app import Fleet
 from orchestra.chat.exchange import Exchange
-from orchestra.chat.loop import awaited, own_loop, wait_for
+from orchestra.core.edge import awaited, own_loop, wait_for
 from orchestra.chat.messages import (
     Conversation,
     bound_tools,

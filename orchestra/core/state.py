@@ -84,7 +84,7 @@ def field_of(raw: dict[str, Any]) -> Field:
     return read
 
 
-def outcomes_of(state: JobState) -> dict[str, Outcome]:
+def outcomes_of(state: Mapping[str, Any]) -> dict[str, Outcome]:
     """The outcomes in a state, by node."""
     raw = state.get("outcomes") or {}
     return {node: _outcome_of(value) for node, value in raw.items()}
@@ -95,7 +95,7 @@ def _outcome_of(raw: dict[str, Any]) -> Outcome:
     return Outcome.model_validate({**raw, "fields": fields})
 
 
-def fields_of(state: JobState) -> dict[str, Field]:
+def fields_of(state: Mapping[str, Any]) -> dict[str, Field]:
     """The combined fields in a state, by name."""
     raw = state.get("fields") or {}
     return {name: field_of(value) for name, value in raw.items()}
