@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
+from orchestra.core.spelling import nearest
 
 CAPABILITY = re.compile(r"[^\W\d_][\w-]*")
 
@@ -306,8 +307,12 @@ class FleetFile(Word):
         for card in self.models:
             if card.name == name:
                 return card
-        have = ", ".join(repr(card.name) for card in self.models)
-        raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
+        names = [card.name for card in self.models]
+        near, have = nearest(name, names), ", ".join(map(repr, names))
+        raise InvalidFleet(
+            f"The fleet {self.name!r} has no model {name!r} (it has: {have})."
+            f"{f' Did you mean {near!r}?' if near else ''}"
+        )
 
 
 def parse_fleet(raw: Any, *, origin: str) -> FleetFile:

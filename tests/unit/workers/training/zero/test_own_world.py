@@ -19,54 +19,18 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import CheckpointInvalid, OutsideDomain, UsageError
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
+from tests.documents import files
 from workers.training.zero import train
 from workers.training.zero.policy import build_policy, save_policy
 from workers.training.zero.token_environment import TokenEnvironment
 from workers.zero.engine import ZeroEngine
 
-# As a user writes it, in a file of their own.
-THERMOSTAT = '''
-import re
-
-import gymnasium
-import numpy as np
-from gymnasium import spaces
-
-
-class Thermostat(gymnasium.Env):
-    """Shows the temperature of a room, 15 to 24 degrees; 20 is right."""
-
-    example = "It is 16 degrees."
-
-    def __init__(self):
-        self.observation_space = spaces.Discrete(10, start=15)
-        self.action_space = spaces.Discrete(3)
-        self.problems = list(range(15, 25))
-        self._degrees = 15
-
-    def get_action_meanings(self):
-        return ["heat", "wait", "cool"]
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        drawn = (options or {}).get("problem", self.np_random.integers(10))
-        self._degrees = self.problems[int(drawn)]
-        return np.int64(self._degrees), {}
-
-    def step(self, action):
-        right = 0 if self._degrees < 20 else 1 if self._degrees == 20 else 2
-        return np.int64(self._degrees), float(action == right), True, False, {}
-
-    @staticmethod
-    def read(question):
-        found = re.search(r"(\\d+) degrees", question)
-        return None if found is None else int(found[1])
-
+BOUND = """
 
 class Bound(Thermostat):
     def read(self, question):
-        return self._degrees
-'''
+        return self.degrees
+"""
 
 
 class Advice(BaseModel):
@@ -85,8 +49,9 @@ def build() -> StateGraph[JobState, Context]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder that `python -m workers.training.zero.train` leaves."""
     home = tmp_path_factory.mktemp("world")
-    (home / "my_rooms.py").write_text(THERMOSTAT, encoding="utf-8")
-    arguments = ["train", "--env", "my_rooms:Thermostat", "--episodes", "300", "--seeds", "0"]
+    written = files("docs/workers.md")["rooms.py"]  # as a user writes it
+    (home / "rooms.py").write_text(written + BOUND, encoding="utf-8")
+    arguments = ["train", "--env", "rooms:Thermostat", "--episodes", "300", "--seeds", "0"]
     arguments += ["--capability", "climate", "--out", str(home / "out")]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(home))
@@ -155,10 +120,10 @@ def test_a_world_without_a_reader_is_asked_by_the_numbers_that_it_shows(
 def test_a_reader_that_is_gone_or_needs_an_environment_is_named(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = TokenEnvironment.open("my_rooms:Bound")
+    world = TokenEnvironment.open("rooms:Bound")
     with pytest.raises(UsageError, match=r"Bound\.read .*Make it a @staticmethod"):
-        save_policy(build_policy(world, 0), world, "my_rooms:Bound", tmp_path)
-    monkeypatch.delitem(sys.modules, "my_rooms")
+        save_policy(build_policy(world, 0), world, "rooms:Bound", tmp_path)
+    monkeypatch.delitem(sys.modules, "rooms")
     monkeypatch.setattr(sys, "path", [place for place in sys.path if "world" not in place])
-    with pytest.raises(CheckpointInvalid, match="'my_rooms:Thermostat', which reads"):
+    with pytest.raises(CheckpointInvalid, match="'rooms:Thermostat', which reads"):
         ZeroEngine.load(trained)
