@@ -18,6 +18,7 @@ from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
 from orchestra.core.pricing import Work, cost_micro, latency_ms
+from orchestra.core.spelling import nearest
 from orchestra.quality.policy import Accuracy, Cascade, Policy
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Rejected
@@ -112,9 +113,12 @@ def _fallback(
 def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) -> NoModel:
     have = ", ".join(sorted({repr(c) for card in fleet.models for c in card.capabilities}))
     why = "; ".join(f"{e.option}: {e.reason}" for e in refused if e.option.startswith(f"{node}="))
+    near = nearest(ask.capability, {name for card in fleet.models for name in card.capabilities})
+    meant = f"Did you mean {near!r}? " if near not in (None, ask.capability) else ""
     return NoModel(
         f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
-        f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
+        f"{have}; {why}). {meant}Add a card under 'models:' in the fleet's YAML, or choose another "
+        "fleet."
     )
 
 
