@@ -8,8 +8,9 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, ValidationError
 
-from orchestra.batch import start
+from orchestra.batch import resume, start
 from orchestra.batch.output.summary import Summary
+from orchestra.batch.parked import WaitingRow
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
@@ -51,6 +52,16 @@ class BatchOptions(SpecOptions, total=False):
     on: str | None
 
 
+class ResumeOptions(TypedDict, total=False):
+    """What `RunSettings` says of going on with rows that wait.
+
+    The caps of the whole batch stay as they are without a `budget`.
+    """
+
+    budget: Budget | None
+    in_flight: int
+
+
 class Fleet(Runs):
     """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`."""
 
@@ -77,6 +88,43 @@ class Fleet(Runs):
         spec = self._spec(build, table, of_spec)
         settings = _validated(RunSettings, {"out": out, **given})
         return await start.run_batch(self, spec, settings, plan=plan, progress=progress)
+
+    def waiting_rows(self, out: str | Path) -> list[WaitingRow]:
+        """The rows of the batch in `out` that wait for a person, with their `questions`.
+
+        Raises `BookError` when it holds no batch.
+        """
+        return resume.list_waiting(Path(out))[1]
+
+    async def resume_batch(
+        self,
+        out: str | Path,
+        answers: Mapping[str, Any],
+        *,
+        build: Build | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[ResumeOptions],
+    ) -> Summary:
+        """Go on with rows of the batch in `out` that wait, each with its answer, by row id.
+
+        An answer is what `interrupt()` returns in the node that asked; where a row has several
+        questions, a mapping from their ids. A row may ask again, and one that could not go on
+        waits as before: `stopped` of the summary says why. `build` is the batch's graph, where that
+        has no name to be found by. Raises `UsageError` for a row that does not wait, and as `batch`
+        does.
+        """
+        _check_names(options, ResumeOptions)
+        given = {name: value for name, value in options.items() if value is not None}
+        settings = _validated(RunSettings, {"out": out, **given})
+        return await resume.resume_batch(
+            self,
+            settings.out,
+            answers,
+            build=build,
+            budget=settings.budget if "budget" in given else None,
+            in_flight=settings.in_flight,
+            progress=progress,
+        )
 
     async def plan_batch(
         self,

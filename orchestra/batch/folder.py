@@ -29,6 +29,7 @@ SPEC = "spec"
 IDENTITY = "identity"
 BATCH_ACCOUNT = "batch"
 LOCKED_S = 20.0
+SECONDS = "seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,17 @@ class Folder:
             self.book.do(OpenAccount(BATCH_ACCOUNT))
         self.book.set_limits(BATCH_ACCOUNT, cost_micro=limits[0], tokens=limits[1])
 
+    @property
+    def seconds(self) -> float:
+        """How long the batch was run, over all its runs."""
+        return float(self.book.meta(SECONDS) or 0)
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count the time of one run."""
+        self.book.set_meta(SECONDS, str(self.seconds + seconds))
+
     def results(self) -> dict[str, Result]:
-        """The results of the finished rows by row id."""
+        """The results of the finished rows, and of those that wait, by row id."""
         results: dict[str, Result] = {}
         for row in self.book.rows():
             results.setdefault(row.row_id, Result.model_validate_json(row.record_json))

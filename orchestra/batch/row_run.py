@@ -1,4 +1,4 @@
-"""Runs one row: its job, within the batch's budget, to its record in the book.
+"""Runs one row: its job, within the batch's budget, to its record in the book or its question.
 
 It knows no table, no pause and no output, so the same unit runs in the batch's own process or
 beside workers elsewhere. The row's result, the end of its account and its mark as finished are
@@ -19,6 +19,7 @@ from typing import Any, Literal
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.folder import BATCH_ACCOUNT
+from orchestra.batch.parked import WaitingRow
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row
 from orchestra.book.ledger import RowLedger
@@ -29,13 +30,17 @@ from orchestra.core.errors import (
     DuplicateId,
     ModelUnavailable,
     OrchestraError,
+    PlanError,
     RateLimited,
+    UsageError,
 )
 from orchestra.core.job import Budget, CallRecord, ErrorRecord, Job, Language, Result
 from orchestra.fleet.opened import MOST_PLANS, OpenFleet
+from orchestra.graph.accounts import open_account
 from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.probe import answers
-from orchestra.graph.run import run_job
+from orchestra.graph.run import resume_job, run_job
+from orchestra.graph.threads import ThreadRecord, read_thread
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along
@@ -43,6 +48,7 @@ from orchestra.routing.routes import plan_along
 Models = Mapping[str, str]  # by node
 # A row that met one of these is not done: it waits for a resume.
 SILENT = frozenset({ModelUnavailable.__name__, RateLimited.__name__})
+ROW_ACCOUNT = "row:"  # what the accounts of rows, and the threads that they wait as, begin with
 REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 
 
@@ -50,19 +56,25 @@ REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 class Ran:
     """How a row ended: it is in the book, its model was silent, or the budget has no room.
 
-    A row that is not in the book may be run again; `why` says what to do. One over budget was left
-    so that others could be served. `answered` are the models that answered it, `silent` those that
+    A row that waits for a person is in the book as well. One that is not may be run again; `why`
+    says what to do. One over budget was left so that others could be served, and an answer that was
+    refused left its row as it was. `answered` are the models that answered it, `silent` those that
     did not; `is_billed`: a call of those may have been billed, and is booked under `account`.
     `failed` would record a row whose model was silent as it stands.
     """
 
-    end: Literal["finished", "silent", "no room", "over budget"]
+    end: Literal["finished", "waiting", "silent", "no room", "over budget", "refused"]
     why: str = ""
     answered: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     is_billed: bool = False
     account: str = ""
     failed: FinishRow | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the row is in the book: its result, or its question."""
+        return self.end in ("finished", "waiting")
 
 
 class RowRun:
@@ -133,15 +145,84 @@ class RowRun:
         end = self._end_of(row, result, account if opened else None)
         if silent:
             if opened:
-                await self.ledger.send(CloseAccount(account))
-                self._refund()
+                await self._give_back(account)
             why = next(error.message for error in result.errors if error.type in SILENT)
             is_billed = any(call.cost_usd for call in result.calls if _is_silent(call))
             return Ran("silent", why, answered, silent, is_billed, account, end)
+        await self._record(end)
+        return Ran("waiting" if result.questions else "finished", answered=answered)
+
+    async def resume(self, parked: WaitingRow, answer: Any) -> Ran:
+        """Go on with a row that waits, in the account and along the route that it began with.
+
+        Where nothing came of it the row waits as before, and what was paid for is not paid again.
+        Raises `BookError`.
+        """
+        try:
+            record, intake = await read_thread(self.fleet, parked.thread_id)
+            await self._reopen(record)
+        except _NoRoom as full:
+            return Ran("no room", str(full))
+        except UsageError as error:
+            return Ran("refused", str(error))
+        account = record.account
+        # A breakpoint asks nothing, and a saver of the user's own may have gone on since.
+        is_asked = parked.open_ids and (record.questions or record.checkpoint)
+        given = answer if is_asked else None
+        try:
+            result = await resume_job(
+                self.fleet, self.graph, record, intake, given, parent=BATCH_ACCOUNT
+            )
+        except BookError:
+            raise
+        except (UsageError, PlanError) as error:
+            await self._give_back(account)
+            return Ran("refused", str(error))
+        except OrchestraError as error:
+            result = Result(status="failed", errors=(ErrorRecord.of("job", error),))
+        news = tuple(error for error in result.errors if error not in parked.result.errors)
+        why = next((error.message for error in news if error.type in SILENT), "")
+        if (
+            why and record.checkpoint is not None
+        ):  # else its own saver has gone on beyond the answer
+            await self._give_back(account)
+            return Ran("silent", why)
+        await self._record(
+            FinishRow(
+                key=parked.key,
+                ordinal=parked.ordinal,
+                row_id=parked.row_id,
+                status=result.status,
+                record_json=result.model_dump_json(),
+                account=account,
+                names=tuple(name for name in result.fields if name not in self._noted),
+                again=True,
+                thread=None if result.questions else parked.thread_id,
+            )
+        )
+        return Ran("waiting" if result.questions else "finished")
+
+    async def _reopen(self, record: ThreadRecord) -> None:
+        """Hold what the row held before it waited. Raises `_NoRoom`."""
+        while True:
+            refunded = self._refunded
+            try:
+                account, job, ceiling = record.account, record.job, record.ceiling
+                return await open_account(
+                    self.fleet, account, job, ceiling, parent=BATCH_ACCOUNT, hold=True
+                )
+            except BudgetExceeded as error:
+                await self._wait_for_room(refunded, error)
+
+    async def _record(self, end: FinishRow) -> None:
         await self.ledger.send(end)
         self._noted.update(end.names)
         self._refund()
-        return Ran("finished", answered=answered)
+
+    async def _give_back(self, account: str) -> None:
+        """What a row holds and has not spent is free for others."""
+        await self.ledger.send(CloseAccount(account))
+        self._refund()
 
     def lost(self, row: Row, why: str) -> Ran:
         """A row that ended each process it was run in, whatever its models are."""
@@ -241,10 +322,14 @@ class RowRun:
             except BudgetExceeded as error:
                 if await self._has_opened(account):
                     raise  # a node's own budget is used up: no refund of another row would help
-                if self._stopping or not _is_open(await self.ledger.send(ReadSpent(BATCH_ACCOUNT))):
-                    raise _NoRoom(str(error)) from None
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(refunded.wait(), timeout=REFUND_POLL_S)
+                await self._wait_for_room(refunded, error)
+
+    async def _wait_for_room(self, refunded: asyncio.Event, error: BudgetExceeded) -> None:
+        """Wait for what other rows give back. Raises `_NoRoom` where that is nothing."""
+        if self._stopping or not _is_open(await self.ledger.send(ReadSpent(BATCH_ACCOUNT))):
+            raise _NoRoom(str(error)) from None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(refunded.wait(), timeout=REFUND_POLL_S)
 
     def _refund(self) -> None:
         """Wake the rows that wait; one that is about to wait has seen what is free now."""
@@ -285,7 +370,7 @@ def row_key(identity: Mapping[str, str], row_id: str, ordinal: int) -> str:
 
 def row_account(row: Row) -> str:
     """A new account for one try at a row."""
-    return f"row:{row.ordinal}:{uuid.uuid4().hex[:8]}"
+    return f"{ROW_ACCOUNT}{row.ordinal}:{uuid.uuid4().hex[:8]}"
 
 
 def _is_open(spent: Spent) -> bool:

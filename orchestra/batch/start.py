@@ -51,13 +51,13 @@ async def plan_batch(
     A sample is run and paid into the batch's book. Without `out` nothing is run: prices are then
     those of the cards. Raises as `settle` and `plan_table` do.
     """
-    _check_counts(wish.limit, in_flight)
+    check_counts(wish.limit, in_flight)
     if out is not None:
         _confirm_paid(fleet, wish.budget, yes)
     request = settle(fleet, spec)
     if out is None:
         return await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
-    await fleet.prepare(_typical_plan(fleet, request, wish.budget))
+    await fleet.prepare(typical_plan(fleet, request, wish.budget))
     folder = Folder.open(out, request.spec)
     with closing(folder.book):
         return await plan_table(
@@ -86,13 +86,13 @@ async def run_batch(
     if on is not None and on.startswith("ray://"):
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
-    _check_counts(settings.limit, settings.in_flight)
+    check_counts(settings.limit, settings.in_flight)
     kinds = retried_kinds(settings.retry_failed)
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
     if plan is not None:
         plan.check(request.spec.identity)
-    typical = _typical_plan(fleet, request, budget)
+    typical = typical_plan(fleet, request, budget)
     if on is None:
         await fleet.prepare(typical)
     with ExitStack() as stack:
@@ -141,7 +141,8 @@ def _budget_of(budget: Budget, plan: BatchPlan | None) -> Budget:
     return budget.model_copy(update={"cost_usd": Decimal(f"{plan.cost_usd:.6f}")})
 
 
-def _check_counts(limit: int | None, in_flight: int) -> None:
+def check_counts(limit: int | None, in_flight: int) -> None:
+    """Raise `InvalidBudget` for what is no number of rows."""
     for name, count in (("limit", limit), ("in_flight", in_flight)):
         if count is not None and count < 1:
             raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
@@ -156,7 +157,7 @@ def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
         )
 
 
-def _typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
+def typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     columns = request.spec.columns
     shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)

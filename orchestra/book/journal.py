@@ -1,8 +1,8 @@
 """Finished rows, claimed ids and the notes of a job; it knows no call.
 
-A row is inserted in the transaction that closes its account, so a row is never done without being
-paid for. Rows are read page by page, so that memory stays bounded and no read transaction stays
-open.
+A row that waits for a person stands among the finished ones, with that status. A row is inserted in
+the transaction that closes its account, so a row is never done without being paid for. Rows are
+read page by page, so that memory stays bounded and no read transaction stays open.
 """
 
 from __future__ import annotations
@@ -43,14 +43,18 @@ class Journal(Accounts):
         found = self._read_one(f"{_ROW} WHERE row_id = ? ORDER BY ordinal LIMIT 1", (row_id,))
         return None if found is None else FinishedRow(*found)
 
-    def rows(self, after: int = -1, limit: int | None = None) -> Iterator[FinishedRow]:
-        """Finished rows with an ordinal above `after`, in ordinal order, at most `limit`."""
+    def rows(
+        self, after: int = -1, limit: int | None = None, status: str | None = None
+    ) -> Iterator[FinishedRow]:
+        """Finished rows with an ordinal above `after`, in ordinal order, at most `limit`.
+
+        With a `status` only those of that one.
+        """
+        which, of_status = ("", ()) if status is None else (" AND status = ?", (status,))
+        query = f"{_ROW} WHERE ordinal > ?{which} ORDER BY ordinal LIMIT ?"
         left = float("inf") if limit is None else limit
         while left > 0 and (
-            page := self._read(
-                f"{_ROW} WHERE ordinal > ? ORDER BY ordinal LIMIT ?",
-                (after, int(min(left, PAGE_ROWS))),
-            )
+            page := self._read(query, (after, *of_status, int(min(left, PAGE_ROWS))))
         ):
             after, left = page[-1][0], left - len(page)
             for found in page:
@@ -83,6 +87,19 @@ class Journal(Accounts):
     def counts(self) -> dict[str, int]:
         """How many rows finished with each status; a status without rows is absent."""
         return dict(self._read("SELECT status, count(*) FROM finished GROUP BY status"))
+
+    def drop_strays(self, prefix: str) -> None:
+        """Forget the threads, of names that begin so, that no row waits as.
+
+        A process that died between a question and the row's record leaves such a one.
+        """
+        with self.transaction():
+            self._write(
+                "DELETE FROM threads WHERE substr(id, 1, ?) = ? AND id NOT IN (SELECT"
+                " ifnull(json_extract(record, '$.thread_id'), '') FROM finished"
+                " WHERE status = 'waiting')",
+                (len(prefix), prefix),
+            )
 
     def field_names(self) -> list[str]:
         """The names of the fields of all finished rows, as they were met first."""
@@ -127,6 +144,8 @@ class Journal(Accounts):
         is_first = self._insert_row(row, number)
         if row.account is not None:
             self._close_account(row.account)
+        if row.thread is not None:
+            self._write("DELETE FROM threads WHERE id = ?", (row.thread,))
         self._write("DELETE FROM meta WHERE key = ?", (f"note.{ATTEMPTS}{row.key}",))
         return is_first
 

@@ -218,7 +218,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class AdmitRows(RowMessage[list[int | None]]):
-    """Claim the ids of rows: for each None when it is finished, else the id's owner.
+    """Claim the ids of rows: for each None when it is finished or waits, else the id's owner.
 
     The owner is the ordinal of the first row that claimed the id; the row's own one when the id is
     free, its own already, or not named. So a resumed batch reads its table from the start.
@@ -231,9 +231,11 @@ class AdmitRows(RowMessage[list[int | None]]):
 class FinishRow(RowMessage[bool]):
     """Record a row, close its account and note its fields' `names`, all or nothing.
 
-    False when the row was finished before, by this message or another: the first record stays,
-    unless the row was run `again`, whose record takes its place. What the row has spent stays
-    spent. Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
+    A row that waits for a person is recorded with that `status`, so that it is not run anew; once
+    it was answered it is recorded `again`, and the `thread` that it waited as ends with it. False
+    when the row was recorded before, by this message or another: the first record stays, unless
+    the row was run `again`, whose record takes its place. What the row has spent stays spent.
+    Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
     """
 
     key: str
@@ -244,6 +246,7 @@ class FinishRow(RowMessage[bool]):
     account: str | None = None
     names: tuple[str, ...] = ()
     again: bool = False
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

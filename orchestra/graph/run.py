@@ -112,7 +112,8 @@ async def resume_job(
 
     It spends from the account that it began with, within what is left of its deadline, and finds
     its photos. `answer` is what `interrupt()` returns; a mapping of all the questions' ids answers
-    several. Raises as `run_job` does.
+    several. With a `parent` the caller ends the thread as well, unless it waits again. Raises as
+    `run_job` does.
     """
     started = time.monotonic()
     shape, budget = intake.shape, record.job.budget
@@ -257,7 +258,7 @@ class _Segment:
             raise self._as_it_is(progress.raised)
         if questions:
             await keep_thread(self.fleet, self._record(questions), "waiting", self.intake)
-        elif self._is_named:
+        elif self._is_named and self.parent is None:
             await self.fleet.ledger.send(EndThread(self._thread_id))
         update: dict[str, Any] = {
             "intake_seconds": round(self.intake.seconds if self.record is None else 0.0, 6),

@@ -56,7 +56,7 @@ def write_exports(
         text = io.TextIOWrapper(csv_file, "utf-8-sig", newline="", write_through=True)
         stack.callback(text.detach)
         table = csv.writer(text)  # its \r\n endings also make it quote a lone \r
-        table.writerow([_guarded(name) for name in columns])
+        table.writerow([guarded(name) for name in columns])
         groups = stack.enter_context(_Groups(parquet_file, _schema(columns, field_names)))
         for entry in rows:
             cells = _cells(entry, input_columns, field_names)
@@ -110,14 +110,19 @@ def _cells(
 def _csv_cell(cell: str | float | None) -> str:
     if cell is None:
         return ""
-    return _guarded(cell) if isinstance(cell, str) else format(cell, ".6g")
+    return guarded(cell) if isinstance(cell, str) else format(cell, ".6g")
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
     """Text that a spreadsheet would run as a formula, behind an apostrophe; numbers stay."""
     if text.startswith(FORMULA) and not NUMBER.fullmatch(text):
         return f"'{text}"
     return text
+
+
+def unguarded(text: str) -> str:
+    """The text that `guarded` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 
 def _errors(entry: OutputRow) -> Iterable[ErrorRecord]:

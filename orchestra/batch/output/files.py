@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from orchestra.batch.columns import Columns
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.exports import write_exports
+from orchestra.batch.output.questions import write_questions
 from orchestra.batch.output.report import write_report
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_rows
 from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
+from orchestra.batch.parked import waiting_rows
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
 from orchestra.core.atomic import write_text
@@ -23,6 +25,7 @@ from orchestra.core.identity import snapshot
 from orchestra.core.money import usd
 
 THUMBNAIL_PX = 256
+OUTPUTS = "outputs"  # the note that says of how many rows the outputs are
 
 
 def write_outputs(
@@ -38,10 +41,27 @@ def write_outputs(
 ) -> Summary:
     """Write products.parquet, products.csv, errors.jsonl, summary.json and report.html.
 
-    In a batch that is allotted and was not stopped, rows without a result are over budget.
-    Raises `DiskFull`; the book keeps every finished row, so running again writes them.
+    Where rows wait for a person, waiting.csv is written too. In a batch that is allotted and was
+    not stopped, rows without a result are over budget. Raises `DiskFull`; the book keeps every
+    finished row, so running again writes them.
     """
     waits = OVER_BUDGET if is_allotted and not stopped else PENDING
+    folder.book.set_meta(OUTPUTS, json.dumps({"limit": limit, "waits": waits}))
+    return renew_outputs(folder, table, columns, fleet, stopped=stopped, plan=plan)
+
+
+def renew_outputs(
+    folder: Folder,
+    table: Table,
+    columns: Columns,
+    fleet: FleetFile,
+    *,
+    stopped: str,
+    plan: BatchPlan | None = None,
+) -> Summary:
+    """Write them again, of the rows that the last run was about. Raises `DiskFull`."""
+    noted = json.loads(folder.book.meta(OUTPUTS) or "{}")
+    limit, waits = noted.get("limit"), noted.get("waits", PENDING)
 
     def rows() -> Iterator[OutputRow]:
         return output_rows(folder, table, columns, limit, waits)
@@ -51,7 +71,9 @@ def write_outputs(
     fields = folder.book.field_names()
     written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
     report = folder.path / "report.html"
-    summary.files = {name: str(path) for name, path in {**written, "report": report}.items()}
+    asked = write_questions(folder.path, waiting_rows(folder))
+    files = {**written, "report": report} | ({} if asked is None else {"waiting": asked})
+    summary.files = {name: str(path) for name, path in files.items()}
     if plan is not None:
         cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
         summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)
@@ -75,7 +97,7 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
         cost_usd=usd(spent.cost_micro),
         presumed_usd=usd(spent.presumed_micro),
         tokens=spent.tokens,
-        seconds=round(float(folder.book.meta("seconds") or 0), 3),
+        seconds=round(folder.seconds, 3),
         fleet=fleet.name,
         snapshot=snapshot(fleet),
     )
@@ -87,7 +109,8 @@ def _counted(rows: Iterator[OutputRow], summary: Summary) -> Iterator[OutputRow]
     for entry in rows:
         summary.add(entry)
         if entry.result is not None:
-            promise.add(entry.result)
+            if not entry.result.questions:
+                promise.add(entry.result)
             nodes = entry.result.plan.get("nodes", [])
             mix[" ".join(f"{n['node']}={n['model']}" for n in nodes) or "no model"] += 1
         yield entry

@@ -24,12 +24,13 @@ from markupsafe import Markup
 from orchestra.batch.output.report_view import view_row
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.output.summary import promise_lines
+from orchestra.batch.parked import WAITING
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
-from orchestra.core.values import CJK, duration
+from orchestra.core.values import CJK, duration, text_of
 
 TABLE = "products.csv"
-STATUSES = ("complete", "review", "partial", "failed")
+STATUSES = ("complete", "review", "partial", WAITING, "failed")
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ def write_report(
             for error in row.outcome.errors
         ],
         models=models,
-        waiting=summary["rows"] - sum(summary[status] for status in STATUSES),
+        pending=summary["rows"] - sum(summary[status] for status in STATUSES),
         promised=promise_lines(promise, summary["rows"]) if promise else [],
     )
     stream.enable_buffering(64)
@@ -122,7 +123,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        dollars=dollars, duration=duration, lang=language_of, lines=lines_of, share=share
+        dollars=dollars,
+        duration=duration,
+        lang=language_of,
+        lines=lines_of,
+        share=share,
+        text=text_of,
     )
     environment.globals["asset"] = _asset
     environment.globals["script_hash"] = _script_hash

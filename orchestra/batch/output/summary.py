@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
+from orchestra.batch.parked import WAITING
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
 from orchestra.core.job import Result
 from orchestra.core.stats import Estimate
 
-STATUSES = ("complete", "partial", "review", "failed")
+STATUSES = ("complete", "partial", "review", WAITING, "failed")
 ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one
 NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cluster"
 
@@ -23,15 +24,17 @@ NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cl
 class Summary:
     """What a batch came to, as in summary.json. `pending` rows have not been run.
 
-    Of them `over_budget` were left so that others could be served; `quote` is the plan's figures
-    beside the actual ones. `promise` is what a policy promises of the rows that are let through.
-    `cached` calls were answered by a cache, which saved `saved_usd`.
+    `waiting` rows have asked a person, and go on with `orchestra resume`. Of the pending
+    `over_budget` were left so that others could be served; `quote` is the plan's figures beside the
+    actual ones. `promise` is what a policy promises of the rows that are let through. `cached`
+    calls were answered by a cache, which saved `saved_usd`.
     """
 
     rows: int = 0
     complete: int = 0
     partial: int = 0
     review: int = 0
+    waiting: int = 0
     failed: int = 0
     pending: int = 0
     over_budget: int = 0

@@ -24,7 +24,7 @@ from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.batch.retry import retried_kinds
-from orchestra.batch.row_run import Models, Ran, RowRun
+from orchestra.batch.row_run import ROW_ACCOUNT, Models, Ran, RowRun
 from orchestra.batch.run.silence import Silence, Unanswered
 from orchestra.batch.spec import RunSettings
 from orchestra.batch.tables.table import Row
@@ -75,12 +75,7 @@ class BatchRun:
     async def run(self) -> Summary:
         """Run what is not finished, then write the outputs."""
         started = time.monotonic()
-        presumed = self.book.recover()
-        if presumed:
-            self.progress.say(
-                f"{presumed} calls were on their way when the last run died; they are "
-                "counted at their worst case, marked presumed."
-            )
+        take_over(self.folder, self.progress)
         self.folder.open_account(self.settings.budget)
         total = self.request.table.count()
         total = total if self.settings.limit is None else min(total, self.settings.limit)
@@ -91,7 +86,7 @@ class BatchRun:
                 await self._run_rows()
         finally:
             self.progress.stop()
-            self._add_seconds(time.monotonic() - started)
+            self.folder.add_seconds(time.monotonic() - started)
         summary = write_outputs(
             self.folder,
             self.request.table,
@@ -138,10 +133,6 @@ class BatchRun:
     def stop_rows(self) -> None:
         """Start no row that would have to wait for room."""
         self.rows.stop()
-
-    def _add_seconds(self, seconds: float) -> None:
-        before = float(self.book.meta("seconds") or 0)
-        self.book.set_meta("seconds", str(before + seconds))
 
     def _ask_to_stop(self, why: str) -> None:
         if not self._stop:
@@ -291,7 +282,7 @@ class BatchRun:
             self._silence.fell(Unanswered(row, known, is_alone, is_again))
         elif ran.end == "no room":
             self._ask_to_stop(f"The budget is used up ({ran.why})")
-        elif ran.end == "finished":
+        elif ran.is_recorded:
             self._delays_s = self._new_delays()
             await self._end(row)
         self._heard |= ran.answered
@@ -315,8 +306,19 @@ class BatchRun:
             ran = await self.run_one(row, None if route is None else dict(route.models))
             if ran.end != "no room":
                 break
-        allotment.ended(row.ordinal, ran.end == "finished")
+        allotment.ended(row.ordinal, ran.is_recorded)
         return Ran("over budget") if ran.end == "no room" else ran
+
+
+def take_over(folder: Folder, progress: Progress) -> None:
+    """Settle what an earlier run left when it died."""
+    presumed = folder.book.recover()
+    folder.book.drop_strays(ROW_ACCOUNT)
+    if presumed:
+        progress.say(
+            f"{presumed} calls were on their way when the last run died; they are "
+            "counted at their worst case, marked presumed."
+        )
 
 
 async def _each(rows: Sequence[Row]) -> AsyncIterator[Row]:

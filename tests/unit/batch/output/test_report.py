@@ -22,7 +22,7 @@ from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import Card, Hosting, Limits, Price, Profile
 from orchestra.core.errors import DiskFull
-from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Result
+from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Question, Result
 from orchestra.core.values import duration
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "use", "image"}
@@ -126,7 +126,7 @@ def page(tmp_path: Path, rows: list[OutputRow], **changes: Any) -> Node:
     summary = {
         "rows": len(rows),
         **{s: sum(r.status == s for r in rows) for s in ("complete", "review")},
-        **{s: sum(r.status == s for r in rows) for s in ("partial", "failed")},
+        **{s: sum(r.status == s for r in rows) for s in ("partial", "waiting", "failed")},
         "contradictions": 0,
         "reused": 0,
         "cached": 0,
@@ -379,7 +379,17 @@ def test_long_table_full_of_failures_stays_within_the_limit(tmp_path: Path) -> N
 def test_rows_that_wait_for_a_resume_are_counted(tmp_path: Path) -> None:
     root = page(tmp_path, [row()], summary={"rows": 9})
     assert "8 of 9 rows are not done yet" in root.all("p", class_="cut")[0].text
-    assert "8 waiting" in root.one("div", class_="bar").attributes["aria-label"]
+    assert "8 not run" in root.one("div", class_="bar").attributes["aria-label"]
+
+
+def test_a_row_that_waits_for_a_person_shows_what_it_asks(tmp_path: Path) -> None:
+    asked = (Question(id="a", value={"is it": HOSTILE}, node="person"), Question(node="again"))
+    root = page(tmp_path, [row(status="waiting", questions=asked)])
+    first, second = root.all("div", class_="asks")
+    assert "in person" in first.text and "is it" in first.text and "onerror" in first.text
+    assert "to go on" in second.text
+    assert "1 of 1 rows wait for a person" in root.all("p", class_="cut")[0].text
+    assert root.all("script")[0].text == page(tmp_path, [row()]).all("script")[0].text
 
 
 def test_what_a_policy_promises_of_the_rows_stands_at_the_top(tmp_path: Path) -> None:
