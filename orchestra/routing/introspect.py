@@ -169,6 +169,14 @@ def view(compiled: CompiledStateGraph) -> GraphView:
                 f"The node {name!r} stands in a loop without a bound, so it cannot be priced. "
                 "Give its ask(...) max_visits=N."
             )
+    before = GraphView(order, asks, edges, {})
+    for name, ask in asks.items():
+        if ask.after is not None and ask.after.node not in before.ancestors(name):
+            raise InvalidGraph(
+                f"The node {name!r} is a cascade after {ask.after.node!r}, which is no node before "
+                f"it (before it: {', '.join(sorted(before.ancestors(name))) or 'none'}). Lead an "
+                "edge from that to this."
+            )
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
     together = frozenset(_together(compiled))
     spread = frozenset(_spread(compiled)) - looping - each

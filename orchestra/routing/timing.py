@@ -104,7 +104,9 @@ class Rest:
         """
         if self.whole_jobs is None:
             return None
-        if any(node.escalation is not None or node.model not in self.measured for node in option):
+        if any(node.escalation is not None or node.share is not None for node in option):
+            return None
+        if any(node.model not in self.measured for node in option):
             return None
         ratio = self.whole_jobs.p99_ratio
         return (path_ms + self._own_ms()) * ratio + self._paced_ms(option)
