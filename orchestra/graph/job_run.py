@@ -165,9 +165,9 @@ class JobRun:
         """Raise `VisitsExceeded` for a visit that the plan did not price."""
         if self.plan is not None and visit.number > planned.visits:
             raise VisitsExceeded(
-                f"The node {visit.node!r} was reached {visit.number} times; its ask allows "
-                f"max_visits={planned.visits}. Raise it (the plan prices each visit), or end the "
-                "loop sooner."
+                f"The node {visit.node!r} was reached {visit.number} times, and its plan has "
+                f"{planned.visits} visits. Raise max_visits (the plan prices each visit), or end "
+                "the loop sooner."
             )
 
     def _planned(self, visit: _Visit) -> NodePlan | None:

@@ -90,6 +90,7 @@ class NodePlan:
             "memory_gib": self.memory_gib,
             "tokens": self.tokens,
             "visits": self.visits,
+            "photos": self.photos,
             "quality": self.quality,
             "quality_origin": self.quality_origin,
             "quality_range": self.quality_range,

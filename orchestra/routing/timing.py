@@ -152,7 +152,7 @@ def critical_path(option: Option, view: GraphView, *, bound: bool = False) -> fl
     ends = _ends(own, view, {})
     # Who waits stands behind who does not, so their ends are known once the rest is timed.
     waits = {
-        node.node: max(ends[other] for other in node.condition.on)
+        node.node: max(ends.get(other, 0.0) for other in node.condition.on)
         for node in option
         if node.condition is not None
     }

@@ -24,9 +24,12 @@ from orchestra import (
     merge,
     vote,
 )
+from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid, InvalidGraph
+from orchestra.core.state import outcomes_of
 from orchestra.fleet.source import load_fleet
+from orchestra.graph.run import unprepared_run
 from orchestra.quality.policy import Accuracy, Calibration, Policy
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
@@ -352,3 +355,16 @@ def test_a_cascade_after_no_node_before_it_is_named() -> None:
 def test_a_cascade_that_cannot_be_is_refused(schema: Any, options: Any, what: str) -> None:
     with pytest.raises(InvalidGraph, match=what):
         cascade(ask("text", "Read.", schema=schema), after="read", **options)
+
+
+async def test_a_graph_that_nobody_planned_asks_again_as_well() -> None:
+    quick: Said = {"kind": ("cup", 0.9), "colour": ("red", 0.5)}
+    fleet, _ = scripted_fleet(says(quick, {"colour": ("blue", 0.95)}))
+    async with fleet:
+        before = CURRENT_RUN.set(await unprepared_run(fleet))
+        try:
+            state = await build().compile().ainvoke({"job": Job(text=TEXT).model_dump(mode="json")})
+        finally:
+            CURRENT_RUN.reset(before)
+    colour = outcomes_of(state)["read"].fields["colour"]
+    assert (colour.value, [other.value for other in colour.alternatives]) == ("blue", ["red"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -205,3 +206,8 @@ async def test_a_visit_of_more_photos_than_were_planned_is_refused_unpaid(
 def test_each_photo_names_a_node() -> None:
     with pytest.raises(InvalidGraph, match="names no node"):
         each_photo("")
+
+
+def test_the_edge_travels_to_other_processes() -> None:
+    edge = pickle.loads(pickle.dumps(each_photo("look")))
+    assert edge == each_photo("look") and hash(edge) == hash(each_photo("look"))
