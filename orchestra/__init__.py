@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestra.core.errors import OrchestraError
     from orchestra.core.fan_out import each_photo
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
-    from orchestra.core.state import Context, JobOutput, JobState
+    from orchestra.core.state import Context, JobState
     from orchestra.graph.cascade import cascade
     from orchestra.graph.joins import gather, vote
     from orchestra.graph.merge import merge
@@ -36,7 +36,6 @@ _HOMES = {
     "Field": "orchestra.core.job",
     "Fleet": "orchestra.app",
     "Job": "orchestra.core.job",
-    "JobOutput": "orchestra.core.state",
     "JobState": "orchestra.core.state",
     "OrchestraError": "orchestra.core.errors",
     "Plan": "orchestra.routing.plan",
@@ -60,7 +59,6 @@ __all__ = [
     "Field",
     "Fleet",
     "Job",
-    "JobOutput",
     "JobState",
     "OrchestraError",
     "Plan",

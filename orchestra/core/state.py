@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
+from langgraph.channels import LastValue
 from pydantic import Field as Attribute
 
 from orchestra.core.job import CallRecord, ErrorRecord, Field, Word
@@ -16,25 +17,30 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
-class JobOutput(TypedDict, total=False):
-    """What a subgraph gives back that several branches run side by side: all but their jobs.
+class JobChannel(LastValue[dict[str, Any]]):
+    """The job in a state: a node may change it, and branches side by side, each its own, do not.
 
-    `outcomes` holds what each branch came to (`Outcome` as JSON), `fields` the combined fields
-    (`Field` as JSON).
+    A subgraph gives back the whole of its state, and so the job that its branch was sent.
     """
 
-    outcomes: Annotated[dict[str, Any], keep_all]
-    fields: Annotated[dict[str, Any], keep_all]
+    def update(self, values: Sequence[dict[str, Any]]) -> bool:
+        """Take the one job that a step left; of several, none takes the place of what is there."""
+        if len(values) > 1 and self.is_available():
+            return False
+        return super().update(values[-1:])
 
 
-class JobState(JobOutput, total=False):
+class JobState(TypedDict, total=False):
     """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
     `job` is a `Job` as JSON whose images are content hashes; it is there from the start, and a
-    `Send` may give its branch another.
+    `Send` may give its branch another. `outcomes` holds what each branch came to (`Outcome` as
+    JSON), `fields` the combined fields (`Field` as JSON).
     """
 
-    job: dict[str, Any]
+    job: Annotated[dict[str, Any], JobChannel]
+    outcomes: Annotated[dict[str, Any], keep_all]
+    fields: Annotated[dict[str, Any], keep_all]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,5 +125,5 @@ def first_state(
     if "messages" in graph.channels:
         photos = [{"type": "image_url", "image_url": {"url": key}} for key in job.images]
         said = [{"type": "text", "text": job.text}] if job.text else []
-        state["messages"] = [HumanMessage([*photos, *said])]
+        state["messages"] = [HumanMessage([*photos, *said] if photos else job.text or "")]
     return state or {"job": raw_job}

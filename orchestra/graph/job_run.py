@@ -98,7 +98,7 @@ class JobRun:
         With `spared` it is not needed, and skipped for that reason.
         """
         raw = state.get("job")
-        job = self.job if raw is None or raw == self.raw_job else Job.model_validate(raw)
+        job = self.job if not raw or raw == self.raw_job else Job.model_validate(raw)
         self.asks[place.node] = ask
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
@@ -165,9 +165,9 @@ class JobRun:
         """Raise `VisitsExceeded` for a visit that the plan did not price."""
         if self.plan is not None and visit.number > planned.visits:
             raise VisitsExceeded(
-                f"The node {visit.node!r} was reached {visit.number} times, and its plan has "
-                f"{planned.visits} visits. Raise max_visits (the plan prices each visit), or end "
-                "the loop sooner."
+                f"The node {visit.node!r} was reached {visit.number} times; it is planned with "
+                f"max_visits={planned.visits}. Raise it (the plan prices each visit), or end the "
+                "loop sooner."
             )
 
     def _planned(self, visit: _Visit) -> NodePlan | None:

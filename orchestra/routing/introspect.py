@@ -237,16 +237,6 @@ def _spread(compiled: CompiledStateGraph) -> set[str]:
     return found
 
 
-def _check_output(name: str, inner: CompiledStateGraph) -> None:
-    """Raise `InvalidGraph` for a subgraph whose branches would all give another job back."""
-    if "job" in inner.output_channels:
-        raise InvalidGraph(
-            f"The subgraph {name!r} gives 'job' back, and each photo is sent to it with a job of "
-            "its own: LangGraph keeps one. Build it with StateGraph(JobState, "
-            "output_schema=JobOutput)."
-        )
-
-
 def _flatten(
     compiled: CompiledStateGraph,
 ) -> tuple[dict[str, Ask], Edges, tuple[str, ...], list[str], set[str]]:
@@ -265,8 +255,6 @@ def _flatten(
         inner = spec.runnable
         if isinstance(inner, CompiledStateGraph):
             inner_asks, inner_edges, inner_names, inner_unpriced, inner_each = _flatten(inner)
-            if name in sent:
-                _check_output(name, inner)
             each = (each - {name}) | (set(inner_names) if name in sent else inner_each)
             unpriced += inner_unpriced
             edges = _spliced(edges, name, inner_edges)
