@@ -123,12 +123,15 @@ def test_the_pictures_are_those_of_the_graphs() -> None:
         assert [line.strip() for line in picture.splitlines() if "-->" in line] == edges
 
 
-def test_the_guides_python_runs_and_its_graph_has_two_asks() -> None:
+def test_the_guides_python_runs_and_its_graphs_are_read() -> None:
     first, *rest = (run_module(source) for source in blocks("docs/graphs.md", "python"))
     assert set(view(compile_graph(first.build)).asks) == {"look", "read"}
-    (second,) = rest
+    second, third = rest
     assert second.title.reads == "facts"
     assert second.known({"fields": {}}) is None
+    job = Job(text="Red cotton shirt", images=["a.jpg", "b.jpg"])
+    look, again = Fleet.open("mini").plan(third.build, job).nodes
+    assert (look.visits, look.photos, again.share) == (2, 1, 0.2)
 
 
 def test_the_recipe_guides_example_is_a_recipe_and_every_key_is_explained() -> None:
