@@ -21,6 +21,7 @@ from orchestra import (
     ask,
     cascade,
     each_photo,
+    gather,
     merge,
     vote,
 )
@@ -249,6 +250,44 @@ async def test_branches_before_a_cascade_spare_it_where_one_of_them_is_sure(
             result = await fleet.run(graph, Job(text=TEXT, images=photos))
         assert len(engines["r1"].calls) + len(engines["v2"].calls) == asked
         assert result.fields["colour"].value == ("blue" if asked else "red")
+
+
+async def test_each_photos_cascade_in_a_subgraph_looks_at_its_own_first_answer(
+    tmp_path: Path,
+) -> None:
+    shades = ("#fa0000", "#00fa00", "#0000fa")
+    photos = [str(tmp_path / f"{number}.png") for number in range(3)]
+    for path, shade in zip(photos, shades, strict=True):
+        Image.new("RGB", (40, 40), shade).save(path)
+    inner = StateGraph(JobState, context_schema=Context)
+    inner.add_node("look", ask("vision", "Look quickly.", schema=Colour))
+    second = ask("vision", "Look with care.", schema=Colour)
+    inner.add_node("again", cascade(second, after="look", least=0.8))
+    inner.add_edge(START, "look")
+    inner.add_edge("look", "again")
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("inspect", inner.compile())
+    graph.add_node("join", gather("look"), defer=True)
+    graph.add_conditional_edges(START, each_photo("inspect"))
+    graph.add_edge("inspect", "join")
+
+    def seen(call: Call) -> Reply:
+        pixel: Any = call.images[0].getpixel((20, 20))
+        name = ("red", "green", "blue")[max(range(3), key=pixel.__getitem__)]
+        if "quickly" in call.instruction and name == "green":
+            name, sure = "yellow", 0.3
+        else:
+            sure = 0.9
+        return Reply(
+            json.dumps({"colour": name}), {"colour": name}, {"colour": sure}, Usage(9, 9, 1)
+        )
+
+    fleet, _ = scripted_fleet(vision=seen)
+    async with fleet:
+        result = await fleet.run(graph, Job(images=photos))
+    assert sorted(call.node for call in result.calls) == ["again", "look", "look", "look"]
+    assert sorted(result.fields["colour"].value) == ["blue", "green", "red"]
+    assert result.status == "complete"
 
 
 def planned(graph: Any, budget: Budget | None = None, policy: Policy | None = None) -> Plan:
