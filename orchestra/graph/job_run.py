@@ -308,7 +308,14 @@ class JobRun:
             self.progress.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
         self.progress.calls.append(record)
-        fields = read_fields(ask, answer, model=card.name, text=call.text, images=keys)
+        fields = read_fields(
+            ask,
+            answer,
+            model=card.name,
+            text=call.text,
+            images=keys,
+            classifies=card.classifies,
+        )
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)

@@ -1,9 +1,10 @@
 """Which models may do the work of a node, which may stand in for them, and what each takes.
 
-Pure; it chooses nothing and knows no budget. Cost counts at its guaranteed ceiling. A calibrated
-policy knows quality from labels: where it knows a node, a model that it does not know there has
-no quality, since a figure from a card and a share measured on the user's own rows are not
-compared. A policy of another prompt says nothing here.
+Pure; it chooses nothing and knows no budget. Cost is told twice: as expected, by which a choice is
+made, and as the guaranteed ceiling, which limits hold. A calibrated policy knows quality from
+labels: where it knows a node, a model that it does not know there has no quality, since a figure
+from a card and a share measured on the user's own rows are not compared. A policy of another prompt
+says nothing here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
 from orchestra.core.pricing import Work, cost_micro, latency_ms
+from orchestra.core.spelling import nearest
 from orchestra.quality.policy import Accuracy, Cascade, Policy
 from orchestra.routing.condition import condition_after
 from orchestra.routing.introspect import GraphView
@@ -113,9 +115,12 @@ def _fallback(
 def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) -> NoModel:
     have = ", ".join(sorted({repr(c) for card in fleet.models for c in card.capabilities}))
     why = "; ".join(f"{e.option}: {e.reason}" for e in refused if e.option.startswith(f"{node}="))
+    near = nearest(ask.capability, {name for card in fleet.models for name in card.capabilities})
+    meant = f"Did you mean {near!r}? " if near not in (None, ask.capability) else ""
     return NoModel(
         f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
-        f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
+        f"{have}; {why}). {meant}Add a card under 'models:' in the fleet's YAML, or choose another "
+        "fleet."
     )
 
 

@@ -18,8 +18,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import Ask
-from orchestra.core.errors import InvalidGraph
+from orchestra.core.errors import InvalidGraph, OrchestraError
 from orchestra.core.fan_out import EachPhoto
+from orchestra.core.spelling import did_you_mean
 
 Edges = frozenset[tuple[str, str]]
 AnyGraph = StateGraph[Any, Any, Any, Any]
@@ -96,7 +97,15 @@ def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> C
 
 @lru_cache(maxsize=64)
 def _compile_built(build: Callable[[], Any]) -> CompiledStateGraph:
-    built = build()
+    try:
+        built = build()
+    except OrchestraError:
+        raise
+    except ValueError as cause:  # as LangGraph says of a node or an edge that cannot be added
+        raise InvalidGraph(
+            f"The graph of {getattr(build, '__name__', build)!r} cannot be built: {cause} Mend the "
+            "function: each node has a name of its own, and edges lead between nodes."
+        ) from cause
     if isinstance(built, CompiledStateGraph):
         return built
     if not isinstance(built, StateGraph):
@@ -110,7 +119,16 @@ def _compile(graph: StateGraph) -> CompiledStateGraph:
     try:
         return graph.compile()
     except ValueError as cause:
-        raise InvalidGraph(f"The graph does not compile: {cause}. Mend its edges.") from cause
+        cure = _misspelt(graph) or "Mend its edges."
+        raise InvalidGraph(f"The graph does not compile: {cause}. {cure}") from cause
+
+
+def _misspelt(graph: StateGraph) -> str:
+    """Which node an edge may mean that leads to or from none."""
+    known = [*graph.nodes, START, END]
+    named = [name for edge in sorted(graph.edges) for name in edge]
+    named += [name for starts, end in sorted(graph.waiting_edges) for name in (*starts, end)]
+    return next((did_you_mean(name, graph.nodes) for name in named if name not in known), "")
 
 
 def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> CompiledStateGraph:
@@ -160,6 +178,7 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     name in a graph and its subgraphs.
     """
     asks, edges, names, unpriced, each = _flatten(compiled)
+    _check_joins(compiled, names)
     loops = _loops(names, edges)
     order = _topological(names, edges, loops)
     looping = frozenset(loops)
@@ -183,6 +202,22 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     return GraphView(
         order, asks, edges, visits, tuple(unpriced), looping, together, frozenset(each), spread
     )
+
+
+def _check_joins(compiled: CompiledStateGraph, names: tuple[str, ...]) -> None:
+    """Raise `InvalidGraph` where a node, as `merge` is, joins the answers of one there is not."""
+    for name, spec in compiled.builder.nodes.items():
+        action = _action(spec)
+        if isinstance(spec.runnable, CompiledStateGraph):
+            _check_joins(spec.runnable, names)
+        elif getattr(action, "costs_nothing", False):
+            for joined in getattr(action, "nodes", ()):
+                if joined not in names:
+                    others = [other for other in names if other != name]
+                    raise InvalidGraph(
+                        f"The node {name!r} joins the answers of {joined!r}, which is no node of "
+                        f"the graph. {did_you_mean(joined, others)}"
+                    )
 
 
 def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
