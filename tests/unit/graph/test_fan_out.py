@@ -209,3 +209,8 @@ def test_each_photo_names_a_node() -> None:
 def test_the_edge_travels_to_other_processes() -> None:
     edge = pickle.loads(pickle.dumps(each_photo("look")))
     assert edge == each_photo("look") and hash(edge) == hash(each_photo("look"))
+
+
+def test_a_misspelt_node_is_named_with_the_one_that_was_perhaps_meant() -> None:
+    with pytest.raises(InvalidGraph, match="Did you mean 'look'"):
+        compile_graph(fan_out(each_photo("lok")))
