@@ -49,7 +49,7 @@ REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 class Ran:
     """How a row ended: it is in the book, its model was silent, or the budget has no room.
 
-    A row that is not in the book has cost nothing and may be run again; `why` says what to do.
+    A row that is not in the book may be run again, and pays no answer twice; `why` says what to do.
     One over budget was left so that others could be served.
     """
 
@@ -126,6 +126,11 @@ class RowRun:
             if opened:
                 await self.ledger.send(CloseAccount(account))
             return Ran("silent", silent[0].message)
+        refused = [error for error in result.errors if error.type == BudgetExceeded.__name__]
+        if refused and opened and (await self.ledger.send(ReadSpent(BATCH_ACCOUNT))).is_over:
+            await self.ledger.send(CloseAccount(account))
+            self._refund()
+            return Ran("no room", refused[0].message)  # calls cost more than what was held for them
         names = tuple(name for name in result.fields if name not in self._noted)
         await self.ledger.send(
             FinishRow(

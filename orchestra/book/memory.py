@@ -17,10 +17,9 @@ from orchestra.book.amounts import (
     NOTHING,
     AccountLimits,
     Amount,
+    bounds_of,
     busy_account,
-    checked_limits,
     closed_account,
-    exceeded,
     other_values,
     unknown_account,
 )
@@ -30,9 +29,11 @@ from orchestra.book.messages import (
     BookHit,
     LedgerMessage,
     OpenAccount,
+    Overrun,
     SettleCall,
     Spent,
 )
+from orchestra.book.reservation import Above, Standing, steps
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
@@ -46,15 +47,48 @@ class MemoryAccount:
     id: str
     parent: MemoryAccount | None
     limits: AccountLimits
+    ceilings: AccountLimits
     hold: bool
     closed: bool = True
     spent: Amount = NOTHING
     open: Amount = NOTHING
+    overrun: Amount = NOTHING
     pending: int = 0
     presumed_micro: int = 0
     presumed_calls: int = 0
     has_children: bool = False
     calls: list[MemoryCall] = field(default_factory=list)
+    overruns: dict[str, Overrun] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands, for `steps`."""
+        return Standing(
+            self.id,
+            self.hold,
+            self.closed,
+            self.limits,
+            self.ceilings,
+            self.spent,
+            self.open,
+            self.overrun,
+        )
+
+    @property
+    def chain(self) -> list[MemoryAccount]:
+        """The account and those above it."""
+        return [self, *(() if self.parent is None else self.parent.chain)]
+
+    def overran(self, model: str, overrun: Amount) -> None:
+        """Note what a call of `model` cost beyond its worst case."""
+        one = self.overruns.get(model) or Overrun(model, 0, 0, 0)
+        cost, tokens = one.cost_micro + overrun.micro, one.tokens + overrun.tokens
+        self.overruns[model] = Overrun(model, one.calls + 1, cost, tokens)
+
+    @property
+    def told(self) -> tuple[Overrun, ...]:
+        """The overruns by model, in their order."""
+        return tuple(self.overruns[model] for model in sorted(self.overruns))
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +104,7 @@ class MemoryLedger(Calls[MemoryCall]):
     def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
         self._accounts: dict[str, MemoryAccount] = {}
         self._calls: dict[str, MemoryCall] = {}
+        self._on_their_way: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._closed_kept = closed_kept
@@ -82,22 +117,23 @@ class MemoryLedger(Calls[MemoryCall]):
             return DEEDS[type(message)](self, message)
 
     def _open_account(self, opened: OpenAccount) -> None:
-        id, hold = opened.id, opened.hold
-        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        id, hold, (limits, ceilings) = opened.id, opened.hold, bounds_of(opened)
         above = None if opened.parent is None else self._account(opened.parent)
-        account = self._accounts.get(id) or MemoryAccount(id, above, limits, hold)
-        if (account.parent, account.hold, account.limits) != (above, hold, limits):
+        account = self._accounts.get(id) or MemoryAccount(id, above, limits, ceilings, hold)
+        known = (account.parent, account.hold, account.limits, account.ceilings)
+        if known != (above, hold, limits, ceilings):
             parent = account.parent and account.parent.id
             raise other_values(
                 id,
-                _values(parent, account.hold, account.limits),
-                _values(opened.parent, hold, limits),
+                _values(parent, *known[1:]),
+                _values(opened.parent, hold, limits, ceilings),
             )
         if account.closed and above is not None:
             if above.closed:
                 raise closed_account(above.id, f"account {id!r}")
             if hold:
-                change(above, limits.less(account.spent), pending=1, who=f"account {id!r}")
+                taken = account.standing.taken
+                self._change(above, taken, pending=1, who=f"account {id!r}")
         if above is not None:
             above.has_children = True
         account.closed = False
@@ -114,6 +150,8 @@ class MemoryLedger(Calls[MemoryCall]):
             found.open.tokens,
             found.presumed_micro,
             found.presumed_calls,
+            found.told,
+            found.standing.is_over,
         )
 
     def _call(self, uid: str) -> MemoryCall | None:
@@ -134,24 +172,27 @@ class MemoryLedger(Calls[MemoryCall]):
         return left
 
     def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
-        call = MemoryCall(begun.uid, begun.key, worst, "dispatched", self._account(begun.account))
-        change(call.account, worst, pending=1, who=who)
-        self._calls[call.uid] = call
+        account = self._account(begun.account)
+        call = MemoryCall(begun.uid, begun.key, begun.model, worst, "dispatched", account)
+        self._change(call.account, worst, pending=1, who=who)
+        self._calls[call.uid] = self._on_their_way[call.uid] = call
         call.account.calls.append(call)
 
     def _end_call(
         self, call: MemoryCall, state: CallState, cost: Amount, paid: SettleCall | None
     ) -> None:
-        taken, who = cost.within(call.worst), f"call {call.uid!r}"
-        change(call.account, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        overrun, who = cost.beyond(call.worst), f"call {call.uid!r}"
+        self._change(call.account, -call.worst, spent=cost, overrun=overrun, pending=-1, who=who)
         call.state = state
+        del self._on_their_way[call.uid]
         if paid is not None and paid.reply is not None:
             self._keep(call.key, paid.reply)
-        account = call.account if state == "presumed" else None
-        while account is not None:
-            account.presumed_micro += taken.micro
-            account.presumed_calls += 1
-            account = account.parent
+        for account in call.account.chain:
+            if state == "presumed":
+                account.presumed_micro += cost.micro
+                account.presumed_calls += 1
+            if overrun != NOTHING:
+                account.overran(call.model, overrun)
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""
@@ -171,10 +212,10 @@ class MemoryLedger(Calls[MemoryCall]):
             return
         if account.pending:
             raise busy_account(account.id, account.pending)
-        account.closed = True
         if account.hold and account.parent is not None:
-            rest = account.limits.less(account.spent)
-            change(account.parent, -rest, pending=-1, who=f"closing {account.id!r}")
+            taken, who = account.standing.taken, f"closing {account.id!r}"
+            self._change(account.parent, -taken, pending=-1, who=who)
+        account.closed = True
         if not account.has_children:
             self._closed[account.id] = None
             if len(self._closed) > self._closed_kept:
@@ -184,41 +225,41 @@ class MemoryLedger(Calls[MemoryCall]):
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
 
+    def _change(
+        self,
+        account: MemoryAccount,
+        reserved: Amount,
+        *,
+        who: str,
+        spent: Amount = NOTHING,
+        overrun: Amount = NOTHING,
+        pending: int = 0,
+    ) -> None:
+        """Add to a chain's counters what `reservation.steps` says: all of it, or nothing."""
+        chain = account.chain
+        above = Above(
+            lambda place: chain[place].told, lambda place: self._under_way_in(chain[place])
+        )
+        standings = [one.standing for one in chain]
+        found = steps(
+            standings, reserved, above, who=who, spent=spent, overrun=overrun, pending=pending
+        )
+        for one, step in zip(chain, found, strict=False):
+            one.open += step.open
+            one.spent += step.spent
+            one.overrun += step.overrun
+            one.pending += step.pending
 
-def _values(parent: str | None, hold: bool, limits: AccountLimits) -> tuple[Any, ...]:
-    return parent, hold, limits.micro, limits.tokens
+    def _under_way_in(self, account: MemoryAccount) -> Amount:
+        """What the calls under `account` reserve that are on their way."""
+        total = NOTHING
+        for call in self._on_their_way.values():
+            if account in call.account.chain:
+                total += call.worst
+        return total
 
 
-def change(
-    account: MemoryAccount,
-    inside: Amount,
-    *,
-    who: str,
-    beyond: Amount = NOTHING,
-    spent: Amount = NOTHING,
-    pending: int = 0,
-) -> None:
-    """Add to a chain's counters as `Accounts._change` does: all of it, or nothing."""
-    steps: list[tuple[MemoryAccount, Amount, int]] = []
-    link: MemoryAccount | None = account
-    while link is not None and (inside != NOTHING or spent != NOTHING or pending):
-        if link.closed:
-            raise closed_account(link.id, who)
-        used, more, limits = link.spent + link.open, inside + spent, link.limits
-        left = limits.less(used)
-        if (limits.micro is not None and more.micro > left.micro) or (
-            limits.tokens is not None and more.tokens > left.tokens
-        ):
-            raise exceeded(link.id, who, limits, used, inside)
-        steps.append((link, inside, pending))
-        if link.hold:
-            inside = Amount(
-                beyond.micro if limits.micro is not None else inside.micro,
-                beyond.tokens if limits.tokens is not None else inside.tokens,
-            )
-            pending = 0
-        link = link.parent
-    for one, opened, waits in steps:
-        one.spent += spent
-        one.open += opened
-        one.pending += waits
+def _values(
+    parent: str | None, hold: bool, limits: AccountLimits, ceilings: AccountLimits
+) -> tuple[Any, ...]:
+    return parent, hold, limits.micro, limits.tokens, ceilings.micro, ceilings.tokens

@@ -46,7 +46,7 @@ class Exchange:
             try:
                 result = await self._tried(left, on_piece)
             except NoFeasiblePlan as error:
-                if not self.allowance.calls and not is_waiting:
+                if not self.allowance.has_called and not is_waiting:
                     raise
                 failure: OrchestraError = error
             else:
@@ -58,7 +58,7 @@ class Exchange:
                         await asyncio.sleep(REFUND_POLL_S)
                         continue
                     return self._end(failed)
-                self.allowance.calls.extend(result.calls)
+                self.allowance.note(result.calls)
                 if failed is None:
                     message = answer_of(result, self.query.tools, prefix=self._prefix())
                     return cut_at(message, self.stop)

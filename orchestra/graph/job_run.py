@@ -227,6 +227,7 @@ class JobRun:
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
         self.at_work.add(record.model_seconds)
+        notes += usage_notes(answer, ticket, record)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
@@ -235,7 +236,6 @@ class JobRun:
         self.calls.append(record)
         fields = read_fields(ask, answer, model=card.name, text=call.text, images=keys)
         text = answer.text if ask.schema_json is None else None
-        notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade
         return with_probability(policy, node, outcome, is_cascade=is_cascade), None

@@ -21,7 +21,7 @@ from orchestra.core.call import OnPiece, Turn
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
 from orchestra.core.job import Budget, CallRecord, ErrorRecord, Field, Job, Result, Status
-from orchestra.core.money import usd
+from orchestra.core.money import limit_micro, usd
 from orchestra.core.state import Context, JobState, Outcome, fields_of, outcomes_of
 from orchestra.core.tags import label_of
 from orchestra.graph.allowance import CURRENT, Allowance
@@ -98,14 +98,17 @@ async def run_job(
 async def _open_account(
     fleet: Backing, account: str, job: Job, plan: Plan, *, parent: str | None, hold: bool = False
 ) -> None:
-    """Open an account of a job that holds the ceiling of its plan."""
+    """Open an account of a job, for no more than its plan's ceiling and its budget."""
+    cost = job.budget.cost_usd
     opened = OpenAccount(
         account,
         parent=parent,
-        cost_micro=plan.cost_micro,
-        tokens=plan.tokens,
+        cost_micro=None if cost is None else limit_micro(cost),
+        tokens=job.budget.tokens,
         hold=hold,
         label=label_of(job.tags),
+        ceiling_micro=plan.cost_micro,
+        ceiling_tokens=plan.tokens,
     )
     await fleet.ledger.send(opened)
 
@@ -130,6 +133,7 @@ def _unplanned(run: JobRun, plan: Plan, parent: str | None) -> Allowance:
             memory_gib=budget.memory_gib,
         ),
         parent=parent,
+        beside=run.account,
         ends_at=run.ends_at,
         calls=run.calls,
         label=label_of(run.job.tags),
