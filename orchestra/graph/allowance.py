@@ -71,7 +71,8 @@ class Allowance:
         """Note calls that were made, here and in those it is a part of."""
         link: Allowance | None = self
         while link is not None:
-            link.calls.extend(calls)
+            for call in calls:
+                link.calls.append(call)  # a run tells of each
             link = link.above
 
     async def open(self) -> None:

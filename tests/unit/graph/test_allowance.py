@@ -26,6 +26,7 @@ async def test_a_part_that_was_closed_is_forgotten_and_goes_on_from_what_it_spen
     fleet, _ = scripted_fleet()
     async with fleet:
         whole = Allowance(fleet, "chat:1", asyncio.get_running_loop(), Budget(tokens=100))
+        closed: list[Allowance] = []
         for number in range(50):
             part = whole.part(f"run {number}", Budget(tokens=10))
             await part.open()
@@ -36,9 +37,10 @@ async def test_a_part_that_was_closed_is_forgotten_and_goes_on_from_what_it_spen
             await fleet.ledger.send(SettleCall(f"c:{number}", 0, 2))
             await fleet.ledger.send(CloseAccount(f"q:{number}"))
             await part.close()
+            closed.append(part)
         assert whole._parts == {}
         again = whole.part("run 7", Budget(tokens=10))
-        assert again is not part and (await again.left())[0].tokens == 0  # the whole is used up
+        assert again not in closed and (await again.left())[0].tokens == 0  # the whole is used up
         assert (await again.spent()).tokens == 2
         await whole.close()
 
