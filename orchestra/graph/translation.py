@@ -225,6 +225,8 @@ def usage_notes(
             f"{most.output_tokens} at most: its server ignores max_tokens, or "
             "limits.thinking_tokens on its card is too low"
         )
+    if ticket.card.price.unknown:
+        notes.append(f"the price of {model} is unknown, so its call is booked at $0")
     if record.overrun_usd:
         notes.append(
             f"the call of {model} cost ${record.cost_usd:f}, ${record.overrun_usd:f} above its "
