@@ -68,7 +68,14 @@ class Exchange:
             if is_waiting and not isinstance(failure, DeadlineExceeded):
                 await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
                 continue
-            return self._end(failure)
+            return self._end(await self._explained(failure))
+
+    async def _explained(self, failure: OrchestraError) -> OrchestraError:
+        """`failure`, with whose server used the budget up where one charged beyond its bounds."""
+        overruns = await self.allowance.overruns()
+        if not overruns or not isinstance(failure, NoFeasiblePlan):
+            return failure
+        return BudgetExceeded(" ".join(map(str, (failure, *overruns))))
 
     async def _tried(self, left: Budget, on_piece: OnPiece | None) -> Result:
         is_heard = not self.query.tools.offered and not self.stop  # a call of a tool is no words

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from orchestra.book.messages import CloseAccount, OpenAccount, ReadSpent, Spent
+from orchestra.book.messages import CloseAccount, OpenAccount, Overrun, ReadSpent, Spent
 from orchestra.core.job import Budget, CallRecord
 from orchestra.core.money import limit_micro, usd
 from orchestra.graph.backing import Backing
@@ -129,6 +129,15 @@ class Allowance:
             link = link.above
         limits = {"cost_usd": cost, "tokens": tokens, "memory_gib": self.budget.memory_gib}
         return Budget(**limits, latency_ms=self._left_ms()), is_waiting
+
+    async def overruns(self) -> tuple[Overrun, ...]:
+        """What calls of the whole, and of the account beside it, cost beyond their bounds."""
+        if self.above is not None:
+            return await self.above.overruns()
+        found = (await self.spent()).overruns
+        if self.beside is not None:
+            found += (await self.fleet.ledger.send(ReadSpent(self.beside))).overruns
+        return found
 
     async def _overrun_beside(self) -> tuple[int, int]:
         """What calls of the account beside this cost beyond their bounds: micro-dollars, tokens."""

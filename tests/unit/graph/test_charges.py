@@ -176,6 +176,7 @@ async def test_a_node_of_the_users_own_gets_nothing_of_a_budget_that_was_overcha
     async def talk(state: JobState) -> dict[str, Any]:
         answer = await model.ainvoke("Hi.")
         said.append(str(answer.response_metadata["finish_reason"]))
+        said.append(str(answer.content))
         return {}
 
     def with_talk() -> StateGraph[JobState, Context]:
@@ -189,7 +190,8 @@ async def test_a_node_of_the_users_own_gets_nothing_of_a_budget_that_was_overcha
 
     async with far(GREEDY) as (fleet, server):
         result = await fleet.run(with_talk, Job(text="A shirt.", budget=Budget(cost_usd=3)))
-    assert said == ["budget"] and len(server.asked) == 1
+    assert said[0] == "budget" and "'far' charged $13.99" in said[1]
+    assert len(server.asked) == 1
     assert result.cost_usd == 14
 
 
