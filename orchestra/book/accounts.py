@@ -10,9 +10,8 @@ from typing import Any
 
 from orchestra.book.amounts import (
     NOTHING,
-    UNITS,
-    AccountLimits,
     Amount,
+    Unit,
     bounds_of,
     busy_account,
     checked_limits,
@@ -23,7 +22,7 @@ from orchestra.book.amounts import (
 )
 from orchestra.book.database import Database
 from orchestra.book.messages import OpenAccount, Overrun, Spent
-from orchestra.book.reservation import Above, Standing, Step, steps
+from orchestra.book.reservation import Above, Standing, count
 from orchestra.core.errors import BookError
 
 REMEMBERED_CHAINS = 4096
@@ -34,7 +33,7 @@ _CHANGE = """UPDATE accounts SET
     spent_micro = spent_micro + ?, spent_tokens = spent_tokens + ?,
     overrun_micro = overrun_micro + ?, overrun_tokens = overrun_tokens + ?, pending = pending + ?
     WHERE number = ?"""
-_STANDING = f"""number, id, hold, closed, {BOUNDS}, spent_micro, spent_tokens,
+_STANDING = f"""id, hold, closed, {BOUNDS}, spent_micro, spent_tokens,
     open_micro, open_tokens, overrun_micro, overrun_tokens"""
 
 
@@ -45,6 +44,7 @@ class Accounts(Database):
     """The tree of accounts of a book."""
 
     _chains: dict[str | int, Chain]
+    _known: dict[int, Standing]  # as of the transaction that goes on
 
     def _open_account(self, opened: OpenAccount) -> None:
         id, (limits, ceilings) = opened.id, bounds_of(opened)
@@ -70,7 +70,8 @@ class Accounts(Database):
             "UPDATE accounts SET closed = 0, epoch = ? WHERE number = ?",
             (self._epoch, chain[0]),
         )
-        if own.closed and above:
+        was_closed, own.closed = own.closed, False
+        if was_closed and above:
             if above[0].closed:
                 raise closed_account(above[0].id, f"account {id!r}")
             if own.hold:
@@ -85,6 +86,7 @@ class Accounts(Database):
         if pending:
             raise busy_account(id, pending)
         self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0],))
+        own.closed = True
         if own.hold:
             self._change(chain[1:], -own.taken, pending=-1, who=f"closing {id!r}")
         self._chains.pop(id, None)
@@ -106,9 +108,12 @@ class Accounts(Database):
                     f"Account {id!r} holds its limits from its parent, so they stay. Close it and "
                     "open another id."
                 )
-            for unit in UNITS:
-                limit, used = new.of(unit), own.used(unit)
-                if limit is not None and limit < used and limit != own.limits.of(unit):
+            units: tuple[tuple[Unit, int | None, int | None, int], ...] = (
+                ("micro", new.micro, own.limit_micro, own.used_micro),
+                ("tokens", new.tokens, own.limit_tokens, own.used_tokens),
+            )
+            for unit, limit, before, used in units:
+                if limit is not None and limit < used and limit != before:
                     raise exceeded(
                         id,
                         "what is spent or open",
@@ -122,24 +127,26 @@ class Accounts(Database):
                 "UPDATE accounts SET limit_micro = ?, limit_tokens = ? WHERE number = ?",
                 (cost_micro, tokens, number),
             )
+            own.limit_micro, own.limit_tokens = cost_micro, tokens
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
         number = self._chain(account)[0]
-        own = self._standings((number,))[0]
+        own = Standing(*self._fields(number, _STANDING))
         presumed = self._fields(number, "presumed_micro, presumed_calls")
         return Spent(
-            own.spent.micro,
-            own.spent.tokens,
-            own.open.micro,
-            own.open.tokens,
+            own.spent_micro,
+            own.spent_tokens,
+            own.open_micro,
+            own.open_tokens,
             *presumed,
-            overruns=() if own.overrun == NOTHING else self._overruns(number),
+            overruns=self._overruns(number) if own.overrun_micro or own.overrun_tokens else (),
             is_over=own.is_over,
         )
 
     def _forget(self) -> None:
         self._chains = {}
+        self._known = {}
 
     def _chain(self, key: str | int) -> Chain:
         """The account with this id or number and its ancestors; parents never change."""
@@ -167,23 +174,38 @@ class Accounts(Database):
         overrun: Amount = NOTHING,
         pending: int = 0,
     ) -> None:
-        """Add to a chain's counters what `reservation.steps` says. Raises what that raises."""
+        """Add to a chain's counters what `reservation.count` says. Raises what that raises."""
         above = Above(
             lambda place: self._overruns(chain[place]),
             lambda place: self._on_its_way(chain[place]),
         )
         standings = self._standings(chain)
-        found = steps(
-            standings, reserved, above, who=who, spent=spent, overrun=overrun, pending=pending
+        found = count(
+            standings,
+            reserved,
+            above,
+            who=who,
+            spent=spent,
+            overrun=overrun,
+            pending=bool(pending),
         )
-        for number, step in zip(chain, found, strict=False):
-            self._write(_CHANGE, (*_values(step), number))
+        rest = (spent.micro, spent.tokens, overrun.micro, overrun.tokens)
+        for place, opened in enumerate(found):
+            number = chain[place]
+            self._write(_CHANGE, (opened.micro, opened.tokens, *rest, pending, number))
+            if standings[place].hold:
+                pending = 0
 
     def _standings(self, chain: Chain) -> list[Standing]:
-        marks = ", ".join("?" * len(chain))
-        rows = self._read(f"SELECT {_STANDING} FROM accounts WHERE number IN ({marks})", chain)
-        known = {number: _standing(values) for number, *values in rows}
-        return [known[number] for number in chain]
+        """The accounts of a chain; only inside `transaction()`, which keeps them true."""
+        return [self._known.get(number) or self._standing(number) for number in chain]
+
+    def _standing(self, number: int) -> Standing:
+        standing = Standing(*self._fields(number, _STANDING))
+        if len(self._known) >= REMEMBERED_CHAINS:
+            self._known.clear()
+        self._known[number] = standing
+        return standing
 
     def _on_its_way(self, number: int) -> Amount:
         """What the calls under account `number` reserve that are on their way."""
@@ -211,22 +233,3 @@ class Accounts(Database):
         if row is None:
             raise unknown_account(number)
         return row
-
-
-def _standing(values: list[Any]) -> Standing:
-    id, hold, closed, *amounts = values
-    limits, ceilings = AccountLimits(*amounts[:2]), AccountLimits(*amounts[2:4])
-    counters = (Amount(*amounts[4:6]), Amount(*amounts[6:8]), Amount(*amounts[8:]))
-    return Standing(id, bool(hold), bool(closed), limits, ceilings, *counters)
-
-
-def _values(step: Step) -> tuple[int, ...]:
-    return (
-        step.open.micro,
-        step.open.tokens,
-        step.spent.micro,
-        step.spent.tokens,
-        step.overrun.micro,
-        step.overrun.tokens,
-        step.pending,
-    )

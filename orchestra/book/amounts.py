@@ -14,7 +14,6 @@ from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars
 
 Unit = Literal["micro", "tokens"]
-UNITS: tuple[Unit, ...] = ("micro", "tokens")  # dollars are named before tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,6 @@ class Amount:
         """What of it is more than `most`, of either."""
         return Amount(max(0, self.micro - most.micro), max(0, self.tokens - most.tokens))
 
-    def of(self, unit: Unit) -> int:
-        """The micro-dollars or the tokens."""
-        return self.micro if unit == "micro" else self.tokens
-
 
 NOTHING = Amount()
 
@@ -51,10 +46,6 @@ class AccountLimits:
 
     micro: int | None = None
     tokens: int | None = None
-
-    def of(self, unit: Unit) -> int | None:
-        """The limit of micro-dollars or of tokens."""
-        return self.micro if unit == "micro" else self.tokens
 
 
 def bounds_of(opened: OpenAccount) -> tuple[AccountLimits, AccountLimits]:

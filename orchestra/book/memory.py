@@ -11,11 +11,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from orchestra.book.amounts import (
     NOTHING,
-    AccountLimits,
     Amount,
     bounds_of,
     busy_account,
@@ -38,7 +37,7 @@ from orchestra.book.messages import (
     SettleCall,
     Spent,
 )
-from orchestra.book.reservation import Above, Standing, steps
+from orchestra.book.reservation import Above, Standing, count
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
@@ -49,15 +48,8 @@ REPLIES_KEPT = 4096
 class MemoryAccount:
     """A budget; `pending` counts the calls and held accounts open right under it."""
 
-    id: str
     parent: MemoryAccount | None
-    limits: AccountLimits
-    ceilings: AccountLimits
-    hold: bool
-    closed: bool = True
-    spent: Amount = NOTHING
-    open: Amount = NOTHING
-    overrun: Amount = NOTHING
+    standing: Standing
     pending: int = 0
     presumed_micro: int = 0
     presumed_calls: int = 0
@@ -66,18 +58,9 @@ class MemoryAccount:
     overruns: dict[str, Overrun] = field(default_factory=dict)
 
     @property
-    def standing(self) -> Standing:
-        """How it stands, for `steps`."""
-        return Standing(
-            self.id,
-            self.hold,
-            self.closed,
-            self.limits,
-            self.ceilings,
-            self.spent,
-            self.open,
-            self.overrun,
-        )
+    def id(self) -> str:
+        """Its name."""
+        return self.standing.id
 
     @property
     def chain(self) -> list[MemoryAccount]:
@@ -126,39 +109,39 @@ class MemoryLedger(Calls[MemoryCall]):
     def _open_account(self, opened: OpenAccount) -> None:
         id, hold, (limits, ceilings) = opened.id, opened.hold, bounds_of(opened)
         above = None if opened.parent is None else self._account(opened.parent)
-        account = self._accounts.get(id) or MemoryAccount(id, above, limits, ceilings, hold)
-        known = (account.parent, account.hold, account.limits, account.ceilings)
-        if known != (above, hold, limits, ceilings):
+        bounds = (limits.micro, limits.tokens, ceilings.micro, ceilings.tokens)
+        account = self._accounts.get(id)
+        if account is None:
+            account = MemoryAccount(above, Standing(id, hold, True, *bounds))
+        own = account.standing
+        known = (own.limit_micro, own.limit_tokens, own.ceiling_micro, own.ceiling_tokens)
+        if (account.parent, own.hold, known) != (above, hold, bounds):
             parent = account.parent and account.parent.id
-            raise other_values(
-                id,
-                _values(parent, *known[1:]),
-                _values(opened.parent, hold, limits, ceilings),
-            )
-        if account.closed and above is not None:
-            if above.closed:
+            raise other_values(id, (parent, own.hold, *known), (opened.parent, hold, *bounds))
+        if own.closed and above is not None:
+            if above.standing.closed:
                 raise closed_account(above.id, f"account {id!r}")
             if hold:
-                taken = account.standing.taken
-                self._change(above, taken, pending=1, who=f"account {id!r}")
+                self._change(above, own.taken, pending=1, who=f"account {id!r}")
         if above is not None:
             above.has_children = True
-        account.closed = False
+        own.closed = False
         self._accounts[id] = account
         self._closed.pop(id, None)
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
         found = self._account(account)
+        own = found.standing
         return Spent(
-            found.spent.micro,
-            found.spent.tokens,
-            found.open.micro,
-            found.open.tokens,
+            own.spent_micro,
+            own.spent_tokens,
+            own.open_micro,
+            own.open_tokens,
             found.presumed_micro,
             found.presumed_calls,
             found.told,
-            found.standing.is_over,
+            own.is_over,
         )
 
     def _call(self, uid: str) -> MemoryCall | None:
@@ -171,7 +154,7 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _left_in(self, account: str) -> list[MemoryCall] | None:
         known = self._accounts.get(account)
-        if known is None or known.closed:
+        if known is None or known.standing.closed:
             return None
         left = [call for call in known.calls if call.state == "dispatched"]
         if known.pending > len(left):  # nothing can be taken back here, so it is said before
@@ -215,14 +198,14 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _close_account(self, id: str) -> None:
         account = self._account(id)
-        if account.closed:
+        own = account.standing
+        if own.closed:
             return
         if account.pending:
             raise busy_account(account.id, account.pending)
-        if account.hold and account.parent is not None:
-            taken, who = account.standing.taken, f"closing {account.id!r}"
-            self._change(account.parent, -taken, pending=-1, who=who)
-        account.closed = True
+        if own.hold and account.parent is not None:
+            self._change(account.parent, -own.taken, pending=-1, who=f"closing {account.id!r}")
+        own.closed = True
         if any(_is_of(account.id, pinned) for pinned in self._pinned.values()):
             return
         if not account.has_children:
@@ -243,7 +226,7 @@ class MemoryLedger(Calls[MemoryCall]):
         self._threads.pop(ended.id, None)
         account = self._pinned.pop(ended.id, None)
         for id in [id for id in self._accounts if account is not None and _is_of(id, account)]:
-            if self._accounts[id].closed and not self._accounts[id].has_children:
+            if self._accounts[id].standing.closed and not self._accounts[id].has_children:
                 self._closed[id] = None
 
     def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]:
@@ -263,20 +246,25 @@ class MemoryLedger(Calls[MemoryCall]):
         overrun: Amount = NOTHING,
         pending: int = 0,
     ) -> None:
-        """Add to a chain's counters what `reservation.steps` says: all of it, or nothing."""
+        """Add to a chain's counters what `reservation.count` says: all of it, or nothing."""
         chain = account.chain
         above = Above(
             lambda place: chain[place].told, lambda place: self._under_way_in(chain[place])
         )
         standings = [one.standing for one in chain]
-        found = steps(
-            standings, reserved, above, who=who, spent=spent, overrun=overrun, pending=pending
+        found = count(
+            standings,
+            reserved,
+            above,
+            who=who,
+            spent=spent,
+            overrun=overrun,
+            pending=bool(pending),
         )
-        for one, step in zip(chain, found, strict=False):
-            one.open += step.open
-            one.spent += step.spent
-            one.overrun += step.overrun
-            one.pending += step.pending
+        for one in chain[: len(found)]:
+            one.pending += pending
+            if one.standing.hold:
+                break
 
     def _under_way_in(self, account: MemoryAccount) -> Amount:
         """What the calls under `account` reserve that are on their way."""
@@ -290,9 +278,3 @@ class MemoryLedger(Calls[MemoryCall]):
 def _is_of(id: str, account: str) -> bool:
     """Whether an account is that one, or named after it as a part of the same job."""
     return id == account or id.startswith(f"{account}:")
-
-
-def _values(
-    parent: str | None, hold: bool, limits: AccountLimits, ceilings: AccountLimits
-) -> tuple[Any, ...]:
-    return parent, hold, limits.micro, limits.tokens, ceilings.micro, ceilings.tokens

@@ -14,74 +14,87 @@ was held before, until what is spent and on its way fits again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from orchestra.book.amounts import (
-    NOTHING,
-    UNITS,
-    AccountLimits,
-    Amount,
-    Unit,
-    closed_account,
-    exceeded,
-)
+from orchestra.book.amounts import NOTHING, Amount, Unit, closed_account, exceeded
 from orchestra.book.messages import Overrun
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Standing:
-    """An account as it stands; `overrun` is what of `spent` was never reserved."""
+    """An account as it stands; `overrun_*` is what of `spent_*` was never reserved.
+
+    Each call asks for a few of these, so that they are plain numbers.
+    """
 
     id: str
     hold: bool
     closed: bool
-    limits: AccountLimits
-    ceilings: AccountLimits
-    spent: Amount
-    open: Amount
-    overrun: Amount
+    limit_micro: int | None
+    limit_tokens: int | None
+    ceiling_micro: int | None
+    ceiling_tokens: int | None
+    spent_micro: int = 0
+    spent_tokens: int = 0
+    open_micro: int = 0
+    open_tokens: int = 0
+    overrun_micro: int = 0
+    overrun_tokens: int = 0
+
+    @property
+    def used_micro(self) -> int:
+        """Micro-dollars that are spent or reserved."""
+        return self.spent_micro + self.open_micro
+
+    @property
+    def used_tokens(self) -> int:
+        """Tokens that are spent or reserved."""
+        return self.spent_tokens + self.open_tokens
+
+    @property
+    def bound_micro(self) -> int | None:
+        """Micro-dollars that may be spent and reserved."""
+        return _bound(self.limit_micro, self.ceiling_micro, self.overrun_micro)
+
+    @property
+    def bound_tokens(self) -> int | None:
+        """Tokens that may be spent and reserved."""
+        return _bound(self.limit_tokens, self.ceiling_tokens, self.overrun_tokens)
 
     @property
     def is_over(self) -> bool:
         """Whether more is spent and reserved than a limit allows."""
-        return any(self._over(unit) for unit in UNITS)
+        return (self.limit_micro is not None and self.used_micro > self.limit_micro) or (
+            self.limit_tokens is not None and self.used_tokens > self.limit_tokens
+        )
 
     @property
     def taken(self) -> Amount:
         """What a hold takes of its parent's room: what is reserved in it, and may be yet."""
-        return Amount(*(self._taken(unit) for unit in UNITS))
+        return Amount(
+            _taken(self.bound_micro, self.open_micro, self.spent_micro),
+            _taken(self.bound_tokens, self.open_tokens, self.spent_tokens),
+        )
 
-    def used(self, unit: Unit) -> int:
-        """What is spent or reserved."""
-        return self.spent.of(unit) + self.open.of(unit)
-
-    def bound(self, unit: Unit) -> int | None:
-        """What may be spent and reserved; a ceiling counts none of the overrun."""
-        limit, ceiling = self.limits.of(unit), self.ceilings.of(unit)
-        if ceiling is None:
-            return limit
-        planned = ceiling + self.overrun.of(unit)
-        return planned if limit is None else min(limit, planned)
-
-    def _taken(self, unit: Unit) -> int:
-        bound = self.bound(unit)
-        if bound is None:
-            return self.open.of(unit)
-        return max(self.open.of(unit), bound - self.spent.of(unit))
-
-    def _over(self, unit: Unit) -> bool:
-        limit = self.limits.of(unit)
-        return limit is not None and self.used(unit) > limit
+    def add(self, opened: Amount, spent: Amount, overrun: Amount) -> None:
+        """Count it."""
+        self.open_micro += opened.micro
+        self.open_tokens += opened.tokens
+        self.spent_micro += spent.micro
+        self.spent_tokens += spent.tokens
+        self.overrun_micro += overrun.micro
+        self.overrun_tokens += overrun.tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is added to one account of a chain."""
+def _bound(limit: int | None, ceiling: int | None, overrun: int) -> int | None:
+    """The tighter of both; a ceiling counts none of the overrun."""
+    if ceiling is None or (limit is not None and limit < ceiling + overrun):
+        return limit
+    return ceiling + overrun
 
-    open: Amount
-    spent: Amount
-    overrun: Amount
-    pending: int
+
+def _taken(bound: int | None, opened: int, spent: int) -> int:
+    return opened if bound is None else max(opened, bound - spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class Above:
     on_its_way: Callable[[int], Amount]
 
 
-def steps(
+def count(
     chain: Sequence[Standing],
     reserved: Amount,
     above: Above,
@@ -103,70 +116,88 @@ def steps(
     who: str,
     spent: Amount = NOTHING,
     overrun: Amount = NOTHING,
-    pending: int = 0,
-) -> list[Step]:
-    """What each account of `chain`, beginning with the lowest, gets of it; the rest gets nothing.
+    pending: bool = False,
+) -> list[Amount]:
+    """Count an amount in `chain`, beginning with the lowest account, and say what each reserves.
 
-    `reserved` is negative where something is given back. `who` stands in messages.
+    The accounts above those that are answered get nothing of it. `reserved` is negative where
+    something is given back, and `pending` says that a call or hold begins or ends with it. `who`
+    stands in messages.
 
-    Raises `BudgetExceeded` where there is no room, `BookError` for a closed account.
+    Raises `BudgetExceeded` where there is no room, `BookError` for a closed account; then nothing
+    was counted.
     """
-    found: list[Step] = []
-    opened = reserved
+    found: list[Amount] = []
+    opened, held = reserved, False
+    begins = reserved.micro > 0 or reserved.tokens > 0
+    goes_on = bool(spent.micro or spent.tokens or pending)
     for place, account in enumerate(chain):
-        if opened == NOTHING and spent == NOTHING and not pending:
+        if held and begins and account.is_over:
+            _check_really(account, place, reserved, above, who)
+        if not (goes_on or opened.micro or opened.tokens):
+            if begins:
+                continue  # what is held was reserved before; all above may yet be over its limit
             break
         if account.closed:
             raise closed_account(account.id, who)
-        for unit in UNITS:
-            _check_room(account, opened.of(unit), unit, who, lambda p=place: above.overruns(p))
-        found.append(Step(opened, spent, overrun, pending))
+        if opened.micro > 0 or opened.tokens > 0:
+            _check_room(account, place, opened, above, who)
+        found.append(opened)
         if account.hold:
-            after = replace(
-                account,
-                spent=account.spent + spent,
-                open=account.open + opened,
-                overrun=account.overrun + overrun,
-            )
-            opened, pending = after.taken - account.taken, 0
-    _check_above_holds(chain, reserved, above, who)
+            opened = _beyond(account, opened, spent, overrun)
+            goes_on, held = bool(spent.micro or spent.tokens), True
+    for account, step in zip(chain, found, strict=False):
+        account.add(step, spent, overrun)
     return found
 
 
-def _check_room(
-    account: Standing, asked: int, unit: Unit, who: str, overruns: Callable[[], Sequence[Overrun]]
-) -> None:
-    bound = account.bound(unit)
-    if bound is not None and asked > 0 and bound < account.used(unit) + asked:
-        raise exceeded(
-            account.id,
-            who,
-            unit,
-            limit=bound,
-            used=account.used(unit),
-            asked=asked,
-            overruns=overruns() if account.overrun != NOTHING else (),
-        )
+def _beyond(account: Standing, opened: Amount, spent: Amount, overrun: Amount) -> Amount:
+    """What a hold reserves more or less of its parent once it has counted these."""
+    one = account
+    micro, tokens = opened.micro, opened.tokens
+    before = one.bound_micro
+    if before is not None:
+        after = _bound(one.limit_micro, one.ceiling_micro, one.overrun_micro + overrun.micro)
+        held = _taken(after, one.open_micro + micro, one.spent_micro + spent.micro)
+        micro = held - _taken(before, one.open_micro, one.spent_micro)
+    before = one.bound_tokens
+    if before is not None:
+        after = _bound(one.limit_tokens, one.ceiling_tokens, one.overrun_tokens + overrun.tokens)
+        held = _taken(after, one.open_tokens + tokens, one.spent_tokens + spent.tokens)
+        tokens = held - _taken(before, one.open_tokens, one.spent_tokens)
+    return Amount(micro, tokens)
 
 
-def _check_above_holds(chain: Sequence[Standing], asked: Amount, above: Above, who: str) -> None:
-    """What is held was reserved before; it is of no use once it is spent beyond its bounds."""
-    held = False
-    for place, account in enumerate(chain):
-        limits = account.limits
-        for unit in UNITS if held and account.is_over else ():
-            limit, more = limits.of(unit), asked.of(unit)
-            if limit is None or more <= 0 or account.used(unit) <= limit:
-                continue
-            used = account.spent.of(unit) + above.on_its_way(place).of(unit)
-            if used + more > limit:
-                raise exceeded(
-                    account.id,
-                    who,
-                    unit,
-                    limit=limit,
-                    used=used,
-                    asked=more,
-                    overruns=above.overruns(place),
-                )
-        held = held or account.hold
+def _check_room(account: Standing, place: int, asked: Amount, above: Above, who: str) -> None:
+    micro, tokens = account.bound_micro, account.bound_tokens
+    unit: Unit
+    if micro is not None and asked.micro > 0 and micro < account.used_micro + asked.micro:
+        unit, limit, used, more = "micro", micro, account.used_micro, asked.micro
+    elif tokens is not None and asked.tokens > 0 and tokens < account.used_tokens + asked.tokens:
+        unit, limit, used, more = "tokens", tokens, account.used_tokens, asked.tokens
+    else:
+        return
+    overran = account.overrun_micro or account.overrun_tokens
+    overruns = above.overruns(place) if overran else ()
+    raise exceeded(account.id, who, unit, limit=limit, used=used, asked=more, overruns=overruns)
+
+
+def _check_really(account: Standing, place: int, asked: Amount, above: Above, who: str) -> None:
+    """What is held is of no use once the money is spent: count what is on its way, not held."""
+    away = above.on_its_way(place)
+    micro, tokens = account.limit_micro, account.limit_tokens
+    unit: Unit
+    if _is_short(micro, account.used_micro, account.spent_micro + away.micro, asked.micro):
+        unit, limit, used, more = "micro", micro, account.spent_micro + away.micro, asked.micro
+    elif _is_short(tokens, account.used_tokens, account.spent_tokens + away.tokens, asked.tokens):
+        unit, limit, used, more = "tokens", tokens, account.spent_tokens + away.tokens, asked.tokens
+    else:
+        return
+    overruns = above.overruns(place)
+    raise exceeded(
+        account.id, who, unit, limit=limit or 0, used=used, asked=more, overruns=overruns
+    )
+
+
+def _is_short(limit: int | None, used: int, really: int, asked: int) -> bool:
+    return limit is not None and asked > 0 and limit < used and limit < really + asked

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orchestra.book.amounts import NOTHING, UNITS, AccountLimits, Amount, Unit
+from orchestra.book.amounts import NOTHING, AccountLimits, Amount, Unit
 from orchestra.book.book import Book
 from orchestra.book.messages import (
     AbandonAccount,
@@ -35,6 +35,7 @@ actuals = amounts | st.builds(Amount, st.integers(0, 60), st.integers(0, 30))  #
 limits = st.builds(AccountLimits, st.none() | st.integers(0, 60), st.none() | st.integers(0, 30))
 picks = st.integers(0, 11)  # which account or call; taken modulo how many there are
 LATEST = 0
+UNITS: tuple[Unit, ...] = ("micro", "tokens")
 UNLIMITED = AccountLimits()
 
 
@@ -91,8 +92,8 @@ class Model:
     def bound(self, id: str, unit: Unit) -> int | None:
         """What may be spent and reserved: the limit, or the ceiling beside what overran."""
         account = self.accounts[id]
-        limit, ceiling = account.limits.of(unit), account.ceilings.of(unit)
-        ceiling = None if ceiling is None else ceiling + self.overrun(id).of(unit)
+        limit, ceiling = getattr(account.limits, unit), getattr(account.ceilings, unit)
+        ceiling = None if ceiling is None else ceiling + getattr(self.overrun(id), unit)
         return min((one for one in (limit, ceiling) if one is not None), default=None)
 
     def held(self, id: str) -> Amount:
@@ -101,7 +102,9 @@ class Model:
         bounds: dict[Unit, int | None] = {unit: self.bound(id, unit) for unit in UNITS}
         return Amount(
             *(
-                inside.of(unit) if most is None else max(inside.of(unit), most - spent.of(unit))
+                getattr(inside, unit)
+                if most is None
+                else max(getattr(inside, unit), most - getattr(spent, unit))
                 for unit, most in bounds.items()
             )
         )
@@ -113,26 +116,32 @@ class Model:
             return self.open(child)
         if account.closed:
             return Amount(
-                *(self.open(child).of(u) if self.bound(child, u) is None else 0 for u in UNITS)
+                *(
+                    getattr(self.open(child), u) if self.bound(child, u) is None else 0
+                    for u in UNITS
+                )
             )
         return self.held(child)
 
     def used(self, id: str, unit: Unit) -> int:
-        return self.spent(id).of(unit) + self.open(id).of(unit)
+        return getattr(self.spent(id), unit) + getattr(self.open(id), unit)
 
     def fits(self, id: str | None, amount: Amount) -> bool:
         """Whether a reservation has room in `id` and above it."""
-        return all(not amount.of(unit) or self._fits(id, amount.of(unit), unit) for unit in UNITS)
+        return all(
+            not getattr(amount, unit) or self._fits(id, getattr(amount, unit), unit)
+            for unit in UNITS
+        )
 
     def _fits(self, id: str | None, asked: int, unit: Unit) -> bool:
         held = beneath_a_hold = False
         while id is not None:
             account, most, limit = self.accounts[id], self.bound(id, unit), None
-            limit = account.limits.of(unit)
+            limit = getattr(account.limits, unit)
             if not held and most is not None and self.used(id, unit) + asked > most:
                 return False
             if beneath_a_hold and limit is not None and self.used(id, unit) > limit:
-                really = self.spent(id).of(unit) + self.on_its_way(id).of(unit)
+                really = getattr(self.spent(id), unit) + getattr(self.on_its_way(id), unit)
                 if really + asked > limit:
                     return False
             held = held or (account.hold and most is not None)
@@ -149,10 +158,10 @@ class Model:
     def over(self) -> bool:
         """Whether more is spent or reserved than a limit and what overran allow."""
         return any(
-            limit is not None and self.used(id, unit) > limit + self.overrun(id).of(unit)
+            limit is not None and self.used(id, unit) > limit + getattr(self.overrun(id), unit)
             for id, account in self.accounts.items()
             for unit in UNITS
-            for limit in (account.limits.of(unit), account.ceilings.of(unit))
+            for limit in (getattr(account.limits, unit), getattr(account.ceilings, unit))
         )
 
     def usable(self, id: str) -> bool:
@@ -309,7 +318,9 @@ class BookMachine(RuleBasedStateMachine):
         if account.hold:
             assert done is BookError
             return
-        new: dict[Unit, Any] = {unit: (limits.of(unit), account.limits.of(unit)) for unit in UNITS}
+        new: dict[Unit, Any] = {
+            unit: (getattr(limits, unit), getattr(account.limits, unit)) for unit in UNITS
+        }
         if any(
             limit not in (None, before) and self.model.used(id, unit) > limit
             for unit, (limit, before) in new.items()
