@@ -19,7 +19,7 @@ from orchestra.batch.request import Request, settle
 from orchestra.batch.row_run import RowRun
 from orchestra.batch.run.runner import take_over
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec
-from orchestra.batch.start import check_counts, typical_plan
+from orchestra.batch.start import check_counts, check_prices, typical_plan
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import ReadSpent
 from orchestra.core.job import Budget
@@ -54,6 +54,7 @@ async def resume_batch(
     `run_batch` does.
     """
     check_counts(None, in_flight)
+    check_prices(fleet, budget or Budget())
     progress = progress or Progress()
     spec, _ = list_waiting(out)
     request = settle(fleet, spec if build is None else spec.model_copy(update={"graph": build}))

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -149,6 +149,9 @@ class RowRun:
             why = next(error.message for error in result.errors if error.type in SILENT)
             is_billed = any(call.cost_usd for call in result.calls if _is_silent(call))
             return Ran("silent", why, answered, silent, is_billed, account, end)
+        if opened and (over := await self._why_over(result.errors)):
+            await self._give_back(account)
+            return Ran("no room", over)
         await self._record(end)
         return Ran("waiting" if result.questions else "finished", answered=answered)
 
@@ -165,54 +168,70 @@ class RowRun:
             return Ran("no room", str(full))
         except UsageError as error:
             return Ran("refused", str(error))
-        account = record.account
-        # A breakpoint asks nothing, and a saver of the user's own may have gone on since.
-        is_asked = parked.open_ids and (record.questions or record.checkpoint)
-        given = answer if is_asked else None
         try:
-            result = await resume_job(
-                self.fleet, self.graph, record, intake, given, parent=BATCH_ACCOUNT
-            )
-        except BookError:
-            raise
+            result = await self._go_on(parked, record, intake, answer)
         except (UsageError, PlanError) as error:
-            await self._give_back(account)
-            return Ran("refused", str(error))
-        except OrchestraError as error:
-            result = Result(status="failed", errors=(ErrorRecord.of("job", error),))
-        news = tuple(error for error in result.errors if error not in parked.result.errors)
-        why = next((error.message for error in news if error.type in SILENT), "")
-        if (
-            why and record.checkpoint is not None
-        ):  # else its own saver has gone on beyond the answer
-            await self._give_back(account)
-            return Ran("silent", why)
-        await self._record(
-            FinishRow(
-                key=parked.key,
-                ordinal=parked.ordinal,
-                row_id=parked.row_id,
-                status=result.status,
-                record_json=result.model_dump_json(),
-                account=account,
-                names=tuple(name for name in result.fields if name not in self._noted),
-                again=True,
-                thread=None if result.questions else parked.thread_id,
-            )
-        )
+            left = Ran("refused", str(error))
+        else:
+            left = await self._why_left(parked, record, result)
+        if left is not None:
+            await self._give_back(record.account)
+            return left
+        ended = None if result.questions else parked.thread_id
+        row = (parked.key, parked.ordinal, parked.row_id)
+        await self._record(self._finish(*row, result, record.account, again=True, thread=ended))
         return Ran("waiting" if result.questions else "finished")
 
     async def _reopen(self, record: ThreadRecord) -> None:
         """Hold what the row held before it waited. Raises `_NoRoom`."""
+        account, job, ceiling = record.account, record.job, record.ceiling
         while True:
             refunded = self._refunded
             try:
-                account, job, ceiling = record.account, record.job, record.ceiling
                 return await open_account(
                     self.fleet, account, job, ceiling, parent=BATCH_ACCOUNT, hold=True
                 )
             except BudgetExceeded as error:
                 await self._wait_for_room(refunded, error)
+
+    async def _go_on(
+        self, parked: WaitingRow, record: ThreadRecord, intake: Intake, answer: Any
+    ) -> Result:
+        """What the row came to. Raises `UsageError` and `PlanError` where it never began."""
+        # A breakpoint asks nothing, and a saver of the user's own may have gone on since.
+        is_asked = parked.open_ids and (record.questions or record.checkpoint)
+        given = answer if is_asked else None
+        try:
+            return await resume_job(
+                self.fleet, self.graph, record, intake, given, parent=BATCH_ACCOUNT
+            )
+        except (BookError, UsageError, PlanError):
+            raise
+        except OrchestraError as error:
+            return Result(status="failed", errors=(ErrorRecord.of("job", error),))
+
+    async def _why_left(
+        self, parked: WaitingRow, record: ThreadRecord, result: Result
+    ) -> Ran | None:
+        """Why a row that has gone on waits as before; None where it came to something.
+
+        Where a saver of the user's own has gone on beyond the answer, it cannot be given again.
+        """
+        if record.checkpoint is None:
+            return None
+        news = [error for error in result.errors if error not in parked.result.errors]
+        silent = next((error.message for error in news if error.type in SILENT), None)
+        if silent is not None:
+            return Ran("silent", silent)
+        over = await self._why_over(news)
+        return None if over is None else Ran("no room", over)
+
+    async def _why_over(self, errors: Sequence[ErrorRecord]) -> str | None:
+        """Why calls were refused, where others cost more than what was held for them."""
+        refused = [error.message for error in errors if error.type == BudgetExceeded.__name__]
+        if refused and (await self.ledger.send(ReadSpent(BATCH_ACCOUNT))).is_over:
+            return refused[0]
+        return None
 
     async def _record(self, end: FinishRow) -> None:
         await self.ledger.send(end)
@@ -236,15 +255,30 @@ class RowRun:
 
     def _end_of(self, row: Row, result: Result, account: str | None) -> FinishRow:
         """What records the row with `result`."""
+        place = (self.key(row), row.ordinal, self.columns.row_id(row))
+        return self._finish(*place, result, account, again=row.again)
+
+    def _finish(
+        self,
+        key: str,
+        ordinal: int,
+        row_id: str,
+        result: Result,
+        account: str | None,
+        *,
+        again: bool,
+        thread: str | None = None,
+    ) -> FinishRow:
         return FinishRow(
-            key=self.key(row),
-            ordinal=row.ordinal,
-            row_id=self.columns.row_id(row),
+            key=key,
+            ordinal=ordinal,
+            row_id=row_id,
             status=result.status,
             record_json=result.model_dump_json(),
             account=account,
             names=tuple(name for name in result.fields if name not in self._noted),
-            again=row.again,
+            again=again,
+            thread=thread,
         )
 
     async def rehearse(self, row: Row, models: Models | None) -> Result:

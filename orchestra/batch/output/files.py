@@ -96,6 +96,7 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
     return Summary(
         cost_usd=usd(spent.cost_micro),
         presumed_usd=usd(spent.presumed_micro),
+        overruns=spent.overruns,
         tokens=spent.tokens,
         seconds=round(folder.seconds, 3),
         fleet=fleet.name,
