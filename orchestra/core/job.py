@@ -25,8 +25,17 @@ Language = Literal["en", "zh", "auto"]  # to write in
 
 
 def plain_json(value: Any) -> Any:
-    """`value` as JSON has it; what JSON has no form for is its text."""
-    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+    """`value` as JSON has it; what JSON has no form for is its text, and bytes are base64."""
+    try:
+        return to_jsonable_python(
+            value,
+            fallback=str,
+            serialize_unknown=True,
+            bytes_mode="base64",
+            inf_nan_mode="strings",
+        )
+    except ValueError:  # it holds itself
+        return str(value)
 
 
 # Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.

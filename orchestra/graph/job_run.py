@@ -36,6 +36,7 @@ from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
@@ -87,6 +88,7 @@ class JobRun:
     waiting: Waiting = field(default_factory=Waiting)
     # Whether asks are nodes of a graph, whose streams and tracers hear them as they answer.
     in_graph: bool = False
+    voice: Voice | None = None
 
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
@@ -95,7 +97,9 @@ class JobRun:
         self.asks[place.node] = ask
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
-            found = await self._outcome(_Visit(place.node, ask, state, job, visit))
+            found = await self._outcome(
+                _Visit(place.node, ask, state, job, visit, self._hearer(place, state))
+            )
             outcome = self.progress.note(name, found.model_copy(update={"visit": visit}))
             self.waiting.note(place.node, outcome)
         return name, outcome
@@ -107,6 +111,12 @@ class JobRun:
     def outcomes(self, state: JobState) -> dict[str, Outcome]:
         """What the nodes came to, by branch: all of the run, whatever keys its state has."""
         return {**self.progress.outcomes, **outcomes_of(state)}
+
+    def _hearer(self, place: Place, state: JobState) -> OnPiece | None:
+        """Who hears the ask at this place as it answers."""
+        if self.voice is None:
+            return self.on_piece
+        return self.voice.hearer(place, state, self.progress.outcomes)
 
     async def _outcome(self, visit: _Visit) -> Outcome:
         node = visit.node
@@ -155,7 +165,7 @@ class JobRun:
         first = _Attempt(
             planned.model,
             planned.prompt_tokens,
-            self.on_piece,
+            visit.on_piece,
             planned.siblings,
             heard,
             planned_ms=planned.latency_ms if planned.visits == 1 else None,
@@ -172,7 +182,7 @@ class JobRun:
         if self.ends_at is not None and self.ends_at <= time.monotonic():
             late = f"{why}; no time was left to ask {fallback.model}"
             return outcome.model_copy(update={"notes": (*outcome.notes, late)})
-        second = _Attempt(fallback.model, fallback.prompt_tokens, self.on_piece, planned.siblings)
+        second = _Attempt(fallback.model, fallback.prompt_tokens, visit.on_piece, planned.siblings)
         outcome, _ = await self._call(visit, second)
         note = f"{visit.node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
@@ -279,13 +289,17 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A node under way: its ask, and the state and job that it asks about; the visit's number."""
+    """A node under way: its ask, and the state and job that it asks about; the visit's number.
+
+    `on_piece` hears it as it answers.
+    """
 
     node: str
     ask: Ask
     state: JobState
     job: Job
     number: int = 1
+    on_piece: OnPiece | None = None
 
 
 @dataclass(frozen=True, slots=True)
