@@ -246,9 +246,8 @@ class _Segment:
                 self.options.get("state", {})
             )
         run.progress.go_on(outcomes_of(snapshot.values))
-        if answer is None and not any(question.id for question in record.questions):
-            return None
-        return Command(resume=answer)
+        # Without an answer it goes on where it was, and asks again what was not answered.
+        return None if answer is None else Command(resume=answer)
 
     def _config(self) -> RunnableConfig:
         config: RunnableConfig = {**self.options.get("config", RunnableConfig())}
