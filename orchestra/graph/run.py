@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -70,6 +70,7 @@ class RunOptions(GraphOptions, total=False):
     graph_name: str | None
 
 
+UNPLANNED = ":unplanned"
 OWN_MODES = frozenset({"plan", "call", "spend", "result"})
 
 
@@ -144,6 +145,7 @@ async def resume_job(
         under_way = _Segment(
             fleet, graph, intake, run, record.ceiling, parent, named, listener, started, record, by
         )
+        under_way.before = await under_way.spent()
         return await under_way.run(await under_way.where_it_was(answer))
     finally:
         await _leave(fleet, record.thread_id, by)
@@ -153,6 +155,16 @@ async def _leave(fleet: Backing, thread_id: str, by: str) -> None:
     """Let others have a run that came neither to its end nor to a question."""
     with suppress(BookError):
         await fleet.ledger.send(LeaveThread(thread_id, by))
+
+
+class Paid(NamedTuple):
+    """What a run has spent."""
+
+    cost_usd: Decimal = Decimal(0)
+    tokens: int = 0
+
+
+NOTHING = Paid()
 
 
 @dataclass(eq=False, slots=True)
@@ -170,9 +182,13 @@ class _Segment:
     started: float
     record: ThreadRecord | None = None
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
+    # What earlier parts of the run spent; its process may have died before it noted all its calls.
+    before: Paid = NOTHING
+    known: int = field(init=False)
     ready: Graph = field(init=False)
 
     def __post_init__(self) -> None:
+        self.known = len(self.job_run.progress.calls)
         self.ready = self.fleet.savers.ready(self.graph)
 
     @property
@@ -199,7 +215,7 @@ class _Segment:
             has_begun = True
             state, questions = await drive(run, self.ready, self._way(given))
             is_waiting = bool(questions)
-            return await self._result(state, questions, unplanned)
+            return await self._result(state, questions)
         finally:
             CURRENT.reset(outer)
             CURRENT_RUN.reset(outer_run)
@@ -270,9 +286,7 @@ class _Segment:
             durability if self.ready.checkpointer is not None else None,
         )
 
-    async def _result(
-        self, state: Mapping[str, Any], questions: tuple[Question, ...], unplanned: Allowance
-    ) -> Result:
+    async def _result(self, state: Mapping[str, Any], questions: tuple[Question, ...]) -> Result:
         run, progress = self.job_run, self.job_run.progress
         seconds = time.monotonic() - self.started
         done = assemble(
@@ -292,17 +306,18 @@ class _Segment:
         if questions or self._is_named:
             update["thread_id"] = self._thread_id
         if self.record is not None:
-            update |= await self._spent(unplanned)
+            paid = await self.spent()
+            update |= {"cost_usd": paid.cost_usd, "tokens": paid.tokens}
         return done.model_copy(update=update)
 
-    async def _spent(self, unplanned: Allowance) -> dict[str, Any]:
-        """What the whole run cost: its process may have died before it noted all its calls."""
-        ledger = self.fleet.ledger
-        found = [await ledger.send(ReadSpent(self.job_run.account))]
+    async def spent(self) -> Paid:
+        """What the whole run has spent so far, by the book."""
+        account, ledger = self.job_run.account, self.fleet.ledger
+        found = [await ledger.send(ReadSpent(account))]
         with suppress(BookError):  # no node but asks has spent
-            found.append(await ledger.send(ReadSpent(unplanned.account)))
+            found.append(await ledger.send(ReadSpent(f"{account}{UNPLANNED}")))
         cost = sum(each.cost_micro for each in found)
-        return {"cost_usd": usd(cost), "tokens": sum(each.tokens for each in found)}
+        return Paid(usd(cost), sum(each.tokens for each in found))
 
     def _record(self, questions: tuple[Question, ...]) -> ThreadRecord:
         used = 0.0 if not questions else time.monotonic() - self.started
@@ -337,12 +352,12 @@ class _Segment:
         if listener is None:
             return
         listener.tell(mode, record)
-        calls = self.job_run.progress.calls
+        paid = [call for call in self.job_run.progress.calls[self.known :] if not call.reused]
         listener.tell(
             "spend",
             Spend(
-                cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
-                tokens=sum(c.input_tokens + c.output_tokens for c in calls if not c.reused),
+                cost_usd=sum((call.cost_usd for call in paid), self.before.cost_usd),
+                tokens=sum((c.input_tokens + c.output_tokens for c in paid), self.before.tokens),
                 ceiling_usd=usd(0 if plan is None else plan.cost_micro),
                 ceiling_tokens=0 if plan is None else plan.tokens,
             ),
@@ -353,7 +368,7 @@ class _Segment:
         run = self.job_run
         return Allowance(
             run.fleet,
-            f"{run.account}:unplanned",
+            f"{run.account}{UNPLANNED}",
             asyncio.get_running_loop(),
             self.ceiling.beside(run.job.budget),
             parent=self.parent,
