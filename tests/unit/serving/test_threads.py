@@ -17,6 +17,7 @@ from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
 from tests.scripted import scripted_fleet
+from tests.unit.serving.test_http import Caller
 from tests.unit.serving.test_told import USER, deltas, said
 
 GRAPHS = {"writing": writing, "asking": asking}
@@ -191,3 +192,22 @@ async def test_the_document_names_the_routes_of_threads(http: httpx.AsyncClient)
     assert document["components"]["schemas"]["Thread"]["properties"]["status"]["enum"] == [
         "waiting", "left", "running",
     ]  # fmt: skip
+
+
+async def test_a_named_run_whose_client_hung_up_is_left_and_goes_on() -> None:
+    fleet, engines = scripted_fleet(told, told, delay_s=30.0)
+    service = Service(fleet, GRAPHS)
+    asked = ASK | {"thread_id": "t", "stream": True}
+    await Caller("/v1/jobs", asked, lambda: bool(engines["r1"].calls)).call(make_app(service))
+    async with fleet, client(fleet) as http:
+        while (await http.get("/v1/threads/t")).json()["status"] != "left":
+            await asyncio.sleep(0.01)
+        engines["r1"].delay_s = 0.0
+        early = await http.post("/v1/threads/t/answer", json={"answer": "yes"})
+        assert early.status_code == 400 and "asks nothing" in early.text
+        again = (await http.post("/v1/threads/t/answer", json={})).json()
+        assert (again["status"], again["questions"][0]["value"]) == ("waiting", QUESTION)
+        done = (await http.post("/v1/threads/t/answer", json={"answer": "yes"})).json()
+    assert done["state"] == {"said": ["yes"]}
+    # The call that was cut off may have been billed: it is counted at its worst case.
+    assert [error["type"] for error in done["errors"]] == ["BudgetExceeded"]
