@@ -170,10 +170,10 @@ class RowRun:
             return Ran("refused", str(error))
         try:
             result = await self._go_on(parked, record, intake, answer)
-        except (UsageError, PlanError) as error:
-            left = Ran("refused", str(error))
-        else:
             left = await self._why_left(parked, record, result)
+        except (UsageError, PlanError) as error:
+            await self._give_back(record.account)
+            return Ran("refused", str(error))
         if left is not None:
             await self._give_back(record.account)
             return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -147,7 +148,7 @@ def batch_command(
             return await run_batch(opened, spec, settings, plan=known, progress=Bar())
 
     summary = _confirmed(run, settings)
-    return Output(summary.public(), _lines(summary), is_failed=bool(summary.stopped))
+    return Output(summary.public(), summary_lines(summary), is_failed=bool(summary.stopped))
 
 
 def _retried(kinds: tuple[str, ...]) -> bool | tuple[str, ...]:
@@ -170,10 +171,13 @@ def _confirmed(
         return asyncio.run(run(settings.model_copy(update={"yes": True})))
 
 
-def _lines(summary: Summary) -> Iterator[str]:
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """What a batch came to, for a person."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts().items() if count)
     over = f" ({summary.over_budget} of them over budget)" if summary.over_budget else ""
     yield f"{summary.rows} rows: {counts}{over}"
+    if summary.waiting:
+        yield f"{summary.waiting} wait for an answer: orchestra resume {_folder_of(summary)}"
     yield (
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
@@ -189,6 +193,10 @@ def _lines(summary: Summary) -> Iterator[str]:
     yield from _quote(summary)
     for name, path in summary.files.items():
         yield f"{name:<8} {path}"
+
+
+def _folder_of(summary: Summary) -> str:
+    return shlex.quote(str(Path(summary.files["report"]).parent))
 
 
 def _quote(summary: Summary) -> Iterator[str]:

@@ -98,6 +98,8 @@ def _lines(found: ShownRow, again: Result | None) -> Iterator[str]:
         yield f"photo {photo}"
     for note in result.notes:
         yield f"note {note}"
+    for question in result.questions:
+        yield f"asks {question.text}"
     for error in result.errors:
         yield f"error {error.stage}: {error.type}: {error.message}"
     for name, field in result.fields.items():

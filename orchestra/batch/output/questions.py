@@ -17,7 +17,6 @@ from orchestra.batch.parked import WaitingRow
 from orchestra.batch.tables.table import open_table
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import UsageError
-from orchestra.core.values import text_of
 
 SHEET = "waiting.csv"
 ID, QUESTION_ID, ANSWER = "id", "question_id", "answer"
@@ -44,8 +43,8 @@ def write_questions(folder: Path, rows: Iterable[WaitingRow]) -> Path | None:
 
 def _lines(row: WaitingRow) -> Iterator[list[str]]:
     for question in row.questions:
-        asked = text_of(question.value) or ""
-        yield [row.row_id, str(row.ordinal), question.node or "", question.id, asked, ""]
+        place = [row.row_id, str(row.ordinal), question.node or ""]
+        yield [*place, question.id, question.text, ""]
 
 
 def read_answers(path: Path) -> dict[str, Any]:

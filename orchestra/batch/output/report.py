@@ -27,7 +27,7 @@ from orchestra.batch.output.summary import promise_lines
 from orchestra.batch.parked import WAITING
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
-from orchestra.core.values import CJK, duration, text_of
+from orchestra.core.values import CJK, duration
 
 TABLE = "products.csv"
 STATUSES = ("complete", "review", "partial", WAITING, "failed")
@@ -128,7 +128,6 @@ def _environment() -> Environment:
         lang=language_of,
         lines=lines_of,
         share=share,
-        text=text_of,
     )
     environment.globals["asset"] = _asset
     environment.globals["script_hash"] = _script_hash

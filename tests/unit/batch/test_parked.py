@@ -16,6 +16,7 @@ from orchestra import Budget
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.questions import read_answers
 from orchestra.batch.output.summary import Summary
+from orchestra.book.messages import KeepThread
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import BookError, ModelUnavailable, UsageError
 from orchestra.core.money import usd
@@ -89,8 +90,8 @@ async def test_rows_that_ask_are_parked_and_what_they_ask_stands_in_the_outputs(
     assert (written["waiting"], written["files"]["waiting"]) == (2, str(out / "waiting.csv"))
     sheet = rows_of(out / "waiting.csv")
     assert [(row["id"], row["question"]) for row in sheet] == [
-        ("A1", '{"is it":"red?"}'),
-        ("A3", '{"is it":"red?"}'),
+        ("A1", '{"is it": "red?"}'),
+        ("A3", '{"is it": "red?"}'),
     ]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "2 of 3 rows wait for a person" in page and "is it" in page
@@ -241,10 +242,17 @@ async def test_a_thread_without_a_row_is_forgotten_and_one_of_a_users_own_is_not
     await run(source, out)
     folder = Folder.read(out)
     for name in ("row:1:dead", "shirt-7"):
-        folder.book._write(
-            "INSERT INTO threads SELECT number + length(?), ?, status, record FROM threads LIMIT 1",
-            (name, name),
+        kept = KeepThread(
+            name,
+            account=name,
+            status="waiting",
+            record="{}",
+            about="{}",
+            photos={},
+            by="a",
+            held=False,
         )
+        folder.book.do(kept)
     folder.book.close()
     before = threads(out)
     await run(source, out)

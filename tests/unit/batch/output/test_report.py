@@ -390,7 +390,7 @@ def test_a_row_that_waits_for_a_person_shows_what_it_asks(tmp_path: Path) -> Non
     root = page(tmp_path, [row(status="waiting", questions=asked)])
     first, second = root.all("div", class_="asks")
     assert "in person" in first.text and "is it" in first.text and "onerror" in first.text
-    assert "to go on" in second.text
+    assert "waits to be told to go on" in second.text
     assert "1 of 1 rows wait for a person" in root.all("p", class_="cut")[0].text
     assert root.all("script")[0].text == page(tmp_path, [row()]).all("script")[0].text
 
