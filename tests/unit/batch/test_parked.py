@@ -16,10 +16,19 @@ from orchestra import Budget
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.questions import read_answers
 from orchestra.batch.output.summary import Summary
-from orchestra.book.messages import KeepThread
+from orchestra.batch.parked import WaitingRow
+from orchestra.batch.row_run import RowRun
+from orchestra.batch.spec import BatchSpec
+from orchestra.batch.tables.row import Row
+from orchestra.book.book import Book
+from orchestra.book.messages import KeepThread, OpenAccount
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import BookError, ModelUnavailable, UsageError
+from orchestra.core.job import Result
 from orchestra.core.money import usd
+from orchestra.images.store import ImageStore
+from orchestra.routing.introspect import compile_graph
+from tests.far_ledger import FarLedger
 from tests.parked_graphs import asking, parked_fleet, says_red, stopping, two_ask
 
 TEXTS = {"A1": "red shirt", "A2": "plain red apple", "A3": "red apron"}
@@ -275,3 +284,27 @@ def test_answers_are_read_from_tables_as_they_were_typed(tmp_path: Path) -> None
     path.write_text("sku,answer\nA1,yes\n")
     with pytest.raises(UsageError, match=r"no column 'id' .they have: 'sku', 'answer'"):
         read_answers(path)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_row_parks_and_goes_on_by_messages_to_a_book_that_is_elsewhere(
+    tmp_path: Path, times: int
+) -> None:
+    spec = BatchSpec(
+        table=table(tmp_path), graph=asking, fleet="mini", text_columns=("name",), id_column="id"
+    )
+    fleet, _ = parked_fleet()
+    with Book.open(None) as book:
+        book.do(OpenAccount(BATCH_ACCOUNT))
+        ledger = FarLedger(book, times)
+        scoped = fleet.scoped(ledger, ImageStore())
+        rows = RowRun(scoped, ledger, compile_graph(asking), spec, Budget())
+        ran = await rows.run(Row(1, {"id": "A1", "name": "red shirt"}))
+        assert ran.end == "waiting" and ran.is_recorded
+        assert book.spent(BATCH_ACCOUNT).open_tokens == 0
+        (found,) = book.rows(status="waiting")
+        result = Result.model_validate_json(found.record_json)
+        done = await rows.resume(WaitingRow("A1", 1, found.key, result), "yes")
+        assert (done.end, book.counts()) == ("finished", {"complete": 1})
+        assert book._read("SELECT id FROM threads") == []
+    await fleet.close()
