@@ -85,10 +85,15 @@ def _target(fleet: str, copy: Path | None) -> Path:
 
 
 def _jobs(book: Book) -> Iterator[TimedJob]:
-    """The finished rows whose every call was made, and that say how long models worked."""
+    """The finished rows whose every call was made, and that say how long models worked.
+
+    One that waited for a person was not timed as a whole.
+    """
     for row in book.rows():
         result = Result.model_validate_json(row.record_json)
-        if not result.model_seconds or result.errors or any(c.reused for c in result.calls):
+        if not result.model_seconds or result.errors or result.thread_id is not None:
+            continue
+        if any(call.reused for call in result.calls):
             continue
         own = result.intake_seconds + result.seconds - result.model_seconds
         whole = result.intake_seconds + result.seconds

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from orchestra import Budget
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
@@ -22,8 +23,9 @@ from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
 from orchestra.book.messages import KeepThread, OpenAccount
+from orchestra.cli.refit import _jobs
 from orchestra.core.call import Call, Reply
-from orchestra.core.errors import BookError, ModelUnavailable, UsageError
+from orchestra.core.errors import BookError, InvalidGraph, ModelUnavailable, UsageError
 from orchestra.core.job import Result
 from orchestra.core.money import usd
 from orchestra.images.store import ImageStore
@@ -308,3 +310,60 @@ async def test_a_row_parks_and_goes_on_by_messages_to_a_book_that_is_elsewhere(
         assert (done.end, book.counts()) == ("finished", {"complete": 1})
         assert book._read("SELECT id FROM threads") == []
     await fleet.close()
+
+
+async def test_a_saver_of_the_users_own_is_gone_on_with_and_the_graph_may_have_no_name(
+    tmp_path: Path,
+) -> None:
+    saver, out = InMemorySaver(), tmp_path / "out"
+    source = table(tmp_path, {"A1": "red x", "A2": "red y"})
+
+    def build() -> Any:
+        return asking().compile(checkpointer=saver)
+
+    await run(source, out, build)
+    with pytest.raises(InvalidGraph):
+        await resume(out, {"A1": "yes"})
+    done, _ = await resume(out, {"A1": "yes"}, build=build)
+    assert (done.complete, done.waiting) == (1, 1)
+
+    def silent(call: Call) -> Reply:
+        raise ModelUnavailable("The server is down. Start it.")
+
+    # The saver went on beyond the answer, so it cannot be given again: the row ends as it stands.
+    ended, _ = await resume(out, {"A2": "yes"}, build=build, models=silent)
+    assert (ended.waiting, ended.pending, ended.stopped) == (0, 0, "")
+    assert "ModelUnavailable" in (out / "errors.jsonl").read_text(encoding="utf-8")
+    check_book(out)
+
+
+async def test_the_outputs_of_a_pilot_stay_those_of_its_rows(tmp_path: Path) -> None:
+    source, out = table(tmp_path), tmp_path / "out"
+    await run(source, out, limit=2)
+    done, _ = await resume(out, {"A1": "yes"})
+    assert (done.rows, done.complete, statuses(out)) == (2, 2, ["complete"] * 2)
+    whole = await run(source, out)
+    assert (whole.complete, whole.waiting) == (2, 1)
+
+
+async def test_a_sample_of_rows_that_ask_leaves_no_thread_of_its_own(tmp_path: Path) -> None:
+    texts = {f"A{number}": f"red thing {number}" for number in range(30)}
+    source, out = table(tmp_path, texts), tmp_path / "out"
+    free = await run(source, tmp_path / "free")
+    cap = Budget(cost_usd=free.cost_usd + Decimal("0.0001"))
+    summary = await run(source, out, budget=cap, spread=True)
+    assert summary.quote is not None  # a sample was run
+    assert summary.waiting + summary.pending == 30 and summary.waiting > 0
+    assert len(threads(out)) == summary.waiting
+    check_book(out)
+
+
+async def test_a_row_that_waited_is_not_timed_as_a_whole(tmp_path: Path) -> None:
+    source, out = table(tmp_path), tmp_path / "out"
+    await run(source, out)
+    await resume(out, {"A1": "yes"})
+    folder = Folder.read(out)
+    timed = {job.account for job in _jobs(folder.book)}
+    accounts = {row.row_id: row.account for row in folder.book.rows()}
+    folder.book.close()
+    assert timed <= {accounts["A2"]}
