@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_errors import Refusal
+from orchestra.clients.endpoint_refusal import Refusal, masked
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
@@ -121,6 +121,14 @@ class Connection:
     def refusal(self, answer: httpx.Response) -> Refusal:
         """What a read answer without success says, with the key masked."""
         return Refusal.of(answer.status_code, answer.content, answer.headers, self._key())
+
+    def refusal_inside(self, body: Any) -> Refusal:
+        """What an error under a status of success says, with the key masked."""
+        return Refusal.inside(body, self._key())
+
+    def masked(self, text: str) -> str:
+        """`text` of the server's without the key."""
+        return masked(text, self._key())
 
     async def close(self) -> None:
         """Close the running loop's connections."""
