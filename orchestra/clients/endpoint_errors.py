@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-from orchestra.clients.endpoint_refusal import Refusal
+from orchestra.clients.endpoint_refusal import OVERLOADED, Refusal
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import (
     AccessRefused,
+    AnswerInvalid,
     AnswerRefused,
     InvalidFleet,
     InvalidSchema,
@@ -46,8 +47,13 @@ NO_MODEL = re.compile(
 )
 SCOPE = re.compile(r"scope|permission", re.IGNORECASE)
 A_MODEL = re.compile("model", re.IGNORECASE)
-NO_TOOLS = re.compile(r"not support tools|tool.?choice|tool-call-parser|function calling", re.I)
+NO_ACCESS = re.compile(r"access to (the )?model|access model|model_access|call model", re.I)
+NO_TOOLS = re.compile(
+    r"not support (tools|function)|tools param|tool.?choice|tool-call-parser", re.IGNORECASE
+)
+NO_JSON = re.compile(r"json_validate_failed|failed_generation|failed to generate json", re.I)
 NO_MEMORY = re.compile(r"more system memory|out of memory|insufficient memory", re.IGNORECASE)
+WAYS = ("json_schema", "json_object", "prompt")
 LOWER = re.compile(r"max_(completion_)?tokens", re.IGNORECASE)
 TOO_LONG = frozenset({400, 413, 422, 500})
 
@@ -82,6 +88,8 @@ def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> Orchest
             f"{where} takes no more calls now ({said!r}{_later(refusal)}). Set "
             "limits.requests_per_minute on the card to what the server allows, or try later."
         )
+    if status >= 500 and refusal.names(NO_TOOLS):
+        return _not_understood(where, refusal, endpoint)
     if status >= 500 or status == 408:
         return _failed(where, refusal)
     return _not_understood(where, refusal, endpoint)
@@ -99,7 +107,7 @@ def may_not_list(refusal: Refusal) -> bool:
 
 def _failed(where: str, refusal: Refusal) -> ModelUnavailable:
     status, said = refusal.status, refusal.said
-    if status in (503, 529):
+    if status in (503, 529) or refusal.names(OVERLOADED):
         state = "is not ready" if status == 503 else "is overloaded"
         return ModelUnavailable(
             f"{where} {state} ({status}: {said!r}{_later(refusal)}). Try later."
@@ -148,7 +156,8 @@ def _later(refusal: Refusal) -> str:
 
 def _access_cure(refusal: Refusal, endpoint: Endpoint) -> str:
     """What helps: a key only where the server's words blame it, or say nothing."""
-    if refusal.names(NO_MODEL) or (refusal.names(A_MODEL) and not _blames_key(refusal)):
+    is_model = refusal.names(NO_MODEL) or refusal.names(NO_ACCESS)
+    if is_model or (refusal.names(A_MODEL) and not _blames_key(refusal)):
         return (
             f"Ask for access to the model {endpoint.model!r}, or name another one as "
             "hosting.endpoint.model."
@@ -183,11 +192,17 @@ def _not_understood(where: str, refusal: Refusal, endpoint: Endpoint) -> Orchest
             f"{where} gives no log-probabilities ({status}: {said!r}). Set "
             "hosting.endpoint.logprobs: false on the card; confidences are unknown then."
         )
+    if refusal.names(NO_JSON):
+        return AnswerInvalid(
+            f"{where} gave up on a model that wrote no JSON ({status}: {said!r}). Use another "
+            "model, or set hosting.endpoint.structured: prompt."
+        )
     if SCHEMA.search(said) or refusal.param.startswith("response_format"):
+        ways = [way for way in WAYS if way != endpoint.structured]
         return InvalidSchema(
             f"{where} cannot be held to this schema by structured={endpoint.structured!r} "
-            f"({status}: {said!r}). Set hosting.endpoint.structured to 'json_object' or 'prompt', "
-            "or simplify the schema."
+            f"({status}: {said!r}). Set hosting.endpoint.structured to {ways[0]!r} or "
+            f"{ways[1]!r}, or simplify the schema."
         )
     if NO_TOOLS.search(said):
         return InvalidFleet(

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.clients.endpoint_errors import CONTEXT, SCHEMA
+from orchestra.clients.endpoint_errors import CONTEXT, NO_JSON, SCHEMA
 from orchestra.clients.endpoint_refusal import Refusal
 from orchestra.clients.endpoint_schema import BOUNDS
 from orchestra.core.card import Card, Endpoint, Hosting
@@ -54,7 +54,7 @@ def structured_of(endpoint: Endpoint, without: Collection[str]) -> str:
 
 def refused_part(refusal: Refusal, body: Mapping[str, Any], card: Card) -> Part | None:
     """The part of the request `body` that the server names as unknown or wrong, if it is one."""
-    if refusal.status not in REFUSING or refusal.names(CONTEXT):
+    if refusal.status not in REFUSING or refusal.names(CONTEXT) or refusal.names(NO_JSON):
         return None
     if "stream" not in body and refusal.names(STREAM_ONLY):
         return Part(WHOLE)

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ SECRET = re.compile(
 MEANT = (
     (re.compile(r"rate.?limit|too many requests|too_many|throttl", re.I), 429),
     (re.compile(r"overloaded|no capacity|unavailable|loading model", re.I), 503),
-    (re.compile(r"context[ _](length|window|size)|invalid|unsupported|not supported", re.I), 400),
+    (re.compile(r"unexpected endpoint", re.I), 404),
+    (re.compile(r"context[ _](length|window|size)|invalid_request|not support|unsupp", re.I), 400),
     (re.compile(r"unauthori[sz]ed|api[ _-]?key", re.I), 401),
 )
 NO_CREDIT = re.compile(
@@ -33,6 +34,9 @@ NO_CREDIT = re.compile(
     re.IGNORECASE,
 )
 BUSY = frozenset({429, 503, 529})  # turned away before any work; 529 is Anthropic's "overloaded"
+OVERLOADED = re.compile(r"overloaded", re.IGNORECASE)  # which gateways pass on as 500
+WAIT = re.compile(r"(?:try again|retry) (?:in|after) ([\d.]+) ?(ms|s|m)?(?:[a-z]*)", re.IGNORECASE)
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 class ErrorInside(Exception):
@@ -69,21 +73,23 @@ class Refusal:
             parsed: Any = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
             parsed = " ".join(re.sub(r"<[^>]*>", " ", text).split()) or "nothing"
-        return cls._read(status, parsed, key, _retry_after_s(headers))
+        read = cls._read(status, parsed, key)
+        after_s = _retry_after_s(headers)
+        return replace(read, retry_after_s=_said_s(read.said) if after_s is None else after_s)
 
     @classmethod
     def inside(cls, body: Any, key: str | None) -> Refusal:
         """Read an error that came under status 200; its status is the one that it means."""
-        read = cls._read(500, body, key, None)
+        read = cls._read(500, body, key)
         code = str(_inner(body).get("code"))
         status = int(code) if re.fullmatch("[45][0-9]{2}", code) else None
         if status is None:
             words = f"{read.kinds} {read.said}"
             status = next((meant for means, meant in MEANT if means.search(words)), 500)
-        return cls(status, read.said, None, read.param, read.kinds)
+        return replace(read, status=status, retry_after_s=_said_s(read.said))
 
     @classmethod
-    def _read(cls, status: int, body: Any, key: str | None, after_s: float | None) -> Refusal:
+    def _read(cls, status: int, body: Any, key: str | None) -> Refusal:
         inner = _inner(body)
         deeper = inner.get("innererror") or inner.get("metadata") or {}
         deeper = deeper if isinstance(deeper, Mapping) else {}
@@ -95,15 +101,15 @@ class Refusal:
         return cls(
             status,
             masked(said, key)[:MOST_SAID_CHARS],
-            after_s,
-            "" if param in (None, "None") else str(param),
-            " ".join(kinds),
+            param="" if param in (None, "None") else str(param),
+            kinds=" ".join(kinds),
         )
 
     @property
     def may_try_again(self) -> bool:
         """Whether the request was turned away before any work, and may fit later."""
-        return self.status in BUSY and not self.is_out_of_credit
+        is_busy = self.status in BUSY or (self.status == 500 and self.names(OVERLOADED))
+        return is_busy and not self.is_out_of_credit
 
     @property
     def is_out_of_credit(self) -> bool:
@@ -147,6 +153,14 @@ def _plain(message: Any) -> str:
         where = ".".join(str(part) for part in message.get("loc", ()))
         return f"{where}: {message['msg']}" if where else str(message["msg"])
     return str(message)
+
+
+def _said_s(said: str) -> float | None:
+    """Seconds that the server asks to wait in words alone."""
+    wait = WAIT.search(said)
+    if wait is None or not re.fullmatch(r"\d+(\.\d+)?", wait.group(1).rstrip(".")):
+        return None
+    return float(wait.group(1).rstrip(".")) * SECONDS[(wait.group(2) or "s").lower()]
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -26,7 +26,10 @@ TOOLS_RULE = (
     "You may use these tools. Fill 'calls' to use some of them and leave 'answer' null; give an "
     "'answer' and no 'calls' when you need none."
 )
-MARKED_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
+MARKED_CALL = re.compile(
+    r"(?:<tool_call>|\[TOOL_REQUEST\])\s*(\{.*?\})\s*(?:</tool_call>|\[END_TOOL_REQUEST\])",
+    re.DOTALL,
+)
 TOOLS_BYTES = 768  # the rule above and the form's own schema
 
 
@@ -150,7 +153,8 @@ def _no_arguments(name: str, said: Any) -> AnswerInvalid:
 def calls_in(text: str, tools: Sequence[Tool]) -> tuple[str, list[ToolCall]]:
     """What is left of `text`, and the calls of offered tools that a server left standing in it.
 
-    Qwen's and Hermes' templates mark them, and a server that is not told so passes the marks on.
+    Qwen's and Hermes' templates mark them, and LM Studio's own; a server that is not told so passes
+    the marks on.
     """
     offered = {tool.name for tool in tools}
     found: list[ToolCall] = []
