@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_answer import Spoken, reply_of
+from orchestra.clients.endpoint_answer import Spoken, billed, reply_of
 from orchestra.clients.endpoint_connection import Connection, TurnedAway, deadline_passed
 from orchestra.clients.endpoint_errors import (
     broken_off,
@@ -174,7 +174,8 @@ class EndpointClient:
             except ErrorInside as inside:
                 refusal = self._connection.refusal_inside(inside.body)
                 if inside.heard is not None:
-                    raise broken_off(refusal, self._endpoint, inside.heard) from None
+                    error = broken_off(refusal, self._endpoint, inside.heard)
+                    raise billed(error, inside.usage) from None
             raise await self._refused(refusal, body, without)
 
     async def _body(self, call: Call, without: frozenset[str], *, stream: bool) -> dict[str, Any]:

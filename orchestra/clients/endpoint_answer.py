@@ -15,9 +15,16 @@ from orchestra.clients.endpoint_events import whole_characters
 from orchestra.clients.endpoint_refusal import ErrorInside
 from orchestra.clients.endpoint_schema import Token, confidences, read_answer, tokens_of
 from orchestra.clients.endpoint_thoughts import part_thoughts
+from orchestra.clients.endpoint_usage import hidden_tokens, reported_in, usage_of
 from orchestra.clients.tools import calls_in, calls_of, to_form
 from orchestra.core.call import Call, Reply, ToolCall, Usage, thinking_cure
-from orchestra.core.errors import AnswerInvalid, AnswerRefused, AnswerTruncated, ThoughtTruncated
+from orchestra.core.errors import (
+    AnswerInvalid,
+    AnswerRefused,
+    AnswerTruncated,
+    ModelError,
+    ThoughtTruncated,
+)
 from orchestra.core.text import sanitise
 
 # Reasons to end, as servers and those behind gateways name them.
@@ -26,6 +33,7 @@ FILTERED = frozenset(
     {"content_filter", "refusal", "safety", "sensitive", "recitation", "prohibited_content"}
 )
 FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+UNKNOWN = Usage(is_bound=True)
 
 
 @dataclass(slots=True)
@@ -42,32 +50,48 @@ class Spoken:
 
     @classmethod
     def of(cls, answer: Any) -> Spoken:
-        """Read a `chat.completion`. Raises `AnswerInvalid` for anything else, `ErrorInside`."""
+        """Read a `chat.completion`.
+
+        Raises `AnswerInvalid` for anything else, and `ErrorInside` for one that is an error.
+        """
         if error_within(answer) is not None:
             raise ErrorInside(answer)
         try:
-            choice = answer["choices"][0]
-            message = choice.get("message") or choice["delta"]
-            said, aside = parts_of(message.get("content"))
-            thinking, text = part_thoughts(whole_characters(said))
-            finish = finish_of(choice)
-            if finish in FAILED:
-                raise ErrorInside(error_within(choice) or finish, heard=len(text))
-            return cls(
-                text=text,
-                thinking=whole_characters(thoughts_of(message) or aside or thinking),
-                finish=finish,
-                refusal=str(message.get("refusal") or ""),
-                tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
-                usage=answer.get("usage"),
-                calls=calls_of(message),
-            )
+            return cls._of(answer, answer["choices"][0])
+        except AnswerInvalid as invalid:
+            raise billed(invalid, reported_in(answer)) from invalid.__cause__
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            raise AnswerInvalid(
+            invalid = AnswerInvalid(
                 f"The server answered {str(answer)[:120]!r}, which is no chat completion "
                 f"({type(error).__name__}). Check that hosting.endpoint.url ends before "
                 "'/chat/completions' of an OpenAI-compatible server."
-            ) from error
+            )
+            raise billed(invalid, reported_in(answer)) from error
+
+    @classmethod
+    def _of(cls, answer: Mapping[str, Any], choice: Mapping[str, Any]) -> Spoken:
+        message = choice.get("message") or choice["delta"]
+        said, aside = parts_of(message.get("content"))
+        thinking, text = part_thoughts(whole_characters(said))
+        finish, usage = finish_of(choice), reported_in(answer)
+        if finish in FAILED:
+            raise ErrorInside(error_within(choice) or finish, heard=len(text), usage=usage)
+        return cls(
+            text=text,
+            thinking=whole_characters(thoughts_of(message) or aside or thinking),
+            finish=finish,
+            refusal=str(message.get("refusal") or ""),
+            tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
+            usage=usage,
+            calls=calls_of(message),
+        )
+
+
+def billed(error: ModelError, reported: Mapping[str, Any] | None) -> ModelError:
+    """`error`, which now says what its call used, where the server reported that."""
+    usage = usage_of(reported, UNKNOWN, answered=False)
+    error.used = None if usage.is_bound else usage
+    return error
 
 
 def error_within(answer: Any) -> Any:
@@ -122,8 +146,19 @@ def _part(part: Any) -> tuple[str, str]:
 def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
     """The reply that `spoken` gives to `call`; `most` stands in for usage that is not reported.
 
-    Raises `AnswerTruncated` or `AnswerInvalid`.
+    Raises `AnswerTruncated`, `AnswerInvalid` or `AnswerRefused`, with what the call used as far as
+    that is known.
     """
+    answered = bool(spoken.text.strip() or spoken.thinking or spoken.calls or spoken.refusal)
+    usage = usage_of(spoken.usage, most, answered=answered)
+    try:
+        return _reply_of(spoken, call, usage)
+    except ModelError as error:
+        error.used = None if usage.is_bound else usage
+        raise
+
+
+def _reply_of(spoken: Spoken, call: Call, usage: Usage) -> Reply:
     text = spoken.text.strip()
     if spoken.refusal or spoken.finish == "content_filter":
         why = spoken.refusal[:200] or "its filter held the answer back"
@@ -141,7 +176,6 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
             f"The answer needs more than max_tokens={call.max_tokens!r}; it was {text[-60:]!r} "
             f"(after {len(spoken.thinking)} characters of thinking). Raise max_tokens."
         )
-    usage = usage_of(spoken.usage, call) or most
     if call.tools:
         text = _form_of(text, spoken, call)
     if call.schema is None:
@@ -175,24 +209,6 @@ def _is_all_thought(spoken: Spoken, call: Call, text: str) -> bool:
     A template may open the thought; then a cut one holds no mark, and only the card tells that
     this model thinks.
     """
-    if spoken.thinking or _hidden_tokens(spoken.usage):
+    if spoken.thinking or hidden_tokens(spoken.usage):
         return not text
     return call.thinking_tokens > 0
-
-
-def _hidden_tokens(reported: Mapping[str, Any] | None) -> int:
-    """Tokens of thoughts that a server counts, though it may not show them."""
-    try:
-        return int(reported["completion_tokens_details"]["reasoning_tokens"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return 0
-
-
-def usage_of(reported: Mapping[str, Any] | None, call: Call) -> Usage | None:
-    """The usage a server reported, or None where it did not, or says what cannot be."""
-    try:
-        sent, written = reported["prompt_tokens"], reported["completion_tokens"]  # type: ignore[index]
-        usage = Usage(int(sent), int(written), len(call.images))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return usage if min(usage.input_tokens, usage.output_tokens) >= 0 else None

@@ -123,7 +123,7 @@ def _failed(where: str, refusal: Refusal) -> ModelUnavailable:
     )
 
 
-def broken_off(refusal: Refusal, endpoint: Endpoint, heard: int) -> OrchestraError:
+def broken_off(refusal: Refusal, endpoint: Endpoint, heard: int) -> ModelError:
     """The error of an answer that ended, after `heard` characters, in what `refusal` says."""
     where, said = f"The server {endpoint.url!r}", refusal.said
     if refusal.names(FILTERED):

@@ -43,13 +43,16 @@ class ErrorInside(Exception):
     """An answer under a status of success that is an error, or ends in one.
 
     `body` holds what was said of it. `heard` is how many characters of answer came before, or None
-    where the model had not begun.
+    where the model had not begun; `usage` is what the server reported of it.
     """
 
-    def __init__(self, body: Any, *, heard: int | None = None) -> None:
+    def __init__(
+        self, body: Any, *, heard: int | None = None, usage: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(str(body)[:MOST_SAID_CHARS])
         self.body = body
         self.heard = heard
+        self.usage = usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from orchestra.clients.endpoint_answer import (
     FAILED,
     Spoken,
+    billed,
     error_within,
     finish_of,
     parts_of,
@@ -21,9 +22,10 @@ from orchestra.clients.endpoint_events import Characters, NoEvent, events
 from orchestra.clients.endpoint_refusal import ErrorInside
 from orchestra.clients.endpoint_schema import tokens_of
 from orchestra.clients.endpoint_thoughts import Thoughts
+from orchestra.clients.endpoint_usage import fuller, reported_in
 from orchestra.clients.tools import calls_of
 from orchestra.core.call import OnPiece
-from orchestra.core.errors import ModelUnavailable
+from orchestra.core.errors import AnswerInvalid, ModelUnavailable
 
 
 @dataclass(slots=True)
@@ -60,7 +62,10 @@ class Stream:
         spoken = self.spoken
         spoken.text = self.thoughts.answer
         spoken.thinking += self._thinking.feed("", last=True) + self.thoughts.thinking
-        spoken.calls = calls_of({"tool_calls": list(self._calls.values())})
+        try:
+            spoken.calls = calls_of({"tool_calls": list(self._calls.values())})
+        except AnswerInvalid as invalid:
+            raise billed(invalid, spoken.usage) from invalid.__cause__
         return spoken
 
     def _broken_off(self, how: str) -> ModelUnavailable:
@@ -73,9 +78,10 @@ class Stream:
     def _take(self, event: Mapping[str, Any]) -> None:
         failure = error_within(event)
         if failure is not None:
-            raise ErrorInside(event, heard=self.chars if self._began else None)
+            heard = self.chars if self._began else None
+            raise ErrorInside(event, heard=heard, usage=reported_in(event))
         spoken = self.spoken
-        spoken.usage = event.get("usage") or spoken.usage
+        spoken.usage = fuller(spoken.usage, reported_in(event))
         for choice in (event.get("choices") or [])[:1]:
             self._began = True
             delta = choice.get("delta") or choice.get("message") or {}
@@ -90,7 +96,8 @@ class Stream:
             self.chars += len(text)
             self._pass_on(self.thoughts.feed(text))
             if spoken.finish in FAILED:
-                raise ErrorInside(error_within(choice) or spoken.finish, heard=self.chars)
+                failure = error_within(choice) or spoken.finish
+                raise ErrorInside(failure, heard=self.chars, usage=spoken.usage)
 
     def _join(self, piece: Mapping[str, Any]) -> None:
         """Add a piece to the tool call that it belongs to: by place, else by id, else the last."""

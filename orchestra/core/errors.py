@@ -1,4 +1,4 @@
-"""The exception tree: every failure a user can meet, with its cure; it knows no other module.
+"""The exception tree: every failure a user can meet, with its cure.
 
 OrchestraError
 |-- UsageError              the request itself is wrong; never retried
@@ -52,16 +52,20 @@ OrchestraError
 
 from __future__ import annotations
 
+from orchestra.core.usage import Usage
+
 
 class OrchestraError(Exception):
     """Base of all errors; `retryable` says whether the same call may succeed later.
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
-    settles such a call at its worst case instead of releasing it.
+    settles such a call at its worst case instead of releasing it. `used` is what the server
+    reported of a call whose answer cannot be used; that is what it cost.
     """
 
     retryable = False
     may_have_spent = False
+    used: Usage | None = None
 
     @property
     def kind(self) -> str:

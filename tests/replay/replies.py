@@ -88,9 +88,10 @@ def _said(reply: Any, good: Mapping[str, Any]) -> Said:
     if "stream" in reply:
         raw = reply["stream"].encode(encoding)
         whole = [event + b"\n\n" for event in raw.rstrip(b"\n").split(b"\n\n")]
-        ends = whole[:-1] + [whole[-1].removesuffix(b"\n\n") if reply.get("cut") else whole[-1]]
+        if reply.get("cut"):
+            whole[-1] = whole[-1].removesuffix(b"\n\n")
         # Halved, so that no event, line or character comes in one piece.
-        pieces = [part for event in ends for part in _halves(event)]
+        pieces = [part for event in whole for part in _halves(event)]
         return Said(pieces=tuple(pieces), status=status, headers=headers, breaks_off=breaks_off)
     body = reply["raw"].encode(encoding) if "raw" in reply else reply.get("body")
     kind = {} if "raw" not in reply else {"Content-Type": "text/html"}
