@@ -27,7 +27,9 @@ UNKNOWN_WORD = re.compile(
     re.IGNORECASE,
 )
 # What is wrong with one schema says nothing of the others.
-ONE_SCHEMA = re.compile(r"invalid (json )?schema|grammar|compil|too (complex|large|many)", re.I)
+ONE_SCHEMA = re.compile(
+    r"invalid (json )?schema|schema error|grammar|compil|too (complex|large|many)", re.IGNORECASE
+)
 REFUSING = frozenset({400, 403, 422, 501})
 
 
