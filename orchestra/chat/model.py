@@ -24,7 +24,7 @@ from pydantic import PrivateAttr
 
 from orchestra.app import Fleet
 from orchestra.chat.exchange import Exchange
-from orchestra.chat.loop import awaited, own_loop, wait_for
+from orchestra.core.edge import awaited, own_loop, wait_for
 from orchestra.chat.messages import (
     Conversation,
     bound_tools,
@@ -36,7 +36,7 @@ from orchestra.chat.messages import (
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.run import plan_query
+from orchestra.graph.query import plan_query
 from orchestra.graph.translation import Tools
 from orchestra.routing.plan import Plan
 

@@ -26,7 +26,7 @@ from orchestra.core.errors import (
     Cancelled,
     ModelUnavailable,
 )
-from orchestra.graph.run import Query, answer_query
+from orchestra.graph.query import Query, answer_query
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
 from tests.scripted import scripted_fleet
