@@ -19,6 +19,7 @@ STRING = r'"(?:[^"\\]|\\.)*"'
 LEFT_OVER = re.compile(rf"({STRING})|,(?=\s*[}}\]])|\b(True|False|None)\b", re.DOTALL)
 PYTHON = {"True": "true", "False": "false", "None": "null"}
 ESCAPE = re.compile(r'\\(u[0-9a-fA-F]{4}|["\\/bfnrt]|.)', re.DOTALL)
+TWICE = re.compile(r"\\u([0-9a-fA-F]{4})")
 MARKS = "'_*-#[]!.`~&"  # escaped in Markdown and other languages, and never in JSON
 KNOWN_ESCAPE = re.compile(r'u[0-9a-fA-F]{4}|["\\/bfnrt]')
 
@@ -37,6 +38,11 @@ def object_in(text: str, keys: Set[str]) -> dict[str, Any] | None:
         if found is not None:
             return found
     return None
+
+
+def escaped_once(value: str) -> str:
+    """`value` with what a model escaped twice read once more, as in ``\\u7ea2`` for 红."""
+    return TWICE.sub(lambda match: chr(int(match.group(1), 16)), value)
 
 
 def _last_object(text: str, keys: Set[str], decoder: json.JSONDecoder) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.clients.endpoint_json import object_in
+from orchestra.clients.endpoint_json import escaped_once, object_in
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from orchestra.core.text import find_span
 
@@ -164,8 +164,9 @@ class _Check:
             return self._any(value, schema["anyOf"], place, refs)
         if "enum" in schema:
             listed = schema["enum"]
-            if any(value == one and type(value) is type(one) for one in listed):
-                return value
+            for said in (value, _reread(value)):
+                if any(said == one and type(said) is type(one) for one in listed):
+                    return said
             raise _unfit(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
         kinds = schema.get("type", "object" if "properties" in schema else list(TYPES))
         kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -202,7 +203,7 @@ class _Check:
 
     def _string(self, value: str, schema: Schema, place: str) -> str:
         if schema.get("x-span") and value:
-            span = find_span(value, self.data)
+            span = find_span(value, self.data) or find_span(_reread(value), self.data)
             if span is None:
                 raise _Unfit(f"the model said {value[:80]!r}, which the text does not")
             value = span.text or value
@@ -211,6 +212,11 @@ class _Check:
         if pattern is not None and not _matches(pattern, value):
             raise _unfit(place, value, f"does not match {pattern!r}")
         return value
+
+
+def _reread(value: Any) -> Any:
+    """`value` as it was meant, where a model escaped it twice."""
+    return escaped_once(value) if isinstance(value, str) else value
 
 
 def _is(kind: str, value: Any) -> bool:
