@@ -198,12 +198,12 @@ class EndpointClient:
         return spoken
 
     def _read(self, raw: bytes) -> Spoken:
+        text = self._connection.without_key(raw.decode("utf-8-sig", errors="replace"))
         try:
-            answer = json.loads(raw.decode("utf-8-sig", errors="replace"))
+            answer = json.loads(text)
         except (ValueError, RecursionError) as error:
-            said = self._connection.masked(raw[:80].decode(errors="replace"))
             raise AnswerInvalid(
-                f"The server {self._endpoint.url!r} answered {said!r}, which is not JSON. "
+                f"The server {self._endpoint.url!r} answered {text[:80]!r}, which is not JSON. "
                 "Check hosting.endpoint.url on the card."
             ) from error
         return Spoken.of(answer)

@@ -83,8 +83,18 @@ class Spoken:
             refusal=str(message.get("refusal") or ""),
             tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
             usage=usage,
-            calls=calls_of(message),
+            calls=whole_calls(message, finish),
         )
+
+
+def whole_calls(message: Mapping[str, Any], finish: str | None) -> list[ToolCall]:
+    """The tool calls of a message; none of one that was cut, as its last one may be half."""
+    try:
+        return calls_of(message)
+    except AnswerInvalid:
+        if finish != "length":
+            raise
+        return []
 
 
 def billed(error: ModelError, reported: Mapping[str, Any] | None) -> ModelError:

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_refusal import Refusal, masked
+from orchestra.clients.endpoint_refusal import Refusal
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
@@ -126,9 +126,10 @@ class Connection:
         """What an error under a status of success says, with the key masked."""
         return Refusal.inside(body, self._key())
 
-    def masked(self, text: str) -> str:
-        """`text` of the server's without the key."""
-        return masked(text, self._key())
+    def without_key(self, text: str) -> str:
+        """`text` of the server's, which may repeat the key that it was shown."""
+        key = self._key()
+        return text if key is None else text.replace(key, "***")
 
     async def close(self) -> None:
         """Close the running loop's connections."""

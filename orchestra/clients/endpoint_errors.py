@@ -36,13 +36,14 @@ FILTERED = re.compile(
     r"|inappropriate content|content exists risk|moderation|flagged|safety system",
     re.IGNORECASE,
 )
+FILTERING = frozenset({400, 403, 422, 451})
 KEY = re.compile(
     r"\bkey\b|api_key|token|credential|authenti|bearer|unauthori[sz]ed|^nothing$", re.I
 )
 ELSEWHERE = re.compile(r"country|region|territory", re.IGNORECASE)
 NO_MODEL = re.compile(
-    r"model.{0,80}(not found|not exist|is not available|invalid)|(invalid|no|unknown) model"
-    r"|model_not_found|no endpoints found",
+    r"model.{0,60}(not found|not exist|is not available)|(invalid|unknown) model"
+    r"|no models? (loaded|found|available)|model_not_found|no endpoints found",
     re.IGNORECASE,
 )
 SCOPE = re.compile(r"scope|permission", re.IGNORECASE)
@@ -52,7 +53,7 @@ NO_TOOLS = re.compile(
     r"not support (tools|function)|tools param|tool.?choice|tool-call-parser", re.IGNORECASE
 )
 NO_JSON = re.compile(r"json_validate_failed|failed_generation|failed to generate json", re.I)
-NO_MEMORY = re.compile(r"more system memory|out of memory|insufficient memory", re.IGNORECASE)
+NO_MEMORY = re.compile(r"more system memory|failed to load model", re.IGNORECASE)
 WAYS = ("json_schema", "json_object", "prompt")
 LOWER = re.compile(r"max_(completion_)?tokens", re.IGNORECASE)
 TOO_LONG = frozenset({400, 413, 422, 500})
@@ -62,7 +63,7 @@ def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> Orchest
     """The typed error of `refusal`; `models` are those the server lists, for an unknown one."""
     status, said = refusal.status, refusal.said
     where = f"The server {endpoint.url!r}"
-    if status < 500 and refusal.names(FILTERED):
+    if status in FILTERING and refusal.names(FILTERED):
         return AnswerRefused(
             f"{where} refuses to answer this ({status}: {said!r}). Ask another model, or mend the "
             "text or photo."

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.clients.endpoint_errors import CONTEXT, NO_JSON, SCHEMA
+from orchestra.clients.endpoint_errors import CONTEXT, FILTERED, NO_JSON, SCHEMA
 from orchestra.clients.endpoint_refusal import Refusal
 from orchestra.clients.endpoint_schema import BOUNDS
 from orchestra.core.card import Card, Endpoint, Hosting
@@ -56,8 +56,10 @@ def structured_of(endpoint: Endpoint, without: Collection[str]) -> str:
 
 def refused_part(refusal: Refusal, body: Mapping[str, Any], card: Card) -> Part | None:
     """The part of the request `body` that the server names as unknown or wrong, if it is one."""
-    if refusal.status not in REFUSING or refusal.names(CONTEXT) or refusal.names(NO_JSON):
+    if refusal.status not in REFUSING or refusal.is_out_of_credit:
         return None
+    if any(refusal.names(other) for other in (CONTEXT, NO_JSON, FILTERED)):
+        return None  # these may quote the text, which may hold any word
     if "stream" not in body and refusal.names(STREAM_ONLY):
         return Part(WHOLE)
     sent = json.dumps({key: value for key, value in body.items() if key != "messages"})

@@ -30,13 +30,13 @@ MEANT = (
 NO_CREDIT = re.compile(
     r"insufficient_quota|insufficient balance|exceeded your current quota|budget_exceeded"
     r"|budget has been exceeded|over budget|exceeded budget|arrearage|overdue|credit balance"
-    r"|insufficient credits|FreeTierOnly|free tier .*exhausted|billing",
+    r"|insufficient credits|FreeTierOnly|free tier .*exhausted|billing[_ ](hard[_ ]limit|not)",
     re.IGNORECASE,
 )
 BUSY = frozenset({429, 503, 529})  # turned away before any work; 529 is Anthropic's "overloaded"
 OVERLOADED = re.compile(r"overloaded", re.IGNORECASE)  # which gateways pass on as 500
-WAIT = re.compile(r"(?:try again|retry) (?:in|after) ([\d.]+) ?(ms|s|m)?(?:[a-z]*)", re.IGNORECASE)
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+WAIT = re.compile(r"(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(ms|milli|s|m|h)?", re.I)
+SECONDS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class ErrorInside(Exception):
@@ -161,9 +161,7 @@ def _plain(message: Any) -> str:
 def _said_s(said: str) -> float | None:
     """Seconds that the server asks to wait in words alone."""
     wait = WAIT.search(said)
-    if wait is None or not re.fullmatch(r"\d+(\.\d+)?", wait.group(1).rstrip(".")):
-        return None
-    return float(wait.group(1).rstrip(".")) * SECONDS[(wait.group(2) or "s").lower()]
+    return wait and float(wait.group(1)) * SECONDS[(wait.group(2) or "s").lower()]
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

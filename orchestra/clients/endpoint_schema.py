@@ -264,10 +264,13 @@ def _unfit(place: str, value: Any, why: str) -> _Unfit:
 def tokens_of(content: Any) -> list[Token]:
     """(bytes, log-probability) of each token of `choices[0].logprobs.content`; [] without it."""
     found: list[Token] = []
-    for entry in content or ():
-        raw, token = entry.get("bytes"), entry.get("token", "")
-        spelt = bytes(raw) if raw is not None else str(token).encode()
-        found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    try:
+        for entry in content or ():
+            raw, token = entry.get("bytes"), entry.get("token", "")
+            spelt = bytes(raw) if raw is not None else str(token).encode(errors="replace")
+            found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return []  # an answer is not lost for want of a confidence
     return found
 
 

@@ -17,13 +17,13 @@ from orchestra.clients.endpoint_answer import (
     finish_of,
     parts_of,
     thoughts_of,
+    whole_calls,
 )
 from orchestra.clients.endpoint_events import Characters, NoEvent, events
-from orchestra.clients.endpoint_refusal import ErrorInside
+from orchestra.clients.endpoint_refusal import ErrorInside, masked
 from orchestra.clients.endpoint_schema import tokens_of
 from orchestra.clients.endpoint_thoughts import Thoughts
 from orchestra.clients.endpoint_usage import fuller, reported_in
-from orchestra.clients.tools import calls_of
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import AnswerInvalid, ModelUnavailable
 
@@ -54,7 +54,9 @@ class Stream:
                 if event is not None:
                     self._take(event)
         except NoEvent as broken:
-            raise self._broken_off(f"in {str(broken)[-60:]!r}") from broken
+            raise self._broken_off(f"in {masked(str(broken), None)[-60:]!r}") from broken
+        except (KeyError, TypeError, AttributeError, ValueError) as odd:
+            raise self._broken_off(f"in an event of no known shape ({odd})") from odd
         if not done and self.spoken.finish is None:
             raise self._broken_off("without an end")
         self._pass_on(self.thoughts.feed(self._text.feed("", last=True)))
@@ -63,7 +65,8 @@ class Stream:
         spoken.text = self.thoughts.answer
         spoken.thinking += self._thinking.feed("", last=True) + self.thoughts.thinking
         try:
-            spoken.calls = calls_of({"tool_calls": list(self._calls.values())})
+            calls = {"tool_calls": list(self._calls.values())}
+            spoken.calls = whole_calls(calls, spoken.finish)
         except AnswerInvalid as invalid:
             raise billed(invalid, spoken.usage) from invalid.__cause__
         return spoken
