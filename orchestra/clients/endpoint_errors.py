@@ -73,8 +73,9 @@ def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> Orchest
             f"{where} says that there is no credit ({status}: {said!r}). Top it up."
         )
     if status in (401, 403):
+        cure = _key_cure(endpoint)
         return AccessRefused(
-            f"{where} refuses access ({status}: {said!r}). {_access_cure(refusal, endpoint)}"
+            f"{where} refuses access ({status}: {said!r}). {access_cure(refusal, cure)}"
         )
     if status in TOO_LONG and (status == 413 or refusal.names(CONTEXT)):
         return PromptTooLong(
@@ -155,18 +156,19 @@ def _later(refusal: Refusal) -> str:
     return "" if after is None else f", again in {after:g} s"
 
 
-def _access_cure(refusal: Refusal, endpoint: Endpoint) -> str:
-    """What helps: a key only where the server's words blame it, or say nothing."""
+def access_cure(refusal: Refusal, key_cure: str) -> str:
+    """What helps against a 401 or 403: the key only where the words blame it, or say nothing."""
     is_model = refusal.names(NO_MODEL) or refusal.names(NO_ACCESS)
     if is_model or (refusal.names(A_MODEL) and not _blames_key(refusal)):
-        return (
-            f"Ask for access to the model {endpoint.model!r}, or name another one as "
-            "hosting.endpoint.model."
-        )
+        return "Ask for access to the model, or name another one as hosting.endpoint.model."
     if refusal.names(ELSEWHERE):
         return "It does not serve this place. Use another server."
     if refusal.status == 403 and not _blames_key(refusal):
         return "The key was not what it blames: mend what it says, or ask whoever runs it."
+    return key_cure
+
+
+def _key_cure(endpoint: Endpoint) -> str:
     if endpoint.api_key_env is None:
         return "Name the environment variable of its key as hosting.endpoint.api_key_env."
     return f"Check the key in the environment variable {endpoint.api_key_env!r}."

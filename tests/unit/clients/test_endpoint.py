@@ -612,6 +612,13 @@ async def test_a_server_that_is_loading_is_unavailable_and_nothing_is_billed() -
         assert not caught.value.may_have_spent
 
 
+async def test_a_key_that_may_call_and_not_list_is_taken() -> None:
+    async with client_of(chat("hello")) as (client, server):
+        server.models = failing(403, "Missing scopes: api.model.read")
+        await client.prepare()
+        assert (await client.complete(TALK)).text == "hello"
+
+
 async def test_a_refused_key_shows_when_the_model_is_prepared() -> None:
     async with client_of() as (client, server):
         server.models = failing(403, "not yours")
