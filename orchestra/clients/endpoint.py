@@ -43,7 +43,6 @@ from orchestra.core.errors import (
     Cancelled,
     InvalidFleet,
     ModelUnavailable,
-    OrchestraError,
 )
 from orchestra.core.loops import SingleFlight
 
@@ -66,7 +65,7 @@ class EndpointClient:
     _endpoint: Endpoint = field(init=False)
     _connection: Connection = field(init=False)
     _without: set[str] = field(default_factory=set)
-    _refused_choices: dict[str, OrchestraError] = field(default_factory=dict)
+    _refused_choices: dict[str, InvalidFleet] = field(default_factory=dict)
     _opens_inside: bool = False
     _is_ready: bool = False
     _asking: SingleFlight[None] = field(default_factory=SingleFlight)
@@ -159,7 +158,7 @@ class EndpointClient:
         body = await self._body(call, without, stream=on_piece is not None)
         for part, error in self._refused_choices.items():
             if part in body:
-                raise type(error)(str(error))
+                raise InvalidFleet(str(error))
         left_s = _left(until)
         if left_s is not None and left_s <= 0:
             error = deadline_passed(self.card.name, left_s)
@@ -237,11 +236,12 @@ class EndpointClient:
 
     def _left_out(self, refusal: Refusal, part: Part) -> Exception:
         """What follows where `part` is refused: the request without it, or the card's error."""
+        if not part.is_ours and not part.lasts:
+            return error_of(refusal, self._endpoint, [])
         if not part.is_ours:
             error = refused_choice(refusal, part.name, self._endpoint)
             name = "response_format" if part.name == "json_schema" else part.name
-            if part.lasts:
-                self._refused_choices[name] = error
+            self._refused_choices[name] = error
             return error
         if part.lasts:
             self._without.add(part.name)

@@ -140,15 +140,30 @@ def broken_off(refusal: Refusal, endpoint: Endpoint, heard: int) -> ModelError:
     )
 
 
-def refused_choice(refusal: Refusal, part: str, endpoint: Endpoint) -> OrchestraError:
-    """The error where the server refuses `part` of the request, which the card asks for."""
-    if part in ("logprobs", "json_schema", "response_format"):
-        return _not_understood(f"The server {endpoint.url!r}", refusal, endpoint)
+def refused_choice(refusal: Refusal, part: str, endpoint: Endpoint) -> InvalidFleet:
+    """The error where the server refuses `part` of each request, which the card asks for."""
+    if part == "logprobs":
+        return InvalidFleet(
+            f"The server {endpoint.url!r} gives no log-probabilities ({refusal.status}: "
+            f"{refusal.said!r}). Leave out hosting.endpoint.logprobs, or set it to false; "
+            "confidences are unknown then."
+        )
+    if part in ("json_schema", "response_format"):
+        return InvalidFleet(
+            f"The server {endpoint.url!r} cannot be held to a schema by "
+            f"hosting.endpoint.structured={endpoint.structured!r} ({refusal.status}: "
+            f"{refusal.said!r}). {_other_ways(endpoint)}, or leave it out."
+        )
     return InvalidFleet(
         f"The server {endpoint.url!r} does not take the card's hosting.sampling.{part} "
         f"({refusal.status}: {refusal.said!r}). Set it to what {endpoint.model!r} takes, or leave "
         "it out."
     )
+
+
+def _other_ways(endpoint: Endpoint) -> str:
+    one, other = (way for way in WAYS if way != endpoint.structured)
+    return f"Set hosting.endpoint.structured to {one!r} or {other!r}"
 
 
 def _later(refusal: Refusal) -> str:
@@ -190,22 +205,15 @@ def _not_understood(where: str, refusal: Refusal, endpoint: Endpoint) -> Orchest
     status, said = refusal.status, refusal.said
     if 300 <= status < 400:
         return InvalidFleet(f"{where} is elsewhere ({status}). Set hosting.endpoint.url to there.")
-    if "logprobs" in said or refusal.param == "logprobs":
-        return InvalidFleet(
-            f"{where} gives no log-probabilities ({status}: {said!r}). Set "
-            "hosting.endpoint.logprobs: false on the card; confidences are unknown then."
-        )
     if refusal.names(NO_JSON):
         return AnswerInvalid(
             f"{where} gave up on a model that wrote no JSON ({status}: {said!r}). Use another "
             "model, or set hosting.endpoint.structured: prompt."
         )
     if SCHEMA.search(said) or refusal.param.startswith("response_format"):
-        ways = [way for way in WAYS if way != endpoint.structured]
         return InvalidSchema(
             f"{where} cannot be held to this schema by structured={endpoint.structured!r} "
-            f"({status}: {said!r}). Set hosting.endpoint.structured to {ways[0]!r} or "
-            f"{ways[1]!r}, or simplify the schema."
+            f"({status}: {said!r}). {_other_ways(endpoint)}, or simplify the schema."
         )
     if NO_TOOLS.search(said):
         return InvalidFleet(

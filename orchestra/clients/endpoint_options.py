@@ -92,4 +92,5 @@ def _is_default(hosting: Hosting, name: str) -> bool:
 def _blames(refusal: Refusal, name: str) -> bool:
     if refusal.param.split(".")[0] == name:
         return True
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", refusal.said) is not None
+    named = rf"(?<!\w){re.escape(name)}(?!\w)"
+    return re.search(named, refusal.said, re.IGNORECASE) is not None

@@ -76,9 +76,10 @@ class Endpoint(Word):
     from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
     is how the server is held to a schema: by `response_format`, by `json_object` with the schema
     in the prompt, or by the prompt alone. `tools` is how it is offered tools: in the request's own
-    words (`native`), or by a schema, for models that were not trained on them. After
-    `failures_in_row` failed connections the model
-    counts as unavailable for `rest_s` seconds, so that fallbacks are asked at once.
+    words (`native`), or by a schema, for models that were not trained on them. `attempts` is how
+    often a request is sent that the server turns away, and how often a batch runs a row on which it
+    fails while it answers others. After `failures_in_row` failed connections the model counts as
+    unavailable for `rest_s` seconds, so that fallbacks are asked at once.
     """
 
     url: str = Field(pattern=r"^https?://[^\s/]+")

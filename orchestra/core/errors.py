@@ -21,6 +21,7 @@ OrchestraError
 |   `-- MissingExtra        an optional package is not installed
 |-- ImageError              one image cannot be used; the job goes on without it
 |   |-- ImageNotFound
+|   |-- ImageUnavailable    its server cannot give it now; retryable, the next run asks again
 |   |-- ImageTruncated
 |   |-- ImageTooLarge
 |   |-- ImageUnreadable     not an image, or a format that is not read
@@ -151,6 +152,20 @@ class ImageError(OrchestraError):
 
 class ImageNotFound(ImageError):
     """No file or resource at the given place."""
+
+
+class ImageUnavailable(ImageError):
+    """The server of an image cannot give it now, and may later.
+
+    `again_s` is how long it asked to be left alone (0 where it did not say); None where asking
+    again at once is of no use.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, again_s: float | None = 0.0) -> None:
+        super().__init__(message)
+        self.again_s = again_s
 
 
 class ImageTruncated(ImageError):
@@ -298,7 +313,19 @@ class BatchPaused(OrchestraError):
 
 def named(kind: str, message: str) -> OrchestraError:
     """The error that a record of it names, to be raised again; its extra attributes are gone."""
-    kinds = [OrchestraError]
+    known = _below(OrchestraError)
+    return next((one for one in known if one.__name__ == kind), OrchestraError)(message)
+
+
+def kinds_under(kind: str) -> list[str]:
+    """The name of that type and of all below it in the tree; none where it has no such type."""
+    found = (one for one in _below(OrchestraError) if one.__name__ == kind)
+    return [below.__name__ for one in found for below in _below(one)]
+
+
+def _below(kind: type[OrchestraError]) -> list[type[OrchestraError]]:
+    """`kind` and every type under it, those nearest to it first."""
+    kinds = [kind]
     for known in kinds:
         kinds += known.__subclasses__()
-    return next((known for known in kinds if known.__name__ == kind), OrchestraError)(message)
+    return kinds

@@ -16,6 +16,11 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
+def keep_first(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[str, Any]:
+    """The job of a run stays its own: a subgraph gives back the one of its branch at its end."""
+    return left or right or {}
+
+
 class JobState(TypedDict, total=False):
     """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
@@ -24,7 +29,7 @@ class JobState(TypedDict, total=False):
     JSON), `fields` the combined fields (`Field` as JSON).
     """
 
-    job: dict[str, Any]
+    job: Annotated[dict[str, Any], keep_first]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 

@@ -91,7 +91,7 @@ class JobRun:
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
         raw = state.get("job")
-        job = self.job if raw is None or raw == self.raw_job else Job.model_validate(raw)
+        job = self.job if not raw or raw == self.raw_job else Job.model_validate(raw)
         self.asks[place.node] = ask
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):

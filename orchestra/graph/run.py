@@ -18,11 +18,11 @@ from langgraph.types import Command, Durability
 from orchestra.book.messages import CloseAccount, EndThread, OpenAccount, ReadSpent
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
-from orchestra.core.job import Budget, Job, Question, Result, Spend
+from orchestra.core.job import Job, Question, Result, Spend
 from orchestra.core.money import usd
 from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
-from orchestra.graph.accounts import deadline, open_account
+from orchestra.graph.accounts import Ceiling, deadline, open_account
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
@@ -86,11 +86,12 @@ async def run_job(
         return assemble({}, intake, None, Progress())
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, intake.job.budget, IDLE)
-    await open_account(fleet, account, intake.job, chosen, parent=parent, hold=parent is not None)
+    ceiling = Ceiling.of(chosen)
+    await open_account(fleet, account, intake.job, ceiling, parent=parent, hold=bool(parent))
     ends_at = deadline(intake, started)
     run = JobRun(fleet, intake.job, account, chosen, ends_at, in_graph=True)
     run.raw_job = run.job.model_dump(mode="json")
-    under_way = _Segment(fleet, graph, intake, run, parent, options, listener, started)
+    under_way = _Segment(fleet, graph, intake, run, ceiling, parent, options, listener, started)
     given = first_state(graph, run.job, run.raw_job) | dict(options.get("state", {}))
     return await under_way.run(given)
 
@@ -115,7 +116,8 @@ async def resume_job(
     started = time.monotonic()
     shape, budget = intake.shape, record.job.budget
     chosen = plan_along(view(graph), shape, budget, fleet.file, record.models, fleet.policy)
-    await open_account(fleet, record.account, record.job, chosen, parent=parent, hold=bool(parent))
+    ceiling = record.ceiling
+    await open_account(fleet, record.account, record.job, ceiling, parent=parent, hold=bool(parent))
     progress = record.progress()
     ends_at = deadline(intake, started)
     run = JobRun(
@@ -123,7 +125,9 @@ async def resume_job(
     )
     run.raw_job = run.job.model_dump(mode="json")
     named = RunOptions(thread_id=record.thread_id, **options)
-    under_way = _Segment(fleet, graph, intake, run, parent, named, listener, started, record)
+    under_way = _Segment(
+        fleet, graph, intake, run, ceiling, parent, named, listener, started, record
+    )
     return await under_way.run(await under_way.where_it_was(answer))
 
 
@@ -135,6 +139,7 @@ class _Segment:
     graph: Graph
     intake: Intake
     job_run: JobRun
+    ceiling: Ceiling
     parent: str | None
     options: RunOptions
     listener: Listener | None
@@ -265,6 +270,7 @@ class _Segment:
             self.job_run,
             self._thread_id,
             self.intake,
+            self.ceiling,
             used_s=self.intake.seconds + used,
             questions=questions,
         )
@@ -303,19 +309,12 @@ class _Segment:
 
     def _unplanned(self) -> Allowance:
         """What nodes that are no asks may spend: what the job's plan leaves of its budget."""
-        run, plan = self.job_run, self.job_run.plan
-        budget = run.job.budget
-        cost, tokens = budget.cost_usd, budget.tokens
-        held = (0, 0) if plan is None else (plan.cost_micro, plan.tokens)
+        run = self.job_run
         return Allowance(
             run.fleet,
             f"{run.account}:unplanned",
             asyncio.get_running_loop(),
-            Budget(
-                cost_usd=None if cost is None else max(Decimal(0), cost - usd(held[0])),
-                tokens=None if tokens is None else max(0, tokens - held[1]),
-                memory_gib=budget.memory_gib,
-            ),
+            self.ceiling.beside(run.job.budget),
             parent=self.parent,
             ends_at=run.ends_at,
             calls=run.progress.calls,

@@ -1,9 +1,10 @@
 """Which models may do the work of a node, which may stand in for them, and what each takes.
 
-Pure; it chooses nothing and knows no budget. Cost counts at its guaranteed ceiling. A calibrated
-policy knows quality from labels: where it knows a node, a model that it does not know there has
-no quality, since a figure from a card and a share measured on the user's own rows are not
-compared. A policy of another prompt says nothing here.
+Pure; it chooses nothing and knows no budget. Cost is told twice: as expected, by which a choice is
+made, and as the guaranteed ceiling, which limits hold. A calibrated policy knows quality from
+labels: where it knows a node, a model that it does not know there has no quality, since a figure
+from a card and a share measured on the user's own rows are not compared. A policy of another prompt
+says nothing here.
 """
 
 from __future__ import annotations

@@ -137,10 +137,14 @@ def _limits(budget: Budget) -> dict[str, Decimal]:
 
 
 def rank(option: Option) -> tuple[float, int, float, str]:
-    """Best expected quality first (unknown counts as 0), then cheapest, fastest, by name."""
+    """Best expected quality first (unknown counts as 0), then cheapest, fastest, by name.
+
+    Cheap is what is expected to cost little: a ceiling holds a fallback that is seldom asked, and
+    is for limits alone.
+    """
     quality = sum(node.quality or 0.0 for node in option) / len(option)
     slowest = sum(node.latency_ms for node in option)
-    return (-quality, sum(node.cost_micro for node in option), slowest, name_of(option))
+    return (-quality, sum(node.expected_micro for node in option), slowest, name_of(option))
 
 
 def name_of(option: Option) -> str:

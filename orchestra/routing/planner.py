@@ -211,5 +211,6 @@ def _reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
     if mine < theirs:
         return f"expected quality {mine:.1f}, and {name_of(best)} has {theirs:.1f}"
     if rank(option)[1] > rank(best)[1]:
-        return f"no better, and costs ${usd(rank(option)[1]):f} against ${usd(rank(best)[1]):f}"
+        dear, cheap = usd(rank(option)[1]), usd(rank(best)[1])
+        return f"no better, and is expected to cost ${dear:f} against ${cheap:f}"
     return f"no better and no cheaper than {name_of(best)}"

@@ -59,6 +59,9 @@ async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
         except InvalidFleet as error:
             if logprobs and "logprobs" in str(error):
                 continue
+            if "structured" in str(error):
+                wrong.append(f"{mode}: {error}")
+                continue
             if "temperature" in str(error) and not first.hosting.sampling.temperature:
                 return await settle_on([_warm(card) for card in cards])
             raise
