@@ -32,6 +32,8 @@ OrchestraError
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
+|-- VisitsExceeded          a node was reached more often than its ask allows
+|-- StepsExceeded           the graph took all the steps that LangGraph allows it
 |-- ModelError              a model was called and gave no usable answer
 |   |-- ModelUnavailable    it does not answer; retryable, pauses a batch
 |   |   `-- RateLimited     the calls or tokens of a minute are used up
@@ -225,6 +227,10 @@ class DeadlineExceeded(OrchestraError):
 
 class VisitsExceeded(OrchestraError):
     """A node was reached more often than its ask allows."""
+
+
+class StepsExceeded(OrchestraError):
+    """The graph took all the steps that its `recursion_limit` allows."""
 
 
 class ModelError(OrchestraError):

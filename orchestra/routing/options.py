@@ -99,7 +99,7 @@ def options_of(
     Raises `NoModel` for a node that no model may or can take, `InvalidGraph` for more assignments
     than can be compared.
     """
-    candidates, refused = candidates_of(active, shape, fleet)
+    candidates, refused = candidates_of(view, active, shape, fleet)
     beside = siblings(view, active)
     choices: list[tuple[NodePlan, ...]] = []
     for node, ask in active.items():
@@ -116,7 +116,7 @@ def options_of(
     cards = {card.name: card for found in candidates.values() for card, _ in found}
     rest = Rest(
         overhead=fleet.overhead,
-        calls=sum(view.visits[node] for node in active),
+        calls=sum(view.visits_in(node, shape.images) for node in active),
         images=shape.images,
         limits={name: c.limits for name, c in cards.items() if c.limits.is_paced},
         waits_ms=dict(load.waits_ms),

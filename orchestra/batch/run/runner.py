@@ -168,9 +168,17 @@ class BatchRun:
         return bool(self._stop) or self._is_paused
 
     async def _run_once(self) -> None:
-        """Run each row that is not finished; those that a model failed on again, after pauses."""
+        """Run each row that is not finished, and again those that a model failed on."""
         async with aclosing(self._admitted()) as rows:
-            await self._feed(rows)
+            while True:
+                await self._feed(rows)
+                is_full = self._silence.is_full
+                await self._run_again()
+                if self._is_over or not is_full:
+                    return
+
+    async def _run_again(self) -> None:
+        """Run the rows that a model failed on until none is left, after pauses."""
         delays_s = self.settings.probe_delays_s or (0.0,)
         for delay_s in chain(delays_s, repeat(delays_s[-1])):
             own, unclear = self._silence.take()
@@ -215,6 +223,8 @@ class BatchRun:
                 run = self._run_row(row, is_again=is_again, is_alone=at_once == 1)
                 under_way.add(asyncio.create_task(run))
                 await asyncio.sleep(0)
+                if self._silence.is_full and not is_again:
+                    break
             while under_way:
                 await _one_done(under_way)
             if not self._is_over:

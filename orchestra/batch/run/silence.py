@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from orchestra.batch.row_run import Ran
 from orchestra.batch.tables.row import Row
 
+MOST_ASIDE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
@@ -40,14 +42,19 @@ class Silence:
     """
 
     in_doubt: list[Unanswered] = field(default_factory=list)
-    own: list[Unanswered] = field(default_factory=list)
-    unclear: list[Unanswered] = field(default_factory=list)
+    own: list[Row] = field(default_factory=list)
+    unclear: list[Row] = field(default_factory=list)
     _answered: dict[int, set[str]] = field(default_factory=dict)  # since a row in doubt asked
 
     @property
     def models(self) -> frozenset[str]:
         """The models in doubt."""
         return frozenset().union(*(one.ran.silent for one in self.in_doubt))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether those to be run again are to be run now: rows may hold photos."""
+        return len(self.own) + len(self.unclear) >= MOST_ASIDE
 
     def fell(self, one: Unanswered) -> None:
         """A row found a model silent."""
@@ -76,21 +83,21 @@ class Silence:
 
     def take(self) -> tuple[list[Row], list[Row]]:
         """The rows that are run again now: beside others, and alone."""
-        own, unclear = ([one.row for one in some] for some in (self.own, self.unclear))
+        own, unclear = self.own, self.unclear
         self.own, self.unclear = [], []
         return own, unclear
 
     def drop(self, row: Row) -> None:
         """A row is over, and is not run again."""
-        self.own = [one for one in self.own if one.row is not row]
-        self.unclear = [one for one in self.unclear if one.row is not row]
+        self.own = [one for one in self.own if one is not row]
+        self.unclear = [one for one in self.unclear if one is not row]
 
     def _is_told(self, one: Unanswered, when_alone: bool) -> bool:
         answered = self._answered[one.row.ordinal]
         return bool(answered) and one.ran.silent <= answered and (one.counts or when_alone)
 
-    def _move(self, some: list[Unanswered], to: list[Unanswered]) -> None:
+    def _move(self, some: list[Unanswered], to: list[Row]) -> None:
         for one in some:
             self.in_doubt.remove(one)
             del self._answered[one.row.ordinal]
-        to += some
+        to += [one.row for one in some]

@@ -16,6 +16,7 @@ from orchestra.app import Fleet
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Progress
+from orchestra.batch.run.silence import MOST_ASIDE
 from orchestra.book.costs import costs
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import BatchPaused, UsageError
@@ -84,7 +85,28 @@ async def test_a_row_that_a_model_always_fails_on_fails_alone_after_its_attempts
     assert (summary.rows, summary.failed, summary.pending) == (12, 1, 0)
     assert errors(tmp_path) == [(poison.replace("Lot ", "A"), "ModelUnavailable")]
     assert server.count(f"{poison},") == 3
-    assert summary.cost_usd < Decimal(4 * 13)  # three calls at their worst case, and small ones
+    failed = poison.replace("Lot ", "A")
+    with book_of(tmp_path) as book:
+        spent = {line.name: (line.calls, line.cost_micro) for line in costs(book, "row").lines}
+    calls, micro = spent.pop(failed)
+    assert calls == 3 and micro == 3 * 660_000  # each at its worst case
+    probes, _ = spent.pop("(no row)", (0, 0))
+    assert probes <= 3
+    assert spent == {f"A{n}": (1, 10_000) for n in range(1, 13) if f"A{n}" != failed}
+
+
+async def test_many_rows_that_fail_by_themselves_are_run_again_before_the_tables_end(
+    tmp_path: Path,
+) -> None:
+    poison = range(1, 2 * MOST_ASIDE + 2)
+    server = ModelServer(tuple(f"Lot {number}," for number in poison))
+    rows = 3 * MOST_ASIDE
+    with server.serving() as url:
+        summary = await run(url, table(tmp_path, rows), attempts=2)
+    assert (summary.failed, summary.pending) == (len(poison), 0)
+    first = next(at for at, body in enumerate(server.asked) if f"Lot {rows}," in body)
+    again = max(at for at, body in enumerate(server.asked) if "Lot 1," in body)
+    assert again < first and [server.count(f"Lot {n},") for n in poison] == [2] * len(poison)
 
 
 @pytest.mark.parametrize("in_flight", [1, 32])

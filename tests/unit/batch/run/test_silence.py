@@ -25,7 +25,7 @@ def test_a_failure_is_the_rows_own_once_each_model_has_answered_somebody_else() 
     assert silence.vouch({"r1"}, when_alone=False) == []
     assert silence.models == {"r1", "vl"}
     assert silence.vouch({"vl"}, when_alone=False) == [one]
-    assert (silence.in_doubt, silence.own) == ([], [one])
+    assert (silence.in_doubt, silence.own) == ([], [one.row])
 
 
 def test_what_a_model_answered_before_a_row_fell_tells_nothing() -> None:
@@ -41,14 +41,14 @@ def test_a_row_that_may_have_lacked_room_is_told_of_when_it_is_alone_and_not_hel
     silence = fallen(crowded, alone)
     assert silence.vouch({"r1"}, when_alone=False) == [alone]
     assert silence.vouch({"r1"}, when_alone=True) == []
-    assert silence.unclear == [crowded]
+    assert silence.unclear == [crowded.row]
 
 
 def test_an_outage_is_held_against_no_row_but_one_that_began_it_twice() -> None:
     first, again = silent(1, "r1"), silent(2, "r1", is_alone=True, is_again=True)
     silence = fallen(first, again)
     assert silence.outage() == [again]
-    assert silence.unclear == [first, again] and silence.in_doubt == []
+    assert silence.unclear == [first.row, again.row] and silence.in_doubt == []
 
 
 def test_a_row_whose_model_nobody_knows_is_not_told_of_by_silence_alone() -> None:
