@@ -28,6 +28,7 @@ OrchestraError
 |   `-- ImageForbidden      an address that may not be fetched
 |-- PlanError               no plan can be made
 |   |-- NoModel             no card takes the modality
+|   |-- PriceUnknown        a budget in dollars, and a model that nobody has priced
 |   `-- NoFeasiblePlan      every route breaks a limit
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
@@ -192,6 +193,10 @@ class PlanError(OrchestraError):
 
 class NoModel(PlanError):
     """No card of the fleet offers what a node asks for."""
+
+
+class PriceUnknown(PlanError):
+    """A budget in dollars cannot hold calls of a model whose price is unknown."""
 
 
 class NoFeasiblePlan(PlanError):

@@ -267,6 +267,7 @@ class JobRun:
         if speech is not None:
             await speech.end(answer)
         self.at_work.add(record.model_seconds)
+        notes += usage_notes(answer, ticket, record)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
@@ -282,7 +283,6 @@ class JobRun:
             classifies=card.classifies,
         )
         text = answer.text if ask.schema_json is None else None
-        notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade
         return with_probability(policy, node, outcome, is_cascade=is_cascade), None

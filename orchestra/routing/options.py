@@ -96,10 +96,11 @@ def options_of(
 ) -> Options:
     """The choices at every node of `active`, priced beside `load`, as `policy` knows them.
 
-    Raises `NoModel` for a node that no model may or can take, `InvalidGraph` for more assignments
-    than can be compared.
+    Raises `NoModel` for a node that no model may or can take, `PriceUnknown` where only the price
+    is missing, `InvalidGraph` for more assignments than can be compared.
     """
-    candidates, refused = candidates_of(view, active, shape, fleet)
+    in_dollars = budget.cost_usd is not None
+    candidates, refused = candidates_of(view, active, shape, fleet, in_dollars=in_dollars)
     beside = siblings(view, active)
     choices: list[tuple[NodePlan, ...]] = []
     for node, ask in active.items():

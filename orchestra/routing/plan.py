@@ -123,7 +123,8 @@ class Plan:
 
     `latency_ms` is expected, `p99_ms` what 99 of 100 such jobs keep; a deadline is accepted by the
     latter. Loading models, `cold_start_ms` in all, comes once and before any deadline.
-    `hits` is how many of its calls a cache is known to answer; None when none was asked.
+    `hits` is how many of its calls a cache is known to answer; None when none was asked. Calls of
+    models in `unknown_prices` count as costing nothing, which nobody has said.
     """
 
     route: str
@@ -141,6 +142,7 @@ class Plan:
     hosted: tuple[Hosted, ...] = ()
     policy: str = ""
     hits: int | None = None
+    unknown_prices: tuple[str, ...] = ()
 
     @property
     def cost_micro(self) -> int:
@@ -180,6 +182,7 @@ class Plan:
             "rejected": [asdict(entry) for entry in self.rejected],
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
+            "unknown_prices": list(self.unknown_prices),
             "cold_start_ms": round(self.cold_start_ms, 3),
             "hosted": [entry.model_dump(mode="json") for entry in self.hosted],
             "hits": self.hits,
@@ -254,6 +257,10 @@ def render(plan: Plan) -> str:
         f"unpriced  {node}: not an ask; what it spends through a ChatModel is counted, within "
         "what the plan leaves of the budget"
         for node in plan.unpriced
+    ]
+    lines += [
+        f"price     {model}: unknown, and counted as nothing; its card can say it"
+        for model in plan.unknown_prices
     ]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
     if plan.policy:

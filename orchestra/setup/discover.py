@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_connection import is_loopback
 from orchestra.clients.endpoint_errors import access_cure, may_not_list
 from orchestra.clients.endpoint_refusal import Refusal
+from orchestra.core.address import is_loopback
 from orchestra.core.errors import AccessRefused, ModelUnavailable
 
 PROBE_S = 2.0
