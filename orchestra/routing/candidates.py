@@ -20,6 +20,7 @@ from orchestra.core.errors import NoModel, PriceUnknown
 from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.core.spelling import nearest
 from orchestra.quality.policy import Accuracy, Cascade, Policy
+from orchestra.routing.condition import condition_after
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Rejected
 from orchestra.routing.prompt_size import added_bytes
@@ -29,6 +30,7 @@ TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
 EXPECTED_FACTS_TOKENS = 160
 EXPECTED_ANSWER_SHARE = 0.4
+LEAST_SHARE = 0.01  # no row of a few went on: that is not never
 ORIGIN = "calibrated"
 OTHER_PROMPT = "the policy is of another prompt"
 
@@ -308,6 +310,29 @@ def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodeP
     if cascade is None or not set(cascade.models) <= set(by_model):
         return known
     return (_joined(cascade, *(by_model[model] for model in cascade.models)), *known)
+
+
+def shared(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy | None) -> tuple[NodePlan, ...]:
+    """The choices at the second node of a cascade: expected in the share of jobs that go on.
+
+    A policy knows it best, then who wrote the graph; else every job does. Ceilings hold the call.
+    """
+    after = ask.after
+    if after is None:
+        return nodes
+    known = None if policy is None else policy.unsure(after.node, ask.fields, after.least)
+    share = after.share if known is None else known
+    share = 1.0 if share is None else max(LEAST_SHARE, share)
+    return tuple(
+        replace(
+            one,
+            latency_ms=one.latency_ms * share,
+            expected_micro=round(one.expected_micro * share),
+            condition=condition_after(ask, (after.node,)),
+            share=share,
+        )
+        for one in nodes
+    )
 
 
 def _quoted(node: NodePlan, known: Accuracy | None) -> NodePlan:

@@ -18,7 +18,7 @@ from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro, usd
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import JobShape, NodeWork, candidates_of, judged
+from orchestra.routing.candidates import JobShape, NodeWork, candidates_of, judged, shared
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Option, Rejected
 from orchestra.routing.timing import IDLE, NOTHING_ELSE, Load, Rest, critical_path, siblings
@@ -107,7 +107,9 @@ def options_of(
         work = NodeWork(node, ask, shape, view, beside[node], load)
         priced, too_long = work.priced(candidates[node])
         refused += too_long
-        choices.append(priced if policy is None else judged(priced, ask, policy))
+        nodes = priced if policy is None else judged(priced, ask, policy)
+        waits = ask.after is not None and _answers(view, active, ask.after.node)
+        choices.append(shared(nodes, ask, policy) if waits else nodes)
     count = math.prod(len(alternatives) for alternatives in choices)
     if count > MOST_OPTIONS:
         raise InvalidGraph(
@@ -125,6 +127,11 @@ def options_of(
         measured=frozenset(name for name, card in cards.items() if card.latency is not None),
     )
     return Options(tuple(choices), view, _limits(budget), rest, fleet.machines, tuple(refused))
+
+
+def _answers(view: GraphView, active: dict[str, Ask], node: str) -> bool:
+    """Whether a node leaves anything: an ask whose input the job lacks does not."""
+    return node in active or node not in view.asks
 
 
 def _limits(budget: Budget) -> dict[str, Decimal]:
