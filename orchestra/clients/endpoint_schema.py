@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestra.clients.endpoint_json import escaped_once, object_in
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from orchestra.core.text import find_span
 
@@ -118,53 +119,36 @@ def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schem
     return schema, refs
 
 
-class _NotInData(AnswerInvalid):
-    """A span that does not stand in the data: no evidence, so its property abstains."""
+class _Unfit(ValueError):
+    """A value outside its schema: its property abstains, and this is why."""
 
 
 def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The object in `text`, held to `schema`, and why some of its properties abstain.
 
-    `data` is what spans must stand in, and lend their spelling. A property with a span that does
-    not is None, whatever the schema allows, and the others stand. A key that may be null and is
-    left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
-    place for any other value outside its schema.
+    `data` is what spans must stand in, and lend their spelling. A property whose value is outside
+    its schema, or holds a span that is not in the data, is None, whatever the schema allows, and
+    the others stand. A key that may be null and is left out is null; keys that were not asked for
+    are left out. Raises `AnswerInvalid` where `text` holds no object of the schema's keys.
     """
     properties = resolved(schema, schema, ())[0].get("properties", {})
-    answer = _object_in(text, set(properties))
-    check = _Check(schema, data)
-    value: dict[str, Any] = {}
-    abstained: dict[str, str] = {}
-    for name, shape in properties.items():
-        try:
-            value[name] = check.value(answer.get(name), shape, name, ())
-        except _NotInData as error:
-            value[name], abstained[name] = None, str(error)
-    return value, abstained
-
-
-def _object_in(text: str, keys: set[str]) -> dict[str, Any]:
-    """The last JSON object of `text` that answers something of `keys`.
-
-    Models fence an answer, say something before it, or repeat the schema they were given.
-    """
-    found: dict[str, Any] | None = None
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = DECODER.raw_decode(text, at)
-        except json.JSONDecodeError:
-            end = at + 1
-        else:
-            found = value if keys & set(value) else found
-        at = text.find("{", end)
-    if found is None:
+    answer = object_in(text, set(properties))
+    if answer is None:
         raise AnswerInvalid(
             f"The answer {text[-80:]!r} holds no whole JSON object of the schema's keys. Set "
             "hosting.endpoint.structured to 'json_schema' or 'json_object' where the server can, "
             "or use another model."
         )
-    return found
+    check = _Check(schema, data)
+    value: dict[str, Any] = {}
+    abstained: dict[str, str] = {}
+    for name, shape in properties.items():
+        try:
+            value[name] = check.value(answer.get(name), shape, "", ())
+        except _Unfit as unfit:
+            left_out = "the model left it out"
+            value[name], abstained[name] = None, str(unfit) if name in answer else left_out
+    return value, abstained
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,23 +164,24 @@ class _Check:
             return self._any(value, schema["anyOf"], place, refs)
         if "enum" in schema:
             listed = schema["enum"]
-            if any(value == one and type(value) is type(one) for one in listed):
-                return value
-            raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
+            for said in (value, _reread(value)):
+                if any(said == one and type(said) is type(one) for one in listed):
+                    return said
+            raise _unfit(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
         kinds = schema.get("type", "object" if "properties" in schema else list(TYPES))
         kinds = [kinds] if isinstance(kinds, str) else kinds
         kind = next((kind for kind in kinds if _is(kind, value)), None)
         if kind is None:
-            raise _wrong(place, value, f"is not of type {' or '.join(kinds)}")
+            raise _unfit(place, value, f"is not of type {' or '.join(kinds)}")
         return self._typed(kind, value, schema, place, refs)
 
     def _any(self, value: Any, options: Sequence[Schema], place: str, refs: tuple[str, ...]) -> Any:
-        wrong: list[AnswerInvalid] = []
+        wrong: list[_Unfit] = []
         for option in options:
             try:
                 return self.value(value, option, place, refs)
-            except AnswerInvalid as error:
-                wrong.append(error)
+            except _Unfit as unfit:
+                wrong.append(unfit)
         # The option of the value's own type says best what is wrong with it.
         raise next((e for e in wrong if "is not of type" not in str(e)), wrong[0])
 
@@ -218,15 +203,20 @@ class _Check:
 
     def _string(self, value: str, schema: Schema, place: str) -> str:
         if schema.get("x-span") and value:
-            span = find_span(value, self.data)
+            span = find_span(value, self.data) or find_span(_reread(value), self.data)
             if span is None:
-                raise _NotInData(f"the model said {value[:80]!r}, which the text does not")
+                raise _Unfit(f"the model said {value[:80]!r}, which the text does not")
             value = span.text or value
         _check_size(len(value), schema, ("minLength", "maxLength"), "characters", place, value)
         pattern = None if schema.get("x-grounded") else schema.get("pattern")
         if pattern is not None and not _matches(pattern, value):
-            raise _wrong(place, value, f"does not match {pattern!r}")
+            raise _unfit(place, value, f"does not match {pattern!r}")
         return value
+
+
+def _reread(value: Any) -> Any:
+    """`value` as it was meant, where a model escaped it twice."""
+    return escaped_once(value) if isinstance(value, str) else value
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -251,7 +241,7 @@ def _check_size(
     least, most = schema.get(names[0], 0), schema.get(names[1])
     if size < least or (most is not None and size > most):
         bounds = f"{least} to {most}" if most is not None else f"{least} or more"
-        raise _wrong(place, value, f"has {size} {unit}, and the schema asks for {bounds}")
+        raise _unfit(place, value, f"has {size} {unit}, and the schema asks for {bounds}")
 
 
 def _check_number(value: float, schema: Schema, place: str) -> None:
@@ -262,23 +252,25 @@ def _check_number(value: float, schema: Schema, place: str) -> None:
         ("exclusiveMaximum", lambda limit: value >= limit),
     ):
         if schema.get(name) is not None and breaks(schema[name]):
-            raise _wrong(place, value, f"breaks {name}={schema[name]!r}")
+            raise _unfit(place, value, f"breaks {name}={schema[name]!r}")
 
 
-def _wrong(place: str, value: Any, why: str) -> AnswerInvalid:
-    return AnswerInvalid(
-        f"The answer's {place!r} is {str(value)[:80]!r}, which {why:.200}. Ask a model that can "
-        "be held to a schema, or loosen the schema."
-    )
+def _unfit(place: str, value: Any, why: str) -> _Unfit:
+    said = f"the model said {str(value)[:80]!r}"
+    where = f" at {place.lstrip('.')}" if place else ""
+    return _Unfit(f"{said}{where}, which {why:.200}")
 
 
 def tokens_of(content: Any) -> list[Token]:
     """(bytes, log-probability) of each token of `choices[0].logprobs.content`; [] without it."""
     found: list[Token] = []
-    for entry in content or ():
-        raw, token = entry.get("bytes"), entry.get("token", "")
-        spelt = bytes(raw) if raw is not None else str(token).encode()
-        found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    try:
+        for entry in content or ():
+            raw, token = entry.get("bytes"), entry.get("token", "")
+            spelt = bytes(raw) if raw is not None else str(token).encode(errors="replace")
+            found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return []  # an answer is not lost for want of a confidence
     return found
 
 
