@@ -162,6 +162,8 @@ async def test_a_call_that_may_have_been_billed_is_paid_beside_its_fallback() ->
     first, second = result.calls
     assert asked == 1 and result.fields["colour"].value == "red"
     assert first.cost_usd > 0 and second.cost_usd > 0
+    assert (first.presumed, second.presumed) == (True, False)
+    assert "far reports no usage" in result.notes[1]
     ceiling = Decimal(str(result.plan["total"]["cost_usd"]))
     assert first.cost_usd + second.cost_usd == result.cost_usd <= ceiling
 
