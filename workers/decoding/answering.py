@@ -15,6 +15,7 @@ from workers.decoding.meter import PROCESS
 from workers.decoding.model import AnySession, Prompt, TextModel
 from workers.decoding.sampling import GREEDY, generator
 from workers.decoding.standing import judged, outside
+from workers.decoding.taught import Reworded
 
 
 class AnsweringEngine:
@@ -57,9 +58,12 @@ class AnsweringEngine:
 
     def _begin(self, row: int, call: Call, on_text: OnText | None) -> Completion | OrchestraError:
         try:
+            taught = self._model.taught
+            reworded = Reworded(call) if taught is None else taught.reworded(call)
+            call = reworded.call
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
-            return Completion.begin(
+            answer = Completion.begin(
                 row,
                 call,
                 prompt,
@@ -69,6 +73,8 @@ class AnsweringEngine:
                 draws=generator(self._sampling, call),
                 hear=None if on_text is None else partial(on_text, row),
             )
+            answer.reworded = reworded
+            return answer
         except OrchestraError as error:
             return error
 
@@ -121,7 +127,8 @@ class AnsweringEngine:
             )
         sent, made = len(answer.prompt.ids), answer.made
         usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
-        return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
+        reply = judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
+        return reply if answer.reworded is None else answer.reworded.given(reply)
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""
