@@ -11,13 +11,15 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from orchestra.core.choices import choices_of
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.leaves import Leaf, leaves
+from orchestra.core.schema import Schema, inner, resolved
 from orchestra.core.text import find_span
 
-Schema = Mapping[str, Any]
 Token = tuple[bytes, float]  # its spelling, and its log-probability
 LEAST_LOGPROB = -69.0  # 1e-30: a server writes -9999 for a token that it would never choose
 DECODER = json.JSONDecoder()
@@ -86,38 +88,6 @@ def _listed(values: Iterable[Any]) -> dict[str, Any]:
     return {"type": types[0] if len(types) == 1 else types, "enum": listed}
 
 
-def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """`schema` with its reference and a lone `allOf` followed, in one form for each thing.
-
-    Values stand in `enum`, options in `anyOf`, each with the `x-span` of the whole.
-    """
-    while "$ref" in schema or len(schema.get("allOf", ())) == 1:
-        if "$ref" not in schema:
-            rest = {key: value for key, value in schema.items() if key != "allOf"}
-            schema = {**schema["allOf"][0], **rest}
-            continue
-        ref = str(schema["$ref"])
-        target: Any = root
-        for part in ref.removeprefix("#/").split("/"):
-            target = target.get(part) if isinstance(target, Mapping) else None
-        if ref in refs or not ref.startswith("#/") or not isinstance(target, Mapping):
-            raise InvalidSchema(
-                f"The schema refers to {ref!r}, which is not in it or refers to itself. "
-                "Define it under '$defs', without a loop."
-            )
-        refs = (*refs, ref)
-        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-    if "x-choice" in schema:
-        return {"enum": [*schema["x-choice"], None]}, refs
-    if "const" in schema and "enum" not in schema:
-        schema = {**schema, "enum": [schema["const"]]}
-    options = schema.get("anyOf", schema.get("oneOf"))
-    if options is not None:
-        extra = {"x-span": True} if schema.get("x-span") else {}
-        schema = {**schema, "anyOf": [{**extra, **option} for option in options]}
-    return schema, refs
-
-
 class _NotInData(AnswerInvalid):
     """A span that does not stand in the data: no evidence, so its property abstains."""
 
@@ -125,22 +95,18 @@ class _NotInData(AnswerInvalid):
 def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The object in `text`, held to `schema`, and why some of its properties abstain.
 
-    `data` is what spans must stand in, and lend their spelling. A property with a span that does
-    not is None, whatever the schema allows, and the others stand. A key that may be null and is
+    `data` is what spans must stand in, and lend their spelling. One that does not is None, whatever
+    the schema allows, and all beside it stands; its reason has the key of its property, within an
+    object or list that of its place (`maker.country`, `parts[0]`). A key that may be null and is
     left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
     place for any other value outside its schema.
     """
     properties = resolved(schema, schema, ())[0].get("properties", {})
     answer = _object_in(text, set(properties))
     check = _Check(schema, data)
-    value: dict[str, Any] = {}
-    abstained: dict[str, str] = {}
-    for name, shape in properties.items():
-        try:
-            value[name] = check.value(answer.get(name), shape, name, ())
-        except _NotInData as error:
-            value[name], abstained[name] = None, str(error)
-    return value, abstained
+    parts = properties.items()
+    value = {name: check.part(answer.get(name), shape, name, ()) for name, shape in parts}
+    return value, check.abstained
 
 
 def _object_in(text: str, keys: set[str]) -> dict[str, Any]:
@@ -173,6 +139,15 @@ class _Check:
 
     root: Schema
     data: str
+    abstained: dict[str, str] = field(default_factory=dict)
+
+    def part(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
+        """A property or an item; a span that does not stand in the data costs that part alone."""
+        try:
+            return self.value(value, schema, place, refs)
+        except _NotInData as error:
+            self.abstained[place] = str(error)
+            return None
 
     def value(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
         schema, refs = resolved(schema, self.root, refs)
@@ -182,6 +157,11 @@ class _Check:
             listed = schema["enum"]
             if any(value == one and type(value) is type(one) for one in listed):
                 return value
+            meant = None
+            if isinstance(value, str):
+                meant = choices_of(tuple(one for one in listed if isinstance(one, str))).find(value)
+            if meant is not None:
+                return meant
             raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
         kinds = schema.get("type", "object" if "properties" in schema else list(TYPES))
         kinds = [kinds] if isinstance(kinds, str) else kinds
@@ -192,11 +172,14 @@ class _Check:
 
     def _any(self, value: Any, options: Sequence[Schema], place: str, refs: tuple[str, ...]) -> Any:
         wrong: list[AnswerInvalid] = []
+        before = dict(self.abstained)
         for option in options:
             try:
                 return self.value(value, option, place, refs)
             except AnswerInvalid as error:
                 wrong.append(error)
+                self.abstained.clear()  # what a part of this option lacked says nothing of others
+                self.abstained.update(before)
         # The option of the value's own type says best what is wrong with it.
         raise next((e for e in wrong if "is not of type" not in str(e)), wrong[0])
 
@@ -210,10 +193,10 @@ class _Check:
         if kind == "array":
             _check_size(len(value), schema, ("minItems", "maxItems"), "items", place, value)
             items = schema.get("items", {})
-            return [self.value(v, items, f"{place}[{n}]", refs) for n, v in enumerate(value)]
+            return [self.part(v, items, f"{place}[{n}]", refs) for n, v in enumerate(value)]
         if kind == "object":
             parts = schema.get("properties", {})
-            return {n: self.value(value.get(n), s, f"{place}.{n}", refs) for n, s in parts.items()}
+            return {n: self.part(value.get(n), s, f"{place}.{n}", refs) for n, s in parts.items()}
         return value
 
     def _string(self, value: str, schema: Schema, place: str) -> str:
@@ -283,12 +266,13 @@ def tokens_of(content: Any) -> list[Token]:
 
 
 def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str, float]:
-    """Confidence of each top-level property that stands in the tokens' JSON object.
+    """Confidence of each property that stands in the tokens' JSON object, and of leaves under it.
 
-    The tokens that touch a value decide: their product for choices, spans, numbers and null, their
-    geometric mean for free strings, lists and objects, as the bundled engines do. A server's
-    probabilities are those of its own sampling, not renormalised over what the schema allows, so
-    they are at most as high. The object may follow a thought or a fence. Without tokens, or without
+    A leaf of an object or list is named by its place, as in `maker.country`. The tokens that touch
+    a value decide: their product for choices, spans, numbers and null, their geometric mean for
+    free strings, lists and objects, as the bundled engines do. A server's probabilities are those
+    of its own sampling, not renormalised over what the schema allows, so they are at most as high.
+    The object may follow a thought or a fence. Without tokens, or without
     an object in them, nothing is known and the mapping is empty.
     """
     raw = b"".join(spelt for spelt, _ in tokens)
@@ -302,12 +286,18 @@ def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str,
     for name, value, begin, end in _values(text, start):
         if name not in properties:
             continue
-        span = (len(text[:begin].encode()), len(text[:end].encode()))
-        logs = _touching(span, tokens)
-        if logs:
-            shape = resolved(properties[name], schema, ())[0]
-            scale = len(logs) if _is_free(value, shape) else 1
-            found[name] = math.exp(min(0.0, sum(logs) / scale))
+        parts = [Leaf(name, (), value, begin, end)]
+        if isinstance(value, dict | list) and value:
+            parts += leaves(text, begin, name)
+        for part in parts:
+            span = (len(text[: part.begin].encode()), len(text[: part.end].encode()))
+            logs = _touching(span, tokens)
+            if logs:
+                shape = properties[name]
+                for step in part.steps:
+                    shape = inner(shape, schema, step)
+                is_free = _is_free(part.value, resolved(shape, schema, ())[0])
+                found[part.place] = math.exp(min(0.0, sum(logs) / (len(logs) if is_free else 1)))
     return found
 
 

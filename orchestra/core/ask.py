@@ -157,6 +157,10 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
         name = str(shape["$ref"]).rpartition("/")[2]
         found = root.get("$defs", root.get("definitions", {})).get(name, {})
         return _longest_value(found, root, depth + 1)
+    if len(shape.get("allOf", ())) == 1:
+        return _longest_value(shape["allOf"][0], root, depth + 1)
+    if "const" in shape:
+        return len(str(shape["const"]))
     if "enum" in shape:
         return max((len(str(value)) for value in shape["enum"]), default=0)
     options = shape.get("anyOf") or shape.get("oneOf")

@@ -55,6 +55,18 @@ def forms_of(word: str) -> tuple[set[str], ...]:
     return {word}, {folded}, {joined}, {joined, *_singulars(joined)}
 
 
+def spellings(word: str) -> tuple[str, ...]:
+    """How a text may write the choice `word`: with other gaps, in the singular or the plural."""
+    joined = [word, *(JOINT.sub(gap, word) for gap in (" ", "-", ""))]
+    found = dict.fromkeys(joined)
+    for form in joined:
+        found |= dict.fromkeys(sorted(_singulars(form)))
+        if form[-1:].isascii() and form[-1:].isalpha():
+            found |= dict.fromkeys((f"{form}s", f"{form}es"))
+            found |= dict.fromkeys([f"{form[:-1]}ies"] if form.endswith("y") else ())
+    return tuple(found)
+
+
 def _singulars(word: str) -> set[str]:
     found = {word[: -len(ending)] + instead for ending, instead in PLURALS if word.endswith(ending)}
     return {stem for stem in found if len(stem) >= LEAST_STEM and not word.endswith("ss")}

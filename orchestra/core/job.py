@@ -123,7 +123,8 @@ class Evidence(Word):
     `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
     as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
     the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
-    reply that rests on it came from the cache.
+    reply that rests on it came from the cache. `leaf` is the part of an object or list that rests
+    on it, as in `country` or `[0].name`; None where the whole value does.
     """
 
     kind: Literal["text", "image"]
@@ -134,10 +135,14 @@ class Evidence(Word):
     box: tuple[float, float, float, float] | None = None
     heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
     cached: bool = False
+    leaf: str | None = None
 
 
 class Field(Word):
     """One value with where it comes from.
+
+    A value may be an object or a list: in an object a leaf without evidence is None, in a list it
+    is left out, and `note` says why. Its confidence is that of its least sure leaf.
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.

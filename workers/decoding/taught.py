@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from orchestra.clients.endpoint_schema import resolved
 from orchestra.core.call import Call, Reply
 from orchestra.core.choices import Choices
 from orchestra.core.errors import CheckpointInvalid
+from orchestra.core.schema import resolved
 from orchestra.core.values import CJK, compact
 from workers.loading.checkpoint import RESTORE
 
