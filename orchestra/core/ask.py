@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.opening import opener
+from orchestra.core.schema import resolved
 from orchestra.core.state import Context, JobState, Outcome
 
 Reads = Literal["image", "text", "facts"]
@@ -153,22 +154,13 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     """Characters of the longest value under `shape`; `root` holds the definitions it refers to."""
     if depth > DEEPEST:
         return DEFAULT_STRING_CHARS
-    if "$ref" in shape:
-        name = str(shape["$ref"]).rpartition("/")[2]
-        found = root.get("$defs", root.get("definitions", {})).get(name, {})
-        return _longest_value(found, root, depth + 1)
-    if len(shape.get("allOf", ())) == 1:
-        return _longest_value(shape["allOf"][0], root, depth + 1)
-    if "const" in shape:
-        return len(str(shape["const"]))
+    if "x-choice" in shape:
+        return max((len(term) for terms in shape["x-choice"].values() for term in terms), default=0)
+    shape, _ = resolved(shape, root, ())
     if "enum" in shape:
         return max((len(str(value)) for value in shape["enum"]), default=0)
-    options = shape.get("anyOf") or shape.get("oneOf")
-    if options:
-        return max(_longest_value(option, root, depth + 1) for option in options)
-    if "x-choice" in shape:
-        terms = (term for terms in shape["x-choice"].values() for term in terms)
-        return max(map(len, terms), default=0)
+    if "anyOf" in shape:
+        return max(_longest_value(option, root, depth + 1) for option in shape["anyOf"])
     kinds = shape.get("type")
     if isinstance(kinds, list):
         kind = next((known for known in kinds if known != "null"), "null")

@@ -10,14 +10,16 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
 from orchestra.core.tags import problem
+from orchestra.core.typed import read_as
 
+T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "none"]
 Status = Literal["complete", "partial", "review", "failed"]
 Language = Literal["en", "zh", "auto"]  # to write in
@@ -242,6 +244,15 @@ class Result(Word):
     seconds: float = 0.0
     intake_seconds: float = 0.0
     model_seconds: float = 0.0
+
+    def answer_as(self, kind: type[T]) -> T:
+        """The fields as one `kind`, a pydantic model or a dataclass.
+
+        Without fields it is read from the answer's own JSON. A field that abstained is None, or its
+        default where None does not fit. Raises `AnswerAbstained` naming a field that has neither,
+        and `AnswerInvalid` for an answer that is no such value.
+        """
+        return read_as(kind, self.fields, self.answer)
 
     @property
     def contradictions(self) -> int:

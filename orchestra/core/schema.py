@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from orchestra.core.choices import spellings
 from orchestra.core.errors import InvalidSchema
 from orchestra.core.leaves import ITEM
 from orchestra.core.text import measures, occurrences, sentences
@@ -122,6 +123,26 @@ def _narrow(shape: Schema, text: str, root: Schema, refs: tuple[str, ...]) -> di
         return {**shape, "properties": {name: _narrow(p, text, root, refs) for name, p in parts}}
     if isinstance(shape.get("items"), Mapping):
         return {**shape, "items": _narrow(shape["items"], text, root, refs)}
+    if "enum" in shape:
+        return _chosen_in(shape, text)
     if shape.get("type") == "string" and not {"enum", "const", "pattern"} & set(shape):
         return {**shape, "x-span": True}
     return dict(shape)
+
+
+def _chosen_in(shape: Schema, text: str) -> dict[str, Any]:
+    """The choices that stand in `text`, in its words; where none does, all of them, as they are.
+
+    Then what the model says is no value, and the note says what it was.
+    """
+    if not all(isinstance(value, str | None) for value in shape["enum"]):
+        return dict(shape)
+    words = dict.fromkeys(word for word, _ in occurrences(_spelt(tuple(shape["enum"])), text))
+    return {"enum": [*words, None]} if words else dict(shape)
+
+
+@lru_cache(maxsize=512)
+def _spelt(choices: tuple[str | None, ...]) -> Terms:
+    """The terms of plain choices: every spelling of each."""
+    pairs = {(lower(word), choice) for choice in choices if choice for word in spellings(choice)}
+    return tuple(sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -129,7 +130,7 @@ def test_strings_within_objects_and_lists_are_held_to_the_text() -> None:
     assert shapes["maker"]["properties"]["country"]["anyOf"][0]["x-span"]
     assert shapes["colours"]["items"]["x-span"]
     material = shapes["parts"]["anyOf"][0]["items"]["properties"]["material"]
-    assert material["enum"] == ["cotton", "silk"]
+    assert material["enum"] == ["Cotton", "silks", None]
 
 
 def test_a_schema_that_refers_to_itself_is_refused_by_name() -> None:
@@ -139,6 +140,14 @@ def test_a_schema_that_refers_to_itself_is_refused_by_name() -> None:
     asked = ask("text", "Read.", schema={**loop, "properties": {"a": {"$ref": "#/$defs/A"}}})
     with pytest.raises(InvalidSchema, match="refers to itself"):
         narrow(asked.schema_json or "", TEXT)
+
+
+def test_a_choice_is_narrowed_to_those_the_text_holds_and_left_open_where_it_holds_none() -> None:
+    schema = {"type": "object", "properties": {"kind": {"enum": ["apple", "pear", "t-shirt"]}}}
+    asked = json.dumps(schema)
+    narrowed = narrow(asked, "Two APPLES and a T shirt")["properties"]["kind"]
+    assert narrowed == {"enum": ["APPLES", "T shirt", None]}
+    assert narrow(asked, "Nice!")["properties"]["kind"] == schema["properties"]["kind"]
 
 
 @pytest.mark.parametrize(("said", "value"), [("APPLES", "apple"), ("Red-Onion", "red onion")])
