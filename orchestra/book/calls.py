@@ -19,8 +19,13 @@ from orchestra.book.messages import (
     BeginCall,
     BookHit,
     CloseAccount,
+    EndThread,
+    KeepThread,
+    KeptThread,
+    ListThreads,
     OpenAccount,
     ReadSpent,
+    ReadThread,
     ReleaseCall,
     SettleCall,
     Spent,
@@ -139,6 +144,18 @@ class Calls(ABC, Generic[C]):
         What is presumed is counted as such, in its account and all above it.
         """
 
+    @abstractmethod
+    def _keep_thread(self, kept: KeepThread) -> None: ...
+
+    @abstractmethod
+    def _read_thread(self, asked: ReadThread) -> KeptThread | None: ...
+
+    @abstractmethod
+    def _end_thread(self, ended: EndThread) -> None: ...
+
+    @abstractmethod
+    def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]: ...
+
 
 # By message; `Any` is a `Calls` of any kind and the message.
 DEEDS: dict[type, Callable[[Any, Any], Any]] = {
@@ -150,6 +167,10 @@ DEEDS: dict[type, Callable[[Any, Any], Any]] = {
     BookHit: Calls._book_hit,
     SettleCall: Calls._settle_call,
     ReleaseCall: Calls._release_call,
+    KeepThread: lambda ledger, message: ledger._keep_thread(message),
+    ReadThread: lambda ledger, message: ledger._read_thread(message),
+    EndThread: lambda ledger, message: ledger._end_thread(message),
+    ListThreads: lambda ledger, message: ledger._list_threads(message),
 }
 
 

@@ -28,8 +28,13 @@ from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
 from orchestra.book.messages import (
     BeginCall,
     BookHit,
+    EndThread,
+    KeepThread,
+    KeptThread,
     LedgerMessage,
+    ListThreads,
     OpenAccount,
+    ReadThread,
     SettleCall,
     Spent,
 )
@@ -72,6 +77,8 @@ class MemoryLedger(Calls[MemoryCall]):
         self._calls: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
+        self._threads: dict[str, KeptThread] = {}
+        self._pinned: dict[str, str] = {}  # by thread
         self._closed_kept = closed_kept
         self._replies_kept = replies_kept
         self._lock = threading.Lock()  # a fleet may be used from several event loops
@@ -175,14 +182,40 @@ class MemoryLedger(Calls[MemoryCall]):
         if account.hold and account.parent is not None:
             rest = account.limits.less(account.spent)
             change(account.parent, -rest, pending=-1, who=f"closing {account.id!r}")
+        if any(_is_of(account.id, pinned) for pinned in self._pinned.values()):
+            return
         if not account.has_children:
             self._closed[account.id] = None
             if len(self._closed) > self._closed_kept:
                 self._forget(self._closed.popitem(last=False)[0])
 
+    def _keep_thread(self, kept: KeepThread) -> None:
+        before = self._threads.get(kept.id)
+        photos = {**kept.photos, **({} if before is None else before.photos)}
+        self._threads[kept.id] = KeptThread(kept.id, kept.status, kept.record, photos)
+        self._pinned[kept.id] = kept.account
+
+    def _read_thread(self, asked: ReadThread) -> KeptThread | None:
+        return self._threads.get(asked.id)
+
+    def _end_thread(self, ended: EndThread) -> None:
+        self._threads.pop(ended.id, None)
+        account = self._pinned.pop(ended.id, None)
+        for id in [id for id in self._accounts if account is not None and _is_of(id, account)]:
+            if self._accounts[id].closed and not self._accounts[id].has_children:
+                self._closed[id] = None
+
+    def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]:
+        return [(kept.id, kept.status) for kept in self._threads.values()]
+
     def _forget(self, id: str) -> None:
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
+
+
+def _is_of(id: str, account: str) -> bool:
+    """Whether an account is that one, or named after it as a part of the same job."""
+    return id == account or id.startswith(f"{account}:")
 
 
 def _values(parent: str | None, hold: bool, limits: AccountLimits) -> tuple[Any, ...]:

@@ -160,6 +160,50 @@ class ReleaseCall(LedgerMessage[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptThread:
+    """A run that waits or was left: `status` is "running" or "waiting", `record` its own JSON."""
+
+    id: str
+    status: str
+    record: str
+    photos: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepThread(LedgerMessage[None]):
+    """Keep the record of the thread `id` in place of an earlier one; its photos by their keys.
+
+    What `account` has spent, and accounts named after it, stays known for as long as it is kept.
+    """
+
+    id: str
+    _: KW_ONLY
+    account: str
+    status: str
+    record: str
+    photos: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadThread(LedgerMessage[KeptThread | None]):
+    """The thread `id` as it was kept; None when there is none."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndThread(LedgerMessage[None]):
+    """Forget the thread `id`, which came to its end; one that is unknown is fine."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListThreads(LedgerMessage[list[tuple[str, str]]]):
+    """The ids of the threads that are kept, the first kept first, and their status."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A row that may be run: its journal key, its place, and the id it names for itself."""
 

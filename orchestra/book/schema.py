@@ -18,7 +18,7 @@ import sqlite3
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 5
+VERSION = 6
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -87,6 +87,18 @@ _TABLES = (
     """CREATE INDEX finished_row_id ON finished (row_id)""",
     """CREATE INDEX finished_status ON finished (status)""",
     """CREATE TABLE claims (row_id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE threads (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL CHECK (status IN ('running', 'waiting')),
+        record TEXT NOT NULL
+    )""",
+    """CREATE TABLE thread_photos (
+        thread INTEGER NOT NULL REFERENCES threads (number) ON DELETE CASCADE,
+        key TEXT NOT NULL,
+        photo BLOB NOT NULL,
+        PRIMARY KEY (thread, key)
+    ) WITHOUT ROWID""",
     # Corrections of prices stand beside the entries, which stay as they were booked.
     """CREATE TABLE corrections (
         number INTEGER PRIMARY KEY,

@@ -14,7 +14,7 @@ from orchestra.core.call import OnPiece
 from orchestra.core.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
 from orchestra.core.job import Budget, Job, Result
 from orchestra.graph.allowance import Allowance
-from orchestra.graph.run import Query, answer_query
+from orchestra.graph.query import Query, answer_query
 
 REFUND_POLL_S = 0.02
 MOST_REFUSALS = 100

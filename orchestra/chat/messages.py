@@ -23,7 +23,7 @@ from orchestra.core.ask import Ask
 from orchestra.core.call import Tool, ToolCall, Turn
 from orchestra.core.errors import DeadlineExceeded, OrchestraError, UsageError
 from orchestra.core.job import Result
-from orchestra.graph.run import Query
+from orchestra.graph.query import Query
 from orchestra.graph.translation import Tools
 
 ROLES = {"system": "system", "human": "user", "user": "user", "ai": "assistant", "tool": "tool"}

@@ -36,7 +36,7 @@ from orchestra.chat.messages import (
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance
-from orchestra.graph.run import plan_query
+from orchestra.graph.query import plan_query
 from orchestra.graph.translation import Tools
 from orchestra.routing.plan import Plan
 

@@ -1,6 +1,6 @@
 """`ask`: a node that asks a capability for an answer, by the run that it belongs to.
 
-It names no model and holds no client: the run, which it finds through the context, has the plan.
+It names no model and holds no client: the run, which every node of it finds, has the plan.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Protocol, get_args
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.opening import opener
+from orchestra.core.place import Place
 from orchestra.core.schema import resolved
 from orchestra.core.state import Context, JobState, Outcome
 
@@ -37,7 +39,8 @@ class Ask:
     left in the state (`data` renders them). `shape` narrows the schema to one job. `derived`
     marks answers that are written rather than read off, so they carry no span. With `question`
     the job's text is the instruction. With `regions` its values carry the part of the photo that
-    decided them. Without `cache` its replies are never shared by runs.
+    decided them. Without `cache` its replies are never shared by runs. `key` names what in a state
+    of the user's own takes the answer.
     """
 
     capability: Capability
@@ -52,20 +55,34 @@ class Ask:
     max_visits: int | None = None
     regions: bool = False
     cache: bool = True
+    key: str | None = None
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
-        """Ask, and return the outcome under this node's name; failures are values."""
-        node = get_config()["metadata"]["langgraph_node"]
+        """Ask, and return the outcome under the name of this branch; failures are values."""
         run = await run_of(runtime.context)
-        outcome = await run.ask(node, self, state)
-        return {"outcomes": {node: outcome.model_dump(mode="json")}}
+        name, outcome = await run.ask(Place.of(get_config()), self, state)
+        update: dict[str, Any] = {"outcomes": {name: outcome.model_dump(mode="json")}}
+        if self.key is not None and outcome.answered:
+            update[self.key] = outcome.plain
+        return update
 
 
 class Run(Protocol):
     """What a node needs of the run it belongs to."""
 
-    async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
-        """Make the call that `ask` describes, within the run's plan, budget and deadline."""
+    async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
+        """Make the call that `ask` describes, within the run's plan, budget and deadline.
+
+        The name of the branch, and what it came to.
+        """
+        ...
+
+    def fail(self, node: str, error: Exception) -> None:
+        """Note what a node of the user's own raised."""
+        ...
+
+    def outcomes(self, state: JobState) -> dict[str, Outcome]:
+        """What the nodes came to, by branch: all of the run, whatever keys its state has."""
         ...
 
     async def settle(
@@ -91,13 +108,15 @@ def ask(
     max_visits: int | None = None,
     regions: bool = False,
     cache: bool = True,
+    key: str | None = None,
 ) -> Ask:
     """A node that asks whichever model of the fleet offers `capability`.
 
     `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
     without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
     asks of a vision model which part of a photo decided each value; that takes longer than the
-    answer. With `cache` false its replies are never shared by runs.
+    answer. With `cache` false its replies are never shared by runs. A state of your own needs no
+    key of ours; `key` names the one of yours that takes the answer: values by field, or the text.
 
     Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or `regions`
     where there are no values or no photo.
@@ -132,6 +151,7 @@ def ask(
         max_visits=max_visits,
         regions=regions,
         cache=cache,
+        key=key,
     )
 
 
@@ -186,36 +206,20 @@ def _prompt_hash(instruction: str, schema_json: str | None) -> str:
     return hashlib.sha256(f"{instruction}\0{schema_json}".encode()).hexdigest()[:12]
 
 
-# The runs this process has under way. Their ids stand in contexts rather than they themselves:
-# a context must be constructible from JSON (LangGraph Studio, remote graphs, checkpointers).
-_RUNS: dict[str, Run] = {}
+# The run under way: nodes' tasks and threads inherit it. It stands here rather than in the context,
+# which is the user's own, or comes from JSON (LangGraph Studio, remote graphs, checkpointers).
+CURRENT_RUN: ContextVar[Run | None] = ContextVar("orchestra_run", default=None)
 
 
-def enter(run_id: str, run: Run) -> None:
-    """Make `run` known to the nodes that will run under `run_id`."""
-    _RUNS[run_id] = run
-
-
-def leave(run_id: str) -> None:
-    """Forget a run that has ended."""
-    _RUNS.pop(run_id, None)
-
-
-async def run_of(context: Context | dict[str, Any] | None) -> Run:
-    """The run of `context`; one that nobody prepared (Studio) opens its fleet on its own.
-
-    Raises `InvalidGraph` for a run that this process does not have: its budget is not here.
-    """
+async def run_of(context: Any) -> Run:
+    """The run under way; where nobody prepared one (Studio), the fleet of `context` opens one."""
+    run = CURRENT_RUN.get()
+    if run is not None:
+        return run
     if isinstance(context, dict):
         context = Context(**context)
-    context = context or Context()
-    if context.run_id is not None:
-        if context.run_id not in _RUNS:
-            raise InvalidGraph(
-                f"The run {context.run_id!r} has ended, or belongs to another process, so its plan "
-                "and budget are not here. Run the job again with Fleet.run."
-            )
-        return _RUNS[context.run_id]
+    if not isinstance(context, Context):
+        context = Context()
     open_run = opener()
     if open_run is not None:
         return await open_run(context.fleet)

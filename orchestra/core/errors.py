@@ -204,6 +204,10 @@ class DeadlineExceeded(OrchestraError):
     may_have_spent = True
 
 
+class VisitsExceeded(OrchestraError):
+    """A node was reached more often than its ask allows."""
+
+
 class ModelError(OrchestraError):
     """A model was called and gave no usable answer."""
 

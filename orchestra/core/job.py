@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
+from pydantic_core import to_jsonable_python
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
 from orchestra.core.tags import problem
@@ -21,8 +22,14 @@ from orchestra.core.typed import read_as
 
 T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "none"]
-Status = Literal["complete", "partial", "review", "failed"]
+Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
+
+
+def plain_json(value: Any) -> Any:
+    """`value` as JSON has it; what JSON has no form for is its text."""
+    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+
 
 # Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.
 Usd = Annotated[Decimal, PlainSerializer(float, when_used="json")]
@@ -224,8 +231,32 @@ class CallRecord(Word):
     error: ErrorRecord | None = None
 
 
+class Question(Word):
+    """What a run waits for: the value that `interrupt()` was given, as JSON, and its id.
+
+    A breakpoint of the graph has no id: it names the node that it stops before or after.
+    """
+
+    id: str = ""
+    value: Any = None
+    node: str | None = None
+
+
+class Spend(Word):
+    """What a run has spent so far, and its guaranteed ceilings."""
+
+    cost_usd: Usd
+    tokens: int
+    ceiling_usd: Usd
+    ceiling_tokens: int
+
+
 class Result(Word):
     """What a job came to.
+
+    `branches` holds what each branch of a fan-out answered, by its name (`look[2]`); `state` the
+    keys of a state of the user's own. A run that is `waiting` has asked `questions`, and goes on
+    with `Fleet.resume(build, thread_id, answer)`.
 
     `intake_seconds` went by before `seconds` began: photos and text were taken in. In
     `model_seconds` of `seconds` at least one model was at work on the job.
@@ -234,6 +265,12 @@ class Result(Word):
     status: Status
     fields: Mapping[str, Field] = Attribute(default_factory=dict)
     answer: str | None = None
+    branches: Mapping[str, Mapping[str, Field]] = Attribute(default_factory=dict)
+    state: Annotated[
+        Mapping[str, Any], PlainSerializer(plain_json, when_used="json", return_type=dict)
+    ] = Attribute(default_factory=dict)
+    thread_id: str | None = None
+    questions: tuple[Question, ...] = ()
     errors: tuple[ErrorRecord, ...] = ()
     notes: tuple[str, ...] = ()
     calls: tuple[CallRecord, ...] = ()

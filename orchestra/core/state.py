@@ -16,18 +16,15 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
-class _Given(TypedDict):
-    job: dict[str, Any]
+class JobState(TypedDict, total=False):
+    """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
-
-class JobState(_Given, total=False):
-    """State of one job.
-
-    `job` is a `Job` as JSON whose images are content hashes; it is there from the start.
-    `outcomes` holds what each node came to (`Outcome` as JSON), `fields` the combined fields
-    (`Field` as JSON).
+    `job` is a `Job` as JSON whose images are content hashes; it is there from the start, and a
+    `Send` may give its branch another. `outcomes` holds what each branch came to (`Outcome` as
+    JSON), `fields` the combined fields (`Field` as JSON).
     """
 
+    job: dict[str, Any]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 
@@ -36,16 +33,18 @@ class JobState(_Given, total=False):
 class Context:
     """What a run is given beside its state; everything has a default, so Studio needs none.
 
-    `run_id` names a run that this process has prepared (plan, budget, deadline); without one
-    the node opens `fleet` itself and plans for itself alone.
+    A graph that is invoked without `Fleet.run` opens `fleet` itself; each node plans for itself.
     """
 
     fleet: str = "mini"
-    run_id: str | None = None
 
 
 class Outcome(Word):
-    """Exactly one of `fields` or `answer`, `error`, or `skipped` says how the node ended."""
+    """How a node ended: with `fields` or an `answer`, with an `error`, or `skipped`.
+
+    A node that answered, and failed on a later visit, has both its answer and the error. `visit` is
+    which of the node's visits it was.
+    """
 
     fields: Mapping[str, Field] = Attribute(default_factory=dict)
     answer: str | None = None
@@ -53,6 +52,19 @@ class Outcome(Word):
     error: ErrorRecord | None = None
     skipped: str | None = None
     notes: tuple[str, ...] = ()
+    visit: int = 1
+
+    @property
+    def answered(self) -> bool:
+        """Whether a model answered, if only by leaving fields open."""
+        return self.answer is not None or bool(self.fields)
+
+    @property
+    def plain(self) -> Any:
+        """What was answered, without its evidence: the text, or values by field."""
+        if self.answer is not None:
+            return self.answer
+        return {name: field.value for name, field in self.fields.items()}
 
 
 # Fields already read, by the identity of their JSON: each node reads what those before it left.

@@ -11,6 +11,7 @@ from orchestra.core.call import Client
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Budget
 from orchestra.graph.caller import Caller
+from orchestra.graph.savers import Savers
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy
@@ -28,6 +29,7 @@ class Backing(Protocol):
     images: ImageStore
     image_limits: ImageLimits
     caller: Caller
+    savers: Savers
 
     def client(self, model: str) -> Client:
         """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""

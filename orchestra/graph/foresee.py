@@ -15,7 +15,7 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.book.memory import MemoryLedger
-from orchestra.core.ask import enter, leave
+from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.call import Call, Client, Reply
 from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.core.job import CallRecord
@@ -82,14 +82,14 @@ async def _known(
     scoped = fleet.scoped(ledger, fleet.images)
     caller = scoped.caller = CacheOnly(ledger, fleet.caller.folder, fleet.caller.shared)
     raw_job = intake.job.model_dump(mode="json")
-    run_id = f"foreseen:{uuid.uuid4().hex}"
-    enter(run_id, JobRun(scoped, intake.job, run_id, planned, raw_job=raw_job))
+    account = f"foreseen:{uuid.uuid4().hex}"
+    outer = CURRENT_RUN.set(JobRun(scoped, intake.job, account, planned, raw_job=raw_job))
     try:
         with suppress(OrchestraError):  # of a node that had nothing to go on
-            context = Context(fleet=fleet.file.name, run_id=run_id)
+            context = Context(fleet=fleet.file.name)
             await graph.ainvoke(first_state(graph, intake.job, raw_job), context=context)
     finally:
-        leave(run_id)
+        CURRENT_RUN.reset(outer)
     return caller.found
 
 

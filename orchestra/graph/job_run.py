@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
-from orchestra.core.errors import BookError, DeadlineExceeded, ModelUnavailable, OrchestraError
-from orchestra.core.job import CallRecord, ErrorRecord, Job
+from orchestra.core.errors import (
+    BookError,
+    DeadlineExceeded,
+    ModelUnavailable,
+    OrchestraError,
+    VisitsExceeded,
+)
+from orchestra.core.job import ErrorRecord, Job
+from orchestra.core.place import Place
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState, Outcome, outcomes_of
 from orchestra.graph.backing import Backing
@@ -26,6 +33,7 @@ from orchestra.graph.escalation import (
     with_second,
 )
 from orchestra.graph.intake import Intake
+from orchestra.graph.progress import Progress
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
@@ -56,7 +64,7 @@ class AtWork:
         return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class JobRun:
     """One job under way: what its nodes need to make their calls."""
 
@@ -65,12 +73,11 @@ class JobRun:
     account: str
     plan: Plan | None
     ends_at: float | None = None
-    # A conversation that goes on, and who hears the answer as it is decoded (`graph/run.py`).
+    # A conversation that goes on, and who hears the answer as it is decoded (`graph/query.py`).
     turns: tuple[Turn, ...] = ()
     tools: Tools = field(default_factory=Tools)
     on_piece: OnPiece | None = None
-    # Every call made, in order: a node that a loop visits twice leaves one outcome only.
-    calls: list[CallRecord] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
     at_work: AtWork = field(default_factory=AtWork)
     # The job as the graph was given it: a node that finds it unchanged need not read it again.
     raw_job: dict[str, Any] | None = None
@@ -78,15 +85,25 @@ class JobRun:
     asks: dict[str, Ask] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
 
-    async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
+    async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
-        raw = state["job"]
-        job = self.job if raw is self.raw_job else Job.model_validate(raw)
-        self.asks[node] = ask
-        with self.waiting.visit(node):
-            outcome = await self._outcome(_Visit(node, ask, state, job))
-            self.waiting.note(node, outcome)
-        return outcome
+        raw = state.get("job")
+        job = self.job if raw is None or raw == self.raw_job else Job.model_validate(raw)
+        self.asks[place.node] = ask
+        name, visit = self.progress.visit(place)
+        with self.waiting.visit(place.node):
+            found = await self._outcome(_Visit(place.node, ask, state, job, visit))
+            outcome = self.progress.note(name, found.model_copy(update={"visit": visit}))
+            self.waiting.note(place.node, outcome)
+        return name, outcome
+
+    def fail(self, node: str, error: Exception) -> None:
+        """Note what a node of the user's own raised."""
+        self.progress.fail(node, error)
+
+    def outcomes(self, state: JobState) -> dict[str, Outcome]:
+        """What the nodes came to, by branch: all of the run, whatever keys its state has."""
+        return {**self.progress.outcomes, **outcomes_of(state)}
 
     async def _outcome(self, visit: _Visit) -> Outcome:
         node = visit.node
@@ -94,6 +111,7 @@ class JobRun:
             planned = self._planned(visit)
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
+            self._check_visits(visit, planned)
             if planned.condition is not None:
                 spared = await self.waiting.spared(planned.condition)
                 if spared is not None:
@@ -103,6 +121,15 @@ class JobRun:
             raise  # the book itself failed (a full disk): nothing may go on as if it had not
         except OrchestraError as error:
             return Outcome(error=ErrorRecord.of(node, error))
+
+    def _check_visits(self, visit: _Visit, planned: NodePlan) -> None:
+        """Raise `VisitsExceeded` for a visit that the plan did not price."""
+        if self.plan is not None and visit.number > planned.visits:
+            raise VisitsExceeded(
+                f"The node {visit.node!r} was reached {visit.number} times; its ask allows "
+                f"max_visits={planned.visits}. Raise it (the plan prices each visit), or end the "
+                "loop sooner."
+            )
 
     def _planned(self, visit: _Visit) -> NodePlan | None:
         chosen = self.plan
@@ -133,7 +160,7 @@ class JobRun:
         outcome, failure = await self._call(visit, first)
         doubts = in_doubt(self.fleet.policy, planned, outcome)
         if doubts:
-            return await self._again(planned, doubts, outcome, visit.state, UNSURE)
+            return await self._again(visit, planned, doubts, outcome, UNSURE)
         fallback = planned.fallback
         if fallback is None or heard or not isinstance(failure, ModelUnavailable):
             return outcome
@@ -154,7 +181,7 @@ class JobRun:
         """Ask the better model of the less likely side about fields that contradict each other."""
         if self.plan is None:
             return {}
-        outcomes = outcomes_of(state)
+        outcomes = self.outcomes(state)
         doubts: dict[str, list[str]] = {}
         for name in names:
             node = side_in_doubt(self.fleet.policy, self.plan, nodes, outcomes, name)
@@ -162,14 +189,18 @@ class JobRun:
                 doubts.setdefault(node, []).append(name)
         return {
             planned.node: await self._again(
-                planned, doubts[planned.node], outcomes[planned.node], state, CLASH
+                _Visit(planned.node, self.asks[planned.node], state, self.job),
+                planned,
+                doubts[planned.node],
+                outcomes[planned.node],
+                CLASH,
             )
             for planned in self.plan.nodes
             if planned.node in doubts
         }
 
     async def _again(
-        self, planned: NodePlan, names: list[str], first: Outcome, state: JobState, why: str
+        self, visit: _Visit, planned: NodePlan, names: list[str], first: Outcome, why: str
     ) -> Outcome:
         """`first` with what the planned better model says of the fields `names`."""
         better = planned.escalation
@@ -178,12 +209,11 @@ class JobRun:
         attempt = _Attempt(
             better.model, better.prompt_tokens, None, planned.siblings, is_cascade=True
         )
-        ask = narrowed(self.asks[planned.node], names)
         failure: OrchestraError | None = None
         second = Outcome()
         try:
-            visit = _Visit(planned.node, ask, state, Job.model_validate(state["job"]))
-            second, failure = await self._call(visit, attempt)
+            again = replace(visit, ask=narrowed(visit.ask, names))
+            second, failure = await self._call(again, attempt)
         except BookError:
             raise
         except OrchestraError as error:  # no time is left, or the answer was none
@@ -230,9 +260,9 @@ class JobRun:
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
-            self.calls.append(record)
+            self.progress.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
-        self.calls.append(record)
+        self.progress.calls.append(record)
         fields = read_fields(ask, answer, model=card.name, text=call.text, images=keys)
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
@@ -254,12 +284,13 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A node under way: its ask, and the state and job that it asks about."""
+    """A node under way: its ask, and the state and job that it asks about; the visit's number."""
 
     node: str
     ask: Ask
     state: JobState
     job: Job
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)

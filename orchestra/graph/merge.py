@@ -12,6 +12,7 @@ from orchestra.combine.merge import MergeRules, Side, merge_readings
 from orchestra.core.ask import run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
+from orchestra.core.place import branches_of
 from orchestra.core.state import Context, JobState, Outcome, outcomes_of
 
 
@@ -31,12 +32,12 @@ class Merge:
         Where they contradict each other and the plan has a better model for one side, that one is
         asked about those fields alone, and they are joined again.
         """
-        outcomes = outcomes_of(state)
+        run = None if runtime is None else await run_of(runtime.context)
+        outcomes = outcomes_of(state) if run is None else run.outcomes(state)
         merged = self._joined(outcomes)
         clashing = [name for name, field in merged.items() if field.contradiction]
         changed: dict[str, Outcome] = {}
-        if clashing and runtime is not None:
-            run = await run_of(runtime.context)
+        if clashing and run is not None:
             changed = await run.settle(clashing, self.nodes, state)
             merged = self._joined(outcomes | changed) if changed else merged
         joined = {name: field.model_dump(mode="json") for name, field in merged.items()}
@@ -46,7 +47,8 @@ class Merge:
         return {"fields": joined, "outcomes": kept}
 
     def _joined(self, outcomes: Mapping[str, Outcome]) -> dict[str, Field]:
-        readings = [outcomes[node].fields for node in self.nodes if node in outcomes]
+        found = (branches_of(outcomes, node).values() for node in self.nodes)
+        readings = [outcome.fields for branches in found for outcome in branches]
         return merge_readings(readings, self.rules)
 
 

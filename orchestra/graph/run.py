@@ -1,139 +1,316 @@
-"""Runs one job, through a graph or as one question to one model: plan, account, calls, result."""
+"""Runs one job through a graph: plan, account, calls, result; and goes on where one waited."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
-from orchestra.book.messages import CloseAccount, OpenAccount
-from orchestra.core.ask import Ask, enter, leave
-from orchestra.core.call import OnPiece, Turn
-from orchestra.core.card import FleetFile
+from orchestra.book.messages import CloseAccount, EndThread, OpenAccount, ReadSpent
+from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
-from orchestra.core.job import Budget, CallRecord, ErrorRecord, Field, Job, Result, Status
+from orchestra.core.job import Budget, Job, Question, Result, Spend
 from orchestra.core.money import usd
-from orchestra.core.state import Context, JobState, Outcome, fields_of, outcomes_of
+from orchestra.core.state import Context
 from orchestra.core.tags import label_of
+from orchestra.graph.accounts import deadline, open_account
 from orchestra.graph.allowance import CURRENT, Allowance
+from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
-from orchestra.graph.intake import Intake, first_state, take_in
+from orchestra.graph.drive import Way, drive
+from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.translation import Tools
-from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import GraphView
+from orchestra.graph.progress import Progress, Tell
+from orchestra.graph.threads import ThreadRecord, keep_thread, record_of
+from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
-from orchestra.routing.planner import plan
-from orchestra.routing.prompt_size import talk_bytes
+from orchestra.routing.routes import plan_along
 from orchestra.routing.timing import IDLE
+
+Graph = CompiledStateGraph[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a job is run beside its plan, all as LangGraph has it, and who is told what.
+
+    `thread_id` names the run, so that another process can go on with it; `state` is more of the
+    graph's input, `context` and `config` are the graph's own. `tell` hears chunks of the modes in
+    `modes`, and those of `OWN_MODES`.
+    """
+
+    thread_id: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+    context: Any = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    durability: str | None = None
+    modes: frozenset[str] = frozenset()
+    subgraphs: bool = False
+    tell: Tell | None = None
+
+
+PLAIN = RunOptions()
+OWN_MODES = frozenset({"plan", "call", "spend", "result"})
 
 
 async def run_job(
     fleet: Backing,
-    graph: CompiledStateGraph[Any, Any, Any, Any],
+    graph: Graph,
     intake: Intake,
     *,
     account: str,
     parent: str | None = None,
     planned: Plan | None = None,
+    options: RunOptions = PLAIN,
 ) -> Result:
     """Plan and run one job under a new account that holds its ceiling.
 
-    With a `parent` the caller closes the account (a batch does so as it writes the row);
-    without one it is closed here.
+    With a `parent` the caller closes the account (a batch does so as it writes the row), unless
+    the run waits; without one it is closed here.
 
     Raises `PlanError`, `EmptyJob`, `InvalidGraph` or `BudgetExceeded` before anything is spent.
-    What a node of the user's raises comes as it is, and with a `parent` as `GraphFailed`.
+    What a node of the user's raises costs its own branch; where nothing else came of the run, it
+    comes as it is, and with a `parent` as `GraphFailed`.
     """
     started = time.monotonic()
-    job = intake.job
     if intake.is_lost:
-        return assemble({}, intake, None)
+        return assemble({}, intake, None, Progress())
     # Rows of a batch are planned alike, however many others are under way.
-    chosen = planned or fleet.plan_for(graph, intake.shape, job.budget, IDLE)
-    await _open_account(fleet, account, job, chosen, parent=parent, hold=parent is not None)
-    raw_job = job.model_dump(mode="json")
-    run_id = f"{account}@{id(fleet):x}"
-    run = JobRun(fleet, job, account, chosen, _deadline(intake, started), raw_job=raw_job)
-    enter(run_id, run)
-    unplanned = _unplanned(run, chosen, parent)
-    outer = CURRENT.set(unplanned)
-    try:
-        context = Context(fleet=fleet.file.name, run_id=run_id)
-        state = await graph.ainvoke(first_state(graph, job, raw_job), context=context)
-    except Exception as cause:
-        if parent is None or isinstance(cause, OrchestraError):
-            raise
-        # In a batch, what a node of the user's own met in one row is not for the others to pay.
-        place = traceback.extract_tb(cause.__traceback__)[-1]
-        raise GraphFailed(
-            f"The graph raised {type(cause).__name__}: {cause} (at {Path(place.filename).name}:"
-            f"{place.lineno}). Mend its node, and run the table again into a new --out; with "
-            "--cache nothing is paid twice."
-        ) from cause
-    finally:
-        CURRENT.reset(outer)
-        leave(run_id)
-        with suppress(BookError):
-            await unplanned.close()
-        if parent is None:
-            # A book that failed leaves calls open, and its own error is the one to tell.
+    chosen = planned or fleet.plan_for(graph, intake.shape, intake.job.budget, IDLE)
+    await open_account(fleet, account, intake.job, chosen, parent=parent, hold=parent is not None)
+    run = JobRun(fleet, intake.job, account, chosen, deadline(intake, started))
+    run.raw_job = run.job.model_dump(mode="json")
+    under_way = _Segment(fleet, graph, intake, run, parent, options, started)
+    given = first_state(graph, run.job, run.raw_job) | dict(options.state)
+    return await under_way.run(given)
+
+
+async def resume_job(
+    fleet: Backing,
+    graph: Graph,
+    record: ThreadRecord,
+    intake: Intake,
+    answer: Any = None,
+    *,
+    parent: str | None = None,
+    options: RunOptions = PLAIN,
+) -> Result:
+    """Go on with a run that waits for `answer`, or that its process left (`answer` is None then).
+
+    It spends from the account that it began with, within what is left of its deadline, and finds
+    its photos. `answer` is what `interrupt()` returns; a mapping of all the questions' ids answers
+    several. Raises as `run_job` does.
+    """
+    started = time.monotonic()
+    shape, budget = intake.shape, record.job.budget
+    chosen = plan_along(view(graph), shape, budget, fleet.file, record.models, fleet.policy)
+    await open_account(fleet, record.account, record.job, chosen, parent=parent, hold=bool(parent))
+    progress = record.progress()
+    run = JobRun(
+        fleet, record.job, record.account, chosen, deadline(intake, started), progress=progress
+    )
+    run.raw_job = run.job.model_dump(mode="json")
+    options = replace(options, thread_id=record.thread_id)
+    under_way = _Segment(fleet, graph, intake, run, parent, options, started, record)
+    return await under_way.run(await under_way.where_it_was(answer))
+
+
+@dataclass(eq=False, slots=True)
+class _Segment:
+    """A run from its beginning, or from where it waited, to its end or its next question."""
+
+    fleet: Backing
+    graph: Graph
+    intake: Intake
+    job_run: JobRun
+    parent: str | None
+    options: RunOptions
+    started: float
+    record: ThreadRecord | None = None
+    ready: Graph = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ready = self.fleet.savers.ready(self.graph)
+
+    @property
+    def _thread_id(self) -> str:
+        return self.options.thread_id or self.job_run.account
+
+    @property
+    def _saves_here(self) -> bool:
+        """Whether the checkpoints are ours to keep, with the record."""
+        return self.ready.checkpointer is self.fleet.savers.own
+
+    async def run(self, given: Any) -> Result:
+        """The result of this part of the run."""
+        run, tell = self.job_run, self.options.tell
+        if tell is not None:
+            tell("plan", run.plan)
+            run.progress.calls.tell = self._tell_call
+        if self.options.thread_id is not None:
+            await keep_thread(self.fleet, self._record(()), "running", self.intake)
+        unplanned = self._unplanned()
+        outer, outer_run = CURRENT.set(unplanned), CURRENT_RUN.set(run)
+        is_waiting = False
+        try:
+            state, questions = await drive(run, self.ready, self._way(given))
+            is_waiting = bool(questions)
+            return await self._result(state, questions, unplanned)
+        finally:
+            CURRENT.reset(outer)
+            CURRENT_RUN.reset(outer_run)
+            if self._saves_here:
+                self.fleet.savers.forget(self._thread_id)
             with suppress(BookError):
-                await fleet.ledger.send(CloseAccount(account))
-    seconds = time.monotonic() - started
-    done = assemble(state, intake, chosen, run.calls, seconds)
-    times = {"intake_seconds": intake.seconds, "model_seconds": run.at_work.seconds()}
-    return done.model_copy(update={name: round(value, 6) for name, value in times.items()})
+                await unplanned.close()
+            if self.parent is None or is_waiting:
+                # A book that failed leaves calls open, and its own error is the one to tell.
+                with suppress(BookError):
+                    await self.fleet.ledger.send(CloseAccount(run.account))
 
+    async def where_it_was(self, answer: Any) -> Any:
+        """What the graph is given to go on: the answer, or nothing, or all from the beginning."""
+        record, run = self.record, self.job_run
+        if record is None:
+            raise BookError("A run that has no record cannot go on. Begin it with run_job.")
+        if self._saves_here and record.checkpoint is not None:
+            self.fleet.savers.load(self._thread_id, record.checkpoint)
+        snapshot = None
+        if self.ready.checkpointer is not None:
+            snapshot = await self.ready.aget_state(self._config())
+        if snapshot is None or not snapshot.config["configurable"].get("checkpoint_id"):
+            # Its process died before anything was kept: what was paid for is in the book.
+            return first_state(self.graph, run.job, run.raw_job or {}) | dict(self.options.state)
+        run.progress.go_on(run.outcomes(snapshot.values))
+        if answer is None and not any(question.id for question in record.questions):
+            return None
+        return Command(resume=answer)
 
-async def _open_account(
-    fleet: Backing, account: str, job: Job, plan: Plan, *, parent: str | None, hold: bool = False
-) -> None:
-    """Open an account of a job that holds the ceiling of its plan."""
-    opened = OpenAccount(
-        account,
-        parent=parent,
-        cost_micro=plan.cost_micro,
-        tokens=plan.tokens,
-        hold=hold,
-        label=label_of(job.tags),
-    )
-    await fleet.ledger.send(opened)
+    def _config(self) -> dict[str, Any]:
+        config = dict(self.options.config)
+        if self.ready.checkpointer is None:
+            return config
+        own = {"thread_id": self._thread_id, **config.get("configurable", {})}
+        return {**config, "configurable": own}
 
+    def _way(self, given: Any) -> Way:
+        context = self.options.context
+        if context is None and self.graph.context_schema in (None, Context):
+            context = Context(fleet=self.fleet.file.name)
+        durability = self.options.durability or ("exit" if self._saves_here else None)
+        return Way(
+            given,
+            self._config(),
+            context,
+            self.options.modes,
+            self.options.subgraphs,
+            self.options.tell,
+            durability if self.ready.checkpointer is not None else None,
+        )
 
-def _deadline(intake: Intake, started: float) -> float | None:
-    """When the job's time is over, by the monotonic clock; taking it in was part of it."""
-    latency_ms = intake.job.budget.latency_ms
-    return None if latency_ms is None else started + latency_ms / 1000 - intake.seconds
+    async def _result(
+        self, state: Mapping[str, Any], questions: tuple[Question, ...], unplanned: Allowance
+    ) -> Result:
+        run, progress = self.job_run, self.job_run.progress
+        seconds = time.monotonic() - self.started
+        done = assemble(
+            state, self.intake, run.plan, progress, questions=questions, seconds=seconds
+        )
+        if progress.raised is not None and done.status == "failed" and not progress.calls:
+            raise self._as_it_is(progress.raised)
+        if questions:
+            await keep_thread(self.fleet, self._record(questions), "waiting", self.intake)
+        elif self.options.thread_id is not None:
+            await self.fleet.ledger.send(EndThread(self._thread_id))
+        update: dict[str, Any] = {
+            "intake_seconds": round(self.intake.seconds if self.record is None else 0.0, 6),
+            "model_seconds": round(run.at_work.seconds(), 6),
+        }
+        if questions or self.options.thread_id is not None:
+            update["thread_id"] = self._thread_id
+        if self.record is not None:
+            update |= await self._spent(unplanned)
+        return done.model_copy(update=update)
 
+    async def _spent(self, unplanned: Allowance) -> dict[str, Any]:
+        """What the whole run cost: its process may have died before it noted all its calls."""
+        ledger = self.fleet.ledger
+        found = [await ledger.send(ReadSpent(self.job_run.account))]
+        with suppress(BookError):  # no node but asks has spent
+            found.append(await ledger.send(ReadSpent(unplanned.account)))
+        cost = sum(each.cost_micro for each in found)
+        return {"cost_usd": usd(cost), "tokens": sum(each.tokens for each in found)}
 
-def _unplanned(run: JobRun, plan: Plan, parent: str | None) -> Allowance:
-    """What nodes that are no asks may spend of the job: what its plan leaves of the budget."""
-    budget = run.job.budget
-    cost, tokens = budget.cost_usd, budget.tokens
-    return Allowance(
-        run.fleet,
-        f"{run.account}:unplanned",
-        asyncio.get_running_loop(),
-        Budget(
-            cost_usd=None if cost is None else max(Decimal(0), cost - usd(plan.cost_micro)),
-            tokens=None if tokens is None else max(0, tokens - plan.tokens),
-            memory_gib=budget.memory_gib,
-        ),
-        parent=parent,
-        ends_at=run.ends_at,
-        calls=run.calls,
-        label=label_of(run.job.tags),
-    )
+    def _record(self, questions: tuple[Question, ...]) -> ThreadRecord:
+        used = 0.0 if not questions else time.monotonic() - self.started
+        record = record_of(
+            self.job_run,
+            self._thread_id,
+            self.intake,
+            used_s=self.intake.seconds + used,
+            questions=questions,
+        )
+        if questions and self._saves_here:
+            kept = self.fleet.savers.dump(self._thread_id)
+        else:
+            kept = None if self.record is None else self.record.checkpoint
+        return record.model_copy(update={"checkpoint": kept})
+
+    def _as_it_is(self, raised: Exception) -> Exception:
+        """What a node raised, for who made the graph; a row's is not for the others to pay."""
+        if self.parent is None or isinstance(raised, OrchestraError):
+            return raised
+        failed = GraphFailed(
+            f"{self.job_run.progress.failures[0].message} Run the table again into a new --out; "
+            "with --cache nothing is paid twice."
+        )
+        failed.__cause__ = raised
+        return failed
+
+    def _tell_call(self, mode: str, record: Any) -> None:
+        tell, plan = self.options.tell, self.job_run.plan
+        if tell is None:
+            return
+        tell(mode, record)
+        calls = self.job_run.progress.calls
+        tell(
+            "spend",
+            Spend(
+                cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
+                tokens=sum(c.input_tokens + c.output_tokens for c in calls if not c.reused),
+                ceiling_usd=usd(0 if plan is None else plan.cost_micro),
+                ceiling_tokens=0 if plan is None else plan.tokens,
+            ),
+        )
+
+    def _unplanned(self) -> Allowance:
+        """What nodes that are no asks may spend: what the job's plan leaves of its budget."""
+        run, plan = self.job_run, self.job_run.plan
+        budget = run.job.budget
+        cost, tokens = budget.cost_usd, budget.tokens
+        held = (0, 0) if plan is None else (plan.cost_micro, plan.tokens)
+        return Allowance(
+            run.fleet,
+            f"{run.account}:unplanned",
+            asyncio.get_running_loop(),
+            Budget(
+                cost_usd=None if cost is None else max(Decimal(0), cost - usd(held[0])),
+                tokens=None if tokens is None else max(0, tokens - held[1]),
+                memory_gib=budget.memory_gib,
+            ),
+            parent=self.parent,
+            ends_at=run.ends_at,
+            calls=run.progress.calls,
+            label=label_of(run.job.tags),
+        )
 
 
 async def unprepared_run(fleet: Backing) -> JobRun:
@@ -141,133 +318,3 @@ async def unprepared_run(fleet: Backing) -> JobRun:
     account = f"unplanned:{uuid.uuid4().hex}"
     await fleet.ledger.send(OpenAccount(account))
     return JobRun(fleet, Job(), account, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """An ask with the conversation before it, and the one card that may answer (None: any).
-
-    `node` names it in plan and book, `calls` is how often it may be asked within one plan.
-    """
-
-    ask: Ask
-    turns: tuple[Turn, ...] = ()
-    model: str | None = None
-    tools: Tools = field(default_factory=Tools)
-    node: str = "answer"
-    calls: int = 1
-
-
-def plan_query(fleet: Backing, query: Query, job: Job) -> Plan:
-    """The plan of a query; `job`'s images need not have been read. Spends nothing."""
-    file = fleet.file
-    if query.model is not None:
-        card = file.card(query.model)
-        file = FleetFile.model_construct(**{**dict(file), "models": (card,)})
-    size = len((job.text or "").encode()) + talk_bytes(query.turns, query.tools.offered)
-    shape = JobShape(size, len(job.images), job.data == "local")
-    view = GraphView.of_node(query.node, query.ask, visits=query.calls)
-    return plan(view, shape, job.budget, file)
-
-
-async def answer_query(
-    fleet: Backing,
-    query: Query,
-    job: Job,
-    on_piece: OnPiece | None = None,
-    *,
-    parent: str | None = None,
-    ends_at: float | None = None,
-) -> Result:
-    """Ask one model, without a graph. `on_piece` hears the answer as it is decoded.
-
-    `parent` is the account that pays, `ends_at` a deadline (by the monotonic clock) beside that of
-    the job's own budget.
-
-    Raises what planning and loading raise, and the first photo's error: a question about a photo
-    that cannot be seen has no answer. A failed call stands in the result.
-    """
-    intake = await take_in(fleet, job)
-    if intake.errors:
-        raise intake.errors[0].error()
-    planned = plan_query(fleet, query, intake.job)
-    await fleet.prepare(planned)
-    started = time.monotonic()
-    account = f"question:{uuid.uuid4().hex}"
-    state = JobState(job=intake.job.model_dump(mode="json"))
-    await _open_account(fleet, account, intake.job, planned, parent=parent)
-    ends = [end for end in (ends_at, _deadline(intake, started)) if end is not None]
-    run = JobRun(
-        fleet,
-        intake.job,
-        account,
-        planned,
-        min(ends, default=None),
-        turns=query.turns,
-        tools=query.tools,
-        on_piece=on_piece,
-    )
-    try:
-        outcome = await run.ask(query.node, query.ask, state)
-    finally:
-        await fleet.ledger.send(CloseAccount(account))
-    state["outcomes"] = {query.node: outcome.model_dump(mode="json")}
-    return assemble(state, intake, planned, run.calls, time.monotonic() - started)
-
-
-def assemble(
-    state: Any,
-    intake: Intake,
-    plan: Plan | None,
-    calls: Sequence[CallRecord] = (),
-    seconds: float = 0.0,
-) -> Result:
-    """The result of a state. Without a merge, the fields of all nodes stand side by side."""
-    outcomes = outcomes_of(state)
-    fields = fields_of(state)
-    if not fields:
-        fields = {name: f for outcome in outcomes.values() for name, f in outcome.fields.items()}
-    errors = intake.errors + tuple(o.error for o in outcomes.values() if o.error is not None)
-    answer = _answer(fields, outcomes) or _own_answer(state)
-    paid = [call for call in calls if not call.reused]
-    # Branches end in any order; calls are told as the plan lists their nodes.
-    places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
-    return Result(
-        status=_status(fields, answer, errors),
-        fields=fields,
-        answer=answer,
-        errors=errors,
-        notes=tuple(note for outcome in outcomes.values() for note in outcome.notes),
-        calls=tuple(sorted(calls, key=lambda call: places.get(call.node, len(places)))),
-        images=intake.job.images,
-        plan={} if plan is None else plan.public(),
-        cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
-        tokens=sum(call.input_tokens + call.output_tokens for call in paid),
-        seconds=round(seconds, 6),
-    )
-
-
-def _answer(fields: dict[str, Field], outcomes: dict[str, Outcome]) -> str | None:
-    if "answer" in fields:
-        value = fields["answer"].value
-        return None if value is None else str(value)
-    return next((o.answer for o in reversed(outcomes.values()) if o.answer is not None), None)
-
-
-def _own_answer(state: Any) -> str | None:
-    """The answer of a state of the user's own: its `answer`, or the last of its messages."""
-    if isinstance(state.get("answer"), str):
-        return state["answer"]
-    messages = state.get("messages") or ()
-    return None if not messages else str(getattr(messages[-1], "text", "")) or None
-
-
-def _status(
-    fields: dict[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...]
-) -> Status:
-    answered = answer is not None or any(field.answered for field in fields.values())
-    if errors:
-        return "partial" if answered else "failed"
-    if not answered or any(field.contradiction or field.doubt for field in fields.values()):
-        return "review"
-    return "complete"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -96,6 +97,45 @@ def _compile(graph: StateGraph) -> CompiledStateGraph:
         return graph.compile()
     except ValueError as cause:
         raise InvalidGraph(f"The graph does not compile: {cause}. Mend its edges.") from cause
+
+
+def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> CompiledStateGraph:
+    """A copy of `compiled`, subgraphs included, whose nodes' failures go to `handler`.
+
+    So a node that raises ends its own branch, and its siblings go on. A graph that handles the
+    failures of its nodes itself is left as it is.
+    """
+    builder = copy(compiled.builder)
+    if builder._node_defaults.error_handler is not None:
+        return compiled
+    builder.nodes = {name: _guarded_spec(spec, handler) for name, spec in builder.nodes.items()}
+    builder._node_defaults = replace(builder._node_defaults, error_handler=handler)
+    again = builder.compile(
+        checkpointer=compiled.checkpointer,
+        cache=compiled.cache,
+        store=compiled.store,
+        interrupt_before=list(compiled.interrupt_before_nodes) or None,
+        interrupt_after=list(compiled.interrupt_after_nodes) or None,
+        debug=compiled.debug,
+        name=compiled.name,
+    )
+    for name in ("config", "step_timeout", "retry_policy", "stream_transformers"):
+        setattr(again, name, getattr(compiled, name))
+    return again
+
+
+def _guarded_spec(spec: Any, handler: Callable[..., Any]) -> Any:
+    spec = copy(spec)
+    if isinstance(spec.runnable, CompiledStateGraph):
+        spec.runnable = guarded(spec.runnable, handler)
+    return spec
+
+
+def may_wait(compiled: CompiledStateGraph) -> bool:
+    """Whether a run of the graph may stop and ask a person: it has a node that is not ours."""
+    if compiled.interrupt_before_nodes or compiled.interrupt_after_nodes:
+        return True
+    return bool(view(compiled).unpriced)
 
 
 @lru_cache(maxsize=64)

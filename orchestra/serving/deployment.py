@@ -69,8 +69,6 @@ class Ingress:
             cache=args.cache or None,
             policy=Path(args.policy) if args.policy else None,
         )
-        if fleet.book is not None:
-            fleet.book.recover()
         app = serve.get_replica_context().app_name
 
         async def lost() -> dict[str, str]:

@@ -10,10 +10,16 @@ from datetime import UTC, datetime, time
 
 from orchestra.app import Fleet
 from orchestra.core.call import OnPiece
-from orchestra.core.errors import DeadlineExceeded, OrchestraError, UnknownModel, UsageError
+from orchestra.core.errors import (
+    DeadlineExceeded,
+    GraphFailed,
+    OrchestraError,
+    UnknownModel,
+    UsageError,
+)
 from orchestra.core.job import Budget, Job, Result
 from orchestra.fleet.opened import Build
-from orchestra.graph.run import Query, answer_query
+from orchestra.graph.query import Query, answer_query
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span
@@ -23,6 +29,10 @@ from orchestra.serving.words import ChatAnswer, ChatRequest, JobRequest, ModelEn
 
 AUTO = "auto"
 READY_S = 5.0
+INSIDE = (
+    "The graph's own node {node!r} failed. The server's log has the trace; report it, with the "
+    "request that led to it. What the other nodes answered is kept."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class Service:
 
     async def _run(self, kind: str, graph: str, job: Job) -> Result:
         with span("orchestra.job", {"orchestra.graph": graph}):
-            result = await self.fleet.run(self.graphs[graph], job)
+            result = _public(await self.fleet.run(self.graphs[graph], job))
             _record(kind, graph, result)
         return result
 
@@ -156,6 +166,17 @@ class Service:
 def _record(kind: str, name: str, result: Result) -> None:
     count_result(result)
     log_result(kind, name, result)
+
+
+def _public(result: Result) -> Result:
+    """`result` without what a node of the user's own said as it failed: that stays in the log."""
+    errors = tuple(
+        error.model_copy(update={"message": INSIDE.format(node=error.stage)})
+        if error.type == GraphFailed.__name__
+        else error
+        for error in result.errors
+    )
+    return result.model_copy(update={"errors": errors})
 
 
 def _raise_failure(result: Result) -> None:

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 
 from orchestra import Budget, Context, Fleet, Job, JobState, ask
 from orchestra.fleet.source import load_fleet
-from orchestra.graph.run import Query, answer_query
+from orchestra.graph.query import Query, answer_query
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROOT = Path(__file__).parents[2]

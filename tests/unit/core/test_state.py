@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.combine.merge import MergeRules
-from orchestra.core.ask import Ask, enter, leave, run_of
+from orchestra.core.ask import CURRENT_RUN, Ask, run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
+from orchestra.core.place import Place
 from orchestra.core.state import Context, JobState, Outcome, fields_of, keep_all, outcomes_of
 from orchestra.graph.merge import merge
 
@@ -71,8 +72,14 @@ def test_merge_without_nodes_is_refused_and_rules_say_more_than_prefer() -> None
 
 
 class Run:
-    async def ask(self, node: str, ask: Ask, state: JobState) -> Outcome:
-        return Outcome()
+    async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
+        return place.node, Outcome()
+
+    def fail(self, node: str, error: Exception) -> None:
+        raise error
+
+    def outcomes(self, state: JobState) -> dict[str, Outcome]:
+        return {}
 
     async def settle(
         self, names: Sequence[str], nodes: Sequence[str], state: JobState
@@ -80,17 +87,12 @@ class Run:
         return {}
 
 
-async def test_a_node_finds_its_run_through_a_context_that_may_be_json() -> None:
+async def test_a_node_finds_the_run_under_way_whatever_its_context_is() -> None:
     run = Run()
-    enter("one", run)
+    before = CURRENT_RUN.set(run)
     try:
-        assert await run_of(Context(run_id="one")) is run
-        assert await run_of({"run_id": "one"}) is run
+        assert await run_of(Context()) is run
+        assert await run_of({"fleet": "mini"}) is run
+        assert await run_of(object()) is run
     finally:
-        leave("one")
-        leave("one")
-
-
-async def test_a_run_that_is_not_here_is_an_error_rather_than_a_run_without_a_budget() -> None:
-    with pytest.raises(InvalidGraph, match=r"'gone' has ended, or belongs to another process"):
-        await run_of(Context(run_id="gone"))
+        CURRENT_RUN.reset(before)

@@ -20,7 +20,7 @@ from orchestra.core.ask import ask as ask_node
 from orchestra.core.call import Call
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import AccessRefused, AnswerInvalid, Cancelled, ModelUnavailable
-from orchestra.graph.run import Query, answer_query
+from orchestra.graph.query import Query, answer_query
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
 from tests.scripted import scripted_fleet

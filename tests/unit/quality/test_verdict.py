@@ -8,9 +8,9 @@ from orchestra.batch.output.summary import Promise, promise_lines
 from orchestra.combine.merge import MergeRules, merge_readings
 from orchestra.core.job import Field, Job, Result
 from orchestra.core.state import Outcome
+from orchestra.graph.assembly import assemble
 from orchestra.graph.escalation import with_probability
 from orchestra.graph.intake import Intake
-from orchestra.graph.run import assemble
 from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.quality.verdict import Verdict, verdict
 

@@ -1,0 +1,105 @@
+"""Drives a graph to its end, to a question, or to the limit that its run met; it knows no account.
+
+LangGraph runs the nodes. A run that met a limit of its budget, its deadline or its visits may take
+as many steps more as the graph has nodes, which is enough to join what was paid for: a loop ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.errors import GraphRecursionError
+from langgraph.graph.state import CompiledStateGraph
+
+from orchestra.core.errors import DeadlineExceeded
+from orchestra.core.job import ErrorRecord, Question, plain_json
+from orchestra.graph.job_run import JobRun
+from orchestra.graph.progress import Tell
+
+# Asks keep the deadline themselves; a node of the user's own that does not is cut off.
+CUT_OFF_S = 1.0
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a graph is run: its input, LangGraph's config and context, who hears which modes."""
+
+    given: Any
+    config: Config
+    context: Any = None
+    modes: frozenset[str] = frozenset()
+    subgraphs: bool = False
+    tell: Tell | None = None
+    durability: str | None = None
+
+
+async def drive(
+    run: JobRun, graph: CompiledStateGraph, way: Way
+) -> tuple[Mapping[str, Any], tuple[Question, ...]]:
+    """The state that the graph left, and what it waits for. Limits are noted in the run."""
+    state: Mapping[str, Any] = {}
+    questions: dict[str, Question] = {}
+    ends_at = None if run.ends_at is None else run.ends_at + CUT_OFF_S
+    try:
+        async with asyncio.timeout_at(ends_at), aclosing(_steps(graph, way)) as steps:
+            left = len(graph.nodes)
+            async for is_top, mode, chunk in steps:
+                if is_top and mode == "values":
+                    state = chunk
+                    left -= run.progress.limit is not None
+                    if left < 0:
+                        break
+                elif mode == "updates" and isinstance(chunk, dict):
+                    asked = chunk.get("__interrupt__") or ()
+                    questions |= {each.id: _question(each) for each in asked}
+    except GraphRecursionError as error:
+        run.progress.stop(ErrorRecord(stage="graph", type="RecursionLimit", message=str(error)))
+    except TimeoutError:
+        if ends_at is None or asyncio.get_running_loop().time() < ends_at:
+            raise
+        run.progress.stop(ErrorRecord.of("graph", _cut_off(run)))
+    return state, tuple(questions.values()) or await _breakpoint(graph, way.config)
+
+
+async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncIterator[tuple[bool, str, Any]]:
+    """Chunks of the graph: whether of its top, their mode, what they hold. Wanted ones are told."""
+    modes: list[Any] = list({"values", "updates", *way.modes})
+    durability: Any = {} if way.durability is None else {"durability": way.durability}
+    chunks = graph.astream(
+        way.given,
+        way.config or None,
+        context=way.context,
+        stream_mode=modes,
+        subgraphs=way.subgraphs,
+        **durability,
+    )
+    async for chunk in chunks:
+        where, mode, held = chunk if way.subgraphs else ((), *chunk)
+        if way.tell is not None and mode in way.modes:
+            way.tell(mode, (where, held) if way.subgraphs else held)
+        yield not where, mode, held
+
+
+async def _breakpoint(graph: CompiledStateGraph, config: Config) -> tuple[Question, ...]:
+    """The nodes before or after which the graph was told to stop, where it has done so."""
+    if not (graph.interrupt_before_nodes or graph.interrupt_after_nodes):
+        return ()
+    snapshot = await graph.aget_state(config)
+    return tuple(Question(node=node) for node in snapshot.next)
+
+
+def _question(asked: Any) -> Question:
+    return Question(id=asked.id, value=plain_json(asked.value))
+
+
+def _cut_off(run: JobRun) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"The deadline passed (latency_ms={run.job.budget.latency_ms}) while a node of the graph "
+        f"that is no ask worked on; it was cut off {CUT_OFF_S:g} s later. Raise latency_ms, or "
+        "have the node end sooner."
+    )
