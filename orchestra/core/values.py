@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -46,7 +47,16 @@ def canonical(value: Any) -> Any:
 
 
 def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool:
-    """Whether two values say the same, or stand in one group of `alike` values."""
+    """Whether two values say the same, or stand in one group of `alike` values.
+
+    Lists agree where one holds all of the other, in any order; objects where no leaf that both
+    have disagrees.
+    """
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        both = [key for key in left if not (left[key] is None or right.get(key) is None)]
+        return all(agree(left[key], right[key], alike) for key in both)
+    if isinstance(left, list) and isinstance(right, list):
+        return _within(left, right, alike) or _within(right, left, alike)
     one, other = canonical(left), canonical(right)
     if one == other:
         return True
@@ -54,6 +64,20 @@ def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool
         return False
     groups = ({canonical(value) for value in group} for group in alike)
     return any(one in group and other in group for group in groups)
+
+
+def _within(few: list[Any], many: list[Any], alike: tuple[frozenset[str], ...]) -> bool:
+    return all(any(agree(one, other, alike) for other in many) for one in few)
+
+
+def fuller(first: Any, second: Any) -> Any:
+    """Of two values that agree, `first` with what only `second` says."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        joined = {key: fuller(value, second.get(key)) for key, value in first.items()}
+        return {**joined, **{key: second[key] for key in second if key not in first}}
+    if isinstance(first, list) and isinstance(second, list):
+        return first if len(first) >= len(second) else second
+    return second if first is None else first
 
 
 def comparable(left: Any, right: Any) -> bool:
@@ -77,6 +101,20 @@ def text_of(value: Any) -> str | None:
     except UnicodeEncodeError:  # half a surrogate pair, from a model that was cut short
         value = value.encode("utf-8", "replace").decode()
     return value
+
+
+def shown(value: Any, between: str = ", ") -> str:
+    """Any value as a person would write it; `between` stands between the items of a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        between = "; " if any(isinstance(item, Mapping) for item in value) else between
+        return between.join(shown(item) for item in value)
+    return str(value)
 
 
 def compact(value: Any) -> str:
