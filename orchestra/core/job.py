@@ -17,6 +17,7 @@ from pydantic import Field as Attribute
 from pydantic_core import to_jsonable_python
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
+from orchestra.core.result_view import field_line, result_html, result_lines
 from orchestra.core.tags import problem
 from orchestra.core.typed import read_as
 
@@ -180,6 +181,11 @@ class Field(Word):
         """Whether the field holds a value rather than abstaining."""
         return self.source != "none"
 
+    def __repr__(self) -> str:
+        return f"Field({field_line(self)})"
+
+    __str__ = __repr__
+
 
 class ErrorRecord(Word):
     """One typed error: where it happened, its type, and a message with the cure."""
@@ -290,6 +296,14 @@ class Result(Word):
         and `AnswerInvalid` for an answer that is no such value.
         """
         return read_as(kind, self.fields, self.answer)
+
+    def __repr__(self) -> str:
+        return result_lines(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
     @property
     def contradictions(self) -> int:

@@ -1,4 +1,7 @@
-"""How values are compared and written: case, spacing, colour words in en and zh, lists, times."""
+"""How values are compared and written: case, spacing, colour words in en and zh, lists, times.
+
+Amounts of money and time stand in it as people read them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -132,3 +136,13 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def dollars(cost_usd: Any) -> str:
+    """Show a cost in US dollars, small ones to the micro-dollar the book counts in."""
+    cost = Decimal(str(cost_usd))
+    if cost == 0:
+        return "$0"
+    if cost < Decimal("0.000001"):
+        return "< $0.000001"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0")

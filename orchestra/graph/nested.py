@@ -67,7 +67,8 @@ class _Reader:
         kept: list[Any] = []
         for number, item in enumerate(value):
             said = self.part(item, items, f"{place}[{number}]")
-            kept += [] if is_empty(said) else [said]
+            is_again = isinstance(said, str) and said in kept  # weak models repeat themselves
+            kept += [] if is_empty(said) or is_again else [said]
         return kept
 
     def _object(self, value: Mapping[str, Any], shape: Schema, place: str) -> Iterator[Any]:

@@ -232,10 +232,10 @@ def _read(
     value: Any, meaning: Mapping[str, str], choice: str | None, text: str, base: dict[str, Any]
 ) -> Field:
     """A value of the text; `meaning` is by term, `choice` the one of the schema that it is."""
+    if isinstance(value, str):
+        value = value.rstrip(LOOSE_ENDS)
     if value is None or value == "":
         return Field(note="the text does not say", **base)
-    if isinstance(value, str):
-        value = value.rstrip(LOOSE_ENDS) or value
     words = [*_numerals(value), *(spellings(choice) if choice else ())]
     span = next(filter(None, (find_span(word, text) for word in words)), None)
     if span is None:

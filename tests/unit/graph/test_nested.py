@@ -84,6 +84,11 @@ def test_an_item_without_evidence_is_left_out_of_its_list() -> None:
     assert "[1]: the model said 'mauve'" in (colours.note or "")
 
 
+def test_marks_and_words_that_were_said_before_are_no_items() -> None:
+    colours = read(READ, {"colours": [",", "red", " ;", "red", "blue,"]})["colours"]
+    assert colours.value == ["red", "blue"]
+
+
 def test_a_list_of_objects_keeps_numbers_and_choices_in_the_schemas_words() -> None:
     parts = [{"material": "Cotton", "grams": 200.0}, {"material": "silk", "grams": 12.5}]
     field = read(READ, {"parts": parts})["parts"]
