@@ -18,7 +18,8 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Budget, Language, first_problem
-from orchestra.fleet.opened import Build, OpenFleet
+from orchestra.fleet.opened import Build
+from orchestra.fleet.runs import Runs
 
 Options = TypeVar("Options", bound=BaseModel)
 
@@ -48,7 +49,7 @@ class BatchOptions(SpecOptions, total=False):
     on: str | None
 
 
-class Fleet(OpenFleet):
+class Fleet(Runs):
     """Cards plus hosting. Open with `async with Fleet.open(name) as fleet`."""
 
     async def batch(

@@ -24,7 +24,6 @@ from pydantic import PrivateAttr
 
 from orchestra.app import Fleet
 from orchestra.chat.exchange import Exchange
-from orchestra.chat.loop import awaited, own_loop, wait_for
 from orchestra.chat.messages import (
     Conversation,
     bound_tools,
@@ -33,6 +32,7 @@ from orchestra.chat.messages import (
     query_of,
     tools_of,
 )
+from orchestra.core.edge import awaited, own_loop, wait_for
 from orchestra.core.job import Budget, CallRecord, Job, Usd, Word
 from orchestra.core.money import usd
 from orchestra.graph.allowance import CURRENT, Allowance

@@ -16,6 +16,11 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
+def keep_first(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[str, Any]:
+    """The job of a run stays its own: a subgraph gives back the one of its branch at its end."""
+    return left or right or {}
+
+
 class JobState(TypedDict, total=False):
     """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
@@ -24,7 +29,7 @@ class JobState(TypedDict, total=False):
     JSON), `fields` the combined fields (`Field` as JSON).
     """
 
-    job: dict[str, Any]
+    job: Annotated[dict[str, Any], keep_first]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 
@@ -84,7 +89,7 @@ def field_of(raw: dict[str, Any]) -> Field:
     return read
 
 
-def outcomes_of(state: JobState) -> dict[str, Outcome]:
+def outcomes_of(state: Mapping[str, Any]) -> dict[str, Outcome]:
     """The outcomes in a state, by node."""
     raw = state.get("outcomes") or {}
     return {node: _outcome_of(value) for node, value in raw.items()}
@@ -95,7 +100,7 @@ def _outcome_of(raw: dict[str, Any]) -> Outcome:
     return Outcome.model_validate({**raw, "fields": fields})
 
 
-def fields_of(state: JobState) -> dict[str, Field]:
+def fields_of(state: Mapping[str, Any]) -> dict[str, Field]:
     """The combined fields in a state, by name."""
     raw = state.get("fields") or {}
     return {name: field_of(value) for name, value in raw.items()}

@@ -5,12 +5,9 @@ It knows no concrete graph; workers are reached by the `module:Class` on their c
 
 from __future__ import annotations
 
-import asyncio
 import os
-import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +18,6 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
-from orchestra.book.messages import ListThreads
 from orchestra.cache.replies import SharedReplies
 from orchestra.cache.store import ReplyStore
 from orchestra.clients.endpoint import EndpointClient
@@ -30,7 +26,7 @@ from orchestra.core.call import Client
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
-from orchestra.core.job import Budget, Job, Result
+from orchestra.core.job import Budget, Job
 from orchestra.core.text import sanitise
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
@@ -38,16 +34,8 @@ from orchestra.graph.caller import Caller
 from orchestra.graph.foresee import foresee
 from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.run import (
-    OWN_MODES,
-    PLAIN,
-    RunOptions,
-    resume_job,
-    run_job,
-    unprepared_run,
-)
+from orchestra.graph.run import unprepared_run
 from orchestra.graph.savers import Savers
-from orchestra.graph.threads import read_thread
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
@@ -274,116 +262,6 @@ class OpenFleet:
         }
         paced = {name: wait_ms for name, wait_ms in waits.items() if wait_ms}
         return Load.of(self.caller.traffic.now(), self.file, paced)
-
-    async def run(
-        self,
-        build: Build | Graph,
-        job: Job,
-        *,
-        base: Path | None = None,
-        options: RunOptions = PLAIN,
-    ) -> Result:
-        """Run `job`. Image paths are relative to `base` (default: the working folder).
-
-        The planned models load before the deadline begins. Raises what planning and loading
-        raise; failures of calls, images and nodes stand in the result.
-        """
-        graph = compile_graph(build)
-        intake = await take_in(self, job, base)
-        planned = None
-        if not intake.is_lost:
-            planned = self.plan_for(graph, intake.shape, job.budget)
-            await self.prepare(planned)
-        account = f"job:{uuid.uuid4().hex}"
-        return await run_job(self, graph, intake, account=account, planned=planned, options=options)
-
-    async def resume(
-        self,
-        build: Build | Graph,
-        thread_id: str,
-        answer: Any = None,
-        *,
-        options: RunOptions = PLAIN,
-    ) -> Result:
-        """Go on with a run that waits, or that its process left, as the one that it was.
-
-        `answer` is what `interrupt()` returns in the node that asked; where there were several
-        questions, a mapping from their ids. The budget, the deadline and the photos are those that
-        the run began with. Raises `UsageError` for a thread that is not waiting, and as `run` does.
-        """
-        graph = compile_graph(build)
-        record, intake = await read_thread(self, thread_id)
-        await self.prepare(self.plan_for(graph, intake.shape, record.job.budget))
-        return await resume_job(self, graph, record, intake, answer, options=options)
-
-    async def waiting(self) -> dict[str, str]:
-        """The threads that can be resumed, and whether each is `waiting` or was left `running`."""
-        return dict(await self.ledger.send(ListThreads()))
-
-    def astream(
-        self,
-        build: Build | Graph,
-        job: Job,
-        *,
-        stream_mode: str | Sequence[str] = ("updates", "plan", "call", "spend", "result"),
-        base: Path | None = None,
-        options: RunOptions = PLAIN,
-    ) -> AsyncIterator[Any]:
-        """Run `job`, and tell what happens as it does.
-
-        `stream_mode` takes LangGraph's modes, which give what LangGraph gives, and `plan` (the
-        `Plan`), `call` (each `CallRecord`), `spend` (a `Spend` after each call) and `result` (the
-        `Result`, last). One mode by its name gives chunks, several give pairs of mode and chunk.
-        Raises as `run` does; who stops listening cancels the run.
-        """
-        return self._told(
-            stream_mode, options, lambda heard: self.run(build, job, base=base, options=heard)
-        )
-
-    def astream_resumed(
-        self,
-        build: Build | Graph,
-        thread_id: str,
-        answer: Any = None,
-        *,
-        stream_mode: str | Sequence[str] = ("updates", "plan", "call", "spend", "result"),
-        options: RunOptions = PLAIN,
-    ) -> AsyncIterator[Any]:
-        """`resume`, told as `astream` tells a run."""
-        return self._told(
-            stream_mode,
-            options,
-            lambda heard: self.resume(build, thread_id, answer, options=heard),
-        )
-
-    async def _told(
-        self,
-        stream_mode: str | Sequence[str],
-        options: RunOptions,
-        start: Callable[[RunOptions], Coroutine[Any, Any, Result]],
-    ) -> AsyncIterator[Any]:
-        is_one = isinstance(stream_mode, str)
-        modes = frozenset((stream_mode,) if isinstance(stream_mode, str) else stream_mode)
-        told: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
-
-        def tell(mode: str, chunk: Any) -> None:
-            if mode in modes:
-                told.put_nowait((mode, chunk))
-
-        heard = replace(options, modes=modes - OWN_MODES, tell=tell)
-        task = asyncio.create_task(start(heard))
-        task.add_done_callback(lambda _: told.put_nowait(None))
-        try:
-            while (pair := await told.get()) is not None:
-                yield pair[1] if is_one else pair
-            result = await task
-            if "result" in modes:
-                yield result if is_one else ("result", result)
-        finally:
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
 
 
 def _shape(job: Job) -> JobShape:

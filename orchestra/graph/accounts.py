@@ -1,24 +1,56 @@
-"""The account that a job spends from, and when its time is over."""
+"""The account that a job spends from, what is left beside it, and when its time is over."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
+
 from orchestra.book.messages import OpenAccount
-from orchestra.core.job import Job
+from orchestra.core.job import Budget, Job
+from orchestra.core.money import usd
 from orchestra.core.tags import label_of
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
 from orchestra.routing.plan import Plan
 
 
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What an account holds for a job: the ceiling of the plan that it began with."""
+
+    cost_micro: int
+    tokens: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Ceiling:
+        """The ceiling of a plan."""
+        return cls(plan.cost_micro, plan.tokens)
+
+    def beside(self, budget: Budget) -> Budget:
+        """What it leaves of a budget, for nodes that are no asks."""
+        cost, tokens = budget.cost_usd, budget.tokens
+        return Budget(
+            cost_usd=None if cost is None else max(Decimal(0), cost - usd(self.cost_micro)),
+            tokens=None if tokens is None else max(0, tokens - self.tokens),
+            memory_gib=budget.memory_gib,
+        )
+
+
 async def open_account(
-    fleet: Backing, account: str, job: Job, plan: Plan, *, parent: str | None, hold: bool = False
+    fleet: Backing,
+    account: str,
+    job: Job,
+    ceiling: Ceiling,
+    *,
+    parent: str | None,
+    hold: bool = False,
 ) -> None:
-    """Open an account of a job that holds the ceiling of its plan."""
+    """Open the account of a job, or open it again with what it has spent still counted."""
     opened = OpenAccount(
         account,
         parent=parent,
-        cost_micro=plan.cost_micro,
-        tokens=plan.tokens,
+        cost_micro=ceiling.cost_micro,
+        tokens=ceiling.tokens,
         hold=hold,
         label=label_of(job.tags),
     )

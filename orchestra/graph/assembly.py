@@ -91,7 +91,7 @@ def _errors(
 def _answer(fields: Mapping[str, Field], outcomes: Mapping[str, Outcome]) -> str | None:
     if "answer" in fields:
         return text_of(fields["answer"].value)
-    return next((o.answer for o in reversed(outcomes.values()) if o.answer is not None), None)
+    return next((o.answer for o in reversed(list(outcomes.values())) if o.answer is not None), None)
 
 
 def _own_answer(state: Mapping[str, Any]) -> str | None:

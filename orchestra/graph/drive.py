@@ -7,11 +7,12 @@ as many steps more as the graph has nodes, which is enough to join what was paid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 
@@ -22,19 +23,26 @@ from orchestra.graph.progress import Tell
 
 # Asks keep the deadline themselves; a node of the user's own that does not is cut off.
 CUT_OFF_S = 1.0
-Config = dict[str, Any]
+INTERRUPT = "__interrupt__"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears of a run: `tell` is given LangGraph's chunks of `modes`, and what is our own."""
+
+    modes: frozenset[str]
+    tell: Tell
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a graph is run: its input, LangGraph's config and context, who hears which modes."""
+    """How a graph is run: its input, LangGraph's config and context, and who hears of it."""
 
     given: Any
-    config: Config
+    config: RunnableConfig
     context: Any = None
-    modes: frozenset[str] = frozenset()
+    listener: Listener | None = None
     subgraphs: bool = False
-    tell: Tell | None = None
     durability: str | None = None
 
 
@@ -55,7 +63,7 @@ async def drive(
                     if left < 0:
                         break
                 elif mode == "updates" and isinstance(chunk, dict):
-                    asked = chunk.get("__interrupt__") or ()
+                    asked = chunk.get(INTERRUPT) or ()
                     questions |= {each.id: _question(each) for each in asked}
     except GraphRecursionError as error:
         run.progress.stop(ErrorRecord(stage="graph", type="RecursionLimit", message=str(error)))
@@ -63,14 +71,16 @@ async def drive(
         if ends_at is None or asyncio.get_running_loop().time() < ends_at:
             raise
         run.progress.stop(ErrorRecord.of("graph", _cut_off(run)))
+    state = {key: value for key, value in state.items() if key != INTERRUPT}
     return state, tuple(questions.values()) or await _breakpoint(graph, way.config)
 
 
-async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncIterator[tuple[bool, str, Any]]:
+async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncGenerator[tuple[bool, str, Any]]:
     """Chunks of the graph: whether of its top, their mode, what they hold. Wanted ones are told."""
-    modes: list[Any] = list({"values", "updates", *way.modes})
+    wanted = frozenset() if way.listener is None else way.listener.modes
+    modes: list[Any] = list({"values", "updates", *wanted})
     durability: Any = {} if way.durability is None else {"durability": way.durability}
-    chunks = graph.astream(
+    chunks: Any = graph.astream(
         way.given,
         way.config or None,
         context=way.context,
@@ -80,12 +90,12 @@ async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncIterator[tuple[boo
     )
     async for chunk in chunks:
         where, mode, held = chunk if way.subgraphs else ((), *chunk)
-        if way.tell is not None and mode in way.modes:
-            way.tell(mode, (where, held) if way.subgraphs else held)
+        if way.listener is not None and mode in wanted:
+            way.listener.tell(mode, (where, held) if way.subgraphs else held)
         yield not where, mode, held
 
 
-async def _breakpoint(graph: CompiledStateGraph, config: Config) -> tuple[Question, ...]:
+async def _breakpoint(graph: CompiledStateGraph, config: RunnableConfig) -> tuple[Question, ...]:
     """The nodes before or after which the graph was told to stop, where it has done so."""
     if not (graph.interrupt_before_nodes or graph.interrupt_after_nodes):
         return ()

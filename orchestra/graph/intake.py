@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
+from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Overwrite
 from PIL import Image
 
 from orchestra.core.errors import DeadlineExceeded, ImageError, UsageError
@@ -120,10 +122,13 @@ def first_state(
     So an agent that was written for messages runs as a job, whatever else its state holds.
     """
     state: dict[str, Any] = {}
-    if "job" in graph.channels:
+    job_channel = graph.channels.get("job")
+    if isinstance(job_channel, BinaryOperatorAggregate) and graph.checkpointer is not None:
+        state["job"] = Overwrite(raw_job)  # a thread's next job takes the place of its last
+    elif job_channel is not None:
         state["job"] = raw_job
     if "messages" in graph.channels:
         photos = [{"type": "image_url", "image_url": {"url": key}} for key in job.images]
         said = [{"type": "text", "text": job.text}] if job.text else []
-        state["messages"] = [HumanMessage([*photos, *said])]
+        state["messages"] = [HumanMessage([*photos, *said] if photos else job.text or "")]
     return state or {"job": raw_job}

@@ -34,6 +34,7 @@ from orchestra.graph.escalation import (
 )
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
+from orchestra.graph.speech import Speech
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
@@ -84,11 +85,13 @@ class JobRun:
     # What was asked, for a second ask once answers are joined.
     asks: dict[str, Ask] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
+    # Whether asks are nodes of a graph, whose streams and tracers hear them as they answer.
+    in_graph: bool = False
 
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the plan, the budget and the deadline."""
         raw = state.get("job")
-        job = self.job if raw is None or raw == self.raw_job else Job.model_validate(raw)
+        job = self.job if not raw or raw == self.raw_job else Job.model_validate(raw)
         self.asks[place.node] = ask
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
@@ -152,8 +155,9 @@ class JobRun:
         first = _Attempt(
             planned.model,
             planned.prompt_tokens,
-            self._hearing(heard),
+            self.on_piece,
             planned.siblings,
+            heard,
             planned_ms=planned.latency_ms if planned.visits == 1 else None,
             is_cascade=planned.escalation is not None,
         )
@@ -220,18 +224,6 @@ class JobRun:
             failure = error
         return with_second(first, second, failure, better.model, names, why)
 
-    def _hearing(self, heard: list[str]) -> OnPiece | None:
-        """`on_piece`, which notes in `heard` that something was told."""
-        on_piece = self.on_piece
-        if on_piece is None:
-            return None
-
-        def hear(piece: str) -> None:
-            heard.append(piece)
-            on_piece(piece)
-
-        return hear
-
     async def _call(
         self, visit: _Visit, attempt: _Attempt
     ) -> tuple[Outcome, OrchestraError | None]:
@@ -241,6 +233,7 @@ class JobRun:
         images = tuple(self.fleet.images.get(key) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
         call, notes = await fitted(call, ask, visit.state, card, client)
+        speech = await Speech.begin(card.name, call) if self.in_graph else None
         ticket = Ticket(
             node=node,
             card=card,
@@ -249,13 +242,15 @@ class JobRun:
             images=keys,
             prompt_hash=prompt_hash(ask),
             left_s=self._left_s(node),
-            on_piece=attempt.on_piece,
+            on_piece=attempt.hearing(speech),
             text_bytes=len((job.text or "").strip().encode()),
             siblings=attempt.siblings,
             planned_ms=attempt.planned_ms,
             may_share=job.cache and ask.cache,
         )
         answer, record = await self.fleet.caller.call(client, call, ticket)
+        if speech is not None:
+            await speech.end(answer)
         self.at_work.add(record.model_seconds)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
@@ -295,14 +290,32 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what."""
+    """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what.
+
+    `heard` holds what was told of its answer already.
+    """
 
     model: str
     prompt_tokens: int
     on_piece: OnPiece | None
     siblings: int
+    heard: list[str] = field(default_factory=list)
     planned_ms: float | None = None
     is_cascade: bool = False
+
+    def hearing(self, speech: Speech | None) -> OnPiece | None:
+        """Who hears the answer as it is decoded, `heard` first; None where nobody listens."""
+        listeners = [self.on_piece, None if speech is None else speech.piece]
+        wanted = [listener for listener in listeners if listener is not None]
+        if not wanted:
+            return None
+
+        def hear(piece: str) -> None:
+            self.heard.append(piece)
+            for listener in wanted:
+                listener(piece)
+
+        return hear
 
     def most_prompt(self, ask: Ask, call: Call, card: Card) -> int:
         """Most tokens of the prompt: to the plan facts were unknown, and took the whole context."""

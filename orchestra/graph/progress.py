@@ -66,7 +66,10 @@ class Progress:
         if outcome.error is not None:
             self._meet(outcome.error)
             if before is not None and before.answered:
-                update = {"error": outcome.error, "visit": outcome.visit}
+                error = outcome.error
+                if before.error is not None and before.error.type == error.type:
+                    error = before.error  # it was told already
+                update = {"error": error, "visit": outcome.visit}
                 outcome = before.model_copy(update=update)
         self.outcomes[name] = outcome
         return outcome

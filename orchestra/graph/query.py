@@ -13,7 +13,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.job import Job, Result
 from orchestra.core.place import Place
 from orchestra.core.state import JobState
-from orchestra.graph.accounts import deadline, open_account
+from orchestra.graph.accounts import Ceiling, deadline, open_account
 from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import take_in
@@ -78,7 +78,7 @@ async def answer_query(
     started = time.monotonic()
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    await open_account(fleet, account, intake.job, planned, parent=parent)
+    await open_account(fleet, account, intake.job, Ceiling.of(planned), parent=parent)
     ends = [end for end in (ends_at, deadline(intake, started)) if end is not None]
     run = JobRun(
         fleet,

@@ -7,28 +7,29 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
+from langgraph.types import Command, Durability
 
 from orchestra.book.messages import CloseAccount, EndThread, OpenAccount, ReadSpent
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
-from orchestra.core.job import Budget, Job, Question, Result, Spend
+from orchestra.core.job import Job, Question, Result, Spend
 from orchestra.core.money import usd
-from orchestra.core.state import Context
+from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
-from orchestra.graph.accounts import deadline, open_account
+from orchestra.graph.accounts import Ceiling, deadline, open_account
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
-from orchestra.graph.drive import Way, drive
+from orchestra.graph.drive import Listener, Way, drive
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
-from orchestra.graph.progress import Progress, Tell
+from orchestra.graph.progress import Progress
 from orchestra.graph.threads import ThreadRecord, keep_thread, record_of
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
@@ -38,26 +39,25 @@ from orchestra.routing.timing import IDLE
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a job is run beside its plan, all as LangGraph has it, and who is told what.
+class GraphOptions(TypedDict, total=False):
+    """What a graph is run with beside its job: as LangGraph has it, and `state`, more of its input.
 
-    `thread_id` names the run, so that another process can go on with it; `state` is more of the
-    graph's input, `context` and `config` are the graph's own. `tell` hears chunks of the modes in
-    `modes`, and those of `OWN_MODES`.
+    `subgraphs` has a stream tell of those as well.
     """
 
-    thread_id: str | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
-    context: Any = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    durability: str | None = None
-    modes: frozenset[str] = frozenset()
-    subgraphs: bool = False
-    tell: Tell | None = None
+    state: Mapping[str, Any]
+    context: Any
+    config: RunnableConfig
+    durability: Durability
+    subgraphs: bool
 
 
-PLAIN = RunOptions()
+class RunOptions(GraphOptions, total=False):
+    """Those, and `thread_id`, which names the run, so that another process can go on with it."""
+
+    thread_id: str | None
+
+
 OWN_MODES = frozenset({"plan", "call", "spend", "result"})
 
 
@@ -69,7 +69,8 @@ async def run_job(
     account: str,
     parent: str | None = None,
     planned: Plan | None = None,
-    options: RunOptions = PLAIN,
+    listener: Listener | None = None,
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Plan and run one job under a new account that holds its ceiling.
 
@@ -85,11 +86,13 @@ async def run_job(
         return assemble({}, intake, None, Progress())
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, intake.job.budget, IDLE)
-    await open_account(fleet, account, intake.job, chosen, parent=parent, hold=parent is not None)
-    run = JobRun(fleet, intake.job, account, chosen, deadline(intake, started))
+    ceiling = Ceiling.of(chosen)
+    await open_account(fleet, account, intake.job, ceiling, parent=parent, hold=bool(parent))
+    ends_at = deadline(intake, started)
+    run = JobRun(fleet, intake.job, account, chosen, ends_at, in_graph=True)
     run.raw_job = run.job.model_dump(mode="json")
-    under_way = _Segment(fleet, graph, intake, run, parent, options, started)
-    given = first_state(graph, run.job, run.raw_job) | dict(options.state)
+    under_way = _Segment(fleet, graph, intake, run, ceiling, parent, options, listener, started)
+    given = first_state(graph, run.job, run.raw_job) | dict(options.get("state", {}))
     return await under_way.run(given)
 
 
@@ -101,7 +104,8 @@ async def resume_job(
     answer: Any = None,
     *,
     parent: str | None = None,
-    options: RunOptions = PLAIN,
+    listener: Listener | None = None,
+    **options: Unpack[GraphOptions],
 ) -> Result:
     """Go on with a run that waits for `answer`, or that its process left (`answer` is None then).
 
@@ -112,14 +116,18 @@ async def resume_job(
     started = time.monotonic()
     shape, budget = intake.shape, record.job.budget
     chosen = plan_along(view(graph), shape, budget, fleet.file, record.models, fleet.policy)
-    await open_account(fleet, record.account, record.job, chosen, parent=parent, hold=bool(parent))
+    ceiling = record.ceiling
+    await open_account(fleet, record.account, record.job, ceiling, parent=parent, hold=bool(parent))
     progress = record.progress()
+    ends_at = deadline(intake, started)
     run = JobRun(
-        fleet, record.job, record.account, chosen, deadline(intake, started), progress=progress
+        fleet, record.job, record.account, chosen, ends_at, progress=progress, in_graph=True
     )
     run.raw_job = run.job.model_dump(mode="json")
-    options = replace(options, thread_id=record.thread_id)
-    under_way = _Segment(fleet, graph, intake, run, parent, options, started, record)
+    named = RunOptions(thread_id=record.thread_id, **options)
+    under_way = _Segment(
+        fleet, graph, intake, run, ceiling, parent, named, listener, started, record
+    )
     return await under_way.run(await under_way.where_it_was(answer))
 
 
@@ -131,8 +139,10 @@ class _Segment:
     graph: Graph
     intake: Intake
     job_run: JobRun
+    ceiling: Ceiling
     parent: str | None
     options: RunOptions
+    listener: Listener | None
     started: float
     record: ThreadRecord | None = None
     ready: Graph = field(init=False)
@@ -142,7 +152,11 @@ class _Segment:
 
     @property
     def _thread_id(self) -> str:
-        return self.options.thread_id or self.job_run.account
+        return self.options.get("thread_id") or self.job_run.account
+
+    @property
+    def _is_named(self) -> bool:
+        return self.options.get("thread_id") is not None
 
     @property
     def _saves_here(self) -> bool:
@@ -151,11 +165,11 @@ class _Segment:
 
     async def run(self, given: Any) -> Result:
         """The result of this part of the run."""
-        run, tell = self.job_run, self.options.tell
-        if tell is not None:
-            tell("plan", run.plan)
+        run = self.job_run
+        if self.listener is not None:
+            self.listener.tell("plan", run.plan)
             run.progress.calls.tell = self._tell_call
-        if self.options.thread_id is not None:
+        if self._is_named:
             await keep_thread(self.fleet, self._record(()), "running", self.intake)
         unplanned = self._unplanned()
         outer, outer_run = CURRENT.set(unplanned), CURRENT_RUN.set(run)
@@ -188,31 +202,32 @@ class _Segment:
             snapshot = await self.ready.aget_state(self._config())
         if snapshot is None or not snapshot.config["configurable"].get("checkpoint_id"):
             # Its process died before anything was kept: what was paid for is in the book.
-            return first_state(self.graph, run.job, run.raw_job or {}) | dict(self.options.state)
-        run.progress.go_on(run.outcomes(snapshot.values))
+            return first_state(self.graph, run.job, run.raw_job or {}) | dict(
+                self.options.get("state", {})
+            )
+        run.progress.go_on(outcomes_of(snapshot.values))
         if answer is None and not any(question.id for question in record.questions):
             return None
         return Command(resume=answer)
 
-    def _config(self) -> dict[str, Any]:
-        config = dict(self.options.config)
+    def _config(self) -> RunnableConfig:
+        config: RunnableConfig = {**self.options.get("config", RunnableConfig())}
         if self.ready.checkpointer is None:
             return config
         own = {"thread_id": self._thread_id, **config.get("configurable", {})}
         return {**config, "configurable": own}
 
     def _way(self, given: Any) -> Way:
-        context = self.options.context
+        context = self.options.get("context")
         if context is None and self.graph.context_schema in (None, Context):
             context = Context(fleet=self.fleet.file.name)
-        durability = self.options.durability or ("exit" if self._saves_here else None)
+        durability = self.options.get("durability") or ("exit" if self._saves_here else None)
         return Way(
             given,
             self._config(),
             context,
-            self.options.modes,
-            self.options.subgraphs,
-            self.options.tell,
+            self.listener,
+            self.options.get("subgraphs", False),
             durability if self.ready.checkpointer is not None else None,
         )
 
@@ -228,13 +243,13 @@ class _Segment:
             raise self._as_it_is(progress.raised)
         if questions:
             await keep_thread(self.fleet, self._record(questions), "waiting", self.intake)
-        elif self.options.thread_id is not None:
+        elif self._is_named:
             await self.fleet.ledger.send(EndThread(self._thread_id))
         update: dict[str, Any] = {
             "intake_seconds": round(self.intake.seconds if self.record is None else 0.0, 6),
             "model_seconds": round(run.at_work.seconds(), 6),
         }
-        if questions or self.options.thread_id is not None:
+        if questions or self._is_named:
             update["thread_id"] = self._thread_id
         if self.record is not None:
             update |= await self._spent(unplanned)
@@ -255,6 +270,7 @@ class _Segment:
             self.job_run,
             self._thread_id,
             self.intake,
+            self.ceiling,
             used_s=self.intake.seconds + used,
             questions=questions,
         )
@@ -276,12 +292,12 @@ class _Segment:
         return failed
 
     def _tell_call(self, mode: str, record: Any) -> None:
-        tell, plan = self.options.tell, self.job_run.plan
-        if tell is None:
+        listener, plan = self.listener, self.job_run.plan
+        if listener is None:
             return
-        tell(mode, record)
+        listener.tell(mode, record)
         calls = self.job_run.progress.calls
-        tell(
+        listener.tell(
             "spend",
             Spend(
                 cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
@@ -293,19 +309,12 @@ class _Segment:
 
     def _unplanned(self) -> Allowance:
         """What nodes that are no asks may spend: what the job's plan leaves of its budget."""
-        run, plan = self.job_run, self.job_run.plan
-        budget = run.job.budget
-        cost, tokens = budget.cost_usd, budget.tokens
-        held = (0, 0) if plan is None else (plan.cost_micro, plan.tokens)
+        run = self.job_run
         return Allowance(
             run.fleet,
             f"{run.account}:unplanned",
             asyncio.get_running_loop(),
-            Budget(
-                cost_usd=None if cost is None else max(Decimal(0), cost - usd(held[0])),
-                tokens=None if tokens is None else max(0, tokens - held[1]),
-                memory_gib=budget.memory_gib,
-            ),
+            self.ceiling.beside(run.job.budget),
             parent=self.parent,
             ends_at=run.ends_at,
             calls=run.progress.calls,

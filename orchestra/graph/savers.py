@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeError
 from langgraph.graph.state import CompiledStateGraph
@@ -63,7 +64,7 @@ class Savers:
             before = {**place, "checkpoint_id": each["parent"]} if each["parent"] else place
             versions = checkpoint["channel_versions"]
             self.own.put({"configurable": before}, checkpoint, each["metadata"], versions)
-            here = {"configurable": {**place, "checkpoint_id": checkpoint["id"]}}
+            here = RunnableConfig(configurable={**place, "checkpoint_id": checkpoint["id"]})
             tasks: dict[str, list[tuple[str, Any]]] = {}
             for task, channel, value in each["writes"]:
                 tasks.setdefault(task, []).append((channel, value))

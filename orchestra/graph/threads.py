@@ -18,6 +18,7 @@ from orchestra.core.errors import UsageError
 from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word
 from orchestra.core.place import Branches
 from orchestra.core.state import Outcome
+from orchestra.graph.accounts import Ceiling
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
 from orchestra.graph.job_run import JobRun
@@ -27,12 +28,15 @@ from orchestra.graph.progress import CallLog, Progress
 class ThreadRecord(Word):
     """One run of a thread, as it was left. `used_s` of its deadline have passed.
 
-    `models` is its plan's route; `checkpoint` that of a graph without a checkpointer of its own.
+    `cost_micro` and `tokens` are the ceiling that its account holds. `models` is its plan's route,
+    `checkpoint` that of a graph without a checkpointer of its own.
     """
 
     thread_id: str
     account: str
     job: Job
+    cost_micro: int
+    tokens: int
     errors: tuple[ErrorRecord, ...] = ()
     models: Mapping[str, str] = Attribute(default_factory=dict)
     used_s: float = 0.0
@@ -41,6 +45,11 @@ class ThreadRecord(Word):
     calls: tuple[CallRecord, ...] = ()
     questions: tuple[Question, ...] = ()
     checkpoint: str | None = None
+
+    @property
+    def ceiling(self) -> Ceiling:
+        """What its account holds."""
+        return Ceiling(self.cost_micro, self.tokens)
 
     def progress(self) -> Progress:
         """What the run had come to."""
@@ -80,7 +89,13 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
 
 
 def record_of(
-    run: JobRun, thread_id: str, intake: Intake, *, used_s: float, questions: tuple[Question, ...]
+    run: JobRun,
+    thread_id: str,
+    intake: Intake,
+    ceiling: Ceiling,
+    *,
+    used_s: float,
+    questions: tuple[Question, ...],
 ) -> ThreadRecord:
     """The record of a run as it is now."""
     progress, plan = run.progress, run.plan
@@ -88,6 +103,8 @@ def record_of(
         thread_id=thread_id,
         account=run.account,
         job=run.job,
+        cost_micro=ceiling.cost_micro,
+        tokens=ceiling.tokens,
         errors=intake.errors,
         models={} if plan is None else {node.node: node.part for node in plan.nodes},
         used_s=used_s,

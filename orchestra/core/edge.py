@@ -1,7 +1,7 @@
-"""One event loop in a thread of its own, on which chat models work whoever calls them.
+"""One event loop in a thread of its own, for who calls without one: `run_sync`, `model.invoke`.
 
-Clients and their queues belong to a loop, and `model.invoke` is called from any thread or loop:
-from a notebook, a graph's worker threads, or inside another loop.
+Clients and their queues belong to a loop, and such calls come from any thread or loop: from a
+notebook, a graph's worker threads, or inside another loop.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _LOOP: asyncio.AbstractEventLoop | None = None
 
 
 def own_loop() -> asyncio.AbstractEventLoop:
-    """The loop of chat models, started at its first use. Its thread ends with the process."""
+    """The loop of synchronous callers, started at first use. Its thread ends with the process."""
     global _LOOP
     with _LOCK:
         if _LOOP is None:
             _LOOP = asyncio.new_event_loop()
-            threading.Thread(target=_LOOP.run_forever, name="orchestra chat", daemon=True).start()
+            threading.Thread(target=_LOOP.run_forever, name="orchestra edge", daemon=True).start()
         return _LOOP
 
 
@@ -37,8 +37,8 @@ def wait_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T
     if _running() is loop:
         work.close()
         raise UsageError(
-            "model.invoke was called inside the event loop that has to answer it, which would "
-            "wait for itself. Call `await model.ainvoke(...)` in an asynchronous node."
+            "A synchronous call was made inside the event loop that has to answer it, which would "
+            "wait for itself. Await the asynchronous one there: ainvoke, run, resume, astream."
         )
     future = asyncio.run_coroutine_threadsafe(work, loop)
     try:
