@@ -94,7 +94,8 @@ def _rows(name: str, field: Any) -> Iterator[Row]:
 
 def _cells(field: Any) -> Row:
     sure = "" if field.confidence is None else f"{field.confidence:.2f}"
-    return shown(field.value, "; "), SOURCES.get(field.source, field.source), sure
+    source = str(field.source)
+    return shown(field.value, "; "), SOURCES.get(source, source), sure
 
 
 def _proofs(field: Any, *, with_note: bool = True) -> Markup:
