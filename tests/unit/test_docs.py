@@ -142,7 +142,8 @@ def test_the_pictures_are_those_of_the_graphs() -> None:
 def test_the_guides_python_runs_and_its_graph_has_two_asks() -> None:
     first, *rest = (run_module(source) for source in blocks("docs/graphs.md", "python"))
     assert set(view(compile_graph(first.build)).asks) == {"look", "read"}
-    (second,) = rest
+    nested, second = rest
+    assert set(nested.Product.model_fields) == {"maker", "colours"}
     assert second.title.reads == "facts"
     assert second.known({"fields": {}}) is None
 
