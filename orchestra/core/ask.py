@@ -115,7 +115,9 @@ def ask(
     `schema` is a pydantic model or JSON schema of an object, which may hold others. `max_tokens`
     bounds the answer; without it, the schema's longest answer does. `max_visits` bounds a node in a
     loop. `regions` asks of a vision model which part of a photo decided each value; that takes
-    longer than the answer. With `cache` false its replies are never shared by runs.
+    longer than the answer. With `cache` false its replies are never shared by runs. A state of your
+    own needs no key of ours; `key` names the one of yours that takes the answer: values by field,
+    or the text.
 
     Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or `regions`
     where there are no values or no photo.
