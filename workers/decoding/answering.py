@@ -61,6 +61,9 @@ class AnsweringEngine:
             taught = self._model.taught
             reworded = Reworded(call) if taught is None else taught.reworded(call)
             call = reworded.call
+            hear = None if on_text is None else partial(on_text, row)
+            if reworded.wordings:  # its pieces would be the model's words, not the user's
+                reworded.hear, hear = hear, None
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
             answer = Completion.begin(
@@ -71,7 +74,7 @@ class AnsweringEngine:
                 self._model.writer.data(call.text or ""),
                 thinks=self._model.writer.opens_thought(call),
                 draws=generator(self._sampling, call),
-                hear=None if on_text is None else partial(on_text, row),
+                hear=hear,
             )
             answer.reworded = reworded
             return answer

@@ -135,6 +135,9 @@ def test_an_engine_answers_in_the_users_words(tmp_path: Path) -> None:
     replies = engine.generate(
         [asked({"enum": ["APPLES"]}), asked({"enum": ["ripe"]}), asked(shape)]
     )
+    heard: list[str] = []
+    engine.generate([asked({"enum": ["APPLES"]})], on_text=lambda _, piece: heard.append(piece))
+    assert heard == ['{"category":"APPLES"}']
     first, second, third = (reply for reply in replies if isinstance(reply, Reply))
     assert first.value == {"category": "APPLES"}
     assert (second.value, list(second.abstained)) == ({"category": None}, ["category"])
