@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.core.choices import choices_of
+from orchestra.core.choices import indexed
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
 from orchestra.core.leaves import Leaf, leaves
 from orchestra.core.schema import Schema, inner, resolved
@@ -159,7 +159,7 @@ class _Check:
                 return value
             meant = None
             if isinstance(value, str):
-                meant = choices_of(tuple(one for one in listed if isinstance(one, str))).find(value)
+                meant = indexed(tuple(one for one in listed if isinstance(one, str))).find(value)
             if meant is not None:
                 return meant
             raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")

@@ -43,7 +43,7 @@ class Choices:
 
 
 @lru_cache(maxsize=512)
-def choices_of(listed: tuple[str, ...]) -> Choices:
+def indexed(listed: tuple[str, ...]) -> Choices:
     """The choices `listed`, indexed once."""
     return Choices(listed)
 

@@ -90,7 +90,9 @@ def _errors(
 
 def _answer(fields: Mapping[str, Field], outcomes: Mapping[str, Outcome]) -> str | None:
     if "answer" in fields:
-        return text_of(fields["answer"].value)
+        value = fields["answer"].value
+        gathered = value if isinstance(value, list) else [value]
+        return None if value is None else "\n".join(text_of(one) or "" for one in gathered)
     return next((o.answer for o in reversed(list(outcomes.values())) if o.answer is not None), None)
 
 

@@ -16,9 +16,11 @@ from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
-from orchestra.core.choices import choices_of, spellings
+from orchestra.core.choices import indexed, spellings
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Evidence, Field, Job
+from orchestra.core.labels import choices_of, chosen, with_choices
+from orchestra.core.placeholders import filled
 from orchestra.core.schema import (
     Schema,
     Terms,
@@ -78,10 +80,10 @@ async def fitted(
     """`call` within the context of `card` and held to the ask's schema, and what was cut of it."""
     counts_schema = schema_copies(card) > 0
     if counts_schema:
-        call = _constrained(call, ask, state)  # it takes room in the prompt
+        call = _constrained(call, ask, state, card)  # it takes room in the prompt
     room = card.limits.context_tokens - call.written_tokens
     call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
-    call = _constrained(call, ask, state)
+    call = _constrained(call, ask, state, card)
     return call if knows_tools(card) else as_schema(call), notes
 
 
@@ -89,7 +91,7 @@ def _instruction(ask: Ask, job: Job) -> str:
     """What the model is told to do; the job's own text where that is the question."""
     if ask.question:
         return job.text or ask.instruction
-    return ask.instruction.replace("{language}", job.language)
+    return filled(ask.instruction, job.language)
 
 
 def _data(ask: Ask, state: JobState, job: Job) -> str | None:
@@ -122,22 +124,31 @@ async def _cut(
     return cut, (f"the model read the first {read} of {len(text)} characters of the text",)
 
 
-def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
+def _constrained(call: Call, ask: Ask, state: JobState, card: Card) -> Call:
     """`call` with the ask's schema, narrowed to the call's text where it is read off."""
     if ask.schema_json is None:
         return call
     if ask.shape is not None:
         return replace(call, schema=ask.shape(state))
-    read_off = not ask.derived and ask.capability == "text"
+    if card.classifies and not ask.derived:
+        return replace(call, schema=with_choices(ask.schema_json))
+    read_off = not ask.derived and ask.reads != "image"
     schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
     return replace(call, schema=schema)
 
 
 def read_fields(
-    ask: Ask, reply: Reply, *, model: str, text: str | None, images: tuple[str, ...]
+    ask: Ask,
+    reply: Reply,
+    *,
+    model: str,
+    text: str | None,
+    images: tuple[str, ...],
+    classifies: bool = False,
 ) -> dict[str, Field]:
     """Fields of one reply. `text` is what the model was shown, `images` the content hashes.
 
+    Of a model that `classifies`, a choice is a label of the whole text and need not stand in it.
     Raises `AnswerInvalid` when a schema was asked for and the reply is not an object.
     """
     if ask.schema_json is None:
@@ -153,7 +164,12 @@ def read_fields(
     for name, shape in root["properties"].items():
         value = reply.value.get(name)
         read = _Leaves(ask, reply, name, base, text or "", images)
-        if isinstance(value, Mapping | list) and not ask.derived and name not in reply.abstained:
+        choices = choices_of(ask.schema_json, name) if classifies and ask.reads != "image" else None
+        is_left = ask.derived or name in reply.abstained
+        if choices is not None and not is_left:
+            sure = {**base, "confidence": reply.confidence.get(name)}
+            fields[name] = _labelled(value, choices, sure)
+        elif isinstance(value, Mapping | list) and not is_left:
             fields[name] = nested_field(value, shape, root, read, read(None, shape, ""))
         else:
             fields[name] = read(value, shape, "")
@@ -183,7 +199,7 @@ class _Leaves:
             return Field(note=reply.abstained[whole], **base)
         if self.ask.derived:
             return _derived(value, base)
-        if self.ask.capability == "vision":
+        if self.ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
             return _seen(value, self.images, box, reply.heat.get(name), base)
         meaning: Terms = ()
@@ -197,7 +213,7 @@ class _Leaves:
         """The choice of the schema that a value is, in whatever form; None where it lists none."""
         root = parsed(self.ask.schema_json or "{}")
         choices = listed_choices(shape, root) if isinstance(value, str) else ()
-        return choices_of(choices).find(value) if choices else None
+        return indexed(choices).find(value) if choices else None
 
 
 def _from_cache(field: Field) -> Field:
@@ -226,6 +242,17 @@ def _seen(
         return Field(note="the photo does not show it", **base)
     evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
+
+
+def _labelled(value: Any, choices: tuple[Any, ...], base: dict[str, Any]) -> Field:
+    """A label, or several, that the whole text was given; its evidence has no span."""
+    labels = [chosen(label, choices) for label in (value if isinstance(value, list) else [value])]
+    if value in (None, "", []):
+        return Field(note="the model gave no label", **base)
+    if None in labels:
+        return Field(note=f"the model said {value!r}, which is none of {list(choices)!r}", **base)
+    value = labels if isinstance(value, list) else labels[0]
+    return Field(value=value, source="text", evidence=(Evidence(kind="text"),), **base)
 
 
 def _read(

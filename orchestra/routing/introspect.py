@@ -18,7 +18,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import Ask
-from orchestra.core.errors import InvalidGraph
+from orchestra.core.errors import InvalidGraph, OrchestraError
+from orchestra.core.fan_out import EachPhoto
+from orchestra.core.spelling import did_you_mean
 
 Edges = frozenset[tuple[str, str]]
 AnyGraph = StateGraph[Any, Any, Any, Any]
@@ -30,7 +32,8 @@ class GraphView:
     """A graph as the planner sees it: node names in topological order, their asks, their edges.
 
     `visits` bounds how often each ask is made: in turn for nodes of `loops`, else side by side (a
-    `Send` for each). `together` are pairs of asks that are sure to begin in one step.
+    `Send` for each). `together` are pairs of asks that are sure to begin in one step. Asks of
+    `each` are visited so for each photo, and see one; what visits of `spread` see is not known.
     """
 
     nodes: tuple[str, ...]
@@ -40,6 +43,8 @@ class GraphView:
     unpriced: tuple[str, ...] = ()
     loops: frozenset[str] = frozenset()
     together: frozenset[frozenset[str]] = frozenset()
+    each: frozenset[str] = frozenset()
+    spread: frozenset[str] = frozenset()
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
     @classmethod
@@ -53,6 +58,16 @@ class GraphView:
             if a != START and b in before:
                 before[b].append(a)
         object.__setattr__(self, "_before", before)  # a search asks for them thousands of times
+
+    def abreast(self, node: str, photos: int) -> int:
+        """How many visits of `node` may be under way at one moment, in a job of so many photos."""
+        if node in self.each:
+            return max(1, photos)
+        return 1 if node in self.loops else self.visits[node]
+
+    def visits_in(self, node: str, photos: int) -> int:
+        """How often `node` is visited at most, in a job of so many photos."""
+        return self.visits[node] * (max(1, photos) if node in self.each else 1)
 
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
@@ -82,7 +97,15 @@ def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> C
 
 @lru_cache(maxsize=64)
 def _compile_built(build: Callable[[], Any]) -> CompiledStateGraph:
-    built = build()
+    try:
+        built = build()
+    except OrchestraError:
+        raise
+    except ValueError as cause:  # as LangGraph says of a node or an edge that cannot be added
+        raise InvalidGraph(
+            f"The graph of {getattr(build, '__name__', build)!r} cannot be built: {cause} Mend the "
+            "function: each node has a name of its own, and edges lead between nodes."
+        ) from cause
     if isinstance(built, CompiledStateGraph):
         return built
     if not isinstance(built, StateGraph):
@@ -96,7 +119,16 @@ def _compile(graph: StateGraph) -> CompiledStateGraph:
     try:
         return graph.compile()
     except ValueError as cause:
-        raise InvalidGraph(f"The graph does not compile: {cause}. Mend its edges.") from cause
+        cure = _misspelt(graph) or "Mend its edges."
+        raise InvalidGraph(f"The graph does not compile: {cause}. {cure}") from cause
+
+
+def _misspelt(graph: StateGraph) -> str:
+    """Which node an edge may mean that leads to or from none."""
+    known = [*graph.nodes, START, END]
+    named = [name for edge in sorted(graph.edges) for name in edge]
+    named += [name for starts, end in sorted(graph.waiting_edges) for name in (*starts, end)]
+    return next((did_you_mean(name, graph.nodes) for name in named if name not in known), "")
 
 
 def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> CompiledStateGraph:
@@ -145,7 +177,8 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     Raises `InvalidGraph` for an undeclared destination, an unbounded loop, or two nodes of one
     name in a graph and its subgraphs.
     """
-    asks, edges, names, unpriced = _flatten(compiled)
+    asks, edges, names, unpriced, each = _flatten(compiled)
+    _check_joins(compiled, names)
     loops = _loops(names, edges)
     order = _topological(names, edges, loops)
     looping = frozenset(loops)
@@ -157,7 +190,26 @@ def view(compiled: CompiledStateGraph) -> GraphView:
             )
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
     together = frozenset(_together(compiled))
-    return GraphView(order, asks, edges, visits, tuple(unpriced), looping, together)
+    spread = frozenset(_spread(compiled)) - looping - each
+    return GraphView(
+        order, asks, edges, visits, tuple(unpriced), looping, together, frozenset(each), spread
+    )
+
+
+def _check_joins(compiled: CompiledStateGraph, names: tuple[str, ...]) -> None:
+    """Raise `InvalidGraph` where a node, as `merge` is, joins the answers of one there is not."""
+    for name, spec in compiled.builder.nodes.items():
+        action = _action(spec)
+        if isinstance(spec.runnable, CompiledStateGraph):
+            _check_joins(spec.runnable, names)
+        elif getattr(action, "costs_nothing", False):
+            for joined in getattr(action, "nodes", ()):
+                if joined not in names:
+                    others = [other for other in names if other != name]
+                    raise InvalidGraph(
+                        f"The node {name!r} joins the answers of {joined!r}, which is no node of "
+                        f"the graph. {did_you_mean(joined, others)}"
+                    )
 
 
 def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
@@ -181,19 +233,56 @@ def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
     return found
 
 
+def _each(builder: StateGraph) -> set[str]:
+    """Nodes that photos are sent to one by one, and nothing else leads to."""
+    found: set[str] = set()
+    others = {b for _, b in _plain_edges(builder)}
+    for branches in builder.branches.values():
+        for branch in branches.values():
+            path = getattr(branch.path, "func", None)
+            if isinstance(path, EachPhoto):
+                found.add(path.node)
+            else:
+                others |= set((branch.ends or {}).values())
+    return found - others
+
+
+def _spread(compiled: CompiledStateGraph) -> set[str]:
+    """Asks of more visits than one that conditional edges alone lead to: fan-outs, by their look.
+
+    Each visit may then see a part of the job's photos.
+    """
+    builder = compiled.builder
+    found: set[str] = set()
+    branched = {b for _, b in _branch_edges(builder)} - {b for _, b in _plain_edges(builder)}
+    for name, spec in builder.nodes.items():
+        action = _action(spec)
+        if isinstance(spec.runnable, CompiledStateGraph):
+            found |= _spread(spec.runnable)
+        elif name in branched and isinstance(action, Ask) and (action.max_visits or 1) > 1:
+            found.add(name)
+    return found
+
+
 def _flatten(
     compiled: CompiledStateGraph,
-) -> tuple[dict[str, Ask], Edges, tuple[str, ...], list[str]]:
-    """Asks, edges (with START and END), names and unpriced nodes, subgraphs put in place."""
+) -> tuple[dict[str, Ask], Edges, tuple[str, ...], list[str], set[str]]:
+    """Asks, edges (with START and END), names, unpriced nodes and those that see one photo each.
+
+    Subgraphs are put in place.
+    """
     builder = compiled.builder
     edges = _plain_edges(builder) | _branch_edges(builder)
     asks: dict[str, Ask] = {}
     names: list[str] = []
     unpriced: list[str] = []
+    sent = _each(builder)
+    each = sent & set(builder.nodes)
     for name, spec in builder.nodes.items():
         inner = spec.runnable
         if isinstance(inner, CompiledStateGraph):
-            inner_asks, inner_edges, inner_names, inner_unpriced = _flatten(inner)
+            inner_asks, inner_edges, inner_names, inner_unpriced, inner_each = _flatten(inner)
+            each = (each - {name}) | (set(inner_names) if name in sent else inner_each)
             unpriced += inner_unpriced
             edges = _spliced(edges, name, inner_edges)
             asks |= inner_asks
@@ -211,7 +300,7 @@ def _flatten(
             f"Two nodes are called {twice[0]!r}, in a graph and its subgraphs, so a plan could "
             "not tell them apart. Rename one."
         )
-    return asks, frozenset(edges), tuple(names), unpriced
+    return asks, frozenset(edges), tuple(names), unpriced, each
 
 
 def _spliced(edges: set[tuple[str, str]], node: str, inner: Edges) -> set[tuple[str, str]]:
