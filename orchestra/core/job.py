@@ -18,10 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
-from orchestra.core.result_view import field_line, result_html, result_lines
 from orchestra.core.spelling import did_you_mean
 from orchestra.core.tags import problem
 from orchestra.core.typed import read_as
+from orchestra.core.view.result import field_line, result_html, result_lines
 
 T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "none"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from orchestra.core.job import Usd, Word
 from orchestra.core.money import usd
-from orchestra.core.notebook import folded_away, head, line, table, view
 from orchestra.core.values import dollars
+from orchestra.core.view.notebook import folded_away, head, line, table, view
 from orchestra.routing.condition import Condition
 
 

@@ -14,10 +14,10 @@ from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
 from orchestra.core.job import Result
-from orchestra.core.notebook import bar, folded_away, head, line, table, view
-from orchestra.core.result_view import counts
 from orchestra.core.stats import Estimate
 from orchestra.core.values import dollars, duration
+from orchestra.core.view.notebook import bar, folded_away, head, line, table, view
+from orchestra.core.view.result import counts
 
 STATUSES = ("complete", "partial", "review", "failed")
 ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one

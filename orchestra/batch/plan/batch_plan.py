@@ -16,9 +16,9 @@ from orchestra.batch.plan.kinds import Kinds
 from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPlan
 from orchestra.core.job import Word, first_problem
-from orchestra.core.notebook import folded_away, head, line, table, view
 from orchestra.core.stats import Estimate
 from orchestra.core.values import duration
+from orchestra.core.view.notebook import folded_away, head, line, table, view
 
 VERSION = 1
 HEAD = ("kind", "rows", "route", "takes it", "$ a row", "worth", "right", "complete", "sure")

@@ -10,8 +10,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orchestra.core.notebook import Row, folded_away, head, line, table, view
 from orchestra.core.values import dollars, duration, shown
+from orchestra.core.view.notebook import Row, folded_away, head, line, table, view
 
 MOST_CHARS, VALUE_CHARS, NOTE_CHARS = 160, 60, 100
 SOURCES = {"both": "photo + text", "none": ""}
