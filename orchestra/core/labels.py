@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from orchestra.core.choices import indexed
+from orchestra.core.answers.choices import indexed
 from orchestra.core.schema import parsed
 
 DEEPEST = 8  # an engine refuses schemas that are nested deeper

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from orchestra.core.choices import spellings
+from orchestra.core.answers.choices import spellings
+from orchestra.core.answers.leaves import ITEM
 from orchestra.core.errors import InvalidSchema
-from orchestra.core.leaves import ITEM
 from orchestra.core.text import measures, occurrences, sentences
 from orchestra.core.values import lower
 

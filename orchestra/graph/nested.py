@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from orchestra.core.answers.leaves import ITEM
 from orchestra.core.job import Evidence, Field
-from orchestra.core.leaves import ITEM
 from orchestra.core.schema import Schema, inner, resolved
 
 # Reads one leaf: its value, its shape, and its place under the field.

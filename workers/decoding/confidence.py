@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestra.core.leaves import ITEM, leaves
+from orchestra.core.answers.leaves import ITEM, leaves
 from workers.decoding.shape import ValueShape
 
 DECODER = json.JSONDecoder()

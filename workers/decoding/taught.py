@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestra.core.answers.choices import Choices
 from orchestra.core.call import Call, Reply
-from orchestra.core.choices import Choices
 from orchestra.core.errors import CheckpointInvalid
 from orchestra.core.schema import resolved
 from orchestra.core.values import CJK, compact

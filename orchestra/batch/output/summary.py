@@ -13,7 +13,9 @@ from markupsafe import Markup
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
+from orchestra.book.messages import Overrun
 from orchestra.core.job import Result
+from orchestra.core.money import usd
 from orchestra.core.stats import Estimate
 from orchestra.core.values import dollars, duration
 from orchestra.core.view.notebook import bar, folded_away, head, line, table, view
@@ -30,7 +32,8 @@ class Summary:
 
     Of them `over_budget` were left so that others could be served; `quote` is the plan's figures
     beside the actual ones. `promise` is what a policy promises of the rows that are let through.
-    `cached` calls were answered by a cache, which saved `saved_usd`.
+    `cached` calls were answered by a cache, which saved `saved_usd`. Of `cost_usd` nobody reported
+    `presumed_usd`, and `overruns` lay beyond the worst case of their calls.
     """
 
     rows: int = 0
@@ -46,6 +49,7 @@ class Summary:
     saved_usd: Decimal = Decimal(0)
     cost_usd: Decimal = Decimal(0)
     presumed_usd: Decimal = Decimal(0)
+    overruns: tuple[Overrun, ...] = ()
     tokens: int = 0
     seconds: float = 0.0
     plan_mix: dict[str, int] = field(default_factory=dict)
@@ -97,6 +101,11 @@ class Summary:
             facts.append(f"{self.cached} calls from the cache (saved {dollars(self.saved_usd)})")
         return facts
 
+    @property
+    def overrun_usd(self) -> Decimal:
+        """What servers charged beyond the worst case of their calls."""
+        return usd(sum(overrun.cost_micro for overrun in self.overruns))
+
     def counts(self) -> dict[str, int]:
         """Rows by status."""
         return {name: getattr(self, name) for name in (*STATUSES, PENDING)}
@@ -106,6 +115,8 @@ class Summary:
         return asdict(self) | {
             "cost_usd": float(self.cost_usd),
             "presumed_usd": float(self.presumed_usd),
+            "overrun_usd": float(self.overrun_usd),
+            "overruns": [overrun.public() for overrun in self.overruns],
             "saved_usd": float(self.saved_usd),
         }
 

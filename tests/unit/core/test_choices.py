@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.core.choices import Choices
+from orchestra.core.answers.choices import Choices
 
 FRUIT = Choices(["Apple", "Passion Fruit", "Carrots", "t-shirt", "shirt", "dress", "Mango"])
 
