@@ -45,6 +45,7 @@ OrchestraError
 |   |-- AnswerTruncated     the answer reached max_tokens before it was complete
 |   |   `-- ThoughtTruncated  the model was still thinking when its tokens ran out
 |   |-- AnswerInvalid       the answer does not fit the schema
+|   |   `-- AnswerAbstained   a result is read as a type that needs a field without an answer
 |   |-- AnswerRefused       the model, or a filter before it, refuses to answer
 |   `-- Cancelled           the caller no longer wants the answer
 |-- BookError               the ledger or journal cannot be used
@@ -286,6 +287,16 @@ class AnswerInvalid(ModelError):
     """The answer does not fit the schema."""
 
     may_have_spent = True
+
+
+class AnswerAbstained(AnswerInvalid):
+    """A result is read as a type that needs what nothing answered; `field` is its place."""
+
+    may_have_spent = False
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class AnswerRefused(ModelError):
