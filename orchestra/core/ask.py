@@ -28,8 +28,8 @@ from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome
 
 Reads = Literal["image", "text", "facts"]
-DataOf = Callable[[JobState], str | None]
-ShapeOf = Callable[[JobState], Mapping[str, Any]]
+DataOf = Callable[[Any], str | None]  # of the graph's state, whatever that is
+ShapeOf = Callable[[Any], Mapping[str, Any]]
 DEFAULT_STRING_CHARS = 120
 DEEPEST = 8  # an engine refuses schemas that are nested deeper
 
