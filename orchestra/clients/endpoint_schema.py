@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestra.clients.endpoint_json import escaped_once, object_in
-from orchestra.core.choices import indexed
+from orchestra.core.answers.choices import indexed
+from orchestra.core.answers.leaves import Leaf, leaves
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
-from orchestra.core.leaves import Leaf, leaves
 from orchestra.core.schema import Schema, inner, resolved
 from orchestra.core.text import find_span
 
