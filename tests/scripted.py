@@ -14,10 +14,11 @@ from orchestra.testing import ScriptedEngine
 Answers = Callable[[Call], Any]
 
 
-def first_allowed(call: Call) -> dict[str, Any]:
+def first_allowed(call: Call) -> dict[str, Any] | str:
     """A reply that takes the first value its schema allows: obedient, and knows nothing."""
-    schema = call.schema or {}
-    return {name: _first(shape, call) for name, shape in schema["properties"].items()}
+    if call.schema is None:
+        return fact_line(call) or "Nothing was said."
+    return {name: _first(shape, call) for name, shape in call.schema["properties"].items()}
 
 
 def _first(shape: Mapping[str, Any], call: Call) -> Any:

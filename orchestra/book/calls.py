@@ -23,6 +23,7 @@ from orchestra.book.messages import (
     EndThread,
     KeepThread,
     KeptThread,
+    LeaveThread,
     ListThreads,
     OpenAccount,
     ReadSpent,
@@ -30,6 +31,8 @@ from orchestra.book.messages import (
     ReleaseCall,
     SettleCall,
     Spent,
+    TakeThread,
+    ThreadEntry,
 )
 from orchestra.core.errors import BookError
 
@@ -96,6 +99,7 @@ class Calls(ABC, Generic[C]):
             self._finish(call, "released", NOTHING)
 
     def _abandon_account(self, message: AbandonAccount) -> None:
+        self._free_threads(message.id)
         left = self._left_in(message.id)
         if left is not None:
             for call in left:
@@ -154,10 +158,20 @@ class Calls(ABC, Generic[C]):
     def _read_thread(self, asked: ReadThread) -> KeptThread | None: ...
 
     @abstractmethod
+    def _take_thread(self, taken: TakeThread) -> None: ...
+
+    @abstractmethod
+    def _leave_thread(self, left: LeaveThread) -> None: ...
+
+    @abstractmethod
     def _end_thread(self, ended: EndThread) -> None: ...
 
     @abstractmethod
-    def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]: ...
+    def _list_threads(self, asked: ListThreads) -> list[ThreadEntry]: ...
+
+    @abstractmethod
+    def _free_threads(self, account: str) -> None:
+        """Nobody has the threads of this account any longer: who had them is dead."""
 
 
 # By message; `Any` is a `Calls` of any kind and the message.
@@ -172,6 +186,8 @@ DEEDS: dict[type, Callable[[Any, Any], Any]] = {
     ReleaseCall: Calls._release_call,
     KeepThread: lambda ledger, message: ledger._keep_thread(message),
     ReadThread: lambda ledger, message: ledger._read_thread(message),
+    TakeThread: lambda ledger, message: ledger._take_thread(message),
+    LeaveThread: lambda ledger, message: ledger._leave_thread(message),
     EndThread: lambda ledger, message: ledger._end_thread(message),
     ListThreads: lambda ledger, message: ledger._list_threads(message),
 }

@@ -3,14 +3,14 @@
 It answers as a book does, without a database: a statement of sqlite lets go of
 Python's lock, and waits its turn again among the engines' threads, some forty times a job. What
 it remembers is bounded, so that a service may run for months: closed accounts and replies go,
-the oldest first. It knows no rows: a batch always has a file.
+the oldest first, and so do runs that wait. It knows no rows: a batch always has a file.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from orchestra.book.amounts import (
@@ -23,12 +23,14 @@ from orchestra.book.amounts import (
     unknown_account,
 )
 from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
+from orchestra.book.holds import check_free, check_version
 from orchestra.book.messages import (
     BeginCall,
     BookHit,
     EndThread,
     KeepThread,
     KeptThread,
+    LeaveThread,
     LedgerMessage,
     ListThreads,
     OpenAccount,
@@ -36,12 +38,15 @@ from orchestra.book.messages import (
     ReadThread,
     SettleCall,
     Spent,
+    TakeThread,
+    ThreadEntry,
 )
 from orchestra.book.reservation import Above, Standing, count
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
 REPLIES_KEPT = 4096
+THREADS_KEPT = 1024
 
 
 @dataclass(eq=False, slots=True)
@@ -86,17 +91,37 @@ class MemoryCall(KnownCall):
     account: MemoryAccount
 
 
+@dataclass(eq=False, slots=True)
+class MemoryThread:
+    """A thread with its account; `holder` has it now."""
+
+    kept: KeepThread
+    version: int
+    holder: str | None
+
+    @property
+    def status(self) -> str:
+        """What it is at the moment."""
+        return self.kept.status if self.holder is None else "running"
+
+
 class MemoryLedger(Calls[MemoryCall]):
     """Budgets and calls of this process."""
 
-    def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
+    def __init__(
+        self,
+        *,
+        closed_kept: int = CLOSED_KEPT,
+        replies_kept: int = REPLIES_KEPT,
+        threads_kept: int = THREADS_KEPT,
+    ) -> None:
         self._accounts: dict[str, MemoryAccount] = {}
         self._calls: dict[str, MemoryCall] = {}
         self._on_their_way: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
-        self._threads: dict[str, KeptThread] = {}
-        self._pinned: dict[str, str] = {}  # by thread
+        self._threads: dict[str, MemoryThread] = {}
+        self._threads_kept = threads_kept
         self._closed_kept = closed_kept
         self._replies_kept = replies_kept
         self._lock = threading.Lock()  # a fleet may be used from several event loops
@@ -206,7 +231,7 @@ class MemoryLedger(Calls[MemoryCall]):
         if own.hold and account.parent is not None:
             self._change(account.parent, -own.taken, pending=-1, who=f"closing {account.id!r}")
         own.closed = True
-        if any(_is_of(account.id, pinned) for pinned in self._pinned.values()):
+        if any(_is_of(account.id, thread.kept.account) for thread in self._threads.values()):
             return
         if not account.has_children:
             self._closed[account.id] = None
@@ -215,22 +240,60 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _keep_thread(self, kept: KeepThread) -> None:
         before = self._threads.get(kept.id)
-        photos = {**kept.photos, **({} if before is None else before.photos)}
-        self._threads[kept.id] = KeptThread(kept.id, kept.status, kept.record, photos)
-        self._pinned[kept.id] = kept.account
+        check_free(kept.id, before and before.holder, kept.by)
+        if before is not None:
+            kept = replace(kept, photos={**kept.photos, **before.kept.photos})
+        version = 1 if before is None else before.version + 1
+        self._threads[kept.id] = MemoryThread(kept, version, kept.by if kept.held else None)
+        idle = [thread.kept.id for thread in self._threads.values() if thread.holder is None]
+        for id in idle[: max(0, len(self._threads) - self._threads_kept)]:
+            self._drop_thread(id)
 
     def _read_thread(self, asked: ReadThread) -> KeptThread | None:
-        return self._threads.get(asked.id)
+        found = self._threads.get(asked.id)
+        if found is None:
+            return None
+        kept = found.kept
+        return KeptThread(
+            kept.id, found.status, kept.about, kept.record, found.version, kept.photos
+        )
+
+    def _take_thread(self, taken: TakeThread) -> None:
+        found = self._threads.get(taken.id)
+        if found is not None and found.holder == taken.by:
+            return  # the message came twice
+        check_free(taken.id, found and found.holder, taken.by)
+        check_version(taken, found and found.version)
+        if found is not None:
+            found.holder, found.version = taken.by, found.version + 1
+
+    def _leave_thread(self, left: LeaveThread) -> None:
+        found = self._threads.get(left.id)
+        if found is not None and found.holder == left.by:
+            found.holder = None
 
     def _end_thread(self, ended: EndThread) -> None:
-        self._threads.pop(ended.id, None)
-        account = self._pinned.pop(ended.id, None)
-        for id in [id for id in self._accounts if account is not None and _is_of(id, account)]:
+        found = self._threads.get(ended.id)
+        if found is not None and found.holder == ended.by:
+            self._drop_thread(ended.id)
+
+    def _drop_thread(self, id: str) -> None:
+        account = self._threads.pop(id).kept.account
+        for id in [id for id in self._accounts if _is_of(id, account)]:
             if self._accounts[id].standing.closed and not self._accounts[id].has_children:
                 self._closed[id] = None
 
-    def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]:
-        return [(kept.id, kept.status) for kept in self._threads.values()]
+    def _list_threads(self, asked: ListThreads) -> list[ThreadEntry]:
+        return [
+            ThreadEntry(thread.kept.id, thread.status, thread.kept.about)
+            for thread in self._threads.values()
+            if asked.id in (None, thread.kept.id)
+        ]
+
+    def _free_threads(self, account: str) -> None:
+        for thread in self._threads.values():
+            if thread.kept.account == account:
+                thread.holder = None
 
     def _forget(self, id: str) -> None:
         for call in self._accounts.pop(id).calls:

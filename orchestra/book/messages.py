@@ -214,12 +214,23 @@ class ReleaseCall(LedgerMessage[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptThread:
-    """A run that waits or was left: `status` is "running" or "waiting", `record` its own JSON."""
+class ThreadEntry:
+    """A run that waits or was left, in short: `about` is what it asks and the like, its own JSON.
+
+    `status` is "waiting", "left" or, while somebody goes on with it, "running".
+    """
 
     id: str
     status: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptThread(ThreadEntry):
+    """All of it: `record` is its own JSON, and another `version` each time that it changed."""
+
     record: str
+    version: int
     photos: Mapping[str, bytes]
 
 
@@ -227,7 +238,11 @@ class KeptThread:
 class KeepThread(LedgerMessage[None]):
     """Keep the record of the thread `id` in place of an earlier one; its photos by their keys.
 
-    What `account` has spent, and accounts named after it, stays known for as long as it is kept.
+    `by` names who runs it, and has it from now on where it is `held`; `status`, "waiting" or
+    "left", is what it is when nobody has it. Who died has it no longer. What `account` has spent,
+    and accounts named after it, stays known for as long as it is kept.
+
+    Raises `ThreadTaken` when somebody else has it.
     """
 
     id: str
@@ -235,7 +250,30 @@ class KeepThread(LedgerMessage[None]):
     account: str
     status: str
     record: str
+    about: str
     photos: Mapping[str, bytes]
+    by: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeThread(LedgerMessage[None]):
+    """Have the thread `id`, as it was read in this `version`, for the one who is named `by`.
+
+    Raises `ThreadTaken` when somebody else has it, or it has changed or ended since it was read.
+    """
+
+    id: str
+    version: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveThread(LedgerMessage[None]):
+    """Have the thread `id` no longer; one that is unknown, or that `by` has not, is fine."""
+
+    id: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +285,17 @@ class ReadThread(LedgerMessage[KeptThread | None]):
 
 @dataclass(frozen=True, slots=True)
 class EndThread(LedgerMessage[None]):
-    """Forget the thread `id`, which came to its end; one that is unknown is fine."""
+    """Forget the thread `id`, which came to its end; one that `by` has not is fine."""
 
     id: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
-class ListThreads(LedgerMessage[list[tuple[str, str]]]):
-    """The ids of the threads that are kept, the first kept first, and their status."""
+class ListThreads(LedgerMessage[list[ThreadEntry]]):
+    """The threads that are kept, the first kept first; with `id` that one alone, if it is kept."""
+
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ entries and held children behind `open_*`, because both may be zero-sized.
 A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
 would have cost. What is presumed spent is in `spent_*` and, for the report, in `presumed_*` as
 well; so is what calls cost beyond their reservation, in `overrun_*`, and by model in `overruns`.
+A thread is had by its `holder` while `held` is the epoch of now: who had it in another one is dead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sqlite3
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 7
+VERSION = 8
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -111,8 +112,13 @@ _TABLES = (
     """CREATE TABLE threads (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
-        status TEXT NOT NULL CHECK (status IN ('running', 'waiting')),
-        record TEXT NOT NULL
+        account TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('left', 'waiting')),
+        about TEXT NOT NULL,
+        record TEXT NOT NULL,
+        version INTEGER NOT NULL DEFAULT 1,
+        holder TEXT NOT NULL,
+        held INTEGER NOT NULL
     )""",
     """CREATE TABLE thread_photos (
         thread INTEGER NOT NULL REFERENCES threads (number) ON DELETE CASCADE,

@@ -31,6 +31,7 @@ COMMANDS = (
     "plan",
     "refit",
     "replay",
+    "resume",
     "run",
     "serve",
     "show",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,7 @@ Examples:
   orchestra run "Red cotton shirt" --graph listing --cost-usd 0.01 --json
   orchestra run "What is this?" --image photo.jpg --cache ~/.cache/orchestra
   orchestra run "What is this?" --image photo.jpg --book spent.sqlite --tag client=acme
+  orchestra run "A shirt" --graph shop.py:build --book spent.sqlite --thread shirt-7
 """
 
 
@@ -47,7 +49,10 @@ Examples:
 @click.option("--language", type=LANGUAGE, default="auto")
 @local_option
 @policy_option
-@click.option("--book", type=PATH, help="Note what is spent in this book as well.")
+@click.option(
+    "--book", type=PATH, help="Keep in this book what is spent, and a run that asks something."
+)
+@click.option("--thread", help="Name of the run in the book, for `orchestra resume`.")
 @tag_option
 @cache_options
 @budget_options
@@ -60,6 +65,7 @@ def run_command(
     local: bool,
     policy: Path | None,
     book: Path | None,
+    thread: str | None,
     tags: tuple[str, ...],
     cache: Path | None,
     cache_mib: int | None,
@@ -76,30 +82,39 @@ def run_command(
     )
     build, shared = load_graph(graph), cache_of(cache, cache_mib)
     opened = Fleet.open(fleet, policy=policy, book=book, cache=shared)
-    result = asyncio.run(_run(opened, build, job))
+    result = asyncio.run(_run(opened, build, job, graph, thread))
     return Output(
         result.model_dump(mode="json"),
-        _answer_lines(result),
-        _notes(result),
+        answer_lines(result),
+        notes(result, book),
         is_failed=result.status == "failed",
     )
 
 
-async def _run(opened: Fleet, build: Build, job: Job) -> Result:
+async def _run(opened: Fleet, build: Build, job: Job, graph: str, thread: str | None) -> Result:
     async with opened as fleet:
-        return await fleet.run(build, job)
+        return await fleet.run(build, job, thread_id=thread, graph_name=graph)
 
 
-def _answer_lines(result: Result) -> list[str]:
+def answer_lines(result: Result) -> list[str]:
+    """The answer for a person: the text, or a line for each field, or what the run asks."""
+    if result.status == "waiting":
+        return [question.text for question in result.questions]
     if set(result.fields) != {"answer"}:
         return field_lines(result)
     field = result.fields["answer"]
     return [shown(field.value, "\n") if field.answered else f"(no answer: {field.note})"]
 
 
-def _notes(result: Result) -> Iterator[str]:
+def notes(result: Result, book: Path | None) -> Iterator[str]:
+    """What went wrong, how a run that waits goes on, and what it came to."""
     for error in result.errors:
         yield f"{error.stage}: {error.type}: {error.message}"
+    if result.status == "waiting" and book is None:
+        yield "The run waits for an answer, and nothing keeps it: run it again with --book FILE."
+    elif result.status == "waiting":
+        name, file = shlex.quote(result.thread_id or ""), shlex.quote(str(book))
+        yield f"The run waits. Answer it: orchestra resume {name} ANSWER --book {file}"
     seconds = f"{result.seconds:.2f} s"
     saved = f", {result.cached} calls from the cache (saved ${result.saved_usd:f})"
     over = f" (${result.overrun_usd:f} above bounds)" if result.overrun_usd else ""

@@ -16,6 +16,8 @@ OrchestraError
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
+|   |-- UnknownThread       no run of that name waits or was left
+|   |-- ThreadTaken         somebody else goes on with the run, or has answered it
 |   |-- PortTaken           another program listens where ours should
 |   |-- ConfirmationNeeded  a paid fleet without a budget
 |   `-- MissingExtra        an optional package is not installed
@@ -136,6 +138,14 @@ class OutputMismatch(UsageError):
 
 class UnknownModel(UsageError):
     """A request names no card or graph that is served."""
+
+
+class UnknownThread(UsageError):
+    """No run of this name waits or was left."""
+
+
+class ThreadTaken(UsageError):
+    """A run that somebody else goes on with at the moment, or whose question is answered."""
 
 
 class PortTaken(UsageError):

@@ -6,6 +6,7 @@ the book, HTTP and the command line all carry them as JSON.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_json
 
 from orchestra.core.answers.typed import read_as
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
@@ -30,8 +31,12 @@ Language = Literal["en", "zh", "auto"]  # to write in
 
 
 def plain_json(value: Any) -> Any:
-    """`value` as JSON has it; what JSON has no form for is its text."""
-    return to_jsonable_python(value, fallback=str, serialize_unknown=True)
+    """`value` as JSON has it; what JSON has no form for is its text, and bytes are base64."""
+    try:
+        text = to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings")
+    except ValueError:  # it holds itself, or half of a character
+        return str(value).encode(errors="backslashreplace").decode()
+    return from_json(text)
 
 
 # Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.
@@ -289,6 +294,15 @@ class Question(Word):
     id: str = ""
     value: Any = None
     node: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is asked, for a person: a text as it is, another value as JSON."""
+        if not self.id:
+            return f"The run stops at {self.node!r}, and waits to be told to go on."
+        if isinstance(self.value, str):
+            return self.value
+        return json.dumps(self.value, ensure_ascii=False)
 
 
 class Spend(Word):

@@ -12,7 +12,6 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from orchestra.book.messages import ListThreads
 from orchestra.core.edge import own_loop, wait_for
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Job, Result
@@ -21,7 +20,7 @@ from orchestra.fleet.opened import Build, Graph, OpenFleet
 from orchestra.graph.drive import Listener
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
-from orchestra.graph.threads import read_thread
+from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
 from orchestra.routing.introspect import compile_graph
 
 T = TypeVar("T")
@@ -87,7 +86,8 @@ class Runs(OpenFleet):
 
         `answer` is what `interrupt()` returns in the node that asked; where there were several
         questions, a mapping from their ids. The budget, the deadline and the photos are those that
-        the run began with. Raises `UsageError` for a thread that is not waiting, and as `run` does.
+        the run began with. Of two who answer at once one is heard. Raises `UnknownThread`,
+        `ThreadTaken` for who comes late, `UsageError` for an answer to nothing, and as `run` does.
         """
         _check(options)
         graph = compile_graph(build)
@@ -96,8 +96,20 @@ class Runs(OpenFleet):
         return await resume_job(self, graph, record, intake, answer, listener=listener, **options)
 
     async def waiting(self) -> dict[str, str]:
-        """The threads that can be resumed, and whether each is `waiting` or was left `running`."""
-        return dict(await self.ledger.send(ListThreads()))
+        """The threads that can be resumed, and whether each is `waiting` or was `left`."""
+        threads = await list_threads(self)
+        return {each.thread_id: each.status for each in threads if each.status != "running"}
+
+    async def threads(self) -> list[Thread]:
+        """The runs that wait, were left, or are gone on with at the moment; what they ask."""
+        return await list_threads(self)
+
+    async def thread(self, thread_id: str) -> Thread:
+        """One of them. Raises `UnknownThread`."""
+        found = await list_threads(self, thread_id)
+        if not found:
+            raise unknown_thread(thread_id)
+        return found[0]
 
     def astream(
         self,

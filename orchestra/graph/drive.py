@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.core.call import OnPiece
 from orchestra.core.errors import DeadlineExceeded, StepsExceeded
 from orchestra.core.job import ErrorRecord, Question, plain_json
 from orchestra.graph.job_run import JobRun
@@ -28,10 +29,14 @@ INTERRUPT = "__interrupt__"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears of a run: `tell` is given LangGraph's chunks of `modes`, and what is our own."""
+    """Who hears of a run: `tell` is given LangGraph's chunks of `modes`, and what is our own.
+
+    `on_piece` hears the answer as it is decoded, where that can be known (`voice.py`).
+    """
 
     modes: frozenset[str]
     tell: Tell
+    on_piece: OnPiece | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ async def drive(
     questions: dict[str, Question] = {}
     ends_at = None if run.ends_at is None else run.ends_at + CUT_OFF_S
     try:
-        async with asyncio.timeout_at(ends_at), aclosing(_steps(graph, way)) as steps:
+        async with asyncio.timeout_at(ends_at), aclosing(_steps(run, graph, way)) as steps:
             left = len(graph.nodes)
             async for is_top, mode, chunk in steps:
                 if is_top and mode == "values":
@@ -75,10 +80,13 @@ async def drive(
     return state, tuple(questions.values()) or await _breakpoint(graph, way.config)
 
 
-async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncGenerator[tuple[bool, str, Any]]:
+async def _steps(
+    run: JobRun, graph: CompiledStateGraph, way: Way
+) -> AsyncGenerator[tuple[bool, str, Any]]:
     """Chunks of the graph: whether of its top, their mode, what they hold. Wanted ones are told."""
     wanted = frozenset() if way.listener is None else way.listener.modes
-    modes: list[Any] = list({"values", "updates", *wanted})
+    voiced = () if run.voice is None else ("tasks",)
+    modes: list[Any] = list({"values", "updates", *voiced, *wanted})
     durability: Any = {} if way.durability is None else {"durability": way.durability}
     chunks: Any = graph.astream(
         way.given,
@@ -92,6 +100,8 @@ async def _steps(graph: CompiledStateGraph, way: Way) -> AsyncGenerator[tuple[bo
         where, mode, held = chunk if way.subgraphs else ((), *chunk)
         if way.listener is not None and mode in wanted:
             way.listener.tell(mode, (where, held) if way.subgraphs else held)
+        if run.voice is not None and mode == "tasks" and not where:
+            run.voice.note(held)
         yield not where, mode, held
 
 

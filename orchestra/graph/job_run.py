@@ -38,6 +38,7 @@ from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
@@ -89,6 +90,7 @@ class JobRun:
     waiting: Waiting = field(default_factory=Waiting)
     # Whether asks are nodes of a graph, whose streams and tracers hear them as they answer.
     in_graph: bool = False
+    voice: Voice | None = None
 
     async def ask(
         self, place: Place, ask: Ask, state: JobState, spared: str | None = None
@@ -102,7 +104,8 @@ class JobRun:
         self.asks[place.node] = ask
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
-            found = await self._outcome(_Visit(place.node, ask, state, job, visit, spared))
+            hearer = self._hearer(place, state)
+            found = await self._outcome(_Visit(place.node, ask, state, job, visit, spared, hearer))
             outcome = self.progress.note(name, found.model_copy(update={"visit": visit}))
             self.waiting.note(place.node, outcome)
         return name, outcome
@@ -142,6 +145,12 @@ class JobRun:
     def outcomes(self, state: JobState) -> dict[str, Outcome]:
         """What the nodes came to, by branch: all of the run, whatever keys its state has."""
         return {**self.progress.outcomes, **outcomes_of(state)}
+
+    def _hearer(self, place: Place, state: JobState) -> OnPiece | None:
+        """Who hears the ask at this place as it answers."""
+        if self.voice is None:
+            return self.on_piece
+        return self.voice.hearer(place, state, self.progress.outcomes)
 
     async def _outcome(self, visit: _Visit) -> Outcome:
         node = visit.node
@@ -191,7 +200,7 @@ class JobRun:
         first = _Attempt(
             planned.model,
             planned.prompt_tokens,
-            self.on_piece,
+            visit.on_piece,
             planned.siblings,
             planned.photos,
             heard,
@@ -212,7 +221,7 @@ class JobRun:
         second = _Attempt(
             fallback.model,
             fallback.prompt_tokens,
-            self.on_piece,
+            visit.on_piece,
             planned.siblings,
             fallback.photos,
         )
@@ -339,7 +348,7 @@ class JobRun:
 class _Visit:
     """A node under way: its ask, and the state and job that it asks about.
 
-    `number` is the visit's, `spared` why no call is needed.
+    `number` is the visit's, `spared` why no call is needed; `on_piece` hears it as it answers.
     """
 
     node: str
@@ -348,6 +357,7 @@ class _Visit:
     job: Job
     number: int = 1
     spared: str | None = None
+    on_piece: OnPiece | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class CallLog(list[CallRecord]):
         super().append(record)
         if self.tell is not None:
             self.tell("call", record)
+
+    def extend(self, records: Iterable[CallRecord]) -> None:
+        """Note calls that were made."""
+        for record in records:
+            self.append(record)
 
 
 @dataclass(eq=False, slots=True)

@@ -15,7 +15,14 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Durability
 
-from orchestra.book.messages import CloseAccount, EndThread, OpenAccount, ReadSpent
+from orchestra.book.messages import (
+    CloseAccount,
+    EndThread,
+    LeaveThread,
+    OpenAccount,
+    ReadSpent,
+    TakeThread,
+)
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, OrchestraError
 from orchestra.core.job import Job, Question, Result, Spend
@@ -30,7 +37,8 @@ from orchestra.graph.drive import Listener, Way, drive
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.progress import Progress
-from orchestra.graph.threads import ThreadRecord, keep_thread, record_of
+from orchestra.graph.threads import ThreadRecord, check_answer, keep_thread, record_of
+from orchestra.graph.voice import Voice
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along
@@ -53,9 +61,13 @@ class GraphOptions(TypedDict, total=False):
 
 
 class RunOptions(GraphOptions, total=False):
-    """Those, and `thread_id`, which names the run, so that another process can go on with it."""
+    """Those, and `thread_id`, which names the run, so that another process can go on with it.
+
+    `graph_name` is kept with a run that waits or is left, to find its graph again.
+    """
 
     thread_id: str | None
+    graph_name: str | None
 
 
 UNPLANNED = ":unplanned"
@@ -79,6 +91,7 @@ async def run_job(
     the run waits; without one it is closed here.
 
     Raises `PlanError`, `EmptyJob`, `InvalidGraph` or `BudgetExceeded` before anything is spent.
+    So does `ThreadTaken` for a thread that somebody else runs at the moment.
     What a node of the user's raises costs its own branch; where nothing else came of the run, it
     comes as it is, and with a `parent` as `GraphFailed`.
     """
@@ -112,25 +125,36 @@ async def resume_job(
 
     It spends from the account that it began with, within what is left of its deadline, and finds
     its photos. `answer` is what `interrupt()` returns; a mapping of all the questions' ids answers
-    several. Raises as `run_job` does.
+    several. One who answers a question has the run until its end or its next question.
+
+    Raises as `run_job` does, `ThreadTaken` when somebody else has the run or has answered since
+    `record` was read, and `UsageError` for an answer that nothing asks for.
     """
-    started = time.monotonic()
-    shape, budget = intake.shape, record.job.budget
-    chosen = plan_along(view(graph), shape, budget, fleet.file, record.models, fleet.policy)
-    ceiling = record.ceiling
-    await open_account(fleet, record.account, record.job, ceiling, parent=parent, hold=bool(parent))
-    progress = record.progress()
-    ends_at = deadline(intake, started)
-    run = JobRun(
-        fleet, record.job, record.account, chosen, ends_at, progress=progress, in_graph=True
-    )
-    run.raw_job = run.job.model_dump(mode="json")
-    named = RunOptions(thread_id=record.thread_id, **options)
-    under_way = _Segment(
-        fleet, graph, intake, run, ceiling, parent, named, listener, started, record
-    )
-    under_way.before = await under_way.spent()
-    return await under_way.run(await under_way.where_it_was(answer))
+    started, by = time.monotonic(), uuid.uuid4().hex
+    await fleet.ledger.send(TakeThread(record.thread_id, record.version, by))
+    try:
+        check_answer(record, answer)
+        shape, job, account = intake.shape, record.job, record.account
+        models = record.models
+        chosen = plan_along(view(graph), shape, job.budget, fleet.file, models, fleet.policy)
+        await open_account(fleet, account, job, record.ceiling, parent=parent, hold=bool(parent))
+        ends_at, progress = deadline(intake, started), record.progress()
+        run = JobRun(fleet, job, account, chosen, ends_at, progress=progress, in_graph=True)
+        run.raw_job = run.job.model_dump(mode="json")
+        named = RunOptions(thread_id=record.thread_id, graph_name=record.graph, **options)
+        under_way = _Segment(
+            fleet, graph, intake, run, record.ceiling, parent, named, listener, started, record, by
+        )
+        under_way.before = await under_way.spent()
+        return await under_way.run(await under_way.where_it_was(answer))
+    finally:
+        await _leave(fleet, record.thread_id, by)
+
+
+async def _leave(fleet: Backing, thread_id: str, by: str) -> None:
+    """Let others have a run that came neither to its end nor to a question."""
+    with suppress(BookError):
+        await fleet.ledger.send(LeaveThread(thread_id, by))
 
 
 class Paid(NamedTuple):
@@ -157,6 +181,7 @@ class _Segment:
     listener: Listener | None
     started: float
     record: ThreadRecord | None = None
+    by: str = field(default_factory=lambda: uuid.uuid4().hex)
     # What earlier parts of the run spent; its process may have died before it noted all its calls.
     before: Paid = NOTHING
     known: int = field(init=False)
@@ -182,22 +207,19 @@ class _Segment:
     async def run(self, given: Any) -> Result:
         """The result of this part of the run."""
         run = self.job_run
-        if self.listener is not None:
-            self.listener.tell("plan", run.plan)
-            run.progress.calls.tell = self._tell_call
-        if self._is_named:
-            await keep_thread(self.fleet, self._record(()), "running", self.intake)
         unplanned = self._unplanned()
         outer, outer_run = CURRENT.set(unplanned), CURRENT_RUN.set(run)
-        is_waiting = False
+        has_begun = is_waiting = False
         try:
+            await self._begin()
+            has_begun = True
             state, questions = await drive(run, self.ready, self._way(given))
             is_waiting = bool(questions)
             return await self._result(state, questions)
         finally:
             CURRENT.reset(outer)
             CURRENT_RUN.reset(outer_run)
-            if self._saves_here:
+            if has_begun and self._saves_here:  # else they are those of who has the thread
                 self.fleet.savers.forget(self._thread_id)
             with suppress(BookError):
                 await unplanned.close()
@@ -205,6 +227,24 @@ class _Segment:
                 # A book that failed leaves calls open, and its own error is the one to tell.
                 with suppress(BookError):
                     await self.fleet.ledger.send(CloseAccount(run.account))
+            if self._is_named and self.record is None:
+                await _leave(self.fleet, self._thread_id, self.by)
+
+    async def _begin(self) -> None:
+        """Have the thread, and tell of the plan.
+
+        Where its checkpoint is kept with its record, an earlier one stays as it was: who dies now
+        leaves the question open.
+        """
+        run, listener = self.job_run, self.listener
+        if self._is_named and not (self.record is not None and self._saves_here):
+            await keep_thread(self.fleet, self._record(()), self.intake, by=self.by, held=True)
+        if listener is None:
+            return
+        listener.tell("plan", run.plan)
+        run.progress.calls.tell = self._tell_call
+        if listener.on_piece is not None:
+            run.voice = Voice.of(self.graph, listener.on_piece)
 
     async def where_it_was(self, answer: Any) -> Any:
         """What the graph is given to go on: the answer, or nothing, or all from the beginning."""
@@ -222,9 +262,8 @@ class _Segment:
                 self.options.get("state", {})
             )
         run.progress.go_on(outcomes_of(snapshot.values))
-        if answer is None and not any(question.id for question in record.questions):
-            return None
-        return Command(resume=answer)
+        # Without an answer it goes on where it was, and asks again what was not answered.
+        return None if answer is None else Command(resume=answer)
 
     def _config(self) -> RunnableConfig:
         config: RunnableConfig = {**self.options.get("config", RunnableConfig())}
@@ -256,9 +295,10 @@ class _Segment:
         if progress.raised is not None and done.status == "failed" and not progress.calls:
             raise self._as_it_is(progress.raised)
         if questions:
-            await keep_thread(self.fleet, self._record(questions), "waiting", self.intake)
+            record = self._record(questions)
+            await keep_thread(self.fleet, record, self.intake, by=self.by, held=False)
         elif self._is_named:
-            await self.fleet.ledger.send(EndThread(self._thread_id))
+            await self.fleet.ledger.send(EndThread(self._thread_id, self.by))
         update: dict[str, Any] = {
             "intake_seconds": round(self.intake.seconds if self.record is None else 0.0, 6),
             "model_seconds": round(run.at_work.seconds(), 6),
@@ -286,6 +326,7 @@ class _Segment:
             self._thread_id,
             self.intake,
             self.ceiling,
+            graph=self.options.get("graph_name"),
             used_s=self.intake.seconds + used,
             questions=questions,
         )

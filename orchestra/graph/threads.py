@@ -7,15 +7,17 @@ the graph has no checkpointer of its own, its checkpoint is kept with the record
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from pydantic import Field as Attribute
 
-from orchestra.book.messages import KeepThread, ReadThread
-from orchestra.core.errors import UsageError
-from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word
+from orchestra.book.messages import KeepThread, ListThreads, ReadThread
+from orchestra.core.errors import ThreadTaken, UnknownThread, UsageError
+from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word, plain_json
 from orchestra.core.place import Branches
 from orchestra.core.state import Outcome
 from orchestra.graph.accounts import Ceiling
@@ -24,15 +26,32 @@ from orchestra.graph.intake import Intake
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.progress import CallLog, Progress
 
+_ID = re.compile("[0-9a-f]{32}")  # of an interrupt; LangGraph reads a mapping of such as answers
+
+
+class Thread(Word):
+    """A run that waits for an answer to `questions`, or that was `left` as its process ended.
+
+    Its `status` is "running" while somebody goes on with it. `graph` is the name that it was given
+    with the run.
+    """
+
+    thread_id: str
+    status: Literal["waiting", "left", "running"]
+    graph: str | None = None
+    questions: tuple[Question, ...] = ()
+
 
 class ThreadRecord(Word):
     """One run of a thread, as it was left. `used_s` of its deadline have passed.
 
-    `cost_micro` and `tokens` are the ceiling that its account holds. `models` is its plan's route,
-    `checkpoint` that of a graph without a checkpointer of its own.
+    `version` is that of the record, as the ledger counts them. `cost_micro` and `tokens` are the
+    ceiling that its account holds. `models` is its plan's route, `checkpoint` that of a graph
+    without a checkpointer of its own.
     """
 
     thread_id: str
+    graph: str | None = None
     account: str
     job: Job
     cost_micro: int
@@ -45,6 +64,7 @@ class ThreadRecord(Word):
     calls: tuple[CallRecord, ...] = ()
     questions: tuple[Question, ...] = ()
     checkpoint: str | None = None
+    version: int = Attribute(default=0, exclude=True)
 
     @property
     def ceiling(self) -> Ceiling:
@@ -58,15 +78,24 @@ class ThreadRecord(Word):
         return progress
 
 
-async def keep_thread(fleet: Backing, record: ThreadRecord, status: str, intake: Intake) -> None:
-    """Keep a thread's record in the ledger, with its photos."""
+async def keep_thread(
+    fleet: Backing, record: ThreadRecord, intake: Intake, *, by: str, held: bool
+) -> None:
+    """Keep a thread's record in the ledger, with its photos, for `by`, who goes on if it is `held`.
+
+    Raises `ThreadTaken` when somebody else goes on with it.
+    """
+    about = {"graph": record.graph, "questions": record.questions}
     photos = dict(zip(intake.job.images, intake.photos, strict=False))
     kept = KeepThread(
         record.thread_id,
         account=record.account,
-        status=status,
+        status="waiting" if record.questions else "left",
         record=record.model_dump_json(),
+        about=json.dumps(plain_json(about), ensure_ascii=False),
         photos={key: _encoded(photo) for key, photo in photos.items()},
+        by=by,
+        held=held,
     )
     await fleet.ledger.send(kept)
 
@@ -74,18 +103,36 @@ async def keep_thread(fleet: Backing, record: ThreadRecord, status: str, intake:
 async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Intake]:
     """A thread that was left, and its job with the photos.
 
-    Raises `UsageError` for one that is not known.
+    Raises `UnknownThread`.
     """
     kept = await fleet.ledger.send(ReadThread(thread_id))
     if kept is None:
-        raise UsageError(
-            f"No run of the thread {thread_id!r} is waiting or was left here. Open the fleet with "
-            "the book that the run began under (Fleet.open(..., book=...)), and see waiting()."
-        )
+        raise unknown_thread(thread_id)
     record = ThreadRecord.model_validate_json(kept.record)
+    record = record.model_copy(update={"version": kept.version})
     photos = [Image.open(io.BytesIO(raw)).convert("RGB") for raw in kept.photos.values()]
     held = tuple(fleet.images.keep(photo)[1] for photo in photos)
     return record, Intake(record.job, record.errors, record.used_s, held)
+
+
+async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thread]:
+    """The threads that are kept, the first kept first; with `thread_id` that one alone."""
+    entries = await fleet.ledger.send(ListThreads(thread_id))
+    return [
+        Thread.model_validate(
+            {"thread_id": entry.id, "status": entry.status, **json.loads(entry.about)}
+        )
+        for entry in entries
+    ]
+
+
+def unknown_thread(thread_id: str) -> UnknownThread:
+    """The error of a thread that is not kept."""
+    return UnknownThread(
+        f"No run of the thread {thread_id!r} is waiting or was left here: it came to its end, or "
+        "it began under another book. Open the fleet with that book (Fleet.open(..., book=...), "
+        "--book), and see which wait."
+    )
 
 
 def record_of(
@@ -94,6 +141,7 @@ def record_of(
     intake: Intake,
     ceiling: Ceiling,
     *,
+    graph: str | None,
     used_s: float,
     questions: tuple[Question, ...],
 ) -> ThreadRecord:
@@ -101,6 +149,7 @@ def record_of(
     progress, plan = run.progress, run.plan
     return ThreadRecord(
         thread_id=thread_id,
+        graph=graph,
         account=run.account,
         job=run.job,
         cost_micro=ceiling.cost_micro,
@@ -113,6 +162,33 @@ def record_of(
         calls=tuple(progress.calls),
         questions=questions,
     )
+
+
+def check_answer(record: ThreadRecord, answer: Any) -> None:
+    """Raise `UsageError` for an answer that the run does not ask for, or that leaves open to what.
+
+    One by ids that are not open any longer is `ThreadTaken`: somebody has answered them.
+    """
+    open_ids = [question.id for question in record.questions if question.id]
+    if answer is not None and not open_ids:
+        raise UsageError(
+            f"The run {record.thread_id!r} asks nothing. Resume it without an answer: it goes on "
+            "from where it stopped, and asks again where it comes to a question."
+        )
+    keys = list(answer) if isinstance(answer, Mapping) else []
+    is_by_id = bool(keys) and all(isinstance(key, str) and _ID.fullmatch(key) for key in keys)
+    closed = [key for key in keys if is_by_id and key not in open_ids]
+    if closed:
+        raise ThreadTaken(
+            f"The run {record.thread_id!r} does not ask {closed[0]!r} any longer (it asks "
+            f"{', '.join(open_ids)}). Read how it stands; this answer changed nothing."
+        )
+    if answer is not None and len(open_ids) > 1 and not is_by_id:
+        raise UsageError(
+            f"The run {record.thread_id!r} asks {len(open_ids)} questions at once, and {answer!r} "
+            f"says not which of them it answers. Give a mapping from their ids: "
+            f"{', '.join(open_ids)}."
+        )
 
 
 def _encoded(photo: Image.Image) -> bytes:

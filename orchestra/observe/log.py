@@ -23,6 +23,7 @@ def log_result(kind: str, name: str, result: Result) -> None:
         extra={
             "orchestra_name": name,
             "orchestra_status": result.status,
+            "orchestra_thread": result.thread_id,
             "orchestra_models": [call.model for call in result.calls],
             "orchestra_cost_usd": float(result.cost_usd),
             "orchestra_tokens": result.tokens,

@@ -173,6 +173,22 @@ def may_wait(compiled: CompiledStateGraph) -> bool:
 
 
 @lru_cache(maxsize=64)
+def last_asks(compiled: CompiledStateGraph) -> frozenset[str]:
+    """Asks for free text after which a run of `compiled` ends, when nothing else is under way."""
+    builder = compiled.builder
+    goes_on = {a for a, b in _plain_edges(builder) if b != END} | set(builder.branches)
+    if any(spec.defer for spec in builder.nodes.values()):
+        return frozenset()  # what is deferred comes after them, wherever it stands
+    return frozenset(
+        name
+        for name, spec in builder.nodes.items()
+        if isinstance(action := _action(spec), Ask)
+        and action.schema_json is None
+        and name not in goes_on
+    )
+
+
+@lru_cache(maxsize=64)
 def view(compiled: CompiledStateGraph) -> GraphView:
     """Read `compiled`, subgraphs included, as one flat graph.
 

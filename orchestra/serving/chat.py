@@ -116,9 +116,14 @@ def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatA
 
 
 def _content(result: Result, *, is_direct: bool) -> str | None:
-    """The text of the answer: what the model wrote, or a graph's answer or fields as JSON."""
+    """The text of the answer: what the model wrote, or a graph's answer or fields as JSON.
+
+    A graph that waits answers with what it asks.
+    """
     if is_direct:
         return result.calls[-1].raw if result.calls else None
+    if result.status == "waiting":
+        return "\n".join(question.text for question in result.questions)
     if result.answer is not None:
         return result.answer
     if not any(field.answered for field in result.fields.values()):
@@ -147,6 +152,8 @@ def _extension(request: ChatRequest, result: Result) -> AnswerExtension:
         notes=[*result.notes, *_notes(request)],
         fields=dict(result.fields),
         plan=dict(result.plan),
+        thread_id=result.thread_id,
+        questions=list(result.questions),
     )
 
 

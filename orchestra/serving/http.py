@@ -1,31 +1,38 @@
 """The HTTP face of a `Service`, under any ASGI server: routes, streams, errors, hang-ups.
 
-A question to one model is streamed as it is decoded; a graph's answer exists only at its end and
-comes as one piece. An error before the first piece is an ordinary error response; one after it
-ends the stream with an event that holds the error.
+What a run does is told as it does it (`told.py`). A question to one model is streamed as it is
+decoded, and so is a graph's answer where one ask's text is sure to be it; another exists only at
+its end and comes as one piece. An error before the first piece is an ordinary error response; one
+after it ends the stream with an event that holds the error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.core.errors import Cancelled, OrchestraError, UsageError
 from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
+from orchestra.graph.threads import Thread
 from orchestra.observe import metrics
 from orchestra.observe.trace import span
 from orchestra.serving.chat import ChatChunks
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES, body, headers_of, reported
 from orchestra.serving.service import Service
+from orchestra.serving.stream import KEEPALIVE, KEEPALIVE_S, EventStream, Telling
+from orchestra.serving.told import run_stream
 from orchestra.serving.words import (
+    AnswerRequest,
     ChatAnswer,
     ChatRequest,
     Health,
@@ -33,6 +40,8 @@ from orchestra.serving.words import (
     ModelEntry,
     ModelList,
     ProblemBody,
+    RunRequest,
+    ThreadList,
 )
 
 TAG_HEADER = "X-Orchestra-Tag"
@@ -47,10 +56,8 @@ STREAMED: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
+BODIES = {"/v1/chat/completions": ChatRequest, "/v1/plan": JobRequest}  # by path; see `_body`
 T = TypeVar("T")
-Event = str | ChatAnswer | Exception
-Queue = asyncio.Queue[Event]
-Task = asyncio.Task[None]
 DONE = "data: [DONE]\n\n"
 
 
@@ -58,8 +65,8 @@ class HungUp(Exception):
     """The client is gone, and its work was cancelled."""
 
 
-def make_app(service: Service) -> FastAPI:
-    """The application of one ingress replica."""
+def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than that."""
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
@@ -68,20 +75,27 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
     _add_errors(app)
-    _add_jobs(app, service)
-    _add_chat(app, service)
+    _add_jobs(app, service, keepalive_s)
+    _add_threads(app, service, keepalive_s)
+    _add_chat(app, service, keepalive_s)
     _add_state(app, service)
     return app
 
 
-def _add_jobs(app: FastAPI, service: Service) -> None:
+def _add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.post("/", include_in_schema=False)
-    @app.post("/v1/jobs", response_model=Result)
-    async def jobs(job: JobRequest, request: Request) -> Result:
-        """Run a job through a graph: every field with its source, evidence and confidence."""
+    @app.post("/v1/jobs", response_model=Result, responses=STREAMED)
+    async def jobs(job: RunRequest, request: Request) -> Any:
+        """Run a job through a graph: every field with its source, evidence and confidence.
+
+        With `stream`, an event for each chunk of `stream_mode`, then the result.
+        """
         with _span(request, "jobs"):
             tagged = job.model_copy(update={"tags": _tags(request, job.tags)})
-            return await until_gone(request, service.job(tagged))
+            if not tagged.stream:
+                return await until_gone(request, service.job(tagged))
+            start = functools.partial(service.job, tagged)
+            return await until_gone(request, run_stream(start, keepalive_s))
 
     @app.post("/v1/plan")
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
@@ -90,7 +104,28 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
             return (await service.plan(job)).public()
 
 
-def _add_chat(app: FastAPI, service: Service) -> None:
+def _add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
+    @app.get("/v1/threads")
+    async def threads() -> ThreadList:
+        """The runs that wait for an answer or were left, the first kept first."""
+        return ThreadList(data=await service.threads())
+
+    @app.get("/v1/threads/{thread_id:path}")
+    async def thread(thread_id: str) -> Thread:
+        """One of them, and what it asks."""
+        return await service.thread(thread_id)
+
+    @app.post("/v1/threads/{thread_id:path}/answer", response_model=Result, responses=STREAMED)
+    async def answer(thread_id: str, given: AnswerRequest, request: Request) -> Any:
+        """Go on with a run: its result, or what it asks next. Of two answers one is heard."""
+        with _span(request, "answer"):
+            if not given.stream:
+                return await until_gone(request, service.answer(thread_id, given))
+            start = functools.partial(service.answer, thread_id, given)
+            return await until_gone(request, run_stream(start, keepalive_s))
+
+
+def _add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
     async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
@@ -98,7 +133,7 @@ def _add_chat(app: FastAPI, service: Service) -> None:
         tagged = chat_request.model_copy(update={"metadata": tags})
         with _span(request, "chat"):
             if tagged.stream:
-                return await until_gone(request, chat_stream(service, tagged))
+                return await until_gone(request, chat_stream(service, tagged, keepalive_s))
             return await until_gone(request, service.chat(tagged))
 
     @app.get("/v1/models")
@@ -175,63 +210,29 @@ async def _hang_up(receive: Callable[[], Awaitable[Message]]) -> None:
         """The rest of a body that was read already."""
 
 
-class ChatStream(StreamingResponse):
-    """An answer that is told while `task` makes it; who stops listening ends the task.
-
-    That must not be left to the generator: one whose reader is gone before the first event never
-    runs, and so never comes to its end either.
-    """
-
-    def __init__(self, request: ChatRequest, first: Event, queue: Queue, task: Task) -> None:
-        super().__init__(self._events(request, first, queue), media_type="text/event-stream")
-        self._task = task
-        self._is_told = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events; at their end nobody works on the answer any more."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._task.cancel()
-            if not self._is_told:
-                metrics.count_problem(Cancelled.__name__)
-
-    async def _events(self, request: ChatRequest, event: Event, queue: Queue) -> AsyncIterator[str]:
-        chunks = ChatChunks(request)
-        yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
-        is_heard = False
-        while isinstance(event, str):
-            is_heard = True
-            yield chunks.event(chunks.delta({"content": event}))
-            event = await queue.get()
-        self._is_told = True
-        if isinstance(event, Exception):
-            yield chunks.event(reported(event)[1])
-            return
-        for chunk in chunks.ending(event, is_heard=is_heard):
-            yield chunks.event(chunk)
-        yield DONE
-
-
-async def chat_stream(service: Service, request: ChatRequest) -> ChatStream:
+async def chat_stream(service: Service, request: ChatRequest, idle_s: float) -> EventStream:
     """The answer as a stream. Raises an error that comes before the first piece."""
-    queue: Queue = asyncio.Queue()
+    telling = await Telling.begin(lambda tell: service.chat(request, tell))
+    return EventStream(telling, _chat_events(request, telling, idle_s))
 
-    async def work() -> None:
-        try:
-            queue.put_nowait(await service.chat(request, queue.put_nowait))
-        except Exception as error:  # a graph's own, too: the reader would wait for ever
-            queue.put_nowait(error)
 
-    task = asyncio.create_task(work())
-    try:
-        first = await queue.get()
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if isinstance(first, Exception):
-        raise first
-    return ChatStream(request, first, queue, task)
+async def _chat_events(
+    request: ChatRequest, telling: Telling[ChatAnswer], idle_s: float
+) -> AsyncIterator[str]:
+    chunks = ChatChunks(request)
+    yield chunks.event(chunks.delta({"role": "assistant", "content": ""}))
+    is_heard = False
+    async for piece in telling.pieces(idle_s):
+        is_heard = is_heard or piece is not None
+        yield KEEPALIVE if piece is None else chunks.event(chunks.delta({"content": piece}))
+    if telling.end is None:
+        return
+    if isinstance(telling.end.outcome, Exception):
+        yield chunks.event(reported(telling.end.outcome)[1])
+        return
+    for chunk in chunks.ending(telling.end.outcome, is_heard=is_heard):
+        yield chunks.event(chunk)
+    yield DONE
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -265,11 +266,15 @@ def _add_errors(app: FastAPI) -> None:
         if isinstance(first.get("input"), bytes):
             given = "a body that is not application/json: send that Content-Type"
         shown = given if len(given) <= 80 else f"{given[:80]}..."
-        shape = ChatRequest if request.url.path.endswith("completions") else JobRequest
-        keys = ", ".join(shape.model_fields)
+        keys = ", ".join(_body(request.url.path).model_fields)
         message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
         metrics.count_problem("InvalidRequest")
         return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+
+
+def _body(path: str) -> type[BaseModel]:
+    """What the body of a request to `path` is read as."""
+    return BODIES.get(path) or (AnswerRequest if path.endswith("/answer") else RunRequest)
 
 
 class NothingForeseen:

@@ -25,7 +25,9 @@ from orchestra.core.errors import (
     PlanError,
     PromptTooLong,
     RateLimited,
+    ThreadTaken,
     UnknownModel,
+    UnknownThread,
     UsageError,
 )
 from orchestra.observe.log import log_bug, log_problem
@@ -36,6 +38,8 @@ CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left 
 # The first class that fits decides, so the special ones stand before the general ones.
 STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (UnknownModel, 404),
+    (UnknownThread, 404),
+    (ThreadTaken, 409),
     (MissingExtra, 500),
     (InvalidFleet, 500),
     (UsageError, 400),

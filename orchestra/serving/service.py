@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Any
 
 from orchestra.app import Fleet
 from orchestra.core.call import OnPiece
@@ -14,21 +16,38 @@ from orchestra.core.errors import (
     DeadlineExceeded,
     GraphFailed,
     OrchestraError,
+    ThreadTaken,
     UnknownModel,
     UsageError,
 )
-from orchestra.core.job import Budget, Job, Result
+from orchestra.core.job import Budget, CallRecord, Job, Result
 from orchestra.fleet.opened import Build
+from orchestra.graph.drive import Listener
+from orchestra.graph.progress import Tell
 from orchestra.graph.query import Query, answer_query
+from orchestra.graph.run import OWN_MODES
+from orchestra.graph.threads import Thread
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_result
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
-from orchestra.serving.words import ChatAnswer, ChatRequest, JobRequest, ModelEntry
+from orchestra.serving.words import (
+    DEFAULT_MODES,
+    AnswerRequest,
+    ChatAnswer,
+    ChatRequest,
+    JobRequest,
+    ModelEntry,
+    RunRequest,
+)
 
 AUTO = "auto"
 READY_S = 5.0
+DROPPED = (
+    "What was told as it was written is not the answer that the graph ended with; POST /v1/jobs "
+    "gives that."
+)
 INSIDE = (
     "The graph's own node {node!r} failed. The server's log has the trace; report it, with the "
     "request that led to it. What the other nodes answered is kept."
@@ -46,16 +65,49 @@ class Service:
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
 
-    async def job(self, request: JobRequest) -> Result:
-        """Run a job through the graph it names.
+    async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
+        """Run a job through the graph it names; `tell` hears what its modes tell.
 
-        Raises what planning raises, and the error of its photo for a job that has nothing else.
+        Raises what planning raises, `ThreadTaken` for a thread that is under way, and the error of
+        its photo for a job that has nothing else.
         """
         graph, job = self._graph_and_job(request)
-        result = await self._run("job", graph, job)
+        listener = _listener(request.stream_mode, tell)
+        result = await self._run("job", graph, job, listener, request.thread_id)
         if not result.plan:
             _raise_failure(result)
         return result
+
+    async def threads(self) -> list[Thread]:
+        """The runs that wait for an answer, were left, or are gone on with at the moment."""
+        return await self.fleet.threads()
+
+    async def thread(self, thread_id: str) -> Thread:
+        """One of them. Raises `UnknownThread`."""
+        return await self.fleet.thread(thread_id)
+
+    async def answer(
+        self, thread_id: str, request: AnswerRequest, tell: Tell | None = None
+    ) -> Result:
+        """Go on with a run; `tell` hears what the modes of the request tell.
+
+        Raises `UnknownThread`, `ThreadTaken` for who comes late, `UsageError` for an answer that
+        is missing or that nothing asks for, and `UnknownModel` when its graph is not served.
+        """
+        thread = await self.fleet.thread(thread_id)
+        graph = self._graph_of(thread, request.graph)
+        answer = _answer_to(thread, request)
+        made: list[CallRecord] = []
+        listener = _listener(request.stream_mode, tell, made)
+        with span("orchestra.job", {"orchestra.graph": graph}):
+            build = self.graphs[graph]
+            result = await self.fleet.resume(build, thread_id, answer, listener=listener)
+            # What went before was counted when it ended; these are the calls of this part.
+            cost = sum((call.cost_usd for call in made), Decimal(0))
+            tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
+            part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
+            _record("answer", graph, result.model_copy(update=part))
+        return _public(result)
 
     async def plan(self, request: JobRequest) -> Plan:
         """How a job would run; spends nothing."""
@@ -72,7 +124,7 @@ class Service:
         job = job_of(request)
         _in_time(job.budget)
         if request.model in self.graphs:
-            return await self._graph_chat(request, job)
+            return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
         query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
         with span("orchestra.chat", {"orchestra.model": request.model}):
@@ -126,32 +178,67 @@ class Service:
             return f"{error.kind}: {error}"
         return "ready"
 
-    async def _graph_chat(self, request: ChatRequest, job: Job) -> ChatAnswer:
+    async def _graph_chat(
+        self, request: ChatRequest, job: Job, on_piece: OnPiece | None
+    ) -> ChatAnswer:
         if len(request.messages) > 1 or request.response_format is not None:
             raise UsageError(
                 f"The graph {request.model!r} takes one message and has its own fields; the "
                 f"request has {len(request.messages)} messages, response_format "
                 f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
             )
-        result = await self._run("chat", request.model, job)
+        heard: list[str] = []
+
+        def hear(piece: str) -> None:
+            heard.append(piece)
+            if on_piece is not None:
+                on_piece(piece)
+
+        listener = None if on_piece is None else Listener(frozenset(), _unheard, hear)
+        result = await self._run("chat", request.model, job, listener)
         if result.status == "failed":
             _raise_failure(result)
+        if heard and "".join(heard).strip() != (result.answer or "").strip():
+            # Nothing that was heard is taken back: an answer that broke off ends with its error.
+            _raise_failure(result)
+            result = result.model_copy(update={"notes": (*result.notes, DROPPED)})
         return answer_of(request, result, is_direct=False)
 
-    async def _run(self, kind: str, graph: str, job: Job) -> Result:
+    async def _run(
+        self,
+        kind: str,
+        graph: str,
+        job: Job,
+        listener: Listener | None = None,
+        thread_id: str | None = None,
+    ) -> Result:
         with span("orchestra.job", {"orchestra.graph": graph}):
-            result = _public(await self.fleet.run(self.graphs[graph], job))
+            result = await self.fleet.run(
+                self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
+            )
             _record(kind, graph, result)
-        return result
+        return _public(result)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
-        name = request.graph or next(iter(self.graphs))
+        name = self._served(request.graph or next(iter(self.graphs)))
+        _in_time(request.budget)
+        return name, Job(**request.model_dump(include=set(Job.model_fields)))
+
+    def _served(self, name: str) -> str:
         if name not in self.graphs:
             raise UnknownModel(
                 f"The graph {name!r} is not served (served are: {', '.join(self.graphs)})."
             )
-        _in_time(request.budget)
-        return name, Job(**request.model_dump(exclude={"graph"}))
+        return name
+
+    def _graph_of(self, thread: Thread, given: str | None) -> str:
+        name = given or thread.graph
+        if name is None:
+            raise UsageError(
+                f"The run {thread.thread_id!r} was begun without a server, and its book does not "
+                f"say by which graph. Give 'graph', one of: {', '.join(self.graphs)}."
+            )
+        return self._served(name)
 
     def _card(self, name: str) -> str:
         if not any(card.name == name and card.is_hosted for card in self.fleet.file.models):
@@ -166,6 +253,47 @@ class Service:
 def _record(kind: str, name: str, result: Result) -> None:
     count_result(result)
     log_result(kind, name, result)
+
+
+def _listener(
+    modes: Collection[str] | None, tell: Tell | None, made: list[CallRecord] | None = None
+) -> Listener | None:
+    """Who hears what `modes` tell, the result left out; calls are noted in `made` as well."""
+    if tell is None and made is None:
+        return None
+    wanted = frozenset() if tell is None else frozenset(modes or DEFAULT_MODES)
+
+    def hear(mode: str, chunk: Any) -> None:
+        if mode == "call" and made is not None:
+            made.append(chunk)
+        if mode in wanted and tell is not None:
+            tell(mode, chunk)
+
+    return Listener(wanted - OWN_MODES, hear)
+
+
+def _unheard(mode: str, chunk: Any) -> None:
+    """Of a run whose answer alone is told, no other chunk is."""
+
+
+def _answer_to(thread: Thread, request: AnswerRequest) -> Any:
+    """What the request answers to the questions of a thread; None to have it go on."""
+    asked = {question.id: question.text for question in thread.questions if question.id}
+    if request.answers is not None:
+        closed = [id for id in request.answers if id not in asked]
+        if closed:
+            raise ThreadTaken(
+                f"The run {thread.thread_id!r} does not ask {closed[0]!r}, or not any longer (it "
+                f"asks: {', '.join(asked) or 'nothing'}). Read how it stands; this answer changed "
+                "nothing."
+            )
+        return request.answers
+    if request.answer is None and asked and thread.status != "running":
+        raise UsageError(
+            f"The run {thread.thread_id!r} waits for an answer to {next(iter(asked.values()))!r}, "
+            "and the request has none. Give 'answer', or 'answers' by the ids of its questions."
+        )
+    return request.answer
 
 
 def _public(result: Result) -> Result:

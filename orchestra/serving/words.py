@@ -12,7 +12,12 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Attribute
 
-from orchestra.core.job import Budget, Field, Job
+from orchestra.core.job import Budget, Field, Job, Question
+from orchestra.graph.threads import Thread
+
+# Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
+Mode = Literal["values", "updates", "messages", "custom", "plan", "call", "spend", "result"]
+DEFAULT_MODES: tuple[Mode, ...] = ("updates", "messages", "plan", "call", "spend", "result")
 
 
 class Received(BaseModel):
@@ -131,6 +136,59 @@ class JobRequest(Job):
     graph: str | None = None
 
 
+class RunRequest(JobRequest):
+    """Body of POST /v1/jobs: that, and how the run is told of.
+
+    `thread_id` names the run, so that it can be gone on with whatever becomes of this process; one
+    that asks a person gets a name anyway. With `stream` the answer comes as server-sent events.
+    """
+
+    thread_id: str | None = Attribute(default=None, min_length=1, max_length=200)
+    stream: bool = False
+    stream_mode: list[Mode] | None = None
+
+    @model_validator(mode="after")
+    def _mode_is_of_a_stream(self) -> Self:
+        check_mode(self.stream_mode, is_stream=self.stream)
+        return self
+
+
+class AnswerRequest(Received):
+    """Body of POST /v1/threads/ID/answer: the `answer` to its question, or `answers` by ids.
+
+    Without one, a run that was left or stops at a breakpoint goes on. `graph` names the graph of a
+    run that was begun without a server.
+    """
+
+    answer: Any = None
+    answers: dict[str, Any] | None = None
+    graph: str | None = None
+    stream: bool = False
+    stream_mode: list[Mode] | None = None
+
+    @model_validator(mode="after")
+    def _answers_once(self) -> Self:
+        if self.answers is not None and self.answer is not None:
+            raise ValueError("give answer or answers, not both")
+        if self.answers is not None and not self.answers:
+            raise ValueError("answers holds none: map the ids of questions to answers")
+        check_mode(self.stream_mode, is_stream=self.stream)
+        return self
+
+
+def check_mode(modes: list[Mode] | None, *, is_stream: bool) -> None:
+    """Raise `ValueError` for modes that nothing would be told in."""
+    if modes is not None and not is_stream:
+        raise ValueError("stream_mode says what a stream tells: set stream to true as well")
+
+
+class ThreadList(BaseModel):
+    """Answer of GET /v1/threads."""
+
+    object: Literal["list"] = "list"
+    data: list[Thread]
+
+
 class TokenUsage(BaseModel):
     """Tokens of an answer."""
 
@@ -140,7 +198,10 @@ class TokenUsage(BaseModel):
 
 
 class AnswerExtension(BaseModel):
-    """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`."""
+    """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`.
+
+    One whose status is "waiting" asks `questions`; POST /v1/threads/THREAD_ID/answer goes on.
+    """
 
     status: str
     cost_usd: float
@@ -151,6 +212,8 @@ class AnswerExtension(BaseModel):
     notes: list[str] = []
     fields: dict[str, Field] = {}
     plan: dict[str, Any] = {}
+    thread_id: str | None = None
+    questions: list[Question] = []
 
 
 class AnswerMessage(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
 from benchmarks.parts.processes import descendants
+from examples import approval
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.cluster.owned import own_cluster, served
@@ -68,7 +70,10 @@ def url() -> Iterator[str]:
     with own_cluster(cpus=4), served(port):
         from ray import serve as ray_serve
 
-        ray_serve.run(serve(build)({"fleet": "mini", "graphs": "answer"}), name="listing")
+        ray_serve.run(
+            serve(build)({"fleet": "mini", "graphs": "answer,examples.approval:build"}),
+            name="listing",
+        )
         yield f"http://127.0.0.1:{port}"
 
 
@@ -143,6 +148,38 @@ def test_openai_streams_and_holds_an_answer_to_a_schema(client: OpenAI) -> None:
         },
     )
     assert '"colour":"' in (held.choices[0].message.content or "")
+
+
+async def test_a_run_is_told_waits_and_goes_on_with_one_of_two_answers(url: str) -> None:
+    asked = {
+        "graph": "approval",
+        "text": approval.TEXT,
+        "images": [photo(number) for number in range(3)],
+        "budget": approval.BUDGET.model_dump(mode="json"),
+        "thread_id": "shirts/7",
+        "stream": True,
+    }
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        told = (await client.post("/v1/jobs", json=asked)).text.strip().split("\n\n")
+        events = [block.split("\n") for block in told if not block.startswith(":")]
+        assert (events[0][0], events[-1][0]) == ("event: plan", "event: result")
+        assert {"event: messages", "event: call", "event: spend"} <= {mode for mode, _ in events}
+        first = json.loads(events[-1][1].removeprefix("data: "))
+        assert first["status"] == "waiting"
+        (thread,) = (await client.get("/v1/threads")).json()["data"]
+        assert (thread["thread_id"], thread["graph"]) == ("shirts/7", "approval")
+        assert thread["questions"] == first["questions"]
+        answers = await asyncio.gather(
+            *(
+                client.post("/v1/threads/shirts/7/answer", json={"answer": answer})
+                for answer in ("Ann", "Bob")
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        done = next(answer.json() for answer in answers if answer.status_code == 200)
+        assert done["state"]["decision"] in ("Ann", "Bob")
+        assert first["cost_usd"] == done["cost_usd"] <= 0.001 and done["tokens"] <= 6000
+        assert (await client.get("/v1/threads")).json()["data"] == []
 
 
 def test_langchain_works_unchanged(url: str) -> None:

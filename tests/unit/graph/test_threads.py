@@ -238,7 +238,7 @@ async def test_a_run_whose_process_died_goes_on_from_the_beginning_at_no_new_cos
     asked = sum(len(engine.calls) for engine in engines.values())
     fleet, engines = fleet_on(book)
     async with fleet:
-        assert await fleet.waiting() == {"a": "running"}
+        assert await fleet.waiting() == {"a": "left"}
         done = await fleet.resume(graph(), "a")
     assert (asked, sum(len(engine.calls) for engine in engines.values())) == (1, 0)
     assert (done.status, done.state["said"]) == ("complete", ["there"])
