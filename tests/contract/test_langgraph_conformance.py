@@ -29,7 +29,7 @@ from orchestra import Fleet, Job
 from tests.scripted import scripted_fleet
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
-MODES = ["values", "updates", "messages", "custom", "tasks", "checkpoints", "debug"]
+MODES: list[Any] = ["values", "updates", "messages", "custom", "tasks", "checkpoints", "debug"]
 TEXT = "What is it?"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
@@ -108,7 +108,7 @@ def loop(saver: Any) -> Graph:
 def fan(saver: Any) -> Graph:
     """A `Send` to three branches, and a deferred join."""
 
-    async def look(state: dict[str, Any]) -> dict[str, Any]:
+    async def look(state: Any) -> dict[str, Any]:
         return {"notes": [state["part"]]}
 
     async def join(state: Talk) -> dict[str, Any]:
@@ -146,9 +146,12 @@ def routed(saver: Any) -> Graph:
     def triage(state: Order) -> Command[Any]:
         return Command(goto="pay", update={"notes": ["urgent"]})
 
+    def pay(state: Order) -> dict[str, Any]:
+        return {"notes": [f"paid after {len(state.notes)}"]}
+
     graph = StateGraph(Order)
     graph.add_node("triage", triage, destinations=("pay",))
-    graph.add_node("pay", lambda state: {"notes": [f"paid after {len(state.notes)}"]})
+    graph.add_node("pay", pay)
     graph.add_edge(START, "triage")
     return graph.compile(checkpointer=saver)
 
@@ -175,8 +178,8 @@ def given(graph: Graph) -> dict[str, Any]:
     return {"messages": [HumanMessage(TEXT)]} if "messages" in graph.channels else {"notes": []}
 
 
-async def bare(graph: Graph, modes: list[str], config: Any, given: Any, subgraphs: bool) -> Any:
-    told = graph.astream(given, config, stream_mode=modes, subgraphs=subgraphs)  # type: ignore[arg-type]
+async def bare(graph: Graph, modes: Any, config: Any, given: Any, subgraphs: bool) -> Any:
+    told = graph.astream(given, config, stream_mode=modes, subgraphs=subgraphs)
     return [alike(chunk) async for chunk in told]
 
 
@@ -235,7 +238,7 @@ async def test_a_saver_holds_the_same_history(fleet: Fleet, build: Callable[[Any
 def asking(saver: Any) -> Graph:
     """Two people are asked side by side, then one more."""
 
-    def person(state: dict[str, Any]) -> dict[str, Any]:
+    def person(state: Any) -> dict[str, Any]:
         return {"notes": [f"{state['who']}: {interrupt({'ask': state['who']})}"]}
 
     def last(state: Talk) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from orchestra.batch.output.exports import guarded, unguarded
 from orchestra.batch.parked import WaitingRow
 from orchestra.batch.tables.table import open_table
 from orchestra.core.atomic import atomic_file
-from orchestra.core.errors import UsageError
+from orchestra.core.errors import InvalidTable, UsageError
 
 SHEET = "waiting.csv"
 ID, QUESTION_ID, ANSWER = "id", "question_id", "answer"
@@ -24,9 +25,12 @@ COLUMNS = (ID, "row", "node", QUESTION_ID, "question", ANSWER)
 
 
 def write_questions(folder: Path, rows: Iterable[WaitingRow]) -> Path | None:
-    """Write the sheet into `folder`; no file where no row waits. Raises `DiskFull`."""
+    """Write the sheet into `folder`; no file where no row waits. Raises `DiskFull`.
+
+    Answers that were typed into an earlier one stay with the questions that are open still.
+    """
     path = folder / SHEET
-    waiting = iter(rows)
+    waiting, typed = iter(rows), _typed(path)
     first = next(waiting, None)
     if first is None:
         path.unlink(missing_ok=True)
@@ -36,15 +40,27 @@ def write_questions(folder: Path, rows: Iterable[WaitingRow]) -> Path | None:
         sheet = csv.writer(text)
         sheet.writerow(COLUMNS)
         for row in (first, *waiting):
-            sheet.writerows([guarded(cell) for cell in line] for line in _lines(row))
+            sheet.writerows([guarded(cell) for cell in line] for line in _lines(row, typed))
         text.detach()
     return path
 
 
-def _lines(row: WaitingRow) -> Iterator[list[str]]:
+def _lines(row: WaitingRow, typed: Mapping[tuple[str, str], str]) -> Iterator[list[str]]:
     for question in row.questions:
         place = [row.row_id, str(row.ordinal), question.node or ""]
-        yield [*place, question.id, question.text, ""]
+        yield [*place, question.id, question.text, typed.get((row.row_id, question.id), "")]
+
+
+def _typed(path: Path) -> dict[tuple[str, str], str]:
+    """The answers in an earlier sheet, by row and question; none where it cannot be read."""
+    with suppress(OSError, InvalidTable):
+        return {
+            (unguarded(row.values.get(ID, "")), row.values.get(QUESTION_ID, "")): unguarded(
+                row.values.get(ANSWER, "")
+            )
+            for row in open_table(path).rows()
+        }
+    return {}
 
 
 def read_answers(path: Path) -> dict[str, Any]:
@@ -92,7 +108,7 @@ def _answers(path: Path) -> Iterator[tuple[str, str, Any]]:
         answer = row.values.get(ANSWER, "").strip()
         if answer:
             row_id, question_id = row.values.get(ID, ""), row.values.get(QUESTION_ID, "")
-            yield unguarded(row_id), question_id.strip(), read_answer(answer)
+            yield unguarded(row_id), question_id.strip(), read_answer(unguarded(answer))
 
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:

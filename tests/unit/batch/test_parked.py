@@ -367,3 +367,16 @@ async def test_a_row_that_waited_is_not_timed_as_a_whole(tmp_path: Path) -> None
     accounts = {row.row_id: row.account for row in folder.book.rows()}
     folder.book.close()
     assert timed <= {accounts["A2"]}
+
+
+async def test_what_was_typed_into_the_sheet_stays_where_its_question_is_open(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    await run(table(tmp_path), out)
+    sheet = out / "waiting.csv"
+    lines = sheet.read_text(encoding="utf-8-sig").splitlines()
+    sheet.write_text("\n".join([lines[0], *(f"{line}=typed" for line in lines[1:])]) + "\n")
+    await resume(out, {"A1": "yes"})
+    assert [(row["id"], row["answer"]) for row in rows_of(sheet)] == [("A3", "'=typed")]
+    assert list(read_answers(sheet)["A3"].values()) == ["=typed"]

@@ -11,6 +11,7 @@ from orchestra.core.state import Outcome
 from orchestra.graph.assembly import assemble
 from orchestra.graph.escalation import with_probability
 from orchestra.graph.intake import Intake
+from orchestra.graph.progress import Progress
 from orchestra.quality.policy import Accuracy, Calibration, Cascade, Escalation, Policy
 from orchestra.quality.verdict import Verdict, verdict
 
@@ -95,7 +96,7 @@ def test_a_doubt_is_lifted_where_the_other_side_is_promised_the_same_value() -> 
 def test_a_row_in_doubt_goes_to_review_and_is_counted(sure: float, status: str) -> None:
     known = with_probability(policy(), "look", Outcome(fields={"colour": said(sure)}))
     state = {"outcomes": {"look": known.model_dump(mode="json")}}
-    result = assemble(state, Intake(Job(text="x")), None)
+    result = assemble(state, Intake(Job(text="x")), None, Progress())
     assert result.status == status
     kept = Promise()
     kept.add(result)
