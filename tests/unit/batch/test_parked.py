@@ -22,10 +22,10 @@ from orchestra.batch.row_run import RowRun
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
-from orchestra.book.messages import KeepThread, OpenAccount
+from orchestra.book.messages import FinishRow, KeepThread, OpenAccount
 from orchestra.cli.refit import _jobs
 from orchestra.core.call import Call, Reply
-from orchestra.core.errors import BookError, InvalidGraph, ModelUnavailable, UsageError
+from orchestra.core.errors import BookError, DiskFull, InvalidGraph, ModelUnavailable, UsageError
 from orchestra.core.job import Result
 from orchestra.core.money import usd
 from orchestra.images.store import ImageStore
@@ -380,3 +380,38 @@ async def test_what_was_typed_into_the_sheet_stays_where_its_question_is_open(
     await resume(out, {"A1": "yes"})
     assert [(row["id"], row["answer"]) for row in rows_of(sheet)] == [("A3", "'=typed")]
     assert list(read_answers(sheet)["A3"].values()) == ["=typed"]
+
+
+class FullDisk(FarLedger):
+    """A ledger whose disk is full as the answered row is to be recorded."""
+
+    async def send(self, message: Any) -> Any:
+        if isinstance(message, FinishRow) and message.again:
+            raise DiskFull("The disk is full. Free some space.")
+        return await super().send(message)
+
+
+async def test_row_and_thread_end_together_or_not_at_all(tmp_path: Path) -> None:
+    spec = BatchSpec(
+        table=table(tmp_path), graph=asking, fleet="mini", text_columns=("name",), id_column="id"
+    )
+    fleet, engines = parked_fleet()
+    graph = compile_graph(asking)
+    with Book.open(None) as book:
+        book.do(OpenAccount(BATCH_ACCOUNT))
+        full, free = FullDisk(book), FarLedger(book)
+        broken, whole = (
+            RowRun(fleet.scoped(ledger, ImageStore()), ledger, graph, spec, Budget())
+            for ledger in (full, free)
+        )
+        await broken.run(Row(1, {"id": "A1", "name": "red shirt"}))
+        (found,) = book.rows(status="waiting")
+        parked = WaitingRow("A1", 1, found.key, Result.model_validate_json(found.record_json))
+        with pytest.raises(DiskFull):
+            await broken.resume(parked, "yes")
+        assert len(book._read("SELECT id FROM threads")) == 1
+        assert (await whole.resume(parked, "yes")).end == "finished"
+        assert book._read("SELECT id FROM threads") == []
+        assert book.spent(BATCH_ACCOUNT).open_tokens == 0
+    assert sum(len(engine.calls) for engine in engines.values()) == 2
+    await fleet.close()
