@@ -89,7 +89,8 @@ async def run_job(
     ceiling = Ceiling.of(chosen)
     await open_account(fleet, account, intake.job, ceiling, parent=parent, hold=bool(parent))
     ends_at = deadline(intake, started)
-    run = JobRun(fleet, intake.job, account, chosen, ends_at, in_graph=True)
+    asks = dict(view(graph).asks)
+    run = JobRun(fleet, intake.job, account, chosen, ends_at, asks=asks, in_graph=True)
     run.raw_job = run.job.model_dump(mode="json")
     under_way = _Segment(fleet, graph, intake, run, ceiling, parent, options, listener, started)
     given = first_state(graph, run.job, run.raw_job) | dict(options.get("state", {}))
@@ -114,14 +115,21 @@ async def resume_job(
     several. Raises as `run_job` does.
     """
     started = time.monotonic()
-    shape, budget = intake.shape, record.job.budget
-    chosen = plan_along(view(graph), shape, budget, fleet.file, record.models, fleet.policy)
+    shape, budget, seen = intake.shape, record.job.budget, view(graph)
+    chosen = plan_along(seen, shape, budget, fleet.file, record.models, fleet.policy)
     ceiling = record.ceiling
     await open_account(fleet, record.account, record.job, ceiling, parent=parent, hold=bool(parent))
     progress = record.progress()
     ends_at = deadline(intake, started)
     run = JobRun(
-        fleet, record.job, record.account, chosen, ends_at, progress=progress, in_graph=True
+        fleet,
+        record.job,
+        record.account,
+        chosen,
+        ends_at,
+        progress=progress,
+        asks=dict(seen.asks),
+        in_graph=True,
     )
     run.raw_job = run.job.model_dump(mode="json")
     named = RunOptions(thread_id=record.thread_id, **options)
