@@ -58,7 +58,7 @@ async def drive(
             left = len(graph.nodes)
             async for is_top, mode, chunk in steps:
                 if is_top and mode == "values":
-                    state = {key: value for key, value in chunk.items() if key != INTERRUPT}
+                    state = chunk
                     left -= run.progress.limit is not None
                     if left < 0:
                         break
@@ -71,6 +71,7 @@ async def drive(
         if ends_at is None or asyncio.get_running_loop().time() < ends_at:
             raise
         run.progress.stop(ErrorRecord.of("graph", _cut_off(run)))
+    state = {key: value for key, value in state.items() if key != INTERRUPT}
     return state, tuple(questions.values()) or await _breakpoint(graph, way.config)
 
 
