@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.core.job import ErrorRecord, Field, Question, Result, Status
-from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
+from orchestra.core.state import JobState, Outcome, fields_of
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.routing.plan import Plan
@@ -30,7 +30,7 @@ def assemble(
     answered, with the others as its alternatives.
     """
     calls = progress.calls
-    outcomes = {**progress.outcomes, **outcomes_of(state)}
+    outcomes = progress.joined(state)
     fields = fields_of(state) or side_by_side(outcomes)
     errors = _errors(intake, outcomes, progress)
     answer = _answer(fields, outcomes) or _own_answer(state)

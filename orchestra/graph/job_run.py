@@ -23,7 +23,7 @@ from orchestra.core.errors import (
 from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.place import Place
 from orchestra.core.pricing import Work
-from orchestra.core.state import JobState, Outcome, outcomes_of
+from orchestra.core.state import JobState, Outcome
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
@@ -115,7 +115,7 @@ class JobRun:
 
     def outcomes(self, state: JobState) -> dict[str, Outcome]:
         """What the nodes came to, by branch: all of the run, whatever keys its state has."""
-        return {**self.progress.outcomes, **outcomes_of(state)}
+        return self.progress.joined(state)
 
     async def _outcome(self, visit: _Visit) -> Outcome:
         node = visit.node

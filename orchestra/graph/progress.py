@@ -20,7 +20,7 @@ from orchestra.core.errors import (
 )
 from orchestra.core.job import CallRecord, ErrorRecord
 from orchestra.core.place import Branches, Place, branches_of
-from orchestra.core.state import Outcome
+from orchestra.core.state import Outcome, outcomes_of
 from orchestra.observe.log import log_bug
 
 Tell = Callable[[str, Any], None]
@@ -73,6 +73,17 @@ class Progress:
                 outcome = before.model_copy(update=update)
         self.outcomes[name] = outcome
         return outcome
+
+    def joined(self, state: Mapping[str, Any]) -> dict[str, Outcome]:
+        """All outcomes by branch; those of `state` stand where no later visit has come to one.
+
+        A later visit may stand in no state: that of an ask in a graph which a node called itself.
+        """
+        found = dict(self.outcomes)
+        for name, outcome in outcomes_of(state).items():
+            if name not in found or outcome.visit >= found[name].visit:
+                found[name] = outcome
+        return found
 
     def fail(self, node: str, error: Exception) -> None:
         """Keep what a node of the user's own raised; it costs its own branch."""
