@@ -48,7 +48,7 @@ class Postgres:
         log = self.folder / "log"
         with log.open("wb") as file:
             command = self._command("postgres", "-D", self._data, "-k", self.folder, *settings)
-            server = subprocess.Popen(**command | {"stdout": file})
+            server: Any = subprocess.Popen(**command | {"stdout": file})
             try:
                 self._wait_for(server, log)
                 yield self.address

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from orchestra.book.messages import CloseAccount, OpenAccount, ReadSpent, Spent
-from orchestra.core.job import Budget, CallRecord
+from orchestra.core.errors import DeadlineExceeded
+from orchestra.core.job import Budget, CallRecord, ErrorRecord
 from orchestra.core.money import limit_micro, usd
 from orchestra.graph.backing import Backing
 
@@ -26,6 +28,7 @@ class Allowance:
     `budget` bounds what is spent from it; `parent` is an account of the same ledger that pays for
     it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. `loop`
     is where the fleet's clients live. `calls` are those made, in order; `label` is of their tags.
+    `on_stop` hears of what had no room left, and whether all of it is used up or only a part's.
     """
 
     fleet: Backing
@@ -37,6 +40,7 @@ class Allowance:
     ends_at: float | None = None
     calls: list[CallRecord] = field(default_factory=list)
     label: str = ""
+    on_stop: Callable[[ErrorRecord, bool], None] | None = None
     _is_open: bool = False
     _parts: dict[str, Allowance] = field(default_factory=dict)
 
@@ -106,6 +110,22 @@ class Allowance:
             link = link.above
         limits = {"cost_usd": cost, "tokens": tokens, "memory_gib": self.budget.memory_gib}
         return Budget(**limits, latency_ms=self._left_ms()), is_waiting
+
+    async def stop(self, error: ErrorRecord) -> None:
+        """Tell the run that pays, where one does, what a call had no room or time for."""
+        parts: list[Allowance] = []
+        whole = self
+        while whole.above is not None:
+            parts.append(whole)
+            whole = whole.above
+        if whole.on_stop is None:
+            return
+        if error.type == DeadlineExceeded.__name__:
+            is_whole = all(part.budget.latency_ms is None for part in parts)
+        else:
+            (mine, _), (all_of_it, _) = await self.left(), await whole.left()
+            is_whole = (mine.cost_usd, mine.tokens) == (all_of_it.cost_usd, all_of_it.tokens)
+        whole.on_stop(error, is_whole)
 
     def _left_ms(self) -> float | None:
         """The time of a call: the budget's own, within what is left to the deadline."""

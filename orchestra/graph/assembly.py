@@ -37,8 +37,10 @@ def assemble(
     paid = [call for call in calls if not call.reused]
     # Branches end in any order; calls are told as the plan lists their nodes.
     places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
+    # A graph of the user's own nodes answers in a state of its own, whatever that holds.
+    is_asked = plan is None or bool(plan.nodes or plan.skipped)
     return Result(
-        status="waiting" if questions else _status(fields, answer, errors),
+        status="waiting" if questions else _status(fields, answer, errors, is_asked),
         fields=fields,
         answer=answer,
         branches=_branches(outcomes),
@@ -104,11 +106,13 @@ def _own_answer(state: Mapping[str, Any]) -> str | None:
 
 
 def _status(
-    fields: Mapping[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...]
+    fields: Mapping[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...], is_asked: bool
 ) -> Status:
     answered = answer is not None or any(field.answered for field in fields.values())
     if errors:
         return "partial" if answered else "failed"
-    if not answered or any(field.contradiction or field.doubt for field in fields.values()):
+    if (is_asked and not answered) or any(
+        field.contradiction or field.doubt for field in fields.values()
+    ):
         return "review"
     return "complete"

@@ -94,6 +94,13 @@ class Progress:
         self.failures.append(record)
         self._meet(record)
 
+    def stop_part(self, error: ErrorRecord, is_whole: bool) -> None:
+        """Note what a conversation had no room or time for; unless `is_whole`, others may have."""
+        if is_whole:
+            self.stop(error)
+        elif not any((e.stage, e.type) == (error.stage, error.type) for e in self.failures):
+            self.failures.append(error)
+
     def stop(self, error: ErrorRecord) -> None:
         """Note what ended the graph before its end."""
         self.limit = self.limit or error

@@ -327,6 +327,7 @@ class _Segment:
             ends_at=run.ends_at,
             calls=run.progress.calls,
             label=label_of(run.job.tags),
+            on_stop=run.progress.stop_part,
         )
 
 
