@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from orchestra.core.ask import ask
     from orchestra.core.card import Card
     from orchestra.core.errors import OrchestraError
+    from orchestra.core.fan_out import each_photo
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
     from orchestra.core.state import Context, JobState
+    from orchestra.graph.joins import gather, vote
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
     from orchestra.serving.app import serve
@@ -39,8 +41,11 @@ _HOMES = {
     "Recipe": "orchestra.batch.recipe",
     "Result": "orchestra.core.job",
     "ask": "orchestra.core.ask",
+    "each_photo": "orchestra.core.fan_out",
+    "gather": "orchestra.graph.joins",
     "merge": "orchestra.graph.merge",
     "serve": "orchestra.serving.app",
+    "vote": "orchestra.graph.joins",
 }
 
 __all__ = [
@@ -58,8 +63,11 @@ __all__ = [
     "Recipe",
     "Result",
     "ask",
+    "each_photo",
+    "gather",
     "merge",
     "serve",
+    "vote",
 ]
 
 

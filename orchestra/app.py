@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -18,6 +17,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Budget, Language, first_problem
+from orchestra.core.spelling import did_you_mean
 from orchestra.fleet.opened import Build
 from orchestra.fleet.runs import Runs
 
@@ -46,6 +46,8 @@ class BatchOptions(SpecOptions, total=False):
     yes: bool
     in_flight: int
     probe_delays_s: Sequence[float]
+    attempts: int | None
+    retry_failed: bool | Sequence[str]
     on: str | None
 
 
@@ -114,9 +116,10 @@ def _check_names(options: Mapping[str, Any], known: type) -> None:
     names = list(known.__annotations__)
     for name in options:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
-            raise UsageError(f"A batch has no option {name!r} (got {options[name]!r}). {cure}")
+            raise UsageError(
+                f"A batch has no option {name!r} (got {options[name]!r}). "
+                f"{did_you_mean(name, names)}"
+            )
 
 
 def _validated(kind: type[Options], values: Mapping[str, Any]) -> Options:
@@ -125,5 +128,5 @@ def _validated(kind: type[Options], values: Mapping[str, Any]) -> Options:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UsageError(
-            f"An option of the batch is wrong: {first_problem(error)}. Give it another value."
+            f"An option of the batch is wrong: {first_problem(error, kind)}. Give it another value."
         ) from error

@@ -16,7 +16,7 @@ from pydantic import ValidationError, model_validator
 from orchestra.batch.tables.row import output_columns
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
-from orchestra.core.job import Word
+from orchestra.core.job import Word, first_problem
 from orchestra.core.values import canonical
 from orchestra.core.yaml_file import load_yaml
 
@@ -174,12 +174,8 @@ class Recipe(Word):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            # A misspelt key is told before the one that it leaves missing.
-            first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
             raise InvalidRecipe(
-                f"{path} is not a recipe: {place}: {first['msg']} "
-                f"(got {first.get('input')!r:.80}). Keys: {', '.join(cls.model_fields)}."
+                f"{path} is not a recipe: {first_problem(error, cls)}. See docs/recipe.md."
             ) from error
 
     @property

@@ -31,9 +31,10 @@ from orchestra.core.errors import (
     OrchestraError,
     RateLimited,
 )
-from orchestra.core.job import Budget, ErrorRecord, Job, Language, Result
+from orchestra.core.job import Budget, CallRecord, ErrorRecord, Job, Language, Result
 from orchestra.fleet.opened import MOST_PLANS, OpenFleet
 from orchestra.graph.intake import Intake, take_in
+from orchestra.graph.probe import answers
 from orchestra.graph.run import run_job
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
@@ -49,12 +50,19 @@ REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 class Ran:
     """How a row ended: it is in the book, its model was silent, or the budget has no room.
 
-    A row that is not in the book has cost nothing and may be run again; `why` says what to do.
-    One over budget was left so that others could be served.
+    A row that is not in the book may be run again; `why` says what to do. One over budget was left
+    so that others could be served. `answered` are the models that answered it, `silent` those that
+    did not; `is_billed`: a call of those may have been billed, and is booked under `account`.
+    `failed` would record a row whose model was silent as it stands.
     """
 
     end: Literal["finished", "silent", "no room", "over budget"]
     why: str = ""
+    answered: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
+    is_billed: bool = False
+    account: str = ""
+    failed: FinishRow | None = None
 
 
 class RowRun:
@@ -99,7 +107,7 @@ class RowRun:
         """The row as the ledger admits it. Rows are admitted in the table's order."""
         named = row.error is None and self.columns.has_id(row)
         row_id = self.columns.row_id(row) if named else None
-        return Candidate(self.key(row), row.ordinal, row_id)
+        return Candidate(self.key(row), row.ordinal, row_id, row.again)
 
     def duplicate(self, row: Row, owner: int) -> ErrorRecord:
         """The error of a row whose id the row `owner` has claimed."""
@@ -121,26 +129,42 @@ class RowRun:
             result, opened = await self._answer(row, account, models)
         except _NoRoom as full:
             return Ran("no room", str(full))
-        silent = [error for error in result.errors if error.type in SILENT]
+        answered, silent = heard_from(result)
+        end = self._end_of(row, result, account if opened else None)
         if silent:
             if opened:
                 await self.ledger.send(CloseAccount(account))
-            return Ran("silent", silent[0].message)
-        names = tuple(name for name in result.fields if name not in self._noted)
-        await self.ledger.send(
-            FinishRow(
-                key=self.key(row),
-                ordinal=row.ordinal,
-                row_id=self.columns.row_id(row),
-                status=result.status,
-                record_json=result.model_dump_json(),
-                account=account if opened else None,
-                names=names,
-            )
-        )
-        self._noted.update(names)
+                self._refund()
+            why = next(error.message for error in result.errors if error.type in SILENT)
+            is_billed = any(call.cost_usd for call in result.calls if _is_silent(call))
+            return Ran("silent", why, answered, silent, is_billed, account, end)
+        await self.ledger.send(end)
+        self._noted.update(end.names)
         self._refund()
-        return Ran("finished")
+        return Ran("finished", answered=answered)
+
+    def lost(self, row: Row, why: str) -> Ran:
+        """A row that ended each process it was run in, whatever its models are."""
+        error = ErrorRecord.of("job", ModelUnavailable(why))
+        end = self._end_of(row, Result(status="failed", errors=(error,)), None)
+        return Ran("silent", why, is_billed=True, account=row_account(row), failed=end)
+
+    async def answers(self, model: str) -> bool:
+        """Whether `model` answers a short question of no row now. Raises `BookError`."""
+        return await answers(self.fleet, model, BATCH_ACCOUNT)
+
+    def _end_of(self, row: Row, result: Result, account: str | None) -> FinishRow:
+        """What records the row with `result`."""
+        return FinishRow(
+            key=self.key(row),
+            ordinal=row.ordinal,
+            row_id=self.columns.row_id(row),
+            status=result.status,
+            record_json=result.model_dump_json(),
+            account=account,
+            names=tuple(name for name in result.fields if name not in self._noted),
+            again=row.again,
+        )
 
     async def rehearse(self, row: Row, models: Models | None) -> Result:
         """Run a row along a route without recording it; the batch will find its calls paid.
@@ -226,6 +250,27 @@ class RowRun:
         """Wake the rows that wait; one that is about to wait has seen what is free now."""
         refunded, self._refunded = self._refunded, asyncio.Event()
         refunded.set()
+
+
+def heard_from(result: Result) -> tuple[frozenset[str], frozenset[str]]:
+    """The models that answered in a row just now, and those that it found silent.
+
+    A model that did both is among the silent.
+    """
+    stages = {error.stage for error in result.errors if error.type in SILENT}
+    unanswered = [call for call in result.calls if _is_silent(call)]
+    silent = {call.model for call in unanswered if call.node in stages}
+    # A model may fall silent before its call is made: then the plan says which one it was.
+    early = stages - {call.node for call in unanswered}
+    silent |= {node["model"] for node in result.plan.get("nodes", ()) if node["node"] in early}
+    if stages and not silent:  # a node of the user's own asked a model beside the plan
+        silent = {call.model for call in unanswered}
+    answered = {c.model for c in result.calls if c.error is None and not (c.reused or c.cached)}
+    return frozenset(answered - silent), frozenset(silent)
+
+
+def _is_silent(call: CallRecord) -> bool:
+    return call.error is not None and call.error.type in SILENT
 
 
 class _NoRoom(Exception):

@@ -112,9 +112,11 @@ class RunSettings(Word):
     `limit` runs the first rows only (a pilot, which a later run continues). `budget.cost_usd` and
     `budget.tokens` cap the whole batch over all its runs; `latency_ms` is each row's deadline;
     `memory_gib` bounds what is hosted. `probe_delays_s` are the waits before a silent model is
-    asked again. `tags` are noted in the book with what this run spends. With `spread` a batch
-    whose budget may not do for all rows is planned first, by a sample. `yes` lets a paid fleet run
-    without a budget.
+    asked again. `attempts` is how often a row may fail on a model that answers others (default: the
+    `attempts` of its endpoint's card, else 3); then it fails by itself. `retry_failed` runs the
+    rows that have an error once more: all with True, or those with an error of these types. `tags`
+    are noted in the book with what this run spends. With `spread` a batch whose budget may not do
+    for all rows is planned first, by a sample. `yes` lets a paid fleet run without a budget.
 
     `on` runs the rows on a Ray cluster: "ray" starts one on this machine, "auto" or "host:port"
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
@@ -128,6 +130,8 @@ class RunSettings(Word):
     budget: Budget = Budget()
     in_flight: int = DEFAULT_IN_FLIGHT
     probe_delays_s: tuple[float, ...] = PROBE_DELAYS_S
+    attempts: int | None = Attribute(default=None, ge=1)
+    retry_failed: bool | tuple[str, ...] = False
     tags: Mapping[str, str] = Attribute(default_factory=dict)
     spread: bool = False
     yes: bool = False

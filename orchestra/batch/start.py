@@ -18,6 +18,7 @@ from orchestra.batch.plan.planner import allotment_of, followed_plan, plan_table
 from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request, settle
+from orchestra.batch.retry import retried_kinds
 from orchestra.batch.row_run import row_budget
 from orchestra.batch.run.far import run_far
 from orchestra.batch.run.runner import BatchRun
@@ -86,6 +87,7 @@ async def run_batch(
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
     _check_counts(settings.limit, settings.in_flight)
+    kinds = retried_kinds(settings.retry_failed)
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
     if plan is not None:
@@ -101,7 +103,8 @@ async def run_batch(
         if plan is None and settings.spread and on is None:
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight
             plan = await plan_where_tight(fleet, request, wish, folder, in_flight, progress)
-        allotment = allotment_of(plan, request, folder, budget, settings.limit)
+        again = folder.book.with_errors(kinds).values()
+        allotment = allotment_of(plan, request, folder, budget, settings.limit, again)
         ledger = LocalLedger(folder.book)
         kind: Callable[..., BatchRun] = BatchRun
         if on is not None:

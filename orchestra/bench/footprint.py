@@ -13,16 +13,12 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from orchestra.app import Fleet
-from orchestra.bench.questions import choice_schema
-from orchestra.core.call import Call
 from orchestra.core.card import Card
 from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.fleet.check import first_question
 
 WAIT_S = 600
-PHOTO_PX = 256
 MIB = 1 << 20
 
 
@@ -71,23 +67,13 @@ def resident_mib() -> float:
     return pages * resource.getpagesize() / MIB
 
 
-def _first_call(card: Card) -> Call:
-    """A call that makes the model use all its parts once."""
-    if "maths" in card.capabilities:
-        return Call("What is 3 + 4 modulo 8?")
-    images = (Image.new("RGB", (PHOTO_PX, PHOTO_PX), "red"),)
-    text = "A red apple." if "text" in card.capabilities else None
-    seen = images if "vision" in card.capabilities else ()
-    return Call("What is it?", text, seen, choice_schema(["Apple", "Pear"]))
-
-
 async def _measure(fleet: str, model: str) -> Footprint:
     async with Fleet.open(fleet) as opened:
         before = resident_mib()
         client = opened.client(model)
         await client.prepare()
         try:
-            await client.complete(_first_call(opened.file.card(model)))
+            await client.complete(first_question(opened.file.card(model)))
         except OrchestraError as error:
             print(f"{error.kind}: {error}", file=sys.stderr)  # it is loaded all the same
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -9,7 +9,8 @@ A file holds one JSON object a line:
      "answer": "2"}
 
 `text` or `image` (relative to the file) may be left out; an `answer` of null means that a model
-should abstain; without `choices` the answer is free text.
+should abstain; without `choices` the answer is free text. `capability` names the models that are
+asked (default: those that take what the line gives, `text` or `vision`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.core import shipped
 from orchestra.core.call import Call
+from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidTable
 from orchestra.core.json_lines import read_lines
 from orchestra.images.intake import normalise
@@ -38,6 +40,7 @@ class Question:
     """A call, the field of its answer that counts, and the true value; None means: abstain.
 
     `kind` parts a task's questions further. Questions of one call count each, and cost once.
+    `capability` is what a model has to offer; without it that follows from the call.
     """
 
     task: str
@@ -45,12 +48,13 @@ class Question:
     field: str
     truth: str | None
     kind: str = ""
+    capability: Capability | None = None
 
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that it takes."""
-        if self.task == "maths":
-            return frozenset({"maths"})
+        if self.capability is not None:
+            return frozenset({self.capability})
         given = {"vision": self.call.images, "text": self.call.text or not self.call.images}
         return frozenset(name for name, part in given.items() if part)
 
@@ -66,6 +70,7 @@ class _QuestionLine(BaseModel):
     text: str | None = None
     image: str | None = None
     choices: list[str] | None = Field(default=None, min_length=2)
+    capability: Capability | None = None
 
 
 def load_questions(name: str, data: Path | None = None) -> list[Question]:
@@ -119,4 +124,4 @@ def _question(line: _QuestionLine, path: Path, number: int) -> Question:
     images = () if line.image is None else (normalise(line.image, base=path.parent),)
     schema = choice_schema(line.choices)
     call = Call(line.instruction, line.text, images, schema, MAX_TOKENS)
-    return Question(line.task, call, FIELD, line.answer)
+    return Question(line.task, call, FIELD, line.answer, capability=line.capability)

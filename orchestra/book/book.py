@@ -17,6 +17,7 @@ from orchestra.book.entries import Entries
 from orchestra.book.journal import Journal
 from orchestra.book.messages import (
     AdmitRows,
+    CountAttempt,
     FinishRow,
     LedgerMessage,
     RowMessage,
@@ -114,7 +115,11 @@ class Book(Threads, Entries, Journal, Spending, Timings):
         self.close()
 
 
-_DEEDS = DEEDS | {AdmitRows: Journal._admit_rows, FinishRow: Journal._finish_row}
+_DEEDS = DEEDS | {
+    AdmitRows: Journal._admit_rows,
+    CountAttempt: Journal._count_attempt,
+    FinishRow: Journal._finish_row,
+}
 
 
 def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:

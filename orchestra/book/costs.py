@@ -121,7 +121,9 @@ def costs(
         raise BookError(f"Costs are not kept by {by!r}. Use one of {get_args(By)!r}.")
     expenses = list(book.expenses())
     places = book.places()
-    rows = {place.id: place.row_id for place in places.values() if place.row_id is not None}
+    rows = {
+        _number(place.id): place.row_id for place in places.values() if place.row_id is not None
+    }
     names = _Names(by, places, rows, graph or NO_GRAPH)
     sums: dict[str, list[Expense]] = {}
     for expense in expenses:
@@ -175,16 +177,15 @@ class _Names:
         return [expense.node if self.by == "node" else expense.model]
 
     def _row(self, account: int) -> str:
-        """The row whose account this is or pays for; a try that came to no record has its number.
+        """The row whose account this is or pays for; one without a record has its number.
 
-        What a row's nodes spend beside its plan stands under the row's own account.
+        So each try at a row counts, and what its nodes spend beside its plan.
         """
         for place in self._chain(account):
             if place.row_id is not None:
                 return place.row_id
             if place.id.startswith(ROW_ACCOUNT):
-                own = ":".join(place.id.split(":")[:3])
-                return self.rows.get(own) or f"row {place.id.split(':')[1]}"
+                return self.rows.get(_number(place.id)) or f"row {_number(place.id)}"
         return NO_ROW
 
     def _tags(self, account: int) -> list[str]:
@@ -200,6 +201,11 @@ class _Names:
         while place is not None:
             yield place
             place = None if place.parent is None else self.places.get(place.parent)
+
+
+def _number(account: str) -> str:
+    """The row's number in the id of its account, `row:NUMBER:TRY`."""
+    return account.split(":")[1] if account.startswith(ROW_ACCOUNT) else ""
 
 
 def _idle(expenses: list[Expense], cards: Iterable[Card], seconds: float | None) -> Iterable[Idle]:

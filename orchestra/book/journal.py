@@ -8,15 +8,16 @@ open.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestra.book.accounts import Accounts
-from orchestra.book.messages import AdmitRows, Candidate, FinishRow
+from orchestra.book.messages import AdmitRows, Candidate, CountAttempt, FinishRow
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 256
 FIELDS = "fields"  # the note that lists the names of all fields met
+ATTEMPTS = "attempts."  # notes that list the accounts of a row's failed tries, by its key
 
 _ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id
     FROM finished LEFT JOIN accounts ON accounts.number = finished.account"""
@@ -59,6 +60,26 @@ class Journal(Accounts):
         """Places of all finished rows in the table."""
         return {row[0] for row in self._read("SELECT ordinal FROM finished")}
 
+    def with_errors(self, kinds: Collection[str]) -> dict[str, int]:
+        """Places, by key, of the finished rows whose records have an error of these types."""
+        found = self._read(
+            "SELECT key, ordinal FROM finished WHERE status IN ('failed', 'partial') AND EXISTS"
+            " (SELECT 1 FROM json_each(record, '$.errors') AS error"
+            " WHERE json_extract(error.value, '$.type') IN (SELECT value FROM json_each(?)))"
+            " ORDER BY ordinal",
+            (json.dumps(sorted(kinds)),),
+        )
+        return dict(found)
+
+    def attempts(self) -> dict[str, int]:
+        """How many tries at rows that are not finished failed while others succeeded, by key."""
+        start = f"note.{ATTEMPTS}"
+        notes = self._read(
+            "SELECT key, json_array_length(value) FROM meta WHERE substr(key, 1, ?) = ?",
+            (len(start), start),
+        )
+        return {key.removeprefix(start): count for key, count in notes}
+
     def counts(self) -> dict[str, int]:
         """How many rows finished with each status; a status without rows is absent."""
         return dict(self._read("SELECT status, count(*) FROM finished GROUP BY status"))
@@ -85,7 +106,10 @@ class Journal(Accounts):
         keys = json.dumps([row.key for row in message.rows])  # sqlite bounds its parameters
         query = "SELECT key FROM finished WHERE key IN (SELECT value FROM json_each(?))"
         finished = {key for (key,) in self._read(query, (keys,))}
-        return [None if row.key in finished else self._owner(row) for row in message.rows]
+        return [
+            None if row.key in finished and not row.again else self._owner(row)
+            for row in message.rows
+        ]
 
     def _owner(self, row: Candidate) -> int:
         """The ordinal that has the row's id: the first to claim it."""
@@ -103,7 +127,15 @@ class Journal(Accounts):
         is_first = self._insert_row(row, number)
         if row.account is not None:
             self._close_account(row.account)
+        self._write("DELETE FROM meta WHERE key = ?", (f"note.{ATTEMPTS}{row.key}",))
         return is_first
+
+    def _count_attempt(self, message: CountAttempt) -> int:
+        note = ATTEMPTS + message.key
+        tries = [*json.loads(self.meta(note) or "[]"), message.account]
+        tries = list(dict.fromkeys(tries))  # the message may be sent again
+        self.set_meta(note, json.dumps(tries))
+        return len(tries)
 
     def _note_fields(self, names: Sequence[str]) -> None:
         if not names:
@@ -114,12 +146,17 @@ class Journal(Accounts):
             self.set_meta(FIELDS, json.dumps(known + new))
 
     def _insert_row(self, row: FinishRow, account: int | None) -> bool:
-        """Insert a finished row; False when its key is finished already."""
+        """Insert a finished row, or replace its record; False when that stays as it was."""
         taken = self._read(
             "SELECT key, ordinal FROM finished WHERE key = ? OR ordinal = ?", (row.key, row.ordinal)
         )
         if any(key == row.key for key, _ in taken):
-            return False
+            if row.again:
+                self._write(
+                    "UPDATE finished SET status = ?, account = ?, record = ? WHERE key = ?",
+                    (row.status, account, row.record_json, row.key),
+                )
+            return row.again
         if taken:
             raise BookError(
                 f"Row {row.ordinal} is finished under key {taken[0][0]!r} and cannot be finished "

@@ -205,11 +205,15 @@ class ListThreads(LedgerMessage[list[tuple[str, str]]]):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that may be run: its journal key, its place, and the id it names for itself."""
+    """A row that may be run: its journal key, its place, and the id it names for itself.
+
+    One that is to be run `again` is admitted though it is finished.
+    """
 
     key: str
     ordinal: int
     row_id: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +231,9 @@ class AdmitRows(RowMessage[list[int | None]]):
 class FinishRow(RowMessage[bool]):
     """Record a row, close its account and note its fields' `names`, all or nothing.
 
-    False when the row was finished before, by this message or another: the first record stays.
-    Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
+    False when the row was finished before, by this message or another: the first record stays,
+    unless the row was run `again`, whose record takes its place. What the row has spent stays
+    spent. Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
     """
 
     key: str
@@ -238,3 +243,15 @@ class FinishRow(RowMessage[bool]):
     record_json: str
     account: str | None = None
     names: tuple[str, ...] = ()
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountAttempt(RowMessage[int]):
+    """Note a try at a row, under `account`, that failed while others succeeded; how many there are.
+
+    They are forgotten when the row is finished.
+    """
+
+    key: str
+    account: str

@@ -52,7 +52,7 @@ async def _attend(
 
 def _first_that_looks(fleet: Fleet) -> str:
     for card in fleet.file.models:
-        if "vision" in card.capabilities and card.hosting.worker is not None:
+        if card.sees and card.hosting.worker is not None:
             return card.name
     raise UsageError(
         f"The fleet {fleet.name!r} has no model in this process that takes photos. Name one of "

@@ -33,11 +33,13 @@ from orchestra.core.job import Budget
 from orchestra.core.tags import read_tags
 from orchestra.core.values import duration
 
+ALL_KINDS = "*"
 EPILOG = """\b
 Examples:
   orchestra batch products.csv --out out --limit 20
   orchestra batch products.csv --out out --cost-usd 40
   orchestra batch products.csv --out out --plan plan.json
+  orchestra batch products.csv --out out --retry-failed ModelUnavailable
   orchestra batch products.csv --out out --on ray
   orchestra batch products.csv --out out --tag client=acme --tag season=spring
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
@@ -68,6 +70,21 @@ Examples:
     help='Run on Ray: "ray" starts a cluster here; auto, host:port or ray://host:port uses one.',
 )
 @click.option("--maps", is_flag=True, help="Mark in each photo what decided its values.")
+@click.option(
+    "--attempts",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Tries at a row that a model fails on while it answers others (default: its card's).",
+)
+@click.option(
+    "--retry-failed",
+    "kinds",
+    is_flag=False,
+    flag_value=ALL_KINDS,
+    multiple=True,
+    metavar="[KIND,...]",
+    help="Run rows that have an error once more: all, or those with an error of these types.",
+)
 @click.option("--plan", type=PATH, help="Plan of `orchestra plan --save`.")
 @click.option(
     "--first-come",
@@ -90,6 +107,8 @@ def batch_command(
     limit: int | None,
     in_flight: int,
     on: str | None,
+    attempts: int | None,
+    kinds: tuple[str, ...],
     plan: Path | None,
     first_come: bool,
     yes: bool,
@@ -116,6 +135,8 @@ def batch_command(
         spread=not first_come,
         yes=yes,
         on=on,
+        attempts=attempts,
+        retry_failed=_retried(kinds),
     )
     known = None if plan is None else load_plan(plan)
 
@@ -127,6 +148,13 @@ def batch_command(
 
     summary = _confirmed(run, settings)
     return Output(summary.public(), _lines(summary), is_failed=bool(summary.stopped))
+
+
+def _retried(kinds: tuple[str, ...]) -> bool | tuple[str, ...]:
+    """What `--retry-failed` was given: nothing, no type (all), or types with commas between."""
+    if ALL_KINDS in kinds:
+        return True
+    return tuple(name.strip() for part in kinds for name in part.split(",") if name.strip())
 
 
 def _confirmed(

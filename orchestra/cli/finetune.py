@@ -68,7 +68,7 @@ def _lines(report: dict[str, Any], out: Path) -> Iterator[str]:
     if report["graph"] is None:
         yield f"Use it: orchestra serve {fleet}"
     else:
-        job = '"..."' if report["takes"] == "text" else "--image photo.jpg"
+        job = "--image photo.jpg" if report["takes"] == "vision" else '"..."'
         graph = shlex.quote(report["graph"])
         yield f"Use it: orchestra run {job} --graph {graph} {fleet}"
 

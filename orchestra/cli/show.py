@@ -129,6 +129,8 @@ def _evidence(evidence: Evidence) -> str:
         left, top, right, bottom = evidence.box or WHOLE_IMAGE
         part = f"x {left:.0%}-{right:.0%}, y {top:.0%}-{bottom:.0%}"
         return f"photo {evidence.image} {'whole' if evidence.box == WHOLE_IMAGE else part}"
+    if evidence.text is None:
+        return "text whole"
     return f"text {evidence.start}-{evidence.end} {evidence.text!r}"
 
 

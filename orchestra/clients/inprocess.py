@@ -56,6 +56,17 @@ class _CallQueue:
     worker: asyncio.Task[None] | None = None
 
 
+def _check(answers: Sequence[object], count: int) -> None:
+    """Raise where an engine gave something else than a reply or an error for each call."""
+    if len(answers) != count:
+        raise RuntimeError(f"{len(answers)} answers to {count} calls")
+    for answer in answers:
+        if not isinstance(answer, Reply | OrchestraError):
+            raise TypeError(
+                f"generate gave {answer!r:.60}, not a Reply or an OrchestraError for each call"
+            )
+
+
 @dataclass(eq=False)
 class InProcessClient:
     """One model of this process. `load` makes the engine, in the worker thread, at first use.
@@ -110,9 +121,12 @@ class InProcessClient:
         return await self.in_thread(self.load_engine)
 
     async def count_tokens(self, call: Call) -> int:
-        """Prompt tokens of `call`, as the model's own tokenizer counts."""
+        """Prompt tokens of `call`, as the model's own tokenizer counts; a bound without one."""
         engine = await self.engine()
-        return await self.in_thread(lambda: engine.count_tokens(call))
+        count = getattr(engine, "count_tokens", None)
+        if count is None:  # a token has at least one byte
+            return len(call.instruction.encode()) + len((call.text or "").encode())
+        return await self.in_thread(lambda: count(call))
 
     async def close(self) -> None:
         """Stop the work of every loop; calls still waiting end with `Cancelled`."""
@@ -192,8 +206,7 @@ class InProcessClient:
 
         def generate(engine: Engine) -> list[Reply | OrchestraError]:
             answers = engine.generate(calls, lambda row: batch[row].gone, heard)
-            if len(answers) != len(calls):
-                raise RuntimeError(f"{len(answers)} answers to {len(calls)} calls")
+            _check(answers, len(calls))
             return answers
 
         answers: Sequence[Reply | OrchestraError]

@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from orchestra.core.card import Capability
-from orchestra.core.errors import InvalidGraph
+from orchestra.core.card import Capability, capability_word
+from orchestra.core.errors import InvalidGraph, InvalidSchema
+from orchestra.core.job import Job
 from orchestra.core.opening import opener
 from orchestra.core.place import Place
+from orchestra.core.placeholders import KNOWN, unfilled
+from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome
 
 Reads = Literal["image", "text", "facts"]
@@ -69,6 +72,11 @@ class Ask:
 class Run(Protocol):
     """What a node needs of the run it belongs to."""
 
+    @property
+    def job(self) -> Job:
+        """The job that is run, with its photos as content hashes."""
+        ...
+
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         """Make the call that `ask` describes, within the run's plan, budget and deadline.
 
@@ -99,6 +107,7 @@ def ask(
     prompt: str,
     *,
     schema: type[BaseModel] | Mapping[str, Any] | None = None,
+    reads: Literal["image", "text"] | None = None,
     max_tokens: int | None = None,
     data: DataOf | None = None,
     shape: ShapeOf | None = None,
@@ -111,38 +120,38 @@ def ask(
 ) -> Ask:
     """A node that asks whichever model of the fleet offers `capability`.
 
+    `schema` is a pydantic model or JSON schema of a flat object. `reads` says what of the job the
+    model is shown: its image (as 'vision' is), or its text. `max_tokens` bounds the answer; without
+    it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions` asks which
+    part of a photo decided each value; that takes longer than the answer. With `cache` false its
+    replies are never shared by runs.
     `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
     without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
     asks of a vision model which part of a photo decided each value; that takes longer than the
     answer. With `cache` false its replies are never shared by runs. A state of your own needs no
     key of ours; `key` names the one of yours that takes the answer: values by field, or the text.
 
-    Raises `InvalidGraph` for an unknown capability, an empty prompt, a bound under 1, or `regions`
-    where there are no values or no photo.
+    Raises `InvalidGraph` for a capability that is no lower-case word, a prompt that is empty or has
+    a placeholder left in it, `reads` that is none or beside `data`, a bound under 1, or `regions`
+    where there are no values or no photo, and `InvalidSchema` for a schema without properties.
     """
-    if capability not in get_args(Capability):
-        raise InvalidGraph(
-            f"ask({capability!r}, ...) names no capability; use one of {get_args(Capability)}. "
-            "An ask names what it needs, never a model."
-        )
-    if not prompt.strip():
-        raise InvalidGraph(f"ask({capability!r}, {prompt!r}) has an empty prompt. Say what to do.")
+    seen = _reads(capability, reads, data)
+    _check_prompt(capability, prompt)
     for name, bound in (("max_tokens", max_tokens), ("max_visits", max_visits)):
         if bound is not None and bound < 1:
             raise InvalidGraph(f"ask(...) has {name}={bound!r}; it must be 1 or more.")
-    if regions and (capability != "vision" or schema is None):
+    if regions and (seen != "image" or schema is None):
         raise InvalidGraph(
             f"ask({capability!r}, ...) has regions=True, which marks values in a photo. Ask "
-            "'vision' with a schema, or leave it out."
+            "'vision' with a schema (or give reads='image'), or leave it out."
         )
     own = _schema_of(schema)
-    reads: Reads = "facts" if data is not None else "image" if capability == "vision" else "text"
     return Ask(
         capability=capability,
         instruction=prompt,
         schema_json=None if own is None else json.dumps(own, ensure_ascii=False),
         max_tokens=max_tokens or _longest_answer_tokens(own),
-        reads=reads,
+        reads=seen,
         data=data,
         shape=shape,
         derived=derived,
@@ -154,12 +163,72 @@ def ask(
     )
 
 
+def _reads(capability: str, given: str | None, data: DataOf | None) -> Reads:
+    """What a node reads of a job. Raises `InvalidGraph` for what it cannot."""
+    try:
+        capability_word(capability)
+    except (TypeError, ValueError) as wrong:
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) names no capability: {wrong}. An ask names what it needs, "
+            "never a model."
+        ) from None
+    if given not in (None, "image", "text"):
+        near = nearest(given, ("image", "text")) or "image"
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) has reads={given!r}; a node reads the job's 'image' or its "
+            f"'text'. Did you mean {near!r}?"
+        )
+    if data is not None:
+        if given is not None:
+            raise InvalidGraph(
+                f"ask({capability!r}, ...) has reads={given!r} and data={data!r}; a node with data "
+                "is shown that alone. Leave one out."
+            )
+        return "facts"
+    return given or ("image" if capability == "vision" else "text")
+
+
+def _check_prompt(capability: str, prompt: str) -> None:
+    """Raise `InvalidGraph` for a prompt that says nothing, or that nobody filled in."""
+    if not prompt.strip():
+        raise InvalidGraph(f"ask({capability!r}, {prompt!r}) has an empty prompt. Say what to do.")
+    for name in unfilled(prompt):
+        near = nearest(name, (KNOWN,))
+        cure = f"Did you mean {{{near}}}?" if near else "Fill it in, or give the value by data=."
+        raise InvalidGraph(
+            f"ask({capability!r}, ...) has {{{name}}} left in its prompt {prompt[:60]!r}, and only "
+            f"{{{KNOWN}}} is filled in. {cure} To send the braces, write {{{{{name}}}}}."
+        )
+
+
 def _schema_of(schema: type[BaseModel] | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The JSON schema of an answer. Raises `InvalidSchema` for one that is not of an object."""
     if schema is None:
         return None
-    if isinstance(schema, type):
-        return schema.model_json_schema()
-    return dict(schema)
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        own = schema.model_json_schema()
+    elif isinstance(schema, Mapping):
+        own = dict(schema)
+    else:
+        raise InvalidSchema(
+            f"ask(...) has schema={schema!r}, which is neither a pydantic model nor a JSON schema. "
+            "Write a class Answer(BaseModel) with a field for each value."
+        )
+    properties = own.get("properties")
+    if not isinstance(properties, Mapping) or not properties:
+        inner = json.dumps(own, ensure_ascii=False, default=str)[:80]
+        raise InvalidSchema(
+            f"ask(...) has schema={inner}, which has no properties, and each property is a field "
+            'of the answer. Wrap it: {"type": "object", "properties": {"answer": ...}}, or leave '
+            "the schema out for free text."
+        )
+    for name, shape in properties.items():
+        if not isinstance(shape, Mapping):
+            raise InvalidSchema(
+                f"ask(...) has a schema whose property {name!r} is {shape!r}, not a schema. Write "
+                'it as in {"type": "string"}.'
+            )
+    return own
 
 
 def _longest_answer_tokens(schema: Mapping[str, Any] | None) -> int:

@@ -147,7 +147,10 @@ OnPiece = Callable[[str], None]
 
 
 class Engine(Protocol):
-    """A model in memory. Not thread-safe: one caller at a time."""
+    """A model in memory. Not thread-safe: one caller at a time.
+
+    One without tokens of its own may leave `count_tokens` out; bytes are counted then.
+    """
 
     def generate(
         self,

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
+from orchestra.core.spelling import nearest
 
-Capability = Literal["text", "vision", "maths"]
+CAPABILITY = re.compile(r"[^\W\d_][\w-]*")
+
+
+def capability_word(name: str) -> str:
+    """`name` as it is. Raises `ValueError` where it is not one lower-case word."""
+    if CAPABILITY.fullmatch(name) is None or name != name.lower():
+        raise ValueError(
+            f"a capability is one lower-case word, as 'text', 'vision' or 'speech', and {name!r} "
+            "is none; write it so"
+        )
+    return name
+
+
+# What models offer and nodes ask for. `text`, `vision` and `maths` are those of the bundled models.
+Capability = Annotated[str, AfterValidator(capability_word)]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
 Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -76,9 +92,10 @@ class Endpoint(Word):
     from the environment variable `api_key_env`, so that no key stands in a fleet file. `structured`
     is how the server is held to a schema: by `response_format`, by `json_object` with the schema
     in the prompt, or by the prompt alone. `tools` is how it is offered tools: in the request's own
-    words (`native`), or by a schema, for models that were not trained on them. After
-    `failures_in_row` failed connections the model
-    counts as unavailable for `rest_s` seconds, so that fallbacks are asked at once.
+    words (`native`), or by a schema, for models that were not trained on them. `attempts` is how
+    often a request is sent that the server turns away, and how often a batch runs a row on which it
+    fails while it answers others. After `failures_in_row` failed connections the model counts as
+    unavailable for `rest_s` seconds, so that fallbacks are asked at once.
     """
 
     url: str = Field(pattern=r"^https?://[^\s/]+")
@@ -188,12 +205,18 @@ class Quality(Word):
 
 
 class Card(Word):
-    """One model of a fleet."""
+    """One model of a fleet.
+
+    One that `classifies` gives labels to a whole text, which need not hold their words: what it
+    chooses from a schema is kept. Of any other model a value that it read stands in the text, or
+    its field abstains (docs/adr/0041). `example` is a question that it can answer, for checks.
+    """
 
     name: str = Field(min_length=1)
     role: str
     about: str = ""
     capabilities: tuple[Capability, ...] = Field(min_length=1)
+    classifies: bool = False
     price: Price
     profile: Profile
     latency: Latency | None = None  # measured; without it the profile tells the time as well
@@ -204,6 +227,7 @@ class Card(Word):
     fallback: str | None = None
     can: str = ""
     cannot: str = ""
+    example: str = ""
     scores: tuple[str, ...] = ()
     estimated: tuple[str, ...] = ()
     suits: tuple[Literal["research"], ...] = ()  # what no figure says; `orchestra advise` reads it
@@ -228,6 +252,11 @@ class Card(Word):
                     "have; name a key, as in 'price' or 'hosting.memory_gib'"
                 )
         return self
+
+    @property
+    def sees(self) -> bool:
+        """Whether a call of the model takes photos."""
+        return self.limits.max_images > 0
 
     @property
     def is_hosted(self) -> bool:
@@ -279,8 +308,12 @@ class FleetFile(Word):
         for card in self.models:
             if card.name == name:
                 return card
-        have = ", ".join(repr(card.name) for card in self.models)
-        raise InvalidFleet(f"The fleet {self.name!r} has no model {name!r} (it has: {have}).")
+        names = [card.name for card in self.models]
+        near, have = nearest(name, names), ", ".join(map(repr, names))
+        raise InvalidFleet(
+            f"The fleet {self.name!r} has no model {name!r} (it has: {have})."
+            f"{f' Did you mean {near!r}?' if near else ''}"
+        )
 
 
 def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
@@ -289,6 +322,6 @@ def parse_fleet(raw: Any, *, origin: str) -> FleetFile:
         return FleetFile.model_validate(raw)
     except ValidationError as error:
         raise InvalidFleet(
-            f"{origin} is not a fleet: {first_problem(error)}. "
+            f"{origin} is not a fleet: {first_problem(error, FleetFile)}. "
             "See workers/fleets/mini.yaml for an example."
         ) from error

@@ -21,6 +21,7 @@ OrchestraError
 |   `-- MissingExtra        an optional package is not installed
 |-- ImageError              one image cannot be used; the job goes on without it
 |   |-- ImageNotFound
+|   |-- ImageUnavailable    its server cannot give it now; retryable, the next run asks again
 |   |-- ImageTruncated
 |   |-- ImageTooLarge
 |   |-- ImageUnreadable     not an image, or a format that is not read
@@ -31,6 +32,8 @@ OrchestraError
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
+|-- VisitsExceeded          a node was reached more often than its ask allows
+|-- StepsExceeded           the graph took all the steps that LangGraph allows it
 |-- ModelError              a model was called and gave no usable answer
 |   |-- ModelUnavailable    it does not answer; retryable, pauses a batch
 |   |   `-- RateLimited     the calls or tokens of a minute are used up
@@ -148,6 +151,20 @@ class ImageNotFound(ImageError):
     """No file or resource at the given place."""
 
 
+class ImageUnavailable(ImageError):
+    """The server of an image cannot give it now, and may later.
+
+    `again_s` is how long it asked to be left alone (0 where it did not say); None where asking
+    again at once is of no use.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, again_s: float | None = 0.0) -> None:
+        super().__init__(message)
+        self.again_s = again_s
+
+
 class ImageTruncated(ImageError):
     """The data ends before the image does."""
 
@@ -205,6 +222,10 @@ class DeadlineExceeded(OrchestraError):
 
 class VisitsExceeded(OrchestraError):
     """A node was reached more often than its ask allows."""
+
+
+class StepsExceeded(OrchestraError):
+    """The graph took all the steps that its `recursion_limit` allows."""
 
 
 class ModelError(OrchestraError):
@@ -285,7 +306,19 @@ class BatchPaused(OrchestraError):
 
 def named(kind: str, message: str) -> OrchestraError:
     """The error that a record of it names, to be raised again; its extra attributes are gone."""
-    kinds = [OrchestraError]
+    known = _below(OrchestraError)
+    return next((one for one in known if one.__name__ == kind), OrchestraError)(message)
+
+
+def kinds_under(kind: str) -> list[str]:
+    """The name of that type and of all below it in the tree; none where it has no such type."""
+    found = (one for one in _below(OrchestraError) if one.__name__ == kind)
+    return [below.__name__ for one in found for below in _below(one)]
+
+
+def _below(kind: type[OrchestraError]) -> list[type[OrchestraError]]:
+    """`kind` and every type under it, those nearest to it first."""
+    kinds = [kind]
     for known in kinds:
         kinds += known.__subclasses__()
-    return next((known for known in kinds if known.__name__ == kind), OrchestraError)(message)
+    return kinds

@@ -33,6 +33,7 @@ CARD_PROSE: Mapping[str, Any] = {
     "about": True,
     "can": True,
     "cannot": True,
+    "example": True,
     "scores": True,
     "estimated": True,
     "price": {"as_of"},
@@ -72,11 +73,15 @@ class Identity:
     schema_in_prompt: bool
     thinking_tokens: int
     code: Code | None
+    classifies: bool
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits; the same for two cards of one model."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        parts = asdict(self)
+        if not self.classifies:  # as it was before there were such models: policies outlive that
+            del parts["classifies"]
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -114,6 +119,7 @@ def identity(card: Card, folder: Path, *, every_byte: FileHash | None = None) ->
         schema_in_prompt=hosting.schema_in_prompt,
         thinking_tokens=card.limits.thinking_tokens,
         code=code,
+        classifies=card.classifies,
     )
 
 

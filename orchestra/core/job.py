@@ -7,16 +7,18 @@ the book, HTTP and the command line all carry them as JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
+from orchestra.core.spelling import did_you_mean
 from orchestra.core.tags import problem
 
 Source = Literal["photo", "text", "both", "derived", "none"]
@@ -46,12 +48,40 @@ class Word(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def first_problem(error: ValidationError) -> str:
-    """What is wrong first with what does not validate: the place, the fault, and the value."""
-    first = error.errors()[0]
+def first_problem(error: ValidationError, of: type[BaseModel]) -> str:
+    """What is wrong first with what is no `of`: the place, the fault, and the value.
+
+    A key that there is not is told before the one that it leaves missing, with what it may mean.
+    """
+    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
     fault = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        *above, key = first["loc"]
+        fault = f"there is no such key. {did_you_mean(key, _keys(of, above))}".rstrip(".")
     place = "".join(f"{part}." for part in first["loc"]).rstrip(".")
     return f"{place}: " * bool(place) + f"{fault} (got {first.get('input')!r:.80})"
+
+
+def _keys(of: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    """The keys that may stand at `place` in an `of`, as YAML writes them."""
+    here: list[Any] = [of]
+    for part in place:
+        inside = [kind for entry in here for kind in _parts(entry)]
+        named = {key: info for kind in inside for key, info in _fields(kind).items()}
+        # A place in a list or a mapping goes by the type of what is in it.
+        here = [named[str(part)].annotation] if str(part) in named else inside
+    return [key for entry in here for kind in _parts(entry) for key in _fields(kind)]
+
+
+def _parts(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a type is made of, as `Price` in `dict[str, Price] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _parts(part)]
+
+
+def _fields(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {info.alias or name: info for name, info in kind.model_fields.items()}
 
 
 class Budget(Word):
@@ -59,7 +89,7 @@ class Budget(Word):
 
     `cost_usd` and `tokens` are spent and so held by the book; `latency_ms` is a deadline;
     `memory_gib` is what hosting may take. Raises `InvalidBudget` for a negative, NaN or
-    infinite limit.
+    infinite limit, a part of a token, and a limit that there is not.
     """
 
     cost_usd: Usd | None = None
@@ -73,7 +103,11 @@ class Budget(Word):
 
 def _limit(name: str, value: Any) -> Any:
     """Read one limit exactly; a float of dollars goes through its shortest decimal form."""
-    if value is None or name not in LIMIT_UNITS:
+    if name not in LIMIT_UNITS:
+        raise InvalidBudget(
+            f"Budget has no limit {name!r} (got {value!r}). {did_you_mean(name, LIMIT_UNITS)}"
+        )
+    if value is None:
         return value
     try:
         number = Decimal(str(value))
@@ -85,7 +119,12 @@ def _limit(name: str, value: Any) -> Any:
             f"{LIMIT_UNITS[name]} that is 0 or more. Leave it out for no limit."
         )
     if name == "tokens":
-        return math.floor(number)
+        if number % 1:
+            raise InvalidBudget(
+                f"Budget tokens={value!r} is no whole number, and tokens are counted one by one. "
+                f"Give {math.ceil(number)}."
+            )
+        return int(number)
     return number if name == "cost_usd" else float(number)
 
 
@@ -127,7 +166,8 @@ class Job(Word):
 class Evidence(Word):
     """What a value rests on: a span of the text, or a region of an image.
 
-    `start` and `end` count characters of the job's text. `box` is (left, top, right, bottom)
+    `start` and `end` count characters of the job's text; a label that the whole text was given has
+    neither, nor a `text`. `box` is (left, top, right, bottom)
     as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
     the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
     reply that rests on it came from the cache.

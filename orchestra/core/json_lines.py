@@ -27,7 +27,7 @@ def read_lines(path: Path, form: type[Line], *, what: str, cure: str) -> Iterato
                     yield number, form.model_validate_json(text)
     except ValidationError as error:
         raise InvalidTable(
-            f"Line {number} of {str(path)!r} is no {what}: {first_problem(error)}. {cure}"
+            f"Line {number} of {str(path)!r} is no {what}: {first_problem(error, form)}. {cure}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidTable(

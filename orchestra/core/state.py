@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
+from langgraph.channels import LastValue
 from pydantic import Field as Attribute
 
 from orchestra.core.job import CallRecord, ErrorRecord, Field, Word
@@ -16,9 +17,17 @@ def keep_all(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[
     return {**(left or {}), **(right or {})}
 
 
-def keep_first(left: dict[str, Any] | None, right: dict[str, Any] | None) -> dict[str, Any]:
-    """The job of a run stays its own: a subgraph gives back the one of its branch at its end."""
-    return left or right or {}
+class JobChannel(LastValue[dict[str, Any]]):
+    """The job in a state: a node may change it, and branches side by side, each its own, do not.
+
+    A subgraph gives back the whole of its state, and so the job that its branch was sent.
+    """
+
+    def update(self, values: Sequence[dict[str, Any]]) -> bool:
+        """Take the one job that a step left; of several, none takes the place of what is there."""
+        if len(values) > 1 and self.is_available():
+            return False
+        return super().update(values[-1:])
 
 
 class JobState(TypedDict, total=False):
@@ -29,7 +38,7 @@ class JobState(TypedDict, total=False):
     JSON), `fields` the combined fields (`Field` as JSON).
     """
 
-    job: Annotated[dict[str, Any], keep_first]
+    job: Annotated[dict[str, Any], JobChannel]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 

@@ -38,10 +38,10 @@ def lower(text: str) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """A value as it is compared: strings casefolded, spaces joined, colours in English."""
+    """A value as it is compared: one form and case, spaces joined, colours in English."""
     if not isinstance(value, str):
         return value
-    plain = " ".join(value.casefold().split())
+    plain = " ".join(unicodedata.normalize("NFKC", value).casefold().split())
     return CANONICAL.get(plain, plain)
 
 

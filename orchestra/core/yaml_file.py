@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from orchestra.core.errors import OrchestraError
+from orchestra.core.spelling import nearest
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -32,9 +33,16 @@ def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except FileNotFoundError:
-        raise error(f"There is no {what} file {str(path)!r}. Check the path.") from None
+        near = nearest(path.name, _files_beside(path))
+        cure = f"Did you mean {str(path.parent / near)!r}?" if near else "Check the path."
+        raise error(f"There is no {what} file {str(path)!r}. {cure}") from None
     except (OSError, ValueError, yaml.YAMLError) as cause:
         raise error(f"{path} cannot be read as a {what}: {cause}. Mend the file.") from cause
+
+
+def _files_beside(path: Path) -> list[str]:
+    """Names of the YAML files in the folder of `path`."""
+    return sorted(file.name for file in path.parent.glob("*.y*ml"))
 
 
 def yaml_text(raw: Mapping[str, Any], header: str = "") -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
+from orchestra.core.placeholders import escaped
 from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import TrainingRow
@@ -32,7 +33,8 @@ SCHEMA = {schema}
 
 def build():
     graph = StateGraph(JobState, context_schema=Context)
-    graph.add_node("answer", ask({capability!r}, INSTRUCTION, schema=SCHEMA, derived=True))
+    answer = ask({capability!r}, INSTRUCTION, schema=SCHEMA, derived=True{reads})
+    graph.add_node("answer", answer)
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
     return graph
@@ -115,9 +117,11 @@ def write_graph(
     if not tasks:
         return None
     instruction, fields, has_image = tasks.most_common(1)[0][0]
-    takes = "vision" if has_image and "vision" in card.capabilities else card.capabilities[0]
+    sees = has_image and card.sees
+    takes = "vision" if sees and "vision" in card.capabilities else card.capabilities[0]
     text = GRAPH_TEXT.format(
-        instruction=repr(instruction),
+        instruction=repr(escaped(instruction)),
+        reads=', reads="image"' if sees and takes != "vision" else "",
         schema=pformat(schemas[fields], sort_dicts=False, width=96),
         capability=takes,
     )

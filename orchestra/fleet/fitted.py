@@ -49,7 +49,7 @@ def with_fitted(raw: Any, fitted: Any, path: Path) -> Any:
         found = FittedFile.model_validate(fitted)
     except ValidationError as error:
         raise InvalidFleet(
-            f"{path} holds no latencies: {first_problem(error)}. "
+            f"{path} holds no latencies: {first_problem(error, FittedFile)}. "
             "Write it again with `orchestra refit --accept`, or delete it."
         ) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("models"), list):

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
@@ -17,6 +16,7 @@ from orchestra.book.messages import ListThreads
 from orchestra.core.edge import own_loop, wait_for
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Job, Result
+from orchestra.core.spelling import did_you_mean
 from orchestra.fleet.opened import Build, Graph, OpenFleet
 from orchestra.graph.drive import Listener
 from orchestra.graph.intake import take_in
@@ -270,6 +270,6 @@ def _check(options: Mapping[str, Any]) -> None:
     names = list(RunOptions.__annotations__)
     for name, value in options.items():
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
-            raise UsageError(f"A run has no option {name!r} (got {value!r}). {cure}")
+            raise UsageError(
+                f"A run has no option {name!r} (got {value!r}). {did_you_mean(name, names)}"
+            )

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata, resources
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from typing import Any
 from orchestra.core import shipped
 from orchestra.core.card import FleetFile, parse_fleet
 from orchestra.core.errors import InvalidFleet, InvalidGraph
+from orchestra.core.spelling import did_you_mean, nearest
 from orchestra.core.yaml_file import load_yaml
 from orchestra.fleet.fitted import latency_path, with_fitted
 
@@ -38,7 +39,7 @@ def load_fleet(name: str) -> tuple[FleetFile, Path]:
         if name not in points:
             raise InvalidFleet(
                 f"There is no fleet {name!r} (there are: {', '.join(sorted(points))}; "
-                "or give the path of a .yaml file)."
+                f"or give the path of a .yaml file).{_meant(name, points)}"
             )
         path = _shipped(points[name])
     raw = _expanded(load_yaml(path, what="fleet", error=InvalidFleet), path, "")
@@ -103,7 +104,7 @@ def load_graph(name: str) -> Callable[..., Any]:
     if name not in points:
         raise InvalidGraph(
             f"There is no graph {name!r} (there are: {', '.join(sorted(points))}; "
-            "or give module:function or file.py:function)."
+            f"or give module:function or file.py:function).{_meant(name, points)}"
         )
     point = points[name]
     return _callable(_module(point.module, shipped.load), point.module, point.attr)
@@ -144,7 +145,7 @@ def _callable(module: ModuleType, name: str, attribute: str) -> Callable[..., An
     if not callable(found):
         raise InvalidGraph(
             f"{f'{name}:{attribute}'!r} is not a build function: {name} has no callable "
-            f"{attribute!r}."
+            f"{attribute!r}.{_meant(attribute, _own_names(module))}"
         )
     return found
 
@@ -167,18 +168,56 @@ def _not_imported(name: str, cause: Exception) -> str:
             f"{shipped.PREFIX}{top} beside it"
         )
     elif missing is not None and missing.partition(".")[0] == top:
-        cure = "Check the name, and that it can be imported"
+        near = _module_near(missing)
+        cure = f"Did you mean {near!r}" if near else "Check the name, and that it can be imported"
     elif missing:
         cure = f"Install what brings {missing!r}"
     else:
         cure = "Mend the module"
-    return f"The module {name!r} cannot be imported: {cause}. {cure}."
+    end = "?" if cure.startswith("Did you") else "."
+    return f"The module {name!r} cannot be imported: {cause}. {cure}{end}"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f" Did you mean {near!r}?" if near else ""
+
+
+def _own_names(module: ModuleType) -> list[str]:
+    """What a module defines itself and can be called, its private names left out."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if callable(value)
+        and not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+    ]
+
+
+def _module_near(name: str) -> str | None:
+    """The module that `name` is a misspelling of, among those that stand where it would."""
+    above, _, last = name.rpartition(".")
+    try:
+        places = list(importlib.import_module(above).__path__) if above else sys.path
+    except (ImportError, AttributeError):
+        return None
+    stems = {
+        file.stem
+        for place in places
+        if Path(place or ".").is_dir()
+        for file in Path(place or ".").iterdir()
+        if file.is_dir() or file.suffix == ".py"
+    }
+    near = nearest(last, (stem for stem in sorted(stems) if stem.isidentifier()))
+    return f"{above}.{near}" if above and near else near
 
 
 def _file_module(path: str) -> ModuleType:
     file = Path(path).resolve()
     if not file.is_file():
-        raise InvalidGraph(f"There is no file {path!r}. Check the path.")
+        near = nearest(file.name, (beside.name for beside in file.parent.glob("*.py")))
+        cure = f"Did you mean {str(Path(path).parent / near)!r}?" if near else "Check the path."
+        raise InvalidGraph(f"There is no file {path!r}. {cure}")
     # Its path is its name: two files called shop.py are two modules, json.py is not the json of
     # the standard library, and `<module>:<function>` finds the graph again (`show --rerun`).
     name = str(file)
@@ -196,11 +235,34 @@ def _file_module(path: str) -> ModuleType:
 
 
 def load_worker(place: str) -> Any:
-    """The class named `module:Class` on a card."""
+    """The class named `module:Class` on a card.
+
+    Raises `InvalidFleet` for one that there is not, or that cannot be imported.
+    """
+    module, _, name = place.partition(":")
+    if not module or not name.isidentifier():
+        raise InvalidFleet(
+            f"The worker {place!r} of a card names no class. Write module:Class, as in "
+            "'my_worker:Classifier'."
+        )
     try:
         return shipped.attribute(place)
-    except (ImportError, AttributeError, ValueError) as cause:
+    except AttributeError as cause:
+        if not isinstance(cause.obj, ModuleType) or cause.name != name:
+            raise InvalidFleet(_no_worker(place, module, cause)) from cause
         raise InvalidFleet(
-            f"The worker {place!r} of a card cannot be loaded: {cause}. "
-            "Install the extra it needs (pip install 'orchestra-fleet[local]') or mend the card."
+            f"The worker {place!r} of a card is not there: {module} has no {name!r}. "
+            f"{did_you_mean(name, _own_names(cause.obj))}"
         ) from cause
+    except Exception as cause:  # the module is foreign code, and raises what it likes
+        raise InvalidFleet(_no_worker(place, module, cause)) from cause
+
+
+def _no_worker(place: str, module: str, cause: Exception) -> str:
+    """Why a worker's module cannot be imported; what ships with Orchestra may need an extra."""
+    missing = cause.name or "" if isinstance(cause, ModuleNotFoundError) else ""
+    is_ours = shipped.source(module) is not None
+    if is_ours and missing and missing.partition(".")[0] not in shipped.PACKAGES:
+        cure = "Install the extra it needs: pip install 'orchestra-fleet[local]'."
+        return f"The worker {place!r} of a card cannot be loaded: {cause}. {cure}"
+    return f"The worker {place!r} of a card cannot be loaded. {_not_imported(module, cause)}"

@@ -92,7 +92,8 @@ def _errors(
 def _answer(fields: Mapping[str, Field], outcomes: Mapping[str, Outcome]) -> str | None:
     if "answer" in fields:
         value = fields["answer"].value
-        return None if value is None else str(value)
+        gathered = value if isinstance(value, list) else [value]
+        return None if value is None else "\n".join(map(str, gathered))
     return next((o.answer for o in reversed(list(outcomes.values())) if o.answer is not None), None)
 
 

@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 from langgraph.graph.state import CompiledStateGraph
 
-from orchestra.core.errors import DeadlineExceeded
+from orchestra.core.errors import DeadlineExceeded, StepsExceeded
 from orchestra.core.job import ErrorRecord, Question, plain_json
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.progress import Tell
@@ -65,8 +65,8 @@ async def drive(
                 elif mode == "updates" and isinstance(chunk, dict):
                     asked = chunk.get(INTERRUPT) or ()
                     questions |= {each.id: _question(each) for each in asked}
-    except GraphRecursionError as error:
-        run.progress.stop(ErrorRecord(stage="graph", type="RecursionLimit", message=str(error)))
+    except GraphRecursionError:
+        run.progress.stop(ErrorRecord.of("graph", _out_of_steps(way.config)))
     except TimeoutError:
         if ends_at is None or asyncio.get_running_loop().time() < ends_at:
             raise
@@ -105,6 +105,14 @@ async def _breakpoint(graph: CompiledStateGraph, config: RunnableConfig) -> tupl
 
 def _question(asked: Any) -> Question:
     return Question(id=asked.id, value=plain_json(asked.value))
+
+
+def _out_of_steps(config: RunnableConfig) -> StepsExceeded:
+    limit = config.get("recursion_limit", "LangGraph's own")
+    return StepsExceeded(
+        f"The graph went on after all the steps that it may take (recursion_limit={limit}). End "
+        "its loop sooner, or raise config={'recursion_limit': ...}."
+    )
 
 
 def _cut_off(run: JobRun) -> DeadlineExceeded:

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
-from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Overwrite
 from PIL import Image
 
-from orchestra.core.errors import DeadlineExceeded, ImageError, UsageError
+from orchestra.core.errors import DeadlineExceeded, ImageError, ImageUnavailable, UsageError
 from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
+from orchestra.images.patience import pause_s
 from orchestra.images.store import KEY
 from orchestra.routing.candidates import JobShape
 
@@ -61,20 +60,20 @@ class Intake:
 async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
-    So is one that does not arrive before the job's deadline. Raises `UsageError` for more photos
-    than a job may have.
+    So is one that does not arrive before the job's deadline; one that its server cannot give now is
+    asked for again until then. Raises `UsageError` for more photos than a job may have.
     """
     most = fleet.image_limits.max_photos
     if len(job.images) > most:
         raise UsageError(f"The job has {len(job.images)} photos; the limit is {most}. Send fewer.")
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
+    ends_at = None if limit_ms is None else started + limit_ms / 1000
     kept: list[tuple[str, Image.Image]] = []
     errors: list[ErrorRecord] = []
     for source in job.images:
-        left_s = None if limit_ms is None else started + limit_ms / 1000 - time.monotonic()
         try:
-            kept.append(await _in_time(fleet, source, base, left_s))
+            kept.append(await _patiently(fleet, source, base, ends_at))
         except (ImageError, DeadlineExceeded) as error:
             errors.append(ErrorRecord.of("images", error))
     text = None if job.text is None else sanitise(job.text)
@@ -82,6 +81,30 @@ async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
     keys, photos = tuple(key for key, _ in kept), tuple(photo for _, photo in kept)
     done = job.model_copy(update={"images": keys, "text": text, "language": language})
     return Intake(done, tuple(errors), time.monotonic() - started, photos)
+
+
+async def _patiently(
+    fleet: Backing, source: str, base: Path | None, ends_at: float | None
+) -> tuple[str, Image.Image]:
+    """An image and its key, asked for again while its server cannot give it.
+
+    Raises `ImageError`, or `DeadlineExceeded` after `ends_at`.
+    """
+    tried, waited_s = 0, 0.0
+    while True:
+        tried += 1
+        try:
+            return await _in_time(fleet, source, base, _left_s(ends_at))
+        except ImageUnavailable as error:
+            pause = pause_s(error, tried, waited_s, _left_s(ends_at), fleet.image_limits)
+            if pause is None:
+                raise
+        await asyncio.sleep(pause)  # no thread waits with it
+        waited_s += pause
+
+
+def _left_s(ends_at: float | None) -> float | None:
+    return None if ends_at is None else ends_at - time.monotonic()
 
 
 async def _in_time(
@@ -122,10 +145,7 @@ def first_state(
     So an agent that was written for messages runs as a job, whatever else its state holds.
     """
     state: dict[str, Any] = {}
-    job_channel = graph.channels.get("job")
-    if isinstance(job_channel, BinaryOperatorAggregate) and graph.checkpointer is not None:
-        state["job"] = Overwrite(raw_job)  # a thread's next job takes the place of its last
-    elif job_channel is not None:
+    if "job" in graph.channels:
         state["job"] = raw_job
     if "messages" in graph.channels:
         photos = [{"type": "image_url", "image_url": {"url": key}} for key in job.images]

@@ -187,6 +187,7 @@ class JobRun:
             planned.prompt_tokens,
             self.on_piece,
             planned.siblings,
+            planned.photos,
             heard,
             planned_ms=planned.latency_ms if planned.visits == 1 else None,
             is_cascade=planned.escalation is not None,
@@ -202,7 +203,13 @@ class JobRun:
         if self.ends_at is not None and self.ends_at <= time.monotonic():
             late = f"{why}; no time was left to ask {fallback.model}"
             return outcome.model_copy(update={"notes": (*outcome.notes, late)})
-        second = _Attempt(fallback.model, fallback.prompt_tokens, self.on_piece, planned.siblings)
+        second = _Attempt(
+            fallback.model,
+            fallback.prompt_tokens,
+            self.on_piece,
+            planned.siblings,
+            fallback.photos,
+        )
         outcome, _ = await self._call(visit, second)
         note = f"{visit.node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
@@ -241,7 +248,12 @@ class JobRun:
         if better is None:
             return first
         attempt = _Attempt(
-            better.model, better.prompt_tokens, None, planned.siblings, is_cascade=True
+            better.model,
+            better.prompt_tokens,
+            None,
+            planned.siblings,
+            better.photos,
+            is_cascade=True,
         )
         failure: OrchestraError | None = None
         second = Outcome()
@@ -260,6 +272,8 @@ class JobRun:
         node, ask, job = visit.node, visit.ask, visit.job
         card, client = self.fleet.file.card(attempt.model), self.fleet.client(attempt.model)
         keys = job.images if ask.reads == "image" else ()
+        if len(keys) > attempt.photos:
+            raise _too_many(node, attempt, len(keys))
         images = tuple(self.fleet.images.get(key) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
         call, notes = await fitted(call, ask, visit.state, card, client)
@@ -288,7 +302,14 @@ class JobRun:
             self.progress.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
         self.progress.calls.append(record)
-        fields = read_fields(ask, answer, model=card.name, text=call.text, images=keys)
+        fields = read_fields(
+            ask,
+            answer,
+            model=card.name,
+            text=call.text,
+            images=keys,
+            classifies=card.classifies,
+        )
         text = answer.text if ask.schema_json is None else None
         notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
@@ -326,13 +347,14 @@ class _Visit:
 class _Attempt:
     """A model that a node asks: the most tokens of its prompt, who hears it answer, beside what.
 
-    `heard` holds what was told of its answer already.
+    `photos` is the most that its call may have, `heard` what was told of its answer already.
     """
 
     model: str
     prompt_tokens: int
     on_piece: OnPiece | None
     siblings: int
+    photos: int
     heard: list[str] = field(default_factory=list)
     planned_ms: float | None = None
     is_cascade: bool = False
@@ -357,3 +379,11 @@ class _Attempt:
             return self.prompt_tokens
         images = len(call.images) * card.limits.image_tokens
         return min(self.prompt_tokens, call_bytes(call, card) + TEMPLATE_TOKENS + images)
+
+
+def _too_many(node: str, attempt: _Attempt, photos: int) -> InvalidGraph:
+    return InvalidGraph(
+        f"A visit of the node {node!r} has {photos} photos, and its plan holds {attempt.photos} a "
+        f"call of {attempt.model}. Send each its own: add_conditional_edges(..., "
+        f"each_photo({node!r}))."
+    )

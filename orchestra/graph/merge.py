@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from langgraph.runtime import Runtime
 
@@ -13,6 +13,7 @@ from orchestra.core.ask import run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
 from orchestra.core.place import branches_of
+from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome, outcomes_of
 
 
@@ -56,8 +57,16 @@ def merge(*nodes: str, prefer: Side = "image", rules: MergeRules | None = None) 
     """A node that merges the answers of `nodes`, field by field.
 
     `prefer` says whose value stands when both answer; `rules` says more. Raises `InvalidGraph`
-    without nodes.
+    without nodes, and for a side that there is not; a node that there is not shows at planning.
     """
     if not nodes:
         raise InvalidGraph("merge() joins no nodes. Name them: merge('look', 'read').")
+    sides = get_args(Side)
+    for side in (prefer, *([] if rules is None else [rules.prefer])):
+        if side not in sides:
+            near = nearest(side, sides)
+            raise InvalidGraph(
+                f"merge(...) has prefer={side!r}; it prefers what the 'image' shows or what the "
+                f"'text' says. {f'Did you mean {near!r}?' if near else 'Give one of those.'}"
+            )
     return Merge(nodes, rules or MergeRules(prefer=prefer))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -58,6 +58,7 @@ class RunOptions(GraphOptions, total=False):
     thread_id: str | None
 
 
+UNPLANNED = ":unplanned"
 OWN_MODES = frozenset({"plan", "call", "spend", "result"})
 
 
@@ -136,7 +137,18 @@ async def resume_job(
     under_way = _Segment(
         fleet, graph, intake, run, ceiling, parent, named, listener, started, record
     )
+    under_way.before = await under_way.spent()
     return await under_way.run(await under_way.where_it_was(answer))
+
+
+class Paid(NamedTuple):
+    """What a run has spent."""
+
+    cost_usd: Decimal = Decimal(0)
+    tokens: int = 0
+
+
+NOTHING = Paid()
 
 
 @dataclass(eq=False, slots=True)
@@ -153,9 +165,13 @@ class _Segment:
     listener: Listener | None
     started: float
     record: ThreadRecord | None = None
+    # What earlier parts of the run spent; its process may have died before it noted all its calls.
+    before: Paid = NOTHING
+    known: int = field(init=False)
     ready: Graph = field(init=False)
 
     def __post_init__(self) -> None:
+        self.known = len(self.job_run.progress.calls)
         self.ready = self.fleet.savers.ready(self.graph)
 
     @property
@@ -185,7 +201,7 @@ class _Segment:
         try:
             state, questions = await drive(run, self.ready, self._way(given))
             is_waiting = bool(questions)
-            return await self._result(state, questions, unplanned)
+            return await self._result(state, questions)
         finally:
             CURRENT.reset(outer)
             CURRENT_RUN.reset(outer_run)
@@ -239,9 +255,7 @@ class _Segment:
             durability if self.ready.checkpointer is not None else None,
         )
 
-    async def _result(
-        self, state: Mapping[str, Any], questions: tuple[Question, ...], unplanned: Allowance
-    ) -> Result:
+    async def _result(self, state: Mapping[str, Any], questions: tuple[Question, ...]) -> Result:
         run, progress = self.job_run, self.job_run.progress
         seconds = time.monotonic() - self.started
         done = assemble(
@@ -260,17 +274,18 @@ class _Segment:
         if questions or self._is_named:
             update["thread_id"] = self._thread_id
         if self.record is not None:
-            update |= await self._spent(unplanned)
+            paid = await self.spent()
+            update |= {"cost_usd": paid.cost_usd, "tokens": paid.tokens}
         return done.model_copy(update=update)
 
-    async def _spent(self, unplanned: Allowance) -> dict[str, Any]:
-        """What the whole run cost: its process may have died before it noted all its calls."""
-        ledger = self.fleet.ledger
-        found = [await ledger.send(ReadSpent(self.job_run.account))]
+    async def spent(self) -> Paid:
+        """What the whole run has spent so far, by the book."""
+        account, ledger = self.job_run.account, self.fleet.ledger
+        found = [await ledger.send(ReadSpent(account))]
         with suppress(BookError):  # no node but asks has spent
-            found.append(await ledger.send(ReadSpent(unplanned.account)))
+            found.append(await ledger.send(ReadSpent(f"{account}{UNPLANNED}")))
         cost = sum(each.cost_micro for each in found)
-        return {"cost_usd": usd(cost), "tokens": sum(each.tokens for each in found)}
+        return Paid(usd(cost), sum(each.tokens for each in found))
 
     def _record(self, questions: tuple[Question, ...]) -> ThreadRecord:
         used = 0.0 if not questions else time.monotonic() - self.started
@@ -304,12 +319,12 @@ class _Segment:
         if listener is None:
             return
         listener.tell(mode, record)
-        calls = self.job_run.progress.calls
+        paid = [call for call in self.job_run.progress.calls[self.known :] if not call.reused]
         listener.tell(
             "spend",
             Spend(
-                cost_usd=sum((call.cost_usd for call in calls), Decimal(0)),
-                tokens=sum(c.input_tokens + c.output_tokens for c in calls if not c.reused),
+                cost_usd=sum((call.cost_usd for call in paid), self.before.cost_usd),
+                tokens=sum((c.input_tokens + c.output_tokens for c in paid), self.before.tokens),
                 ceiling_usd=usd(0 if plan is None else plan.cost_micro),
                 ceiling_tokens=0 if plan is None else plan.tokens,
             ),
@@ -320,7 +335,7 @@ class _Segment:
         run = self.job_run
         return Allowance(
             run.fleet,
-            f"{run.account}:unplanned",
+            f"{run.account}{UNPLANNED}",
             asyncio.get_running_loop(),
             self.ceiling.beside(run.job.budget),
             parent=self.parent,

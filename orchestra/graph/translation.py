@@ -18,6 +18,8 @@ from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Evidence, Field, Job
+from orchestra.core.labels import choices_of, chosen, with_choices
+from orchestra.core.placeholders import filled
 from orchestra.core.schema import choice_terms, narrow, parsed
 from orchestra.core.state import JobState
 from orchestra.core.text import clip, find_span, sanitise
@@ -68,10 +70,10 @@ async def fitted(
     """`call` within the context of `card` and held to the ask's schema, and what was cut of it."""
     counts_schema = schema_copies(card) > 0
     if counts_schema:
-        call = _constrained(call, ask, state)  # it takes room in the prompt
+        call = _constrained(call, ask, state, card)  # it takes room in the prompt
     room = card.limits.context_tokens - call.written_tokens
     call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
-    call = _constrained(call, ask, state)
+    call = _constrained(call, ask, state, card)
     return call if knows_tools(card) else as_schema(call), notes
 
 
@@ -79,7 +81,7 @@ def _instruction(ask: Ask, job: Job) -> str:
     """What the model is told to do; the job's own text where that is the question."""
     if ask.question:
         return job.text or ask.instruction
-    return ask.instruction.replace("{language}", job.language)
+    return filled(ask.instruction, job.language)
 
 
 def _data(ask: Ask, state: JobState, job: Job) -> str | None:
@@ -112,22 +114,31 @@ async def _cut(
     return cut, (f"the model read the first {read} of {len(text)} characters of the text",)
 
 
-def _constrained(call: Call, ask: Ask, state: JobState) -> Call:
+def _constrained(call: Call, ask: Ask, state: JobState, card: Card) -> Call:
     """`call` with the ask's schema, narrowed to the call's text where it is read off."""
     if ask.schema_json is None:
         return call
     if ask.shape is not None:
         return replace(call, schema=ask.shape(state))
-    read_off = not ask.derived and ask.capability == "text"
+    if card.classifies and not ask.derived:
+        return replace(call, schema=with_choices(ask.schema_json))
+    read_off = not ask.derived and ask.reads != "image"
     schema = narrow(ask.schema_json, call.text or "") if read_off else parsed(ask.schema_json)
     return replace(call, schema=schema)
 
 
 def read_fields(
-    ask: Ask, reply: Reply, *, model: str, text: str | None, images: tuple[str, ...]
+    ask: Ask,
+    reply: Reply,
+    *,
+    model: str,
+    text: str | None,
+    images: tuple[str, ...],
+    classifies: bool = False,
 ) -> dict[str, Field]:
     """Fields of one reply. `text` is what the model was shown, `images` the content hashes.
 
+    Of a model that `classifies`, a choice is a label of the whole text and need not stand in it.
     Raises `AnswerInvalid` when a schema was asked for and the reply is not an object.
     """
     if ask.schema_json is None:
@@ -149,9 +160,11 @@ def read_fields(
             fields[name] = Field(note=reply.abstained[name], **base)
         elif ask.derived:
             fields[name] = _derived(value, base)
-        elif ask.capability == "vision":
+        elif ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
             fields[name] = _seen(value, images, box, reply.heat.get(name), base)
+        elif classifies and (choices := choices_of(ask.schema_json, name)) is not None:
+            fields[name] = _labelled(value, choices, base)
         else:
             meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
             fields[name] = _read(value, dict(meaning), text or "", base)
@@ -185,6 +198,17 @@ def _seen(
         return Field(note="the photo does not show it", **base)
     evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
+
+
+def _labelled(value: Any, choices: tuple[Any, ...], base: dict[str, Any]) -> Field:
+    """A label, or several, that the whole text was given; its evidence has no span."""
+    labels = [chosen(label, choices) for label in (value if isinstance(value, list) else [value])]
+    if value in (None, "", []):
+        return Field(note="the model gave no label", **base)
+    if None in labels:
+        return Field(note=f"the model said {value!r}, which is none of {list(choices)!r}", **base)
+    value = labels if isinstance(value, list) else labels[0]
+    return Field(value=value, source="text", evidence=(Evidence(kind="text"),), **base)
 
 
 def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any]) -> Field:

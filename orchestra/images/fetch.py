@@ -25,14 +25,16 @@ from orchestra.core.errors import (
     ImageForbidden,
     ImageNotFound,
     ImageTooLarge,
-    ImageTruncated,
+    ImageUnavailable,
     ImageUnreadable,
 )
 from orchestra.images.limits import ImageLimits
+from orchestra.images.patience import retry_after_s
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 GONE = (404, 410)
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer later
 
 
 def shown(source: str | Path, length: int = 120) -> str:
@@ -157,16 +159,12 @@ def _fetch(address: str, limits: ImageLimits) -> bytes:
         raise ImageNotFound(
             f"Image {shown(address)} is not a valid address ({error}). Correct it."
         ) from error
-    except httpx.RemoteProtocolError as error:
-        raise ImageTruncated(
-            f"Image {shown(address)} ended before it was complete ({error}). Try again."
-        ) from error
     except httpx.TimeoutException as error:
         raise _too_slow(address, limits) from error
-    except httpx.HTTPError as error:
-        raise ImageNotFound(
-            f"Image {shown(address)} cannot be fetched ({error}). Check the address and the "
-            "network, or download the photo and give its path."
+    except httpx.HTTPError as error:  # no connection, or one that broke
+        raise ImageUnavailable(
+            f"Image {shown(address)} cannot be fetched now ({error}). Try again later; check the "
+            "address and the network, or download the photo and give its path."
         ) from error
     raise ImageForbidden(
         f"Image {shown(address)} redirects more than {limits.max_redirects} times. "
@@ -206,8 +204,15 @@ def _get(client: httpx.Client, url: httpx.URL, limits: ImageLimits, deadline: fl
 def _check_status(answer: httpx.Response, address: str) -> None:
     if answer.is_success:
         return
+    said = f"Image {shown(address)} answered HTTP {answer.status_code}"
+    if answer.status_code in PASSING:
+        again_s = retry_after_s(answer.headers)
+        wish = f", and is to be asked for again in {again_s:g} s" if again_s else ""
+        raise ImageUnavailable(
+            f"{said}{wish}. That may pass: run again later.", again_s=again_s or 0.0
+        )
     cure = "Check the address." if answer.status_code in GONE else "Open it in a browser."
-    raise ImageNotFound(f"Image {shown(address)} answered HTTP {answer.status_code}. {cure}")
+    raise ImageNotFound(f"{said}. {cure}")
 
 
 def _read_body(answer: httpx.Response, address: str, limits: ImageLimits, deadline: float) -> bytes:
@@ -229,6 +234,11 @@ def _checked_address(address: str, host: str, port: int, limits: ImageLimits) ->
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
+        if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+            raise ImageUnavailable(
+                f"Image {shown(address)}: the host {host!r} cannot be looked up now ({error}). "
+                "Check the network, and run again later."
+            ) from error
         raise ImageNotFound(
             f"Image {shown(address)}: no such host {host!r} ({error}). Check the address."
         ) from error
@@ -262,8 +272,9 @@ def _too_large(source: str, size: str, limits: ImageLimits) -> ImageTooLarge:
     )
 
 
-def _too_slow(address: str, limits: ImageLimits) -> ImageNotFound:
-    return ImageNotFound(
-        f"Image {shown(address)} did not arrive within {limits.timeout_s:g} s. Try again, or "
-        "download the photo and give its path."
+def _too_slow(address: str, limits: ImageLimits) -> ImageUnavailable:
+    return ImageUnavailable(
+        f"Image {shown(address)} did not arrive within {limits.timeout_s:g} s. Run again later, or "
+        "download the photo and give its path.",
+        again_s=None,
     )

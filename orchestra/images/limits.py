@@ -11,7 +11,8 @@ class ImageLimits:
 
     `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
     what comes out. `allow_private` lets addresses of private networks be fetched;
-    `allow_files` = False refuses paths, for a server that takes photos from strangers.
+    `allow_files` = False refuses paths, for a server that takes photos from strangers. A photo that
+    its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits.
     """
 
     max_bytes: int = 32 * 2**20
@@ -20,5 +21,7 @@ class ImageLimits:
     max_photos: int = 64
     timeout_s: float = 10.0
     max_redirects: int = 5
+    attempts: int = 4
+    patience_s: float = 60.0
     allow_private: bool = False
     allow_files: bool = True

@@ -83,7 +83,10 @@ def _field_lines(question: LabelQuestion) -> Sequence[str]:
     field, lines = question.field, [f"{question.name}: {_value(question.field)}"]
     if field.note:
         lines.append(f"  note: {field.note}")
-    lines += [f"  said by the text: {one.text!r}" for one in field.evidence if one.kind == "text"]
+    said = (one.text for one in field.evidence if one.kind == "text")
+    lines += [
+        f"  said by the text: {'as a whole' if text is None else repr(text)}" for text in said
+    ]
     regions = [one.box for one in field.evidence if one.kind == "image" and one.box is not None]
     lines += [f"  seen in the photo at {_box(box)}" for box in regions]
     lines += [f"  other reading: {_value(other)}" for other in field.alternatives]

@@ -253,7 +253,7 @@ def parse_policy(raw: Any, *, origin: str) -> Policy:
         return Policy.model_validate(raw)
     except ValidationError as error:
         raise InvalidRecipe(
-            f"{origin} is not a policy: {first_problem(error)}. "
+            f"{origin} is not a policy: {first_problem(error, Policy)}. "
             "Give fields: {NAME: {order: [NODE, ...], min_confidence: 0.5}} and, to check, gate, "
             "or take the file that `orchestra calibrate` writes."
         ) from error

@@ -1,13 +1,15 @@
 """Which models may do the work of a node, which may stand in for them, and what each takes.
 
-Pure; it chooses nothing and knows no budget. Cost counts at its guaranteed ceiling. A calibrated
-policy knows quality from labels: where it knows a node, a model that it does not know there has
-no quality, since a figure from a card and a share measured on the user's own rows are not
-compared. A policy of another prompt says nothing here.
+Pure; it chooses nothing and knows no budget. Cost is told twice: as expected, by which a choice is
+made, and as the guaranteed ceiling, which limits hold. A calibrated policy knows quality from
+labels: where it knows a node, a model that it does not know there has no quality, since a figure
+from a card and a share measured on the user's own rows are not compared. A policy of another prompt
+says nothing here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import add
@@ -16,6 +18,7 @@ from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel
 from orchestra.core.pricing import Work, cost_micro, latency_ms
+from orchestra.core.spelling import nearest
 from orchestra.quality.policy import Accuracy, Cascade, Policy
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Rejected
@@ -43,35 +46,51 @@ Candidate = tuple[Card, Card | None]  # a model, and the one asked when it is un
 
 
 def candidates_of(
-    active: dict[str, Ask], shape: JobShape, fleet: FleetFile
+    view: GraphView, active: dict[str, Ask], shape: JobShape, fleet: FleetFile
 ) -> tuple[dict[str, list[Candidate]], list[Rejected]]:
     """Who may do each node's work, and every card refused with its reason. Raises `NoModel`."""
     candidates: dict[str, list[Candidate]] = {}
     refused: list[Rejected] = []
-    for node, ask in active.items():
+    for node in active:
         fit: list[Candidate] = []
         for card in fleet.models:
-            reason = _unsuitable(card, ask, shape)
+            reason = _unsuitable(card, view, node, shape)
             if reason is None:
-                fallback, why_not = _fallback(card, ask, shape, fleet)
+                fallback, why_not = _fallback(card, view, node, shape, fleet)
                 fit.append((card, fallback))
                 if why_not:
                     refused.append(Rejected(f"{node}={card.name}, then {card.fallback}", why_not))
             else:
                 refused.append(Rejected(f"{node}={card.name}", reason))
         if not fit:
-            raise _no_model(node, ask, fleet, refused)
+            raise _no_model(node, active[node], fleet, refused)
         candidates[node] = fit
     return candidates, refused
 
 
-def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
+def photos_a_call(view: GraphView, node: str, shape: JobShape, card: Card) -> int:
+    """The most photos that a call of `node` has.
+
+    In a fan-out written by hand, what a visit sees is not known: it is then no more than the model
+    takes, and a visit of more is refused as it comes.
+    """
+    if view.asks[node].reads != "image":
+        return 0
+    if node in view.each:
+        return min(1, shape.images)
+    if node in view.spread:
+        return min(shape.images, max(1, card.limits.max_images))
+    return shape.images
+
+
+def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str | None:
+    ask, photos = view.asks[node], photos_a_call(view, node, shape, card)
     if ask.capability not in card.capabilities:
         takes = ", ".join(card.capabilities)
         return f"takes {takes}, and the node asks for {ask.capability}"
     if shape.local_only and card.data_goes_to != "local":
         return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
-    if ask.reads == "image" and shape.images > card.limits.max_images:
+    if photos > card.limits.max_images:
         return f"takes {card.limits.max_images} images a call, and the job has {shape.images}"
     context, thinking = card.limits.context_tokens, card.limits.thinking_tokens
     if ask.max_tokens + thinking >= context:
@@ -81,22 +100,25 @@ def _unsuitable(card: Card, ask: Ask, shape: JobShape) -> str | None:
 
 
 def _fallback(
-    card: Card, ask: Ask, shape: JobShape, fleet: FleetFile
+    card: Card, view: GraphView, node: str, shape: JobShape, fleet: FleetFile
 ) -> tuple[Card | None, str | None]:
     """The fallback of `card` if it may do this node's work, else None and why it may not."""
     other = next((entry for entry in fleet.models if entry.name == card.fallback), None)
     if other is None:
         return None, None  # none is named, or the request names the one model that may answer
-    reason = _unsuitable(other, ask, shape)
+    reason = _unsuitable(other, view, node, shape)
     return (other, None) if reason is None else (None, reason)
 
 
 def _no_model(node: str, ask: Ask, fleet: FleetFile, refused: list[Rejected]) -> NoModel:
     have = ", ".join(sorted({repr(c) for card in fleet.models for c in card.capabilities}))
     why = "; ".join(f"{e.option}: {e.reason}" for e in refused if e.option.startswith(f"{node}="))
+    near = nearest(ask.capability, {name for card in fleet.models for name in card.capabilities})
+    meant = f"Did you mean {near!r}? " if near not in (None, ask.capability) else ""
     return NoModel(
         f"No model takes {ask.capability!r} at node {node!r} (the fleet {fleet.name!r} has: "
-        f"{have}; {why}). Add a card under 'models:' in the fleet's YAML, or choose another fleet."
+        f"{have}; {why}). {meant}Add a card under 'models:' in the fleet's YAML, or choose another "
+        "fleet."
     )
 
 
@@ -162,7 +184,7 @@ class NodeWork:
         )
 
     def _on(self, card: Card) -> NodePlan:
-        visits = self.view.visits[self.node]
+        visits = self.view.visits_in(self.node, self.shape.images)
         worst, likely = self._works(card)
         latency, p99 = self._time(card, likely)
         quality = card.quality.get(self.ask.capability)
@@ -182,6 +204,7 @@ class NodeWork:
             siblings=self.siblings,
             own_tokens=worst.tokens * visits,
             replicas=card.hosting.scaling.replicas,
+            photos=worst.images,
         )
 
     def _time(self, card: Card, work: Work) -> tuple[float, float]:
@@ -190,25 +213,27 @@ class NodeWork:
         Visits of a loop follow each other. Those of a fan-out share time on a model whose slowdown
         was measured; on another they are taken as in turn.
         """
-        visits, known = self.view.visits[self.node], card.latency
+        photos, known = self.shape.images, card.latency
+        visits = self.view.visits_in(self.node, photos)
         if known is None:
             alone = latency_ms(card, work) * visits
             return alone, alone
         calls, neighbours = self.load.beside(card, self.siblings)
-        in_turn = self.node in self.view.loops
-        calls += 0 if in_turn else visits - 1
+        abreast = self.view.abreast(self.node, photos)
+        calls += abreast - 1
         once = known.milliseconds(
             work.input_tokens, work.output_tokens, work.images, calls, neighbours
         )
-        whole = once * visits if in_turn else once
+        whole = once * (visits // abreast)
         return whole, whole * known.p99_ratio
 
     def _works(self, card: Card) -> tuple[Work, Work]:
         """The most that a call can be, and what it is likely to be."""
         ask, shape = self.ask, self.shape
-        images = shape.images if ask.reads == "image" else 0
+        images = photos_a_call(self.view, self.node, shape, card)
         most_out = ask.max_tokens + card.limits.thinking_tokens
         room = card.limits.context_tokens - most_out
+        share = images if self.node not in self.view.spread else self._share_of_photos(images)
         fixed = len(ask.instruction.encode()) + TEMPLATE_TOKENS + images * card.limits.image_tokens
         data = shape.text_bytes if ask.reads == "text" else 0
         if ask.question and ask.reads == "image":
@@ -224,9 +249,13 @@ class NodeWork:
             likely_in, likely_out = known.tokens(shape.text_bytes)
         worst = Work(min(most_in, room), most_out, images)
         likely = Work(
-            min(round(likely_in), worst.input_tokens), min(round(likely_out), most_out), images
+            min(round(likely_in), worst.input_tokens), min(round(likely_out), most_out), share
         )
         return worst, likely
+
+    def _share_of_photos(self, most: int) -> int:
+        """Photos of one visit where a fan-out deals them out."""
+        return min(most, math.ceil(self.shape.images / self.view.visits[self.node]))
 
 
 def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodePlan, ...]:

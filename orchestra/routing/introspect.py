@@ -13,18 +13,19 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 
 from orchestra.core.ask import Ask
-from orchestra.core.errors import InvalidGraph
+from orchestra.core.errors import InvalidGraph, OrchestraError
+from orchestra.core.fan_out import EachPhoto
+from orchestra.core.spelling import did_you_mean
 
 Edges = frozenset[tuple[str, str]]
 AnyGraph = StateGraph[Any, Any, Any, Any]
-Flat = tuple[dict[str, Ask], Edges, tuple[str, ...], list[str]]
 _BUILDING = threading.RLock()  # a build function may compile the graphs it is made of
 
 
@@ -33,7 +34,8 @@ class GraphView:
     """A graph as the planner sees it: node names in topological order, their asks, their edges.
 
     `visits` bounds how often each ask is made: in turn for nodes of `loops`, else side by side (a
-    `Send` for each). `together` are pairs of asks that are sure to begin in one step.
+    `Send` for each). `together` are pairs of asks that are sure to begin in one step. Asks of
+    `each` are visited so for each photo, and see one; what visits of `spread` see is not known.
     """
 
     nodes: tuple[str, ...]
@@ -43,6 +45,8 @@ class GraphView:
     unpriced: tuple[str, ...] = ()
     loops: frozenset[str] = frozenset()
     together: frozenset[frozenset[str]] = frozenset()
+    each: frozenset[str] = frozenset()
+    spread: frozenset[str] = frozenset()
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
     @classmethod
@@ -56,6 +60,16 @@ class GraphView:
             if a != START and b in before:
                 before[b].append(a)
         object.__setattr__(self, "_before", before)  # a search asks for them thousands of times
+
+    def abreast(self, node: str, photos: int) -> int:
+        """How many visits of `node` may be under way at one moment, in a job of so many photos."""
+        if node in self.each:
+            return max(1, photos)
+        return 1 if node in self.loops else self.visits[node]
+
+    def visits_in(self, node: str, photos: int) -> int:
+        """How often `node` is visited at most, in a job of so many photos."""
+        return self.visits[node] * (max(1, photos) if node in self.each else 1)
 
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
@@ -73,6 +87,16 @@ class GraphView:
         return found
 
 
+class Flat(NamedTuple):
+    """A graph with its subgraphs in place: edges have START and END, `each` see one photo each."""
+
+    asks: dict[str, Ask]
+    edges: Edges
+    names: tuple[str, ...]
+    unpriced: list[str]
+    each: set[str]
+
+
 def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:
     """The compiled graph of a build function, a StateGraph, or a graph already compiled."""
     if isinstance(build, CompiledStateGraph):
@@ -87,7 +111,15 @@ def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> C
 
 @lru_cache(maxsize=64)
 def _compile_built(build: Callable[[], Any]) -> CompiledStateGraph:
-    built = build()
+    try:
+        built = build()
+    except OrchestraError:
+        raise
+    except ValueError as cause:  # as LangGraph says of a node or an edge that cannot be added
+        raise InvalidGraph(
+            f"The graph of {getattr(build, '__name__', build)!r} cannot be built: {cause} Mend the "
+            "function: each node has a name of its own, and edges lead between nodes."
+        ) from cause
     if isinstance(built, CompiledStateGraph):
         return built
     if isinstance(built, Pregel):
@@ -111,7 +143,16 @@ def _compile(graph: StateGraph) -> CompiledStateGraph:
     try:
         return graph.compile()
     except ValueError as cause:
-        raise InvalidGraph(f"The graph does not compile: {cause}. Mend its edges.") from cause
+        cure = _misspelt(graph) or "Mend its edges."
+        raise InvalidGraph(f"The graph does not compile: {cause}. {cure}") from cause
+
+
+def _misspelt(graph: StateGraph) -> str:
+    """Which node an edge may mean that leads to or from none."""
+    known = [*graph.nodes, START, END]
+    named = [name for edge in sorted(graph.edges) for name in edge]
+    named += [name for starts, end in sorted(graph.waiting_edges) for name in (*starts, end)]
+    return next((did_you_mean(name, graph.nodes) for name in named if name not in known), "")
 
 
 def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> CompiledStateGraph:
@@ -160,7 +201,8 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     Raises `InvalidGraph` for an undeclared destination, an unbounded loop, or two nodes of one
     name in a graph and its subgraphs.
     """
-    asks, edges, names, unpriced = _flatten(compiled)
+    asks, edges, names, unpriced, each = _flatten(compiled)
+    _check_joins(compiled, names)
     if asks:  # a graph without them has nothing to price
         _check_destinations(compiled)
     loops = _loops(names, edges)
@@ -174,7 +216,26 @@ def view(compiled: CompiledStateGraph) -> GraphView:
             )
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
     together = frozenset(_together(compiled))
-    return GraphView(order, asks, edges, visits, tuple(unpriced), looping, together)
+    spread = frozenset(_spread(compiled)) - looping - each
+    return GraphView(
+        order, asks, edges, visits, tuple(unpriced), looping, together, frozenset(each), spread
+    )
+
+
+def _check_joins(compiled: CompiledStateGraph, names: tuple[str, ...]) -> None:
+    """Raise `InvalidGraph` where a node, as `merge` is, joins the answers of one there is not."""
+    for name, spec in compiled.builder.nodes.items():
+        action = _action(spec)
+        if isinstance(spec.runnable, CompiledStateGraph):
+            _check_joins(spec.runnable, names)
+        elif getattr(action, "costs_nothing", False):
+            for joined in getattr(action, "nodes", ()):
+                if joined not in names:
+                    others = [other for other in names if other != name]
+                    raise InvalidGraph(
+                        f"The node {name!r} joins the answers of {joined!r}, which is no node of "
+                        f"the graph. {did_you_mean(joined, others)}"
+                    )
 
 
 def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
@@ -199,8 +260,39 @@ def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
     return found
 
 
+def _each(builder: StateGraph) -> set[str]:
+    """Nodes that photos are sent to one by one, and nothing else leads to."""
+    found: set[str] = set()
+    others = {b for _, b in _plain_edges(builder)}
+    for branches in builder.branches.values():
+        for branch in branches.values():
+            path = getattr(branch.path, "func", None)
+            if isinstance(path, EachPhoto):
+                found.add(path.node)
+            else:
+                others |= set((branch.ends or {}).values())
+    return found - others
+
+
+def _spread(compiled: CompiledStateGraph) -> set[str]:
+    """Asks of more visits than one that conditional edges alone lead to: fan-outs, by their look.
+
+    Each visit may then see a part of the job's photos.
+    """
+    builder = compiled.builder
+    found: set[str] = set()
+    branched = {b for _, b in _branch_edges(builder)} - {b for _, b in _plain_edges(builder)}
+    for name, spec in builder.nodes.items():
+        action = _action(spec)
+        if isinstance(spec.runnable, CompiledStateGraph):
+            found |= _spread(spec.runnable)
+        elif name in branched and isinstance(action, Ask) and (action.max_visits or 1) > 1:
+            found.add(name)
+    return found
+
+
 def _flatten(compiled: CompiledStateGraph) -> Flat:
-    """Asks, edges (with START and END), names and unpriced nodes, subgraphs put in place.
+    """The graph, subgraphs put in place.
 
     Nodes that are no asks may have one name in several subgraphs, as those of prebuilt agents do:
     `agent:model` is the one in the subgraph `agent`.
@@ -210,21 +302,23 @@ def _flatten(compiled: CompiledStateGraph) -> Flat:
     asks: dict[str, Ask] = {}
     names: list[str] = []
     unpriced: list[str] = []
+    sent = _each(builder)
+    each = sent & set(builder.nodes)
     inside = {
         name: _flatten(spec.runnable)
         for name, spec in builder.nodes.items()
         if isinstance(spec.runnable, CompiledStateGraph)
     }
     seen = Counter(name for name in builder.nodes if name not in inside)
-    seen.update(name for _, _, inner_names, _ in inside.values() for name in inner_names)
+    seen.update(name for inner in inside.values() for name in inner.names)
     for name, spec in builder.nodes.items():
         if name in inside:
             inner = _qualified(name, inside[name], seen)
-            inner_asks, inner_edges, inner_names, inner_unpriced = inner
-            unpriced += inner_unpriced
-            edges = _spliced(edges, name, inner_edges, inner_names)
-            asks |= inner_asks
-            names += inner_names
+            each = (each - {name}) | (set(inner.names) if name in sent else inner.each)
+            unpriced += inner.unpriced
+            edges = _spliced(edges, name, inner)
+            asks |= inner.asks
+            names += inner.names
             continue
         names.append(name)
         action = _action(spec)
@@ -238,35 +332,32 @@ def _flatten(compiled: CompiledStateGraph) -> Flat:
             f"Two nodes are called {twice[0]!r}, in a graph and its subgraphs, so a plan could "
             "not tell them apart. Rename one."
         )
-    return asks, frozenset(edges), tuple(names), unpriced
+    return Flat(asks, frozenset(edges), tuple(names), unpriced, each)
 
 
 def _qualified(graph: str, inner: Flat, seen: Counter[str]) -> Flat:
     """A subgraph whose nodes of a name that is `seen` elsewhere too are named after it as well."""
-    asks, edges, names, unpriced = inner
-    own = {name: f"{graph}:{name}" for name in names if seen[name] > 1 and name not in asks}
+    own = {n: f"{graph}:{n}" for n in inner.names if seen[n] > 1 and n not in inner.asks}
     if not own:
         return inner
-    renamed = frozenset((own.get(a, a), own.get(b, b)) for a, b in edges)
-    return (
-        asks,
-        renamed,
-        tuple(own.get(name, name) for name in names),
-        [own.get(name, name) for name in unpriced],
+    return Flat(
+        inner.asks,
+        frozenset((own.get(a, a), own.get(b, b)) for a, b in inner.edges),
+        tuple(own.get(name, name) for name in inner.names),
+        [own.get(name, name) for name in inner.unpriced],
+        {own.get(name, name) for name in inner.each},
     )
 
 
-def _spliced(
-    edges: set[tuple[str, str]], node: str, inner: Edges, names: tuple[str, ...]
-) -> set[tuple[str, str]]:
-    """`edges` with `node` replaced by the subgraph whose edges are `inner`."""
+def _spliced(edges: set[tuple[str, str]], node: str, inner: Flat) -> set[tuple[str, str]]:
+    """`edges` with `node` replaced by the subgraph `inner`."""
     before = {a for a, b in edges if b == node}
     after = {b for a, b in edges if a == node}
-    first = {b for a, b in inner if a == START}
+    first = {b for a, b in inner.edges if a == START}
     # A node that leads nowhere ends its graph as one that leads to END does.
-    last = {a for a, b in inner if b == END} | set(names) - {a for a, _ in inner}
+    last = {a for a, b in inner.edges if b == END} | set(inner.names) - {a for a, _ in inner.edges}
     kept = {(a, b) for a, b in edges if node not in (a, b)}
-    kept |= {(a, b) for a, b in inner if a != START and b != END}
+    kept |= {(a, b) for a, b in inner.edges if a != START and b != END}
     return kept | {(a, b) for a in before for b in first} | {(a, b) for a in last for b in after}
 
 

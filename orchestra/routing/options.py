@@ -99,7 +99,7 @@ def options_of(
     Raises `NoModel` for a node that no model may or can take, `InvalidGraph` for more assignments
     than can be compared.
     """
-    candidates, refused = candidates_of(active, shape, fleet)
+    candidates, refused = candidates_of(view, active, shape, fleet)
     beside = siblings(view, active)
     choices: list[tuple[NodePlan, ...]] = []
     for node, ask in active.items():
@@ -116,7 +116,7 @@ def options_of(
     cards = {card.name: card for found in candidates.values() for card, _ in found}
     rest = Rest(
         overhead=fleet.overhead,
-        calls=sum(view.visits[node] for node in active),
+        calls=sum(view.visits_in(node, shape.images) for node in active),
         images=shape.images,
         limits={name: c.limits for name, c in cards.items() if c.limits.is_paced},
         waits_ms=dict(load.waits_ms),
@@ -137,10 +137,14 @@ def _limits(budget: Budget) -> dict[str, Decimal]:
 
 
 def rank(option: Option) -> tuple[float, int, float, str]:
-    """Best expected quality first (unknown counts as 0), then cheapest, fastest, by name."""
+    """Best expected quality first (unknown counts as 0), then cheapest, fastest, by name.
+
+    Cheap is what is expected to cost little: a ceiling holds a fallback that is seldom asked, and
+    is for limits alone.
+    """
     quality = sum(node.quality or 0.0 for node in option) / len(option)
     slowest = sum(node.latency_ms for node in option)
-    return (-quality, sum(node.cost_micro for node in option), slowest, name_of(option))
+    return (-quality, sum(node.expected_micro for node in option), slowest, name_of(option))
 
 
 def name_of(option: Option) -> str:

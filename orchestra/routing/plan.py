@@ -23,7 +23,7 @@ class NodePlan:
     `escalation` is asked what the model was unsure of, in the share `escalated` of jobs; ceilings
     hold it, too. `hits` of the visits are known to be answered by a cache, and are in none of these
     figures. With a `condition` the call is made only where that holds, after others; the figures
-    are those of a call that is made.
+    are those of a call that is made. `photos` is the most that one call may have.
     """
 
     node: str
@@ -47,6 +47,7 @@ class NodePlan:
     escalated: float = 0.0
     hits: int = 0
     condition: Condition | None = None
+    photos: int = 0
 
     @property
     def hosted(self) -> tuple[NodePlan, ...]:

@@ -33,6 +33,8 @@ from orchestra.routing.plan import Hosted, Option, Plan, Rejected
 from orchestra.routing.search import best_judged
 from orchestra.routing.timing import IDLE, Load
 
+FIRST = ("text", "vision", "maths")  # of a route's name; words of the user's own follow
+
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
@@ -102,8 +104,8 @@ def weigh(
 
 def route_of(option: Option, view: GraphView) -> str:
     """What the nodes of an option read, as in `text+vision`."""
-    reads = {view.asks[node.node].capability for node in option}
-    return "+".join(name for name in ("text", "vision", "maths") if name in reads)
+    asked = {view.asks[node.node].capability for node in option}
+    return "+".join([name for name in FIRST if name in asked] + sorted(asked - set(FIRST)))
 
 
 def _hosted(card: Card) -> Hosted:
@@ -211,5 +213,6 @@ def _reason(option: Option, broken: dict[str, Decimal], best: Option) -> str:
     if mine < theirs:
         return f"expected quality {mine:.1f}, and {name_of(best)} has {theirs:.1f}"
     if rank(option)[1] > rank(best)[1]:
-        return f"no better, and costs ${usd(rank(option)[1]):f} against ${usd(rank(best)[1]):f}"
+        dear, cheap = usd(rank(option)[1]), usd(rank(best)[1])
+        return f"no better, and is expected to cost ${dear:f} against ${cheap:f}"
     return f"no better and no cheaper than {name_of(best)}"

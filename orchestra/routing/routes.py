@@ -266,7 +266,7 @@ def condition_of(
 def _may_wait(view: GraphView, node: str) -> bool:
     """Whether a node reads something off its input, once a job; a question is the whole job's."""
     ask: Ask = view.asks[node]
-    once = view.visits.get(node, 1) == 1 and node not in view.loops
+    once = view.visits.get(node, 1) == 1 and node not in view.loops | view.each
     return once and ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
 
 

@@ -1,9 +1,9 @@
 """Finds the best assignment that keeps all limits, without looking at most of the others.
 
-Exact branch and bound. Quality, cost and latency of an assignment are sums over its nodes, and
-it is ranked by them in that order, so the best choice of each node by itself is a bound for what
-is still to be chosen; the first assignment found is often the best one already. Of several that
-rank the same, the one whose first nodes get their own best is taken. Pure.
+Exact branch and bound. Quality, expected cost and latency of an assignment are sums over its
+nodes, and it is ranked by them in that order, so the best choice of each node by itself is a bound
+for what is still to be chosen; the first assignment found is often the best one already. Of several
+that rank the same, the one whose first nodes get their own best is taken. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import accumulate
 from orchestra.routing.options import Options, held_gib, least_gib
 from orchestra.routing.plan import NodePlan, Option
 
-Rank = tuple[float, int, float]  # quality with its sign turned, cost, latency: smaller is better
+Rank = tuple[float, int, float]  # -quality, expected cost, latency: smaller is better
 NOTHING: Rank = (0.0, 0, 0.0)
 
 
@@ -102,7 +102,7 @@ class _Search:
 
 
 def _rank(node: NodePlan) -> Rank:
-    return (-(node.quality or 0.0), node.cost_micro, node.latency_ms)
+    return (-(node.quality or 0.0), node.expected_micro, node.latency_ms)
 
 
 def _by_rank_then_name(pair: tuple[Rank, NodePlan]) -> tuple[Rank, str]:

@@ -12,6 +12,7 @@ from pydantic import Field as Attribute
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import fingerprints
+from orchestra.core.job import first_problem
 from orchestra.fleet.source import load_fleet
 from orchestra.quality.policy import load_policy
 
@@ -53,11 +54,9 @@ def read_args(args: Mapping[str, Any]) -> AppArgs:
     try:
         return AppArgs.model_validate(dict(args))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "together"
         raise InvalidFleet(
-            f"The app's argument {place!r} is wrong: {first['msg']} (got {first['input']!r}). "
-            f"It takes: {', '.join(AppArgs.model_fields)}."
+            f"An argument of the app is wrong: {first_problem(error, AppArgs)}. It takes: "
+            f"{', '.join(AppArgs.model_fields)}."
         ) from error
 
 

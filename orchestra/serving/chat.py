@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from orchestra.core.ask import Ask, ask
 from orchestra.core.call import Turn
-from orchestra.core.card import Capability, Card
+from orchestra.core.card import Card
 from orchestra.core.errors import InvalidSchema, UsageError
 from orchestra.core.job import Job, Result
 from orchestra.serving.words import (
@@ -64,20 +65,30 @@ def turns_of(request: ChatRequest) -> tuple[Turn, ...]:
 def ask_of(request: ChatRequest, job: Job, card: Card | None = None) -> Ask:
     """What is asked of one model: the last message, held to the schema if one is given.
 
-    A `card` that was named is asked for what it offers, so a model of maths alone can be asked.
+    A `card` that was named is asked for what it offers, so a model of one word alone can be asked.
     """
     schema, bound = _schema(request), request.max_completion_tokens or request.max_tokens
-    offers: tuple[Capability, ...] = () if card is None else card.capabilities
-    spoken: Capability = "maths" if offers and not {"text", "vision"} & {*offers} else "text"
-    return ask(
-        "vision" if job.images else spoken,
-        job.text or "Describe the photo.",
+    question = job.text or "Describe the photo."
+    asked = ask(
+        _capability(job, card),
+        "Answer.",
         schema=schema,
+        reads="image" if job.images else "text",
         # A schema bounds its answer by itself.
         max_tokens=bound or (ANSWER_TOKENS if schema is None else None),
         derived=True,
         question=True,
     )
+    return replace(asked, instruction=question)  # as it stands: a user's words are no template
+
+
+def _capability(job: Job, card: Card | None) -> str:
+    """What is asked for: vision or text, or where `card` offers neither, a word of its own."""
+    wanted = "vision" if job.images else "text"
+    if card is None or wanted in card.capabilities:
+        return wanted
+    own = (name for name in card.capabilities if name not in ("text", "vision"))
+    return next(own, wanted)
 
 
 def answer_of(request: ChatRequest, result: Result, *, is_direct: bool) -> ChatAnswer:

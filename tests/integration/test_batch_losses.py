@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from orchestra.cluster.owned import own_cluster
 from orchestra.core.errors import InvalidTable, ModelUnavailable
 from orchestra.core.money import dollars
 from orchestra.fleet.source import load_graph
+from tests.failing_servers import ModelServer
+from tests.fake_server import endpoint_card
 from tests.serving_workers import DyingWorker
 from tests.serving_workers import write_fleet as write_other_fleet
 from tests.stub_worker import write_fleet
@@ -137,6 +140,26 @@ async def test_a_plan_is_run_on_the_cluster_as_in_one_process_and_its_time_is_no
     assert "why" not in one.quote["seconds"]
     assert many.quote["seconds"]["within"] is None
     assert "cluster" in many.quote["seconds"]["why"]
+
+
+async def test_a_row_that_a_server_fails_on_fails_alone_on_a_cluster_too(
+    table: Path, tmp_path: Path
+) -> None:
+    rows, first, last = list(csv.DictReader(table.open(encoding="utf-8"))), 0, ROWS - 1
+    poison = tuple(rows[at]["name"] for at in (first, last))
+    server = ModelServer(poison)
+    with server.serving() as url:
+        card = endpoint_card(url).model_dump(mode="json")
+        fleet = tmp_path / "far.yaml"
+        fleet.write_text(json.dumps({"name": "far", "models": [card]}), encoding="utf-8")
+        async with Fleet.open(str(fleet)) as opened:
+            options: Any = {"on": "auto", "in_flight": IN_FLIGHT, "text_columns": ["name"]}
+            options |= {"yes": True, "probe_delays_s": (0.1, 0.1, 0.1), "out": tmp_path / "out"}
+            done = await opened.batch(load_graph("answer"), table, **options)
+            server.poison = ()
+            again = await opened.batch(load_graph("answer"), table, retry_failed=True, **options)
+    assert (done.rows, done.failed, done.pending) == (ROWS, len(poison), 0)
+    assert (again.failed, again.pending) == (0, 0)
 
 
 async def test_a_model_that_kills_its_host_as_it_loads_is_named_and_nothing_is_spent(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -21,10 +20,11 @@ from orchestra.cli.main import COMMANDS, main
 from orchestra.core import errors
 from orchestra.core.job import Status
 from orchestra.routing.introspect import compile_graph, view
+from tests.documents import BLOCK, command_lines
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
-GUIDES = ("docs/recipe.md", "docs/graphs.md")
+GUIDES = ("docs/recipe.md", "docs/graphs.md", "docs/workers.md")
 MANUALS = (
     "docs/serving.md",
     "docs/endpoints.md",
@@ -36,7 +36,6 @@ MANUALS = (
     "docs/calibration.md",
 )
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 INLINE = re.compile(r"`(orchestra [^`]+)`")
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -49,14 +48,6 @@ def read(page: str) -> str:
 
 def blocks(page: str, language: str) -> list[str]:
     return [body for kind, body in BLOCK.findall(read(page)) if kind == language]
-
-
-def shell_commands(page: str) -> Iterator[list[str]]:
-    for body in blocks(page, "bash"):
-        for line in body.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["orchestra"]:
-                yield words[1:]
 
 
 def command_called(name: str) -> click.Command:
@@ -79,14 +70,14 @@ def test_both_readmes_have_the_same_headings_and_code() -> None:
     assert kinds[0] == kinds[1]
     assert blocks(READMES[0], "python") == blocks(READMES[1], "python")
     assert blocks(READMES[0], "mermaid") == blocks(READMES[1], "mermaid")
-    assert list(shell_commands(READMES[0])) == list(shell_commands(READMES[1]))
+    assert list(command_lines(READMES[0])) == list(command_lines(READMES[1]))
     assert english.count("\n|") == chinese.count("\n|")
     assert english.count("\n- ") == chinese.count("\n- ")
 
 
 @pytest.mark.parametrize("page", [*READMES, *GUIDES])
 def test_every_command_in_a_code_block_parses(page: str) -> None:
-    commands = list(shell_commands(page))
+    commands = list(command_lines(page))
     assert commands
     for name, *arguments in commands:
         command_called(name).make_context(name, arguments)
@@ -101,7 +92,7 @@ def test_every_command_named_in_a_sentence_exists_with_its_options(page: str) ->
 
 
 def test_the_readme_shows_every_command() -> None:
-    shown = {arguments[0] for arguments in shell_commands("README.md")}
+    shown = {arguments[0] for arguments in command_lines("README.md")}
     assert shown == set(COMMANDS)
 
 

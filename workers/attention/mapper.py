@@ -113,4 +113,4 @@ def _engine_of(name: str, model: str | None, threads: int | None) -> Any:
 
 
 def _looks(card: Card) -> bool:
-    return "vision" in card.capabilities and card.hosting.worker is not None
+    return card.sees and card.hosting.worker is not None

@@ -36,4 +36,5 @@ def sum_questions() -> Iterator[Question]:
     for first, second in random.Random(SEED).sample(kept_out, SUMS):
         call = Call(f"What is {first} + {second} modulo {MODULUS}?", None, (), schema, 16)
         truth = str((first + second) % MODULUS)
-        yield Question("maths", call, "answer", truth, f"sums modulo {MODULUS}, up to {NUMBERS}")
+        kind = f"sums modulo {MODULUS}, up to {NUMBERS}"
+        yield Question("maths", call, "answer", truth, kind, "maths")

@@ -189,7 +189,12 @@ def _uri(content: bytes, kind: str) -> str:
 
 
 def _span(evidence: Evidence, texts: list[str]) -> Span:
-    """Mark the evidence in the first text that holds it; alone when none does."""
+    """Mark the evidence in the first text that holds it; alone when none does.
+
+    A label rests on the whole text: that is shown from its beginning, with nothing marked.
+    """
+    if evidence.text is None and evidence.start is None:
+        return _cut("".join(texts[:1]), 0, 0)
     quote, start, end = evidence.text or "", evidence.start, evidence.end
     if start is not None and end is not None:
         for text in texts:

@@ -120,7 +120,7 @@ class BatchPlan(Word):
             plan = cls.model_validate_json(text)
         except ValidationError as error:
             raise InvalidPlan(
-                f"{origin} is not a plan of a batch: {first_problem(error)}. Make one with "
+                f"{origin} is not a plan of a batch: {first_problem(error, cls)}. Make one with "
                 "`orchestra plan TABLE --save plan.json`."
             ) from error
         if plan.version != VERSION:

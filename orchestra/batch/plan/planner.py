@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 from statistics import fmean
@@ -110,9 +110,17 @@ def followed_plan(given: BatchPlan | None, folder: Folder, fleet: OpenFleet) -> 
 
 
 def allotment_of(
-    plan: BatchPlan | None, request: Request, folder: Folder, budget: Budget, limit: int | None
+    plan: BatchPlan | None,
+    request: Request,
+    folder: Folder,
+    budget: Budget,
+    limit: int | None,
+    again: Collection[int] = (),
 ) -> Allotment | None:
-    """Routes by the plan, which is kept for a resume; None without a plan or a cap."""
+    """Routes by the plan, which is kept for a resume; None without a plan or a cap.
+
+    The rows `again` are to be run though they are finished.
+    """
     if plan is None:
         return None
     folder.book.set_meta(PLAN, plan.model_dump_json())
@@ -120,7 +128,7 @@ def allotment_of(
         return None
     rows = islice(request.table.rows(), limit)
     table = TableShape.of(rows, request.spec.columns, request.spec.base)
-    table.finished = folder.book.finished_ordinals()
+    table.finished = folder.book.finished_ordinals() - set(again)
     return Allotment(plan, table, limit_micro(budget.cost_usd))
 
 

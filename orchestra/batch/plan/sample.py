@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestra.batch.folder import BATCH_ACCOUNT
 from orchestra.batch.progress import Progress
-from orchestra.batch.row_run import SILENT, RowRun
+from orchestra.batch.row_run import SILENT, RowRun, heard_from
 from orchestra.batch.tables.row import Row
 from orchestra.book.messages import ReadSpent
 from orchestra.core.errors import ModelUnavailable
@@ -93,7 +93,7 @@ async def run_sample(
 ) -> Sample:
     """Run each kind's rows along its route, in waves that mix the kinds.
 
-    Raises `ModelUnavailable` when a model is silent, `BudgetExceeded` when the cap is used up.
+    Raises `ModelUnavailable` when a model is silent to all, `BudgetExceeded` at the cap.
     """
     started, sample = time.monotonic(), Sample()
     before = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
@@ -103,6 +103,7 @@ async def run_sample(
         began = time.monotonic()
         tries = [_run(rows, kind, row, routes[kind], in_flight) for kind, row in work[first::waves]]
         wave = await _all(tries)
+        await _check_answered(rows, wave)
         _note_pace(sample, wave, time.monotonic() - began)
         sample.rows += wave
         spent = await rows.ledger.send(ReadSpent(BATCH_ACCOUNT))
@@ -134,10 +135,24 @@ async def _all(tries: Sequence[Awaitable[SampledRow]]) -> list[SampledRow]:
 
 async def _run(rows: RowRun, kind: str, row: Row, route: Route, in_flight: int) -> SampledRow:
     result = await rows.rehearse(row, dict(route.models))
-    silent = next((error for error in result.errors if error.type in SILENT), None)
-    if silent is not None:
-        raise ModelUnavailable(f"The sample could not be run: {silent.message}")
     return SampledRow(row, kind, route, result, tuple(_calls(rows, result, in_flight)))
+
+
+async def _check_answered(rows: RowRun, wave: Sequence[SampledRow]) -> None:
+    """A row that a model fails on while it answers others failed; a model that answers nobody is
+    the sample's error. Raises `ModelUnavailable`."""
+    heard = [heard_from(sampled.result) for sampled in wave]
+    answered = set[str]().union(*(models for models, _ in heard))
+    for sampled, (_, silent) in zip(wave, heard, strict=True):
+        error = next((one for one in sampled.result.errors if one.type in SILENT), None)
+        if error is None:
+            continue
+        for model in silent - answered:
+            if not await rows.answers(model):
+                break
+            answered.add(model)
+        if not (silent and silent <= answered):
+            raise ModelUnavailable(f"The sample could not be run: {error.message}")
 
 
 def _calls(rows: RowRun, result: Result, in_flight: int) -> list[SampledCall]:

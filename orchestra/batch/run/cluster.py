@@ -125,11 +125,18 @@ class ClusterRun(BatchRun):
             try:
                 return await self._hosts.run(row, account, models)
             except ModelUnavailable as error:
-                return Ran("silent", str(error))
+                return Ran("silent", str(error), silent=frozenset(self.models))
             except LOST as error:
                 why = f"The host that ran row {row.ordinal} was lost ({type(error).__name__})."
                 await self.ledger.send(AbandonAccount(account))
-        return Ran("silent", f"{why} It was tried {TRIES} times; see the cluster's logs.")
+        return self.rows.lost(row, f"{why} It was tried {TRIES} times; see the cluster's logs.")
+
+    async def answers(self, model: str) -> bool:
+        """Whether `model` answers a short question of no row now, on a host that is up."""
+        try:
+            return await self._hosts.answers(model)
+        except (ModelUnavailable, *LOST):
+            return False
 
     def stop_rows(self) -> None:
         """Ask every host to start no row that would wait for room."""

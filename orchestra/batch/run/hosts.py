@@ -62,10 +62,17 @@ class Hosts:
         Raises one of `LOST` when that host dies under it, `ModelUnavailable` when none is up and
         none comes back, and `BookError`.
         """
+        return await self._call("run", row, account, models)
+
+    async def answers(self, model: str) -> bool:
+        """Whether `model` answers on the host that has the fewest rows. Raises as `run` does."""
+        return await self._call("answers", model)
+
+    async def _call(self, method: str, *arguments: Any) -> Any:
         place = await self._place()
         self._busy[place] += 1
         try:
-            return await self.links[place].call("run", row, account, models)
+            return await self.links[place].call(method, *arguments)
         except LOST:
             if place not in self._lost:
                 self._lost[place] = asyncio.create_task(self._return(place))

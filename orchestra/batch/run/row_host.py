@@ -47,6 +47,10 @@ class RowHost:
         """Run one row under `account`. Raises `BookError`."""
         return await self._rows.run(row, account, models)
 
+    async def answers(self, model: str) -> bool:
+        """Whether `model` answers a short question of no row. Raises `BookError`."""
+        return await self._rows.answers(model)
+
     async def stop(self) -> None:
         """Start no row that would have to wait for room."""
         self._rows.stop()

@@ -18,12 +18,13 @@ class Row:
     """One row: its place from 1, each column as text, and what is wrong with it.
 
     A row with an `error` still holds the cells that could be read, and each column of the
-    table (an unread one is empty).
+    table (an unread one is empty). One that is run `again` has a record already.
     """
 
     ordinal: int
     values: Mapping[str, str]
     error: ErrorRecord | None = None
+    again: bool = False
 
 
 class Table(ABC):

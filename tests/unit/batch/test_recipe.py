@@ -48,7 +48,10 @@ def colour(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 WRONG: list[tuple[Change, str]] = [
-    (lambda raw: raw.update(flavour="sweet"), r"flavour: .*'sweet'.*Keys: name, version"),
+    (
+        lambda raw: raw.update(flavour="sweet"),
+        r"flavour: there is no such key.*'name', 'version'.*'sweet'",
+    ),
     (lambda raw: colour(raw).update(valeus={}), r"fields\.colour\.valeus"),
     (lambda raw: raw.pop("version"), "version.*required"),
     (lambda raw: raw.update(fields={}), "fields"),

@@ -14,14 +14,14 @@ from langgraph.graph import START, StateGraph
 from graphs.listing import build
 from orchestra import Budget
 from orchestra.batch.folder import BATCH_ACCOUNT
-from orchestra.batch.row_run import RowRun, row_key
+from orchestra.batch.row_run import RowRun, heard_from, row_key
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.book.book import Book
 from orchestra.book.messages import AnyMessage, BeginCall, OpenAccount, SettleCall
 from orchestra.core.call import Call
 from orchestra.core.errors import BudgetExceeded, InvalidGraph, RateLimited
-from orchestra.core.job import Result
+from orchestra.core.job import CallRecord, ErrorRecord, Result
 from orchestra.core.state import JobState
 from orchestra.images.store import ImageStore
 from orchestra.routing.introspect import compile_graph
@@ -205,3 +205,41 @@ def test_a_rows_key_depends_on_the_batch_the_id_and_the_place() -> None:
         row_key({**identity, "table": "other"}, "a", 1),
     ]
     assert len({key, *others}) == 4
+
+
+def call(node: str, model: str, kind: str | None = None, **changes: Any) -> CallRecord:
+    error = None if kind is None else ErrorRecord(stage=node, type=kind, message="m")
+    return CallRecord(node=node, model=model, instruction="Read.", error=error, **changes)
+
+
+def heard(*calls: CallRecord, early: str | None = None) -> tuple[set[str], set[str]]:
+    errors = tuple(one.error for one in calls if one.error is not None)
+    if early is not None:
+        errors += (ErrorRecord(stage=early, type="ModelUnavailable", message="m"),)
+    plan = {"nodes": [{"node": "look", "model": "vl"}, {"node": "read", "model": "r1"}]}
+    answered, silent = heard_from(Result(status="failed", errors=errors, calls=calls, plan=plan))
+    return set(answered), set(silent)
+
+
+def test_a_row_tells_which_models_answered_it_and_which_were_silent() -> None:
+    silence = call("read", "r1", "ModelUnavailable")
+    assert heard(call("look", "vl"), silence) == ({"vl"}, {"r1"})
+    assert heard(call("look", "r1"), silence) == (set(), {"r1"})
+    assert heard(call("look", "vl", reused=True), silence) == (set(), {"r1"})
+    assert heard(call("look", "vl", "AnswerInvalid"), silence) == (set(), {"r1"})
+    assert heard(call("look", "vl"), early="read") == ({"vl"}, {"r1"})
+    assert heard(silence, call("read", "r2", "RateLimited")) == (set(), {"r1", "r2"})
+
+
+def test_a_model_whose_fallback_answered_was_not_silent_to_the_row() -> None:
+    failed = call("read", "r1").model_copy(
+        update={"error": ErrorRecord(stage="read", type="ModelUnavailable", message="m")}
+    )
+    result = Result(status="complete", calls=(failed, call("read", "r2")))
+    assert heard_from(result) == ({"r2"}, set())
+
+
+def test_a_model_that_a_node_of_the_users_own_asked_is_known_by_its_call() -> None:
+    error = ErrorRecord(stage="agent", type="ModelUnavailable", message="m")
+    asked = call("answer", "r2", "ModelUnavailable")
+    assert heard_from(Result(status="failed", errors=(error,), calls=(asked,))) == (set(), {"r2"})

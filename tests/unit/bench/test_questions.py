@@ -40,7 +40,10 @@ def test_a_line_is_a_call_with_its_true_answer(tmp_path: Path) -> None:
     [
         ("not json", "Line 1 of .*mine.jsonl"),
         ('{"task": "qa", "text": "a", "instruction": "b"}', "answer: Field required"),
-        ('{"task": "qa", "text": "a", "instruction": "b", "answer": "c", "x": 1}', "x: Extra"),
+        (
+            '{"task": "qa", "text": "a", "instruction": "b", "answer": "c", "x": 1}',
+            "x: there is no such key",
+        ),
         (
             '{"task": "qa", "text": "a", "instruction": "b", "answer": "c", "choices": ["c"]}',
             "choices: .*at least 2",

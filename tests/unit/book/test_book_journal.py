@@ -3,7 +3,14 @@
 import pytest
 
 from orchestra.book.book import Book
-from orchestra.book.messages import AdmitRows, Candidate, FinishRow, OpenAccount, SettleCall
+from orchestra.book.messages import (
+    AdmitRows,
+    Candidate,
+    CountAttempt,
+    FinishRow,
+    OpenAccount,
+    SettleCall,
+)
 from orchestra.core.errors import BookError
 from tests.booked import begun
 
@@ -133,3 +140,40 @@ def test_notes_are_kept_and_replaced_and_apart_from_the_books_own(book):
     book.set_meta("fingerprint", "b")
     assert (book.meta("fingerprint"), book.meta("epoch")) == ("b", "mine")
     assert book._epoch == 1
+
+
+def failed(book: Book, ordinal: int, *types: str, status: str = "failed") -> None:
+    errors = ", ".join(f'{{"stage": "read", "type": "{kind}", "message": "m"}}' for kind in types)
+    record = f'{{"status": "{status}", "errors": [{errors}]}}'
+    book.do(FinishRow(f"key-{ordinal}", ordinal, f"sku-{ordinal}", status, record))
+
+
+def test_rows_are_found_by_the_types_of_their_errors(book):
+    failed(book, 1, "ModelUnavailable")
+    failed(book, 2, "ImageNotFound", "RateLimited", status="partial")
+    failed(book, 3, status="complete")
+    failed(book, 4, "AnswerInvalid")
+    assert book.with_errors(["RateLimited", "ModelUnavailable"]) == {"key-1": 1, "key-2": 2}
+    assert book.with_errors(["EmptyJob"]) == book.with_errors([]) == {}
+
+
+def test_a_row_that_is_run_again_is_admitted_and_its_new_record_takes_the_place_of_the_old(book):
+    book.do(SettleCall(start(book), 30, 0))
+    failed(book, 0, "ModelUnavailable")
+    row = Candidate("key-0", 0, "sku-0")
+    assert book.do(AdmitRows([row])) == [None]
+    assert book.do(AdmitRows([Candidate("key-0", 0, "sku-0", again=True)])) == [0]
+    end = FinishRow("key-0", 0, "sku-0", "complete", "{}", "row", again=True)
+    assert book.do(end) and book.do(end)
+    assert [(found.status, found.account) for found in book.rows()] == [("complete", "row")]
+    assert book.counts() == {"complete": 1}
+    assert book.spent("batch").cost_micro == 30
+
+
+def test_failed_tries_are_counted_once_each_and_forgotten_when_the_row_is_finished(book):
+    tries = [CountAttempt("key-0", account) for account in ("a", "b", "b", "a", "c")]
+    assert [book.do(one) for one in tries] == [1, 2, 2, 2, 3]
+    assert book.do(CountAttempt("key-1", "a")) == 1
+    assert book.attempts() == {"key-0": 3, "key-1": 1}
+    finish(book, 0)
+    assert book.attempts() == {"key-1": 1}

@@ -74,6 +74,14 @@ def test_a_row_is_charged_for_its_plan_and_for_what_its_nodes_asked_beside_it(pa
     assert summed(path, "row") == {"SKU1": 1007, "SKU2": 1500}
 
 
+def test_each_try_at_a_row_is_charged_to_it(path: Path) -> None:
+    with Book.open(path) as book:
+        for account in ("row:2:cd", "row:3:ef"):
+            book.do(OpenAccount(account, parent="batch", cost_micro=50_000))
+            paid(book, account, account, "big", 40, None)
+    assert summed(path, "row") == {"SKU1": 1007, "SKU2": 1540, "row 3": 40}
+
+
 def test_other_headings_name_model_graph_tag_and_day(path: Path) -> None:
     assert summed(path, "model") == {"big": 2500, "small": 7}
     assert summed(path, "graph") == {"listing": 2507}

@@ -403,7 +403,7 @@ async def test_an_agent_that_used_up_its_part_of_a_job_leaves_the_others_theirs(
     class Notes(TypedDict):
         notes: Annotated[list[str], operator.add]
 
-    small, large = ChatModel(budget=Budget(tokens=150), max_tokens=32), ChatModel()
+    small, large = ChatModel(budget=Budget(tokens=120), max_tokens=32), ChatModel()
 
     async def ask_both(state: Notes) -> dict[str, Any]:
         said = [(await small.ainvoke(f"{word}?")).text for word in ("one", "two", "three", "four")]

@@ -340,6 +340,7 @@ def test_batch_json_is_its_summary(tmp_path: Path, scripted: Path, products: Pat
         (("--in-flight", "0"), "in_flight=0"),
         (("--text-columns", "nmae"), "Did you mean 'name'"),
         (("--recipe", "nowhere.yaml"), "no recipe file 'nowhere.yaml'"),
+        (("--retry-failed", "ModelGone"), "no error of type 'ModelGone'"),
     ],
 )
 def test_batch_refuses_a_wrong_request_before_it_makes_a_folder(
@@ -349,6 +350,31 @@ def test_batch_refuses_a_wrong_request_before_it_makes_a_folder(
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "retried"),
+    [
+        ((), 0),
+        (("--retry-failed",), 2),
+        (("--retry-failed", "DuplicateId"), 1),
+        (("--retry-failed", "AnswerInvalid, EmptyJob"), 1),
+        (("--retry-failed", "EmptyJob", "--retry-failed", "DuplicateId"), 2),
+        (("--retry-failed", "UsageError"), 2),
+        (("--retry-failed", "ImageError"), 0),
+    ],
+)
+def test_batch_runs_the_rows_again_that_have_an_error_of_the_types_asked_for(
+    tmp_path: Path, scripted: Path, asked: tuple[str, ...], retried: int
+) -> None:
+    source = tmp_path / "faulty.csv"
+    source.write_text("id,name\n1,Red apple\n1,Red pear\n2,\n", encoding="utf-8")
+    batch = ["batch", source, "--out", tmp_path / "o", "--fleet", scripted]
+    assert called_json(*batch)["failed"] == 2
+    again = call(*batch, "--attempts", "2", *asked)
+    assert again.exit_code == 0
+    told = f"{retried} rows that have an error are run again"
+    assert (told in again.stderr) == bool(retried)
 
 
 @pytest.mark.parametrize("row", ["002", "2"])

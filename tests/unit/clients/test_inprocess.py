@@ -295,3 +295,27 @@ async def test_closing_ends_what_waits_in_another_event_loop() -> None:
     gate.opened.set()
     with pytest.raises(Cancelled):
         await waiting
+
+
+class Plain:
+    """An engine with `generate` alone, that answers with what it is given."""
+
+    def __init__(self, answers: list[Any]) -> None:
+        self.answers = answers
+
+    def generate(self, calls: Any, is_cancelled: Any = None, on_text: Any = None) -> Any:
+        return self.answers
+
+
+async def test_an_engine_without_tokens_of_its_own_is_counted_by_bytes() -> None:
+    engine: Any = Plain([])
+    async with opened(lambda: engine) as client:
+        assert await client.count_tokens(Call("Say.", "红色")) == 4 + 6
+
+
+@pytest.mark.parametrize("answer", [{"answer": "red"}, "red", None])
+async def test_what_is_neither_reply_nor_error_is_a_model_that_broke_down(answer: Any) -> None:
+    engine: Any = Plain([answer])
+    async with opened(lambda: engine) as client:
+        with pytest.raises(ModelUnavailable, match="not a Reply or an OrchestraError"):
+            await client.complete(Call("Say."))

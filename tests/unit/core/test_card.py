@@ -46,7 +46,7 @@ def test_a_valid_card_is_read_as_it_stands() -> None:
         (lambda card: card["limits"].update(tokens=5), r"models\.0\.limits\.tokens"),
         (lambda card: card["price"].pop("as_of"), r"models\.0\.price\.as_of.*required"),
         (lambda card: card.update(capabilities=["vision"]), r"max_images is 0.*set it to 1"),
-        (lambda card: card.update(capabilities=["smell"]), r"capabilities\.0.*'smell'"),
+        (lambda card: card.update(capabilities=["Smell"]), r"capabilities\.0.*lower-case.*'Smell'"),
         (lambda card: card.update(capabilities=[]), r"models\.0\.capabilities"),
         (lambda card: card.update(name=""), r"models\.0\.name"),
         (lambda card: card["limits"].update(context_tokens=0), r"limits\.context_tokens"),

@@ -284,6 +284,7 @@ def test_a_copy_of_a_fleet_has_a_snapshot_of_its_own() -> None:
 # Each key of a fleet's file decides answers, or only plans, or nothing. A new one belongs in one of
 # these, and in `orchestra/core/identity.py` if it decides answers or is prose.
 DECIDES: dict[type[BaseModel], set[str]] = {
+    Card: {"classifies"},
     Hosting: {"worker", "checkpoint", "device", "sampling", "schema_in_prompt", "revision"}
     | {"endpoint"},
     Endpoint: ENDPOINT_PARTS,

@@ -52,7 +52,7 @@ def test_both_forms_are_read_and_a_string_is_an_answer_of_one_field(tmp_path: Pa
         ({"instruction": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"answer": "x"}, "needs an 'instruction' and an 'answer'"),
         ({"instruction": "x", "answer": {"a": {"b": 1}}}, "Line 2 .*answer"),
-        ({"instruction": "x", "answer": "y", "txt": "z"}, "txt: Extra inputs"),
+        ({"instruction": "x", "answer": "y", "txt": "z"}, "txt: there is no such key"),
         ({"messages": [{"role": "user", "content": "x"}] * 2}, "not from 'user' and 'assistant'"),
         ({"messages": [{"role": "bot", "content": "x"}] * 2}, "messages.0.role"),
         (["x"], "Line 2"),

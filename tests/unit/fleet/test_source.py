@@ -231,11 +231,29 @@ def test_a_module_that_a_users_own_package_lacks_is_told_with_that_package(tmp_p
 
 
 @pytest.mark.parametrize(
-    "place", ["workers.engine:Nothing", "no_such.worker:Class", "workers", ":X"]
+    ("place", "words"),
+    [
+        ("workers.engine:Nothing", r"workers\.engine has no 'Nothing'.*'TransformersEngine'"),
+        ("no_such.worker:Class", r"cannot be loaded.*No module named 'no_such'.*Check the name"),
+        ("workers", "names no class. Write module:Class"),
+        (":X", "names no class. Write module:Class"),
+    ],
 )
-def test_a_worker_that_cannot_be_loaded_is_named_with_a_cure(place: str) -> None:
-    with pytest.raises(InvalidFleet, match=r"cannot be loaded.*Install the extra"):
+def test_a_worker_that_cannot_be_loaded_is_named_with_a_cure(place: str, words: str) -> None:
+    with pytest.raises(InvalidFleet, match=words):
         load_worker(place)
+
+
+def test_a_worker_whose_module_breaks_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "needy.py").write_text("import a_package_that_is_not_here", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("print(undefined)", encoding="utf-8")
+    with pytest.raises(InvalidFleet, match="Install what brings 'a_package_that_is_not_here'"):
+        load_worker("needy:Own")
+    with pytest.raises(InvalidFleet, match="'undefined' is not defined"):
+        load_worker("broken:Own")
 
 
 def test_a_worker_is_the_class_that_its_card_names() -> None:

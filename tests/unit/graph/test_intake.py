@@ -8,9 +8,10 @@ import gc
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -116,6 +117,73 @@ async def test_slow_servers_of_photos_do_not_hold_up_photos_that_are_here(
         slow.release.set()
         taken = await asyncio.gather(*waiting)
     assert {intake.errors[0].type for intake in taken} == {"ImageNotFound"}
+
+
+class _Busy(BaseHTTPRequestHandler):
+    """Turns everybody away `refusals` times with `status`, or hangs up at 0; then has a photo."""
+
+    refusals: ClassVar[int] = 0
+    status: ClassVar[int] = 429
+    asked: ClassVar[int] = 0
+
+    def do_GET(self) -> None:
+        kind = type(self)
+        kind.asked += 1
+        if kind.asked > kind.refusals:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(base64.b64decode(photo().partition(",")[2]))
+        elif kind.status:
+            self.send_response(kind.status)
+            self.send_header("Retry-After", "0.01")
+            self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@contextmanager
+def busy(refusals: int, status: int) -> Iterator[tuple[type[_Busy], str]]:
+    """A server that is busy for so many requests, and the address of its photo."""
+    handler = type("Handler", (_Busy,), {"refusals": refusals, "status": status, "asked": 0})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield handler, f"http://127.0.0.1:{server.server_port}/photo"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("status", [429, 503, 0])
+async def test_a_photo_whose_server_is_busy_is_asked_for_again(status: int) -> None:
+    with busy(2, status) as (server, address):
+        async with opened() as fleet:
+            intake = await take_in(fleet, Job(images=[address]))
+    assert intake.errors == () and len(intake.job.images) == 1
+    assert server.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "asked"), [(503, "ImageUnavailable", 4), (404, "ImageNotFound", 1)]
+)
+async def test_only_what_may_pass_is_asked_for_again_and_not_for_ever(
+    status: int, kind: str, asked: int
+) -> None:
+    with busy(9, status) as (server, address):
+        async with opened() as fleet:
+            intake = await take_in(fleet, Job(images=[address]))
+    assert [error.type for error in intake.errors] == [kind]
+    assert server.asked == asked
+
+
+async def test_a_busy_server_is_not_waited_for_beyond_the_deadline() -> None:
+    with busy(9, 503) as (server, address):
+        async with opened() as fleet:
+            job = Job(text="red", images=[address], budget=Budget(latency_ms=450))
+            intake = await take_in(fleet, job)
+    assert [error.type for error in intake.errors] == ["ImageUnavailable"]
+    assert server.asked == 1
 
 
 async def test_a_jobs_photos_are_there_until_it_ends_however_many_others_come() -> None:

@@ -87,7 +87,7 @@ async def test_the_graphs_own_recursion_limit_is_an_end_as_well() -> None:
     async with fleet:
         result = await fleet.run(graph, Job(text="red shirt"), config={"recursion_limit": 5})
     assert (result.status, result.fields["colour"].value) == ("partial", "red")
-    assert [error.type for error in result.errors] == ["RecursionLimit"]
+    assert [error.type for error in result.errors] == ["StepsExceeded"]
 
 
 async def test_a_loop_ends_when_the_budget_is_spent() -> None:

@@ -17,7 +17,7 @@ from orchestra.core.errors import (
     ImageForbidden,
     ImageNotFound,
     ImageTooLarge,
-    ImageTruncated,
+    ImageUnavailable,
     ImageUnreadable,
 )
 from orchestra.images.fetch import shown
@@ -78,6 +78,15 @@ class PhotoServer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"x" * 200_000)
 
+    def _gone(self) -> None:
+        self._answer(b"", 410)
+
+    def _forbidden(self) -> None:
+        self._answer(b"", 403)
+
+    def _busy(self) -> None:
+        self._answer(b"", 503, Retry_After="7")
+
     def _broken(self) -> None:
         self._answer(b"", 500)
 
@@ -108,11 +117,14 @@ def test_host_by_name_is_sent_as_that_name(server: str) -> None:
     ("path", "error"),
     [
         ("nothing", ImageNotFound),
-        ("broken", ImageNotFound),
+        ("gone", ImageNotFound),
+        ("forbidden", ImageNotFound),
+        ("broken", ImageUnavailable),
+        ("busy", ImageUnavailable),
         ("loop", ImageForbidden),
         ("file", ImageForbidden),
         ("page", ImageUnreadable),
-        ("short", ImageTruncated),
+        ("short", ImageUnavailable),
         ("announced", ImageTooLarge),
         ("endless", ImageTooLarge),
     ],
@@ -191,14 +203,23 @@ def test_malformed_address_is_a_typed_error(address: str) -> None:
 def test_silent_server_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/a.jpg"
-        with pytest.raises(ImageNotFound, match="did not arrive"):
+        with pytest.raises(ImageUnavailable, match="did not arrive") as told:
             normalise(address, limits=ImageLimits(allow_private=True, timeout_s=0.2))
+    assert told.value.again_s is None
 
 
-def test_closed_port_is_not_found() -> None:
+def test_what_a_server_asks_for_is_told_with_the_error(server: str) -> None:
+    with pytest.raises(
+        ImageUnavailable, match=r"HTTP 503, and is to be asked for again in 7 s"
+    ) as told:
+        normalise(f"{server}/busy", limits=LOCAL)
+    assert (told.value.again_s, told.value.retryable) == (7.0, True)
+
+
+def test_a_closed_port_may_be_open_later() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ImageNotFound, match="cannot be fetched"):
+    with pytest.raises(ImageUnavailable, match="cannot be fetched now"):
         normalise(f"http://127.0.0.1:{port}/a.jpg", limits=LOCAL)
 
 

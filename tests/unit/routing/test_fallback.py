@@ -94,6 +94,35 @@ def test_a_budget_holds_the_fallback_too() -> None:
     assert tight.nodes[0].model == "near"
 
 
+def free(**changes: Any) -> Card:
+    """A model of this machine that costs nothing, and falls back on one that is billed."""
+    nothing = {"as_of": "2026-11-01"}
+    return near(**{"name": "free", "fallback": "far", "price": nothing} | changes)
+
+
+def test_a_free_model_with_a_paid_fallback_is_chosen_before_the_paid_one() -> None:
+    made = planned(far(fallback=None, quality={}), free())
+    (node,) = made.nodes
+    assert (node.model, node.fallback and node.fallback.model) == ("free", "far")
+    assert made.expected_micro == 0 < made.cost_micro
+    reasons = {entry.option: entry.reason for entry in made.rejected}
+    assert reasons["read=far"].startswith("no better, and is expected to cost $0.0")
+
+
+@pytest.mark.parametrize("fallback", [None, "far"])
+def test_a_fallback_does_not_change_which_model_is_best(fallback: str | None) -> None:
+    paid, cheap = far(fallback=None, quality={}), free(name="cheap", fallback=fallback)
+    assert planned(paid, near(name="dear"), cheap).nodes[0].model == "cheap"
+
+
+def test_the_guarantee_of_a_free_model_holds_its_paid_fallback() -> None:
+    enough = planned(far(fallback=None, quality={}), free()).cost_micro
+    with pytest.raises(NoFeasiblePlan) as told:
+        tight = Budget(cost_usd=(enough - 1) / 1_000_000)
+        planned(far(fallback=None, quality={}), free(), budget=tight)
+    assert told.value.smallest["cost_usd"] == f"{enough / 1_000_000:f}"
+
+
 @pytest.mark.parametrize(
     ("changes", "shape", "why"),
     [

@@ -11,7 +11,8 @@ from orchestra.serving.problems import headers_of, problem
 # What a client may rely on; a class that is not listed has its parent's status.
 STATUSES = {
     "UsageError": 400, "UnknownModel": 404, "MissingExtra": 500, "InvalidFleet": 500,
-    "ImageError": 400, "PlanError": 422, "BudgetExceeded": 402, "DeadlineExceeded": 504,
+    "ImageError": 400, "ImageUnavailable": 503, "PlanError": 422, "BudgetExceeded": 402,
+    "DeadlineExceeded": 504,
     "ModelError": 500, "OutsideDomain": 422, "PromptTooLong": 400,
     "AnswerTruncated": 502, "AnswerInvalid": 502,
     "ModelUnavailable": 503, "RateLimited": 429, "AccessRefused": 502, "Cancelled": 499,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from orchestra.core.errors import UsageError
 from workers.training.zero.token_environment import TokenEnvironment
-from workers.zero.engine import TASK_FILE, Task
 from workers.zero.environment import SumsModulo
+from workers.zero.task import TASK_FILE, SumsTask, Task, WorldTask
 
 CONTEXT = 512
 QUERY = "="
@@ -40,20 +42,45 @@ def build_policy(world: TokenEnvironment, seed: int) -> Qwen2ForCausalLM:
 
 
 def save_policy(policy: Qwen2ForCausalLM, world: TokenEnvironment, name: str, out: Path) -> None:
-    """Write weights, configuration, tokenizer and `checksums.json` to `out`.
+    """Write weights, configuration, tokenizer, task and `checksums.json` to `out`.
 
-    Sums modulo a number also get the `task.json` with which `workers.zero.engine` serves them.
+    With the task `workers.zero.engine` serves them.
     """
     policy.save_pretrained(out)
     _tokenizer(world).save_pretrained(out)
-    env = world.env.unwrapped
-    if isinstance(env, SumsModulo):
-        task = Task(environment=name, modulus=env.modulus, numbers=world.query)
-        (out / TASK_FILE).write_text(task.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    task = task_of(world, name)
+    (out / TASK_FILE).write_text(task.model_dump_json(indent=2) + "\n", encoding="utf-8")
     names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
-    names += [TASK_FILE] * (out / TASK_FILE).is_file()
+    names.append(TASK_FILE)
     sums = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
     (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+
+
+def task_of(world: TokenEnvironment, name: str) -> Task:
+    """What a policy of `world` is asked, and what it answers.
+
+    Raises `UsageError` for a `read` that needs an environment to read with.
+    """
+    env = world.env.unwrapped
+    if isinstance(env, SumsModulo):
+        return SumsTask(environment=name, modulus=env.modulus, numbers=world.query)
+    kind = type(env)
+    named = getattr(env, "get_action_meanings", lambda: [""] * world.actions)
+    if hasattr(kind, "read") and not isinstance(
+        inspect.getattr_static(kind, "read"), staticmethod | classmethod
+    ):
+        raise UsageError(
+            f"{kind.__name__}.read of {name!r} is a method of an environment, and a served policy "
+            "plays none. Make it a @staticmethod that takes the question."
+        )
+    return WorldTask(
+        environment=name,
+        sizes=world.sizes,
+        lows=world.lows,
+        first_action=world.first_action,
+        meanings=tuple(named()),
+        reader=f"{kind.__module__}:{kind.__qualname__}" if hasattr(kind, "read") else None,
+    )
 
 
 def _tokenizer(world: TokenEnvironment) -> PreTrainedTokenizerFast:

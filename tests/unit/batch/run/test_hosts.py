@@ -43,7 +43,7 @@ class FakeLink(ActorLink):
             raise self.loss
         if method == "prepare" and self.unloaded is not None:
             raise self.unloaded
-        return Ran("finished") if method == "run" else None
+        return {"run": Ran("finished"), "answers": True}.get(method)
 
     def stop(self) -> None:
         """Note the end."""
@@ -111,6 +111,16 @@ async def test_every_host_that_is_there_is_told_to_stop_and_a_lost_one_is_no_err
     while not all(link.methods for link in links):
         await asyncio.sleep(0)
     assert [link.methods for link in links] == [["stop"]] * 3
+    hosts.end()
+
+
+async def test_a_model_is_asked_on_a_host_that_is_up() -> None:
+    links = [FakeLink(is_up=False), FakeLink()]
+    hosts = Hosts(links, ["r1"], again_s=60)
+    with pytest.raises(ActorDiedError):
+        await hosts.answers("r1")
+    assert await hosts.answers("r1")
+    assert [link.methods for link in links] == [["answers"], ["answers"]]
     hosts.end()
 
 

@@ -79,7 +79,7 @@ async def test_rows_end_in_the_book_with_what_they_cost(tmp_path: Path) -> None:
         await host.prepare(["r1"])
         rows = [row(number) for number in (1, 2, 3)]
         ran = await asyncio.gather(*(host.run(one, row_account(one)) for one in rows))
-        assert ran == [Ran("finished")] * 3
+        assert [one.end for one in ran] == ["finished"] * 3
         found = {one.ordinal: Result.model_validate_json(one.record_json) for one in book.rows()}
         assert sorted(found) == [1, 2, 3]
         spent = book.spent(BATCH_ACCOUNT)
@@ -158,7 +158,7 @@ async def test_a_host_answers_by_the_policy_that_it_is_told(tmp_path: Path) -> N
     policy = Policy(calibration=(known,))
     with batch_book() as book:
         host = row_host(tmp_path, reaching(book), policy=policy)
-        assert await host.run(row(1), "row:1") == Ran("finished")
+        assert (await host.run(row(1), "row:1")).end == "finished"
         (kept,) = book.rows()
     fields = Result.model_validate_json(kept.record_json).fields
     assert fields["category"].probability == 0.75

@@ -8,6 +8,9 @@ import pytest
 
 from orchestra.core.errors import InvalidSchema
 from workers.zero.engine import writings
+from workers.zero.task import Action
+
+NUMBERS = [Action(number) for number in range(4)]
 
 
 def of(shape: dict[str, Any], *more: str) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def of(shape: dict[str, Any], *more: str) -> dict[str, Any]:
 def test_the_numbers_that_fit_are_written_as_the_schema_asks(
     shape: dict[str, Any], values: list[Any]
 ) -> None:
-    name, found = writings(of(shape), 4)
+    name, found = writings(of(shape), NUMBERS)
     assert name == "answer"
     assert list(found.values()) == values
     assert [type(value) for value in found.values()] == [type(value) for value in values]
@@ -49,4 +52,4 @@ def test_the_numbers_that_fit_are_written_as_the_schema_asks(
 )
 def test_a_schema_that_no_number_fits_is_refused(schema: dict[str, Any], part: str) -> None:
     with pytest.raises(InvalidSchema, match=part):
-        writings(schema, 4)
+        writings(schema, NUMBERS)

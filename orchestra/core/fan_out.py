@@ -1,0 +1,67 @@
+"""`each_photo`: the conditional edge that sends each photo of a job along a branch of its own.
+
+It names no model and reads no photo. A planner reads it off the graph, so it is frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langgraph.types import Send
+from pydantic import BaseModel
+
+from orchestra.core.ask import CURRENT_RUN
+from orchestra.core.errors import InvalidGraph
+from orchestra.core.state import JobState
+
+
+@dataclass(frozen=True)
+class EachPhoto:
+    """Sends to `node` a state whose job has one photo, as often as the job has photos."""
+
+    node: str
+
+    def __post_init__(self) -> None:
+        """Declare the destination where LangGraph looks for it: in the return type."""
+        object.__setattr__(self, "__annotations__", {"return": Literal[self.node]})
+        object.__setattr__(self, "__name__", f"each_photo({self.node!r})")
+
+    def __call__(self, state: JobState) -> list[Send | str]:
+        """A `Send` a photo; without photos the node itself, so that what stands behind it runs."""
+        job = _job_of(state)
+        return [
+            Send(self.node, {**_plain(state), "job": {**job, "images": [photo]}})
+            for photo in job.get("images") or ()
+        ] or [self.node]
+
+
+def each_photo(node: str) -> EachPhoto:
+    """A conditional edge to `node`, an ask, a node of your own or a subgraph, once a photo.
+
+    `graph.add_conditional_edges(START, each_photo("look"))` is all it takes; no `path_map`. The
+    branches are named `look[0]`, `look[1]` in the order of the photos, and are planned as that
+    many calls side by side with one photo each. `max_visits` of an ask then counts for each photo.
+    A job without photos goes on to the node as by a plain edge.
+
+    Raises `InvalidGraph` for a name that is none.
+    """
+    if not isinstance(node, str) or not node:
+        raise InvalidGraph(
+            f"each_photo({node!r}) names no node. Name the one that looks: each_photo('look')."
+        )
+    return EachPhoto(node)
+
+
+def _job_of(state: JobState) -> dict[str, Any]:
+    """The job in a state; a state of the user's own has none, and the run knows it."""
+    job = _plain(state).get("job")
+    if job:
+        return job
+    run = CURRENT_RUN.get()
+    return {} if run is None else run.job.model_dump(mode="json")
+
+
+def _plain(state: Any) -> dict[str, Any]:
+    """A state by key; one that is a pydantic model, too."""
+    return dict(state) if isinstance(state, dict | BaseModel) else vars(state)
