@@ -38,9 +38,10 @@ def assemble(
     # Branches end in any order; calls are told as the plan lists their nodes.
     places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
     # A graph of the user's own nodes answers in a state of its own, whatever that holds.
-    is_asked = plan is None or bool(plan.nodes or plan.skipped)
+    is_own = plan is not None and not plan.nodes and not plan.skipped
+    has_answered = answer is not None or (is_own and (bool(calls) or not errors))
     return Result(
-        status="waiting" if questions else _status(fields, answer, errors, is_asked),
+        status="waiting" if questions else _status(fields, has_answered, errors),
         fields=fields,
         answer=answer,
         branches=_branches(outcomes),
@@ -107,13 +108,11 @@ def _own_answer(state: Mapping[str, Any]) -> str | None:
 
 
 def _status(
-    fields: Mapping[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...], is_asked: bool
+    fields: Mapping[str, Field], has_answered: bool, errors: tuple[ErrorRecord, ...]
 ) -> Status:
-    answered = answer is not None or any(field.answered for field in fields.values())
+    answered = has_answered or any(field.answered for field in fields.values())
     if errors:
         return "partial" if answered else "failed"
-    if (is_asked and not answered) or any(
-        field.contradiction or field.doubt for field in fields.values()
-    ):
+    if not answered or any(field.contradiction or field.doubt for field in fields.values()):
         return "review"
     return "complete"
