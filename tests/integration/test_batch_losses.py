@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.kill_resume import Toll, finished, toll, write_table
+from benchmarks.kills.resume import Toll, finished, toll, write_table
 from benchmarks.parts.processes import descendants
 from graphs.listing import build
 from orchestra import Budget, Fleet

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_resume import command, finished, run_clean, write_table
+from benchmarks.kills.resume import command, finished, run_clean, write_table
 from tests.stub_worker import write_fleet
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_resume import IN_FLIGHT, run_clean, run_killed, toll, write_table
+from benchmarks.kills.resume import IN_FLIGHT, run_clean, run_killed, toll, write_table
 from tests.stub_worker import write_fleet
 
 ROWS = 60

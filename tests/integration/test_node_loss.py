@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.cluster_kill import MODEL, REPLICAS, Asked, calls_of, questions, serve_struck
-from benchmarks.kill_resume import finished, toll, write_table
+from benchmarks.kills.cluster import MODEL, REPLICAS, Asked, calls_of, questions, serve_struck
+from benchmarks.kills.resume import finished, toll, write_table
 from benchmarks.parts.three_nodes import CPUS, three_nodes
 from orchestra import Fleet
 from orchestra.fleet.source import load_graph

@@ -54,7 +54,7 @@ def load(name: str) -> ModuleType:
         return import_module(name)
     loaded = getattr(sys.modules.get(name), "__file__", None)
     if loaded is not None and Path(loaded).resolve() == file:
-        return sys.modules[name]
+        return import_module(name)  # another thread may still be at its first lines
     return import_module(PREFIX + name if _is_hidden(name) else name)
 
 

@@ -175,3 +175,32 @@ def test_shipped_files_import_each_other_in_the_form_that_can_be_led() -> None:
                 if isinstance(node, ast.Import):
                     tops = {alias.name.partition(".")[0] for alias in node.names}
                     assert not tops & set(shipped.PACKAGES), path
+
+
+ASK_AT_ONCE = """
+import threading
+from orchestra.core import shipped
+
+found, gate = [], threading.Barrier(8)
+
+def ask():
+    gate.wait()
+    try:
+        found.append(shipped.attribute("workers.edge.engine:EdgeEngine").__name__)
+    except AttributeError as error:
+        found.append(str(error))
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(set(found))
+"""
+
+
+def test_threads_that_ask_at_one_moment_wait_until_the_module_is_whole() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_AT_ONCE], capture_output=True, text=True, timeout=120
+    )
+    assert asked.stdout.strip() == "{'EdgeEngine'}", asked.stderr

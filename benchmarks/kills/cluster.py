@@ -1,11 +1,11 @@
 """Kills a replica, then a whole node, under load; then a batch's driver, again and again.
 
-    python benchmarks/cluster_kill.py --jobs 400 --rows 200 --kills 5
+    python benchmarks/kills/cluster.py --jobs 400 --rows 200 --kills 5
 
 First: a local cluster of three nodes serves the `answer` graph with two replicas of the bundled
 `r1`, while clients post jobs, each its own. A client sends a job again when it got no answer or
 the answer says that a model was unavailable. The book is read afterwards.
-Then: `orchestra batch --on ray`, killed as `kill_resume.py` does.
+Then: `orchestra batch --on ray`, killed as `resume.py` does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.kill_resume import (
+from benchmarks.kills.resume import (
     IN_FLIGHT,
     print_toll,
     run_clean,

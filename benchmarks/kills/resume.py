@@ -1,6 +1,6 @@
 """SIGKILLs a batch at random moments, restarts it each time, and counts what that cost.
 
-    python benchmarks/kill_resume.py --rows 300 --kills 10
+    python benchmarks/kills/resume.py --rows 300 --kills 10
 
 Runs the real command on the bundled models: once undisturbed, once killed again and again.
 Prints unique rows, calls made twice, what was presumed, and the total beside the clean run's.
