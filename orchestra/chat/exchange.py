@@ -86,7 +86,8 @@ class Exchange:
         return f"{self.query.node}-{uuid.uuid4().hex[:8]}-"
 
     async def _end(self, failure: OrchestraError) -> AIMessage:
-        if self.stops_politely:
+        must_call = bool(self.query.tools.offered) and self.query.tools.choice != "auto"
+        if self.stops_politely and not must_call:  # no message of ours is the value asked for
             kind = DeadlineExceeded if _is_late(failure) else BudgetExceeded
             await self.allowance.stop(ErrorRecord.of(self.query.node, kind(str(failure))))
             return cut_at(stop_message(failure), self.stop)

@@ -63,8 +63,9 @@ class ChatModel(BaseChatModel):
     What is spent is counted in `book`, or in memory. `data="local"` keeps calls on this machine.
 
     A call that the budget has no room for ends the conversation with a message that says so,
-    `finish_reason` "budget", or with `on_budget="raise"` raises `BudgetExceeded`. When not even
-    the first call fits, `NoFeasiblePlan` names the smallest budget that does.
+    `finish_reason` "budget". With `on_budget="raise"`, and where a value is asked for rather than a
+    message (`with_structured_output`), it raises `BudgetExceeded`. When not even the first call
+    fits, `NoFeasiblePlan` names the smallest budget that does.
 
     Inside a job of `Fleet.run` or a batch the job's fleet, account and deadline hold; `budget`
     then bounds this model's part of each job.

@@ -184,6 +184,20 @@ def test_a_structured_answer_is_held_to_its_schema(make: Make) -> None:
     assert schema is not None and schema["properties"]["calls"]["minItems"] == 1
 
 
+def test_a_value_that_the_budget_has_no_room_for_is_an_error_and_no_message(make: Make) -> None:
+    class Colour(BaseModel):
+        """A colour."""
+
+        name: str
+
+    model, _ = make(calling("Colour", name="red"), budget=Budget(tokens=1_600))
+    structured = model.with_structured_output(Colour)
+    with pytest.raises(BudgetExceeded):
+        for number in range(40):
+            structured.invoke(f"Which is number {number}?")
+    assert model.bill().tokens <= 1_600
+
+
 def test_a_parameter_without_effect_is_refused(make: Make) -> None:
     model, _ = make("Hello.")
     with pytest.raises(UsageError, match="temperature"):
