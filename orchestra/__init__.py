@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestra.core.fan_out import each_photo
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
     from orchestra.core.state import Context, JobState
+    from orchestra.graph.cascade import cascade
     from orchestra.graph.joins import gather, vote
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
@@ -41,6 +42,7 @@ _HOMES = {
     "Recipe": "orchestra.batch.recipe",
     "Result": "orchestra.core.job",
     "ask": "orchestra.core.ask",
+    "cascade": "orchestra.graph.cascade",
     "each_photo": "orchestra.core.fan_out",
     "gather": "orchestra.graph.joins",
     "merge": "orchestra.graph.merge",
@@ -63,6 +65,7 @@ __all__ = [
     "Recipe",
     "Result",
     "ask",
+    "cascade",
     "each_photo",
     "gather",
     "merge",

@@ -138,6 +138,11 @@ class RowRun:
             why = next(error.message for error in result.errors if error.type in SILENT)
             is_billed = any(call.cost_usd for call in result.calls if _is_silent(call))
             return Ran("silent", why, answered, silent, is_billed, account, end)
+        refused = [error for error in result.errors if error.type == BudgetExceeded.__name__]
+        if refused and opened and (await self.ledger.send(ReadSpent(BATCH_ACCOUNT))).is_over:
+            await self.ledger.send(CloseAccount(account))
+            self._refund()
+            return Ran("no room", refused[0].message)  # calls cost more than what was held for them
         await self.ledger.send(end)
         self._noted.update(end.names)
         self._refund()

@@ -29,7 +29,7 @@ from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
 from orchestra.routing import planner
-from orchestra.routing.candidates import JobShape
+from orchestra.routing.candidates import JobShape, price_unknown
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 
@@ -52,6 +52,7 @@ async def plan_batch(
     those of the cards. Raises as `settle` and `plan_table` do.
     """
     _check_counts(wish.limit, in_flight)
+    _check_prices(fleet, wish.budget)
     if out is not None:
         _confirm_paid(fleet, wish.budget, yes)
     request = settle(fleet, spec)
@@ -87,6 +88,7 @@ async def run_batch(
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
     _check_counts(settings.limit, settings.in_flight)
+    _check_prices(fleet, budget)
     kinds = retried_kinds(settings.retry_failed)
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
@@ -147,12 +149,18 @@ def _check_counts(limit: int | None, in_flight: int) -> None:
             raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
 
 
+def _check_prices(fleet: OpenFleet, budget: Budget) -> None:
+    unpriced = [card for card in fleet.file.models if card.is_hosted and card.price.unknown]
+    if unpriced and budget.cost_usd is not None:
+        raise price_unknown(unpriced)
+
+
 def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
     paid = [card.name for card in fleet.file.models if card.price.is_paid]
     if paid and budget.cost_usd is None and not yes:
         raise ConfirmationNeeded(
-            f"The fleet {fleet.file.name!r} bills calls of {', '.join(paid)}, and the batch has no "
-            "budget. Set one with --cost-usd, or confirm with --yes."
+            f"The fleet {fleet.file.name!r} bills, or may bill, calls of {', '.join(paid)}, and "
+            "the batch has no budget. Set one with --cost-usd, or confirm with --yes."
         )
 
 

@@ -39,6 +39,7 @@ from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded
 from orchestra.graph.caller import Ticket
 from orchestra.images.store import pixel_hash
+from orchestra.routing.candidates import price_unknown
 
 ACCOUNT = "bench"
 FAILED = "\0failed"
@@ -269,6 +270,9 @@ def _score(task: str, kind: str, found: Sequence[_Verdict]) -> Score:
 
 
 def _check_money(cards: Sequence[Card], budget: Budget) -> None:
+    unpriced = [card for card in cards if card.price.unknown]
+    if unpriced and budget.cost_usd is not None:
+        raise price_unknown(unpriced)
     paid = [card.name for card in cards if card.hosting.endpoint and card.price.is_paid]
     if paid and budget.cost_usd is None:
         raise ConfirmationNeeded(

@@ -1,21 +1,18 @@
-"""Budgets as accounts in a tree, with limits, holds and counters; it knows no call or row.
+"""Budgets as accounts in a tree, with limits, holds and counters; it knows no row.
 
-What an account has left is its limit less what is spent less what is open. A reservation counts
-in the account and its ancestors up to the first that *holds* (has reserved its limit from its
-parent already). A settlement counts as spent in every ancestor: above a hold it turns a part of
-the held amount into spent, which needs no room. Costs and tokens are held separately: an account
-that holds only a cost limit lets tokens count further up.
+What an account has left is its limit less what is spent less what is open; how an amount goes up
+the tree is `reservation`'s.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from dataclasses import dataclass
+from typing import Any
 
 from orchestra.book.amounts import (
     NOTHING,
-    AccountLimits,
     Amount,
+    Unit,
+    bounds_of,
     busy_account,
     checked_limits,
     closed_account,
@@ -24,138 +21,144 @@ from orchestra.book.amounts import (
     unknown_account,
 )
 from orchestra.book.database import Database
-from orchestra.book.messages import OpenAccount, Spent
-from orchestra.core.errors import BookError, BudgetExceeded
+from orchestra.book.messages import OpenAccount, Overrun, Spent
+from orchestra.book.reservation import Above, Standing, count
+from orchestra.core.errors import BookError
 
 REMEMBERED_CHAINS = 4096
+BOUNDS = "limit_micro, limit_tokens, ceiling_micro, ceiling_tokens"
 
 _CHANGE = """UPDATE accounts SET
     open_micro = open_micro + ?, open_tokens = open_tokens + ?,
-    spent_micro = spent_micro + ?, spent_tokens = spent_tokens + ?, pending = pending + ?
-    WHERE number = ? AND NOT closed"""
+    spent_micro = spent_micro + ?, spent_tokens = spent_tokens + ?,
+    overrun_micro = overrun_micro + ?, overrun_tokens = overrun_tokens + ?, pending = pending + ?
+    WHERE number = ?"""
+_STANDING = f"""id, hold, closed, {BOUNDS}, spent_micro, spent_tokens,
+    open_micro, open_tokens, overrun_micro, overrun_tokens"""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainLink:
-    """One account of a chain to the root, with what of it is held."""
-
-    number: int
-    hold: bool
-    holds_micro: bool
-    holds_tokens: bool
-
-
-Chain = tuple[ChainLink, ...]
+Chain = tuple[int, ...]  # an account's number, then its ancestors' up to the root
 
 
 class Accounts(Database):
     """The tree of accounts of a book."""
 
     _chains: dict[str | int, Chain]
+    _known: dict[int, Standing]  # as of the transaction that goes on
 
     def _open_account(self, opened: OpenAccount) -> None:
-        id, hold = opened.id, opened.hold
-        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        id, (limits, ceilings) = opened.id, bounds_of(opened)
         above = self._chain(opened.parent) if opened.parent is not None else ()
-        number = above[0].number if above else None
-        values = (number, int(hold), limits.micro, limits.tokens)
-        known = self._read_one(
-            "SELECT parent, hold, limit_micro, limit_tokens FROM accounts WHERE id = ?", (id,)
-        )
+        number = above[0] if above else None
+        bounds = (limits.micro, limits.tokens, ceilings.micro, ceilings.tokens)
+        values = (number, int(opened.hold), *bounds)
+        known = self._read_one(f"SELECT parent, hold, {BOUNDS} FROM accounts WHERE id = ?", (id,))
         if known is None:
             self._write(
-                "INSERT INTO accounts"
-                " (id, label, closed, epoch, parent, hold, limit_micro, limit_tokens)"
-                " VALUES (?, ?, 1, ?, ?, ?, ?, ?)",
+                f"INSERT INTO accounts (id, label, closed, epoch, parent, hold, {BOUNDS})"
+                " VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
                 (id, opened.label, self._epoch, *values),
             )
         elif known != values:
             raise other_values(id, known, values)
-        self._reopen(id, hold, limits)
+        self._reopen(id)
 
-    def _reopen(self, id: str, hold: bool, limits: AccountLimits) -> None:
+    def _reopen(self, id: str) -> None:
         chain = self._chain(id)
-        closed, micro, tokens = self._fields(chain[0], "closed, spent_micro, spent_tokens")
+        own, *above = self._standings(chain)
         self._write(
             "UPDATE accounts SET closed = 0, epoch = ? WHERE number = ?",
-            (self._epoch, chain[0].number),
+            (self._epoch, chain[0]),
         )
-        if closed and chain[1:]:
-            if self._fields(chain[1], "closed")[0]:
-                raise closed_account(self._fields(chain[1], "id")[0], f"account {id!r}")
-            if hold:
-                rest = limits.less(Amount(micro, tokens))
-                self._change(chain[1:], rest, pending=1, who=f"account {id!r}")
+        was_closed, own.closed = own.closed, False
+        if was_closed and above:
+            if above[0].closed:
+                raise closed_account(above[0].id, f"account {id!r}")
+            if own.hold:
+                self._change(chain[1:], own.taken, pending=1, who=f"account {id!r}")
 
     def _close_account(self, id: str) -> None:
         chain = self._chain(id)
-        closed, pending = self._fields(chain[0], "closed, pending")
-        if closed:
+        own = self._standings(chain[:1])[0]
+        if own.closed:
             return
+        (pending,) = self._fields(chain[0], "pending")
         if pending:
             raise busy_account(id, pending)
-        self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0].number,))
-        if chain[0].hold:
-            limits, spent, _ = self._counters(chain[0])
-            self._change(chain[1:], -limits.less(spent), pending=-1, who=f"closing {id!r}")
+        self._write("UPDATE accounts SET closed = 1 WHERE number = ?", (chain[0],))
+        own.closed = True
+        if own.hold:
+            self._change(chain[1:], -own.taken, pending=-1, who=f"closing {id!r}")
         self._chains.pop(id, None)
-        self._chains.pop(chain[0].number, None)
+        self._chains.pop(chain[0], None)
 
     def set_limits(self, id: str, *, cost_micro: int | None, tokens: int | None) -> None:
         """Replace the limits of `id`, as when a user raises the budget of a stopped batch.
 
-        Raises `BudgetExceeded` when more is spent or open than the new limits, and `BookError` for
-        an account that holds its limits from its parent.
+        Raises `BudgetExceeded` when more is spent or open than a new limit, and `BookError` for
+        an account that holds its limits from its parent. A limit may stay that was passed, because
+        calls were charged beyond their bounds.
         """
         new = checked_limits(id, cost_micro, tokens)
         with self.transaction():
-            own = self._chain(id)[0]
+            number = self._chain(id)[0]
+            own = self._standings((number,))[0]
             if own.hold:
                 raise BookError(
                     f"Account {id!r} holds its limits from its parent, so they stay. Close it and "
                     "open another id."
                 )
-            try:
-                self._write(
-                    "UPDATE accounts SET limit_micro = ?, limit_tokens = ? WHERE number = ?",
-                    (cost_micro, tokens, own.number),
-                )
-            except sqlite3.IntegrityError:
-                used = self._counters(own)[2]
-                raise exceeded(id, "what is spent or open", new, NOTHING, used) from None
+            units: tuple[tuple[Unit, int | None, int | None, int], ...] = (
+                ("micro", new.micro, own.limit_micro, own.used_micro),
+                ("tokens", new.tokens, own.limit_tokens, own.used_tokens),
+            )
+            for unit, limit, before, used in units:
+                if limit is not None and limit < used and limit != before:
+                    raise exceeded(
+                        id,
+                        "what is spent or open",
+                        unit,
+                        limit=limit,
+                        used=0,
+                        asked=used,
+                        overruns=self._overruns(number),
+                    )
+            self._write(
+                "UPDATE accounts SET limit_micro = ?, limit_tokens = ? WHERE number = ?",
+                (cost_micro, tokens, number),
+            )
+            own.limit_micro, own.limit_tokens = cost_micro, tokens
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
-        row = self._read_one(
-            "SELECT spent_micro, spent_tokens, open_micro, open_tokens, presumed_micro,"
-            " presumed_calls FROM accounts WHERE id = ?",
-            (account,),
+        number = self._chain(account)[0]
+        own = Standing(*self._fields(number, _STANDING))
+        presumed = self._fields(number, "presumed_micro, presumed_calls")
+        return Spent(
+            own.spent_micro,
+            own.spent_tokens,
+            own.open_micro,
+            own.open_tokens,
+            *presumed,
+            overruns=self._overruns(number) if own.overrun_micro or own.overrun_tokens else (),
+            is_over=own.is_over,
         )
-        if row is None:
-            raise unknown_account(account)
-        return Spent(*row)
 
     def _forget(self) -> None:
         self._chains = {}
+        self._known = {}
 
     def _chain(self, key: str | int) -> Chain:
-        """The account with this id or number and its ancestors; parents and holds never change."""
+        """The account with this id or number and its ancestors; parents never change."""
         chain = self._chains.get(key)
         if chain is not None:
             return chain
         column = "id" if isinstance(key, str) else "number"
-        row = self._read_one(
-            "SELECT id, number, parent, hold, limit_micro IS NOT NULL, limit_tokens IS NOT NULL"
-            f" FROM accounts WHERE {column} = ?",
-            (key,),
-        )
+        row = self._read_one(f"SELECT id, number, parent FROM accounts WHERE {column} = ?", (key,))
         if row is None:
             raise unknown_account(key)
-        id, number, parent, hold, limits_micro, limits_tokens = row
-        link = ChainLink(
-            number, bool(hold), bool(hold and limits_micro), bool(hold and limits_tokens)
-        )
-        chain = (link, *(() if parent is None else self._chain(parent)))
+        id, number, parent = row
+        chain = (number, *(() if parent is None else self._chain(parent)))
         if len(self._chains) >= REMEMBERED_CHAINS:
             self._chains.clear()
         self._chains[id] = self._chains[number] = chain
@@ -164,49 +167,69 @@ class Accounts(Database):
     def _change(
         self,
         chain: Chain,
-        inside: Amount,
+        reserved: Amount,
         *,
         who: str,
-        beyond: Amount = NOTHING,
         spent: Amount = NOTHING,
+        overrun: Amount = NOTHING,
         pending: int = 0,
     ) -> None:
-        """Add to a chain's counters: `inside` to what is open, up to and including the first
-        hold; `beyond` to what is open above it; `spent` everywhere. `who` stands in messages."""
-        open_micro, open_tokens = inside.micro, inside.tokens
-        for link in chain:
-            if not (open_micro or open_tokens or spent.micro or spent.tokens or pending):
-                return
-            try:
-                changed = self._write(
-                    _CHANGE,
-                    (open_micro, open_tokens, spent.micro, spent.tokens, pending, link.number),
-                ).rowcount
-            except sqlite3.IntegrityError:
-                raise self._tight(link, Amount(open_micro, open_tokens), who) from None
-            if not changed:
-                raise closed_account(self._fields(link, "id")[0], who)
-            if link.holds_micro:
-                open_micro = beyond.micro
-            if link.holds_tokens:
-                open_tokens = beyond.tokens
-            if link.hold:
+        """Add to a chain's counters what `reservation.count` says. Raises what that raises."""
+        above = Above(
+            lambda place: self._overruns(chain[place]),
+            lambda place: self._on_its_way(chain[place]),
+        )
+        standings = self._standings(chain)
+        found = count(
+            standings,
+            reserved,
+            above,
+            who=who,
+            spent=spent,
+            overrun=overrun,
+            pending=bool(pending),
+        )
+        rest = (spent.micro, spent.tokens, overrun.micro, overrun.tokens)
+        for place, opened in enumerate(found):
+            number = chain[place]
+            self._write(_CHANGE, (opened.micro, opened.tokens, *rest, pending, number))
+            if standings[place].hold:
                 pending = 0
 
-    def _tight(self, link: ChainLink, amount: Amount, who: str) -> BudgetExceeded:
-        limits, _, used = self._counters(link)
-        return exceeded(self._fields(link, "id")[0], who, limits, used, amount)
+    def _standings(self, chain: Chain) -> list[Standing]:
+        """The accounts of a chain; only inside `transaction()`, which keeps them true."""
+        return [self._known.get(number) or self._standing(number) for number in chain]
 
-    def _counters(self, link: ChainLink) -> tuple[AccountLimits, Amount, Amount]:
-        """Limits, what is spent, and what is spent or open."""
-        row = self._fields(
-            link, "limit_micro, limit_tokens, spent_micro, spent_tokens, open_micro, open_tokens"
+    def _standing(self, number: int) -> Standing:
+        standing = Standing(*self._fields(number, _STANDING))
+        if len(self._known) >= REMEMBERED_CHAINS:
+            self._known.clear()
+        self._known[number] = standing
+        return standing
+
+    def _on_its_way(self, number: int) -> Amount:
+        """What the calls under account `number` reserve that are on their way."""
+        total = NOTHING
+        for account, micro, tokens in self._read(
+            "SELECT account, reserved_micro, reserved_tokens FROM entries"
+            " WHERE state = 'dispatched'"
+        ):
+            if number in self._chain(account):
+                total += Amount(micro, tokens)
+        return total
+
+    def _overruns(self, number: int) -> tuple[Overrun, ...]:
+        """What calls under account `number` cost beyond their worst case, by model."""
+        return tuple(
+            Overrun(*row)
+            for row in self._read(
+                "SELECT model, calls, micro, tokens FROM overruns WHERE account = ? ORDER BY model",
+                (number,),
+            )
         )
-        spent = Amount(row[2], row[3])
-        return AccountLimits(row[0], row[1]), spent, spent + Amount(row[4], row[5])
 
-    def _fields(self, link: ChainLink, columns: str) -> tuple:
-        row = self._read_one(f"SELECT {columns} FROM accounts WHERE number = ?", (link.number,))
+    def _fields(self, number: int, columns: str) -> tuple[Any, ...]:
+        row = self._read_one(f"SELECT {columns} FROM accounts WHERE number = ?", (number,))
         if row is None:
-            raise unknown_account(link.number)
+            raise unknown_account(number)
         return row

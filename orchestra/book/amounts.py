@@ -5,10 +5,15 @@ It knows no ledger: the one in a file and the one in memory say the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from orchestra.book.messages import OpenAccount, Overrun
 from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars
+
+Unit = Literal["micro", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,12 @@ class Amount:
     def __add__(self, other: Amount) -> Amount:
         return Amount(self.micro + other.micro, self.tokens + other.tokens)
 
-    def within(self, most: Amount) -> Amount:
-        """No more than `most` of either."""
-        return Amount(min(self.micro, most.micro), min(self.tokens, most.tokens))
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.micro - other.micro, self.tokens - other.tokens)
+
+    def beyond(self, most: Amount) -> Amount:
+        """What of it is more than `most`, of either."""
+        return Amount(max(0, self.micro - most.micro), max(0, self.tokens - most.tokens))
 
 
 NOTHING = Amount()
@@ -36,27 +44,29 @@ NOTHING = Amount()
 class AccountLimits:
     """Limits of an account in micro-dollars and tokens; None does not bind."""
 
-    micro: int | None
-    tokens: int | None
+    micro: int | None = None
+    tokens: int | None = None
 
-    def less(self, spent: Amount) -> Amount:
-        """What is left of the limits that bind; 0 for those that do not."""
-        return Amount(
-            0 if self.micro is None else self.micro - spent.micro,
-            0 if self.tokens is None else self.tokens - spent.tokens,
+
+def bounds_of(opened: OpenAccount) -> tuple[AccountLimits, AccountLimits]:
+    """Limits and ceilings of an account that is to be opened.
+
+    Raises `BookError` where one is no amount, or a hold has none.
+    """
+    limits = checked_limits(opened.id, opened.cost_micro, opened.tokens)
+    ceilings = checked_limits(opened.id, opened.ceiling_micro, opened.ceiling_tokens)
+    if opened.hold and limits == ceilings == AccountLimits():
+        raise BookError(
+            f"Account {opened.id!r} holds nothing: hold=True needs cost_micro, tokens or a "
+            "ceiling. Set one."
         )
+    return limits, ceilings
 
 
-def checked_limits(
-    id: str, cost_micro: int | None, tokens: int | None, *, hold: bool = False
-) -> AccountLimits:
-    """The limits of account `id`. Raises `BookError` where one is no amount, or a hold has none."""
+def checked_limits(id: str, cost_micro: int | None, tokens: int | None) -> AccountLimits:
+    """The limits of account `id`. Raises `BookError` where one is no amount."""
     check_amount("cost_micro", cost_micro, about=f"account {id!r}")
     check_amount("tokens", tokens, about=f"account {id!r}")
-    if hold and cost_micro is None and tokens is None:
-        raise BookError(
-            f"Account {id!r} holds nothing: hold=True needs cost_micro or tokens. Set one."
-        )
     return AccountLimits(cost_micro, tokens)
 
 
@@ -82,7 +92,7 @@ def unknown_account(id: str | int) -> BookError:
 def other_values(id: str, known: object, now: object) -> BookError:
     """The error for an account that is open with other values."""
     return BookError(
-        f"Account {id!r} was opened with other values of (parent, hold, cost_micro, tokens): "
+        f"Account {id!r} was opened with other values of (parent, hold, limits, ceilings): "
         f"{known!r}, now {now!r}. Take another id."
     )
 
@@ -103,18 +113,28 @@ def busy_account(id: str, pending: int) -> BookError:
 
 
 def exceeded(
-    id: str, who: str, limits: AccountLimits, used: Amount, amount: Amount
+    id: str,
+    who: str,
+    unit: Unit,
+    *,
+    limit: int,
+    used: int,
+    asked: int,
+    overruns: Sequence[Overrun] = (),
 ) -> BudgetExceeded:
-    """The error that names the tight limit of account `id`: dollars before tokens."""
-    left = limits.less(used)
-    if limits.micro is not None and amount.micro > left.micro:
-        return BudgetExceeded(
-            f"Budget {id!r} has {dollars(left.micro)} left of {dollars(limits.micro)}, and {who} "
-            f"asks for up to {dollars(amount.micro)}. Raise its cost limit to "
-            f"{dollars(used.micro + amount.micro)} or more, or take a cheaper model."
-        )
+    """The error that names the tight limit of account `id`, and who charged beyond its bound.
+
+    `used` of `limit` is spent or reserved, and `who` asks for up to `asked` more.
+    """
+    if unit == "micro":
+        show, of, name, other = dollars, "", "cost", "take a cheaper model"
+    else:
+        show, of, name, other = str, " tokens", "token", "ask for less"
+    beyond = [one for one in overruns if (one.cost_micro, one.tokens)[unit == "tokens"]]
+    cause = "".join(f" {one}" for one in beyond)
+    spent = f" ({show(used)} are spent or reserved)" if used > limit else ""
     return BudgetExceeded(
-        f"Budget {id!r} has {left.tokens} tokens left of {limits.tokens}, and {who} asks for up "
-        f"to {amount.tokens}. Raise its token limit to {used.tokens + amount.tokens} or more, "
-        f"or ask for less."
+        f"Budget {id!r} has {show(max(0, limit - used))}{of} left of {show(limit)}{spent}, and "
+        f"{who} asks for up to {show(asked)}.{cause} Raise its {name} limit to "
+        f"{show(used + asked)} or more, or {other}."
     )

@@ -1,8 +1,9 @@
 """What happens to a call, wherever it is kept: begun, then settled, released or presumed.
 
 It knows no model and no price: worst case and actual cost are given. A call is paid for from the
-moment it begins, so one that a dead process leaves on its way is presumed to have cost its worst
-case. How accounts and calls are kept is `entries`' (in a file) and `memory`'s.
+moment it begins, so one that a dead process leaves on its way, or of which nobody reports what it
+used, is presumed to have cost its worst case. How accounts and calls are kept is `entries`' (in a
+file) and `memory`'s.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class KnownCall:
 
     uid: str
     key: str
+    model: str
     worst: Amount
     state: CallState
 
@@ -86,7 +88,7 @@ class Calls(ABC, Generic[C]):
         cost = _amount(paid.cost_micro, paid.tokens, who)
         if not math.isfinite(paid.cpu_s) or paid.cpu_s < 0:
             raise BookError(f"cpu_s={paid.cpu_s!r} of {who} must be 0 or more seconds.")
-        self._finish(call, "settled", cost, paid)
+        self._finish(call, "presumed" if paid.presumed else "settled", cost, paid)
 
     def _release_call(self, message: ReleaseCall) -> None:
         call = self._call(message.uid)
@@ -139,9 +141,10 @@ class Calls(ABC, Generic[C]):
 
     @abstractmethod
     def _end_call(self, call: C, state: CallState, cost: Amount, paid: SettleCall | None) -> None:
-        """Take `cost` of what the call reserved, no more than that; keep what was `paid` for.
+        """Book `cost` instead of what the call reserved; keep what was `paid` for.
 
-        What is presumed is counted as such, in its account and all above it.
+        What is presumed, and what lies beyond the reservation, is counted as such, in the call's
+        account and all above it.
         """
 
     @abstractmethod

@@ -26,6 +26,7 @@ NO_ROW, NO_GRAPH, NO_TAG = "(no row)", "(no graph)", "(no tag)"
 class CostLine:
     """What one thing cost: as booked, by corrections more or less, and the part presumed.
 
+    `overrun_micro` is the part that servers charged beyond the worst case of their calls.
     `hits` of its `calls` were answered by a shared cache, which saved `saved_micro`.
     """
 
@@ -37,6 +38,7 @@ class CostLine:
     presumed_micro: int
     hits: int = 0
     saved_micro: int = 0
+    overrun_micro: int = 0
 
     @property
     def cost_micro(self) -> int:
@@ -53,6 +55,7 @@ class CostLine:
             "booked_usd": float(usd(self.booked_micro)),
             "corrected_usd": float(usd(self.more_micro)),
             "presumed_usd": float(usd(self.presumed_micro)),
+            "overrun_usd": float(usd(self.overrun_micro)),
             "hits": self.hits,
             "saved_usd": float(usd(self.saved_micro)),
         }
@@ -152,6 +155,7 @@ def _line(name: str, group: list[Expense]) -> CostLine:
         presumed_micro=sum(one.cost_micro for one in group if one.state == "presumed"),
         hits=sum(one.saved_micro is not None for one in group),
         saved_micro=sum(one.saved_micro or 0 for one in group),
+        overrun_micro=sum(one.overrun_micro for one in group),
     )
 
 

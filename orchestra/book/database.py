@@ -112,6 +112,7 @@ class Database:
         self._fenced = fenced
         self._mutex = threading.RLock()
         self._level = 0
+        self._version = 0
         self._closed = False
         self._process = os.getpid()
 
@@ -148,6 +149,10 @@ class Database:
             self._database.execute(f"SAVEPOINT level{level}")
             return
         self._database.execute("BEGIN IMMEDIATE")
+        version = self._database.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:  # another process has written since
+            self._version = version
+            self._forget()
         if self._fenced:
             row = self._database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
             if int(row[0]) != self._epoch:
@@ -166,7 +171,7 @@ class Database:
                 self._database.execute(f"RELEASE level{level}")
 
     def _forget(self) -> None:
-        """Drop what was remembered about rows that may now be rolled back."""
+        """Drop what was remembered about rows that may now be rolled back, or others'."""
 
     def _check_usable(self) -> None:
         if self._closed:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.book.accounts import Accounts
-from orchestra.book.amounts import Amount
+from orchestra.book.amounts import NOTHING, Amount
 from orchestra.book.calls import Calls, CallState, KnownCall
 from orchestra.book.messages import BeginCall, BookHit, SettleCall
 
-_COLUMNS = "uid, key, reserved_micro, reserved_tokens, state, number, account"
+_COLUMNS = "uid, key, model, reserved_micro, reserved_tokens, state, number, account"
 
 
 @dataclass(eq=False, slots=True)
@@ -84,7 +84,7 @@ class Entries(Accounts, Calls[Entry]):
             " reserved_micro, reserved_tokens, cached, saved_micro, saved_tokens, day)"
             " VALUES (?, ?, 'dispatched', ?, ?, ?, ?, ?, ?, ?, ?, ?, date('now'))",
             (
-                chain[0].number,
+                chain[0],
                 self._epoch,
                 begun.node,
                 begun.model,
@@ -100,37 +100,45 @@ class Entries(Accounts, Calls[Entry]):
     def _end_call(
         self, call: Entry, state: CallState, cost: Amount, paid: SettleCall | None
     ) -> None:
-        taken, chain = cost.within(call.worst), self._chain(call.account)
+        overrun, chain = cost.beyond(call.worst), self._chain(call.account)
         measured = None if paid is None else paid.measured
         self._write(
             "UPDATE entries SET state = ?, cost_micro = ?, tokens = ?, overrun_micro = ?,"
             " overrun_tokens = ?, cpu_s = ?, measured = ? WHERE number = ?",
             (
                 state,
-                taken.micro,
-                taken.tokens,
-                cost.micro - taken.micro,
-                cost.tokens - taken.tokens,
+                cost.micro,
+                cost.tokens,
+                overrun.micro,
+                overrun.tokens,
                 0.0 if paid is None else paid.cpu_s,
                 None if measured is None else json.dumps(measured, sort_keys=True),
                 call.number,
             ),
         )
         who = f"call {call.uid!r}"
-        self._change(chain, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        self._change(chain, -call.worst, spent=cost, overrun=overrun, pending=-1, who=who)
         if paid is not None and paid.reply is not None:
             self._write(
                 "INSERT INTO replies (key, entry, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (call.key, call.number, paid.reply),
             )
-        for link in chain if state == "presumed" else ():
+        for number in chain if state == "presumed" else ():
             self._write(
                 "UPDATE accounts SET presumed_micro = presumed_micro + ?,"
                 " presumed_calls = presumed_calls + 1 WHERE number = ?",
-                (taken.micro, link.number),
+                (cost.micro, number),
+            )
+        for number in chain if overrun != NOTHING else ():
+            self._write(
+                "INSERT INTO overruns (account, model, calls, micro, tokens)"
+                " VALUES (?, ?, 1, ?, ?) ON CONFLICT (account, model) DO UPDATE SET"
+                " calls = calls + 1, micro = micro + excluded.micro,"
+                " tokens = tokens + excluded.tokens",
+                (number, call.model, overrun.micro, overrun.tokens),
             )
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    uid, key, micro, tokens, *rest = row
-    return Entry(uid, key, Amount(micro, tokens), *rest)
+    uid, key, model, micro, tokens, *rest = row
+    return Entry(uid, key, model, Amount(micro, tokens), *rest)

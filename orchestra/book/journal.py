@@ -123,7 +123,7 @@ class Journal(Accounts):
 
     def _finish_row(self, row: FinishRow) -> bool:
         self._note_fields(row.names)
-        number = None if row.account is None else self._chain(row.account)[0].number
+        number = None if row.account is None else self._chain(row.account)[0]
         is_first = self._insert_row(row, number)
         if row.account is not None:
             self._close_account(row.account)

@@ -11,16 +11,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from orchestra.book.amounts import (
     NOTHING,
-    AccountLimits,
     Amount,
+    bounds_of,
     busy_account,
-    checked_limits,
     closed_account,
-    exceeded,
     other_values,
     unknown_account,
 )
@@ -34,10 +32,12 @@ from orchestra.book.messages import (
     LedgerMessage,
     ListThreads,
     OpenAccount,
+    Overrun,
     ReadThread,
     SettleCall,
     Spent,
 )
+from orchestra.book.reservation import Above, Standing, count
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
@@ -48,18 +48,35 @@ REPLIES_KEPT = 4096
 class MemoryAccount:
     """A budget; `pending` counts the calls and held accounts open right under it."""
 
-    id: str
     parent: MemoryAccount | None
-    limits: AccountLimits
-    hold: bool
-    closed: bool = True
-    spent: Amount = NOTHING
-    open: Amount = NOTHING
+    standing: Standing
     pending: int = 0
     presumed_micro: int = 0
     presumed_calls: int = 0
     has_children: bool = False
     calls: list[MemoryCall] = field(default_factory=list)
+    overruns: dict[str, Overrun] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.standing.id
+
+    @property
+    def chain(self) -> list[MemoryAccount]:
+        """The account and those above it."""
+        return [self, *(() if self.parent is None else self.parent.chain)]
+
+    def overran(self, model: str, overrun: Amount) -> None:
+        """Note what a call of `model` cost beyond its worst case."""
+        one = self.overruns.get(model) or Overrun(model, 0, 0, 0)
+        cost, tokens = one.cost_micro + overrun.micro, one.tokens + overrun.tokens
+        self.overruns[model] = Overrun(model, one.calls + 1, cost, tokens)
+
+    @property
+    def told(self) -> tuple[Overrun, ...]:
+        """The overruns by model, in their order."""
+        return tuple(self.overruns[model] for model in sorted(self.overruns))
 
 
 @dataclass(eq=False, slots=True)
@@ -75,6 +92,7 @@ class MemoryLedger(Calls[MemoryCall]):
     def __init__(self, *, closed_kept: int = CLOSED_KEPT, replies_kept: int = REPLIES_KEPT) -> None:
         self._accounts: dict[str, MemoryAccount] = {}
         self._calls: dict[str, MemoryCall] = {}
+        self._on_their_way: dict[str, MemoryCall] = {}
         self._replies: OrderedDict[str, str] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()
         self._threads: dict[str, KeptThread] = {}
@@ -89,38 +107,41 @@ class MemoryLedger(Calls[MemoryCall]):
             return DEEDS[type(message)](self, message)
 
     def _open_account(self, opened: OpenAccount) -> None:
-        id, hold = opened.id, opened.hold
-        limits = checked_limits(id, opened.cost_micro, opened.tokens, hold=hold)
+        id, hold, (limits, ceilings) = opened.id, opened.hold, bounds_of(opened)
         above = None if opened.parent is None else self._account(opened.parent)
-        account = self._accounts.get(id) or MemoryAccount(id, above, limits, hold)
-        if (account.parent, account.hold, account.limits) != (above, hold, limits):
+        bounds = (limits.micro, limits.tokens, ceilings.micro, ceilings.tokens)
+        account = self._accounts.get(id)
+        if account is None:
+            account = MemoryAccount(above, Standing(id, hold, True, *bounds))
+        own = account.standing
+        known = (own.limit_micro, own.limit_tokens, own.ceiling_micro, own.ceiling_tokens)
+        if (account.parent, own.hold, known) != (above, hold, bounds):
             parent = account.parent and account.parent.id
-            raise other_values(
-                id,
-                _values(parent, account.hold, account.limits),
-                _values(opened.parent, hold, limits),
-            )
-        if account.closed and above is not None:
-            if above.closed:
+            raise other_values(id, (parent, own.hold, *known), (opened.parent, hold, *bounds))
+        if own.closed and above is not None:
+            if above.standing.closed:
                 raise closed_account(above.id, f"account {id!r}")
             if hold:
-                change(above, limits.less(account.spent), pending=1, who=f"account {id!r}")
+                self._change(above, own.taken, pending=1, who=f"account {id!r}")
         if above is not None:
             above.has_children = True
-        account.closed = False
+        own.closed = False
         self._accounts[id] = account
         self._closed.pop(id, None)
 
     def spent(self, account: str) -> Spent:
         """What `account` has spent and reserved. Raises `BookError` when it is unknown."""
         found = self._account(account)
+        own = found.standing
         return Spent(
-            found.spent.micro,
-            found.spent.tokens,
-            found.open.micro,
-            found.open.tokens,
+            own.spent_micro,
+            own.spent_tokens,
+            own.open_micro,
+            own.open_tokens,
             found.presumed_micro,
             found.presumed_calls,
+            found.told,
+            own.is_over,
         )
 
     def _call(self, uid: str) -> MemoryCall | None:
@@ -133,7 +154,7 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _left_in(self, account: str) -> list[MemoryCall] | None:
         known = self._accounts.get(account)
-        if known is None or known.closed:
+        if known is None or known.standing.closed:
             return None
         left = [call for call in known.calls if call.state == "dispatched"]
         if known.pending > len(left):  # nothing can be taken back here, so it is said before
@@ -141,24 +162,27 @@ class MemoryLedger(Calls[MemoryCall]):
         return left
 
     def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
-        call = MemoryCall(begun.uid, begun.key, worst, "dispatched", self._account(begun.account))
-        change(call.account, worst, pending=1, who=who)
-        self._calls[call.uid] = call
+        account = self._account(begun.account)
+        call = MemoryCall(begun.uid, begun.key, begun.model, worst, "dispatched", account)
+        self._change(call.account, worst, pending=1, who=who)
+        self._calls[call.uid] = self._on_their_way[call.uid] = call
         call.account.calls.append(call)
 
     def _end_call(
         self, call: MemoryCall, state: CallState, cost: Amount, paid: SettleCall | None
     ) -> None:
-        taken, who = cost.within(call.worst), f"call {call.uid!r}"
-        change(call.account, -call.worst, beyond=-taken, spent=taken, pending=-1, who=who)
+        overrun, who = cost.beyond(call.worst), f"call {call.uid!r}"
+        self._change(call.account, -call.worst, spent=cost, overrun=overrun, pending=-1, who=who)
         call.state = state
+        del self._on_their_way[call.uid]
         if paid is not None and paid.reply is not None:
             self._keep(call.key, paid.reply)
-        account = call.account if state == "presumed" else None
-        while account is not None:
-            account.presumed_micro += taken.micro
-            account.presumed_calls += 1
-            account = account.parent
+        for account in call.account.chain:
+            if state == "presumed":
+                account.presumed_micro += cost.micro
+                account.presumed_calls += 1
+            if overrun != NOTHING:
+                account.overran(call.model, overrun)
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""
@@ -174,14 +198,14 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _close_account(self, id: str) -> None:
         account = self._account(id)
-        if account.closed:
+        own = account.standing
+        if own.closed:
             return
         if account.pending:
             raise busy_account(account.id, account.pending)
-        account.closed = True
-        if account.hold and account.parent is not None:
-            rest = account.limits.less(account.spent)
-            change(account.parent, -rest, pending=-1, who=f"closing {account.id!r}")
+        if own.hold and account.parent is not None:
+            self._change(account.parent, -own.taken, pending=-1, who=f"closing {account.id!r}")
+        own.closed = True
         if any(_is_of(account.id, pinned) for pinned in self._pinned.values()):
             return
         if not account.has_children:
@@ -202,7 +226,7 @@ class MemoryLedger(Calls[MemoryCall]):
         self._threads.pop(ended.id, None)
         account = self._pinned.pop(ended.id, None)
         for id in [id for id in self._accounts if account is not None and _is_of(id, account)]:
-            if self._accounts[id].closed and not self._accounts[id].has_children:
+            if self._accounts[id].standing.closed and not self._accounts[id].has_children:
                 self._closed[id] = None
 
     def _list_threads(self, asked: ListThreads) -> list[tuple[str, str]]:
@@ -212,46 +236,45 @@ class MemoryLedger(Calls[MemoryCall]):
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
 
+    def _change(
+        self,
+        account: MemoryAccount,
+        reserved: Amount,
+        *,
+        who: str,
+        spent: Amount = NOTHING,
+        overrun: Amount = NOTHING,
+        pending: int = 0,
+    ) -> None:
+        """Add to a chain's counters what `reservation.count` says: all of it, or nothing."""
+        chain = account.chain
+        above = Above(
+            lambda place: chain[place].told, lambda place: self._under_way_in(chain[place])
+        )
+        standings = [one.standing for one in chain]
+        found = count(
+            standings,
+            reserved,
+            above,
+            who=who,
+            spent=spent,
+            overrun=overrun,
+            pending=bool(pending),
+        )
+        for one in chain[: len(found)]:
+            one.pending += pending
+            if one.standing.hold:
+                break
+
+    def _under_way_in(self, account: MemoryAccount) -> Amount:
+        """What the calls under `account` reserve that are on their way."""
+        total = NOTHING
+        for call in self._on_their_way.values():
+            if account in call.account.chain:
+                total += call.worst
+        return total
+
 
 def _is_of(id: str, account: str) -> bool:
     """Whether an account is that one, or named after it as a part of the same job."""
     return id == account or id.startswith(f"{account}:")
-
-
-def _values(parent: str | None, hold: bool, limits: AccountLimits) -> tuple[Any, ...]:
-    return parent, hold, limits.micro, limits.tokens
-
-
-def change(
-    account: MemoryAccount,
-    inside: Amount,
-    *,
-    who: str,
-    beyond: Amount = NOTHING,
-    spent: Amount = NOTHING,
-    pending: int = 0,
-) -> None:
-    """Add to a chain's counters as `Accounts._change` does: all of it, or nothing."""
-    steps: list[tuple[MemoryAccount, Amount, int]] = []
-    link: MemoryAccount | None = account
-    while link is not None and (inside != NOTHING or spent != NOTHING or pending):
-        if link.closed:
-            raise closed_account(link.id, who)
-        used, more, limits = link.spent + link.open, inside + spent, link.limits
-        left = limits.less(used)
-        if (limits.micro is not None and more.micro > left.micro) or (
-            limits.tokens is not None and more.tokens > left.tokens
-        ):
-            raise exceeded(link.id, who, limits, used, inside)
-        steps.append((link, inside, pending))
-        if link.hold:
-            inside = Amount(
-                beyond.micro if limits.micro is not None else inside.micro,
-                beyond.tokens if limits.tokens is not None else inside.tokens,
-            )
-            pending = 0
-        link = link.parent
-    for one, opened, waits in steps:
-        one.spent += spent
-        one.open += opened
-        one.pending += waits

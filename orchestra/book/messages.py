@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Generic, TypeVar
 
+from orchestra.core.money import dollars, usd
+
 T = TypeVar("T")
 
 
@@ -30,11 +32,40 @@ AnyMessage = LedgerMessage[Any] | RowMessage[Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Overrun:
+    """What `calls` of a model cost beyond the worst case that was reserved for them."""
+
+    model: str
+    calls: int
+    cost_micro: int
+    tokens: int
+
+    def __str__(self) -> str:
+        many = f"{self.calls} call" + "s" * (self.calls != 1)
+        return (
+            f"The server of model {self.model!r} charged {dollars(self.cost_micro)} and "
+            f"{self.tokens} tokens beyond the bounds of {many}: it ignores max_tokens, or its "
+            "card's limits.thinking_tokens or limits.image_tokens are too low. Mend the card, or "
+            "leave the model out."
+        )
+
+    def public(self) -> dict[str, Any]:
+        """As it stands in summary.json."""
+        return {
+            "model": self.model,
+            "calls": self.calls,
+            "cost_usd": float(usd(self.cost_micro)),
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What an account and everything under it has spent and reserved, in micro-dollars, tokens.
 
-    `presumed_*` is the part of `cost_micro` that recovery presumed: calls that were on their way
-    when a process died.
+    `presumed_*` is the part of `cost_micro` that nobody reported: calls that were on their way
+    when a process died, or whose server did not say what they used. `overruns` is the part beyond
+    what was reserved, by model. `is_over`: what is spent and reserved is more than a limit of it.
     """
 
     cost_micro: int
@@ -43,13 +74,28 @@ class Spent:
     open_tokens: int
     presumed_micro: int
     presumed_calls: int
+    overruns: tuple[Overrun, ...] = ()
+    is_over: bool = False
+
+    @property
+    def overrun_micro(self) -> int:
+        """What of `cost_micro` lies beyond what was reserved."""
+        return sum(overrun.cost_micro for overrun in self.overruns)
+
+    @property
+    def overrun_tokens(self) -> int:
+        """What of `tokens` lies beyond what was reserved."""
+        return sum(overrun.tokens for overrun in self.overruns)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount(LedgerMessage[None]):
     """Open the budget `id`; None is no limit. The same values again change nothing.
 
-    `hold` reserves the limits from `parent` at once. A closed account is opened again with what it
+    `cost_micro` and `tokens` limit what is spent and reserved. `ceiling_*` limit what is reserved,
+    as a plan foresaw it: what calls cost beyond their worst case takes nothing from it, but counts
+    in the limits here and above. `hold` reserves from `parent` at once what may be spent here, the
+    tighter of both. A closed account is opened again with what it
     has spent still counted, so a retry that needs its full limit takes a new id. `label` is of its
     tags.
 
@@ -64,6 +110,8 @@ class OpenAccount(LedgerMessage[None]):
     tokens: int | None = None
     hold: bool = False
     label: str = ""
+    ceiling_micro: int | None = None
+    ceiling_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +149,11 @@ class BeginCall(LedgerMessage[str | None]):
 
     On its way means that its worst case in micro-dollars and tokens is reserved in `account`, and
     that it is paid for from now on, until it is settled or released. Two calls with one `key` have
-    the same answer. Raises `BudgetExceeded`, and `BookError` for a `uid` whose call is over, an
-    unknown or closed account or a negative amount.
+    the same answer. Where calls were charged beyond their worst case so that a limit is passed,
+    nothing more begins under it, in what was held before neither, until it fits again.
+
+    Raises `BudgetExceeded`, and `BookError` for a `uid` whose call is over, an unknown or closed
+    account or a negative amount.
     """
 
     uid: str
@@ -136,9 +187,11 @@ class BookHit(LedgerMessage[str | None]):
 class SettleCall(LedgerMessage[None]):
     """Book what the call `uid` cost, keep its reply, and refund the rest of its reservation.
 
-    No more than the reservation is taken; an excess is kept as the call's overrun. The first
-    `reply` of a key stays. `measured` is how long it took and beside what, as JSON values, which
-    the book only keeps. Raises `BookError` for a call that never began or was released.
+    What it cost beyond the reservation is booked all the same, and kept as its overrun: no limit
+    refuses what is spent already. `presumed`: nobody reported what it used, so this is its worst
+    case. The first `reply` of a key stays. `measured` is how long it took and beside what, as JSON
+    values, which the book only keeps. Raises `BookError` for a call that never began or was
+    released.
     """
 
     uid: str
@@ -147,6 +200,7 @@ class SettleCall(LedgerMessage[None]):
     cpu_s: float = 0.0
     reply: str | None = None
     measured: Mapping[str, Any] | None = None
+    presumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """The tables of a book, and what tells its format from others; it knows no operation on them.
 
-The invariant `spent + open <= limit` is a CHECK of the accounts table, so no code path can
-break it: a reservation is an UPDATE that either keeps the CHECK or fails.
+The invariant `spent + open <= limit + overrun` is a CHECK of the accounts table, so no code path
+can break it: only what calls were charged beyond their worst case may lie above a limit. The same
+holds of a `ceiling_*`, which a plan foresaw and which such overruns leave as it is.
 
 An entry is a call. `open_*` of an account is what its own entries reserve, what its unheld
 children's entries reserve, and what its held children hold and have not spent. `pending` counts the
 entries and held children behind `open_*`, because both may be zero-sized.
 A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
-would have cost. What recovery presumed spent is in `spent_*` and, for the report, in
-`presumed_*` as well.
+would have cost. What is presumed spent is in `spent_*` and, for the report, in `presumed_*` as
+well; so is what calls cost beyond their reservation, in `overrun_*`, and by model in `overruns`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sqlite3
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 6
+VERSION = 7
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -32,6 +33,8 @@ _TABLES = (
         epoch INTEGER NOT NULL,
         limit_micro INTEGER CHECK (limit_micro >= 0),
         limit_tokens INTEGER CHECK (limit_tokens >= 0),
+        ceiling_micro INTEGER CHECK (ceiling_micro >= 0),
+        ceiling_tokens INTEGER CHECK (ceiling_tokens >= 0),
         spent_micro INTEGER NOT NULL DEFAULT 0 CHECK (spent_micro >= 0),
         spent_tokens INTEGER NOT NULL DEFAULT 0 CHECK (spent_tokens >= 0),
         open_micro INTEGER NOT NULL DEFAULT 0 CHECK (open_micro >= 0),
@@ -39,11 +42,18 @@ _TABLES = (
         pending INTEGER NOT NULL DEFAULT 0 CHECK (pending >= 0),
         presumed_micro INTEGER NOT NULL DEFAULT 0 CHECK (presumed_micro >= 0),
         presumed_calls INTEGER NOT NULL DEFAULT 0 CHECK (presumed_calls >= 0),
-        CHECK (limit_micro IS NULL OR spent_micro + open_micro <= limit_micro),
-        CHECK (limit_tokens IS NULL OR spent_tokens + open_tokens <= limit_tokens),
+        overrun_micro INTEGER NOT NULL DEFAULT 0 CHECK (overrun_micro >= 0),
+        overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
+        CHECK (limit_micro IS NULL OR spent_micro + open_micro <= limit_micro + overrun_micro),
+        CHECK (limit_tokens IS NULL OR spent_tokens + open_tokens <= limit_tokens + overrun_tokens),
+        CHECK (ceiling_micro IS NULL OR spent_micro + open_micro <= ceiling_micro + overrun_micro),
+        CHECK (ceiling_tokens IS NULL
+            OR spent_tokens + open_tokens <= ceiling_tokens + overrun_tokens),
         CHECK (presumed_micro <= spent_micro),
+        CHECK (overrun_micro <= spent_micro AND overrun_tokens <= spent_tokens),
         CHECK (NOT closed OR (pending = 0 AND open_micro = 0 AND open_tokens = 0)),
-        CHECK (NOT hold OR limit_micro IS NOT NULL OR limit_tokens IS NOT NULL)
+        CHECK (NOT hold OR coalesce(limit_micro, limit_tokens, ceiling_micro, ceiling_tokens)
+            IS NOT NULL)
     )""",
     """CREATE INDEX accounts_held ON accounts (epoch) WHERE hold AND NOT closed""",
     """CREATE TABLE entries (
@@ -58,10 +68,12 @@ _TABLES = (
         uid TEXT NOT NULL UNIQUE,
         reserved_micro INTEGER NOT NULL CHECK (reserved_micro >= 0),
         reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
-        cost_micro INTEGER NOT NULL DEFAULT 0 CHECK (cost_micro BETWEEN 0 AND reserved_micro),
-        tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens BETWEEN 0 AND reserved_tokens),
-        overrun_micro INTEGER NOT NULL DEFAULT 0 CHECK (overrun_micro >= 0),
-        overrun_tokens INTEGER NOT NULL DEFAULT 0 CHECK (overrun_tokens >= 0),
+        cost_micro INTEGER NOT NULL DEFAULT 0 CHECK (cost_micro >= 0),
+        tokens INTEGER NOT NULL DEFAULT 0 CHECK (tokens >= 0),
+        overrun_micro INTEGER NOT NULL DEFAULT 0
+            CHECK (overrun_micro = max(0, cost_micro - reserved_micro)),
+        overrun_tokens INTEGER NOT NULL DEFAULT 0
+            CHECK (overrun_tokens = max(0, tokens - reserved_tokens)),
         cpu_s REAL NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
         measured TEXT,
         day TEXT NOT NULL,
@@ -71,6 +83,15 @@ _TABLES = (
     )""",
     """CREATE INDEX entries_account ON entries (account)""",
     """CREATE INDEX entries_open ON entries (epoch) WHERE state = 'dispatched'""",
+    # By account and model, in the call's account and all above it.
+    """CREATE TABLE overruns (
+        account INTEGER NOT NULL REFERENCES accounts (number),
+        model TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        PRIMARY KEY (account, model)
+    ) WITHOUT ROWID""",
     """CREATE TABLE replies (
         key TEXT PRIMARY KEY,
         entry INTEGER NOT NULL REFERENCES entries (number),

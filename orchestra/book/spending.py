@@ -23,9 +23,9 @@ PAGE_ROWS = 1024
 class Expense:
     """One paid call: in which account, for what, booked at what, and corrected by what.
 
-    `saved_micro` is what a call that a shared cache answered would have cost, and None for a call
-    that was made. `work` is (input tokens, output tokens, images) where its reply is kept, else
-    None.
+    `overrun_micro` is the part of `booked_micro` beyond the call's worst case. `saved_micro` is
+    what a call that a shared cache answered would have cost, and None for a call that was made.
+    `work` is (input tokens, output tokens, images) where its reply is kept, else None.
     """
 
     entry: int
@@ -35,6 +35,7 @@ class Expense:
     day: str
     state: str
     booked_micro: int
+    overrun_micro: int
     more_micro: int
     tokens: int
     saved_micro: int | None
@@ -88,7 +89,7 @@ class Spending(Database):
         """Every call that was paid for or is presumed to be, in the order reserved."""
         last = 0
         while page := self._read(
-            "SELECT number, account, node, model, day, state, cost_micro,"
+            "SELECT number, account, node, model, day, state, cost_micro, overrun_micro,"
             " (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number),"
             " tokens, iif(cached, saved_micro, NULL),"
             " (SELECT reply FROM replies WHERE entry = entries.number)"

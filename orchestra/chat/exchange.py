@@ -46,7 +46,7 @@ class Exchange:
             try:
                 result = await self._tried(left, on_piece)
             except NoFeasiblePlan as error:
-                if not self.allowance.calls and not is_waiting:
+                if not self.allowance.has_called and not is_waiting:
                     raise
                 failure: OrchestraError = error
             else:
@@ -58,7 +58,7 @@ class Exchange:
                         await asyncio.sleep(REFUND_POLL_S)
                         continue
                     return await self._end(failed)
-                self.allowance.calls.extend(result.calls)
+                self.allowance.note(result.calls)
                 if failed is None:
                     message = answer_of(result, self.query.tools, prefix=self._prefix())
                     return cut_at(message, self.stop)
@@ -68,7 +68,14 @@ class Exchange:
             if is_waiting and not isinstance(failure, DeadlineExceeded):
                 await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
                 continue
-            return await self._end(failure)
+            return await self._end(await self._explained(failure))
+
+    async def _explained(self, failure: OrchestraError) -> OrchestraError:
+        """`failure`, with whose server used the budget up where one charged beyond its bounds."""
+        overruns = await self.allowance.overruns()
+        if not overruns or not isinstance(failure, NoFeasiblePlan):
+            return failure
+        return BudgetExceeded(" ".join(map(str, (failure, *overruns))))
 
     async def _tried(self, left: Budget, on_piece: OnPiece | None) -> Result:
         is_heard = not self.query.tools.offered and not self.stop  # a call of a tool is no words

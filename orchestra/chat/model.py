@@ -79,6 +79,7 @@ class ChatModel(BaseChatModel):
     on_budget: Literal["stop", "raise"] = "stop"
 
     _own: Allowance | None = PrivateAttr(default=None)
+    _whole: Allowance | None = PrivateAttr(default=None)  # what `_own` is a part of, by `within`
     _name: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @property
@@ -104,7 +105,8 @@ class ChatModel(BaseChatModel):
         """The same model for one run, bounded by `budget` and by what is left of this one's."""
         model = self.model_copy(update={"budget": budget})
         model._name = uuid.uuid4().hex[:12]
-        model._own = self._allowance().part(model._name, budget)
+        model._whole = self._allowance()
+        model._own = model._whole.part(model._name, budget)
         return model
 
     def plan(self, question: str | Sequence[BaseMessage], *, calls: int = 1) -> Plan:
@@ -155,7 +157,9 @@ class ChatModel(BaseChatModel):
         if current is not None:
             return current.part(self._name, self.budget)
         with _OPENING:  # threads that ask first at one moment share one account
-            if self._own is None:
+            if self._own is None and self._whole is not None:
+                self._own = self._whole.part(self._name, self.budget)  # closed, and asked again
+            elif self._own is None:
                 if isinstance(self.fleet, Fleet):
                     fleet = self.fleet
                 else:

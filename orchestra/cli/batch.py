@@ -178,6 +178,10 @@ def _lines(summary: Summary) -> Iterator[str]:
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
+    for overrun in summary.overruns:
+        yield str(overrun)
+    if summary.presumed_usd:
+        yield f"${summary.presumed_usd:f} of it presumed: no use of these calls was reported"
     if summary.cached:
         yield f"{summary.cached} calls from the cache, saved ${summary.saved_usd:f}"
     if summary.promise is not None:

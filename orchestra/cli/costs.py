@@ -92,9 +92,10 @@ def _lines(bill: Costs, top: int) -> Iterator[str]:
         more = f"  booked {dollars(line.booked_micro)}" if line.more_micro else ""
         saved = f"  {line.hits} from the cache, saved {dollars(line.saved_micro)}"
         presumed = f"  presumed {dollars(line.presumed_micro)}" if line.presumed_micro else ""
+        over = f"  {dollars(line.overrun_micro)} above bounds" if line.overrun_micro else ""
         yield (
             f"{name:<{width}}  {dollars(line.cost_micro):>12}  {line.calls} calls  "
-            f"{line.tokens} tokens{more}{presumed}{saved if line.hits else ''}"
+            f"{line.tokens} tokens{more}{over}{presumed}{saved if line.hits else ''}"
         )
     if len(bill.lines) > top:
         yield f"({len(bill.lines) - top} more lines: --top {len(bill.lines)})"

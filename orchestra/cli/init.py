@@ -192,10 +192,11 @@ def _agree(server: Server, options: InitOptions) -> None:
 def _notes(choice: ModelChoice, options: InitOptions) -> list[str]:
     notes = ["Latency and quality are guesses: measure them, or deadlines are misjudged."]
     server, text = choice.server, choice.text
-    if not server.is_local and not (choice.input_price or text.input_price):
+    prices = (choice.input_price or text.input_price, choice.output_price or text.output_price)
+    if not server.is_local and None in prices:
         notes.append(
-            f"The prices of {text.name} are not known and stand as 0, so no budget in dollars "
-            "binds: give --input-price and --output-price, or edit them."
+            f"The price of {text.name} is unknown, so a budget in dollars refuses it: give "
+            "--input-price and --output-price, or write it on the card."
         )
     if options.no_run:
         notes.append("Nothing was tried: set hosting.endpoint.structured to what the server can.")

@@ -101,7 +101,10 @@ def _notes(result: Result) -> Iterator[str]:
         yield f"{error.stage}: {error.type}: {error.message}"
     seconds = f"{result.seconds:.2f} s"
     saved = f", {result.cached} calls from the cache (saved ${result.saved_usd:f})"
-    yield f"[{result.status}, ${result.cost_usd:f}, {seconds}{saved if result.cached else ''}]"
+    over = f" (${result.overrun_usd:f} above bounds)" if result.overrun_usd else ""
+    presumed = f" (${result.presumed_usd:f} presumed)" if result.presumed_usd else ""
+    cost = f"${result.cost_usd:f}{over}{presumed}"
+    yield f"[{result.status}, {cost}, {seconds}{saved if result.cached else ''}]"
 
 
 def field_lines(result: Result) -> list[str]:

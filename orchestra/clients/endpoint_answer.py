@@ -12,12 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestra.clients.endpoint_schema import Token, confidences, read_answer, tokens_of
+from orchestra.clients.endpoint_usage import fuller, hidden_tokens, reported_in, usage_of
 from orchestra.clients.tools import to_form
 from orchestra.core.call import Call, OnPiece, Reply, ToolCall, Usage, thinking_cure
-from orchestra.core.errors import AnswerInvalid, AnswerTruncated, ModelUnavailable, ThoughtTruncated
+from orchestra.core.errors import (
+    AnswerInvalid,
+    AnswerTruncated,
+    ModelError,
+    ModelUnavailable,
+    ThoughtTruncated,
+)
 from orchestra.core.text import sanitise
 
 DONE = "[DONE]"  # the last event of a stream
+UNKNOWN = Usage(is_bound=True)
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
 
@@ -99,15 +107,16 @@ class Spoken:
                 finish=choice.get("finish_reason"),
                 refusal=message.get("refusal") or "",
                 tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
-                usage=answer.get("usage"),
+                usage=reported_in(answer),
                 calls=[asked_call(call) for call in message.get("tool_calls") or []],
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            raise AnswerInvalid(
+            invalid = AnswerInvalid(
                 f"The server answered {str(answer)[:120]!r}, which is no chat completion "
                 f"({type(error).__name__}). Check that hosting.endpoint.url ends before "
                 "'/chat/completions' of an OpenAI-compatible server."
-            ) from error
+            )
+            raise billed(invalid, usage_of(reported_in(answer), UNKNOWN, answered=False)) from error
 
 
 def asked_call(raw: Mapping[str, Any]) -> ToolCall:
@@ -116,11 +125,27 @@ def asked_call(raw: Mapping[str, Any]) -> ToolCall:
     return ToolCall(str(raw["id"]), function["name"], json.loads(function["arguments"] or "{}"))
 
 
+def billed(error: ModelError, usage: Usage) -> ModelError:
+    """`error`, which now says what its call used, where the server reported that."""
+    error.used = None if usage.is_bound else usage
+    return error
+
+
 def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
     """The reply that `spoken` gives to `call`; `most` stands in for usage that is not reported.
 
-    Raises `AnswerTruncated` or `AnswerInvalid`.
+    Raises `AnswerTruncated` or `AnswerInvalid`, with what the call used as far as that is known.
     """
+    answered = bool(spoken.text.strip() or spoken.thinking or spoken.calls or spoken.refusal)
+    usage = usage_of(spoken.usage, most, answered=answered)
+    try:
+        return _reply_of(spoken, call, usage)
+    except ModelError as error:
+        billed(error, usage)
+        raise
+
+
+def _reply_of(spoken: Spoken, call: Call, usage: Usage) -> Reply:
     text = spoken.text.strip()
     if spoken.refusal or spoken.finish == "content_filter":
         why = spoken.refusal[:200] or "its filter held the answer back"
@@ -136,7 +161,6 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
             f"The answer needs more than max_tokens={call.max_tokens!r}; it was {text[-60:]!r} "
             f"(after {len(spoken.thinking)} characters of thinking). Raise max_tokens."
         )
-    usage = usage_of(spoken.usage, call) or most
     if call.tools:
         text = to_form(text, spoken.calls)
     if call.schema is None:
@@ -156,27 +180,9 @@ def _is_all_thought(spoken: Spoken, call: Call, text: str) -> bool:
     A template may open the thought; then a cut one holds no mark, and only the card tells that
     this model thinks.
     """
-    if spoken.thinking or _hidden_tokens(spoken.usage):
+    if spoken.thinking or hidden_tokens(spoken.usage):
         return not text
     return call.thinking_tokens > 0
-
-
-def _hidden_tokens(reported: Mapping[str, Any] | None) -> int:
-    """Tokens of thoughts that a server counts, though it may not show them."""
-    try:
-        return int(reported["completion_tokens_details"]["reasoning_tokens"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return 0
-
-
-def usage_of(reported: Mapping[str, Any] | None, call: Call) -> Usage | None:
-    """The usage a server reported, or None where it did not, or says what cannot be."""
-    try:
-        sent, written = reported["prompt_tokens"], reported["completion_tokens"]  # type: ignore[index]
-        usage = Usage(int(sent), int(written), len(call.images))
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return usage if min(usage.input_tokens, usage.output_tokens) >= 0 else None
 
 
 @dataclass(slots=True)
@@ -215,7 +221,7 @@ class Stream:
 
     def _take(self, event: Mapping[str, Any]) -> None:
         spoken = self.spoken
-        spoken.usage = event.get("usage") or spoken.usage
+        spoken.usage = fuller(spoken.usage, reported_in(event))
         for choice in (event.get("choices") or [])[:1]:
             delta = choice.get("delta") or {}
             spoken.thinking += delta.get("reasoning_content") or delta.get("reasoning") or ""

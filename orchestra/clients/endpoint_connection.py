@@ -7,7 +7,6 @@ that it may be sent again; every other failure may have been billed once the req
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from orchestra.clients.endpoint_errors import Refusal
+from orchestra.core.address import is_loopback
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
@@ -199,12 +199,3 @@ def deadline_passed(name: str, left_s: float | None) -> DeadlineExceeded:
         f"The deadline passed at model {name!r} ({max(0.0, left_s or 0.0) * 1000:.0f} ms were "
         "left). Raise latency_ms."
     )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether `url` is of this machine."""
-    host = httpx.URL(url).host
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

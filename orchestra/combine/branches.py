@@ -54,7 +54,7 @@ def joined(notes: Sequence[str]) -> str | None:
 
 def source_of(answers: Iterable[Field]) -> Source:
     """Where answers come from together."""
-    sources = {answer.source for answer in answers}
+    sources: set[Source] = {answer.source for answer in answers}
     if len(sources) == 1:
         return sources.pop()
     return "derived" if "derived" in sources else "both"

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from orchestra.core.card import Capability, capability_word
 from orchestra.core.errors import InvalidGraph, InvalidSchema
-from orchestra.core.job import Job
+from orchestra.core.job import Field, Job
 from orchestra.core.opening import opener
 from orchestra.core.place import Place
 from orchestra.core.placeholders import KNOWN, unfilled
@@ -34,6 +34,19 @@ DEEPEST = 8  # an engine refuses schemas that are nested deeper
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """What the second ask of a cascade waits for.
+
+    It is made about the fields that `node` left open or is less sure of than `least`, and not
+    without one. `share` is the part of jobs that is expected of.
+    """
+
+    node: str
+    least: float
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One question to a model, as a graph node; frozen, so a planner can read it.
 
@@ -42,7 +55,7 @@ class Ask:
     marks answers that are written rather than read off, so they carry no span. With `question`
     the job's text is the instruction. With `regions` its values carry the part of the photo that
     decided them. Without `cache` its replies are never shared by runs. `key` names what in a state
-    of the user's own takes the answer.
+    of the user's own takes the answer. With `after` it is the second of a cascade.
     """
 
     capability: Capability
@@ -58,15 +71,40 @@ class Ask:
     regions: bool = False
     cache: bool = True
     key: str | None = None
+    after: After | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it answers; none where its answer is free."""
+        return _properties(self.schema_json)
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
         """Ask, and return the outcome under the name of this branch; failures are values."""
         run = await run_of(runtime.context)
-        name, outcome = await run.ask(Place.of(get_config()), self, state)
-        update: dict[str, Any] = {"outcomes": {name: outcome.model_dump(mode="json")}}
-        if self.key is not None and outcome.answered:
-            update[self.key] = outcome.plain
+        place = Place.of(get_config())
+        if self.after is not None:
+            return self._update(await run.ask_again(place, self, self.after, state))
+        name, outcome = await run.ask(place, self, state)
+        return self._update(Said({name: outcome}, outcome))
+
+    def _update(self, said: Said) -> dict[str, Any]:
+        kept = {name: outcome.model_dump(mode="json") for name, outcome in said.outcomes.items()}
+        update: dict[str, Any] = {"outcomes": kept}
+        if said.fields:
+            update["fields"] = {n: f.model_dump(mode="json") for n, f in said.fields.items()}
+        if self.key is not None and said.whole is not None and said.whole.answered:
+            update[self.key] = said.whole.plain
         return update
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an ask leaves: outcomes by branch, joined fields that it takes the place of, and all
+    that is known by now of what it was asked about."""
+
+    outcomes: Mapping[str, Outcome]
+    whole: Outcome | None
+    fields: Mapping[str, Field] = field(default_factory=dict)
 
 
 class Run(Protocol):
@@ -82,6 +120,10 @@ class Run(Protocol):
 
         The name of the branch, and what it came to.
         """
+        ...
+
+    async def ask_again(self, place: Place, ask: Ask, after: After, state: JobState) -> Said:
+        """Make the call of a cascade for what `after` leaves open, or skip it with the reason."""
         ...
 
     def fail(self, node: str, error: Exception) -> None:
@@ -267,6 +309,11 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     if kinds in ("integer", "number", "boolean", "null"):
         return 16
     return shape.get("maxLength", DEFAULT_STRING_CHARS)
+
+
+@lru_cache(maxsize=256)
+def _properties(schema_json: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(schema_json or "{}").get("properties", ()))
 
 
 def prompt_hash(ask: Ask) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from orchestra.core.errors import OrchestraError
+from orchestra.core.usage import NO_USE, Usage
 
 Box = tuple[float, float, float, float]
 
@@ -86,20 +87,6 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Metered work of one call: tokens in and out, images, and measured CPU time.
-
-    `is_bound`: the server reported nothing, so these are the most the call can have used.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    images: int = 0
-    cpu_s: float = 0.0
-    is_bound: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """One answer.
 
@@ -118,7 +105,7 @@ class Reply:
     text: str
     value: Any
     confidence: Mapping[str, float] = field(default_factory=dict)
-    usage: Usage = Usage()
+    usage: Usage = NO_USE
     finish: Literal["stop", "length"] = "stop"
     thinking: str = ""
     abstained: Mapping[str, str] = field(default_factory=dict)

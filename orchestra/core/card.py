@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from orchestra.core.address import is_loopback
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
@@ -35,20 +37,34 @@ Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(Word):
-    """What calls cost, with the date the price was read."""
+    """What calls cost, with the date the price was read.
 
-    as_of: date
+    A card says `price: free` where nobody bills its calls, and `price: unknown` where nobody has
+    said what they cost: then no budget in dollars lets it work. So it is of a server elsewhere
+    whose price names no figure; what runs on this machine is free without one.
+    """
+
+    as_of: date | None
+    unknown: bool = False
     usd_per_million_input_tokens: Dollars = Decimal(0)
     usd_per_million_output_tokens: Dollars = Decimal(0)
     usd_per_image: Dollars = Decimal(0)
     usd_per_cpu_second: Dollars = Decimal(0)
     usd_per_hour: Dollars = Decimal(0)
 
+    @model_validator(mode="after")
+    def _figures_are_of_a_day(self) -> Self:
+        figures = self.model_dump(include={name for name in Price.model_fields if "usd" in name})
+        if self.as_of is None and any(figures.values()):
+            raise ValueError("as_of is the day on which the price was read; say it, or price: free")
+        return self
+
     @property
     def is_paid(self) -> bool:
-        """Whether calls are billed by somebody else (tokens or images), not our own machine."""
+        """Whether calls are, or may be, billed by somebody else (tokens or images)."""
         return bool(
-            self.usd_per_million_input_tokens
+            self.unknown
+            or self.usd_per_million_input_tokens
             or self.usd_per_million_output_tokens
             or self.usd_per_image
         )
@@ -232,6 +248,13 @@ class Card(Word):
     estimated: tuple[str, ...] = ()
     suits: tuple[Literal["research"], ...] = ()  # what no figure says; `orchestra advise` reads it
 
+    @model_validator(mode="before")
+    @classmethod
+    def _price_is_said(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        return {**raw, "price": _stated(raw.get("price"), raw.get("hosting"))}
+
     @model_validator(mode="after")
     def _vision_takes_images(self) -> Self:
         if "vision" in self.capabilities and not self.limits.max_images:
@@ -262,6 +285,37 @@ class Card(Word):
     def is_hosted(self) -> bool:
         """Whether the card says how to reach the model, not only what it would cost."""
         return self.hosting.worker is not None or self.hosting.endpoint is not None
+
+
+def _stated(price: Any, hosting: Any) -> Any:
+    """`price`, saying whether it is known: without a figure it is where nobody else can bill."""
+    if price == "free":
+        return {"as_of": None}
+    if price == "unknown":
+        return {"as_of": None, "unknown": True}
+    if price is None:
+        return {"as_of": None, "unknown": not _is_here(hosting)}
+    if not isinstance(price, Mapping) or any(str(key).startswith("usd_") for key in price):
+        return price
+    return {"unknown": _is_elsewhere(hosting), **price}
+
+
+def _is_here(hosting: Any) -> bool:
+    """Whether a card's hosting, not validated yet, is this machine."""
+    return bool(_part(hosting, "worker") or _url(hosting)) and not _is_elsewhere(hosting)
+
+
+def _is_elsewhere(hosting: Any) -> bool:
+    url = _url(hosting)
+    return isinstance(url, str) and not is_loopback(url)
+
+
+def _url(hosting: Any) -> Any:
+    return _part(_part(hosting, "endpoint"), "url")
+
+
+def _part(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, Mapping) else getattr(raw, name, None)
 
 
 class FleetFile(Word):

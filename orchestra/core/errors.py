@@ -1,4 +1,4 @@
-"""The exception tree: every failure a user can meet, with its cure; it knows no other module.
+"""The exception tree: every failure a user can meet, with its cure.
 
 OrchestraError
 |-- UsageError              the request itself is wrong; never retried
@@ -28,6 +28,7 @@ OrchestraError
 |   `-- ImageForbidden      an address that may not be fetched
 |-- PlanError               no plan can be made
 |   |-- NoModel             no card takes the modality
+|   |-- PriceUnknown        a budget in dollars, and a model that nobody has priced
 |   `-- NoFeasiblePlan      every route breaks a limit
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
@@ -54,16 +55,20 @@ OrchestraError
 
 from __future__ import annotations
 
+from orchestra.core.usage import Usage
+
 
 class OrchestraError(Exception):
     """Base of all errors; `retryable` says whether the same call may succeed later.
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
-    settles such a call at its worst case instead of releasing it.
+    settles such a call at its worst case instead of releasing it. `used` is what the server
+    reported of a call whose answer cannot be used; that is what it cost.
     """
 
     retryable = False
     may_have_spent = False
+    used: Usage | None = None
 
     @property
     def kind(self) -> str:
@@ -187,6 +192,10 @@ class PlanError(OrchestraError):
 
 class NoModel(PlanError):
     """No card of the fleet offers what a node asks for."""
+
+
+class PriceUnknown(PlanError):
+    """A budget in dollars cannot hold calls of a model whose price is unknown."""
 
 
 class NoFeasiblePlan(PlanError):

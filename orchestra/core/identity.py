@@ -36,7 +36,7 @@ CARD_PROSE: Mapping[str, Any] = {
     "example": True,
     "scores": True,
     "estimated": True,
-    "price": {"as_of"},
+    "price": {"as_of", "unknown"},
     "profile": {"origin"},
     "latency": {"origin"},
     "quality": {"__all__": {"origin", "measure"}},

@@ -235,7 +235,8 @@ class CallRecord(Word):
     """One model call as it was made: prompt, raw reply, metered work and price.
 
     `reused`: somebody else paid for the reply; `cached`: that was another run, whose cache gave it,
-    and `saved_usd` is what it would have cost.
+    and `saved_usd` is what it would have cost. `presumed`: nobody reported what it used, so tokens
+    and price are its worst case. `overrun_usd` is the part of `cost_usd` above its worst case.
     `modality_weights` are the parts of text and image in the answer, of models that tell.
     `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
     """
@@ -259,6 +260,8 @@ class CallRecord(Word):
     reused: bool = False
     cached: bool = False
     saved_usd: Usd = Decimal(0)
+    presumed: bool = False
+    overrun_usd: Usd = Decimal(0)
     seconds: float = 0.0
     model_seconds: float = 0.0
     error: ErrorRecord | None = None
@@ -329,6 +332,16 @@ class Result(Word):
     def saved_usd(self) -> Decimal:
         """What the calls that the cache answered would have cost."""
         return sum((call.saved_usd for call in self.calls), Decimal(0))
+
+    @property
+    def overrun_usd(self) -> Decimal:
+        """What of the cost lies above the worst case of its calls."""
+        return sum((call.overrun_usd for call in self.calls), Decimal(0))
+
+    @property
+    def presumed_usd(self) -> Decimal:
+        """What of the cost nobody reported, so that the worst case is counted."""
+        return sum((call.cost_usd for call in self.calls if call.presumed), Decimal(0))
 
     @property
     def reused(self) -> bool:

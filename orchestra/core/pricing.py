@@ -26,7 +26,7 @@ class Work:
 
 
 def cost_micro(card: Card, work: Work) -> int:
-    """Price of `work` on `card` in micro-dollars, rounded up.
+    """Price of `work` on `card` in micro-dollars, rounded up; of an unknown price, nothing.
 
     Time-priced models are rated by the card's profile rather than by the clock, so the price
     is known beforehand and never passes its reservation (docs/adr/0003).

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from orchestra.book.messages import OpenAccount
 from orchestra.core.job import Budget, Job
-from orchestra.core.money import usd
+from orchestra.core.money import limit_micro, usd
 from orchestra.core.tags import label_of
 from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
@@ -45,14 +45,21 @@ async def open_account(
     parent: str | None,
     hold: bool = False,
 ) -> None:
-    """Open the account of a job, or open it again with what it has spent still counted."""
+    """Open the account of a job, or open it again with what it has spent still counted.
+
+    Calls may reserve the plan's ceiling; what they cost, above their bounds too, is held against
+    the job's own budget.
+    """
+    cost = job.budget.cost_usd
     opened = OpenAccount(
         account,
         parent=parent,
-        cost_micro=ceiling.cost_micro,
-        tokens=ceiling.tokens,
+        cost_micro=None if cost is None else limit_micro(cost),
+        tokens=job.budget.tokens,
         hold=hold,
         label=label_of(job.tags),
+        ceiling_micro=ceiling.cost_micro,
+        ceiling_tokens=ceiling.tokens,
     )
     await fleet.ledger.send(opened)
 

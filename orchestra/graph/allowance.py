@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from orchestra.book.messages import CloseAccount, OpenAccount, ReadSpent, Spent
+from orchestra.book.messages import CloseAccount, OpenAccount, Overrun, ReadSpent, Spent
 from orchestra.core.errors import DeadlineExceeded
 from orchestra.core.job import Budget, CallRecord, ErrorRecord
 from orchestra.core.money import limit_micro, usd
@@ -26,8 +26,9 @@ class Allowance:
     """An account that opens with its first call.
 
     `budget` bounds what is spent from it; `parent` is an account of the same ledger that pays for
-    it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. `loop`
-    is where the fleet's clients live. `calls` are those made, in order; `label` is of their tags.
+    it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. What
+    calls of the account `beside` it cost beyond their bounds is taken off. `loop` is where the
+    fleet's clients live. `calls` are those made, in order; `label` is of their tags.
     `on_stop` hears of what had no room left, and whether all of it is used up or only a part's.
     """
 
@@ -37,10 +38,12 @@ class Allowance:
     budget: Budget = field(default_factory=Budget)
     parent: str | None = None
     above: Allowance | None = None
+    beside: str | None = None
     ends_at: float | None = None
     calls: list[CallRecord] = field(default_factory=list)
     label: str = ""
     on_stop: Callable[[ErrorRecord, bool], None] | None = None
+    name: str = ""  # as a part
     _is_open: bool = False
     _parts: dict[str, Allowance] = field(default_factory=dict)
 
@@ -56,11 +59,24 @@ class Allowance:
                 parent=self.account,
                 above=self,
                 ends_at=self.ends_at,
-                calls=self.calls,
+                name=name,
             )
             # Nodes that are no coroutines ask from threads of their own: the first one's stays.
             part = self._parts.setdefault(name, part)
         return part
+
+    @property
+    def has_called(self) -> bool:
+        """Whether a call was made, here or in those it is a part of."""
+        return bool(self.calls) or (self.above is not None and self.above.has_called)
+
+    def note(self, calls: Sequence[CallRecord]) -> None:
+        """Note calls that were made, here and in those it is a part of."""
+        link: Allowance | None = self
+        while link is not None:
+            for call in calls:
+                link.calls.append(call)  # a run tells of each
+            link = link.above
 
     async def open(self) -> None:
         """Open the account, and those above it, unless they are open."""
@@ -80,12 +96,17 @@ class Allowance:
         self._is_open = True
 
     async def close(self) -> None:
-        """Close the account and its parts, if they were opened."""
+        """Close the account and its parts, if they were opened; who handed it out forgets it.
+
+        What it has spent stays in its account, and a part that is asked for again goes on from it.
+        """
         for part in list(self._parts.values()):
             await part.close()
         if self._is_open:
             self._is_open = False
             await self.fleet.ledger.send(CloseAccount(self.account))
+        if self.above is not None and self.above._parts.get(self.name) is self:
+            self.above._parts.pop(self.name, None)  # or each part of a long life would stay
 
     async def spent(self) -> Spent:
         """What was spent from it, and is reserved now."""
@@ -99,12 +120,13 @@ class Allowance:
         is_waiting = False
         link: Allowance | None = self
         while link is not None:
-            now = await link.spent()
+            now, over_micro, over_tokens = await link.spent(), *await link._overrun_beside()
             if link.budget.cost_usd is not None:
-                left = link.budget.cost_usd - usd(now.cost_micro + now.open_cost_micro)
+                used = now.cost_micro + now.open_cost_micro + over_micro
+                left = link.budget.cost_usd - usd(used)
                 cost = max(Decimal(0), left if cost is None else min(cost, left))
             if link.budget.tokens is not None:
-                rest = link.budget.tokens - now.tokens - now.open_tokens
+                rest = link.budget.tokens - now.tokens - now.open_tokens - over_tokens
                 tokens = max(0, rest if tokens is None else min(tokens, rest))
             is_waiting = is_waiting or bool(now.open_cost_micro or now.open_tokens)
             link = link.above
@@ -126,6 +148,22 @@ class Allowance:
             (mine, _), (all_of_it, _) = await self.left(), await whole.left()
             is_whole = (mine.cost_usd, mine.tokens) == (all_of_it.cost_usd, all_of_it.tokens)
         whole.on_stop(error, is_whole)
+
+    async def overruns(self) -> tuple[Overrun, ...]:
+        """What calls of the whole, and of the account beside it, cost beyond their bounds."""
+        if self.above is not None:
+            return await self.above.overruns()
+        found = (await self.spent()).overruns
+        if self.beside is not None:
+            found += (await self.fleet.ledger.send(ReadSpent(self.beside))).overruns
+        return found
+
+    async def _overrun_beside(self) -> tuple[int, int]:
+        """What calls of the account beside this cost beyond their bounds: micro-dollars, tokens."""
+        if self.beside is None:
+            return 0, 0
+        now = await self.fleet.ledger.send(ReadSpent(self.beside))
+        return now.overrun_micro, now.overrun_tokens
 
     def _left_ms(self) -> float | None:
         """The time of a call: the budget's own, within what is left to the deadline."""

@@ -29,6 +29,7 @@ from orchestra.core.job import CallRecord
 from orchestra.core.loops import PerLoop
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
+from orchestra.core.usage import Usage
 from orchestra.observe.trace import span
 
 T = TypeVar("T")
@@ -86,11 +87,45 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call is booked at: its work, which is its worst case where it is `presumed`."""
+
+    work: Work
+    cost_micro: int
+    presumed: bool = False
+    overrun_micro: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage, ticket: Ticket) -> Charge:
+        """The charge for what a server reported, above the worst case too.
+
+        What it did not report is counted as it was reserved.
+        """
+        most = ticket.ceiling
+        work = Work(usage.input_tokens, usage.output_tokens, most.images)
+        if usage.is_bound:
+            least = (min(work.input_tokens, most.input_tokens), work.output_tokens)
+            work = Work(least[0], min(least[1], most.output_tokens), most.images)
+        cost = cost_micro(ticket.card, work)
+        beyond = max(0, cost - cost_micro(ticket.card, most))
+        return cls(work, cost, usage.is_bound, beyond)
+
+    @classmethod
+    def worst(cls, ticket: Ticket) -> Charge:
+        """The charge for a call of whose use nothing is known."""
+        return cls(ticket.ceiling, cost_micro(ticket.card, ticket.ceiling), presumed=True)
+
+    def settled(self, uid: str, **known: Any) -> SettleCall:
+        """The message that books it."""
+        return SettleCall(uid, self.cost_micro, self.work.tokens, presumed=self.presumed, **known)
+
+
+@dataclass(frozen=True, slots=True)
 class Paid:
     """What a call came to; `reused` when somebody else paid, `saved_micro` by the cache."""
 
     answer: Reply | OrchestraError
-    cost_micro: int = 0
+    charge: Charge | None = None
     reused: bool = False
     saved_micro: int = 0
     model_s: float = 0.0
@@ -110,16 +145,11 @@ class TimedReply:
         """The metered work."""
         return work_of(self.reply)
 
-    def payment(self, uid: str, worst: int, ticket: Ticket) -> SettleCall:
-        """What the call costs, within what was reserved for it."""
-        usage, work = self.reply.usage, self.work
-        spent = min(cost_micro(ticket.card, work), worst)
-        measured = None if usage.is_bound else self._measured(ticket)
-        return SettleCall(uid, spent, work.tokens, usage.cpu_s, to_json(self.reply), measured)
-
-    def _measured(self, ticket: Ticket) -> dict[str, Any]:
-        """What the book keeps of it, for `orchestra refit`."""
+    def measured(self, ticket: Ticket) -> dict[str, Any] | None:
+        """What the book keeps of it, for `orchestra refit`; None where its work is not known."""
         work = self.work
+        if self.reply.usage.is_bound:
+            return None
         return {
             "ms": round(self.seconds * 1000, 3),
             "at": round(self.started * 1000, 3),
@@ -140,22 +170,24 @@ def work_of(reply: Reply) -> Work:
 
 def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRecord:
     """The call as it stands in a result."""
-    answer = paid.answer
-    work: dict[str, Any] = {}
+    answer, charge = paid.answer, paid.charge
+    said: dict[str, Any] = {}
     if isinstance(answer, Reply):
-        usage = answer.usage
-        work = {
+        said = {
             "raw": answer.text,
             "thinking": answer.thinking,
             "finish": answer.finish,
             "confidence": dict(answer.confidence),
             "modality_weights": dict(answer.modality_weights),
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "image_count": usage.images,
-            "cpu_s": usage.cpu_s,
+            "cpu_s": answer.usage.cpu_s,
             "cached": answer.cached,
         }
+    if charge is not None:
+        said |= {
+            "presumed": charge.presumed,
+            "overrun_usd": usd(charge.overrun_micro),
+        }
+    work = charge.work if charge is not None else _work_said(answer)
     return CallRecord(
         node=ticket.node,
         model=ticket.card.name,
@@ -163,13 +195,21 @@ def record_of(call: Call, ticket: Ticket, paid: Paid, seconds: float) -> CallRec
         data=call.text,
         images=ticket.images,
         prompt_hash=ticket.prompt_hash,
-        cost_usd=usd(paid.cost_micro),
+        cost_usd=usd(0 if charge is None else charge.cost_micro),
+        input_tokens=work.input_tokens,
+        output_tokens=work.output_tokens,
+        image_count=work.images,
         reused=paid.reused,
         saved_usd=usd(paid.saved_micro),
         seconds=round(seconds, 6),
         model_seconds=round(paid.model_s, 6),
-        **work,
+        **said,
     )
+
+
+def _work_said(answer: Reply | OrchestraError) -> Work:
+    """The work of a reply that somebody else paid for; a call that cost nothing did none."""
+    return work_of(answer) if isinstance(answer, Reply) else Work(0, 0)
 
 
 @dataclass(eq=False, slots=True)
@@ -268,23 +308,24 @@ class Caller:
         found = self._found(shared)
         if found is not None:
             return await self._take(uid, key, found, ticket)
-        worst = cost_micro(ticket.card, ticket.ceiling)
-        stored = await self._begin(uid, key, worst, ticket)
+        worst = Charge.worst(ticket)
+        stored = await self._begin(uid, key, worst.cost_micro, ticket)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
-        at_most = SettleCall(uid, worst, ticket.ceiling.tokens)
         try:
             timed = await _within(self._answer(client, call, ticket), ticket)
         except OrchestraError as error:
-            if not error.may_have_spent:
-                await self.ledger.send(ReleaseCall(uid))
-                return Paid(error)
-            await self.ledger.send(at_most)
-            return Paid(error, worst)
+            return await self._failed(uid, error, ticket)
         except BaseException:  # cancelled, or what no client should raise: it may have been billed
-            await asyncio.shield(self.ledger.send(at_most))
+            await asyncio.shield(self.ledger.send(worst.settled(uid)))
             raise
-        payment = timed.payment(uid, worst, ticket)
+        charge = Charge.of(timed.reply.usage, ticket)
+        payment = charge.settled(
+            uid,
+            cpu_s=timed.reply.usage.cpu_s,
+            reply=to_json(timed.reply),
+            measured=timed.measured(ticket),
+        )
         try:
             await self.ledger.send(payment)
         except asyncio.CancelledError:
@@ -292,7 +333,19 @@ class Caller:
             raise
         if shared is not None and self.shared is not None:
             self.shared.keep(shared, timed.reply)
-        return Paid(timed.reply, payment.cost_micro, model_s=timed.seconds)
+        return Paid(timed.reply, charge, model_s=timed.seconds)
+
+    async def _failed(self, uid: str, error: OrchestraError, ticket: Ticket) -> Paid:
+        """Book what a call without a usable answer cost: as reported, or nothing, or the worst."""
+        if error.used is not None:
+            charge = Charge.of(error.used, ticket)
+        elif error.may_have_spent:
+            charge = Charge.worst(ticket)
+        else:
+            await self.ledger.send(ReleaseCall(uid))
+            return Paid(error)
+        await self.ledger.send(charge.settled(uid))
+        return Paid(error, charge)
 
     async def _answer(self, client: Client, call: Call, ticket: Ticket) -> TimedReply:
         """The model's answer, once its limits of a minute let the call start."""

@@ -96,12 +96,19 @@ def with_second(
     for name in names:
         found = second.fields.get(name)
         if found is not None and found.answered:
-            fields[name] = _instead(found, first.fields[name], why)
+            fields[name] = instead(found, first.fields.get(name), why)
     notes = (*first.notes, *second.notes, asked)
     return first.model_copy(update={"fields": fields, "notes": notes})
 
 
-def _instead(second: Field, first: Field, why: str) -> Field:
+def instead(second: Field, first: Field | None, why: str) -> Field:
+    """`second` in the place of `first`, which is kept beside it where it holds a value."""
+    if first is None or not first.answered:
+        others = () if first is None else first.alternatives
+        note = f"{second.model} was asked, as {why}"
+        return second.model_copy(
+            update={"alternatives": (*second.alternatives, *others), "note": second.note or note}
+        )
     sure = "" if first.confidence is None else f" ({first.confidence:.2f})"
     note = f"{second.model} was asked, as {why}; {first.model} had said {first.value!r}{sure}"
     return second.model_copy(

@@ -99,7 +99,7 @@ def _hits(node: NodePlan, known: Mapping[str, list[bool]], seen: GraphView) -> i
     What a node asks may depend on what those before it answered, so theirs must be known, too.
     """
     ask = seen.asks[node.node]
-    if ask.data is not None or ask.shape is not None:
+    if ask.data is not None or ask.shape is not None or ask.after is not None:
         before = seen.ancestors(node.node) & set(seen.asks)
         if not all(all(known.get(name, ())) for name in before):
             return 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestra.core.ask import Ask, prompt_hash
+from orchestra.core.ask import After, Ask, Said, prompt_hash
 from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
 from orchestra.core.edge import awaited
@@ -21,12 +21,13 @@ from orchestra.core.errors import (
     VisitsExceeded,
 )
 from orchestra.core.job import ErrorRecord, Job
-from orchestra.core.place import Place
+from orchestra.core.place import Place, branches_of
 from orchestra.core.pricing import Work
-from orchestra.core.state import JobState, Outcome
+from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
+from orchestra.graph.cascade import Before
 from orchestra.graph.escalation import (
     CLASH,
     UNSURE,
@@ -93,21 +94,54 @@ class JobRun:
     # Whether asks are nodes of a graph, whose streams and tracers hear them as they answer.
     in_graph: bool = False
 
-    async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
-        """Make the call that `ask` describes, within the plan, the budget and the deadline."""
+    async def ask(
+        self, place: Place, ask: Ask, state: JobState, spared: str | None = None
+    ) -> tuple[str, Outcome]:
+        """Make the call that `ask` describes, within the plan, the budget and the deadline.
+
+        With `spared` it is not needed, and skipped for that reason.
+        """
         allowance = CURRENT.get()
         if allowance is not None and asyncio.get_running_loop() is not allowance.loop:
             # A node of the user's own called its graph in a thread, on a loop of its own.
-            return await awaited(self.ask(place, ask, state), allowance.loop)
+            return await awaited(self.ask(place, ask, state, spared), allowance.loop)
         raw = state.get("job")
         job = self.job if not raw or raw == self.raw_job else Job.model_validate(raw)
         self.asks.setdefault(place.node, ask)
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
-            found = await self._outcome(_Visit(place.node, ask, state, job, visit))
+            found = await self._outcome(_Visit(place.node, ask, state, job, visit, spared))
             outcome = self.progress.note(name, found.model_copy(update={"visit": visit}))
             self.waiting.note(place.node, outcome)
         return name, outcome
+
+    async def ask_again(self, place: Place, ask: Ask, after: After, state: JobState) -> Said:
+        """Make the second call of a cascade for what the node before it left open."""
+        before = self._before(after, state)
+        names = before.in_doubt(ask)
+        if not names:
+            name, outcome = await self.ask(place, ask, state, before.reason(ask))
+            return Said({name: outcome}, None)
+        name, second = await self.ask(place, narrowed(ask, names), state)
+        self.asks[place.node] = ask
+        said = before.with_second(name, second, names)
+        self.progress.outcomes.update(said.outcomes)
+        return said
+
+    def _before(self, after: After, state: JobState) -> Before:
+        """What the node before a cascade came to: in its own state, else in the run's."""
+        found = branches_of(outcomes_of(state), after.node)
+        found = found or branches_of(self.progress.outcomes, after.node)
+        found = {name: outcome for name, outcome in found.items() if outcome.fields}
+        is_ask = after.node in self.asks or self._is_planned(after.node)
+        return Before(after, found, {} if is_ask else fields_of(state))
+
+    def _is_planned(self, node: str) -> bool:
+        """Whether the plan knows the node as an ask, made or skipped."""
+        if self.plan is None:
+            return False
+        skipped = (entry.option for entry in self.plan.skipped)
+        return node in {*(each.node for each in self.plan.nodes), *skipped}
 
     def fail(self, node: str, error: Exception) -> None:
         """Note what a node of the user's own raised."""
@@ -126,10 +160,11 @@ class JobRun:
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
             self._check_visits(visit, planned.visits)
-            if planned.condition is not None:
+            spared = visit.spared
+            if planned.condition is not None and visit.ask.after is None:
                 spared = await self.waiting.spared(planned.condition)
-                if spared is not None:
-                    return Outcome(skipped=spared, notes=(f"{node} was not asked, as {spared}",))
+            if spared is not None:
+                return Outcome(skipped=spared, notes=(f"{node} was not asked, as {spared}",))
             return await self._ask(visit, planned)
         except BookError:
             raise  # the book itself failed (a full disk): nothing may go on as if it had not
@@ -139,6 +174,8 @@ class JobRun:
     async def _outcome_alone(self, visit: _Visit, allowance: Allowance) -> Outcome:
         """The outcome of an ask that the plan does not know, paid from what it leaves."""
         node, ask, job = visit.node, visit.ask, visit.job
+        if visit.spared is not None:
+            return Outcome(skipped=visit.spared)
         if ask.max_visits is not None:
             self._check_visits(visit, ask.max_visits)
         async with planned_alone(self.fleet, node, ask, job, allowance) as (planned, account):
@@ -148,7 +185,7 @@ class JobRun:
         """Raise `VisitsExceeded` for a visit that the plan did not price."""
         if self.plan is not None and visit.number > most:
             raise VisitsExceeded(
-                f"The node {visit.node!r} was reached {visit.number} times; its ask allows "
+                f"The node {visit.node!r} was reached {visit.number} times; it is planned with "
                 f"max_visits={most}. Raise it (the plan prices each visit), or end the "
                 "loop sooner."
             )
@@ -189,7 +226,7 @@ class JobRun:
             planned.siblings,
             planned.photos,
             heard,
-            planned_ms=planned.latency_ms if planned.visits == 1 else None,
+            planned_ms=planned.visit_ms,
             is_cascade=planned.escalation is not None,
         )
         outcome, failure = await self._call(visit, first)
@@ -296,6 +333,7 @@ class JobRun:
         if speech is not None:
             await speech.end(answer)
         self.at_work.add(record.model_seconds)
+        notes += usage_notes(answer, ticket, record)
         if isinstance(answer, OrchestraError):
             error = ErrorRecord.of(node, answer)
             record = record.model_copy(update={"error": error})
@@ -311,7 +349,6 @@ class JobRun:
             classifies=card.classifies,
         )
         text = answer.text if ask.schema_json is None else None
-        notes += usage_notes(answer, ticket)
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade
         return with_probability(policy, node, outcome, is_cascade=is_cascade), None
@@ -330,9 +367,10 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
-    """A node under way: its ask, and the state and job that it asks about; the visit's number.
+    """A node under way: its ask, and the state and job that it asks about.
 
-    `account` pays where that of the job does not.
+    `number` is the visit's, `spared` why no call is needed; `account` pays where that of the job
+    does not.
     """
 
     node: str
@@ -340,6 +378,7 @@ class _Visit:
     state: JobState
     job: Job
     number: int = 1
+    spared: str | None = None
     account: str = ""
 
 

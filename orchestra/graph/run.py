@@ -339,6 +339,7 @@ class _Segment:
             asyncio.get_running_loop(),
             self.ceiling.beside(run.job.budget),
             parent=self.parent,
+            beside=run.account,
             ends_at=run.ends_at,
             calls=run.progress.calls,
             label=label_of(run.job.tags),

@@ -16,8 +16,8 @@ from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
-from orchestra.core.errors import AnswerInvalid
-from orchestra.core.job import Evidence, Field, Job
+from orchestra.core.errors import AnswerInvalid, OrchestraError
+from orchestra.core.job import CallRecord, Evidence, Field, Job
 from orchestra.core.labels import choices_of, chosen, with_choices
 from orchestra.core.placeholders import filled
 from orchestra.core.schema import choice_terms, narrow, parsed
@@ -224,15 +224,36 @@ def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any
     return Field(value=value, source="text", evidence=(span,), **base)
 
 
-def usage_notes(reply: Reply, ticket: Ticket) -> tuple[str, ...]:
+def usage_notes(
+    answer: Reply | OrchestraError, ticket: Ticket, record: CallRecord
+) -> tuple[str, ...]:
     """What makes the cost of a call less than certain; a price must not be wrong in silence."""
-    usage, model = reply.usage, ticket.card.name
-    if usage.is_bound:
-        return (f"{model} reports no usage, so the most that the call can have used is counted",)
-    most = ticket.ceiling.input_tokens
-    if usage.input_tokens <= most:
+    if record.reused:
         return ()
-    return (
-        f"{model} counted {usage.input_tokens} prompt tokens, and the plan {most} at most: raise "
-        "limits.image_tokens on its card, or budgets will not hold",
-    )
+    model, most = ticket.card.name, ticket.ceiling
+    used = answer.usage if isinstance(answer, Reply) else answer.used
+    notes = [f"{model} {doubt}" for doubt in (used.doubts if used else ())]
+    if record.presumed and not notes:
+        notes.append(
+            f"{model} reports no usage, so the most that the call can have used is counted"
+        )
+    if record.input_tokens > most.input_tokens:
+        notes.append(
+            f"{model} counted {record.input_tokens} prompt tokens, and the plan "
+            f"{most.input_tokens} at most: raise limits.image_tokens on its card, or budgets will "
+            "not hold"
+        )
+    if record.output_tokens > most.output_tokens:
+        notes.append(
+            f"{model} counted {record.output_tokens} written tokens, and was asked for "
+            f"{most.output_tokens} at most: its server ignores max_tokens, or "
+            "limits.thinking_tokens on its card is too low"
+        )
+    if ticket.card.price.unknown:
+        notes.append(f"the price of {model} is unknown, so its call is booked at $0")
+    if record.overrun_usd:
+        notes.append(
+            f"the call of {model} cost ${record.cost_usd:f}, ${record.overrun_usd:f} above its "
+            "bound"
+        )
+    return tuple(notes)

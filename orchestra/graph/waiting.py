@@ -58,21 +58,33 @@ def reason_to_spare(condition: Condition, outcomes: Mapping[str, Outcome]) -> st
     """What the nodes waited for said of every field that counts; None where one is open."""
     answers: list[str] = []
     for name in condition.fields:
-        found = next(
-            (
-                (node, answer)
-                for node in condition.on
-                if node in outcomes
-                and (answer := outcomes[node].fields.get(name)) is not None
-                and is_sure(answer, condition.least)
-            ),
-            None,
-        )
+        found = _sure_answer(condition, outcomes, name)
         if found is None:
             return None
         node, answer = found
         answers.append(f"{node} said {name} {answer.value!r}{_how_sure(answer)}")
     return ", ".join(answers)
+
+
+def left_open(condition: Condition, outcomes: Mapping[str, Outcome]) -> list[str]:
+    """The fields that count of which none of the nodes is sure."""
+    return [n for n in condition.fields if _sure_answer(condition, outcomes, n) is None]
+
+
+def _sure_answer(
+    condition: Condition, outcomes: Mapping[str, Outcome], name: str
+) -> tuple[str, Field] | None:
+    """Who answered the field `name` as surely as the condition has it, and what."""
+    return next(
+        (
+            (node, answer)
+            for node in condition.on
+            if node in outcomes
+            and (answer := outcomes[node].fields.get(name)) is not None
+            and is_sure(answer, condition.least)
+        ),
+        None,
+    )
 
 
 def is_sure(answer: Field, least: float) -> bool:

@@ -29,6 +29,12 @@ if prometheus is not None:
         "orchestra_model_call_seconds", "Seconds a call waited.", ["model"], buckets=SECONDS
     )
     DOLLARS = prometheus.Counter("orchestra_cost_usd", "Dollars spent, by model.", ["model"])
+    OVERRUN = prometheus.Counter(
+        "orchestra_overrun_usd", "Dollars charged beyond the bounds of calls, by model.", ["model"]
+    )
+    PRESUMED = prometheus.Counter(
+        "orchestra_presumed_usd", "Dollars of calls whose use nobody reported.", ["model"]
+    )
     TOKENS = prometheus.Counter("orchestra_tokens", "Tokens, by model and way.", ["model", "way"])
     PROBLEMS = prometheus.Counter(
         "orchestra_problems", "Requests that got an error, by its type.", ["type"]
@@ -63,6 +69,10 @@ def _count_call(call: CallRecord) -> None:
     CALLS.labels(call.model, outcome).inc()
     CALL_SECONDS.labels(call.model).observe(call.seconds)
     DOLLARS.labels(call.model).inc(float(call.cost_usd))
+    if call.overrun_usd:
+        OVERRUN.labels(call.model).inc(float(call.overrun_usd))
+    if call.presumed:
+        PRESUMED.labels(call.model).inc(float(call.cost_usd))
     if not call.reused:
         TOKENS.labels(call.model, "in").inc(call.input_tokens)
         TOKENS.labels(call.model, "out").inc(call.output_tokens)

@@ -28,6 +28,8 @@ from orchestra.quality.readings import (
     judge_readings,
 )
 
+SPREAD = 20  # confidences that stand for the answers of a field
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -131,6 +133,7 @@ def _calibration(place: Place, data: Data, found: JudgedFit) -> Calibration:
         ece_before=found.ece_before,
         ece_after=found.ece_after,
         refuses=found.refuses,
+        spread=tuple(as_share(each) for each in one.answers.spread(SPREAD)),
     )
 
 

@@ -66,6 +66,15 @@ class Answers:
             chance=None if self.chance is None else self.chance[kept],
         )
 
+    def spread(self, parts: int) -> tuple[float, ...]:
+        """Confidences in the middle of each of so many equal parts of the answers, least first."""
+        if not len(self):
+            return ()
+        order = np.argsort(self.confidence)
+        reached = np.cumsum(self.weight[order]) / self.weight.sum()
+        at = np.searchsorted(reached, (np.arange(parts) + 0.5) / parts)
+        return tuple(float(each) for each in self.confidence[order][at.clip(max=len(self) - 1)])
+
     @property
     def accuracy(self) -> Accuracy:
         """The share that is right, with its interval."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -88,6 +89,7 @@ class Calibration(Word):
     `knots` are (confidence, probability, low, high), joined by lines. `refuses` says why the
     confidence tells nothing; then the probability is the same for all. `prompt` is the wording
     that was answered. From the confidence `least` on the policy's target is proven to be kept.
+    `spread` are confidences of its answers, least first, each standing for as many.
     """
 
     node: str
@@ -103,6 +105,16 @@ class Calibration(Word):
     ece_after: Share
     refuses: str | None = None
     least: Share | None = None
+    spread: tuple[Share, ...] = ()
+
+    def sure(self, least: float) -> float | None:
+        """The share of rows whose answer was as likely to be right as `least`; None if unknown."""
+        if not least:
+            return self.covered
+        if not self.spread:
+            return None
+        likely = sum(self.probability(confidence)[1] >= least for confidence in self.spread)
+        return self.covered * likely / len(self.spread)
 
     def probability(self, confidence: float) -> Knot:
         """(confidence, probability, low, high) at a confidence; the ends hold beyond them."""
@@ -202,6 +214,20 @@ class Policy(Word):
         found = (one for one in self.calibrations(node, model) if one.field == field)
         known = next(found, None)
         return None if known is None else known.probability(confidence)
+
+    def unsure(self, node: str, fields: Sequence[str], least: float) -> float | None:
+        """The share of rows in which `node` left one of `fields` open, or under `least`.
+
+        It is that of the model that leaves most, of those whose every field is known, as if fields
+        were open independently; None where there is none.
+        """
+        shares: list[float] = []
+        for model in {one.model for one in self.calibration if one.node == node}:
+            known = {one.field: one.sure(least) for one in self.calibrations(node, model)}
+            sure = [known.get(name) for name in fields]
+            if None not in sure:
+                shares.append(1.0 - math.prod(share for share in sure if share is not None))
+        return max(shares, default=None)
 
     def quality(self, node: str, model: str) -> Accuracy | None:
         """The share of a model's answers at a node that is right, all fields together."""

@@ -16,10 +16,11 @@ from operator import add
 
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
-from orchestra.core.errors import NoModel
+from orchestra.core.errors import NoModel, PriceUnknown
 from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.core.spelling import nearest
 from orchestra.quality.policy import Accuracy, Cascade, Policy
+from orchestra.routing.condition import condition_after
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Rejected
 from orchestra.routing.prompt_size import added_bytes
@@ -29,6 +30,7 @@ TEMPLATE_TOKENS = 16  # role marks and the data delimiters around a prompt
 BYTES_PER_TOKEN = 3.5  # byte-level BPE on product text; only expectations use it
 EXPECTED_FACTS_TOKENS = 160
 EXPECTED_ANSWER_SHARE = 0.4
+LEAST_SHARE = 0.01  # no row of a few went on: that is not never
 ORIGIN = "calibrated"
 OTHER_PROMPT = "the policy is of another prompt"
 
@@ -46,24 +48,34 @@ Candidate = tuple[Card, Card | None]  # a model, and the one asked when it is un
 
 
 def candidates_of(
-    view: GraphView, active: dict[str, Ask], shape: JobShape, fleet: FleetFile
+    view: GraphView,
+    active: dict[str, Ask],
+    shape: JobShape,
+    fleet: FleetFile,
+    *,
+    in_dollars: bool = False,
 ) -> tuple[dict[str, list[Candidate]], list[Rejected]]:
-    """Who may do each node's work, and every card refused with its reason. Raises `NoModel`."""
+    """Who may do each node's work, and every card refused with its reason.
+
+    `in_dollars`: a budget has to hold what they cost. Raises `NoModel`, and `PriceUnknown` where
+    that is all that keeps every model from a node.
+    """
     candidates: dict[str, list[Candidate]] = {}
     refused: list[Rejected] = []
     for node in active:
         fit: list[Candidate] = []
         for card in fleet.models:
-            reason = _unsuitable(card, view, node, shape)
+            reason = _unsuitable(card, view, node, shape) or _unbounded(card, in_dollars)
             if reason is None:
-                fallback, why_not = _fallback(card, view, node, shape, fleet)
+                fallback, why_not = _fallback(card, view, node, shape, fleet, in_dollars)
                 fit.append((card, fallback))
                 if why_not:
                     refused.append(Rejected(f"{node}={card.name}, then {card.fallback}", why_not))
             else:
                 refused.append(Rejected(f"{node}={card.name}", reason))
         if not fit:
-            raise _no_model(node, active[node], fleet, refused)
+            able = [c for c in fleet.models if _unsuitable(c, view, node, shape) is None]
+            raise price_unknown(able) if able else _no_model(node, active[node], fleet, refused)
         candidates[node] = fit
     return candidates, refused
 
@@ -99,14 +111,36 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
     return None
 
 
+def _unbounded(card: Card, in_dollars: bool) -> str | None:
+    if in_dollars and card.price.unknown:
+        return "its price is unknown, and the budget is in dollars"
+    return None
+
+
+def price_unknown(cards: Sequence[Card]) -> PriceUnknown:
+    """The error for a budget in dollars that no price of `cards` bounds."""
+    names = ", ".join(repr(card.name) for card in cards)
+    return PriceUnknown(
+        f"The price of {names} is unknown, so that no budget in dollars can hold. Write the price "
+        "on the card (usd_per_million_input_tokens and usd_per_million_output_tokens with as_of; "
+        "a guess on the high side is a bound), or price: free if nobody bills it, or leave "
+        "cost_usd out."
+    )
+
+
 def _fallback(
-    card: Card, view: GraphView, node: str, shape: JobShape, fleet: FleetFile
+    card: Card,
+    view: GraphView,
+    node: str,
+    shape: JobShape,
+    fleet: FleetFile,
+    in_dollars: bool,
 ) -> tuple[Card | None, str | None]:
     """The fallback of `card` if it may do this node's work, else None and why it may not."""
     other = next((entry for entry in fleet.models if entry.name == card.fallback), None)
     if other is None:
         return None, None  # none is named, or the request names the one model that may answer
-    reason = _unsuitable(other, view, node, shape)
+    reason = _unsuitable(other, view, node, shape) or _unbounded(other, in_dollars)
     return (other, None) if reason is None else (None, reason)
 
 
@@ -276,6 +310,29 @@ def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodeP
     if cascade is None or not set(cascade.models) <= set(by_model):
         return known
     return (_joined(cascade, *(by_model[model] for model in cascade.models)), *known)
+
+
+def shared(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy | None) -> tuple[NodePlan, ...]:
+    """The choices at the second node of a cascade: expected in the share of jobs that go on.
+
+    A policy knows it best, then who wrote the graph; else every job does. Ceilings hold the call.
+    """
+    after = ask.after
+    if after is None:
+        return nodes
+    known = None if policy is None else policy.unsure(after.node, ask.fields, after.least)
+    share = after.share if known is None else known
+    share = 1.0 if share is None else max(LEAST_SHARE, share)
+    return tuple(
+        replace(
+            one,
+            latency_ms=one.latency_ms * share,
+            expected_micro=round(one.expected_micro * share),
+            condition=condition_after(ask, (after.node,)),
+            share=share,
+        )
+        for one in nodes
+    )
 
 
 def _quoted(node: NodePlan, known: Accuracy | None) -> NodePlan:

@@ -6,10 +6,12 @@ Pure. Which nodes may wait stands in `routes`; whether something is open shows a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from orchestra.core.ask import Ask
 from orchestra.core.errors import InvalidPlan
 
 MARK, BOUND = "?", "@"
@@ -66,6 +68,12 @@ class Condition:
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
         return {"after": list(self.on), "fields": list(self.fields), "least": self.least}
+
+
+def condition_after(ask: Ask, on: Iterable[str]) -> Condition:
+    """The condition of a cascade's second ask, which the graph itself makes: on all its fields."""
+    least = 0.0 if ask.after is None else ask.after.least
+    return Condition(tuple(on), ask.fields, least, (), Unless(least))
 
 
 def split(models: str) -> tuple[str, Unless | None]:

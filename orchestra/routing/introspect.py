@@ -152,6 +152,8 @@ def _misspelt(graph: StateGraph) -> str:
     known = [*graph.nodes, START, END]
     named = [name for edge in sorted(graph.edges) for name in edge]
     named += [name for starts, end in sorted(graph.waiting_edges) for name in (*starts, end)]
+    branches = (branch for found in graph.branches.values() for branch in found.values())
+    named += [end for branch in branches for end in (branch.ends or {}).values()]
     return next((did_you_mean(name, graph.nodes) for name in named if name not in known), "")
 
 
@@ -214,6 +216,7 @@ def view(compiled: CompiledStateGraph) -> GraphView:
                 f"The node {name!r} stands in a loop without a bound, so it cannot be priced. "
                 "Give its ask(...) max_visits=N."
             )
+    _check_cascades(GraphView(order, asks, edges, {}))
     visits = {name: ask.max_visits or 1 for name, ask in asks.items()}
     together = frozenset(_together(compiled))
     spread = frozenset(_spread(compiled)) - looping - each
@@ -236,6 +239,20 @@ def _check_joins(compiled: CompiledStateGraph, names: tuple[str, ...]) -> None:
                         f"The node {name!r} joins the answers of {joined!r}, which is no node of "
                         f"the graph. {did_you_mean(joined, others)}"
                     )
+
+
+def _check_cascades(view: GraphView) -> None:
+    """Raise `InvalidGraph` for a second ask after a node that does not stand before it."""
+    for name, ask in view.asks.items():
+        if ask.after is None or ask.after.node in (before := view.ancestors(name)):
+            continue
+        first = ask.after.node
+        cure = "Lead an edge to it from there."
+        if first not in view.nodes:
+            cure = did_you_mean(first, sorted(before))
+        raise InvalidGraph(
+            f"The node {name!r} is a cascade after {first!r}, which is no node before it. {cure}"
+        )
 
 
 def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:

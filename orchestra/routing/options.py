@@ -18,7 +18,7 @@ from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Budget
 from orchestra.core.money import limit_micro, usd
 from orchestra.quality.policy import Policy
-from orchestra.routing.candidates import JobShape, NodeWork, candidates_of, judged
+from orchestra.routing.candidates import JobShape, NodeWork, candidates_of, judged, shared
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Option, Rejected
 from orchestra.routing.timing import IDLE, NOTHING_ELSE, Load, Rest, critical_path, siblings
@@ -96,17 +96,20 @@ def options_of(
 ) -> Options:
     """The choices at every node of `active`, priced beside `load`, as `policy` knows them.
 
-    Raises `NoModel` for a node that no model may or can take, `InvalidGraph` for more assignments
-    than can be compared.
+    Raises `NoModel` for a node that no model may or can take, `PriceUnknown` where only the price
+    is missing, `InvalidGraph` for more assignments than can be compared.
     """
-    candidates, refused = candidates_of(view, active, shape, fleet)
+    in_dollars = budget.cost_usd is not None
+    candidates, refused = candidates_of(view, active, shape, fleet, in_dollars=in_dollars)
     beside = siblings(view, active)
     choices: list[tuple[NodePlan, ...]] = []
     for node, ask in active.items():
         work = NodeWork(node, ask, shape, view, beside[node], load)
         priced, too_long = work.priced(candidates[node])
         refused += too_long
-        choices.append(priced if policy is None else judged(priced, ask, policy))
+        nodes = priced if policy is None else judged(priced, ask, policy)
+        waits = ask.after is not None and _answers(view, active, ask.after.node)
+        choices.append(shared(nodes, ask, policy) if waits else nodes)
     count = math.prod(len(alternatives) for alternatives in choices)
     if count > MOST_OPTIONS:
         raise InvalidGraph(
@@ -124,6 +127,11 @@ def options_of(
         measured=frozenset(name for name, card in cards.items() if card.latency is not None),
     )
     return Options(tuple(choices), view, _limits(budget), rest, fleet.machines, tuple(refused))
+
+
+def _answers(view: GraphView, active: dict[str, Ask], node: str) -> bool:
+    """Whether a node leaves anything: an ask whose input the job lacks does not."""
+    return node in active or node not in view.asks
 
 
 def _limits(budget: Budget) -> dict[str, Decimal]:

@@ -23,7 +23,9 @@ class NodePlan:
     `escalation` is asked what the model was unsure of, in the share `escalated` of jobs; ceilings
     hold it, too. `hits` of the visits are known to be answered by a cache, and are in none of these
     figures. With a `condition` the call is made only where that holds, after others; the figures
-    are those of a call that is made. `photos` is the most that one call may have.
+    are those of a call that is made. The second ask of a cascade in the graph has one, too, and the
+    `share` of jobs in which it is expected; there the expected figures are those of that share.
+    `photos` is the most that one call may have.
     """
 
     node: str
@@ -47,7 +49,13 @@ class NodePlan:
     escalated: float = 0.0
     hits: int = 0
     condition: Condition | None = None
+    share: float | None = None
     photos: int = 0
+
+    @property
+    def visit_ms(self) -> float | None:
+        """Expected milliseconds of one call, where the node's are those of one."""
+        return self.latency_ms if self.visits == 1 and self.share is None else None
 
     @property
     def hosted(self) -> tuple[NodePlan, ...]:
@@ -62,8 +70,13 @@ class NodePlan:
 
     @property
     def part(self) -> str:
-        """The models as a route names them, as in `vl?0.5` where that is their condition."""
-        return self.models if self.condition is None else f"{self.models}?{self.condition.unless}"
+        """The models as a route names them, as in `vl?0.5` where that is their condition.
+
+        One that the graph itself makes is in every route.
+        """
+        if self.condition is None or self.share is not None:
+            return self.models
+        return f"{self.models}?{self.condition.unless}"
 
     def public(self) -> dict[str, Any]:
         """As it stands in `plan --json`."""
@@ -77,6 +90,7 @@ class NodePlan:
             "memory_gib": self.memory_gib,
             "tokens": self.tokens,
             "visits": self.visits,
+            "photos": self.photos,
             "quality": self.quality,
             "quality_origin": self.quality_origin,
             "quality_range": self.quality_range,
@@ -84,7 +98,9 @@ class NodePlan:
             "escalated": self.escalated,
             "fallback": None if self.fallback is None else self.fallback.public_beside(),
             "hits": self.hits,
-            "only": None if self.condition is None else self.condition.public(),
+            "only": None
+            if self.condition is None
+            else {**self.condition.public(), "share": self.share},
         }
 
     def public_beside(self) -> dict[str, Any]:
@@ -123,7 +139,8 @@ class Plan:
 
     `latency_ms` is expected, `p99_ms` what 99 of 100 such jobs keep; a deadline is accepted by the
     latter. Loading models, `cold_start_ms` in all, comes once and before any deadline.
-    `hits` is how many of its calls a cache is known to answer; None when none was asked.
+    `hits` is how many of its calls a cache is known to answer; None when none was asked. Calls of
+    models in `unknown_prices` count as costing nothing, which nobody has said.
     """
 
     route: str
@@ -141,6 +158,7 @@ class Plan:
     hosted: tuple[Hosted, ...] = ()
     policy: str = ""
     hits: int | None = None
+    unknown_prices: tuple[str, ...] = ()
 
     @property
     def cost_micro(self) -> int:
@@ -180,6 +198,7 @@ class Plan:
             "rejected": [asdict(entry) for entry in self.rejected],
             "skipped": [asdict(entry) for entry in self.skipped],
             "unpriced": list(self.unpriced),
+            "unknown_prices": list(self.unknown_prices),
             "cold_start_ms": round(self.cold_start_ms, 3),
             "hosted": [entry.model_dump(mode="json") for entry in self.hosted],
             "hits": self.hits,
@@ -228,8 +247,7 @@ def render(plan: Plan) -> str:
         if node.escalation is not None
     ]
     lines += [
-        f"only      {node.node}={node.model} {node.condition}; its figures are those of a call "
-        "that is made"
+        f"only      {node.node}={node.model} {node.condition}; {_counted(node)}"
         for node in plan.nodes
         if node.condition is not None
     ]
@@ -255,10 +273,23 @@ def render(plan: Plan) -> str:
         "what the plan leaves of the budget"
         for node in plan.unpriced
     ]
+    lines += [
+        f"price     {model}: unknown, and counted as nothing; its card can say it"
+        for model in plan.unknown_prices
+    ]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
     if plan.policy:
         lines.append(f"policy    {plan.policy}")
     return "\n".join([*lines, f"snapshot  {plan.snapshot}"])
+
+
+def _counted(node: NodePlan) -> str:
+    """How the figures of a call that may be spared are counted."""
+    if node.share is None:
+        return "its figures are those of a call that is made"
+    return (
+        f"latency and expected cost count it in {node.share:.0%} of jobs; 'cost at most' holds it"
+    )
 
 
 def _row(node: NodePlan) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def weigh(
         cold_start_ms=sum(c.latency.cold_start_ms for c in cards if c.latency is not None),
         hosted=tuple(_hosted(card) for card in cards if card.price.usd_per_hour),
         policy="" if policy is None else policy.fingerprint,
+        unknown_prices=tuple(card.name for card in cards if card.price.unknown),
     )
     return Weighed(planned, options)
 

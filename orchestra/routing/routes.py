@@ -124,7 +124,7 @@ def _conditioned(
     view: GraphView, node: NodePlan, unless: Unless | None, free: Collection[str]
 ) -> NodePlan:
     """`node` made to wait for what it can of the nodes `free`, where it may be spared at all."""
-    if unless is None:
+    if unless is None or node.share is not None:
         return node
     return replace(node, condition=condition_of(view, node.node, free, unless))
 
@@ -267,7 +267,8 @@ def _may_wait(view: GraphView, node: str) -> bool:
     """Whether a node reads something off its input, once a job; a question is the whole job's."""
     ask: Ask = view.asks[node]
     once = view.visits.get(node, 1) == 1 and node not in view.loops | view.each
-    return once and ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
+    is_read = ask.reads in READ_OFF and not ask.question and ask.schema_json is not None
+    return once and is_read and ask.after is None
 
 
 @lru_cache(maxsize=256)

@@ -104,7 +104,9 @@ class Rest:
         """
         if self.whole_jobs is None:
             return None
-        if any(node.escalation is not None or node.model not in self.measured for node in option):
+        if any(node.escalation is not None or node.share is not None for node in option):
+            return None
+        if any(node.model not in self.measured for node in option):
             return None
         ratio = self.whole_jobs.p99_ratio
         return (path_ms + self._own_ms()) * ratio + self._paced_ms(option)
@@ -150,7 +152,7 @@ def critical_path(option: Option, view: GraphView, *, bound: bool = False) -> fl
     ends = _ends(own, view, {})
     # Who waits stands behind who does not, so their ends are known once the rest is timed.
     waits = {
-        node.node: max(ends[other] for other in node.condition.on)
+        node.node: max(ends.get(other, 0.0) for other in node.condition.on)
         for node in option
         if node.condition is not None
     }

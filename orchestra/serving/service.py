@@ -84,8 +84,8 @@ class Service:
     def models(self) -> list[ModelEntry]:
         """Every name a request may give as its `model`."""
         file = self.fleet.file
-        newest = max(card.price.as_of for card in file.models)
-        created = int(datetime.combine(newest, time(), UTC).timestamp())
+        read = [card.price.as_of for card in file.models if card.price.as_of is not None]
+        created = int(datetime.combine(max(read), time(), UTC).timestamp()) if read else 0
         entry = functools.partial(ModelEntry, created=created, owned_by="orchestra")
         cards = [
             entry(

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_connection import is_loopback
+from orchestra.core.address import is_loopback
 from orchestra.core.errors import AccessRefused, ModelUnavailable
 
 PROBE_S = 2.0

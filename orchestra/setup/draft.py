@@ -108,19 +108,13 @@ def _card(choice: ModelChoice, model: Listed, capability: str, bundled: dict[str
     if capability == "vision":
         limits |= {"image_tokens": IMAGE_TOKENS, "max_images": 1}
         estimated += [] if "limits" in estimated else ["limits"]
-    if not server.is_local and None in prices:
-        estimated.append("price")
     card = Card.model_validate(
         {
             "name": capability,
             "role": capability,
             "about": f"{model.name} at {server.name}.",
             "capabilities": [capability],
-            "price": {
-                "as_of": date.today(),
-                "usd_per_million_input_tokens": Decimal(prices[0] or 0),
-                "usd_per_million_output_tokens": Decimal(prices[1] or 0),
-            },
+            "price": _price(prices, is_local=server.is_local),
             "profile": {
                 "origin": "estimated",
                 "fixed_ms": 300,
@@ -141,16 +135,37 @@ def _card(choice: ModelChoice, model: Listed, capability: str, bundled: dict[str
     return with_thoughts(card) if model.thinks_first else card
 
 
+def _price(prices: tuple[str | None, str | None], *, is_local: bool) -> Any:
+    """The price of a card; half a price is none, since the other half could be anything."""
+    if None in prices and not is_local:
+        return "unknown"
+    if not any(prices):
+        return "free"
+    return {
+        "as_of": date.today(),
+        "usd_per_million_input_tokens": Decimal(prices[0] or 0),
+        "usd_per_million_output_tokens": Decimal(prices[1] or 0),
+    }
+
+
 def fleet_text(cards: Sequence[Card], name: str, notes: Sequence[str]) -> str:
     """The fleet as YAML, checked to be one."""
     raw = {
         "name": name,
         "about": "Connected by orchestra init.",
         "domain": "Whatever the connected models know; nothing here was measured.",
-        "models": [
-            card.model_dump(mode="json", exclude_defaults=True, exclude_none=True) for card in cards
-        ],
+        "models": [_plain(card) for card in cards],
     }
     FleetFile.model_validate(raw)
     header = HEADER.format(day=date.today().isoformat(), notes="\n# ".join(notes))
     return yaml_text(raw, header)
+
+
+def _plain(card: Card) -> dict[str, Any]:
+    """A card without what it leaves out; a price without a figure in its word."""
+    raw = card.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    if card.price.unknown:
+        raw["price"] = "unknown"
+    elif not any(name.startswith("usd_") for name in raw["price"]):
+        raw["price"] = "free"
+    return raw

@@ -51,7 +51,7 @@ async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
         try:
             reply = await _answer(tried)
         except (InvalidSchema, AnswerInvalid, AnswerTruncated) as error:
-            spent += _cost(tried, _most(tried)) if error.may_have_spent else 0
+            spent += _cost(tried, error.used or _most(tried)) if error.may_have_spent else 0
             if isinstance(error, ThoughtTruncated) and not first.limits.thinking_tokens:
                 settled, more = await settle_on(_with_room(cards, first))
                 return settled, spent + more

@@ -5,6 +5,7 @@ from __future__ import annotations
 from langgraph.graph import END, START, StateGraph
 
 from orchestra.core.ask import Ask, ask
+from orchestra.core.fan_out import each_photo
 from orchestra.core.state import Context, JobState
 
 
@@ -21,3 +22,13 @@ def test_asks_edges_joins_and_branches_stand_where_introspection_reads_them() ->
     assert builder.waiting_edges == {(("a", "b"), "c")}
     (branch,) = builder.branches["a"].values()
     assert branch.ends == {"b": "b", END: END}
+
+
+def test_a_conditional_edge_declares_its_destination_and_stands_where_it_is_read() -> None:
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("look", ask("vision", "Look."))
+    graph.add_conditional_edges(START, each_photo("look"))
+    graph.add_edge("look", END)
+    (branch,) = graph.compile().builder.branches[START].values()
+    assert branch.ends == {"look": "look"}
+    assert getattr(branch.path, "func", None) == each_photo("look")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from pathlib import Path
@@ -114,12 +115,25 @@ def test_the_pictures_are_those_of_the_graphs() -> None:
         assert [line.strip() for line in picture.splitlines() if "-->" in line] == edges
 
 
-def test_the_guides_python_runs_and_its_graph_has_two_asks() -> None:
+def test_the_guides_python_runs_and_its_graphs_are_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     first, *rest = (run_module(source) for source in blocks("docs/graphs.md", "python"))
     assert set(view(compile_graph(first.build)).asks) == {"look", "read"}
-    (second,) = rest
+    second, third, follow, approve = rest
     assert second.title.reads == "facts"
     assert second.known({"fields": {}}) is None
+    job = Job(text="Red cotton shirt", images=["a.jpg", "b.jpg"])
+    look, again = Fleet.open("mini").plan(third.build, job).nodes
+    assert (look.visits, look.photos, again.share) == (2, 1, 0.2)
+    job = Job(text="Red cotton shirt")
+    asyncio.run(follow.follow(first.build, job))
+    told = capsys.readouterr().out
+    for mode in ("updates", "messages", "plan", "call", "spend", "result"):
+        assert any(line.startswith(mode) for line in told.splitlines()), mode
+    monkeypatch.chdir(tmp_path)
+    asyncio.run(approve.approve(first.build, job))
+    assert (tmp_path / "book.sqlite").exists()
 
 
 def test_the_recipe_guides_example_is_a_recipe_and_every_key_is_explained() -> None:

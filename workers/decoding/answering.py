@@ -114,13 +114,15 @@ class AnsweringEngine:
                 )
 
     def _outcome(self, answer: Completion, token_cpu_s: float) -> Reply | OrchestraError:
-        """The reply with its metered work, or the error as it is."""
-        if not isinstance(answer.outcome, Reply):
-            return answer.outcome or ModelUnavailable(
-                f"Row {answer.row} was left without an answer. Report this as a bug."
-            )
+        """The reply with its metered work, or the error, with it where it was worked for."""
         sent, made = len(answer.prompt.ids), answer.made
         usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
+        if not isinstance(answer.outcome, Reply):
+            error = answer.outcome or ModelUnavailable(
+                f"Row {answer.row} was left without an answer. Report this as a bug."
+            )
+            error.used = usage if error.may_have_spent else None
+            return error
         return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:

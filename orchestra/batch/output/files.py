@@ -74,6 +74,7 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
     return Summary(
         cost_usd=usd(spent.cost_micro),
         presumed_usd=usd(spent.presumed_micro),
+        overruns=spent.overruns,
         tokens=spent.tokens,
         seconds=round(float(folder.book.meta("seconds") or 0), 3),
         fleet=fleet.name,

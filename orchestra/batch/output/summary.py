@@ -11,7 +11,9 @@ from typing import Any
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
+from orchestra.book.messages import Overrun
 from orchestra.core.job import Result
+from orchestra.core.money import usd
 from orchestra.core.stats import Estimate
 
 STATUSES = ("complete", "partial", "review", "failed")
@@ -25,7 +27,8 @@ class Summary:
 
     Of them `over_budget` were left so that others could be served; `quote` is the plan's figures
     beside the actual ones. `promise` is what a policy promises of the rows that are let through.
-    `cached` calls were answered by a cache, which saved `saved_usd`.
+    `cached` calls were answered by a cache, which saved `saved_usd`. Of `cost_usd` nobody reported
+    `presumed_usd`, and `overruns` lay beyond the worst case of their calls.
     """
 
     rows: int = 0
@@ -41,6 +44,7 @@ class Summary:
     saved_usd: Decimal = Decimal(0)
     cost_usd: Decimal = Decimal(0)
     presumed_usd: Decimal = Decimal(0)
+    overruns: tuple[Overrun, ...] = ()
     tokens: int = 0
     seconds: float = 0.0
     plan_mix: dict[str, int] = field(default_factory=dict)
@@ -63,6 +67,11 @@ class Summary:
             self.cached += entry.result.cached
             self.saved_usd += entry.result.saved_usd
 
+    @property
+    def overrun_usd(self) -> Decimal:
+        """What servers charged beyond the worst case of their calls."""
+        return usd(sum(overrun.cost_micro for overrun in self.overruns))
+
     def counts(self) -> dict[str, int]:
         """Rows by status."""
         return {name: getattr(self, name) for name in (*STATUSES, PENDING)}
@@ -72,6 +81,8 @@ class Summary:
         return asdict(self) | {
             "cost_usd": float(self.cost_usd),
             "presumed_usd": float(self.presumed_usd),
+            "overrun_usd": float(self.overrun_usd),
+            "overruns": [overrun.public() for overrun in self.overruns],
             "saved_usd": float(self.saved_usd),
         }
 

@@ -77,11 +77,13 @@ class Rates:
 
     def cost(self, kind: str, route: Route, node: NodePlan) -> float:
         """Micro-dollars of a call that is made."""
-        return self._rated(self._costs, kind, route, node, node.expected_micro)
+        made = node.expected_micro / (node.share or 1.0)
+        return self._rated(self._costs, kind, route, node, made)
 
     def work(self, kind: str, route: Route, node: NodePlan) -> float:
         """Seconds of work of a call that is made."""
-        return self._rated(self._works, kind, route, node, node.latency_ms / 1000)
+        made = node.latency_ms / (node.share or 1.0)
+        return self._rated(self._works, kind, route, node, made / 1000)
 
     def _rated(
         self, ratios: Ratios, kind: str, route: Route, node: NodePlan, expected: float
@@ -93,10 +95,11 @@ class Rates:
                 return expected * ratio.seen / ratio.expected
         return float(expected)
 
-    def share(self, kind: str, route: Route, node: str) -> float:
-        """How often a call that has a condition is made: always, as far as no sample tells."""
+    def share(self, kind: str, route: Route, node: str, planned: float | None = None) -> float:
+        """How often a call that has a condition is made: as `planned`, else always, as far as no
+        sample tells."""
         own, pooled = (self._asked.get(key) for key in self._share_keys(kind, route, node))
-        return shrunk(own or (), pooled) if pooled else 1.0
+        return shrunk(own or (), pooled) if pooled else planned or 1.0
 
     def doubt(self, kind: str, route: Route, node: str) -> float:
         """Least variance of whether a call is made, with half a row that has it and half a row
@@ -279,7 +282,9 @@ class Forecaster:
         keys = self._keys(nodes, route, shape, merges)
         for node, key in zip(nodes, keys, strict=True):
             there = known.get(key, 0.0)
-            share = 1.0 if node.condition is None else self.rates.share(kind, route, node.node)
+            share = 1.0
+            if node.condition is not None:
+                share = self.rates.share(kind, route, node.node, node.share)
             new = share * (1 - there)
             if not new:
                 continue

@@ -185,12 +185,13 @@ def _made(rows: RowRun, call: CallRecord, planned: Any, in_flight: int, first: b
 
 def _call(planned: Any, *, expected: bool = True, **figures: Any) -> SampledCall:
     """A call of a planned node; of a cascade's, both models are its model."""
-    better = planned["escalation"]
+    better, only = planned["escalation"], planned["only"]
+    made = expected / ((only or {}).get("share") or 1.0)
     return SampledCall(
         node=planned["node"],
         model=planned["model"] if better is None else f"{planned['model']}>{better['model']}",
-        expected_micro=planned["expected_cost_usd"] * 1e6 * expected,
-        expected_s=planned["latency_ms"] / 1000 * expected,
-        is_conditional=planned["only"] is not None,
+        expected_micro=planned["expected_cost_usd"] * 1e6 * made,
+        expected_s=planned["latency_ms"] / 1000 * made,
+        is_conditional=only is not None,
         **figures,
     )

@@ -258,3 +258,10 @@ class Survey:
             )
         if len(failed) * 2 > len(results):
             self.notes.append(f"{len(failed)} of {len(results)} sampled rows failed")
+        beyond = [call for one in results for call in one.calls if call.overrun_usd]
+        if beyond:
+            models = ", ".join(sorted({call.model for call in beyond}))
+            self.notes.append(
+                f"the sample cost ${sum(call.overrun_usd for call in beyond):f} above the bounds "
+                f"of its calls: the server of {models} ignores max_tokens, or its card is wrong"
+            )

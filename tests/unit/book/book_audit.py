@@ -22,9 +22,11 @@ def discrepancies(path: Path) -> list[str]:
             if account[name] != value:
                 found.append(f"{account['id']}: {name} is {account[name]}, entries say {value}")
         for unit in ("micro", "tokens"):
-            limit = account[f"limit_{unit}"]
-            if limit is not None and account[f"spent_{unit}"] + account[f"open_{unit}"] > limit:
-                found.append(f"{account['id']}: over its limit of {limit} {unit}")
+            used = account[f"spent_{unit}"] + account[f"open_{unit}"]
+            for name in ("limit", "ceiling"):
+                limit = account[f"{name}_{unit}"]
+                if limit is not None and used > limit + account[f"overrun_{unit}"]:
+                    found.append(f"{account['id']}: over its {name} of {limit} {unit}")
     return found
 
 
@@ -40,6 +42,8 @@ def _expected(own: list[sqlite3.Row], children: list[sqlite3.Row]) -> dict[str, 
         "pending": len(still_open)
         + len(held)
         + _sum([row for row in children if not row["hold"]], "pending"),
+        "overrun_micro": _sum(own, "overrun_micro") + _sum(children, "overrun_micro"),
+        "overrun_tokens": _sum(own, "overrun_tokens") + _sum(children, "overrun_tokens"),
         "presumed_micro": _sum(presumed, "cost_micro") + _sum(children, "presumed_micro"),
         "presumed_calls": len(presumed) + _sum(children, "presumed_calls"),
     }
@@ -52,9 +56,12 @@ def _sum(rows: list[sqlite3.Row], column: str) -> int:
 def _open(children: list[sqlite3.Row], unit: str) -> int:
     total = 0
     for child in children:
-        if child["hold"] and child[f"limit_{unit}"] is not None:
-            if not child["closed"]:
-                total += child[f"limit_{unit}"] - child[f"spent_{unit}"]
-        else:
+        limit, ceiling = child[f"limit_{unit}"], child[f"ceiling_{unit}"]
+        if ceiling is not None:
+            ceiling += child[f"overrun_{unit}"]
+        bound = min((one for one in (limit, ceiling) if one is not None), default=None)
+        if not child["hold"] or bound is None:
             total += child[f"open_{unit}"]
+        elif not child["closed"]:
+            total += max(child[f"open_{unit}"], bound - child[f"spent_{unit}"])
     return total

@@ -12,7 +12,13 @@ import pytest
 from orchestra.book.book import Book
 from orchestra.book.messages import FinishRow, OpenAccount, SettleCall
 from orchestra.book.schema import VERSION
-from orchestra.core.errors import BookError, BookFormatMismatch, BookLocked, DiskFull
+from orchestra.core.errors import (
+    BookError,
+    BookFormatMismatch,
+    BookLocked,
+    BudgetExceeded,
+    DiskFull,
+)
 from tests.booked import begun
 from tests.unit.book.book_process import python
 
@@ -226,3 +232,16 @@ os.wait()
         check=True,
     )
     assert "Open it after the fork" in done.stdout
+
+
+def test_what_another_opening_of_the_book_reserves_counts_here_too(tmp_path):
+    path = tmp_path / "book.sqlite"
+    with Book.open(path) as owner:
+        owner.do(OpenAccount("batch", cost_micro=100))
+        begun(owner, "batch", 10)
+        with Book.open(path, exclusive=False) as other:
+            uid = begun(other, "batch", 80)
+            with pytest.raises(BudgetExceeded):
+                begun(owner, "batch", 20)
+            other.do(SettleCall(uid, 5, 0))
+        assert begun(owner, "batch", 85)

@@ -10,12 +10,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orchestra.book.amounts import NOTHING, AccountLimits, Amount
+from orchestra.book.amounts import NOTHING, AccountLimits, Amount, Unit
 from orchestra.book.book import Book
 from orchestra.book.messages import (
     AbandonAccount,
@@ -30,9 +31,12 @@ from orchestra.core.errors import BookError, BudgetExceeded
 from tests.unit.book.book_audit import discrepancies
 
 amounts = st.builds(Amount, st.integers(0, 20), st.integers(0, 8))
+actuals = amounts | st.builds(Amount, st.integers(0, 60), st.integers(0, 30))  # a few overrun
 limits = st.builds(AccountLimits, st.none() | st.integers(0, 60), st.none() | st.integers(0, 30))
 picks = st.integers(0, 11)  # which account or call; taken modulo how many there are
 LATEST = 0
+UNITS: tuple[Unit, ...] = ("micro", "tokens")
+UNLIMITED = AccountLimits()
 
 
 @dataclass
@@ -42,13 +46,18 @@ class Call:
     state: str = "dispatched"
     cost: Amount = NOTHING
 
+    @property
+    def overrun(self) -> Amount:
+        return self.cost.beyond(self.reserved)
+
 
 @dataclass
 class Budget:
     parent: str | None
     limits: AccountLimits
     hold: bool
-    closed: bool = False
+    ceilings: AccountLimits
+    closed: bool = True
 
 
 @dataclass
@@ -72,16 +81,73 @@ class Model:
         own = [call.reserved for call in self.own(id) if call.state == "dispatched"]
         return _sum(own + [self._open_above(child) for child in self.children(id)])
 
+    def overrun(self, id: str) -> Amount:
+        below = [self.overrun(child) for child in self.children(id)]
+        return _sum([call.overrun for call in self.own(id)] + below)
+
+    def on_its_way(self, id: str) -> Amount:
+        own = [call.reserved for call in self.own(id) if call.state == "dispatched"]
+        return _sum(own + [self.on_its_way(child) for child in self.children(id)])
+
+    def bound(self, id: str, unit: Unit) -> int | None:
+        """What may be spent and reserved: the limit, or the ceiling beside what overran."""
+        account = self.accounts[id]
+        limit, ceiling = getattr(account.limits, unit), getattr(account.ceilings, unit)
+        ceiling = None if ceiling is None else ceiling + getattr(self.overrun(id), unit)
+        return min((one for one in (limit, ceiling) if one is not None), default=None)
+
+    def held(self, id: str) -> Amount:
+        """What a hold that is open takes of its parent's room."""
+        inside, spent = self.open(id), self.spent(id)
+        bounds: dict[Unit, int | None] = {unit: self.bound(id, unit) for unit in UNITS}
+        return Amount(
+            *(
+                getattr(inside, unit)
+                if most is None
+                else max(getattr(inside, unit), most - getattr(spent, unit))
+                for unit, most in bounds.items()
+            )
+        )
+
     def _open_above(self, child: str) -> Amount:
         """What an account takes of its parent's room."""
-        account, inside = self.accounts[child], self.open(child)
+        account = self.accounts[child]
         if not account.hold:
-            return inside
-        left = Amount() if account.closed else account.limits.less(self.spent(child))
-        return Amount(
-            inside.micro if account.limits.micro is None else left.micro,
-            inside.tokens if account.limits.tokens is None else left.tokens,
+            return self.open(child)
+        if account.closed:
+            return Amount(
+                *(
+                    getattr(self.open(child), u) if self.bound(child, u) is None else 0
+                    for u in UNITS
+                )
+            )
+        return self.held(child)
+
+    def used(self, id: str, unit: Unit) -> int:
+        return getattr(self.spent(id), unit) + getattr(self.open(id), unit)
+
+    def fits(self, id: str | None, amount: Amount) -> bool:
+        """Whether a reservation has room in `id` and above it."""
+        return all(
+            not getattr(amount, unit) or self._fits(id, getattr(amount, unit), unit)
+            for unit in UNITS
         )
+
+    def _fits(self, id: str | None, asked: int, unit: Unit) -> bool:
+        held = beneath_a_hold = False
+        while id is not None:
+            account, most, limit = self.accounts[id], self.bound(id, unit), None
+            limit = getattr(account.limits, unit)
+            if not held and most is not None and self.used(id, unit) + asked > most:
+                return False
+            if beneath_a_hold and limit is not None and self.used(id, unit) > limit:
+                really = getattr(self.spent(id), unit) + getattr(self.on_its_way(id), unit)
+                if really + asked > limit:
+                    return False
+            held = held or (account.hold and most is not None)
+            beneath_a_hold = beneath_a_hold or account.hold
+            id = account.parent
+        return True
 
     def busy(self, id: str) -> bool:
         return any(call.state == "dispatched" for call in self.own(id)) or any(
@@ -90,13 +156,12 @@ class Model:
         )
 
     def over(self) -> bool:
+        """Whether more is spent or reserved than a limit and what overran allow."""
         return any(
-            limit is not None and used > limit
+            limit is not None and self.used(id, unit) > limit + getattr(self.overrun(id), unit)
             for id, account in self.accounts.items()
-            for limit, used in (
-                (account.limits.micro, self.spent(id).micro + self.open(id).micro),
-                (account.limits.tokens, self.spent(id).tokens + self.open(id).tokens),
-            )
+            for unit in UNITS
+            for limit in (getattr(account.limits, unit), getattr(account.ceilings, unit))
         )
 
     def usable(self, id: str) -> bool:
@@ -138,39 +203,44 @@ class BookMachine(RuleBasedStateMachine):
         self.open_as("batch", "tenant", AccountLimits(80, None), hold=hold)
         self.open_as("held job", "batch", AccountLimits(30, 20), hold=True)
         self.open_as("job", "batch", AccountLimits(30, None), hold=False)
+        self.open_as("row", "batch", AccountLimits(), True, AccountLimits(20, 10))
 
-    @rule(pick=picks, limits=limits, hold=st.booleans())
-    def open_child(self, pick: int, limits: AccountLimits, hold: bool) -> None:
-        hold = hold and limits != AccountLimits(None, None)
-        self.open_as(f"job-{len(self.model.accounts)}", self.account(pick), limits, hold)
+    @rule(pick=picks, limits=limits, ceilings=limits, hold=st.booleans())
+    def open_child(
+        self, pick: int, limits: AccountLimits, ceilings: AccountLimits, hold: bool
+    ) -> None:
+        hold = hold and (limits, ceilings) != (AccountLimits(), AccountLimits())
+        id = f"job-{len(self.model.accounts)}"
+        self.open_as(id, self.account(pick), limits, hold, ceilings)
 
     @rule(pick=picks)
     def open_again(self, pick: int) -> None:
         id = self.account(pick)
         account = self.model.accounts[id]
-        self.open_as(id, account.parent, account.limits, account.hold)
+        self.open_as(id, account.parent, account.limits, account.hold, account.ceilings)
 
     @rule(pick=picks, amount=amounts, times=st.integers(1, 3))
     def begin(self, pick: int, amount: Amount, times: int = 1) -> None:
         """A call whose message arrives up to three times."""
         id, uid = self.account(pick), f"uid-{len(self.model.calls)}-{self.refused}"
-        self.model.calls[uid] = Call(id, amount)
-        refusals = self.refusals(usable=self.model.usable(id))
+        usable, fits = self.model.usable(id), self.model.fits(id, amount)
+        refusals = self.refusals(usable=usable, fits=fits)
         message = BeginCall(uid, id, uid, "n", "m", amount.micro, amount.tokens)
         for _ in range(times):
             assert self.attempt(lambda: self.book.do(message)) in (refusals or [None])
         if refusals:
-            del self.model.calls[uid]
             self.refused += 1
+        else:
+            self.model.calls[uid] = Call(id, amount)
 
-    @rule(pick=picks, amount=amounts, actual=amounts)
+    @rule(pick=picks, amount=amounts, actual=actuals)
     def pay(self, pick: int, amount: Amount, actual: Amount) -> None:
         before = len(self.model.calls)
         self.begin(pick, amount)
         if len(self.model.calls) > before:
             self.settle(LATEST, actual)
 
-    @rule(pick=picks, amount=amounts, actual=amounts)
+    @rule(pick=picks, amount=amounts, actual=actuals)
     def pay_and_close(self, pick: int, amount: Amount, actual: Amount) -> None:
         self.pay(pick, amount, actual)
         self.close(pick)
@@ -189,15 +259,17 @@ class BookMachine(RuleBasedStateMachine):
             self.model.calls[uid] = Call(id, NOTHING, "settled")
 
     @precondition(lambda self: self.model.calls)
-    @rule(pick=picks, actual=amounts, times=st.integers(1, 3))
-    def settle(self, pick: int, actual: Amount, times: int = 1) -> None:
+    @rule(pick=picks, actual=actuals, times=st.integers(1, 3), presumed=st.booleans())
+    def settle(self, pick: int, actual: Amount, times: int = 1, presumed: bool = False) -> None:
         uid, call = self.call(pick)
-        message = SettleCall(uid, actual.micro, actual.tokens)
+        if presumed:
+            actual = call.reserved
+        message = SettleCall(uid, actual.micro, actual.tokens, presumed=presumed)
         for _ in range(times):
             done = self.attempt(lambda: self.book.do(message))
             assert (done is None) == (call.state != "released")
         if call.state == "dispatched":
-            call.state, call.cost = "settled", actual.within(call.reserved)
+            call.state, call.cost = "presumed" if presumed else "settled", actual
 
     @precondition(lambda self: self.model.calls)
     @rule(pick=picks, times=st.integers(1, 3))
@@ -239,19 +311,24 @@ class BookMachine(RuleBasedStateMachine):
     @rule(pick=picks, limits=limits)
     def set_limits(self, pick: int, limits: AccountLimits) -> None:
         id = self.account(pick)
-        account, before = self.model.accounts[id], self.model.accounts[id].limits
+        account = self.model.accounts[id]
         done = self.attempt(
             lambda: self.book.set_limits(id, cost_micro=limits.micro, tokens=limits.tokens)
         )
         if account.hold:
             assert done is BookError
             return
-        account.limits = limits
-        if self.model.over():
+        new: dict[Unit, Any] = {
+            unit: (getattr(limits, unit), getattr(account.limits, unit)) for unit in UNITS
+        }
+        if any(
+            limit not in (None, before) and self.model.used(id, unit) > limit
+            for unit, (limit, before) in new.items()
+        ):
             assert done is BudgetExceeded
-            account.limits = before
         else:
             assert done is None
+            account.limits = limits
 
     @precondition(lambda self: len(self.model.calls) > 3 * self.lives)
     @rule(pick=picks, amount=amounts)
@@ -278,13 +355,28 @@ class BookMachine(RuleBasedStateMachine):
             held, spent, open = self.book.spent(id), self.model.spent(id), self.model.open(id)
             assert (held.cost_micro, held.tokens) == (spent.micro, spent.tokens), id
             assert (held.open_cost_micro, held.open_tokens) == (open.micro, open.tokens), id
+            overrun = self.model.overrun(id)
+            assert (held.overrun_micro, held.overrun_tokens) == (overrun.micro, overrun.tokens), id
 
-    def open_as(self, id: str, parent: str | None, limits: AccountLimits, hold: bool) -> None:
+    def open_as(
+        self,
+        id: str,
+        parent: str | None,
+        limits: AccountLimits,
+        hold: bool,
+        ceilings: AccountLimits = UNLIMITED,
+    ) -> None:
         old = self.model.accounts.get(id)
         done = self.attempt(
             lambda: self.book.do(
                 OpenAccount(
-                    id, parent=parent, cost_micro=limits.micro, tokens=limits.tokens, hold=hold
+                    id,
+                    parent=parent,
+                    cost_micro=limits.micro,
+                    tokens=limits.tokens,
+                    hold=hold,
+                    ceiling_micro=ceilings.micro,
+                    ceiling_tokens=ceilings.tokens,
                 )
             )
         )
@@ -296,13 +388,14 @@ class BookMachine(RuleBasedStateMachine):
             or (not self.model.accounts[parent].closed and not hold)
             or self.model.usable(parent)
         )
-        self.model.accounts[id] = Budget(parent, limits, hold)
-        refusals = self.refusals(usable=parent_usable)
+        self.model.accounts[id] = Budget(parent, limits, hold, ceilings)
+        fits = not hold or self.model.fits(parent, self.model.held(id))
+        refusals = self.refusals(usable=parent_usable, fits=fits)
         assert done in (refusals or [None])
-        if refusals:
+        if not refusals:
+            self.model.accounts[id].closed = False
+        elif old is None:
             del self.model.accounts[id]
-            if old is not None:
-                self.model.accounts[id] = old
 
     def image(self) -> Path:
         """A copy of the files as they lie at this moment, as a killed process leaves them."""
@@ -330,9 +423,9 @@ class BookMachine(RuleBasedStateMachine):
             own = [call for call in self.model.own(id) if call.state == "presumed"]
             assert spent.presumed_calls >= len(own)
 
-    def refusals(self, *, usable: bool) -> list[type]:
-        """The errors that the book may give for what the model was just made to hold."""
-        over = [BudgetExceeded] if self.model.over() else []
+    def refusals(self, *, usable: bool, fits: bool = True) -> list[type]:
+        """The errors that the book may give for a reservation."""
+        over = [] if fits else [BudgetExceeded]
         return over if usable else [BookError, *over]
 
     def attempt(self, act) -> object:

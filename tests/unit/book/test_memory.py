@@ -29,6 +29,7 @@ from orchestra.core.errors import BookError, OrchestraError
 ACCOUNTS = ("root", "shop", "row", "other")
 UIDS = ("c:1", "c:2", "c:3", "c:4", "c:5", "c:6")
 amounts = st.integers(0, 20)
+costs = amounts | st.integers(0, 60)  # a few above what was reserved
 bounds = st.none() | st.integers(0, 60)
 accounts, uids = st.sampled_from(ACCOUNTS), st.sampled_from(UIDS)
 keys, replies = st.sampled_from(("k1", "k2", "k3", "k4")), st.sampled_from(("a", "b"))
@@ -41,13 +42,23 @@ MESSAGES = st.one_of(
         cost_micro=bounds,
         tokens=bounds,
         hold=st.booleans(),
+        ceiling_micro=bounds,
+        ceiling_tokens=bounds,
     ).filter(lambda opened: opened.parent is not None or not opened.hold),  # a root has no parent
     st.builds(CloseAccount, accounts),
     st.builds(AbandonAccount, accounts),
     st.builds(ReadSpent, accounts),
     st.builds(BeginCall, uids, accounts, keys, node, model, amounts, amounts),
     st.builds(BookHit, uids, accounts, keys, node, model, amounts, amounts, replies),
-    st.builds(SettleCall, uids, amounts, amounts, st.just(0.1), st.none() | replies),
+    st.builds(
+        SettleCall,
+        uids,
+        costs,
+        costs,
+        st.just(0.1),
+        st.none() | replies,
+        presumed=st.booleans(),
+    ),
     st.builds(ReleaseCall, uids),
 )
 

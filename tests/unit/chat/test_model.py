@@ -294,6 +294,19 @@ def test_closing_the_model_of_one_run_leaves_the_others_at_work(make: Make) -> N
     assert len(model.bill().calls) == 3
 
 
+def test_a_closed_model_of_one_run_is_forgotten_and_stays_within_what_is_left(make: Make) -> None:
+    model, _ = make("Hello.", budget=Budget(tokens=10_000))
+    one = model.within(Budget(tokens=2_000))
+    one.invoke("One?")
+    spent = one.bill().tokens
+    one.close()
+    assert model._allowance()._parts == {}
+    one.invoke("Two?")  # its own account goes on, and so does the whole's
+    assert one.bill().tokens > spent and len(model.bill().calls) == 2
+    assert model.bill().tokens == one.bill().tokens
+    one.close()
+
+
 def test_many_threads_never_pass_the_budget(make: Make) -> None:
     model, _ = make("Hello.", budget=Budget(tokens=3_000), delay_s=0.005)
     said: list[Any] = []

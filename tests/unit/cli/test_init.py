@@ -91,7 +91,7 @@ def test_a_key_of_the_environment_is_found_and_never_shown(
     assert (
         "api_key_env: DEEPSEEK_API_KEY" in written and "data_goes_to: api.deepseek.com" in written
     )
-    assert "no budget in dollars" in written
+    assert "price: unknown" in written and "a budget in dollars refuses it" in written
     assert "sk-secret" not in written + done.output
     assert "not found" in done.output and "OPENAI_API_KEY" in done.output
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.combine.merge import MergeRules
-from orchestra.core.ask import CURRENT_RUN, Ask, run_of
+from orchestra.core.ask import CURRENT_RUN, After, Ask, Said, run_of
 from orchestra.core.errors import InvalidGraph
-from orchestra.core.job import Field
+from orchestra.core.job import Field, Job
 from orchestra.core.place import Place
 from orchestra.core.state import Context, JobState, Outcome, fields_of, keep_all, outcomes_of
 from orchestra.graph.merge import merge
@@ -72,8 +72,13 @@ def test_merge_without_nodes_is_refused_and_rules_say_more_than_prefer() -> None
 
 
 class Run:
+    job = Job()
+
     async def ask(self, place: Place, ask: Ask, state: JobState) -> tuple[str, Outcome]:
         return place.node, Outcome()
+
+    async def ask_again(self, place: Place, ask: Ask, after: After, state: JobState) -> Said:
+        return Said({}, None)
 
     def fail(self, node: str, error: Exception) -> None:
         raise error

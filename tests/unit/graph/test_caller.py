@@ -42,7 +42,7 @@ async def test_a_call_that_fails_unforeseen_is_settled_and_holds_nothing(tmp_pat
             await fleet.run(build, Job(text="What is this?"))
     with Book.open(tmp_path / "book.sqlite", exclusive=False) as book:
         states = book._read("SELECT state FROM entries")
-        assert states == [("settled",)]
+        assert states == [("presumed",)]
         assert book._read("SELECT closed FROM accounts") == [(1,)]
 
 

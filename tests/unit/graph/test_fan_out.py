@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_a_node_that_the_whole_job_reaches_too_is_not_planned_with_one_photo() -
 
 
 async def test_asks_of_a_subgraph_that_photos_are_sent_to_see_one_each(photos: list[str]) -> None:
-    def build() -> StateGraph[Any, Any]:
+    def build() -> StateGraph[JobState, Context]:
         inner = StateGraph(JobState, context_schema=Context)
         inner.add_node("look", ask("vision", "What is shown?", schema=Facts))
         inner.add_node("again", ask("vision", "What is shown, really?", schema=Facts))
@@ -203,3 +204,13 @@ async def test_a_visit_of_more_photos_than_were_planned_is_refused_unpaid(
 def test_each_photo_names_a_node() -> None:
     with pytest.raises(InvalidGraph, match="names no node"):
         each_photo("")
+
+
+def test_the_edge_travels_to_other_processes() -> None:
+    edge = pickle.loads(pickle.dumps(each_photo("look")))
+    assert edge == each_photo("look") and hash(edge) == hash(each_photo("look"))
+
+
+def test_a_misspelt_node_is_named_with_the_one_that_was_perhaps_meant() -> None:
+    with pytest.raises(InvalidGraph, match="Did you mean 'look'"):
+        compile_graph(fan_out(each_photo("lok")))

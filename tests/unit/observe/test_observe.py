@@ -194,6 +194,15 @@ def test_metrics_count_jobs_calls_seconds_dollars_tokens_and_problems() -> None:
     reused = call.model_copy(update={"reused": True})
     error = ErrorRecord(stage="look", type="AnswerTruncated", message="cut")
     failed = call.model_copy(update={"error": error})
+    over = paid.model_copy(update={"cost_usd": Decimal(14), "overrun_usd": Decimal(13)})
+    lost = failed.model_copy(update={"cost_usd": Decimal("0.5"), "presumed": True})
+    for one in (over, lost):
+        metrics.count_result(
+            Result(status="failed", calls=(one.model_copy(update={"model": "greedy"}),))
+        )
+    assert value("orchestra_cost_usd_total", model="greedy") == pytest.approx(14.5)
+    assert value("orchestra_overrun_usd_total", model="greedy") == pytest.approx(13)
+    assert value("orchestra_presumed_usd_total", model="greedy") == pytest.approx(0.5)
     result = Result(status="partial", calls=(paid, reused, failed), seconds=0.7)
     jobs = value("orchestra_jobs_total", status="partial")
     long = value("orchestra_job_seconds_sum")

@@ -279,6 +279,18 @@ def test_a_proven_threshold_stands_with_its_curve_and_nowhere_without_a_target()
     assert all(one.least is None for one in fitted(recorded()).policy.calibration)
 
 
+@pytest.mark.parametrize("least", [0.4, 0.7, 0.9])
+def test_a_policy_knows_in_what_share_of_rows_a_model_is_less_sure_than_that(least: float) -> None:
+    policy = fitted(recorded()).policy
+    curve = next(one for one in policy.calibration if one.model == "vl")
+    likely = [curve.probability(float(row["confidence"]))[1] for row in recorded()]
+    alone = policy.model_copy(update={"calibration": (curve,)})
+    share = sum(each < least for each in likely) / len(likely)
+    assert 0 < share < 1
+    assert alone.unsure("look", ("category",), least) == pytest.approx(share, abs=0.03)
+    assert alone.unsure("look", ("category", "unknown"), least) is None
+
+
 def test_a_policy_is_written_and_read_back_and_says_which_models_it_is_of(tmp_path: Path) -> None:
     policy = fitted(recorded(), target=0.88).policy
     for name in ("policy.yaml", "policy.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,14 +102,27 @@ def test_a_draft_is_a_fleet_that_says_what_was_guessed_and_holds_no_key(
     first = file.models[0]
     assert (first.data_goes_to, first.fallback) == ("api.example.com", "r1")
     assert first.hosting.endpoint and first.hosting.endpoint.api_key_env == "SOME_KEY"
-    assert {"price", "limits", "profile", "quality"} == set(first.estimated)
+    assert {"limits", "profile", "quality"} == set(first.estimated)
+    assert first.price.unknown and "price: unknown" in text
     assert "sk-secret" not in text and "# a note" in text
 
 
 def test_a_local_draft_keeps_data_here_and_costs_nothing() -> None:
-    first = draft_cards(choose(server("m", url="http://127.0.0.1:9/v1")))[0]
+    cards = draft_cards(choose(server("m", url="http://127.0.0.1:9/v1")))
+    first = cards[0]
     assert first.data_goes_to == "local" and not first.price.is_paid
-    assert "price" not in first.estimated
+    text = fleet_text(cards, "mine", [])
+    assert "price: free" in text
+    assert parse_fleet(yaml.safe_load(text), origin="draft").models[0].price == first.price
+
+
+def test_half_a_price_is_an_unknown_one_and_nothing_at_all_a_free_one() -> None:
+    far = server("gpt-4o")
+    half = draft_cards(replace(choose(far), input_price="0.3"))[0]
+    assert half.price.unknown
+    free = draft_cards(replace(choose(far), input_price="0", output_price="0"))[0]
+    text = fleet_text([free.model_copy(update={"fallback": None})], "mine", [])
+    assert not parse_fleet(yaml.safe_load(text), origin="draft").models[0].price.is_paid
 
 
 GOOD = '{"c1":"red"}'

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 from graphs.answer import build as answer
 from graphs.listing import build, default_recipe
+from orchestra import Context, JobState, ask, cascade
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import RowShape, TableShape
 from orchestra.batch.plan.sample import Sample, SampledCall, SampledRow
@@ -13,6 +15,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.core.job import Result
 from orchestra.core.stats import spread_of
 from orchestra.fleet.source import load_fleet
+from orchestra.routing.candidates import JobShape
 from orchestra.routing.introspect import compile_graph, view
 from orchestra.routing.routes import Prices, Route
 
@@ -20,6 +23,7 @@ MINI = load_fleet("mini")[0]
 LISTING = view(compile_graph(build(default_recipe().model_copy(update={"write": None}))))
 ASKED = view(compile_graph(answer))
 KIND = "text+photo"
+SCHEMA = {"type": "object", "properties": {"category": {"type": ["string", "null"]}}}
 BOTH, SPARING = Route.named("look=vl read=r1"), Route.named("look=vl?category@0.5 read=r1")
 
 
@@ -47,6 +51,38 @@ def test_a_call_that_may_be_spared_is_counted_as_often_as_the_sample_made_it() -
 
 def test_without_a_sample_every_call_is_counted() -> None:
     assert forecaster(10, [], photos=10).forecast(lambda *_: SPARING).calls["vl"] == 10
+
+
+def cascading(sample: list[SampledRow]) -> Forecaster:
+    """100 texts for a graph whose second ask is expected in a quarter of them."""
+    ask_first, ask_second = (ask("text", prompt, schema=SCHEMA) for prompt in ("Read.", "Again."))
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("read", ask_first)
+    graph.add_node("again", cascade(ask_second, after="read", least=0.8, share=0.25))
+    graph.add_edge(START, "read")
+    graph.add_edge("read", "again")
+    table = TableShape()
+    for at in range(100):
+        table.add(RowShape(text_bytes=100, text_key=at + 1, photo_key=0))
+    return Forecaster(table, Prices(view(compile_graph(graph)), MINI), Sample(rows=sample))
+
+
+def test_a_cascade_is_counted_by_its_share_until_a_sample_tells() -> None:
+    route = Route.named("read=r1 again=r1")
+    made = cascading([]).forecast(lambda *_: route)
+    read, again = cascading([]).prices.of(route, JobShape(100, 0))
+    assert made.calls["r1"] == pytest.approx(125)
+    whole = again.expected_micro / 0.25
+    assert made.cost_micro == pytest.approx(100 * read.expected_micro + 25 * whole)
+
+    def row(at: int, asked: bool) -> SampledRow:
+        first = SampledCall("read", "r1", 10.0, 0.0, 10.0, 0.01, True)
+        second = SampledCall("again", "r1", 10.0, 0.0, 10.0, 0.01, True, True, asked)
+        done = Result(status="complete")
+        return SampledRow(Row(at, {}), "text", route, done, (first, second))
+
+    seldom = cascading([row(at, at % 10 == 0) for at in range(20)])
+    assert seldom.forecast(lambda *_: route).calls["r1"] == pytest.approx(110)
 
 
 def test_a_photo_of_many_rows_is_looked_at_once_however_many_of_them_need_it() -> None:

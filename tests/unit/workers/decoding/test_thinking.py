@@ -75,6 +75,7 @@ def test_an_answer_under_a_schema_begins_after_the_thoughts(thinker: Transformer
     assert 0 < reply.confidence["ok"] <= 1
     (shorter,) = thinker.generate([Call("Is it red?", schema=SCHEMA, max_tokens=5)])
     assert isinstance(shorter, AnswerTruncated)
+    assert shorter.used is not None and shorter.used.output_tokens > 0
 
 
 @pytest.mark.parametrize("schema", [None, SCHEMA])
