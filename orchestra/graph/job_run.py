@@ -196,7 +196,8 @@ class JobRun:
             alone, shape = GraphView.of_node(visit.node, visit.ask), Intake(visit.job).shape
             limits, policy = visit.job.budget, self.fleet.policy
             chosen = plan(alone, shape, limits, self.fleet.file, policy=policy)
-        if self.asks[visit.node] != visit.ask:
+        known, asked = self.asks[visit.node], visit.ask  # a cascade narrows the schema of its own
+        if (known.capability, known.instruction) != (asked.capability, asked.instruction):
             raise InvalidGraph(
                 f"Two asks of one run are called {visit.node!r}, one of them in a graph that a "
                 "node calls itself, so a plan could not tell them apart. Rename one."
