@@ -21,7 +21,7 @@ from orchestra.core.call import Call
 from tests.scripted import scripted_fleet
 
 Graph = CompiledStateGraph[Any, Any, Any]
-EVERY: Any = ["values", "updates", "messages", "custom", "tasks", "plan", "spend", "result"]
+EVERY: Any = ["values", "updates", "messages", "custom", "tasks", "plan", "call", "spend", "result"]
 QUESTION = "What does a pear cost?"
 
 # langgraph-supervisor makes its own agents as LangGraph no longer advises.
@@ -107,6 +107,7 @@ async def test_it_runs_unchanged_and_its_bill_is_the_sum_of_its_calls(
     modes = Counter(mode for mode, _ in told)
     assert modes["values"] > 1 and modes["updates"] and modes["messages"] and modes["tasks"]
     assert (modes["plan"], modes["result"]) == (1, 1)
+    assert modes["call"] == modes["spend"] == len(done.calls)
 
 
 @pytest.mark.parametrize("build", [agent, summarising, supervised, swarm])
@@ -177,3 +178,23 @@ async def test_a_resumed_agent_has_only_what_its_first_part_left(tmp_path: Path)
             done = await fleet.resume(approved(), "t", answer)
     assert done.status == "partial" and len(done.calls) > 2
     assert done.tokens <= 1_600
+
+
+async def test_a_named_model_keeps_its_part_of_a_job_that_another_process_resumes(
+    tmp_path: Path,
+) -> None:
+    def named() -> Graph:
+        model = ChatModel(name="clerk", budget=Budget(tokens=1_600))
+        person = HumanInTheLoopMiddleware(interrupt_on={"price": True})
+        return create_agent(model, [price], middleware=[person])
+
+    book, answer = tmp_path / "book.sqlite", {"decisions": [{"type": "approve"}]}
+    async with fleet_on(book, restless) as fleet:
+        done = await fleet.run(named(), Job(text=QUESTION), thread_id="t")
+    for _ in range(30):
+        if done.status != "waiting":
+            break
+        async with fleet_on(book, restless) as fleet:
+            done = await fleet.resume(named(), "t", answer)
+    assert done.status == "partial"
+    assert 0 < done.tokens <= 1_600
