@@ -19,13 +19,15 @@ class Said:
     """One answer: a status with a JSON body or raw bytes, or events of a stream.
 
     `pause_s` passes before it is sent, and all who are to meet at `meets` have asked by then;
-    `breaks_off` closes the connection in its middle.
+    `breaks_off` closes the connection in its middle. `pieces` go out as they are, one after another
+    as chunks of one body.
     """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Any, ...] | None = None
+    pieces: tuple[bytes, ...] | None = None
     pause_s: float = 0.0
     meets: threading.Barrier | None = None
     breaks_off: bool = False
@@ -132,19 +134,40 @@ class _Handler(BaseHTTPRequestHandler):
         if said.meets is not None:
             said.meets.wait(30)
         try:
-            self._stream(said) if said.events is not None else self._body(said)
+            if said.pieces is not None:
+                self._chunks(said, said.pieces)
+            else:
+                self._stream(said) if said.events is not None else self._body(said)
         except OSError:
             self.close_connection = True  # the client hung up
 
     def _body(self, said: Said) -> None:
         raw = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-        self.send_response(said.status)
-        for name, value in {"Content-Type": "application/json", **said.headers}.items():
-            self.send_header(name, value)
+        self._head(said, "application/json")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw[: len(raw) // 2] if said.breaks_off else raw)
         self.close_connection = said.breaks_off
+
+    def _head(self, said: Said, kind: str) -> None:
+        self.send_response_only(said.status)
+        date = {} if "Date" in said.headers else {"Date": self.date_time_string()}
+        for name, value in {"Content-Type": kind, **date, **said.headers}.items():
+            self.send_header(name, value)
+
+    def _chunks(self, said: Said, pieces: tuple[bytes, ...]) -> None:
+        self._head(said, "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for place, piece in enumerate(pieces):
+            cut = said.breaks_off and place == len(pieces) - 1
+            self.wfile.write(f"{len(piece):x}\r\n".encode())
+            self.wfile.write(piece[: len(piece) // 2] if cut else piece + b"\r\n")
+            self.wfile.flush()
+        if said.breaks_off:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _stream(self, said: Said) -> None:
         self.send_response(said.status)

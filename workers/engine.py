@@ -70,7 +70,15 @@ class TransformersEngine(AnsweringEngine):
         maps = maps_of(vision, answer, method)
         reply = self._outcome(answer, 0.0)
         reasons = reply.abstained if isinstance(reply, Reply) else {}
-        return [replace(found, refused=reasons.get(found.name)) for found in maps]
+        said = answer.reworded
+        return [
+            replace(
+                found,
+                value=found.value if said is None else said.choice(found.name, found.value),
+                refused=reasons.get(found.name),
+            )
+            for found in maps
+        ]
 
     @torch.inference_mode()
     def answered(self, call: Call) -> tuple[VisionModel, Completion]:

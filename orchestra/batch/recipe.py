@@ -17,7 +17,7 @@ from orchestra.batch.tables.row import output_columns
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import Word, first_problem
-from orchestra.core.values import canonical
+from orchestra.core.values import canonical, shown
 from orchestra.core.yaml_file import load_yaml
 
 Language = Literal["en", "zh"]
@@ -241,7 +241,7 @@ class Recipe(Word):
 
     def in_language(self, name: str, value: Any, language: Language) -> str:
         """A field's value as it is written in `language`; unknown terms stay as they are."""
-        text = str(value)
+        text = shown(value)
         rule = self.fields.get(name)
         if rule is not None and rule.type == "choice":
             known = rule.values.get(text)

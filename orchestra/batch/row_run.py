@@ -24,9 +24,11 @@ from orchestra.batch.tables.row import Row
 from orchestra.book.ledger import RowLedger
 from orchestra.book.messages import Candidate, CloseAccount, FinishRow, ReadSpent, Spent
 from orchestra.core.errors import (
+    AccessRefused,
     BookError,
     BudgetExceeded,
     DuplicateId,
+    InvalidFleet,
     ModelUnavailable,
     OrchestraError,
     RateLimited,
@@ -41,8 +43,11 @@ from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along
 
 Models = Mapping[str, str]  # by node
-# A row that met one of these is not done: it waits for a resume.
-SILENT = frozenset({ModelUnavailable.__name__, RateLimited.__name__})
+# A row that met one of these is not done: it waits for a resume. Each row would meet a refused key,
+# or a part of the request that its card asks for and the server refuses.
+SILENT = frozenset(
+    kind.__name__ for kind in (ModelUnavailable, RateLimited, AccessRefused, InvalidFleet)
+)
 REFUND_POLL_S = 1.0  # rows of other processes refund without a word to this one
 
 

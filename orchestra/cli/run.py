@@ -25,6 +25,7 @@ from orchestra.cli.options import (
 )
 from orchestra.core.job import Budget, Field, Job, Result
 from orchestra.core.tags import read_tags
+from orchestra.core.values import shown
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 
@@ -93,7 +94,7 @@ def _answer_lines(result: Result) -> list[str]:
     if set(result.fields) != {"answer"}:
         return field_lines(result)
     field = result.fields["answer"]
-    return [str(field.value) if field.answered else f"(no answer: {field.note})"]
+    return [shown(field.value, "\n") if field.answered else f"(no answer: {field.note})"]
 
 
 def _notes(result: Result) -> Iterator[str]:
@@ -116,7 +117,7 @@ def field_lines(result: Result) -> list[str]:
 def _shown(field: Field) -> str:
     if not field.answered:
         return f"-  ({field.note})"
-    value = " | ".join(field.value) if isinstance(field.value, list) else str(field.value)
+    value = shown(field.value, " | ")
     sure = "" if field.confidence is None else f" {field.confidence:.2f}"
     if field.probability is not None:
         sure += f", right {field.probability:.0%}"

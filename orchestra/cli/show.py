@@ -21,6 +21,7 @@ from orchestra.cli.options import PATH
 from orchestra.cli.run import field_lines
 from orchestra.core.errors import BookError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
+from orchestra.core.values import shown
 from orchestra.graph.translation import WHOLE_IMAGE
 
 EPILOG = """\b
@@ -115,11 +116,12 @@ def _lines(found: ShownRow, again: Result | None) -> Iterator[str]:
 
 
 def _field_lines(name: str, field: Field) -> Iterator[str]:
-    value = field.value if field.answered else f"- ({field.note})"
+    value = shown(field.value, " | ") if field.answered else f"- ({field.note})"
     sure = "" if field.confidence is None else f" confidence {field.confidence:.3f}"
     yield f"\n{name}: {value}\n  source {field.source}{sure} model {field.model}"
     for evidence in field.evidence:
-        yield f"  evidence {_evidence(evidence)}"
+        of_leaf = f" for {evidence.leaf}" if evidence.leaf else ""
+        yield f"  evidence {_evidence(evidence)}{of_leaf}"
     if field.contradiction:
         yield f"  CONTRADICTION {field.note}"
 

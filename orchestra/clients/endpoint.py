@@ -1,7 +1,7 @@
 """Reaches a model behind an OpenAI-compatible server: attempts, rate limits, deadline, answer.
 
-A request is sent again only when the server cannot have worked
-on it: the connection was refused, or the server turned it away (429, 503). Once it may have been
+A request is sent again only when the server cannot have worked on it: the connection was refused,
+or the server turned it away (429, 503, 529) or did not take a part of it. Once it may have been
 accepted, a failure says so (`may_have_spent`) and the book counts the worst case.
 """
 
@@ -10,25 +10,40 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_answer import THINK_CLOSE, Spoken, Stream, Thoughts, reply_of
+from orchestra.clients.endpoint_answer import Spoken, billed, reply_of
 from orchestra.clients.endpoint_connection import Connection, TurnedAway, deadline_passed
-from orchestra.clients.endpoint_errors import error_of, refused_part
+from orchestra.clients.endpoint_errors import (
+    broken_off,
+    error_of,
+    may_not_list,
+    names_no_model,
+    refused_choice,
+)
+from orchestra.clients.endpoint_options import Part, refused_part
+from orchestra.clients.endpoint_refusal import ErrorInside, Refusal
 from orchestra.clients.endpoint_request import (
     BYTES_PER_TOKEN,
-    OPTIONAL,
     most_usage,
     prompt_bytes,
     request_of,
 )
+from orchestra.clients.endpoint_stream import Stream
+from orchestra.clients.endpoint_thoughts import THINK_CLOSE, Thoughts
 from orchestra.clients.pace import Pace
 from orchestra.core.call import Call, OnPiece, Reply
 from orchestra.core.card import Card, Endpoint
-from orchestra.core.errors import AnswerInvalid, Cancelled, InvalidFleet, ModelUnavailable
+from orchestra.core.errors import (
+    AnswerInvalid,
+    Cancelled,
+    InvalidFleet,
+    ModelUnavailable,
+)
 from orchestra.core.loops import SingleFlight
 
 LOG = logging.getLogger(__name__)
@@ -40,8 +55,9 @@ FIRST_PAUSE_S = 0.5  # doubles with each attempt, where the server does not say 
 class EndpointClient:
     """One model of a card with `hosting.endpoint`; shared by all calls, whatever their job.
 
-    What a server refuses of a request and the card does not decide (`stream_options`, bounds of a
-    schema) is left out from then on. Raises `InvalidFleet` for a card without an endpoint.
+    What a server refuses of a request and the card's author did not ask for is left out from then
+    on; what he did ask for is an error, told again without asking the server again. Raises
+    `InvalidFleet` for a card without an endpoint.
     """
 
     card: Card
@@ -49,6 +65,7 @@ class EndpointClient:
     _endpoint: Endpoint = field(init=False)
     _connection: Connection = field(init=False)
     _without: set[str] = field(default_factory=set)
+    _refused_choices: dict[str, InvalidFleet] = field(default_factory=dict)
     _opens_inside: bool = False
     _is_ready: bool = False
     _asking: SingleFlight[None] = field(default_factory=SingleFlight)
@@ -75,7 +92,7 @@ class EndpointClient:
     async def _ask_ready(self) -> None:
         self._connection.breaker.check()
         answer = await self._get_models()
-        if answer.status_code in NOT_READY:
+        if answer.status_code in NOT_READY and not may_not_list(self._connection.refusal(answer)):
             raise error_of(self._connection.refusal(answer), self._endpoint, [])
         self._is_ready = True
 
@@ -98,21 +115,24 @@ class EndpointClient:
 
         Raises the typed error of what went wrong: `DeadlineExceeded`, `ModelUnavailable`,
         `RateLimited`, `AccessRefused`, `PromptTooLong`, `AnswerTruncated`, `AnswerInvalid`,
-        `InvalidSchema`, `InvalidFleet`.
+        `AnswerRefused`, `InvalidSchema`, `InvalidFleet`.
         """
         if self._closed:
             raise Cancelled(f"The model {self.card.name!r} was closed. Open the fleet again.")
         most = most_usage(call, self._endpoint, self.card.limits.image_tokens)
         until = None if left_s is None else _now() + left_s
+        only_now: set[str] = set()  # what is left out of this call alone
         pauses = 0
         while True:
             self._connection.breaker.check()
             place = await self.pace.wait(most.input_tokens + most.output_tokens, _left(until))
             try:
-                spoken = await self._attempt(call, until, on_piece)
+                spoken = await self._attempt(call, until, on_piece, only_now)
             except TurnedAway as turned:
                 self.pace.settle(place, 0)
-                if turned.part is None:
+                if turned.part is not None:
+                    only_now.add(turned.part)
+                else:
                     pauses += 1
                     await self._pause(turned, pauses, until)
                 continue
@@ -130,22 +150,32 @@ class EndpointClient:
         self._closed = True
         await self._connection.close()
 
-    async def _attempt(self, call: Call, until: float | None, on_piece: OnPiece | None) -> Spoken:
+    async def _attempt(
+        self, call: Call, until: float | None, on_piece: OnPiece | None, only_now: set[str]
+    ) -> Spoken:
         """Send the request once. Raises `TurnedAway` when it may be sent again."""
-        without = frozenset(self._without)
+        without = frozenset(self._without | only_now)
         body = await self._body(call, without, stream=on_piece is not None)
+        for part, error in self._refused_choices.items():
+            if part in body:
+                raise InvalidFleet(str(error))
         left_s = _left(until)
         if left_s is not None and left_s <= 0:
             error = deadline_passed(self.card.name, left_s)
             error.may_have_spent = False  # nothing was sent
             raise error
         async with self._connection.post(body, left_s) as answer:
-            if not answer.is_success:
+            try:
+                if answer.is_success:
+                    return await self._heard(answer, on_piece or _nobody)
                 await answer.aread()
-                raise await self._refused(answer, body, without)
-            if on_piece is None:
-                return self._read(await answer.aread())
-            return await self._listen(answer, on_piece)
+                refusal = self._connection.refusal(answer)
+            except ErrorInside as inside:
+                refusal = self._connection.refusal_inside(inside.body)
+                if inside.heard is not None:
+                    error = broken_off(refusal, self._endpoint, inside.heard)
+                    raise billed(error, inside.usage) from None
+            raise await self._refused(refusal, body, without)
 
     async def _body(self, call: Call, without: frozenset[str], *, stream: bool) -> dict[str, Any]:
         def render() -> dict[str, Any]:
@@ -154,18 +184,32 @@ class EndpointClient:
 
         return await asyncio.to_thread(render) if call.images else render()
 
+    async def _heard(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
+        """The answer in the form that the server chose, which is not always what was asked for."""
+        if "event-stream" in answer.headers.get("content-type", ""):
+            return await self._listen(answer.aiter_bytes(), on_piece)
+        raw = await answer.aread()
+        if raw.lstrip().startswith((b"data:", b"event:", b": ")):
+            return await self._listen(_one(raw), on_piece)
+        spoken = self._read(raw)
+        if spoken.text:
+            on_piece(spoken.text)
+        return spoken
+
     def _read(self, raw: bytes) -> Spoken:
+        text = self._connection.without_key(raw.decode("utf-8-sig", errors="replace"))
         try:
-            return Spoken.of(json.loads(raw))
-        except ValueError as error:
+            answer = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise AnswerInvalid(
-                f"The server {self._endpoint.url!r} answered {raw[:80]!r}, which is not JSON. "
+                f"The server {self._endpoint.url!r} answered {text[:80]!r}, which is not JSON. "
                 "Check hosting.endpoint.url on the card."
             ) from error
+        return Spoken.of(answer)
 
-    async def _listen(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
+    async def _listen(self, chunks: AsyncIterable[bytes], on_piece: OnPiece) -> Spoken:
         stream = Stream(on_piece, Thoughts(inside=self._opens_inside))
-        spoken = await stream.collect(answer.aiter_lines())
+        spoken = await stream.collect(chunks)
         if THINK_CLOSE in spoken.text:
             # The template opens the thought: from now on it is held back until it is closed.
             self._opens_inside = True
@@ -174,24 +218,37 @@ class EndpointClient:
         return spoken
 
     async def _refused(
-        self, answer: httpx.Response, body: dict[str, Any], without: frozenset[str]
+        self, refusal: Refusal, body: dict[str, Any], without: frozenset[str]
     ) -> Exception:
         """What a refusal means: `TurnedAway` where the request may be sent again.
 
         `without` is what this request left out already. Another one may have been refused the
         same part meanwhile, and this one is sent again all the same.
         """
-        refusal = self._connection.refusal(answer)
-        listed = await self._listed() if refusal.status == 404 else []
+        part = refused_part(refusal, body, self.card)
+        if part is not None and part.name not in without:
+            return self._left_out(refusal, part)
+        listed = await self._listed() if names_no_model(refusal) else []
         error = error_of(refusal, self._endpoint, listed)
-        part = refused_part(refusal, body, OPTIONAL)
-        if part is not None and part not in without:
-            self._without.add(part)
-            LOG.info("%s does not take %r; it is left out", self._endpoint.url, part)
-            return TurnedAway(error, part=part)
         if refusal.may_try_again:
             return TurnedAway(error, after_s=refusal.retry_after_s)
         return error
+
+    def _left_out(self, refusal: Refusal, part: Part) -> Exception:
+        """What follows where `part` is refused: the request without it, or the card's error."""
+        if not part.is_ours and not part.lasts:
+            return error_of(refusal, self._endpoint, [])
+        if not part.is_ours:
+            error = refused_choice(refusal, part.name, self._endpoint)
+            name = "response_format" if part.name == "json_schema" else part.name
+            self._refused_choices[name] = error
+            return error
+        if part.lasts:
+            self._without.add(part.name)
+        LOG.warning(
+            "%s does not take %r (%s); it is left out", self._endpoint.url, part.name, refusal.said
+        )
+        return TurnedAway(error_of(refusal, self._endpoint, []), part=part.name)
 
     async def _listed(self) -> list[str]:
         try:
@@ -212,6 +269,14 @@ class EndpointClient:
             return await self._connection.get_models()
         except TurnedAway as turned:
             raise turned.error from turned
+
+
+def _nobody(piece: str) -> None:
+    """Nobody hears the pieces."""
+
+
+async def _one(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw
 
 
 def _now() -> float:

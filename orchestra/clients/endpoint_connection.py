@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from orchestra.clients.endpoint_errors import Refusal
+from orchestra.clients.endpoint_refusal import Refusal
 from orchestra.core.address import is_loopback
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
@@ -121,6 +121,15 @@ class Connection:
     def refusal(self, answer: httpx.Response) -> Refusal:
         """What a read answer without success says, with the key masked."""
         return Refusal.of(answer.status_code, answer.content, answer.headers, self._key())
+
+    def refusal_inside(self, body: Any) -> Refusal:
+        """What an error under a status of success says, with the key masked."""
+        return Refusal.inside(body, self._key())
+
+    def without_key(self, text: str) -> str:
+        """`text` of the server's, which may repeat the key that it was shown."""
+        key = self._key()
+        return text if key is None else text.replace(key, "***")
 
     async def close(self) -> None:
         """Close the running loop's connections."""

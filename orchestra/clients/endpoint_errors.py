@@ -1,19 +1,19 @@
-"""What a server's refusal means: HTTP status and body into the typed errors, each with its cure.
+"""What a server's refusal means: its status and words into the typed errors, each with its cure.
 
-Pure. Statuses follow OpenAI's and vLLM's use of them. A key that a server echoes is masked.
+Pure. Statuses follow OpenAI's and vLLM's use of them; where servers use one status for several
+things, their words decide.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from orchestra.clients.endpoint_refusal import OVERLOADED, Refusal
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import (
     AccessRefused,
+    AnswerInvalid,
+    AnswerRefused,
     InvalidFleet,
     InvalidSchema,
     ModelError,
@@ -23,101 +23,164 @@ from orchestra.core.errors import (
     RateLimited,
 )
 
-MOST_SAID_CHARS = 300
 CONTEXT = re.compile(
     r"context[ _](length|window|size)|maximum context|too many tokens|prompt is too long"
-    r"|available context|max_model_len|maximum (input|prompt) length",
+    r"|available context|max_model_len|maximum (input|prompt) length|range of input length",
     re.IGNORECASE,
 )
 SCHEMA = re.compile(
-    r"response_format|json_schema|json schema|invalid schema|grammar", re.IGNORECASE
+    r"response_format|json_schema|json schema|invalid schema|grammar|json mode", re.IGNORECASE
 )
-NO_CREDIT = re.compile(r"insufficient_quota|insufficient balance|exceeded your current quota", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One answer that is no success: status, what the server said, and its Retry-After in s."""
-
-    status: int
-    said: str
-    retry_after_s: float | None = None
-
-    @classmethod
-    def of(cls, status: int, body: bytes, headers: Mapping[str, str], key: str | None) -> Refusal:
-        """Read a refusal; `key` is masked wherever the server repeats it."""
-        said = _said(body.decode(errors="replace"))
-        if key:
-            said = said.replace(key, "***")
-        return cls(status, said[:MOST_SAID_CHARS], _seconds(headers.get("retry-after")))
-
-    @property
-    def may_try_again(self) -> bool:
-        """Whether the request was turned away before any work, and may fit later."""
-        return self.status in (429, 503) and not NO_CREDIT.search(self.said)
-
-
-def _said(text: str) -> str:
-    """The message of an error body, in OpenAI's, FastAPI's or plain form."""
-    try:
-        body: Any = json.loads(text)
-    except json.JSONDecodeError:
-        return " ".join(re.sub(r"<[^>]*>", " ", text).split()) or "nothing"
-    if isinstance(body, Mapping):
-        inner = body.get("error", body.get("detail", body))
-        if isinstance(inner, Mapping):
-            words = [inner.get("code"), inner.get("message", inner)]
-            return ": ".join(str(word) for word in words if word)
-        return str(inner)
-    return str(body)
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After in seconds; a date is not read, because clocks differ."""
-    try:
-        return None if header is None else max(0.0, float(header))
-    except ValueError:
-        return None
+FILTERED = re.compile(
+    r"content_filter|content_policy|content policy|content management policy|data_?inspection"
+    r"|inappropriate content|content exists risk|moderation|flagged|safety system",
+    re.IGNORECASE,
+)
+FILTERING = frozenset({400, 403, 422, 451})
+KEY = re.compile(
+    r"\bkey\b|api_key|token|credential|authenti|bearer|unauthori[sz]ed|^nothing$", re.I
+)
+ELSEWHERE = re.compile(r"country|region|territory", re.IGNORECASE)
+NO_MODEL = re.compile(
+    r"model.{0,60}(not found|not exist|is not available)|(invalid|unknown) model"
+    r"|no models? (loaded|found|available)|model_not_found|no endpoints found",
+    re.IGNORECASE,
+)
+SCOPE = re.compile(r"scope|permission", re.IGNORECASE)
+A_MODEL = re.compile("model", re.IGNORECASE)
+NO_ACCESS = re.compile(r"access to (the )?model|access model|model_access|call model", re.I)
+NO_TOOLS = re.compile(
+    r"not support (tools|function)|tools param|tool.?choice|tool-call-parser", re.IGNORECASE
+)
+NO_JSON = re.compile(r"json_validate_failed|failed_generation|failed to generate json", re.I)
+NO_MEMORY = re.compile(r"more system memory|failed to load model", re.IGNORECASE)
+WAYS = ("json_schema", "json_object", "prompt")
+LOWER = re.compile(r"max_(completion_)?tokens", re.IGNORECASE)
+TOO_LONG = frozenset({400, 413, 422, 500})
 
 
 def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> OrchestraError:
     """The typed error of `refusal`; `models` are those the server lists, for an unknown one."""
     status, said = refusal.status, refusal.said
     where = f"The server {endpoint.url!r}"
-    if status in (401, 403):
-        return AccessRefused(f"{where} refuses access ({status}: {said!r}). {_key_cure(endpoint)}")
-    if status == 402 or NO_CREDIT.search(said):
+    if status in FILTERING and refusal.names(FILTERED):
+        return AnswerRefused(
+            f"{where} refuses to answer this ({status}: {said!r}). Ask another model, or mend the "
+            "text or photo."
+        )
+    if status == 402 or refusal.is_out_of_credit:
         return AccessRefused(
             f"{where} says that there is no credit ({status}: {said!r}). Top it up."
         )
-    if status == 404:
-        return InvalidFleet(_unknown(where, said, endpoint, models))
-    if status == 413 or (status == 400 and CONTEXT.search(said)):
+    if status in (401, 403):
+        cure = _key_cure(endpoint)
+        return AccessRefused(
+            f"{where} refuses access ({status}: {said!r}). {access_cure(refusal, cure)}"
+        )
+    if status in TOO_LONG and (status == 413 or refusal.names(CONTEXT)):
         return PromptTooLong(
             f"The prompt is too long for {endpoint.model!r} at {endpoint.url!r} ({status}: "
             f"{said!r}). Shorten the text, send smaller photos, or lower limits.context_tokens on "
             "the card to what the server takes."
         )
+    if names_no_model(refusal):
+        return InvalidFleet(_unknown(where, refusal, endpoint, models))
     if status == 429:
         return RateLimited(
             f"{where} takes no more calls now ({said!r}{_later(refusal)}). Set "
             "limits.requests_per_minute on the card to what the server allows, or try later."
         )
-    if status == 503:
-        return ModelUnavailable(
-            f"{where} is not ready (503: {said!r}{_later(refusal)}). Try later."
-        )
+    if status >= 500 and refusal.names(NO_TOOLS):
+        return _not_understood(where, refusal, endpoint)
     if status >= 500 or status == 408:
+        return _failed(where, refusal)
+    return _not_understood(where, refusal, endpoint)
+
+
+def names_no_model(refusal: Refusal) -> bool:
+    """Whether the server has not the model; then those that it lists are told as well."""
+    return refusal.status == 404 or (refusal.status == 400 and refusal.names(NO_MODEL))
+
+
+def may_not_list(refusal: Refusal) -> bool:
+    """Whether a refused list of models says nothing of calls: keys can be held to calls alone."""
+    return refusal.status == 403 and refusal.names(SCOPE)
+
+
+def _failed(where: str, refusal: Refusal) -> ModelUnavailable:
+    status, said = refusal.status, refusal.said
+    if status in (503, 529) or refusal.names(OVERLOADED):
+        state = "is not ready" if status == 503 else "is overloaded"
         return ModelUnavailable(
-            f"{where} failed ({status}: {said!r}). Look at its log; the call may have been billed.",
+            f"{where} {state} ({status}: {said!r}{_later(refusal)}). Try later."
+        )
+    if refusal.names(NO_MEMORY):
+        return ModelUnavailable(
+            f"{where} has no memory for the model ({status}: {said!r}). Free some there, or serve "
+            "a smaller one."
+        )
+    return ModelUnavailable(
+        f"{where} failed ({status}: {said!r}). Look at its log; the call may have been billed.",
+        may_have_spent=True,
+    )
+
+
+def broken_off(refusal: Refusal, endpoint: Endpoint, heard: int) -> ModelError:
+    """The error of an answer that ended, after `heard` characters, in what `refusal` says."""
+    where, said = f"The server {endpoint.url!r}", refusal.said
+    if refusal.names(FILTERED):
+        return AnswerRefused(
+            f"{where} held the answer back after {heard} characters ({said!r}). Ask another model.",
             may_have_spent=True,
         )
-    return _not_understood(where, refusal, endpoint)
+    return ModelUnavailable(
+        f"{where} broke off its answer after {heard} characters ({said!r}). Look at its log; the "
+        "call may have been billed.",
+        may_have_spent=True,
+    )
+
+
+def refused_choice(refusal: Refusal, part: str, endpoint: Endpoint) -> InvalidFleet:
+    """The error where the server refuses `part` of each request, which the card asks for."""
+    if part == "logprobs":
+        return InvalidFleet(
+            f"The server {endpoint.url!r} gives no log-probabilities ({refusal.status}: "
+            f"{refusal.said!r}). Leave out hosting.endpoint.logprobs, or set it to false; "
+            "confidences are unknown then."
+        )
+    if part in ("json_schema", "response_format"):
+        return InvalidFleet(
+            f"The server {endpoint.url!r} cannot be held to a schema by "
+            f"hosting.endpoint.structured={endpoint.structured!r} ({refusal.status}: "
+            f"{refusal.said!r}). {_other_ways(endpoint)}, or leave it out."
+        )
+    return InvalidFleet(
+        f"The server {endpoint.url!r} does not take the card's hosting.sampling.{part} "
+        f"({refusal.status}: {refusal.said!r}). Set it to what {endpoint.model!r} takes, or leave "
+        "it out."
+    )
+
+
+def _other_ways(endpoint: Endpoint) -> str:
+    one, other = (way for way in WAYS if way != endpoint.structured)
+    return f"Set hosting.endpoint.structured to {one!r} or {other!r}"
 
 
 def _later(refusal: Refusal) -> str:
     after = refusal.retry_after_s
     return "" if after is None else f", again in {after:g} s"
+
+
+def access_cure(refusal: Refusal, key_cure: str) -> str:
+    """What helps against a 401 or 403: the key only where the words blame it, or say nothing."""
+    is_model = refusal.names(NO_MODEL) or refusal.names(NO_ACCESS)
+    if is_model or (refusal.names(A_MODEL) and not _blames_key(refusal)):
+        return "Ask for access to the model, or name another one as hosting.endpoint.model."
+    if refusal.names(ELSEWHERE):
+        return "It does not serve this place. Use another server."
+    if refusal.status == 403 and not _blames_key(refusal):
+        return "The key was not what it blames: mend what it says, or ask whoever runs it."
+    return key_cure
 
 
 def _key_cure(endpoint: Endpoint) -> str:
@@ -126,11 +189,15 @@ def _key_cure(endpoint: Endpoint) -> str:
     return f"Check the key in the environment variable {endpoint.api_key_env!r}."
 
 
-def _unknown(where: str, said: str, endpoint: Endpoint, models: list[str]) -> str:
+def _blames_key(refusal: Refusal) -> bool:
+    return KEY.search(refusal.said) is not None or "api_key" in refusal.kinds
+
+
+def _unknown(where: str, refusal: Refusal, endpoint: Endpoint, models: list[str]) -> str:
     listed = ", ".join(map(repr, models[:12])) or "it lists none"
     return (
-        f"{where} has no model {endpoint.model!r}, or no '/chat/completions' (404: {said!r}; "
-        f"models: {listed}). Mend hosting.endpoint.model or its url on the card."
+        f"{where} has no model {endpoint.model!r}, or no '/chat/completions' ({refusal.status}: "
+        f"{refusal.said!r}; models: {listed}). Mend hosting.endpoint.model or its url on the card."
     )
 
 
@@ -138,34 +205,27 @@ def _not_understood(where: str, refusal: Refusal, endpoint: Endpoint) -> Orchest
     status, said = refusal.status, refusal.said
     if 300 <= status < 400:
         return InvalidFleet(f"{where} is elsewhere ({status}). Set hosting.endpoint.url to there.")
-    if "logprobs" in said:
-        return InvalidFleet(
-            f"{where} gives no log-probabilities ({status}: {said!r}). Set "
-            "hosting.endpoint.logprobs: false on the card; confidences are unknown then."
+    if refusal.names(NO_JSON):
+        return AnswerInvalid(
+            f"{where} gave up on a model that wrote no JSON ({status}: {said!r}). Use another "
+            "model, or set hosting.endpoint.structured: prompt."
         )
-    if SCHEMA.search(said):
+    if SCHEMA.search(said) or refusal.param.startswith("response_format"):
         return InvalidSchema(
             f"{where} cannot be held to this schema by structured={endpoint.structured!r} "
-            f"({status}: {said!r}). Set hosting.endpoint.structured to 'json_object' or 'prompt', "
-            "or simplify the schema."
+            f"({status}: {said!r}). {_other_ways(endpoint)}, or simplify the schema."
+        )
+    if NO_TOOLS.search(said):
+        return InvalidFleet(
+            f"{where} takes no tools for {endpoint.model!r} ({status}: {said!r}). Set "
+            "hosting.endpoint.tools: schema on the card, or serve the model with tools."
+        )
+    if LOWER.search(said) or LOWER.search(refusal.param):
+        return ModelError(
+            f"{where} does not take so many tokens of answer ({status}: {said!r}). Lower "
+            "max_tokens of the ask, or limits.thinking_tokens on the card."
         )
     return ModelError(
         f"{where} does not take the request ({status}: {said!r}). Check hosting.endpoint and "
         f"hosting.sampling of the card for {endpoint.model!r}."
     )
-
-
-def refused_part(
-    refusal: Refusal, body: Mapping[str, Any], optional: tuple[str, ...]
-) -> str | None:
-    """What of `optional` the server names as unknown, so that the request may go without it."""
-    if refusal.status not in (400, 422) or CONTEXT.search(refusal.said):
-        return None
-    sent = json.dumps({key: value for key, value in body.items() if key != "messages"})
-    return next(
-        (name for name in optional if f'"{name}"' in sent and _names(refusal.said, name)), None
-    )
-
-
-def _names(said: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) is not None

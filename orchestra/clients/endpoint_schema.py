@@ -11,13 +11,16 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from orchestra.clients.endpoint_json import escaped_once, object_in
+from orchestra.core.answers.choices import indexed
+from orchestra.core.answers.leaves import Leaf, leaves
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
+from orchestra.core.schema import Schema, inner, resolved
 from orchestra.core.text import find_span
 
-Schema = Mapping[str, Any]
 Token = tuple[bytes, float]  # its spelling, and its log-probability
 LEAST_LOGPROB = -69.0  # 1e-30: a server writes -9999 for a token that it would never choose
 DECODER = json.JSONDecoder()
@@ -86,117 +89,86 @@ def _listed(values: Iterable[Any]) -> dict[str, Any]:
     return {"type": types[0] if len(types) == 1 else types, "enum": listed}
 
 
-def resolved(schema: Schema, root: Schema, refs: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-    """`schema` with its reference and a lone `allOf` followed, in one form for each thing.
-
-    Values stand in `enum`, options in `anyOf`, each with the `x-span` of the whole.
-    """
-    while "$ref" in schema or len(schema.get("allOf", ())) == 1:
-        if "$ref" not in schema:
-            rest = {key: value for key, value in schema.items() if key != "allOf"}
-            schema = {**schema["allOf"][0], **rest}
-            continue
-        ref = str(schema["$ref"])
-        target: Any = root
-        for part in ref.removeprefix("#/").split("/"):
-            target = target.get(part) if isinstance(target, Mapping) else None
-        if ref in refs or not ref.startswith("#/") or not isinstance(target, Mapping):
-            raise InvalidSchema(
-                f"The schema refers to {ref!r}, which is not in it or refers to itself. "
-                "Define it under '$defs', without a loop."
-            )
-        refs = (*refs, ref)
-        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-    if "x-choice" in schema:
-        return {"enum": [*schema["x-choice"], None]}, refs
-    if "const" in schema and "enum" not in schema:
-        schema = {**schema, "enum": [schema["const"]]}
-    options = schema.get("anyOf", schema.get("oneOf"))
-    if options is not None:
-        extra = {"x-span": True} if schema.get("x-span") else {}
-        schema = {**schema, "anyOf": [{**extra, **option} for option in options]}
-    return schema, refs
-
-
-class _NotInData(AnswerInvalid):
-    """A span that does not stand in the data: no evidence, so its property abstains."""
+class _Unfit(ValueError):
+    """A value outside its schema, or a span that does not stand in the data: its part abstains."""
 
 
 def read_answer(schema: Schema, text: str, data: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The object in `text`, held to `schema`, and why some of its properties abstain.
+    """The object in `text`, held to `schema`, and why some of its parts abstain.
 
-    `data` is what spans must stand in, and lend their spelling. A property with a span that does
-    not is None, whatever the schema allows, and the others stand. A key that may be null and is
-    left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` naming the
-    place for any other value outside its schema.
+    `data` is what spans must stand in, and lend their spelling. A part whose value is outside its
+    schema, or is a span that does not stand in the data, is None, whatever the schema allows, and
+    all beside it stands; its reason names the value, and has the key of its property, within an
+    object or list that of its place (`maker.country`, `parts[0]`). A key that may be null and is
+    left out is null; keys that were not asked for are left out. Raises `AnswerInvalid` where `text`
+    holds no object of the schema's keys.
     """
     properties = resolved(schema, schema, ())[0].get("properties", {})
-    answer = _object_in(text, set(properties))
-    check = _Check(schema, data)
-    value: dict[str, Any] = {}
-    abstained: dict[str, str] = {}
-    for name, shape in properties.items():
-        try:
-            value[name] = check.value(answer.get(name), shape, name, ())
-        except _NotInData as error:
-            value[name], abstained[name] = None, str(error)
-    return value, abstained
-
-
-def _object_in(text: str, keys: set[str]) -> dict[str, Any]:
-    """The last JSON object of `text` that answers something of `keys`.
-
-    Models fence an answer, say something before it, or repeat the schema they were given.
-    """
-    found: dict[str, Any] | None = None
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = DECODER.raw_decode(text, at)
-        except json.JSONDecodeError:
-            end = at + 1
-        else:
-            found = value if keys & set(value) else found
-        at = text.find("{", end)
-    if found is None:
+    answer = object_in(text, set(properties))
+    if answer is None:
         raise AnswerInvalid(
             f"The answer {text[-80:]!r} holds no whole JSON object of the schema's keys. Set "
             "hosting.endpoint.structured to 'json_schema' or 'json_object' where the server can, "
             "or use another model."
         )
-    return found
+    check = _Check(schema, data)
+    parts = properties.items()
+    value = {name: check.part(answer.get(name), shape, name, ()) for name, shape in parts}
+    return value, check.abstained
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Holds values to the parts of `root`; `data` is what spans must stand in."""
+    """Holds values to the parts of `root`; `data` is what spans must stand in.
+
+    With `is_strict` no part abstains: the whole is unfit instead.
+    """
 
     root: Schema
     data: str
+    is_strict: bool = False
+    abstained: dict[str, str] = field(default_factory=dict)
+
+    def part(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
+        """A property or an item; a value that does not fit costs that part alone."""
+        try:
+            return self.value(value, schema, place, refs)
+        except _Unfit as unfit:
+            if self.is_strict:
+                raise
+            self.abstained[place] = "the model left it out" if value is None else str(unfit)
+            return None
 
     def value(self, value: Any, schema: Schema, place: str, refs: tuple[str, ...]) -> Any:
         schema, refs = resolved(schema, self.root, refs)
         if "anyOf" in schema:
             return self._any(value, schema["anyOf"], place, refs)
         if "enum" in schema:
-            listed = schema["enum"]
-            if any(value == one and type(value) is type(one) for one in listed):
-                return value
-            raise _wrong(place, value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
+            return _listed_one(value, schema["enum"])
         kinds = schema.get("type", "object" if "properties" in schema else list(TYPES))
         kinds = [kinds] if isinstance(kinds, str) else kinds
         kind = next((kind for kind in kinds if _is(kind, value)), None)
         if kind is None:
-            raise _wrong(place, value, f"is not of type {' or '.join(kinds)}")
+            raise _unfit(value, f"is not of type {' or '.join(kinds)}")
         return self._typed(kind, value, schema, place, refs)
 
     def _any(self, value: Any, options: Sequence[Schema], place: str, refs: tuple[str, ...]) -> Any:
-        wrong: list[AnswerInvalid] = []
-        for option in options:
-            try:
-                return self.value(value, option, place, refs)
-            except AnswerInvalid as error:
-                wrong.append(error)
+        """The value by the first option that it fits whole, else by that it fits most of."""
+        wrong: list[_Unfit] = []
+        for is_strict in (True,) if self.is_strict else (True, False):
+            fits: list[tuple[int, Any, dict[str, str]]] = []
+            for option in options:
+                trial = _Check(self.root, self.data, is_strict)
+                try:
+                    found = trial.value(value, option, place, refs)
+                except _Unfit as unfit:
+                    wrong.append(unfit)
+                    continue
+                fits.append((len(trial.abstained), found, trial.abstained))
+            if fits:
+                _, found, abstained = min(fits, key=lambda fit: fit[0])
+                self.abstained.update(abstained)
+                return found
         # The option of the value's own type says best what is wrong with it.
         raise next((e for e in wrong if "is not of type" not in str(e)), wrong[0])
 
@@ -204,29 +176,46 @@ class _Check:
         self, kind: str, value: Any, schema: Schema, place: str, refs: tuple[str, ...]
     ) -> Any:
         if kind == "string":
-            return self._string(value, schema, place)
+            return self._string(value, schema)
         if kind in ("integer", "number"):
-            _check_number(value, schema, place)
+            _check_number(value, schema)
         if kind == "array":
-            _check_size(len(value), schema, ("minItems", "maxItems"), "items", place, value)
+            _check_size(len(value), schema, ("minItems", "maxItems"), "items", value)
             items = schema.get("items", {})
-            return [self.value(v, items, f"{place}[{n}]", refs) for n, v in enumerate(value)]
+            return [self.part(v, items, f"{place}[{n}]", refs) for n, v in enumerate(value)]
         if kind == "object":
             parts = schema.get("properties", {})
-            return {n: self.value(value.get(n), s, f"{place}.{n}", refs) for n, s in parts.items()}
+            return {n: self.part(value.get(n), s, f"{place}.{n}", refs) for n, s in parts.items()}
         return value
 
-    def _string(self, value: str, schema: Schema, place: str) -> str:
+    def _string(self, value: str, schema: Schema) -> str:
         if schema.get("x-span") and value:
-            span = find_span(value, self.data)
+            span = find_span(value, self.data) or find_span(_reread(value), self.data)
             if span is None:
-                raise _NotInData(f"the model said {value[:80]!r}, which the text does not")
+                raise _Unfit(f"the model said {value[:80]!r}, which the text does not")
             value = span.text or value
-        _check_size(len(value), schema, ("minLength", "maxLength"), "characters", place, value)
+        _check_size(len(value), schema, ("minLength", "maxLength"), "characters", value)
         pattern = None if schema.get("x-grounded") else schema.get("pattern")
         if pattern is not None and not _matches(pattern, value):
-            raise _wrong(place, value, f"does not match {pattern!r}")
+            raise _unfit(value, f"does not match {pattern!r}")
         return value
+
+
+def _listed_one(value: Any, listed: Sequence[Any]) -> Any:
+    """The listed value that `value` is, whatever its case and form."""
+    for said in (value, _reread(value)):
+        if any(said == one and type(said) is type(one) for one in listed):
+            return said
+    choices = tuple(one for one in listed if isinstance(one, str))
+    meant = indexed(choices).find(value) if isinstance(value, str) else None
+    if meant is None:
+        raise _unfit(value, f"is not one of {json.dumps(listed, ensure_ascii=False)}")
+    return meant
+
+
+def _reread(value: Any) -> Any:
+    """`value` as it was meant, where a model escaped it twice."""
+    return escaped_once(value) if isinstance(value, str) else value
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -245,16 +234,14 @@ def _matches(pattern: str, value: str) -> bool:
         ) from error
 
 
-def _check_size(
-    size: int, schema: Schema, names: tuple[str, str], unit: str, place: str, value: Any
-) -> None:
+def _check_size(size: int, schema: Schema, names: tuple[str, str], unit: str, value: Any) -> None:
     least, most = schema.get(names[0], 0), schema.get(names[1])
     if size < least or (most is not None and size > most):
         bounds = f"{least} to {most}" if most is not None else f"{least} or more"
-        raise _wrong(place, value, f"has {size} {unit}, and the schema asks for {bounds}")
+        raise _unfit(value, f"has {size} {unit}, and the schema asks for {bounds}")
 
 
-def _check_number(value: float, schema: Schema, place: str) -> None:
+def _check_number(value: float, schema: Schema) -> None:
     for name, breaks in (
         ("minimum", lambda limit: value < limit),
         ("maximum", lambda limit: value > limit),
@@ -262,33 +249,34 @@ def _check_number(value: float, schema: Schema, place: str) -> None:
         ("exclusiveMaximum", lambda limit: value >= limit),
     ):
         if schema.get(name) is not None and breaks(schema[name]):
-            raise _wrong(place, value, f"breaks {name}={schema[name]!r}")
+            raise _unfit(value, f"breaks {name}={schema[name]!r}")
 
 
-def _wrong(place: str, value: Any, why: str) -> AnswerInvalid:
-    return AnswerInvalid(
-        f"The answer's {place!r} is {str(value)[:80]!r}, which {why:.200}. Ask a model that can "
-        "be held to a schema, or loosen the schema."
-    )
+def _unfit(value: Any, why: str) -> _Unfit:
+    return _Unfit(f"the model said {str(value)[:80]!r}, which {why:.200}")
 
 
 def tokens_of(content: Any) -> list[Token]:
     """(bytes, log-probability) of each token of `choices[0].logprobs.content`; [] without it."""
     found: list[Token] = []
-    for entry in content or ():
-        raw, token = entry.get("bytes"), entry.get("token", "")
-        spelt = bytes(raw) if raw is not None else str(token).encode()
-        found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    try:
+        for entry in content or ():
+            raw, token = entry.get("bytes"), entry.get("token", "")
+            spelt = bytes(raw) if raw is not None else str(token).encode(errors="replace")
+            found.append((spelt, max(float(entry["logprob"]), LEAST_LOGPROB)))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return []  # an answer is not lost for want of a confidence
     return found
 
 
 def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str, float]:
-    """Confidence of each top-level property that stands in the tokens' JSON object.
+    """Confidence of each property that stands in the tokens' JSON object, and of leaves under it.
 
-    The tokens that touch a value decide: their product for choices, spans, numbers and null, their
-    geometric mean for free strings, lists and objects, as the bundled engines do. A server's
-    probabilities are those of its own sampling, not renormalised over what the schema allows, so
-    they are at most as high. The object may follow a thought or a fence. Without tokens, or without
+    A leaf of an object or list is named by its place, as in `maker.country`. The tokens that touch
+    a value decide: their product for choices, spans, numbers and null, their geometric mean for
+    free strings, lists and objects, as the bundled engines do. A server's probabilities are those
+    of its own sampling, not renormalised over what the schema allows, so they are at most as high.
+    The object may follow a thought or a fence. Without tokens, or without
     an object in them, nothing is known and the mapping is empty.
     """
     raw = b"".join(spelt for spelt, _ in tokens)
@@ -302,12 +290,18 @@ def confidences(schema: Mapping[str, Any], tokens: Sequence[Token]) -> dict[str,
     for name, value, begin, end in _values(text, start):
         if name not in properties:
             continue
-        span = (len(text[:begin].encode()), len(text[:end].encode()))
-        logs = _touching(span, tokens)
-        if logs:
-            shape = resolved(properties[name], schema, ())[0]
-            scale = len(logs) if _is_free(value, shape) else 1
-            found[name] = math.exp(min(0.0, sum(logs) / scale))
+        parts = [Leaf(name, (), value, begin, end)]
+        if isinstance(value, dict | list) and value:
+            parts += leaves(text, begin, name)
+        for part in parts:
+            span = (len(text[: part.begin].encode()), len(text[: part.end].encode()))
+            logs = _touching(span, tokens)
+            if logs:
+                shape = properties[name]
+                for step in part.steps:
+                    shape = inner(shape, schema, step)
+                is_free = _is_free(part.value, resolved(shape, schema, ())[0])
+                found[part.place] = math.exp(min(0.0, sum(logs) / (len(logs) if is_free else 1)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 Where a report contradicts itself the larger reading counts, because a server bills all it did.
 Shapes follow OpenAI's `usage`; Gemini's compatible API leaves thoughts out of
-`completion_tokens`, Groq and Moonshot report streams in places of their own.
+`completion_tokens`, Groq (`x_groq`) and Moonshot report streams in places of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def reported_in(body: Any) -> Mapping[str, Any] | None:
         return None
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    for place in (body, first, body.get("x_groq")):
+    own = (value for name, value in body.items() if str(name).startswith("x_"))
+    for place in (body, first, *own):
         found = place.get("usage") if isinstance(place, Mapping) else None
         if isinstance(found, Mapping) and found:
             return found

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from orchestra.clients.endpoint_json import object_in
 from orchestra.core.call import Call, Tool, ToolCall, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid
@@ -23,6 +25,10 @@ CHARS_PER_TOKEN = 2  # of an answer between quotes; fewer than models need, so t
 TOOLS_RULE = (
     "You may use these tools. Fill 'calls' to use some of them and leave 'answer' null; give an "
     "'answer' and no 'calls' when you need none."
+)
+MARKED_CALL = re.compile(
+    r"(?:<tool_call>|\[TOOL_REQUEST\])\s*(\{.*?\})\s*(?:</tool_call>|\[END_TOOL_REQUEST\])",
+    re.DOTALL,
 )
 TOOLS_BYTES = 768  # the rule above and the form's own schema
 
@@ -107,6 +113,66 @@ def to_form(answer: str | None, calls: Sequence[ToolCall]) -> str:
     return json.dumps({"calls": listed, "answer": answer or None}, ensure_ascii=False)
 
 
+def calls_of(message: Mapping[str, Any]) -> list[ToolCall]:
+    """The tool calls of a server's message; an id that it did not give is empty.
+
+    Arguments are JSON in a string, or that JSON itself. Raises `AnswerInvalid` for others.
+    """
+    listed = message.get("tool_calls") or []
+    if not listed and message.get("function_call"):  # the older form of one call
+        listed = [{"function": message["function_call"]}]
+    return [_asked(call) for call in listed]
+
+
+def _asked(raw: Mapping[str, Any]) -> ToolCall:
+    function = raw["function"]
+    arguments = function.get("arguments")
+    for _ in range(2):  # some servers write the string of a string
+        arguments = _unpacked(arguments, str(function["name"]))
+    if not isinstance(arguments, Mapping):
+        raise _no_arguments(str(function["name"]), arguments)
+    return ToolCall(str(raw.get("id") or ""), str(function["name"]), arguments)
+
+
+def _unpacked(arguments: Any, name: str) -> Any:
+    if not isinstance(arguments, str):
+        return arguments or {}
+    try:
+        return json.loads(arguments.strip() or "{}", strict=False)
+    except ValueError as error:
+        raise _no_arguments(name, arguments) from error
+
+
+def _no_arguments(name: str, said: Any) -> AnswerInvalid:
+    return AnswerInvalid(
+        f"The model asked for the tool {name!r} with arguments {str(said)[:80]!r}, which are no "
+        "JSON object. Use a model that was trained on tools, or set hosting.endpoint.tools: schema."
+    )
+
+
+def calls_in(text: str, tools: Sequence[Tool]) -> tuple[str, list[ToolCall]]:
+    """What is left of `text`, and the calls of offered tools that a server left standing in it.
+
+    Qwen's and Hermes' templates mark them, and LM Studio's own; a server that is not told so passes
+    the marks on.
+    """
+    offered = {tool.name for tool in tools}
+    found: list[ToolCall] = []
+
+    def take(match: re.Match[str]) -> str:
+        try:
+            raw = json.loads(match.group(1), strict=False)
+            call = _asked({"function": raw})
+        except (ValueError, KeyError, TypeError, AttributeError, AnswerInvalid):
+            return match.group()
+        if call.name not in offered:
+            return match.group()
+        found.append(call)
+        return ""
+
+    return MARKED_CALL.sub(take, text).strip(), found
+
+
 def from_form(text: str, tools: Sequence[Tool], *, prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
     """(answer, calls) of a reply in the form; a call without an id gets `prefix` and its place.
 
@@ -114,7 +180,7 @@ def from_form(text: str, tools: Sequence[Tool], *, prefix: str) -> tuple[str, tu
     object.
     """
     try:
-        form = json.loads(text)
+        form = object_in(text, {"calls", "answer"}) or json.loads(text)
         listed, answer = form.get("calls") or [], form.get("answer") or ""
         calls = tuple(
             ToolCall(

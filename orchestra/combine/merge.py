@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestra.core.job import Field
-from orchestra.core.values import agree, comparable
+from orchestra.core.values import agree, comparable, fuller
 
 Side = Literal["image", "text"]
 
@@ -45,7 +45,8 @@ def merge_readings(
 ) -> dict[str, Field]:
     """Join readings of the same job; the first that answers stands for each side.
 
-    No answer from a source that the rules allow is lost: it is the value, or an alternative.
+    No answer from a source that the rules allow is lost: it is the value, or an alternative. Of an
+    object or list that both sides agree on, each adds what the other leaves open.
     """
     rules = rules or MergeRules()
     names = dict.fromkeys(name for reading in readings for name in reading)
@@ -148,6 +149,7 @@ def _join(name: str, photo: Field, text: Field, rules: MergeRules) -> Field:
         return first.model_copy(
             update={
                 "source": "both",
+                "value": fuller(first.value, second.value),
                 # One value of two sides: what is proven of either holds of it.
                 "promised": max(promised) if promised else None,
                 "doubt": None if promised else first.doubt,

@@ -23,6 +23,7 @@ from orchestra.core.job import Field, Job
 from orchestra.core.opening import opener
 from orchestra.core.place import Place
 from orchestra.core.placeholders import KNOWN, unfilled
+from orchestra.core.schema import resolved
 from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome
 
@@ -162,16 +163,12 @@ def ask(
 ) -> Ask:
     """A node that asks whichever model of the fleet offers `capability`.
 
-    `schema` is a pydantic model or JSON schema of a flat object. `reads` says what of the job the
-    model is shown: its image (as 'vision' is), or its text. `max_tokens` bounds the answer; without
-    it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions` asks which
-    part of a photo decided each value; that takes longer than the answer. With `cache` false its
-    replies are never shared by runs.
-    `schema` is a pydantic model or JSON schema of a flat object. `max_tokens` bounds the answer;
-    without it, the schema's longest answer does. `max_visits` bounds a node in a loop. `regions`
-    asks of a vision model which part of a photo decided each value; that takes longer than the
-    answer. With `cache` false its replies are never shared by runs. A state of your own needs no
-    key of ours; `key` names the one of yours that takes the answer: values by field, or the text.
+    `schema` is a pydantic model or JSON schema of an object, which may hold others. `reads` says
+    what of the job the model is shown: its image (as 'vision' is), or its text. `max_tokens` bounds
+    the answer; without it, the schema's longest answer does. `max_visits` bounds a node in a loop.
+    `regions` asks which part of a photo decided each value; that takes longer than the answer. With
+    `cache` false its replies are never shared by runs. A state of your own needs no key of ours;
+    `key` names the one of yours that takes the answer: values by field, or the text.
 
     Raises `InvalidGraph` for a capability that is no lower-case word, a prompt that is empty or has
     a placeholder left in it, `reads` that is none or beside `data`, a bound under 1, or `regions`
@@ -284,18 +281,13 @@ def _longest_value(shape: Mapping[str, Any], root: Mapping[str, Any], depth: int
     """Characters of the longest value under `shape`; `root` holds the definitions it refers to."""
     if depth > DEEPEST:
         return DEFAULT_STRING_CHARS
-    if "$ref" in shape:
-        name = str(shape["$ref"]).rpartition("/")[2]
-        found = root.get("$defs", root.get("definitions", {})).get(name, {})
-        return _longest_value(found, root, depth + 1)
+    if "x-choice" in shape:
+        return max((len(term) for terms in shape["x-choice"].values() for term in terms), default=0)
+    shape, _ = resolved(shape, root, ())
     if "enum" in shape:
         return max((len(str(value)) for value in shape["enum"]), default=0)
-    options = shape.get("anyOf") or shape.get("oneOf")
-    if options:
-        return max(_longest_value(option, root, depth + 1) for option in options)
-    if "x-choice" in shape:
-        terms = (term for terms in shape["x-choice"].values() for term in terms)
-        return max(map(len, terms), default=0)
+    if "anyOf" in shape:
+        return max(_longest_value(option, root, depth + 1) for option in shape["anyOf"])
     kinds = shape.get("type")
     if isinstance(kinds, list):
         kind = next((known for known in kinds if known != "null"), "null")

@@ -58,7 +58,7 @@ class Call:
     """One model call.
 
     `text` is data, never instructions: it is rendered between delimiters. `schema` is a
-    JSON schema of a flat object. `x-span: true` holds a string to a verbatim run of whole words
+    JSON schema of an object. `x-span: true` holds a string to a verbatim run of whole words
     of `text`. Choices and sentences of the text reach an engine as plain enumerations. `turns`
     are the messages before the instruction, oldest first. `max_tokens` bounds the answer,
     `thinking_tokens` what a reasoning model writes before it; at 0 both share `max_tokens`.
@@ -95,7 +95,8 @@ class Reply:
     constraint: the product of its tokens' probabilities, renormalised over allowed tokens;
     for strings that are neither enumerated nor spans, their geometric mean. A model that reports
     no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
-    `abstained` maps a property whose given value was refused, and is None now, to the reason.
+    Within an object or list, leaves have theirs by their place (`maker.country`, `parts[0]`).
+    `abstained` maps a property or a place whose given value was refused, and is None now, to why.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
     fused model gives it. `regions` maps a property to the part of the photo that decided it, as
     fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`. `cached`: a

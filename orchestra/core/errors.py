@@ -45,6 +45,8 @@ OrchestraError
 |   |-- AnswerTruncated     the answer reached max_tokens before it was complete
 |   |   `-- ThoughtTruncated  the model was still thinking when its tokens ran out
 |   |-- AnswerInvalid       the answer does not fit the schema
+|   |   `-- AnswerAbstained   a result is read as a type that needs a field without an answer
+|   |-- AnswerRefused       the model, or a filter before it, refuses to answer
 |   `-- Cancelled           the caller no longer wants the answer
 |-- BookError               the ledger or journal cannot be used
 |   |-- BookLocked          another process writes this book
@@ -285,6 +287,24 @@ class AnswerInvalid(ModelError):
     """The answer does not fit the schema."""
 
     may_have_spent = True
+
+
+class AnswerAbstained(AnswerInvalid):
+    """A result is read as a type that needs what nothing answered; `field` is its place."""
+
+    may_have_spent = False
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class AnswerRefused(ModelError):
+    """The model, or a filter at its server, refuses to answer; another model may."""
+
+    def __init__(self, message: str, *, may_have_spent: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_spent = may_have_spent
 
 
 class Cancelled(ModelError):

@@ -10,17 +10,20 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
 from pydantic import Field as Attribute
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from orchestra.core.answers.typed import read_as
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
 from orchestra.core.spelling import did_you_mean
 from orchestra.core.tags import problem
+from orchestra.core.view.result import field_line, result_html, result_lines
 
+T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "none"]
 Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
@@ -170,7 +173,8 @@ class Evidence(Word):
     neither, nor a `text`. `box` is (left, top, right, bottom)
     as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
     the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
-    reply that rests on it came from the cache.
+    reply that rests on it came from the cache. `leaf` is the part of an object or list that rests
+    on it, as in `country` or `[0].name`; None where the whole value does.
     """
 
     kind: Literal["text", "image"]
@@ -181,10 +185,14 @@ class Evidence(Word):
     box: tuple[float, float, float, float] | None = None
     heat: str | None = Attribute(default=None, pattern=r"^[0-9]+(/[0-9]+)*$", max_length=400)
     cached: bool = False
+    leaf: str | None = None
 
 
 class Field(Word):
     """One value with where it comes from.
+
+    A value may be an object or a list: in an object a leaf without evidence is None, in a list it
+    is left out, and `note` says why. Its confidence is that of its least sure leaf.
 
     `confidence` is the probability of the value's tokens under the constraint, as the model
     gives it; it is not calibrated on the user's data, and None where a model reports none.
@@ -212,6 +220,11 @@ class Field(Word):
     def answered(self) -> bool:
         """Whether the field holds a value rather than abstaining."""
         return self.source != "none"
+
+    def __repr__(self) -> str:
+        return f"Field({field_line(self)})"
+
+    __str__ = __repr__
 
 
 class ErrorRecord(Word):
@@ -317,6 +330,23 @@ class Result(Word):
     seconds: float = 0.0
     intake_seconds: float = 0.0
     model_seconds: float = 0.0
+
+    def answer_as(self, kind: type[T]) -> T:
+        """The fields as one `kind`, a pydantic model or a dataclass.
+
+        Without fields it is read from the answer's own JSON. A field that abstained is None, or its
+        default where None does not fit. Raises `AnswerAbstained` naming a field that has neither,
+        and `AnswerInvalid` for an answer that is no such value.
+        """
+        return read_as(kind, self.fields, self.answer)
+
+    def __repr__(self) -> str:
+        return result_lines(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
 
     @property
     def contradictions(self) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from orchestra.core.answers.choices import indexed
 from orchestra.core.schema import parsed
-from orchestra.core.values import lower
 
 DEEPEST = 8  # an engine refuses schemas that are nested deeper
 BOTH = (True, False)
@@ -34,10 +34,9 @@ def with_choices(schema_json: str) -> dict[str, Any]:
 
 
 def chosen(value: Any, choices: tuple[Any, ...]) -> Any:
-    """The one of `choices` that `value` is, whatever its case; None where it is none of them."""
+    """The one of `choices` that `value` is, in whatever form; None where it is none of them."""
     if isinstance(value, str):
-        meant = lower(value.strip())
-        return next((c for c in choices if isinstance(c, str) and lower(c.strip()) == meant), None)
+        return indexed(tuple(choice for choice in choices if isinstance(choice, str))).find(value)
     return next((c for c in choices if type(c) is type(value) and c == value), None)
 
 

@@ -1,10 +1,15 @@
-"""How values are compared and written: case, spacing, colour words in en and zh, lists, times."""
+"""How values are compared and written: case, spacing, colour words in en and zh, lists, times.
+
+Amounts of money and time stand in it as people read them.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -46,7 +51,16 @@ def canonical(value: Any) -> Any:
 
 
 def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool:
-    """Whether two values say the same, or stand in one group of `alike` values."""
+    """Whether two values say the same, or stand in one group of `alike` values.
+
+    Lists agree where one holds all of the other, in any order; objects where no leaf that both
+    have disagrees.
+    """
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        both = [key for key in left if not (left[key] is None or right.get(key) is None)]
+        return all(agree(left[key], right[key], alike) for key in both)
+    if isinstance(left, list) and isinstance(right, list):
+        return _within(left, right, alike) or _within(right, left, alike)
     one, other = canonical(left), canonical(right)
     if one == other:
         return True
@@ -54,6 +68,20 @@ def agree(left: Any, right: Any, alike: tuple[frozenset[str], ...] = ()) -> bool
         return False
     groups = ({canonical(value) for value in group} for group in alike)
     return any(one in group and other in group for group in groups)
+
+
+def _within(few: list[Any], many: list[Any], alike: tuple[frozenset[str], ...]) -> bool:
+    return all(any(agree(one, other, alike) for other in many) for one in few)
+
+
+def fuller(first: Any, second: Any) -> Any:
+    """Of two values that agree, `first` with what only `second` says."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        joined = {key: fuller(value, second.get(key)) for key, value in first.items()}
+        return {**joined, **{key: second[key] for key in second if key not in first}}
+    if isinstance(first, list) and isinstance(second, list):
+        return first if len(first) >= len(second) else second
+    return second if first is None else first
 
 
 def comparable(left: Any, right: Any) -> bool:
@@ -79,6 +107,20 @@ def text_of(value: Any) -> str | None:
     return value
 
 
+def shown(value: Any, between: str = ", ") -> str:
+    """Any value as a person would write it; `between` stands between the items of a list."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        between = "; " if any(isinstance(item, Mapping) for item in value) else between
+        return between.join(shown(item) for item in value)
+    return str(value)
+
+
 def compact(value: Any) -> str:
     """A nested value as JSON without spaces, non-ASCII as it is."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -94,3 +136,13 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def dollars(cost_usd: Any) -> str:
+    """Show a cost in US dollars, small ones to the micro-dollar the book counts in."""
+    cost = Decimal(str(cost_usd))
+    if cost == 0:
+        return "$0"
+    if cost < Decimal("0.000001"):
+        return "< $0.000001"
+    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0")

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestra.core.job import ErrorRecord, Field, Question, Result, Status
 from orchestra.core.state import JobState, Outcome, fields_of
+from orchestra.core.values import text_of
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.routing.plan import Plan
@@ -94,7 +95,7 @@ def _answer(fields: Mapping[str, Field], outcomes: Mapping[str, Outcome]) -> str
     if "answer" in fields:
         value = fields["answer"].value
         gathered = value if isinstance(value, list) else [value]
-        return None if value is None else "\n".join(map(str, gathered))
+        return None if value is None else "\n".join(text_of(one) or "" for one in gathered)
     return next((o.answer for o in reversed(list(outcomes.values())) if o.answer is not None), None)
 
 

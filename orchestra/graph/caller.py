@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
+from orchestra.clients.free_text import complete
 from orchestra.clients.pace import Paces
 from orchestra.core.call import Call, Client, OnPiece, Reply
 from orchestra.core.card import Card
@@ -359,7 +360,7 @@ class Caller:
                 waited_s = time.monotonic() - asked
                 left_s = None if left_s is None else max(0.0, left_s - waited_s)
             started = time.monotonic()
-            reply = await client.complete(call, left_s=left_s, on_piece=ticket.on_piece)
+            reply = await complete(client, call, left_s=left_s, on_piece=ticket.on_piece)
             timed = TimedReply(reply, started, time.monotonic() - started, beside)
         if pace is not None and booking is not None:
             pace.settle(booking, timed.work.tokens)

@@ -248,11 +248,12 @@ class JobRun:
             planned.siblings,
             fallback.photos,
         )
+        charged = outcome.notes  # what the first call cost beside no answer
         outcome, _ = await self._call(visit, second)
         note = f"{visit.node} was answered by the fallback {fallback.model}: {why}"
         if outcome.error is not None:
             note = f"{visit.node} asked the fallback {fallback.model} in vain: {why}"
-        return outcome.model_copy(update={"notes": (note, *outcome.notes)})
+        return outcome.model_copy(update={"notes": (note, *charged, *outcome.notes)})
 
     async def settle(
         self, names: Sequence[str], nodes: Sequence[str], state: JobState

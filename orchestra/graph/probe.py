@@ -9,7 +9,7 @@ from PIL import Image
 from orchestra.book.messages import CloseAccount, OpenAccount
 from orchestra.core.call import Call
 from orchestra.core.card import Card
-from orchestra.core.errors import BudgetExceeded, ModelUnavailable
+from orchestra.core.errors import AccessRefused, BudgetExceeded, InvalidFleet, ModelUnavailable
 from orchestra.core.pricing import Work
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
@@ -17,12 +17,15 @@ from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.prompt_size import call_bytes
 
 NODE = "probe"  # in the book
+NOBODY = (ModelUnavailable, AccessRefused, InvalidFleet, BudgetExceeded)
 SIDE_PX = 32
 SCHEMA = {"type": "object", "properties": {"answer": {"enum": ["yes", "no"]}}}
 
 
 async def answers(fleet: Backing, model: str, parent: str) -> bool:
-    """Whether `model` answers now, be it with a refusal; what that costs is booked under `parent`.
+    """Whether `model` answers now, be it wrongly; what that costs is booked under `parent`.
+
+    One that refuses the key, or what its card asks for, answers nobody.
 
     Not where the budget has no room to ask. Raises `BookError`.
     """
@@ -43,7 +46,7 @@ async def answers(fleet: Backing, model: str, parent: str) -> bool:
         answer, _ = await fleet.caller.call(client, call, ticket)
     finally:
         await fleet.ledger.send(CloseAccount(account))
-    return not isinstance(answer, ModelUnavailable | BudgetExceeded)
+    return not isinstance(answer, NOBODY)
 
 
 def _question(card: Card) -> Call:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from orchestra.clients.tools import as_schema, knows_tools
+from orchestra.core.answers.choices import indexed, spellings
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
@@ -20,11 +21,20 @@ from orchestra.core.errors import AnswerInvalid, OrchestraError
 from orchestra.core.job import CallRecord, Evidence, Field, Job
 from orchestra.core.labels import choices_of, chosen, with_choices
 from orchestra.core.placeholders import filled
-from orchestra.core.schema import choice_terms, narrow, parsed
+from orchestra.core.schema import (
+    Schema,
+    Terms,
+    choice_terms,
+    listed_choices,
+    narrow,
+    parsed,
+    terms_of,
+)
 from orchestra.core.state import JobState
 from orchestra.core.text import clip, find_span, sanitise
 from orchestra.core.values import lower
 from orchestra.graph.caller import Ticket
+from orchestra.graph.nested import is_empty, nested_field
 from orchestra.routing.prompt_size import schema_copies
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
@@ -148,29 +158,62 @@ def read_fields(
             f"The model {model!r} answered {reply.text[:80]!r}, not the object its schema asks "
             "for. Use a model that can be held to a schema."
         )
+    root = parsed(ask.schema_json)
+    base = {"model": model, "prompt_hash": prompt_hash(ask)}
     fields: dict[str, Field] = {}
-    for name, shape in parsed(ask.schema_json)["properties"].items():
+    for name, shape in root["properties"].items():
         value = reply.value.get(name)
-        base = {
-            "confidence": reply.confidence.get(name),
-            "model": model,
-            "prompt_hash": prompt_hash(ask),
-        }
-        if name in reply.abstained:
-            fields[name] = Field(note=reply.abstained[name], **base)
-        elif ask.derived:
-            fields[name] = _derived(value, base)
-        elif ask.reads == "image":
-            box = reply.regions.get(name, WHOLE_IMAGE)
-            fields[name] = _seen(value, images, box, reply.heat.get(name), base)
-        elif classifies and (choices := choices_of(ask.schema_json, name)) is not None:
-            fields[name] = _labelled(value, choices, base)
+        read = _Leaves(ask, reply, name, base, text or "", images)
+        choices = choices_of(ask.schema_json, name) if classifies and ask.reads != "image" else None
+        is_left = ask.derived or name in reply.abstained
+        if choices is not None and not is_left:
+            sure = {**base, "confidence": reply.confidence.get(name)}
+            fields[name] = _labelled(value, choices, sure)
+        elif isinstance(value, Mapping | list) and not is_left:
+            fields[name] = nested_field(value, shape, root, read, read(None, shape, ""))
         else:
-            meaning = choice_terms(ask.schema_json, name) if "x-choice" in shape else ()
-            fields[name] = _read(value, dict(meaning), text or "", base)
+            fields[name] = read(value, shape, "")
     if reply.cached:
         fields = {name: _from_cache(field) for name, field in fields.items()}
     return {name: _flagged(field) for name, field in fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaves:
+    """Reads the leaves of one property of a reply; a property that is none has the place ""."""
+
+    ask: Ask
+    reply: Reply
+    name: str
+    base: Mapping[str, str]
+    text: str
+    images: tuple[str, ...]
+
+    def __call__(self, value: Any, shape: Schema, place: str) -> Field:
+        """The field of one leaf."""
+        reply, name = self.reply, self.name
+        dot = "." * bool(place and not place.startswith("["))
+        whole = f"{name}{dot}{place}"
+        base = {**self.base, "confidence": reply.confidence.get(whole)}
+        if whole in reply.abstained:
+            return Field(note=reply.abstained[whole], **base)
+        if self.ask.derived:
+            return _derived(value, base)
+        if self.ask.reads == "image":
+            box = reply.regions.get(name, WHOLE_IMAGE)
+            return _seen(value, self.images, box, reply.heat.get(name), base)
+        meaning: Terms = ()
+        if "x-choice" in shape:
+            known = self.ask.schema_json
+            meaning = terms_of(shape) if place or known is None else choice_terms(known, name)
+        choice = None if meaning else self._choice(value, shape)
+        return _read(value, dict(meaning), choice, self.text, base)
+
+    def _choice(self, value: Any, shape: Schema) -> str | None:
+        """The choice of the schema that a value is, in whatever form; None where it lists none."""
+        root = parsed(self.ask.schema_json or "{}")
+        choices = listed_choices(shape, root) if isinstance(value, str) else ()
+        return indexed(choices).find(value) if choices else None
 
 
 def _from_cache(field: Field) -> Field:
@@ -180,13 +223,14 @@ def _from_cache(field: Field) -> Field:
 
 def _flagged(field: Field) -> Field:
     """`field`, with a note where nothing is known of how sure the model was."""
-    if not field.answered or field.confidence is not None or field.note is not None:
+    if not field.answered or field.confidence is not None:
         return field
-    return field.model_copy(update={"note": UNKNOWN})
+    note = UNKNOWN if field.note is None else f"{field.note}; {UNKNOWN}"
+    return field.model_copy(update={"note": note})
 
 
 def _derived(value: Any, base: dict[str, Any]) -> Field:
-    if value in (None, "", []):
+    if is_empty(value):
         return Field(note="nothing was written", **base)
     return Field(value=value, source="derived", **base)
 
@@ -194,7 +238,7 @@ def _derived(value: Any, base: dict[str, Any]) -> Field:
 def _seen(
     value: Any, images: tuple[str, ...], box: Box, heat: str | None, base: dict[str, Any]
 ) -> Field:
-    if value in (None, "", []) or not images:
+    if is_empty(value) or not images:
         return Field(note="the photo does not show it", **base)
     evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
@@ -211,17 +255,29 @@ def _labelled(value: Any, choices: tuple[Any, ...], base: dict[str, Any]) -> Fie
     return Field(value=value, source="text", evidence=(Evidence(kind="text"),), **base)
 
 
-def _read(value: Any, meaning: Mapping[str, str], text: str, base: dict[str, Any]) -> Field:
+def _read(
+    value: Any, meaning: Mapping[str, str], choice: str | None, text: str, base: dict[str, Any]
+) -> Field:
+    """A value of the text; `meaning` is by term, `choice` the one of the schema that it is."""
+    if isinstance(value, str):
+        value = value.rstrip(LOOSE_ENDS)
     if value is None or value == "":
         return Field(note="the text does not say", **base)
-    if isinstance(value, str):
-        value = value.rstrip(LOOSE_ENDS) or value
-    span = find_span(str(value), text)
+    words = [*_numerals(value), *(spellings(choice) if choice else ())]
+    span = next(filter(None, (find_span(word, text) for word in words)), None)
     if span is None:
         return Field(note=f"the model said {value!r}, which the text does not", **base)
     if isinstance(value, str):
-        value = meaning.get(lower(value.strip()), span.text)
+        value = choice or meaning.get(lower(value.strip()), span.text)
     return Field(value=value, source="text", evidence=(span,), **base)
+
+
+def _numerals(value: Any) -> tuple[str, ...]:
+    """How a text may write a value: a number without a last zero, or with a comma."""
+    if not isinstance(value, float):
+        return (str(value),)
+    points = dict.fromkeys((str(value), f"{value:g}"))
+    return (*points, *(point.replace(".", ",") for point in points if "." in point))
 
 
 def usage_notes(

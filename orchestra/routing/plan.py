@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.core.job import Usd, Word
 from orchestra.core.money import usd
+from orchestra.core.values import dollars
+from orchestra.core.view.notebook import folded_away, head, line, table, view
 from orchestra.routing.condition import Condition
 
 
@@ -114,6 +116,7 @@ class NodePlan:
         }
 
 
+HEAD = ("node", "model", "latency", "cost at most", "expected", "memory", "quality")
 Option = tuple[NodePlan, ...]  # an assignment of models to the nodes of a graph
 
 
@@ -211,76 +214,105 @@ class Plan:
     def __str__(self) -> str:
         return render(self)
 
+    def __repr__(self) -> str:
+        skipped = f", skips {', '.join(entry.option for entry in self.skipped)}" * bool(
+            self.skipped
+        )
+        return (
+            f"Plan({self.fleet}: {self.mix}, {self.latency_ms:.0f} ms, at most "
+            f"{dollars(usd(self.cost_micro))} and {self.tokens} tokens{skipped})"
+        )
+
+    def _repr_html_(self) -> str:
+        limits = ", ".join(f"{name}={value}" for name, value in self.budget) or "no limits"
+        rows = [_row(node) for node in self.nodes]
+        total = ("total", "", *(text for text in _total(self)), "")
+        facts = [self.fleet, f"budget: {limits}", f"snapshot {self.snapshot}"]
+        return view(
+            head("Plan", facts),
+            table(HEAD, [*rows, total], numbers=(2, 3, 4, 5)),
+            *(line(label, text) for label, text in _remarks(self)),
+            line("policy", self.policy) if self.policy else None,
+            folded_away("rejected", [(entry.option, entry.reason) for entry in self.rejected]),
+        )
+
 
 def render(plan: Plan) -> str:
     """The plan as a person reads it."""
     limits = ", ".join(f"{name}={value}" for name, value in plan.budget) or "no limits"
     lines = [f"route     {plan.route}", f"fleet     {plan.fleet}   budget: {limits}", ""]
-    header = ("node", "model", "latency", "cost at most", "expected", "memory", "quality")
-    rows = [header, *(_row(node) for node in plan.nodes)]
-    rows.append(
-        (
-            "total",
-            "",
-            f"{plan.latency_ms:.0f} ms",
-            f"${usd(plan.cost_micro):f}",
-            f"${usd(plan.expected_micro):f}",
-            f"{plan.memory_gib:g} GiB",
-            "",
-        )
-    )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    rows = [HEAD, *(_row(node) for node in plan.nodes), ("total", "", *_total(plan), "")]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    lines += [
-        f"fallback  {node.node}: {node.fallback.model} when {node.model} is unavailable; "
-        "'cost at most' holds both"
-        for node in plan.nodes
-        if node.fallback is not None
-    ]
-    lines += [
-        f"cascade   {node.node}: {node.model}, then {node.escalation.model} for what it is unsure "
-        f"of, about {node.escalated:.0%} of jobs; 'cost at most' holds both"
-        for node in plan.nodes
-        if node.escalation is not None
-    ]
-    lines += [
-        f"only      {node.node}={node.model} {node.condition}; {_counted(node)}"
-        for node in plan.nodes
-        if node.condition is not None
-    ]
-    if plan.p99_ms > plan.latency_ms:
-        lines.append(f"in time   99 of 100 such jobs take {plan.p99_ms:.0f} ms or less")
-    if plan.cold_start_ms:
-        lines.append(
-            f"loading   {plan.cold_start_ms:.0f} ms once, before the first job's time begins"
-        )
-    lines += [
-        f"idle      {entry.model}: ${entry.usd_per_hour:f} an hour for {entry.replicas} "
-        "replica(s), asked or not"
-        for entry in plan.hosted
-    ]
-    if plan.hits is not None:
-        visits = sum(node.visits for node in plan.nodes)
-        lines.append(
-            f"cache     answers {plan.hits} of {visits} calls, which are priced at nothing"
-        )
-    lines += [f"skipped   {entry.option}: {entry.reason}" for entry in plan.skipped]
-    lines += [
-        f"unpriced  {node}: not an ask; what it spends through a ChatModel is counted, within "
-        "what the plan leaves of the budget"
-        for node in plan.unpriced
-    ]
-    lines += [
-        f"price     {model}: unknown, and counted as nothing; its card can say it"
-        for model in plan.unknown_prices
-    ]
+    lines += [f"{label:<8}  {text}" for label, text in _remarks(plan)]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
     if plan.policy:
         lines.append(f"policy    {plan.policy}")
     return "\n".join([*lines, f"snapshot  {plan.snapshot}"])
+
+
+def _total(plan: Plan) -> tuple[str, ...]:
+    return (
+        f"{plan.latency_ms:.0f} ms",
+        f"${usd(plan.cost_micro):f}",
+        f"${usd(plan.expected_micro):f}",
+        f"{plan.memory_gib:g} GiB",
+    )
+
+
+def _remarks(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What to know beside the figures, each with its label."""
+    for node in plan.nodes:
+        if node.fallback is not None:
+            yield (
+                "fallback",
+                f"{node.node}: {node.fallback.model} when {node.model} is unavailable; "
+                "'cost at most' holds both",
+            )
+    for node in plan.nodes:
+        if node.escalation is not None:
+            yield (
+                "cascade",
+                f"{node.node}: {node.model}, then {node.escalation.model} for what it is unsure "
+                f"of, about {node.escalated:.0%} of jobs; 'cost at most' holds both",
+            )
+    for node in plan.nodes:
+        if node.condition is not None:
+            yield (
+                "only",
+                f"{node.node}={node.model} {node.condition}; {_counted(node)}",
+            )
+    yield from _remarks_of_all(plan)
+
+
+def _remarks_of_all(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Those of the whole plan rather than of one of its nodes."""
+    if plan.p99_ms > plan.latency_ms:
+        yield "in time", f"99 of 100 such jobs take {plan.p99_ms:.0f} ms or less"
+    if plan.cold_start_ms:
+        yield "loading", f"{plan.cold_start_ms:.0f} ms once, before the first job's time begins"
+    for entry in plan.hosted:
+        yield (
+            "idle",
+            f"{entry.model}: ${entry.usd_per_hour:f} an hour for {entry.replicas} replica(s), "
+            "asked or not",
+        )
+    if plan.hits is not None:
+        visits = sum(node.visits for node in plan.nodes)
+        yield "cache", f"answers {plan.hits} of {visits} calls, which are priced at nothing"
+    for rejected in plan.skipped:
+        yield "skipped", f"{rejected.option}: {rejected.reason}"
+    for name in plan.unpriced:
+        yield (
+            "unpriced",
+            f"{name}: not an ask; what it spends through a ChatModel is counted, within what the "
+            "plan leaves of the budget",
+        )
+    for model in plan.unknown_prices:
+        yield "price", f"{model}: unknown, and counted as nothing; its card can say it"
 
 
 def _counted(node: NodePlan) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from orchestra.core.errors import (
     AccessRefused,
     AnswerInvalid,
+    AnswerRefused,
     AnswerTruncated,
     BookError,
     BudgetExceeded,
@@ -48,6 +49,7 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (PromptTooLong, 400),
     (AnswerTruncated, 502),
     (AnswerInvalid, 502),
+    (AnswerRefused, 422),
     (RateLimited, 429),
     (ModelUnavailable, 503),
     (AccessRefused, 502),

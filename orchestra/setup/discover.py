@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 
+from orchestra.clients.endpoint_errors import access_cure, may_not_list
+from orchestra.clients.endpoint_refusal import Refusal
 from orchestra.core.address import is_loopback
 from orchestra.core.errors import AccessRefused, ModelUnavailable
 
@@ -204,9 +206,13 @@ async def listed_models(
         async with httpx.AsyncClient(timeout=timeout, headers=headers, trust_env=trust) as http:
             answer = await http.get(f"{base}/models")
             if answer.status_code in (401, 403):
+                refusal = Refusal.of(answer.status_code, answer.content, answer.headers, key)
+                if may_not_list(refusal):
+                    return ()
+                where = key_env or "the environment, and name it with --key-env"
                 raise AccessRefused(
-                    f"The server {url!r} refuses access ({answer.status_code}). Check the key in "
-                    f"{key_env or 'the environment, and name it with --key-env'}."
+                    f"The server {url!r} refuses access ({refusal.status}: {refusal.said!r}). "
+                    f"{access_cure(refusal, f'Check the key in {where}.')}"
                 )
             listed = _read(answer)
             return tuple([await _asked_ollama(http, base, model) for model in listed])

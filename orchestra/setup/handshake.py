@@ -17,7 +17,6 @@ from orchestra.core.errors import (
     AnswerTruncated,
     InvalidFleet,
     InvalidSchema,
-    ModelError,
     ThoughtTruncated,
 )
 from orchestra.core.pricing import Work, cost_micro
@@ -58,13 +57,18 @@ async def settle_on(cards: Sequence[Card]) -> tuple[list[Card], int]:
             wrong.append(f"{mode}: {error}")
             continue
         except InvalidFleet as error:
-            if not logprobs or "logprobs" not in str(error):
-                raise
+            if logprobs and "logprobs" in str(error):
+                continue
+            if "structured" in str(error):
+                wrong.append(f"{mode}: {error}")
+                continue
+            if "temperature" in str(error) and not first.hosting.sampling.temperature:
+                return await settle_on([_warm(card) for card in cards])
+            raise
+        if reply.abstained:
+            spent += _cost(tried, reply.usage)
+            wrong.append(f"{mode}: {', '.join(reply.abstained.values())}")
             continue
-        except ModelError as error:
-            if "temperature" not in str(error) or first.hosting.sampling.temperature:
-                raise
-            return await settle_on([_warm(card) for card in cards])
         found = logprobs and bool(reply.confidence)
         seen = _with_room(cards, first) if _thought(reply) else cards
         settled = [_asking(card, mode, logprobs=found) for card in seen]
@@ -112,7 +116,7 @@ def _with_room(cards: Sequence[Card], thinker: Card) -> list[Card]:
 
 def with_thoughts(card: Card) -> Card:
     """`card`, of an endpoint, with room for thoughts and time for them."""
-    raw = card.model_dump()
+    raw = card.model_dump(exclude_unset=True)
     most = card.limits.context_tokens // 2  # of a small context, half
     raw["limits"]["thinking_tokens"] = min(THINKING_TOKENS, most)
     raw["hosting"]["endpoint"]["timeout_s"] = THINKING_TIMEOUT_S
@@ -140,8 +144,13 @@ def _cost(card: Card, usage: Usage) -> int:
 
 
 def _asking(card: Card, mode: str, *, logprobs: bool) -> Card:
+    """`card` that asks for just this, so that the client does not go on without it."""
     if card.hosting.endpoint is None:
         return card
-    raw = card.model_dump()
+    raw = card.model_dump(exclude_unset=True)
     raw["hosting"]["endpoint"] |= {"structured": mode, "logprobs": logprobs}
+    raw["hosting"]["sampling"] = {
+        "temperature": card.hosting.sampling.temperature,
+        **raw["hosting"].get("sampling", {}),
+    }
     return Card.model_validate(raw)

@@ -92,7 +92,10 @@ class EngineContract:
 
     def test_each_key_has_a_confidence_between_zero_and_one(self, engine: Engine):
         (reply,) = replies(engine.generate([self.call()]))
-        assert list(reply.confidence) == list(SCHEMA["properties"])
+        keys = [
+            key for key in reply.confidence if not {".", "["} & set(key)
+        ]  # others are of leaves
+        assert keys == list(SCHEMA["properties"])
         assert all(0 < c <= 1 for c in reply.confidence.values())
 
     def test_a_value_without_a_choice_is_certain(self, engine: Engine):

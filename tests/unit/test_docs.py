@@ -22,6 +22,7 @@ from orchestra.core import errors
 from orchestra.core.job import Status
 from orchestra.routing.introspect import compile_graph, view
 from tests.documents import BLOCK, command_lines
+from workers.synthetic.drawn import draw_product
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh-CN.md")
@@ -40,6 +41,7 @@ PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 INLINE = re.compile(r"`(orchestra [^`]+)`")
 LINK = re.compile(r"\]\(([^)#]+)")
+SURE = re.compile(r"0\.9\d")  # the last digit of a confidence is this machine's
 ERROR_CELL = re.compile(r"^\| ((?:`[A-Z]\w+`(?:, )?)+) \|", re.MULTILINE)
 
 
@@ -106,6 +108,20 @@ def test_the_readmes_example_plans_within_its_budget_and_serves() -> None:
     assert callable(shop.app)
 
 
+async def test_the_readmes_example_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_product("shirt", "white", seed=1_000_003, size=256).save(tmp_path / "shirt.jpg", "PNG")
+    (tmp_path / "products.csv").write_text("name,image\n红色纯棉衬衫,shirt.jpg\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    source, _ = blocks("README.md", "python")
+    await run_module(source).main()
+    printed = capsys.readouterr().out
+    told = SURE.sub("0.9x", printed[printed.index("review ") :])
+    for page in READMES:
+        assert SURE.sub("0.9x", blocks(page, "text")[-1]) == told
+
+
 def test_the_pictures_are_those_of_the_graphs() -> None:
     shop, _ = blocks("README.md", "python")
     for page, build in (("README.md", run_module(shop).build), ("docs/graphs.md", listing)):
@@ -120,7 +136,8 @@ def test_the_guides_python_runs_and_its_graphs_are_read(
 ) -> None:
     first, *rest = (run_module(source) for source in blocks("docs/graphs.md", "python"))
     assert set(view(compile_graph(first.build)).asks) == {"look", "read"}
-    second, third, follow, approve = rest
+    nested, second, third, follow, approve = rest
+    assert set(nested.Product.model_fields) == {"maker", "colours"}
     assert second.title.reads == "facts"
     assert second.known({"fields": {}}) is None
     job = Job(text="Red cotton shirt", images=["a.jpg", "b.jpg"])

@@ -15,6 +15,7 @@ from workers.decoding.meter import PROCESS
 from workers.decoding.model import AnySession, Prompt, TextModel
 from workers.decoding.sampling import GREEDY, generator
 from workers.decoding.standing import judged, outside
+from workers.decoding.taught import Reworded
 
 
 class AnsweringEngine:
@@ -57,9 +58,15 @@ class AnsweringEngine:
 
     def _begin(self, row: int, call: Call, on_text: OnText | None) -> Completion | OrchestraError:
         try:
+            taught = self._model.taught
+            reworded = Reworded(call) if taught is None else taught.reworded(call)
+            call = reworded.call
+            hear = None if on_text is None else partial(on_text, row)
+            if reworded.wordings:  # its pieces would be the model's words, not the user's
+                reworded.hear, hear = hear, None
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
-            return Completion.begin(
+            answer = Completion.begin(
                 row,
                 call,
                 prompt,
@@ -67,8 +74,10 @@ class AnsweringEngine:
                 self._model.writer.data(call.text or ""),
                 thinks=self._model.writer.opens_thought(call),
                 draws=generator(self._sampling, call),
-                hear=None if on_text is None else partial(on_text, row),
+                hear=hear,
             )
+            answer.reworded = reworded
+            return answer
         except OrchestraError as error:
             return error
 
@@ -123,7 +132,8 @@ class AnsweringEngine:
             )
             error.used = usage if error.may_have_spent else None
             return error
-        return judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
+        reply = judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
+        return reply if answer.reworded is None else answer.reworded.given(reply)
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""

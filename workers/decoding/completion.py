@@ -26,6 +26,7 @@ from workers.decoding.confidence import confidences
 from workers.decoding.constrain import Grammar, compile_schema, validate
 from workers.decoding.model import Prompt
 from workers.decoding.prompt import THINK_CLOSE
+from workers.decoding.taught import Reworded
 from workers.decoding.voice import Voice
 from workers.loading.tokens import AnyTokenizer, grammar_tokens
 
@@ -77,7 +78,8 @@ class Completion:
 
     `queue` holds tokens that are decided but not yet run through the model. `thought` are the
     tokens up to the end of thinking, `tokens` those of the answer. `draws` is where sampled
-    tokens come from, None for greedy ones. `outcome` is set once, when the row has ended.
+    tokens come from, None for greedy ones. `reworded` is the way back to the user's choices.
+    `outcome` is set once, when the row has ended.
     """
 
     row: int
@@ -93,6 +95,7 @@ class Completion:
     thought: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
+    reworded: Reworded | None = None
     outcome: Reply | OrchestraError | None = None
 
     @classmethod

@@ -19,6 +19,7 @@ from orchestra.core.errors import UsageError
 from workers.decoding.prompt import PromptWriter
 from workers.decoding.sampling import Draws
 from workers.decoding.standing import Standing
+from workers.decoding.taught import Taught
 
 
 class AnySession(Protocol):
@@ -65,7 +66,12 @@ class Prompt:
 
 
 class TextModel:
-    """A causal language model with its tokenizer and prompt format."""
+    """A causal language model with its tokenizer and prompt format.
+
+    `taught` are the choices of photos that it knows, where its checkpoint says so.
+    """
+
+    taught: Taught | None = None
 
     def __init__(
         self,

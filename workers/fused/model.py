@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 from orchestra.core.call import Call
 from orchestra.core.errors import UsageError
 from workers.decoding.model import AnySession, Prompt, TextModel
+from workers.decoding.taught import Taught
 from workers.fused.network import FusedForConditionalGeneration, Vision
 from workers.loading.device import Placement
 from workers.loading.pretrained import load_weights
@@ -113,9 +114,11 @@ class FusedModel(TextModel):
     def load(cls, folder: Path, config: dict[str, Any], place: Placement) -> FusedModel:
         """Load a checked folder. Raises CheckpointInvalid."""
         tokenizer = load_tokenizer(folder, config["text_config"]["vocab_size"])
-        domain = Domain.load(folder)
+        domain, taught = Domain.load(folder), Taught.load(folder)
         model = load_weights(FusedForConditionalGeneration, folder, place)
-        return cls(cast(FusedForConditionalGeneration, model), tokenizer, domain)
+        loaded = cls(cast(FusedForConditionalGeneration, model), tokenizer, domain)
+        loaded.taught = taught
+        return loaded
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its image as pixels. Raises UsageError for more."""

@@ -36,6 +36,7 @@ from orchestra.core.call import Call
 from orchestra.core.errors import CheckpointInvalid
 from workers.decoding.model import AnySession, OpenSession, Prompt, TextModel
 from workers.decoding.prompt import PromptWriter
+from workers.decoding.taught import Taught
 from workers.loading.checkpoint import RESTORE
 from workers.loading.device import Placement
 from workers.loading.pretrained import load_weights
@@ -120,9 +121,9 @@ class VisionModel(TextModel):
             raise CheckpointInvalid(
                 f"The image processor in {str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
-        domain = Domain.load(folder)
+        domain, taught = Domain.load(folder), Taught.load(folder)
         model = load_weights(family.model, folder, place)
-        return cls(
+        loaded = cls(
             model,
             tokenizer,
             processor,
@@ -131,6 +132,8 @@ class VisionModel(TextModel):
             preamble=_preamble(folder),
             domain=domain,
         )
+        loaded.taught = taught
+        return loaded
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its images as pixels."""

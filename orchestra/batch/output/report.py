@@ -13,7 +13,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.output.summary import promise_lines
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
-from orchestra.core.values import CJK, duration
+from orchestra.core.values import CJK, dollars, duration
 
 TABLE = "products.csv"
 STATUSES = ("complete", "review", "partial", "failed")
@@ -138,16 +137,6 @@ def _script_hash() -> str:
     """What the content security policy allows to run: our script and no other."""
     digest = hashlib.sha256(_asset("report.js").encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
-
-
-def dollars(cost_usd: Any) -> str:
-    """Show a cost in US dollars, small ones to the micro-dollar the book counts in."""
-    cost = Decimal(str(cost_usd))
-    if cost == 0:
-        return "$0"
-    if cost < Decimal("0.000001"):
-        return "< $0.000001"
-    return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}".rstrip("0")
 
 
 def share(probability: float) -> str:

@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
+from orchestra.core.values import shown
 from orchestra.images.attention import glow_of
 
 LISTING_PART = re.compile(r"^(title|description|bullets)(?:_(en|zh))?$")
@@ -49,13 +49,15 @@ class Span:
 class Proof:
     """One piece of evidence: a marked span, or a photo with a box in its pixels.
 
-    `heat` is a small picture to be stretched over the photo, as a data URI.
+    `heat` is a small picture to be stretched over the photo, as a data URI. `leaf` is the part of
+    an object or list that it is of.
     """
 
     span: Span | None = None
     photo: Photo | None = None
     box: tuple[float, float, float, float] | None = None
     heat: str | None = None
+    leaf: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str
 
 def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) -> Proof:
     if evidence.kind == "text":
-        return Proof(span=_span(evidence, texts))
+        return Proof(span=_span(evidence, texts), leaf=evidence.leaf)
     photo = photos.get(evidence.image or "")
     if photo is None:
         return Proof()
@@ -224,16 +226,3 @@ def _listings(views: Iterable[FieldView]) -> dict[str, dict[str, FieldView]]:
         language: {part: parts[part] for part in PARTS if part in parts}
         for language, parts in found.items()
     }
-
-
-def shown(value: Any, between: str = ", ") -> str:
-    """Write any value as a person would; `between` stands between the items of a list."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return between.join(shown(item) for item in value)
-    return str(value)

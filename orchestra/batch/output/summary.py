@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from markupsafe import Markup
+
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
@@ -15,6 +17,9 @@ from orchestra.book.messages import Overrun
 from orchestra.core.job import Result
 from orchestra.core.money import usd
 from orchestra.core.stats import Estimate
+from orchestra.core.values import dollars, duration
+from orchestra.core.view.notebook import bar, folded_away, head, line, table, view
+from orchestra.core.view.result import counts
 
 STATUSES = ("complete", "partial", "review", "failed")
 ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one
@@ -67,6 +72,35 @@ class Summary:
             self.cached += entry.result.cached
             self.saved_usd += entry.result.saved_usd
 
+    def __repr__(self) -> str:
+        stopped = f"\n  stopped: {self.stopped}" * bool(self.stopped)
+        return f"Summary({', '.join(self._facts())}){stopped}"
+
+    def _repr_html_(self) -> str:
+        promised = promise_lines(self.promise, self.rows) if self.promise else []
+        return view(
+            head("Batch", self._facts()),
+            bar(self.counts()),
+            table(("status", "rows"), [(s, str(n)) for s, n in self.counts().items() if n], (1,)),
+            line("stopped", self.stopped) if self.stopped else None,
+            *(line("policy", text) for text in promised),
+            _quote_table(self.quote) if self.quote else None,
+            folded_away("plan", [(mix, str(rows)) for mix, rows in self.plan_mix.items()]),
+            *(line(name, path) for name, path in self.files.items()),
+        )
+
+    def _facts(self) -> list[str]:
+        facts = [
+            f"{self.rows} rows: {counts(self.counts())}",
+            dollars(self.cost_usd),
+            duration(self.seconds),
+        ]
+        if self.contradictions:
+            facts.append(f"{self.contradictions} contradictions")
+        if self.cached:
+            facts.append(f"{self.cached} calls from the cache (saved {dollars(self.saved_usd)})")
+        return facts
+
     @property
     def overrun_usd(self) -> Decimal:
         """What servers charged beyond the worst case of their calls."""
@@ -85,6 +119,21 @@ class Summary:
             "overruns": [overrun.public() for overrun in self.overruns],
             "saved_usd": float(self.saved_usd),
         }
+
+
+def _quote_table(quote: Mapping[str, Any]) -> Markup:
+    """What was planned beside what it came to."""
+    rows = [
+        (
+            name,
+            f"{one['quoted']:.6g}",
+            f"{one['interval'][0]:.6g} to {one['interval'][1]:.6g}",
+            f"{one['actual']:.6g}",
+            {True: "within", False: "outside", None: "not compared"}[one["within"]],
+        )
+        for name, one in quote.items()
+    ]
+    return table(("planned", "value", "interval", "actual", ""), rows, numbers=(1, 2, 3))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ It knows no model and no table; the batch that runs it holds itself to the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from orchestra.core.errors import InvalidPlan
 from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import Estimate
 from orchestra.core.values import duration
+from orchestra.core.view.notebook import folded_away, head, line, table, view
 
 VERSION = 1
 HEAD = ("kind", "rows", "route", "takes it", "$ a row", "worth", "right", "complete", "sure")
+TAKES = 3  # of `HEAD`
 
 
 class WayPlan(Word):
@@ -161,6 +163,31 @@ class BatchPlan(Word):
         """As printed by `plan --json`, and saved."""
         return self.model_dump(mode="json")
 
+    def __repr__(self) -> str:
+        figures = dict(_figures(self))
+        left = f", {self.left} over budget" * bool(self.left)
+        return (
+            f"BatchPlan({Path(self.table).name}: {self.rows} rows{left}, {self.fleet})\n"
+            f"  spend {figures['spend']}\n  time {figures['time']}"
+        )
+
+    def _repr_html_(self) -> str:
+        facts = [f"{self.rows} rows", f"{self.unusable} unusable" * bool(self.unusable), self.fleet]
+        taken, others = [], []
+        for kind in self.kinds:
+            ways = _kind_rows(kind)
+            taken += [row for row in ways if row[TAKES] != "0"]
+            others += [(kind.name, row[2], f"${row[4]} a row") for row in ways if row[TAKES] == "0"]
+        more = {"one more dollar": self.next_dollar, "one more hour": self.next_hour}
+        return view(
+            head(Path(self.table).name, [*facts, f"budget: {_limits(self)}"]),
+            table(HEAD, taken, numbers=(1, TAKES, 4, 5)),
+            *(line(label, text) for label, text in _figures(self)),
+            *(line(label, str(gain)) for label, gain in more.items() if gain is not None),
+            *(line("note", note) for note in self.notes),
+            folded_away("routes that no row takes", others),
+        )
+
     def __str__(self) -> str:
         """What was sampled, routes by kind, and what the batch will come to."""
         sample = "none (dry): prices and quality are those of the cards"
@@ -177,7 +204,7 @@ class BatchPlan(Word):
             *_kind_lines(self),
             "",
             *(f"note      {note}" for note in self.notes),
-            *_figure_lines(self),
+            *(f"{label:<8}  {text}" for label, text in _figures(self)),
         ]
         if self.next_dollar is not None:
             lines.append(f"one more dollar  {self.next_dollar}")
@@ -228,7 +255,8 @@ def _kind_rows(kind: KindPlan) -> list[tuple[str, ...]]:
     return rows
 
 
-def _figure_lines(plan: BatchPlan) -> list[str]:
+def _figures(plan: BatchPlan) -> Iterator[tuple[str, str]]:
+    """What the batch will come to, each figure with its label."""
     spend = f"{money(plan.expected_usd)} by the cards"
     time = f"{duration(plan.work_s)} by the cards, one call at a time on one host"
     if plan.spend is not None:
@@ -238,16 +266,13 @@ def _figure_lines(plan: BatchPlan) -> list[str]:
         "the whole table fits" if plan.is_full else f"in full it would be {money(plan.full_usd)}"
     )
     left = f"; {plan.left} rows are over budget" if plan.left else ""
-    lines = [
-        f"spend     {spend}; at most {money(plan.at_most_usd)}, guaranteed",
-        f"time      {time}",
-        f"quality   {_quality(plan)}",
-        f"worth     {plan.worth:.3f} of 1 a row; {whole}{left}",
-    ]
+    yield "spend", f"{spend}; at most {money(plan.at_most_usd)}, guaranteed"
+    yield "time", time
+    yield "quality", _quality(plan)
+    yield "worth", f"{plan.worth:.3f} of 1 a row; {whole}{left}"
     if plan.hosts is not None:
         replicas = ", ".join(f"{model} {count}" for model, count in plan.replicas.items())
-        lines.append(f"hosts     {plan.hosts} for the deadline; as replicas: {replicas}")
-    return lines
+        yield "hosts", f"{plan.hosts} for the deadline; as replicas: {replicas}"
 
 
 def _quality(plan: BatchPlan) -> str:

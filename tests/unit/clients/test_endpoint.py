@@ -17,14 +17,15 @@ from PIL import Image
 
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.core.call import Call, Reply, Turn
+from orchestra.core.card import Card
 from orchestra.core.errors import (
     AccessRefused,
     AnswerInvalid,
+    AnswerRefused,
     AnswerTruncated,
     Cancelled,
     DeadlineExceeded,
     InvalidFleet,
-    InvalidSchema,
     ModelError,
     ModelUnavailable,
     OrchestraError,
@@ -137,20 +138,38 @@ async def test_a_server_without_schemas_gets_it_in_the_prompt(structured: str) -
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "note"),
     [
-        ('{"colour":"green","brand":null,"note":"x"}', "'colour' is 'green', which is not one of"),
-        ('{"colour":"red","brand":null,"note":"far too long"}', "has 12 characters"),
-        ('{"colour":"red","brand":null}', "'note' is 'None', which is not of type string"),
-        ('{"colour":"red"', "holds no whole JSON object"),
-        ("no idea", "holds no whole JSON object"),
-        ('{"type":"object","properties":{"f":{}}}', "holds no whole JSON object"),
+        (
+            '{"colour":"green","brand":"Arla","note":"x"}',
+            'the model said \'green\', which is not one of ["red", "blue", null]',
+        ),
+        ('{"colour":7,"brand":"Arla","note":"x"}', "the model said '7', which is not one of"),
+        (
+            '{"colour":"red","brand":"Arla","note":"far too long"}',
+            "the model said 'far too long', which has 12 characters",
+        ),
+        ('{"colour":"red","brand":"Arla"}', "the model left it out"),
+        ('{"colour":"red","brand":["Arla"],"note":"x"}', "is not of type string"),
     ],
 )
-async def test_an_answer_that_breaks_the_schema_is_invalid(answer: str, words: str) -> None:
+async def test_a_value_outside_its_schema_costs_its_field_alone(answer: str, note: str) -> None:
+    reply, _ = await ask(ASK, chat(answer))
+    ((name, why),) = reply.abstained.items()
+    assert note in why and reply.value[name] is None
+    kept = {"colour": "red", "brand": "Arla", "note": "x"}
+    assert {key: value for key, value in reply.value.items() if key != name} == {
+        key: value for key, value in kept.items() if key != name
+    }
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"colour":"red"', "no idea", '{"type":"object","properties":{"f":{}}}']
+)
+async def test_an_answer_without_a_whole_object_is_invalid(answer: str) -> None:
     error, _ = await refuse(ASK, chat(answer))
     assert isinstance(error, AnswerInvalid) and error.may_have_spent
-    assert words in str(error)
+    assert "holds no whole JSON object" in str(error)
 
 
 async def test_a_span_that_is_not_in_the_text_abstains_for_its_field_alone() -> None:
@@ -233,8 +252,10 @@ async def test_a_cut_answer_after_a_thought_is_no_cut_thought() -> None:
     "message", [{"refusal": "I cannot help."}, {"content": None}, {"content": ""}]
 )
 async def test_a_refusal_or_an_empty_answer_is_no_answer(message: dict[str, Any]) -> None:
-    error, _ = await refuse(ASK, chat(None, message=message))
-    assert isinstance(error, AnswerInvalid)
+    for call in (ASK, TALK):
+        error, _ = await refuse(call, chat(None, message=message))
+        assert type(error) is (AnswerRefused if "refusal" in message else AnswerInvalid)
+        assert error.may_have_spent
 
 
 @pytest.mark.parametrize(
@@ -343,9 +364,7 @@ async def test_what_the_card_does_not_decide_is_left_out_once_it_is_refused() ->
         (failing(404, "no such model"), InvalidFleet, "models: 'tiny'"),
         (failing(400, "maximum context length is 10 tokens"), PromptTooLong, "context_tokens"),
         (failing(413, "too large"), PromptTooLong, "smaller photos"),
-        (failing(400, "logprobs are not supported"), InvalidFleet, "logprobs: false"),
-        (failing(400, "no response_format here"), InvalidSchema, "'json_object' or 'prompt'"),
-        (failing(422, "temperature must be 1"), ModelError, "hosting.sampling"),
+        (failing(422, "messages must alternate"), ModelError, "hosting.sampling"),
         (Said({}, 307, {"Location": "/x"}), InvalidFleet, "elsewhere"),
         (Said(b"<html>hi</html>"), AnswerInvalid, "not JSON"),
         (Said({"choices": []}), AnswerInvalid, "no chat completion"),
@@ -365,7 +384,7 @@ async def test_a_failed_server_is_not_asked_again_because_it_may_bill(status: in
     assert "Bad gateway" in str(error) and len(server.asked) == 1
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, 503, 529])
 async def test_a_call_that_was_turned_away_is_made_again(status: int) -> None:
     again = failing(status, "busy", headers={"Retry-After": "0.01"})
     reply, server = await ask(TALK, again, again, chat("hello"))
@@ -500,13 +519,73 @@ async def test_tasks_that_prepare_at_one_moment_share_a_failure_and_the_next_one
         assert len(server.headers) == 2
 
 
+REFUSED_PARTS = [
+    ("temperature", "Only the default (1) value is supported: 'temperature'.", "temperature"),
+    ("seed", "Unknown parameter: 'seed'.", "seed"),
+    ("logprobs", "You are not allowed to request logprobs.", "hosting.endpoint.logprobs"),
+    ("response_format", "This response_format type is unavailable", "'json_object' or 'prompt'"),
+]
+
+
+@pytest.mark.parametrize(("part", "said", "cure"), REFUSED_PARTS)
+@pytest.mark.parametrize("status", [400, 403])
+async def test_what_nobody_asked_for_is_left_out_and_remembered(
+    part: str, said: str, cure: str, status: int
+) -> None:
+    with serving(failing(status, said), chat(GOOD)) as server:
+        client = EndpointClient(plain_card({"url": server.url, "model": "tiny"}))
+        for _ in range(2):
+            assert (await client.complete(ASK)).value["colour"] == "red"
+        await client.close()
+    first, *others = server.asked
+    assert len(others) == 2
+    for asked in others:
+        assert asked.get(part) != first[part]
+
+
+@pytest.mark.parametrize(("part", "said", "cure"), REFUSED_PARTS)
+async def test_what_the_card_asks_for_is_an_error_that_is_told_without_asking_again(
+    part: str, said: str, cure: str
+) -> None:
+    explicit = {"structured": "json_schema", "logprobs": True}
+    sampling = {"temperature": 0.0, "seed": 0}
+    with serving(failing(400, said)) as server:
+        endpoint = {"url": server.url, "model": "tiny", **explicit}
+        client = EndpointClient(plain_card(endpoint, sampling=sampling))
+        told: list[str] = []
+        for _ in range(3):
+            with pytest.raises(InvalidFleet) as caught:
+                await client.complete(ASK)
+            told.append(str(caught.value))
+        await client.close()
+    assert len(server.asked) == 1 and len(set(told)) == 1
+    assert cure in told[0]
+
+
+async def test_one_schema_that_a_server_cannot_compile_does_not_weaken_the_others() -> None:
+    refused = failing(400, "Invalid schema for response_format 'answer': too many enum values.")
+    with serving(refused, chat(GOOD), chat(GOOD)) as server:
+        client = EndpointClient(plain_card({"url": server.url, "model": "tiny"}))
+        for _ in range(2):
+            assert (await client.complete(ASK)).value["colour"] == "red"
+        await client.close()
+    kinds = [asked["response_format"]["type"] for asked in server.asked]
+    assert kinds == ["json_schema", "json_object", "json_schema"]
+    assert '"enum"' in server.asked[1]["messages"][0]["content"]
+
+
+def plain_card(endpoint: dict[str, Any], **hosting: Any) -> Card:
+    """A card that asks for nothing of its server but what `endpoint` and `hosting` say."""
+    card = endpoint_card(endpoint["url"])
+    raw = card.model_dump(exclude_unset=True)
+    raw["hosting"] = {"memory_gib": 0, "endpoint": endpoint, **hosting}
+    return Card.model_validate(raw)
+
+
 async def test_calls_refused_the_same_part_at_one_moment_all_go_without_it() -> None:
     refused = failing(400, "Unknown parameter: 'seed'.", meets=threading.Barrier(2))
-    sampling = {"memory_gib": 0, "sampling": {"temperature": 0.5, "seed": 1}}
     with serving(refused, refused, chat("hello")) as server:
-        card = endpoint_card(server.url)
-        hosting = card.hosting.model_validate({**card.hosting.model_dump(), **sampling})
-        client = EndpointClient(card.model_copy(update={"hosting": hosting}))
+        client = EndpointClient(endpoint_card(server.url))
         replies = await asyncio.gather(client.complete(TALK), client.complete(TALK))
         await client.close()
     assert [reply.text for reply in replies] == ["hello", "hello"]
@@ -530,6 +609,13 @@ async def test_a_server_that_is_loading_is_unavailable_and_nothing_is_billed() -
         with pytest.raises(ModelUnavailable, match="loading the model") as caught:
             await client.prepare()
         assert not caught.value.may_have_spent
+
+
+async def test_a_key_that_may_call_and_not_list_is_taken() -> None:
+    async with client_of(chat("hello")) as (client, server):
+        server.models = failing(403, "Missing scopes: api.model.read")
+        await client.prepare()
+        assert (await client.complete(TALK)).text == "hello"
 
 
 async def test_a_refused_key_shows_when_the_model_is_prepared() -> None:

@@ -11,7 +11,13 @@ import pytest
 from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.endpoint_usage import usage_of
 from orchestra.core.call import Call
-from orchestra.core.errors import AnswerInvalid, AnswerTruncated, ModelError
+from orchestra.core.errors import (
+    AnswerInvalid,
+    AnswerRefused,
+    AnswerTruncated,
+    ModelError,
+    ModelUnavailable,
+)
 from orchestra.core.usage import Usage
 from tests.fake_server import Said, chat, endpoint_card, serving
 
@@ -133,9 +139,10 @@ async def test_the_use_of_a_stream_is_found_wherever_its_server_says_it(said: Sa
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        (chat('{"colour": "green"}', usage=told(9, 7)), AnswerInvalid),
+        (chat("green", usage=told(9, 7)), AnswerInvalid),
         (chat('{"colour": "r', finish="length", usage=told(9, 7)), AnswerTruncated),
-        (chat(None, message={"refusal": "I cannot."}, usage=told(9, 7)), AnswerInvalid),
+        (chat(None, message={"refusal": "I cannot."}, usage=told(9, 7)), AnswerRefused),
+        (chat("half", finish="error", usage=told(9, 7)), ModelUnavailable),
         (chat("", usage=told(9, 7)), AnswerInvalid),
         (Said({"choices": [], "usage": told(9, 7)}), AnswerInvalid),
     ],
@@ -150,7 +157,7 @@ async def test_an_answer_that_cannot_be_used_says_what_it_cost(
 
 
 async def test_an_answer_that_cannot_be_used_and_says_no_use_is_of_unknown_cost() -> None:
-    for said in (chat('{"colour": "green"}', usage=None), chat(json.dumps([1]), usage=told(0, 0))):
+    for said in (chat("green", usage=None), chat(json.dumps([1]), usage=told(0, 0))):
         with pytest.raises(AnswerInvalid) as caught:
             await used(said, ASK)
         assert caught.value.used is None and caught.value.may_have_spent

@@ -223,3 +223,24 @@ def test_a_photo_of_the_same_thing_fills_what_the_text_leaves_out() -> None:
     looked = {"kind": photo("Apple"), "colour": photo("red")}
     fields = merge_readings([looked, {"kind": text("apple")}], MergeRules(identity="kind"))
     assert (fields["colour"].value, fields["colour"].source) == ("red", "photo")
+
+
+def test_objects_that_agree_add_what_the_other_leaves_open() -> None:
+    seen, read = {"name": "ACME", "country": None}, {"name": "Acme", "country": "Italy"}
+    found = merged(photo(seen, 0.9), text(read, 0.8))
+    assert (found.value, found.source) == ({"name": "ACME", "country": "Italy"}, "both")
+    assert found.alternatives[0].value == read
+
+
+def test_objects_with_another_leaf_contradict_and_keep_both() -> None:
+    found = merged(photo({"name": "Acme"}), text({"name": "Arla"}))
+    assert (found.contradiction, found.value) == (True, {"name": "Acme"})
+    assert found.alternatives[0].value == {"name": "Arla"}
+
+
+def test_a_list_within_another_agrees_and_the_longer_stands() -> None:
+    found = merged(photo(["Red"]), text(["blue", "red"]))
+    assert (found.value, found.source, found.contradiction) == (["blue", "red"], "both", False)
+    assert merged(photo(["red", "pink"]), text(["blue", "red"])).contradiction
+    parts = [{"name": "A", "grams": 2}], [{"name": "a", "grams": None}]
+    assert merged(photo(parts[0]), text(parts[1])).value == parts[0]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.core.values import COLOURS, agree, canonical, comparable
+from orchestra.core.values import COLOURS, agree, canonical, comparable, shown
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.text()))
 
@@ -58,3 +58,18 @@ def test_words_of_two_scripts_are_not_compared_unless_they_are_colours() -> None
     assert not comparable("苹果", "pear")
     assert comparable("苹果", "梨")
     assert all(comparable(chinese, english) for english, chinese in COLOURS.items())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (1.5, "1.5"),
+        (["red", "blue"], "red, blue"),
+        ({"name": "Acme", "country": None, "of": ["a", "b"]}, "name: Acme, of: a, b"),
+        ([{"name": "a", "grams": 2}, {"name": "b"}], "name: a, grams: 2; name: b"),
+    ],
+)
+def test_any_value_is_shown_as_a_person_would_write_it(value: object, text: str) -> None:
+    assert shown(value) == text

@@ -19,7 +19,13 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.ask import ask as ask_node
 from orchestra.core.call import Call
 from orchestra.core.card import Card, FleetFile
-from orchestra.core.errors import AccessRefused, AnswerInvalid, Cancelled, ModelUnavailable
+from orchestra.core.errors import (
+    AccessRefused,
+    AnswerInvalid,
+    AnswerRefused,
+    Cancelled,
+    ModelUnavailable,
+)
 from orchestra.graph.query import Query, answer_query
 from orchestra.testing import ScriptedEngine
 from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
@@ -156,6 +162,8 @@ async def test_a_call_that_may_have_been_billed_is_paid_beside_its_fallback() ->
     first, second = result.calls
     assert asked == 1 and result.fields["colour"].value == "red"
     assert first.cost_usd > 0 and second.cost_usd > 0
+    assert (first.presumed, second.presumed) == (True, False)
+    assert "far reports no usage" in result.notes[1]
     ceiling = Decimal(str(result.plan["total"]["cost_usd"]))
     assert first.cost_usd + second.cost_usd == result.cost_usd <= ceiling
 
@@ -167,11 +175,22 @@ async def test_a_rate_limit_of_the_server_asks_the_fallback_too() -> None:
 
 @pytest.mark.parametrize(
     ("said", "kind"),
-    [(failing(401, "no"), AccessRefused), (chat('{"colour":5}'), AnswerInvalid)],
+    [
+        (failing(401, "no"), AccessRefused),
+        (chat("It is red."), AnswerInvalid),
+        (chat(None, finish="content_filter"), AnswerRefused),
+    ],
 )
 async def test_other_failures_are_told_and_not_covered_up(said: Said, kind: type) -> None:
     result, asked, _ = await run(said)
     assert asked == 0 and result.errors[0].type == kind.__name__
+
+
+async def test_a_value_of_another_type_is_a_field_that_abstains_and_names_it() -> None:
+    result, asked, _ = await run(chat('{"colour":5}'))
+    field = result.fields["colour"]
+    assert asked == 0 and not result.errors and not field.answered
+    assert field.note == "the model said '5', which is not of type string"
 
 
 async def test_no_fallback_is_asked_when_no_time_is_left() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -231,3 +232,13 @@ def test_thoughts_are_priced_beside_the_answer_and_take_their_part_of_the_contex
         plan(seen, WORDS, Budget(), fleet(card("a", limits=thinking | {"thinking_tokens": 995})))
     with pytest.raises(NoFeasiblePlan, match="cost_usd"):
         plan(seen, WORDS, Budget(cost_usd="100"), fleet(card("a", price=price, limits=thinking)))
+
+
+def test_a_plan_is_told_in_one_line_and_as_a_table_that_escapes_its_names() -> None:
+    made = plan(view(compile_graph(listing)), WORDS, Budget(cost_usd="1"), MINI)
+    assert repr(made).startswith("Plan(mini: read=r1 ")
+    assert repr(made).endswith(" tokens, skips look)") and "\n" not in repr(made)
+    html = replace(made, fleet="<b>mini</b>")._repr_html_()
+    assert "&lt;b&gt;mini" in html and "<b>mini" not in html
+    for words in ("budget: cost_usd=1", "<td>r1</td>", "cost at most", "skipped", "rejected ("):
+        assert words in html

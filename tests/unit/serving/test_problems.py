@@ -14,7 +14,7 @@ STATUSES = {
     "ImageError": 400, "ImageUnavailable": 503, "PlanError": 422, "BudgetExceeded": 402,
     "DeadlineExceeded": 504,
     "ModelError": 500, "OutsideDomain": 422, "PromptTooLong": 400,
-    "AnswerTruncated": 502, "AnswerInvalid": 502,
+    "AnswerTruncated": 502, "AnswerInvalid": 502, "AnswerRefused": 422,
     "ModelUnavailable": 503, "RateLimited": 429, "AccessRefused": 502, "Cancelled": 499,
     "BookError": 500, "DiskFull": 507, "OrchestraError": 500,
 }  # fmt: skip

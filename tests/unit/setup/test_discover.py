@@ -70,8 +70,19 @@ async def test_a_server_that_refuses_or_is_not_there_says_so(
             await listed_models(here.url)
         with pytest.raises(AccessRefused, match="export NO_KEY_HERE"):
             await listed_models(here.url, "NO_KEY_HERE")
+        here.models = failing(403, "Country, region, or territory not supported")
+        with pytest.raises(AccessRefused, match="does not serve this place") as caught:
+            await listed_models(here.url)
+        assert "--key-env" not in str(caught.value)
     with pytest.raises(ModelUnavailable, match="does not answer"):
         await listed_models(no_server())
+
+
+async def test_a_key_that_may_call_and_not_list_is_no_refused_key() -> None:
+    said = "You have insufficient permissions for this operation. Missing scopes: api.model.read"
+    with serving() as here:
+        here.models = failing(403, said)
+        assert await listed_models(here.url) == ()
 
 
 def test_the_model_is_the_users_or_the_known_small_one_or_asked_for() -> None:

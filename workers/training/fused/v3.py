@@ -16,7 +16,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from workers.decoding.taught import FILE as CHOICES
 from workers.fused.network import FusedConfig, FusedForConditionalGeneration, Vision
 from workers.loading.tokenizer import load_tokenizer
 from workers.training.fused.lessons import (
@@ -45,6 +46,7 @@ from workers.training.text.r1 import VOCAB_SIZE, encode, lr_share
 from workers.training.vision.imagenet import public_tower
 from workers.training.vision.probe import Probe, train_probe
 from workers.training.vision.speech import start_units
+from workers.training.vision.taught import save_taught
 from workers.training.vision.views import Sampler, Views, embeddings
 from workers.training.vision.vl import VisionSchedule, gather
 from workers.vision.domain import FILE as DOMAIN
@@ -261,15 +263,17 @@ def save(
     model: FusedForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     domain: Domain | None,
+    products: Iterable[str],
     out: Path,
 ) -> None:
-    """Write fp16 weights, the tokenizer, the domain and checksums to `out`."""
+    """Write fp16 weights, the tokenizer, domain, taught choices and checksums to `out`."""
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
     if domain is not None:
         domain.save(out)
-    names = ("config.json", "model.safetensors", "tokenizer.json", DOMAIN)
+    save_taught(products, out)
+    names = ("config.json", "model.safetensors", "tokenizer.json", DOMAIN, CHOICES)
     sums = {
         name: hashlib.sha256((out / name).read_bytes()).hexdigest()
         for name in names
@@ -316,7 +320,8 @@ def main() -> None:
     run = FusedRun(given.seed, given.steps, given.minutes, given.coordinate, log)
     log(f"steps {train(model, feed, run)}")
     # The tower stays as it is, so what it tells apart is what the domain of its checkpoint says.
-    save(model, tokenizer, Domain.load(given.tower), given.out)
+    products = [shot.product for shot in taught.shots if shot.product is not None]
+    save(model, tokenizer, Domain.load(given.tower), products, given.out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Write a `vl` checkpoint folder: weights, tokenizer, processor, domain, hashes. Trains nothing."""
+"""Write a `vl` checkpoint folder: weights, tokenizer, processor, domain, choices, hashes.
+
+It trains nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +20,10 @@ from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
     DeepseekVLImageProcessorPil,
 )
 
+from workers.decoding import taught
 from workers.training.text.tokenizer import ASSISTANT, CHAT_TEMPLATE, END, IMAGE, PAD, USER
 from workers.training.vision.speaker import image_tokens
+from workers.training.vision.taught import save_taught
 from workers.vision.domain import FILE, Domain
 
 HASHED = (
@@ -26,6 +32,7 @@ HASHED = (
     "tokenizer.json",
     "preprocessor_config.json",
     FILE,
+    taught.FILE,
 )
 
 
@@ -33,9 +40,13 @@ def save(
     model: DeepseekVLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     domain: Domain | None,
+    products: Iterable[str],
     out: Path,
 ) -> None:
-    """Write the folder that `DeepseekVLProcessor` and the model class load: fp16 weights."""
+    """Write the folder that `DeepseekVLProcessor` and the model class load: fp16 weights.
+
+    `products` are the names that it was taught, of the photos' table.
+    """
     side = cast(Any, model.config).vision_config.image_size
     image_processor = DeepseekVLImageProcessorPil(
         size={"height": side, "width": side},
@@ -56,6 +67,7 @@ def save(
     image_processor.save_pretrained(out)
     if domain is not None:
         domain.save(out)
+    save_taught(products, out)
     sums = {
         name: hashlib.sha256((out / name).read_bytes()).hexdigest()
         for name in HASHED

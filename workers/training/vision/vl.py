@@ -229,7 +229,8 @@ def train(data: Path, out: Path, cache: Path, plan: VisionSchedule, seed: int) -
     speaker = speak(tower, pools, cache, plan, seed, log)
     domain = bound(tower, pools, seed, log)
     calibrate(speaker, pools, domain, log)
-    save(speaker.model, speaker.tokenizer, domain, out)
+    products = [shot.product for shot in pools.photos.shots if shot.product is not None]
+    save(speaker.model, speaker.tokenizer, domain, products, out)
 
 
 def _logger(path: Path) -> Log:

@@ -115,6 +115,14 @@ def test_list_is_a_json_array_in_both_tables(tmp_path: Path) -> None:
     assert json.loads(in_csv) == ["纯棉", 'a "b"']
 
 
+def test_an_object_is_json_in_both_tables(tmp_path: Path) -> None:
+    maker = Field(value={"name": "Acme", "country": None}, source="text", confidence=0.5)
+    write_exports(tmp_path, ["id"], ["maker"], [exported({"id": "1"}, {"maker": maker})])
+    row = pq.read_table(tmp_path / "products.parquet").to_pylist()[0]
+    assert read_csv(tmp_path)[0]["maker"] == row["maker"] == '{"name":"Acme","country":null}'
+    assert (row["maker_source"], row["maker_confidence"]) == ("text", 0.5)
+
+
 def test_half_a_surrogate_pair_does_not_stop_the_export(tmp_path: Path) -> None:
     write_exports(tmp_path, ["id"], ["a"], [exported({"id": "1"}, {"a": Field(value="x\ud800")})])
     assert read_csv(tmp_path)[0]["a"] == "x?"

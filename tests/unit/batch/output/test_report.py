@@ -351,6 +351,21 @@ def test_model_notes_say_what_models_can_and_cannot_do(tmp_path: Path) -> None:
     assert "colour: 98% of 600" in section.text
 
 
+def test_an_object_is_shown_in_words_with_the_evidence_of_each_leaf(tmp_path: Path) -> None:
+    proofs = [("name", "Acme", 9), ("country", "Italy", 17)]
+    evidence = tuple(
+        Evidence(kind="text", text=text, start=at, end=at + len(text), leaf=leaf)
+        for leaf, text, at in proofs
+    )
+    value = {"name": "Acme", "country": "Italy", "since": None}
+    fields = {"maker": Field(value=value, source="text", evidence=evidence)}
+    root = page(tmp_path, [row(text="Shirt by Acme of Italy", fields=fields)])
+    assert "name: Acme, country: Italy" in root.text
+    assert [quote.text for quote in root.all("mark")] == ["Acme", "Italy"]
+    quiet = [node.text for node in root.all("p", class_="quiet")]
+    assert "name" in quiet and "country" in quiet
+
+
 def test_table_order_is_kept_when_every_row_is_shown(tmp_path: Path) -> None:
     rows = [row(0), row(1, "failed"), row(2), row(3, "review")]
     root = page(tmp_path, rows)

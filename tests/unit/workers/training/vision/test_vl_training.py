@@ -259,7 +259,7 @@ def test_a_saved_checkpoint_answers_through_the_engine_as_in_training(tmp_path: 
     maps = maps_of(speaker, square(lemon(), PX).unsqueeze(0))
     (mine,) = choose(speaker, maps, "category", [*VALUES, None])
     domain = around(speaker, least=0.0)
-    save(speaker.model, speaker.tokenizer, domain, tmp_path)
+    save(speaker.model, speaker.tokenizer, domain, ("Royal Gala",), tmp_path)
     assert AutoProcessor.from_pretrained(tmp_path).num_image_tokens == image_tokens(speaker.model)
     (reply,) = TransformersEngine.load(tmp_path).generate([ASKED])
     assert isinstance(reply, Reply)
@@ -273,7 +273,7 @@ def test_a_saved_checkpoint_answers_through_the_engine_as_in_training(tmp_path: 
 
 def test_a_photo_outside_the_domain_gets_no_value_but_the_reason(tmp_path: Path):
     speaker = untrained()
-    save(speaker.model, speaker.tokenizer, around(speaker, least=1.1), tmp_path)
+    save(speaker.model, speaker.tokenizer, around(speaker, least=1.1), ("Royal Gala",), tmp_path)
     (reply,) = TransformersEngine.load(tmp_path).generate([ASKED])
     assert isinstance(reply, Reply)
     assert reply.value == {"category": None}
@@ -293,7 +293,7 @@ def test_scaling_the_logits_changes_confidence_and_no_choice():
 @pytest.mark.parametrize("size", [(1, 1), (160, 20), (20, 160)])
 def test_a_photo_of_one_pixel_or_a_long_strip_is_answered(tmp_path: Path, size: tuple[int, int]):
     speaker = untrained()
-    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), tmp_path)
+    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), ("Royal Gala",), tmp_path)
     call = replace(ASKED, images=(lemon().resize(size),))
     (reply,) = TransformersEngine.load(tmp_path).generate([call])
     assert isinstance(reply, Reply)
@@ -303,7 +303,7 @@ def test_a_photo_of_one_pixel_or_a_long_strip_is_answered(tmp_path: Path, size: 
 @pytest.mark.parametrize("file", ["domain.safetensors", "model.safetensors", "tokenizer.json"])
 def test_a_changed_or_missing_file_is_refused_by_name(tmp_path: Path, file: str):
     speaker = untrained()
-    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), tmp_path)
+    save(speaker.model, speaker.tokenizer, around(speaker, least=0.0), ("Royal Gala",), tmp_path)
     changed = (tmp_path / file).read_bytes() + b" "
     (tmp_path / file).write_bytes(changed)
     with pytest.raises(CheckpointInvalid, match=rf"{file}.*sha256"):

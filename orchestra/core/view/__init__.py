@@ -1,0 +1,1 @@
+"""How answers and plans are told to people: in a line or three, and as tables of a notebook."""
