@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from orchestra.chat.messages import answer_of, cut_at, stop_message
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import BudgetExceeded, DeadlineExceeded, NoFeasiblePlan, OrchestraError
-from orchestra.core.job import Budget, Job, Result
+from orchestra.core.job import Budget, ErrorRecord, Job, Result
 from orchestra.graph.allowance import Allowance
 from orchestra.graph.query import Query, answer_query
 
@@ -57,7 +57,7 @@ class Exchange:
                     if refused < MOST_REFUSALS:
                         await asyncio.sleep(REFUND_POLL_S)
                         continue
-                    return self._end(failed)
+                    return await self._end(failed)
                 self.allowance.note(result.calls)
                 if failed is None:
                     message = answer_of(result, self.query.tools, prefix=self._prefix())
@@ -68,7 +68,7 @@ class Exchange:
             if is_waiting and not isinstance(failure, DeadlineExceeded):
                 await asyncio.sleep(REFUND_POLL_S)  # calls under way may give something back
                 continue
-            return self._end(await self._explained(failure))
+            return await self._end(await self._explained(failure))
 
     async def _explained(self, failure: OrchestraError) -> OrchestraError:
         """`failure`, with whose server used the budget up where one charged beyond its bounds."""
@@ -92,9 +92,19 @@ class Exchange:
         """Begins the ids of tool calls that the model gave none."""
         return f"{self.query.node}-{uuid.uuid4().hex[:8]}-"
 
-    def _end(self, failure: OrchestraError) -> AIMessage:
-        if self.stops_politely:
+    async def _end(self, failure: OrchestraError) -> AIMessage:
+        must_call = bool(self.query.tools.offered) and self.query.tools.choice != "auto"
+        if self.stops_politely and not must_call:  # no message of ours is the value asked for
+            kind = DeadlineExceeded if _is_late(failure) else BudgetExceeded
+            await self.allowance.stop(ErrorRecord.of(self.query.node, kind(str(failure))))
             return cut_at(stop_message(failure), self.stop)
         if isinstance(failure, NoFeasiblePlan):
             raise BudgetExceeded(str(failure))
         raise failure
+
+
+def _is_late(failure: OrchestraError) -> bool:
+    """Whether time ran out, rather than money or tokens."""
+    if isinstance(failure, NoFeasiblePlan):
+        return failure.tightest == "latency_ms"
+    return isinstance(failure, DeadlineExceeded)

@@ -63,11 +63,13 @@ class ChatModel(BaseChatModel):
     What is spent is counted in `book`, or in memory. `data="local"` keeps calls on this machine.
 
     A call that the budget has no room for ends the conversation with a message that says so,
-    `finish_reason` "budget", or with `on_budget="raise"` raises `BudgetExceeded`. When not even
-    the first call fits, `NoFeasiblePlan` names the smallest budget that does.
+    `finish_reason` "budget". With `on_budget="raise"`, and where a value is asked for rather than a
+    message (`with_structured_output`), it raises `BudgetExceeded`. When not even the first call
+    fits, `NoFeasiblePlan` names the smallest budget that does.
 
     Inside a job of `Fleet.run` or a batch the job's fleet, account and deadline hold; `budget`
-    then bounds this model's part of each job.
+    then bounds this model's part of each job. With a `name` that part goes on where another process
+    resumes the job.
     """
 
     fleet: Any = "mini"
@@ -154,7 +156,7 @@ class ChatModel(BaseChatModel):
         """What pays: a part of the running job's allowance, or this model's own."""
         current = CURRENT.get()
         if current is not None:
-            return current.part(self._name, self.budget)
+            return current.part(self.name or self._name, self.budget)
         with _OPENING:  # threads that ask first at one moment share one account
             if self._own is None and self._whole is not None:
                 self._own = self._whole.part(self._name, self.budget)  # closed, and asked again

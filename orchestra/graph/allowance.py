@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from orchestra.book.messages import CloseAccount, OpenAccount, Overrun, ReadSpent, Spent
-from orchestra.core.job import Budget, CallRecord
+from orchestra.core.errors import DeadlineExceeded
+from orchestra.core.job import Budget, CallRecord, ErrorRecord
 from orchestra.core.money import limit_micro, usd
 from orchestra.graph.backing import Backing
 
@@ -28,6 +29,7 @@ class Allowance:
     it, `above` the allowance it is a part of, `ends_at` a deadline by the monotonic clock. What
     calls of the account `beside` it cost beyond their bounds is taken off. `loop` is where the
     fleet's clients live. `calls` are those made, in order; `label` is of their tags.
+    `on_stop` hears of what had no room left, and whether all of it is used up or only a part's.
     """
 
     fleet: Backing
@@ -40,6 +42,7 @@ class Allowance:
     ends_at: float | None = None
     calls: list[CallRecord] = field(default_factory=list)
     label: str = ""
+    on_stop: Callable[[ErrorRecord, bool], None] | None = None
     name: str = ""  # as a part
     _is_open: bool = False
     _parts: dict[str, Allowance] = field(default_factory=dict)
@@ -129,6 +132,22 @@ class Allowance:
             link = link.above
         limits = {"cost_usd": cost, "tokens": tokens, "memory_gib": self.budget.memory_gib}
         return Budget(**limits, latency_ms=self._left_ms()), is_waiting
+
+    async def stop(self, error: ErrorRecord) -> None:
+        """Tell the run that pays, where one does, what a call had no room or time for."""
+        parts: list[Allowance] = []
+        whole = self
+        while whole.above is not None:
+            parts.append(whole)
+            whole = whole.above
+        if whole.on_stop is None:
+            return
+        if error.type == DeadlineExceeded.__name__:
+            is_whole = all(part.budget.latency_ms is None for part in parts)
+        else:
+            (mine, _), (all_of_it, _) = await self.left(), await whole.left()
+            is_whole = (mine.cost_usd, mine.tokens) == (all_of_it.cost_usd, all_of_it.tokens)
+        whole.on_stop(error, is_whole)
 
     async def overruns(self) -> tuple[Overrun, ...]:
         """What calls of the whole, and of the account beside it, cost beyond their bounds."""

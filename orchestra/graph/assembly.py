@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.core.job import ErrorRecord, Field, Question, Result, Status
-from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
+from orchestra.core.state import JobState, Outcome, fields_of
 from orchestra.core.values import text_of
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
@@ -31,15 +31,18 @@ def assemble(
     answered, with the others as its alternatives.
     """
     calls = progress.calls
-    outcomes = {**progress.outcomes, **outcomes_of(state)}
+    outcomes = progress.joined(state)
     fields = fields_of(state) or side_by_side(outcomes)
     errors = _errors(intake, outcomes, progress)
     answer = _answer(fields, outcomes) or _own_answer(state)
     paid = [call for call in calls if not call.reused]
     # Branches end in any order; calls are told as the plan lists their nodes.
     places = {node.node: place for place, node in enumerate(plan.nodes if plan else ())}
+    # A graph of the user's own nodes answers in a state of its own, whatever that holds.
+    is_own = plan is not None and not plan.nodes and not plan.skipped
+    has_answered = answer is not None or (is_own and (bool(calls) or not errors))
     return Result(
-        status="waiting" if questions else _status(fields, answer, errors),
+        status="waiting" if questions else _status(fields, has_answered, errors),
         fields=fields,
         answer=answer,
         branches=_branches(outcomes),
@@ -106,9 +109,9 @@ def _own_answer(state: Mapping[str, Any]) -> str | None:
 
 
 def _status(
-    fields: Mapping[str, Field], answer: str | None, errors: tuple[ErrorRecord, ...]
+    fields: Mapping[str, Field], has_answered: bool, errors: tuple[ErrorRecord, ...]
 ) -> Status:
-    answered = answer is not None or any(field.answered for field in fields.values())
+    answered = has_answered or any(field.answered for field in fields.values())
     if errors:
         return "partial" if answered else "failed"
     if not answered or any(field.contradiction or field.doubt for field in fields.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 from orchestra.core.ask import After, Ask, Said, prompt_hash
 from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
+from orchestra.core.edge import awaited
 from orchestra.core.errors import (
     BookError,
     DeadlineExceeded,
@@ -22,6 +24,7 @@ from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.place import Place, branches_of
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
+from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
 from orchestra.graph.cascade import Before
@@ -38,6 +41,7 @@ from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
 from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.unplanned import planned_alone
 from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
@@ -85,7 +89,7 @@ class JobRun:
     at_work: AtWork = field(default_factory=AtWork)
     # The job as the graph was given it: a node that finds it unchanged need not read it again.
     raw_job: dict[str, Any] | None = None
-    # What was asked, for a second ask once answers are joined.
+    # What is asked, by node: those of the plan, for a second ask once answers are joined.
     asks: dict[str, Ask] = field(default_factory=dict)
     waiting: Waiting = field(default_factory=Waiting)
     # Whether asks are nodes of a graph, whose streams and tracers hear them as they answer.
@@ -99,9 +103,13 @@ class JobRun:
 
         With `spared` it is not needed, and skipped for that reason.
         """
+        allowance = CURRENT.get()
+        if allowance is not None and asyncio.get_running_loop() is not allowance.loop:
+            # A node of the user's own called its graph in a thread, on a loop of its own.
+            return await awaited(self.ask(place, ask, state, spared), allowance.loop)
         raw = state.get("job")
         job = self.job if not raw or raw == self.raw_job else Job.model_validate(raw)
-        self.asks[place.node] = ask
+        self.asks.setdefault(place.node, ask)
         name, visit = self.progress.visit(place)
         with self.waiting.visit(place.node):
             hearer = self._hearer(place, state)
@@ -144,7 +152,7 @@ class JobRun:
 
     def outcomes(self, state: JobState) -> dict[str, Outcome]:
         """What the nodes came to, by branch: all of the run, whatever keys its state has."""
-        return {**self.progress.outcomes, **outcomes_of(state)}
+        return self.progress.joined(state)
 
     def _hearer(self, place: Place, state: JobState) -> OnPiece | None:
         """Who hears the ask at this place as it answers."""
@@ -156,9 +164,11 @@ class JobRun:
         node = visit.node
         try:
             planned = self._planned(visit)
+            if planned is None and (allowance := self._unplanned(node)) is not None:
+                return await self._outcome_alone(visit, allowance)
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
-            self._check_visits(visit, planned)
+            self._check_visits(visit, planned.visits)
             spared = visit.spared
             if planned.condition is not None and visit.ask.after is None:
                 spared = await self.waiting.spared(planned.condition)
@@ -170,12 +180,22 @@ class JobRun:
         except OrchestraError as error:
             return Outcome(error=ErrorRecord.of(node, error))
 
-    def _check_visits(self, visit: _Visit, planned: NodePlan) -> None:
+    async def _outcome_alone(self, visit: _Visit, allowance: Allowance) -> Outcome:
+        """The outcome of an ask that the plan does not know, paid from what it leaves."""
+        node, ask, job = visit.node, visit.ask, visit.job
+        if visit.spared is not None:
+            return Outcome(skipped=visit.spared)
+        if ask.max_visits is not None:
+            self._check_visits(visit, ask.max_visits)
+        async with planned_alone(self.fleet, node, ask, job, allowance) as (planned, account):
+            return await self._ask(replace(visit, account=account), planned)
+
+    def _check_visits(self, visit: _Visit, most: int) -> None:
         """Raise `VisitsExceeded` for a visit that the plan did not price."""
-        if self.plan is not None and visit.number > planned.visits:
+        if self.plan is not None and visit.number > most:
             raise VisitsExceeded(
                 f"The node {visit.node!r} was reached {visit.number} times; it is planned with "
-                f"max_visits={planned.visits}. Raise it (the plan prices each visit), or end the "
+                f"max_visits={most}. Raise it (the plan prices each visit), or end the "
                 "loop sooner."
             )
 
@@ -185,7 +205,19 @@ class JobRun:
             alone, shape = GraphView.of_node(visit.node, visit.ask), Intake(visit.job).shape
             limits, policy = visit.job.budget, self.fleet.policy
             chosen = plan(alone, shape, limits, self.fleet.file, policy=policy)
+        known, asked = self.asks[visit.node], visit.ask  # a cascade narrows the schema of its own
+        if (known.capability, known.instruction) != (asked.capability, asked.instruction):
+            raise InvalidGraph(
+                f"Two asks of one run are called {visit.node!r}, one of them in a graph that a "
+                "node calls itself, so a plan could not tell them apart. Rename one."
+            )
         return next((entry for entry in chosen.nodes if entry.node == visit.node), None)
+
+    def _unplanned(self, node: str) -> Allowance | None:
+        """What pays for an ask that the plan does not know; None for one that it left out."""
+        if self.plan is None or any(entry.option == node for entry in self.plan.skipped):
+            return None
+        return CURRENT.get()
 
     def _skip_reason(self, node: str) -> str:
         skipped = self.plan.skipped if self.plan else ()
@@ -297,7 +329,7 @@ class JobRun:
         ticket = Ticket(
             node=node,
             card=card,
-            account=self.account,
+            account=visit.account or self.account,
             ceiling=Work(attempt.most_prompt(ask, call, card), call.written_tokens, len(keys)),
             images=keys,
             prompt_hash=prompt_hash(ask),
@@ -348,7 +380,8 @@ class JobRun:
 class _Visit:
     """A node under way: its ask, and the state and job that it asks about.
 
-    `number` is the visit's, `spared` why no call is needed; `on_piece` hears it as it answers.
+    `number` is the visit's, `spared` why no call is needed; `on_piece` hears it as it answers,
+    `account` pays where that of the job does not.
     """
 
     node: str
@@ -358,6 +391,7 @@ class _Visit:
     number: int = 1
     spared: str | None = None
     on_piece: OnPiece | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)

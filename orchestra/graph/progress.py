@@ -20,7 +20,7 @@ from orchestra.core.errors import (
 )
 from orchestra.core.job import CallRecord, ErrorRecord
 from orchestra.core.place import Branches, Place, branches_of
-from orchestra.core.state import Outcome
+from orchestra.core.state import Outcome, outcomes_of
 from orchestra.observe.log import log_bug
 
 Tell = Callable[[str, Any], None]
@@ -79,6 +79,17 @@ class Progress:
         self.outcomes[name] = outcome
         return outcome
 
+    def joined(self, state: Mapping[str, Any]) -> dict[str, Outcome]:
+        """All outcomes by branch; those of `state` stand where no later visit has come to one.
+
+        A later visit may stand in no state: that of an ask in a graph which a node called itself.
+        """
+        found = dict(self.outcomes)
+        for name, outcome in outcomes_of(state).items():
+            if name not in found or outcome.visit >= found[name].visit:
+                found[name] = outcome
+        return found
+
     def fail(self, node: str, error: Exception) -> None:
         """Keep what a node of the user's own raised; it costs its own branch."""
         self.raised = self.raised or error
@@ -87,6 +98,13 @@ class Progress:
         record = failure(node, error)
         self.failures.append(record)
         self._meet(record)
+
+    def stop_part(self, error: ErrorRecord, is_whole: bool) -> None:
+        """Note what a conversation had no room or time for; unless `is_whole`, others may have."""
+        if is_whole:
+            self.stop(error)
+        elif not any((e.stage, e.type) == (error.stage, error.type) for e in self.failures):
+            self.failures.append(error)
 
     def stop(self, error: ErrorRecord) -> None:
         """Note what ended the graph before its end."""

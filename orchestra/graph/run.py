@@ -103,7 +103,8 @@ async def run_job(
     ceiling = Ceiling.of(chosen)
     await open_account(fleet, account, intake.job, ceiling, parent=parent, hold=bool(parent))
     ends_at = deadline(intake, started)
-    run = JobRun(fleet, intake.job, account, chosen, ends_at, in_graph=True)
+    asks = dict(view(graph).asks)
+    run = JobRun(fleet, intake.job, account, chosen, ends_at, asks=asks, in_graph=True)
     run.raw_job = run.job.model_dump(mode="json")
     under_way = _Segment(fleet, graph, intake, run, ceiling, parent, options, listener, started)
     given = first_state(graph, run.job, run.raw_job) | dict(options.get("state", {}))
@@ -136,11 +137,14 @@ async def resume_job(
     try:
         check_answer(record, answer)
         shape, job, account = intake.shape, record.job, record.account
-        models = record.models
-        chosen = plan_along(view(graph), shape, job.budget, fleet.file, models, fleet.policy)
+        models, seen = record.models, view(graph)
+        chosen = plan_along(seen, shape, job.budget, fleet.file, models, fleet.policy)
         await open_account(fleet, account, job, record.ceiling, parent=parent, hold=bool(parent))
         ends_at, progress = deadline(intake, started), record.progress()
-        run = JobRun(fleet, job, account, chosen, ends_at, progress=progress, in_graph=True)
+        asks = dict(seen.asks)
+        run = JobRun(
+            fleet, job, account, chosen, ends_at, progress=progress, asks=asks, in_graph=True
+        )
         run.raw_job = run.job.model_dump(mode="json")
         named = RunOptions(thread_id=record.thread_id, graph_name=record.graph, **options)
         under_way = _Segment(
@@ -377,6 +381,7 @@ class _Segment:
             ends_at=run.ends_at,
             calls=run.progress.calls,
             label=label_of(run.job.tags),
+            on_stop=run.progress.stop_part,
         )
 
 

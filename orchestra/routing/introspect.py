@@ -7,15 +7,17 @@ new LangGraph moves what is read here.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
 
 from orchestra.core.ask import Ask
 from orchestra.core.errors import InvalidGraph, OrchestraError
@@ -85,12 +87,24 @@ class GraphView:
         return found
 
 
+class Flat(NamedTuple):
+    """A graph with its subgraphs in place: edges have START and END, `each` see one photo each."""
+
+    asks: dict[str, Ask]
+    edges: Edges
+    names: tuple[str, ...]
+    unpriced: list[str]
+    each: set[str]
+
+
 def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> CompiledStateGraph:
     """The compiled graph of a build function, a StateGraph, or a graph already compiled."""
     if isinstance(build, CompiledStateGraph):
         return build
     if isinstance(build, StateGraph):
         return _compile(build)
+    if isinstance(build, Pregel):
+        raise _no_state_graph(build)
     with _BUILDING:  # the cache alone lets threads that ask first at one moment build one each
         return _compile_built(build)
 
@@ -108,11 +122,21 @@ def _compile_built(build: Callable[[], Any]) -> CompiledStateGraph:
         ) from cause
     if isinstance(built, CompiledStateGraph):
         return built
+    if isinstance(built, Pregel):
+        raise _no_state_graph(built)
     if not isinstance(built, StateGraph):
         raise InvalidGraph(
             f"{build!r} returned {type(built).__name__}; a build function returns a StateGraph."
         )
     return _compile(built)
+
+
+def _no_state_graph(workflow: Pregel) -> InvalidGraph:
+    return InvalidGraph(
+        f"{next(iter(workflow.nodes), workflow.name)!r} is a {type(workflow).__name__} without a "
+        "StateGraph, as LangGraph's functional API makes it, so its nodes cannot be read and "
+        "planned. Call it inside a node of a StateGraph, where what its ChatModels spend counts."
+    )
 
 
 def _compile(graph: StateGraph) -> CompiledStateGraph:
@@ -197,6 +221,8 @@ def view(compiled: CompiledStateGraph) -> GraphView:
     """
     asks, edges, names, unpriced, each = _flatten(compiled)
     _check_joins(compiled, names)
+    if asks:  # a graph without them has nothing to price
+        _check_destinations(compiled)
     loops = _loops(names, edges)
     order = _topological(names, edges, loops)
     looping = frozenset(loops)
@@ -248,10 +274,11 @@ def _check_cascades(view: GraphView) -> None:
 def _together(compiled: CompiledStateGraph) -> set[frozenset[str]]:
     """Pairs of asks that one plain edge each leads to, from the same place, and nothing else."""
     builder = compiled.builder
+    branching = _branch_edges(builder) | _command_edges(builder)
     into: dict[str, set[str]] = {}
-    for a, b in _plain_edges(builder) | _branch_edges(builder):
+    for a, b in _plain_edges(builder) | branching:
         into.setdefault(b, set()).add(a)
-    branched = {b for _, b in _branch_edges(builder)}
+    branched = {b for _, b in branching}
     from_one: dict[str, list[str]] = {}
     found: set[frozenset[str]] = set()
     for name, spec in builder.nodes.items():
@@ -297,29 +324,34 @@ def _spread(compiled: CompiledStateGraph) -> set[str]:
     return found
 
 
-def _flatten(
-    compiled: CompiledStateGraph,
-) -> tuple[dict[str, Ask], Edges, tuple[str, ...], list[str], set[str]]:
-    """Asks, edges (with START and END), names, unpriced nodes and those that see one photo each.
+def _flatten(compiled: CompiledStateGraph) -> Flat:
+    """The graph, subgraphs put in place.
 
-    Subgraphs are put in place.
+    Nodes that are no asks may have one name in several subgraphs, as those of prebuilt agents do:
+    `agent:model` is the one in the subgraph `agent`.
     """
     builder = compiled.builder
-    edges = _plain_edges(builder) | _branch_edges(builder)
+    edges = _plain_edges(builder) | _branch_edges(builder) | _command_edges(builder)
     asks: dict[str, Ask] = {}
     names: list[str] = []
     unpriced: list[str] = []
     sent = _each(builder)
     each = sent & set(builder.nodes)
+    inside = {
+        name: _flatten(spec.runnable)
+        for name, spec in builder.nodes.items()
+        if isinstance(spec.runnable, CompiledStateGraph)
+    }
+    seen = Counter(name for name in builder.nodes if name not in inside)
+    seen.update(name for inner in inside.values() for name in inner.names)
     for name, spec in builder.nodes.items():
-        inner = spec.runnable
-        if isinstance(inner, CompiledStateGraph):
-            inner_asks, inner_edges, inner_names, inner_unpriced, inner_each = _flatten(inner)
-            each = (each - {name}) | (set(inner_names) if name in sent else inner_each)
-            unpriced += inner_unpriced
-            edges = _spliced(edges, name, inner_edges)
-            asks |= inner_asks
-            names += inner_names
+        if name in inside:
+            inner = _qualified(name, inside[name], seen)
+            each = (each - {name}) | (set(inner.names) if name in sent else inner.each)
+            unpriced += inner.unpriced
+            edges = _spliced(edges, name, inner)
+            asks |= inner.asks
+            names += inner.names
             continue
         names.append(name)
         action = _action(spec)
@@ -333,17 +365,32 @@ def _flatten(
             f"Two nodes are called {twice[0]!r}, in a graph and its subgraphs, so a plan could "
             "not tell them apart. Rename one."
         )
-    return asks, frozenset(edges), tuple(names), unpriced, each
+    return Flat(asks, frozenset(edges), tuple(names), unpriced, each)
 
 
-def _spliced(edges: set[tuple[str, str]], node: str, inner: Edges) -> set[tuple[str, str]]:
-    """`edges` with `node` replaced by the subgraph whose edges are `inner`."""
+def _qualified(graph: str, inner: Flat, seen: Counter[str]) -> Flat:
+    """A subgraph whose nodes of a name that is `seen` elsewhere too are named after it as well."""
+    own = {n: f"{graph}:{n}" for n in inner.names if seen[n] > 1 and n not in inner.asks}
+    if not own:
+        return inner
+    return Flat(
+        inner.asks,
+        frozenset((own.get(a, a), own.get(b, b)) for a, b in inner.edges),
+        tuple(own.get(name, name) for name in inner.names),
+        [own.get(name, name) for name in inner.unpriced],
+        {own.get(name, name) for name in inner.each},
+    )
+
+
+def _spliced(edges: set[tuple[str, str]], node: str, inner: Flat) -> set[tuple[str, str]]:
+    """`edges` with `node` replaced by the subgraph `inner`."""
     before = {a for a, b in edges if b == node}
     after = {b for a, b in edges if a == node}
-    first = {b for a, b in inner if a == START}
-    last = {a for a, b in inner if b == END}
+    first = {b for a, b in inner.edges if a == START}
+    # A node that leads nowhere ends its graph as one that leads to END does.
+    last = {a for a, b in inner.edges if b == END} | set(inner.names) - {a for a, _ in inner.edges}
     kept = {(a, b) for a, b in edges if node not in (a, b)}
-    kept |= {(a, b) for a, b in inner if a != START and b != END}
+    kept |= {(a, b) for a, b in inner.edges if a != START and b != END}
     return kept | {(a, b) for a in before for b in first} | {(a, b) for a in last for b in after}
 
 
@@ -361,7 +408,19 @@ def _plain_edges(builder: StateGraph) -> set[tuple[str, str]]:
 
 
 def _branch_edges(builder: StateGraph) -> set[tuple[str, str]]:
-    edges: set[tuple[str, str]] = set()
+    """Where conditional edges lead: those that declare nothing may lead anywhere."""
+    anywhere = (*builder.nodes, END)
+    return {
+        (source, end)
+        for source, branches in builder.branches.items()
+        for branch in branches.values()
+        for end in (anywhere if branch.ends is None else branch.ends.values())
+    }
+
+
+def _check_destinations(compiled: CompiledStateGraph) -> None:
+    """Raise `InvalidGraph` for a conditional edge that declares no destinations."""
+    builder = compiled.builder
     for source, branches in builder.branches.items():
         for name, branch in branches.items():
             if branch.ends is None:
@@ -370,8 +429,20 @@ def _branch_edges(builder: StateGraph) -> set[tuple[str, str]]:
                     "so its routes cannot be priced. Pass path_map=[...] to "
                     "add_conditional_edges, or annotate the function with Literal[...]."
                 )
-            edges |= {(source, end) for end in branch.ends.values()}
-    return edges
+    for spec in builder.nodes.values():
+        if isinstance(spec.runnable, CompiledStateGraph):
+            _check_destinations(spec.runnable)
+
+
+def _command_edges(builder: StateGraph) -> set[tuple[str, str]]:
+    """Where nodes that return a `Command` say that they may go to in this graph."""
+    known = {*builder.nodes, END}
+    return {
+        (name, end)
+        for name, spec in builder.nodes.items()
+        for end in spec.ends or ()
+        if end in known
+    }
 
 
 def _loops(names: tuple[str, ...], edges: Edges) -> dict[str, frozenset[str]]:

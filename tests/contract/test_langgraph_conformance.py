@@ -7,56 +7,26 @@ in every mode, and what they tell is compared with its ids made alike.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, Interrupt, Send, interrupt
+from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
 
 from orchestra import Fleet, Job
+from tests.contract.alike import MODES, TEXT, Graph, alike, bare, given, through
+from tests.contract.scripted_chat import calls, says
 from tests.scripted import scripted_fleet
-
-Graph = CompiledStateGraph[Any, Any, Any, Any]
-MODES: list[Any] = ["values", "updates", "messages", "custom", "tasks", "checkpoints", "debug"]
-TEXT = "What is it?"
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
-
-
-def alike(value: Any) -> Any:
-    """`value` as plain data, with its ids, times and the names of threads made alike."""
-    match value:
-        case BaseMessage():
-            return (
-                type(value).__name__,
-                alike(value.content),
-                alike(getattr(value, "tool_calls", ())),
-            )
-        case Interrupt():
-            return "Interrupt", alike(value.value)
-        case BaseModel():
-            return alike(dict(value))
-        case dict():
-            hidden = {"thread_id", "checkpoint_id", "run_id", "metadata", "ls_provider"}
-            return {alike(key): alike(each) for key, each in value.items() if key not in hidden}
-        case list() | tuple():
-            return [alike(each) for each in value]
-        case str():
-            return TIME.sub("TIME", UUID.sub("ID", value))
-        case _:
-            return value
 
 
 class Talk(TypedDict):
@@ -163,30 +133,8 @@ def agent(saver: Any) -> Graph:
         """The price of a fruit."""
         return f"{fruit}: 0.40"
 
-    call = {"name": "price", "args": {"fruit": "pear"}, "id": "call-1"}
-    said = iter([AIMessage("Let me see.", tool_calls=[call]), AIMessage("A pear costs 0.40.")])
-
-    class Calling(GenericFakeChatModel):
-        def bind_tools(self, tools: Any, **options: Any) -> Any:
-            return self
-
-    return create_agent(Calling(messages=said), [price], checkpointer=saver)
-
-
-def given(graph: Graph) -> dict[str, Any]:
-    """What a fleet gives a graph for the job of this text."""
-    return {"messages": [HumanMessage(TEXT)]} if "messages" in graph.channels else {"notes": []}
-
-
-async def bare(graph: Graph, modes: Any, config: Any, given: Any, subgraphs: bool) -> Any:
-    told = graph.astream(given, config, stream_mode=modes, subgraphs=subgraphs)
-    return [alike(chunk) async for chunk in told]
-
-
-async def through(chunks: AsyncIterator[Any], subgraphs: bool) -> list[Any]:
-    """What a fleet told, in LangGraph's form."""
-    told = [chunk async for chunk in chunks]
-    return [alike((pair[1][0], pair[0], pair[1][1]) if subgraphs else pair) for pair in told]
+    model = says(calls("price", fruit="pear"), "A pear costs 0.40.")
+    return create_agent(model, [price], checkpointer=saver)
 
 
 @pytest.fixture
@@ -202,7 +150,7 @@ async def fleet() -> AsyncIterator[Fleet]:
 async def test_every_mode_tells_what_langgraph_tells(
     fleet: Fleet, build: Callable[[Any], Graph], is_saved: bool, subgraphs: bool
 ) -> None:
-    modes = [mode for mode in MODES if is_saved or mode not in ("checkpoints", "debug")]
+    modes: Any = [mode for mode in MODES if is_saved or mode not in ("checkpoints", "debug")]
     config = {"configurable": {"thread_id": "t"}}
     graph = build(InMemorySaver() if is_saved else None)
     expected = await bare(graph, modes, config, given(graph), subgraphs)

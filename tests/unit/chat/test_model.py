@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import operator
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -183,6 +184,20 @@ def test_a_structured_answer_is_held_to_its_schema(make: Make) -> None:
     assert schema is not None and schema["properties"]["calls"]["minItems"] == 1
 
 
+def test_a_value_that_the_budget_has_no_room_for_is_an_error_and_no_message(make: Make) -> None:
+    class Colour(BaseModel):
+        """A colour."""
+
+        name: str
+
+    model, _ = make(calling("Colour", name="red"), budget=Budget(tokens=1_600))
+    structured = model.with_structured_output(Colour)
+    with pytest.raises(BudgetExceeded):
+        for number in range(40):
+            structured.invoke(f"Which is number {number}?")
+    assert model.bill().tokens <= 1_600
+
+
 def test_a_parameter_without_effect_is_refused(make: Make) -> None:
     model, _ = make("Hello.")
     with pytest.raises(UsageError, match="temperature"):
@@ -341,6 +356,7 @@ async def test_an_agent_runs_as_a_job_within_its_budget(make: Make) -> None:
         result = await fleet.run(lambda: graph, Job(text="Count.", budget=Budget(tokens=1_600)))
     assert result.plan["unpriced"] == ["think", "tools"]
     assert result.answer is not None and result.answer.startswith("Stopped at the budget")
+    assert (result.status, result.errors[0].type) == ("partial", "BudgetExceeded")
     assert 0 < result.tokens <= 1_600
     assert result.cost_usd == sum(call.cost_usd for call in result.calls) > 0
 
@@ -406,7 +422,29 @@ async def test_a_jobs_deadline_holds_for_its_agents_calls() -> None:
             lambda: agent_of(ChatModel()), Job(text="Count.", budget=Budget(latency_ms=3000))
         )
     assert result.answer is not None and result.answer.startswith("Stopped at the")
+    assert result.status == "partial"
     assert len(result.calls) >= 1
+
+
+async def test_an_agent_that_used_up_its_part_of_a_job_leaves_the_others_theirs() -> None:
+    class Notes(TypedDict):
+        notes: Annotated[list[str], operator.add]
+
+    small, large = ChatModel(budget=Budget(tokens=120), max_tokens=32), ChatModel()
+
+    async def ask_both(state: Notes) -> dict[str, Any]:
+        said = [(await small.ainvoke(f"{word}?")).text for word in ("one", "two", "three", "four")]
+        return {"notes": [*said, (await large.ainvoke("Five?")).text]}
+
+    graph = StateGraph(Notes)
+    graph.add_node("both", ask_both)
+    graph.add_edge(START, "both")
+    fleet, _ = scripted_fleet(lambda call: "word " * 20)
+    async with fleet:
+        result = await fleet.run(graph, Job(text="Go."))
+    assert result.status == "partial"
+    assert [error.type for error in result.errors] == ["BudgetExceeded"]
+    assert result.state["notes"][-1].startswith("word")
 
 
 def test_the_opened_fleet_and_book_are_closed(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from langgraph.func import entrypoint
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
 
 from graphs.listing import build as listing
 from orchestra.core.ask import ask
@@ -55,6 +57,13 @@ def test_a_conditional_edge_without_destinations_is_named() -> None:
 
     with pytest.raises(InvalidGraph, match=r"'decide' out of '__start__'.*path_map"):
         view(compile_graph(build))
+
+
+def test_a_graph_without_asks_has_nothing_to_price_so_its_edges_may_lead_anywhere() -> None:
+    graph = StateGraph(JobState)
+    graph.add_node("a", lambda state: {})
+    graph.add_conditional_edges(START, decide)
+    assert (START, "a") in view(compile_graph(graph)).edges
 
 
 def test_declared_destinations_become_edges() -> None:
@@ -128,3 +137,61 @@ def test_one_name_in_a_graph_and_its_subgraph_is_refused() -> None:
 
     with pytest.raises(InvalidGraph, match="Two nodes are called 'look'"):
         view(compile_graph(build))
+
+
+def agents_of(*names: str, inner: Any) -> StateGraph[JobState, Context]:
+    """Agents in a row, each a subgraph whose one node is called `model`, as prebuilt ones are."""
+    graph = StateGraph(JobState, context_schema=Context)
+    for name in names:
+        agent = StateGraph(JobState, context_schema=Context)
+        agent.add_node("model", inner)
+        agent.add_edge(START, "model")
+        graph.add_node(name, agent.compile())
+    for a, b in zip((START, *names), (*names, END), strict=True):
+        graph.add_edge(a, b)
+    return graph
+
+
+def test_nodes_of_the_users_own_may_have_one_name_in_several_subgraphs() -> None:
+    seen = view(compile_graph(agents_of("ann", "bob", inner=lambda state: {})))
+    assert seen.unpriced == ("ann:model", "bob:model")
+    assert seen.edges == {
+        (START, "ann:model"),
+        ("ann:model", "bob:model"),
+        ("bob:model", END),
+    }
+    with pytest.raises(InvalidGraph, match="Two nodes are called 'model'"):
+        view(compile_graph(agents_of("ann", "bob", inner=ask("text", "Say."))))
+
+
+def test_a_subgraph_whose_last_node_leads_nowhere_still_leads_on() -> None:
+    graph = agents_of("inner", inner=ask("text", "Say."))
+    graph.add_node("after", ask("text", "Say more."))
+    graph.add_edge("inner", "after")
+    assert ("model", "after") in view(compile_graph(graph)).edges
+
+
+def test_where_a_command_may_go_is_an_edge_and_closes_a_loop() -> None:
+    def judge(state: JobState) -> Command[Literal["write", "__end__"]]:
+        return Command(goto="__end__")
+
+    def graph(**asks: Any) -> StateGraph[JobState, Context]:
+        graph = graph_with("write", **asks)
+        graph.add_node("judge", judge)
+        graph.add_edge(START, "write")
+        graph.add_edge("write", "judge")
+        return graph
+
+    assert ("judge", "write") in view(compile_graph(graph(max_visits=3))).edges
+    with pytest.raises(InvalidGraph, match="'write' stands in a loop without a bound"):
+        view(compile_graph(graph()))
+
+
+def test_a_workflow_of_the_functional_api_is_refused_with_where_to_call_it() -> None:
+    @entrypoint()
+    def workflow(text: str) -> str:
+        return text
+
+    for build in (workflow, lambda: workflow):
+        with pytest.raises(InvalidGraph, match=r"'workflow' is a Pregel.*inside a node"):
+            compile_graph(build)  # type: ignore[arg-type]
