@@ -254,7 +254,7 @@ def _schema_of(schema: type[BaseModel] | Mapping[str, Any] | None) -> dict[str, 
             "Write a class Answer(BaseModel) with a field for each value."
         )
     properties = own.get("properties")
-    if not isinstance(properties, Mapping) or not properties:
+    if not isinstance(properties, Mapping):  # a recipe may ask a photo, or a text, nothing
         inner = json.dumps(own, ensure_ascii=False, default=str)[:80]
         raise InvalidSchema(
             f"ask(...) has schema={inner}, which has no properties, and each property is a field "
