@@ -175,7 +175,12 @@ class Runs(OpenFleet):
                     await task
 
     def run_sync(
-        self, build: Build | Graph, job: Job, *, base: Path | None = None, **options: Any
+        self,
+        build: Build | Graph,
+        job: Job,
+        *,
+        base: Path | None = None,
+        **options: Unpack[RunOptions],
     ) -> Result:
         """`run`, for who has no event loop, or one that cannot wait (a notebook's cell can).
 
@@ -185,7 +190,11 @@ class Runs(OpenFleet):
         return wait_for(self.run(build, job, base=base, **options), own_loop())
 
     def resume_sync(
-        self, build: Build | Graph, thread_id: str, answer: Any = None, **options: Any
+        self,
+        build: Build | Graph,
+        thread_id: str,
+        answer: Any = None,
+        **options: Unpack[GraphOptions],
     ) -> Result:
         """`resume`, as `run_sync` is `run`."""
         return wait_for(self.resume(build, thread_id, answer, **options), own_loop())
@@ -196,12 +205,13 @@ class Runs(OpenFleet):
         job: Job,
         *,
         stream_mode: StreamMode | Sequence[StreamMode] = EVERYTHING,
-        **options: Any,
+        base: Path | None = None,
+        **options: Unpack[RunOptions],
     ) -> Iterator[Any]:
         """`astream`, as `run_sync` is `run`; who stops listening cancels the run."""
-        return _each(self.astream(build, job, stream_mode=stream_mode, **options))
+        return _each(self.astream(build, job, stream_mode=stream_mode, base=base, **options))
 
-    def bind(self, build: Build | Graph, **options: Any) -> BoundGraph:
+    def bind(self, build: Build | Graph, **options: Unpack[RunOptions]) -> BoundGraph:
         """The graph over this fleet as a LangChain `Runnable`, from a `Job` to its `Result`."""
         return BoundGraph(self, build, options)
 
