@@ -123,6 +123,8 @@ class Entries(Accounts, Calls[Entry]):
                 "INSERT INTO replies (key, entry, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (call.key, call.number, paid.reply),
             )
+        if state == "presumed":
+            self._excuse(chain[0], call.worst)
         for number in chain if state == "presumed" else ():
             self._write(
                 "UPDATE accounts SET presumed_micro = presumed_micro + ?,"

@@ -41,7 +41,7 @@ from orchestra.book.messages import (
     TakeThread,
     ThreadEntry,
 )
-from orchestra.book.reservation import Above, Standing, count
+from orchestra.book.reservation import Above, Standing, count, is_same
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
@@ -140,8 +140,8 @@ class MemoryLedger(Calls[MemoryCall]):
             account = MemoryAccount(above, Standing(id, hold, True, *bounds))
         own = account.standing
         known = (own.limit_micro, own.limit_tokens, own.ceiling_micro, own.ceiling_tokens)
-        if (account.parent, own.hold, known) != (above, hold, bounds):
-            parent = account.parent and account.parent.id
+        parent = account.parent and account.parent.id
+        if not is_same((parent, own.hold, *known), (opened.parent, hold, *bounds)):
             raise other_values(id, (parent, own.hold, *known), (opened.parent, hold, *bounds))
         if own.closed and above is not None:
             if above.standing.closed:
@@ -202,6 +202,8 @@ class MemoryLedger(Calls[MemoryCall]):
         del self._on_their_way[call.uid]
         if paid is not None and paid.reply is not None:
             self._keep(call.key, paid.reply)
+        if state == "presumed":
+            call.account.standing.excuse(call.worst)
         for account in call.account.chain:
             if state == "presumed":
                 account.presumed_micro += cost.micro

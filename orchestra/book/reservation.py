@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestra.book.amounts import NOTHING, Amount, Unit, closed_account, exceeded
 from orchestra.book.messages import Overrun
@@ -76,6 +77,18 @@ class Standing:
             _taken(self.bound_tokens, self.open_tokens, self.spent_tokens),
         )
 
+    def excuse(self, presumed: Amount) -> None:
+        """Raise the ceiling by what a call cost that nobody told the end of, so that another fits.
+
+        The limit stays: it is money. What is held of a parent stays as well.
+        """
+        if self.hold:
+            return
+        if self.ceiling_micro is not None:
+            self.ceiling_micro += presumed.micro
+        if self.ceiling_tokens is not None:
+            self.ceiling_tokens += presumed.tokens
+
     def add(self, opened: Amount, spent: Amount, overrun: Amount) -> None:
         """Count it."""
         self.open_micro += opened.micro
@@ -84,6 +97,17 @@ class Standing:
         self.spent_tokens += spent.tokens
         self.overrun_micro += overrun.micro
         self.overrun_tokens += overrun.tokens
+
+
+def is_same(known: Sequence[Any], given: Sequence[Any]) -> bool:
+    """Whether an account is opened again as it was; its ceilings may have risen meanwhile."""
+    *fixed, micro, tokens = known
+    *asked, least_micro, least_tokens = given
+    pairs = ((micro, least_micro), (tokens, least_tokens))
+    return fixed == asked and all(
+        now == first or (now is not None and first is not None and now > first)
+        for now, first in pairs
+    )
 
 
 def _bound(limit: int | None, ceiling: int | None, overrun: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,3 +260,40 @@ async def test_a_thread_takes_its_next_job(photo: Path) -> None:
         one = await fleet.run(compiled, Job(text="red shirt"), thread_id="a")
         two = await fleet.run(compiled, Job(text="blue shirt"), thread_id="a")
     assert (one.fields["colour"].value, two.fields["colour"].value) == ("red", "blue")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_a_call_that_was_cut_off_is_made_again_though_its_worst_case_is_presumed(
+    tmp_path: Path, photo: Path, is_kept: bool
+) -> None:
+    scripted, engines = scripted_fleet(said, said, delay_s=0.3)
+    book = tmp_path / "book.sqlite" if is_kept else None
+    async with Fleet.open("mini", book=book, clients=scripted._clients) as fleet:
+        under_way = asyncio.create_task(fleet.run(asking(), Job(images=[photo]), thread_id="a"))
+        while not engines["vl"].calls:
+            await asyncio.sleep(0.01)
+        under_way.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await under_way
+        first = await fleet.resume(asking(), "a")
+        done = await fleet.resume(asking(), "a", "yes")
+        ceiling = done.plan["total"]["tokens"]
+    assert (first.status, done.status, done.errors) == ("waiting", "complete", ())
+    assert first.tokens > 0 and done.tokens < 2 * ceiling
+
+
+async def test_a_budget_that_a_cut_off_call_used_up_is_not_had_anew(photo: Path) -> None:
+    fleet, engines = scripted_fleet(said, said, delay_s=0.3)
+    async with fleet:
+        ceiling = fleet.plan(asking(), Job(images=[photo])).tokens
+        job = Job(images=[photo], budget=Budget(tokens=ceiling))
+        under_way = asyncio.create_task(fleet.run(asking(), job, thread_id="a"))
+        while not engines["vl"].calls:
+            await asyncio.sleep(0.01)
+        under_way.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await under_way
+        await fleet.resume(asking(), "a")
+        done = await fleet.resume(asking(), "a", "yes")
+    assert done.status == "partial" and done.tokens <= ceiling
+    assert {error.type for error in done.errors} == {"BudgetExceeded"}
