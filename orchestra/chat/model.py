@@ -81,6 +81,7 @@ class ChatModel(BaseChatModel):
 
     _own: Allowance | None = PrivateAttr(default=None)
     _whole: Allowance | None = PrivateAttr(default=None)  # what `_own` is a part of, by `within`
+    _above: ChatModel | None = PrivateAttr(default=None)  # which it was made of, by `within`
     _name: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @property
@@ -108,6 +109,7 @@ class ChatModel(BaseChatModel):
         model._name = uuid.uuid4().hex[:12]
         model._whole = self._allowance()
         model._own = model._whole.part(model._name, budget)
+        model._above = self
         return model
 
     def plan(self, question: str | Sequence[BaseMessage], *, calls: int = 1) -> Plan:
@@ -156,7 +158,8 @@ class ChatModel(BaseChatModel):
         """What pays: a part of the running job's allowance, or this model's own."""
         current = CURRENT.get()
         if current is not None:
-            return current.part(self.name or self._name, self.budget)
+            whole = current if self._above is None else self._above._allowance()
+            return whole.part(self.name or self._name, self.budget)
         with _OPENING:  # threads that ask first at one moment share one account
             if self._own is None and self._whole is not None:
                 self._own = self._whole.part(self._name, self.budget)  # closed, and asked again

@@ -361,6 +361,16 @@ async def test_an_agent_runs_as_a_job_within_its_budget(make: Make) -> None:
     assert result.cost_usd == sum(call.cost_usd for call in result.calls) > 0
 
 
+async def test_in_a_job_a_model_of_one_run_is_bounded_by_the_one_it_was_made_of(make: Make) -> None:
+    whole, _ = make(counting, budget=Budget(tokens=1_600))
+    graph = agent_of(whole.within(Budget(tokens=1_000_000)))
+    fleet, _ = scripted_fleet(counting)
+    async with fleet:
+        result = await fleet.run(lambda: graph, Job(text="Count."))
+    assert (result.status, result.errors[0].type) == ("partial", "BudgetExceeded")
+    assert 0 < result.tokens <= 1_600
+
+
 async def test_what_a_node_spends_beside_asks_is_counted_with_the_job() -> None:
     from orchestra import Context, JobState, ask
 
