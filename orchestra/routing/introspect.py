@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -74,6 +74,11 @@ class GraphView:
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""
         return self._before[node]
+
+    @property
+    def steps(self) -> Iterable[tuple[str, list[str]]]:
+        """Each node with its predecessors, in order."""
+        return self._before.items()
 
     def ancestors(self, node: str) -> set[str]:
         """Nodes that stand before `node` on some way to it."""

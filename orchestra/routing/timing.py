@@ -166,9 +166,11 @@ def _ends(
 ) -> dict[str, float]:
     """When each node ends; `waits` is when a node may begin at the earliest."""
     done: dict[str, float] = {}
-    for name in view.nodes:
-        before = waits.get(name, 0.0)
-        for other in view.predecessors(name):
-            before = max(before, done.get(other, 0.0))
-        done[name] = before + own.get(name, 0.0)
+    for name, predecessors in view.steps:
+        begins = waits.get(name, 0.0) if waits else 0.0
+        for other in predecessors:
+            ends = done.get(other, 0.0)  # one behind it in a loop has no end yet
+            if ends > begins:
+                begins = ends
+        done[name] = begins + own.get(name, 0.0)
     return done
