@@ -137,7 +137,9 @@ def test_openai_streams_and_holds_an_answer_to_a_schema(client: OpenAI) -> None:
         model="r1", messages=[{"role": "user", "content": "A red apple from Italy"}]
     )
     told = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
-    assert len(pieces) > 4 and told == whole.choices[0].message.content
+    # r1 puts JSON around its words, which is taken off, and so they are told once they are whole.
+    assert len(pieces) >= 4 and told == whole.choices[0].message.content
+    assert told and not told.startswith("{")
     assert pieces[-1].usage is not None and pieces[-1].usage.completion_tokens > 0
     held = client.chat.completions.create(
         model="r1",
