@@ -195,10 +195,25 @@ def _guarded_spec(spec: Any, handler: Callable[..., Any]) -> Any:
 
 
 def may_wait(compiled: CompiledStateGraph) -> bool:
-    """Whether a run of the graph may stop and ask a person: it has a node that is not ours."""
+    """Whether a run of the graph may stop and ask a person: a function in it is not ours.
+
+    That is a node, what renders or shapes an ask, or what decides a conditional edge.
+    """
     if compiled.interrupt_before_nodes or compiled.interrupt_after_nodes:
         return True
-    return bool(view(compiled).unpriced)
+    seen = view(compiled)
+    renders = any(ask.data or ask.shape for ask in seen.asks.values())
+    return bool(seen.unpriced) or renders or _decides(compiled)
+
+
+def _decides(compiled: CompiledStateGraph) -> bool:
+    """Whether a function of the user's own says where a conditional edge leads."""
+    builder = compiled.builder
+    paths = (branch.path for found in builder.branches.values() for branch in found.values())
+    inner = (spec.runnable for spec in builder.nodes.values())
+    return any(not isinstance(getattr(path, "func", None), EachPhoto) for path in paths) or any(
+        _decides(graph) for graph in inner if isinstance(graph, CompiledStateGraph)
+    )
 
 
 @lru_cache(maxsize=64)
