@@ -172,6 +172,7 @@ def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> Compil
     if builder._node_defaults.error_handler is not None:
         return compiled
     builder.nodes = {name: _guarded_spec(spec, handler) for name, spec in builder.nodes.items()}
+    builder.schemas = {**builder.schemas, **_whole_states(builder)}
     builder._node_defaults = replace(builder._node_defaults, error_handler=handler)
     again = builder.compile(
         checkpointer=compiled.checkpointer,
@@ -192,6 +193,21 @@ def _guarded_spec(spec: Any, handler: Callable[..., Any]) -> Any:
     if isinstance(spec.runnable, CompiledStateGraph):
         spec.runnable = guarded(spec.runnable, handler)
     return spec
+
+
+def _whole_states(builder: StateGraph) -> dict[type[Any], Any]:
+    """Schemas that give the asks of `builder` the user's own keys beside ours, for their `data`.
+
+    LangGraph gives a node the keys of its first parameter's type alone, which for an ask are ours.
+    The asks' specs, which are copies, are changed to them.
+    """
+    found: dict[type[Any], Any] = {}
+    for name, spec in builder.nodes.items():
+        if isinstance(_action(spec), Ask) and spec.input_schema is not builder.state_schema:
+            own, ours = builder.schemas[builder.state_schema], builder.schemas[spec.input_schema]
+            spec.input_schema = type(f"StateOf_{name}", (dict,), {})
+            found[spec.input_schema] = {**own, **ours}
+    return found
 
 
 def may_wait(compiled: CompiledStateGraph) -> bool:
