@@ -25,7 +25,7 @@ from orchestra.book.messages import (
 )
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, InvalidGraph, OrchestraError, UsageError
-from orchestra.core.job import Job, Question, Result, Spend
+from orchestra.core.job import CallRecord, Job, Question, Result, Spend
 from orchestra.core.money import usd
 from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
@@ -210,11 +210,11 @@ class _Segment:
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
     # What earlier parts of the run spent; its process may have died before it noted all its calls.
     before: Paid = NOTHING
-    known: int = field(init=False)
+    # What this part of it has told of; a sum that is kept, as a long loop makes many calls.
+    told: Paid = NOTHING
     ready: Graph = field(init=False)
 
     def __post_init__(self) -> None:
-        self.known = len(self.job_run.progress.calls)
         self.ready = self.fleet.savers.ready(self.graph)
 
     @property
@@ -386,17 +386,19 @@ class _Segment:
         failed.__cause__ = raised
         return failed
 
-    def _tell_call(self, mode: str, record: Any) -> None:
+    def _tell_call(self, mode: str, record: CallRecord) -> None:
         listener, plan = self.listener, self.job_run.plan
         if listener is None:
             return
         listener.tell(mode, record)
-        paid = [call for call in self.job_run.progress.calls[self.known :] if not call.reused]
+        if not record.reused:
+            tokens = record.input_tokens + record.output_tokens
+            self.told = Paid(self.told.cost_usd + record.cost_usd, self.told.tokens + tokens)
         listener.tell(
             "spend",
             Spend(
-                cost_usd=sum((call.cost_usd for call in paid), self.before.cost_usd),
-                tokens=sum((c.input_tokens + c.output_tokens for c in paid), self.before.tokens),
+                cost_usd=self.before.cost_usd + self.told.cost_usd,
+                tokens=self.before.tokens + self.told.tokens,
                 ceiling_usd=usd(0 if plan is None else plan.cost_micro),
                 ceiling_tokens=0 if plan is None else plan.tokens,
             ),
