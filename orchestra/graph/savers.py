@@ -12,7 +12,7 @@ from langgraph.errors import NodeError
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import CURRENT_RUN
-from orchestra.core.errors import BookError, InvalidGraph
+from orchestra.core.errors import BookError, GraphFailed, InvalidGraph
 from orchestra.routing.introspect import guarded, may_wait
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -110,8 +110,18 @@ class Savers:
 
 async def note_failure(state: Any, error: NodeError) -> None:
     """What a node's failure goes to: it is noted in the run, and ends its branch."""
-    run, cause = CURRENT_RUN.get(), error.error
+    run, cause = CURRENT_RUN.get(), _raised(error)
     # The book itself failed: nothing may go on as if it had not.
     if run is None or isinstance(cause, BookError) or not isinstance(cause, Exception):
         raise cause
     run.fail(error.node, cause)
+
+
+def _raised(error: NodeError) -> BaseException:
+    """What a node raised; of one that did before the run waited, a checkpoint has the text."""
+    if isinstance(error.error, BaseException):
+        return error.error
+    return GraphFailed(
+        f"The node {error.node!r} raised {error.error} before the run waited. Mend the node; what "
+        "the others answered is kept."
+    )

@@ -384,3 +384,40 @@ async def test_an_answer_is_not_lost_to_a_graph_whose_node_that_asked_is_gone() 
             await fleet.resume(asking_at("human"), "t", "yes")
         done = await fleet.resume(asking_at("person"), "t", "yes")
     assert (done.status, done.state["said"]) == ("complete", ["yes"])
+
+
+@pytest.mark.parametrize("has_saver", [False, True])
+async def test_a_failure_beside_a_question_or_before_it_stands_in_the_result_of_the_answer(
+    has_saver: bool,
+) -> None:
+    """Beside it, the resumed run was a raw TypeError; before it, `complete` without an error."""
+
+    def bad(state: Any) -> None:
+        raise ValueError("boom")
+
+    def person(state: Any) -> dict[str, Any]:
+        return {"said": [interrupt("red?")]}
+
+    def nothing(state: Any) -> dict[str, Any]:
+        return {}
+
+    for edges in ([(START, "look"), (START, "bad")], [(START, "bad"), (START, "look")]):
+        for is_before in (False, True):
+            graph = StateGraph(Talk, context_schema=Context)
+            graph.add_node("look", ask("text", "Look.", schema=SHIRT))
+            graph.add_node("bad", bad)
+            graph.add_node("step", nothing)
+            graph.add_node("person", person)
+            for start, end in edges:
+                graph.add_edge(start, end)
+            graph.add_edge(START, "step" if is_before else "person")
+            if is_before:
+                graph.add_edge("step", "person")
+            compiled = graph.compile(checkpointer=InMemorySaver() if has_saver else None)
+            fleet, _ = scripted_fleet(said)
+            async with fleet:
+                left = await fleet.run(compiled, Job(text="red"), thread_id="t")
+                done = await fleet.resume(compiled, "t", "yes")
+            assert (left.status, done.status) == ("waiting", "partial")
+            assert [error.stage for error in done.errors] == ["bad"]
+            assert done.state["said"] == ["yes"]
