@@ -30,7 +30,11 @@ class JobChannel(LastValue[dict[str, Any]]):
         return super().update(values[-1:])
 
 
-class JobState(TypedDict, total=False):
+class _Given(TypedDict):
+    job: Annotated[dict[str, Any], JobChannel]
+
+
+class JobState(_Given, total=False):
     """State of one job, or the part of a state of the user's own that belongs to Orchestra.
 
     `job` is a `Job` as JSON whose images are content hashes; it is there from the start, and a
@@ -38,7 +42,6 @@ class JobState(TypedDict, total=False):
     JSON), `fields` the combined fields (`Field` as JSON).
     """
 
-    job: Annotated[dict[str, Any], JobChannel]
     outcomes: Annotated[dict[str, Any], keep_all]
     fields: Annotated[dict[str, Any], keep_all]
 
