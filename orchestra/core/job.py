@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -33,10 +34,32 @@ Language = Literal["en", "zh", "auto"]  # to write in
 def plain_json(value: Any) -> Any:
     """`value` as JSON has it; what JSON has no form for is its text, and bytes are base64."""
     try:
-        text = to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings")
-    except ValueError:  # it holds itself, or half of a character
-        return str(value).encode(errors="backslashreplace").decode()
-    return from_json(text)
+        return _as_json(value)
+    except ValueError:  # it holds itself, or half of a character: only that part is its text
+        return _part_by_part(value, ())
+
+
+def _as_json(value: Any) -> Any:
+    return from_json(to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="strings"))
+
+
+def _part_by_part(value: Any, above: tuple[int, ...]) -> Any:
+    """`plain_json` of each part; `above` are those that hold this one."""
+    if id(value) not in above:
+        above = (*above, id(value))
+        if isinstance(value, Mapping):
+            return {_whole(key): _part_by_part(part, above) for key, part in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_part_by_part(part, above) for part in value]
+        if not isinstance(value, str):
+            with suppress(ValueError):
+                return _as_json(value)
+    return _whole(value)
+
+
+def _whole(value: Any) -> str:
+    """The text of a value, with a half of a character as its escape."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 # Decimal inside, a JSON number outside: micro-dollars survive the trip exactly.

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack, get_args
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
@@ -154,6 +154,7 @@ class Runs(OpenFleet):
     ) -> AsyncIterator[Any]:
         is_one = isinstance(stream_mode, str)
         modes = frozenset({stream_mode} if isinstance(stream_mode, str) else stream_mode)
+        _check_modes(modes)
         told: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
 
         def tell(mode: str, chunk: Any) -> None:
@@ -295,3 +296,10 @@ def _check(options: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"A run has no option {name!r} (got {value!r}). {did_you_mean(name, names)}"
             )
+
+
+def _check_modes(modes: frozenset[str]) -> None:
+    """Raise `UsageError` for a mode that no stream has."""
+    known = get_args(StreamMode)
+    for mode in sorted(modes.difference(known)):
+        raise UsageError(f"A stream has no mode {mode!r}. {did_you_mean(mode, known)}")

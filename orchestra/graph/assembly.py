@@ -75,10 +75,17 @@ def side_by_side(outcomes: Mapping[str, Outcome]) -> dict[str, Field]:
 
 
 def _branches(outcomes: Mapping[str, Outcome]) -> dict[str, dict[str, Field]]:
-    """What each branch of a fan-out answered; a free answer is the field `answer`."""
+    """What each branch of a fan-out answered; a free answer is the field `answer`.
+
+    In a subgraph the first has the bare name of its node until another run of it begins.
+    """
+    named = {
+        f"{name}[0]" if f"{name}[1]" in outcomes else name: outcome
+        for name, outcome in outcomes.items()
+    }
     return {
         name: dict(outcome.fields) or {"answer": Field(value=outcome.answer, source="derived")}
-        for name, outcome in outcomes.items()
+        for name, outcome in named.items()
         if "[" in name and outcome.answered
     }
 

@@ -15,6 +15,7 @@ from typing import Any
 from orchestra.core.errors import (
     BudgetExceeded,
     DeadlineExceeded,
+    GraphFailed,
     OrchestraError,
     VisitsExceeded,
 )
@@ -91,7 +92,12 @@ class Progress:
         return found
 
     def fail(self, node: str, error: Exception) -> None:
-        """Keep what a node of the user's own raised; it costs its own branch."""
+        """Keep what a node of the user's own raised; it costs its own branch.
+
+        A run that goes on is told again of a node that failed beside the one that asked.
+        """
+        if isinstance(error, GraphFailed) and any(each.stage == node for each in self.failures):
+            return
         self.raised = self.raised or error
         if not isinstance(error, OrchestraError):
             log_bug(error)

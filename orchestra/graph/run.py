@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command, Durability
+from langgraph.types import Command, Durability, StateSnapshot
 
 from orchestra.book.messages import (
     CloseAccount,
@@ -24,8 +24,8 @@ from orchestra.book.messages import (
     TakeThread,
 )
 from orchestra.core.ask import CURRENT_RUN
-from orchestra.core.errors import BookError, GraphFailed, OrchestraError
-from orchestra.core.job import Job, Question, Result, Spend
+from orchestra.core.errors import BookError, GraphFailed, InvalidGraph, OrchestraError, UsageError
+from orchestra.core.job import CallRecord, Job, Question, Result, Spend
 from orchestra.core.money import usd
 from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
@@ -96,6 +96,7 @@ async def run_job(
     comes as it is, and with a `parent` as `GraphFailed`.
     """
     started = time.monotonic()
+    options["thread_id"] = name_of(options)
     if intake.is_lost:
         return assemble({}, intake, None, Progress())
     # Rows of a batch are planned alike, however many others are under way.
@@ -133,6 +134,8 @@ async def resume_job(
     `record` was read, and `UsageError` for an answer that nothing asks for.
     """
     started, by = time.monotonic(), uuid.uuid4().hex
+    named = RunOptions(thread_id=record.thread_id, graph_name=record.graph, **options)
+    name_of(named)
     await fleet.ledger.send(TakeThread(record.thread_id, record.version, by))
     try:
         check_answer(record, answer)
@@ -146,7 +149,6 @@ async def resume_job(
             fleet, job, account, chosen, ends_at, progress=progress, asks=asks, in_graph=True
         )
         run.raw_job = run.job.model_dump(mode="json")
-        named = RunOptions(thread_id=record.thread_id, graph_name=record.graph, **options)
         under_way = _Segment(
             fleet, graph, intake, run, record.ceiling, parent, named, listener, started, record, by
         )
@@ -154,6 +156,25 @@ async def resume_job(
         return await under_way.run(await under_way.where_it_was(answer))
     finally:
         await _leave(fleet, record.thread_id, by)
+
+
+def name_of(options: RunOptions) -> str | None:
+    """The thread that a run is named by: its own option, or as LangGraph has it in its config.
+
+    A run inside a node is given the config of the graph around it, whose thread is not its own.
+    Raises `UsageError` where the two differ.
+    """
+    given = options.get("thread_id")
+    configurable = options.get("config", RunnableConfig()).get("configurable", {})
+    found = configurable.get("thread_id")
+    if found is None or configurable.get("checkpoint_ns"):
+        return given
+    if given is not None and given != str(found):
+        raise UsageError(
+            f"The run has thread_id={given!r}, and its config the thread_id {found!r}. Name it "
+            "once."
+        )
+    return str(found)
 
 
 async def _leave(fleet: Backing, thread_id: str, by: str) -> None:
@@ -189,11 +210,11 @@ class _Segment:
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
     # What earlier parts of the run spent; its process may have died before it noted all its calls.
     before: Paid = NOTHING
-    known: int = field(init=False)
+    # What this part of it has told of; a sum that is kept, as a long loop makes many calls.
+    told: Paid = NOTHING
     ready: Graph = field(init=False)
 
     def __post_init__(self) -> None:
-        self.known = len(self.job_run.progress.calls)
         self.ready = self.fleet.savers.ready(self.graph)
 
     @property
@@ -266,9 +287,22 @@ class _Segment:
             return first_state(self.graph, run.job, run.raw_job or {}) | dict(
                 self.options.get("state", {})
             )
+        self._check_asked(record, snapshot)
         run.progress.go_on(outcomes_of(snapshot.values))
         # Without an answer it goes on where it was, and asks again what was not answered.
         return None if answer is None else Command(resume=answer)
+
+    def _check_asked(self, record: ThreadRecord, snapshot: StateSnapshot) -> None:
+        """Raise `InvalidGraph` where the graph has lost the node that asked: it would just end."""
+        asked = {question.id for question in record.questions} - {""}
+        if record.questions and not (
+            asked & {each.id for each in snapshot.interrupts} if asked else snapshot.next
+        ):
+            raise InvalidGraph(
+                f"The run {record.thread_id!r} asks {record.questions[0].text!r} at a node that "
+                f"this graph has not (it has: {', '.join(self.graph.builder.nodes)}). Resume it "
+                "with the graph that it began with."
+            )
 
     def _config(self) -> RunnableConfig:
         config: RunnableConfig = {**self.options.get("config", RunnableConfig())}
@@ -352,17 +386,19 @@ class _Segment:
         failed.__cause__ = raised
         return failed
 
-    def _tell_call(self, mode: str, record: Any) -> None:
+    def _tell_call(self, mode: str, record: CallRecord) -> None:
         listener, plan = self.listener, self.job_run.plan
         if listener is None:
             return
         listener.tell(mode, record)
-        paid = [call for call in self.job_run.progress.calls[self.known :] if not call.reused]
+        if not record.reused:
+            tokens = record.input_tokens + record.output_tokens
+            self.told = Paid(self.told.cost_usd + record.cost_usd, self.told.tokens + tokens)
         listener.tell(
             "spend",
             Spend(
-                cost_usd=sum((call.cost_usd for call in paid), self.before.cost_usd),
-                tokens=sum((c.input_tokens + c.output_tokens for c in paid), self.before.tokens),
+                cost_usd=self.before.cost_usd + self.told.cost_usd,
+                tokens=self.before.tokens + self.told.tokens,
                 ceiling_usd=usd(0 if plan is None else plan.cost_micro),
                 ceiling_tokens=0 if plan is None else plan.tokens,
             ),

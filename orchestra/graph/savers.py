@@ -7,21 +7,43 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.errors import NodeError
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import CURRENT_RUN
-from orchestra.core.errors import BookError
+from orchestra.core.errors import BookError, GraphFailed, InvalidGraph
 from orchestra.routing.introspect import guarded, may_wait
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
+HELD = "held"
+WRITTEN = JsonPlusSerializer()
+
+
+class HeldOrWritten(JsonPlusSerializer):
+    """Holds a value that has no written form as it is, for the one segment that it is needed in.
+
+    A run that never waits may have anything in its state, as under bare LangGraph.
+    """
+
+    def dumps_typed(self, obj: Any) -> tuple[str, Any]:
+        """The written form of a value, or the value."""
+        try:
+            return super().dumps_typed(obj)
+        except TypeError:
+            return HELD, obj
+
+    def loads_typed(self, data: tuple[str, Any]) -> Any:
+        """The value."""
+        kind, kept = data
+        return kept if kind == HELD else super().loads_typed(data)
 
 
 class Savers:
     """The graphs of a fleet as they are run: guarded, and with a checkpointer if they may wait."""
 
     def __init__(self) -> None:
-        self.own = InMemorySaver()
+        self.own = InMemorySaver(serde=HeldOrWritten())
         self._graphs: dict[Graph, Any] = {}
 
     def ready(self, graph: Graph) -> Graph:
@@ -36,7 +58,10 @@ class Savers:
         return known
 
     def dump(self, thread_id: str) -> str | None:
-        """The checkpoints of a thread of ours, to be kept; None where there are none."""
+        """The checkpoints of a thread of ours, to be kept; None where there are none.
+
+        Raises `InvalidGraph` for a state that cannot be written.
+        """
         found = list(self.own.list({"configurable": {"thread_id": thread_id}}))
         if not found:
             return None
@@ -52,7 +77,14 @@ class Savers:
             }
             for each in found
         ]
-        kind, raw = self.own.serde.dumps_typed(kept)
+        try:
+            kind, raw = WRITTEN.dumps_typed(kept)
+        except TypeError as cause:
+            raise InvalidGraph(
+                f"The run {thread_id!r} asks a question, and its state cannot be kept until the "
+                f"answer comes: {cause}. Keep such a value out of the state and of interrupt(...), "
+                "or compile the graph with a checkpointer that can hold it."
+            ) from cause
         return f"{kind}:{base64.b64encode(raw).decode()}"
 
     def load(self, thread_id: str, kept: str) -> None:
@@ -78,8 +110,18 @@ class Savers:
 
 async def note_failure(state: Any, error: NodeError) -> None:
     """What a node's failure goes to: it is noted in the run, and ends its branch."""
-    run, cause = CURRENT_RUN.get(), error.error
+    run, cause = CURRENT_RUN.get(), _raised(error)
     # The book itself failed: nothing may go on as if it had not.
     if run is None or isinstance(cause, BookError) or not isinstance(cause, Exception):
         raise cause
     run.fail(error.node, cause)
+
+
+def _raised(error: NodeError) -> BaseException:
+    """What a node raised; of one that did before the run waited, a checkpoint has the text."""
+    if isinstance(error.error, BaseException):
+        return error.error
+    return GraphFailed(
+        f"The node {error.node!r} raised {error.error} before the run waited. Mend the node; what "
+        "the others answered is kept."
+    )

@@ -47,7 +47,7 @@ class ThreadRecord(Word):
 
     `version` is that of the record, as the ledger counts them. `cost_micro` and `tokens` are the
     ceiling that its account holds. `models` is its plan's route, `checkpoint` that of a graph
-    without a checkpointer of its own.
+    without a checkpointer of its own, `failures` what its nodes raised.
     """
 
     thread_id: str
@@ -60,6 +60,7 @@ class ThreadRecord(Word):
     models: Mapping[str, str] = Attribute(default_factory=dict)
     used_s: float = 0.0
     outcomes: Mapping[str, Outcome] = Attribute(default_factory=dict)
+    failures: tuple[ErrorRecord, ...] = ()
     branches: Mapping[str, Any] = Attribute(default_factory=dict)
     calls: tuple[CallRecord, ...] = ()
     questions: tuple[Question, ...] = ()
@@ -73,7 +74,8 @@ class ThreadRecord(Word):
 
     def progress(self) -> Progress:
         """What the run had come to."""
-        progress = Progress(CallLog(self.calls), branches=Branches.from_json(self.branches))
+        branches = Branches.from_json(self.branches)
+        progress = Progress(CallLog(self.calls), branches=branches, failures=[*self.failures])
         progress.go_on(self.outcomes)
         return progress
 
@@ -158,6 +160,7 @@ def record_of(
         models={} if plan is None else {node.node: node.part for node in plan.nodes},
         used_s=used_s,
         outcomes=progress.outcomes,
+        failures=tuple(progress.failures),
         branches=progress.branches.as_json(),
         calls=tuple(progress.calls),
         questions=questions,

@@ -172,6 +172,7 @@ def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> Compil
     if builder._node_defaults.error_handler is not None:
         return compiled
     builder.nodes = {name: _guarded_spec(spec, handler) for name, spec in builder.nodes.items()}
+    builder.schemas = {**builder.schemas, **_whole_states(builder)}
     builder._node_defaults = replace(builder._node_defaults, error_handler=handler)
     again = builder.compile(
         checkpointer=compiled.checkpointer,
@@ -194,11 +195,41 @@ def _guarded_spec(spec: Any, handler: Callable[..., Any]) -> Any:
     return spec
 
 
+def _whole_states(builder: StateGraph) -> dict[type[Any], Any]:
+    """Schemas that give the asks of `builder` the user's own keys beside ours, for their `data`.
+
+    LangGraph gives a node the keys of its first parameter's type alone, which for an ask are ours.
+    The asks' specs, which are copies, are changed to them.
+    """
+    found: dict[type[Any], Any] = {}
+    for name, spec in builder.nodes.items():
+        if isinstance(_action(spec), Ask) and spec.input_schema is not builder.state_schema:
+            own, ours = builder.schemas[builder.state_schema], builder.schemas[spec.input_schema]
+            spec.input_schema = type(f"StateOf_{name}", (dict,), {})
+            found[spec.input_schema] = {**own, **ours}
+    return found
+
+
 def may_wait(compiled: CompiledStateGraph) -> bool:
-    """Whether a run of the graph may stop and ask a person: it has a node that is not ours."""
+    """Whether a run of the graph may stop and ask a person: a function in it is not ours.
+
+    That is a node, what renders or shapes an ask, or what decides a conditional edge.
+    """
     if compiled.interrupt_before_nodes or compiled.interrupt_after_nodes:
         return True
-    return bool(view(compiled).unpriced)
+    seen = view(compiled)
+    renders = any(ask.data or ask.shape for ask in seen.asks.values())
+    return bool(seen.unpriced) or renders or _decides(compiled)
+
+
+def _decides(compiled: CompiledStateGraph) -> bool:
+    """Whether a function of the user's own says where a conditional edge leads."""
+    builder = compiled.builder
+    paths = (branch.path for found in builder.branches.values() for branch in found.values())
+    inner = (spec.runnable for spec in builder.nodes.values())
+    return any(not isinstance(getattr(path, "func", None), EachPhoto) for path in paths) or any(
+        _decides(graph) for graph in inner if isinstance(graph, CompiledStateGraph)
+    )
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from langgraph.types import interrupt
 
 from orchestra import Context, Job, JobState, Result, ask
 from orchestra.core.call import Call
-from orchestra.core.errors import Cancelled, NoModel
+from orchestra.core.errors import Cancelled, NoModel, UsageError
 from tests.scripted import scripted_fleet
 
 SHIRT = {"type": "object", "properties": {"colour": {"type": "string"}}}
@@ -94,3 +94,13 @@ def test_a_bound_graph_needs_no_loop_either() -> None:
         bound = fleet.bind(build)
         assert colour(bound.invoke(Job(text="red shirt"), {"tags": ["a"]})) == "red"
         assert [mode for mode, _ in bound.stream(Job(text="red shirt"))][-1] == "result"
+
+
+async def test_a_stream_mode_that_there_is_not_is_told_with_what_it_may_mean() -> None:
+    """It gave an empty stream, after the run was paid for."""
+    fleet, engines = scripted_fleet(first_word)
+    async with fleet:
+        with pytest.raises(UsageError, match=r"no mode 'update'\. Did you mean 'updates'"):
+            async for _ in fleet.astream(build, Job(text="red"), stream_mode=["update"]):  # pyright: ignore[reportArgumentType]
+                pytest.fail("it told something")
+    assert not any(engine.calls for engine in engines.values())

@@ -133,6 +133,13 @@ async def test_asks_of_a_subgraph_that_photos_are_sent_to_see_one_each(photos: l
     assert [node["visits"] for node in result.plan["nodes"]] == [3, 3]
     assert [len(call.images) for call in engines["vl"].calls] == [1] * 6
     assert result.errors == ()
+    # The first of each was left out.
+    colours = [
+        result.branches[f"{node}[{i}]"]["colour"].value
+        for node in ("look", "again")
+        for i in range(3)
+    ]
+    assert colours == [*COLOURS, *COLOURS] and len(result.branches) == 6
 
 
 class Own(TypedDict, total=False):

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from orchestra import Budget, Context, Job, JobState, ask, merge
 from orchestra.core.call import Call
 from orchestra.core.errors import BookError
+from orchestra.core.state import outcomes_of
 from tests.scripted import scripted_fleet
 
 SHIRT = {"type": "object", "properties": {"colour": {"type": "string"}}}
@@ -246,6 +247,34 @@ async def test_a_state_of_the_users_own_needs_no_key_of_ours_and_comes_back(stat
         "notes": ["it is red"],
         "facts": {"colour": "red"},
     }
+
+
+@pytest.mark.parametrize("state", [Notes, NotesModel])
+@pytest.mark.parametrize("is_inside", [False, True])
+async def test_what_renders_an_ask_sees_the_users_own_keys_and_the_outcomes(
+    state: type, is_inside: bool
+) -> None:
+    """It was given our keys alone, and `state["topic"]` was a KeyError."""
+
+    def about(state: Any) -> str:
+        return f"red {state['topic']}, {outcomes_of(state)['read'].plain['colour']}"
+
+    graph = graph_of(
+        state,
+        read=ask("text", "Read.", schema=SHIRT),
+        write=ask("text", "Write.", schema=SHIRT, data=about, key="facts"),
+    )
+    graph.add_edge(START, "read")
+    graph.add_edge("read", "write")
+    if is_inside:
+        graph = graph_of(state, inner=graph.compile())
+        graph.add_edge(START, "inner")
+    fleet, _ = scripted_fleet(said)
+    async with fleet:
+        result = await fleet.run(graph, Job(text="red shirt"), state={"topic": "shirts"})
+    assert result.status == "complete"
+    assert [call.data for call in result.calls] == ["red shirt", "red shirts, red"]
+    assert result.state["facts"] == {"colour": "red"}
 
 
 async def test_an_option_that_a_run_does_not_have_is_named() -> None:

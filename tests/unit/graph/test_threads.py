@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
@@ -16,10 +17,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send, interrupt
 from PIL import Image
 
-from orchestra import Budget, Context, Fleet, Job, JobState, ask
+from orchestra import Budget, Context, Fleet, Job, JobState, Result, ask
 from orchestra.book.book import Book
 from orchestra.core.call import Call, Reply, Usage
-from orchestra.core.errors import UsageError
+from orchestra.core.errors import InvalidGraph, UsageError
 from orchestra.graph.threads import read_thread
 from tests.scripted import scripted_fleet
 
@@ -297,3 +298,126 @@ async def test_a_budget_that_a_cut_off_call_used_up_is_not_had_anew(photo: Path)
         done = await fleet.resume(asking(), "a", "yes")
     assert done.status == "partial" and done.tokens <= ceiling
     assert {error.type for error in done.errors} == {"BudgetExceeded"}
+
+
+async def test_a_question_in_what_renders_an_ask_is_asked_and_answered() -> None:
+    """It began again from its first node, and met that node's bound of one visit."""
+
+    def asked(state: Any) -> str:
+        return f"A {interrupt('what colour?')} shirt"
+
+    graph = StateGraph(Talk, context_schema=Context)
+    graph.add_node("look", ask("text", "Look.", schema=SHIRT))
+    graph.add_node("say", ask("text", "Say.", data=asked, schema=SHIRT))
+    graph.add_edge(START, "look")
+    graph.add_edge("look", "say")
+    fleet, _ = scripted_fleet(said)
+    async with fleet:
+        left = await fleet.run(graph, Job(text="A red shirt"))
+        assert left.status == "waiting"
+        done = await fleet.resume(graph, str(left.thread_id), "red")
+    assert (done.status, [call.data for call in done.calls]) == (
+        "complete",
+        ["A red shirt", "A red shirt"],
+    )
+
+
+@pytest.mark.parametrize("has_saver", [False, True])
+async def test_the_thread_of_a_config_names_the_run_as_langgraph_users_give_it(
+    has_saver: bool, photo: Path
+) -> None:
+    graph = asking(InMemorySaver() if has_saver else None)
+    config: RunnableConfig = {"configurable": {"thread_id": "shirt"}}
+    fleet, _ = scripted_fleet(said, said)
+    async with fleet:
+        left = await fleet.run(graph, Job(images=(str(photo),)), config=config)
+        assert left.thread_id == "shirt"
+        done = await fleet.resume(graph, "shirt", "yes")
+        with pytest.raises(UsageError, match="Name it once"):
+            job = Job(images=(str(photo),))
+            await fleet.run(graph, job, thread_id="hat", config=config)
+    assert (done.status, done.state["said"], len(done.calls)) == ("complete", ["yes"], 2)
+
+
+class Loose(TypedDict, total=False):
+    held: Any
+
+
+async def test_a_state_that_cannot_be_written_runs_and_only_a_wait_refuses_it() -> None:
+    def hold(state: Any) -> dict[str, Any]:
+        return {"held": object()}
+
+    def person(state: Any) -> None:
+        interrupt("red?")
+
+    graph = StateGraph(Loose)
+    graph.add_node("hold", hold)
+    graph.add_edge(START, "hold")
+    waiting = StateGraph(Loose)
+    waiting.add_node("hold", hold)
+    waiting.add_node("person", person)
+    waiting.add_edge(START, "hold")
+    waiting.add_edge("hold", "person")
+    fleet, _ = scripted_fleet()
+    async with fleet:
+        done = await fleet.run(graph, Job(text="red"))
+        with pytest.raises(InvalidGraph, match="cannot be kept until the answer"):
+            await fleet.run(waiting, Job(text="red"))
+    assert done.status == "complete"
+    assert type(done.state["held"]) is object
+    assert Result.model_validate_json(done.model_dump_json()).status == "complete"
+
+
+async def test_an_answer_is_not_lost_to_a_graph_whose_node_that_asked_is_gone() -> None:
+    """The run ended as `complete`, and nobody had heard the answer."""
+
+    def asking_at(node: str) -> StateGraph[Talk]:
+        graph = StateGraph(Talk)
+        graph.add_node(node, lambda state: {"said": [interrupt("red?")]})
+        graph.add_edge(START, node)
+        return graph
+
+    fleet, _ = scripted_fleet()
+    async with fleet:
+        await fleet.run(asking_at("person"), Job(text="red"), thread_id="t")
+        with pytest.raises(InvalidGraph, match="asks 'red\\?' at a node that this graph has not"):
+            await fleet.resume(asking_at("human"), "t", "yes")
+        done = await fleet.resume(asking_at("person"), "t", "yes")
+    assert (done.status, done.state["said"]) == ("complete", ["yes"])
+
+
+@pytest.mark.parametrize("has_saver", [False, True])
+async def test_a_failure_beside_a_question_or_before_it_stands_in_the_result_of_the_answer(
+    has_saver: bool,
+) -> None:
+    """Beside it, the resumed run was a raw TypeError; before it, `complete` without an error."""
+
+    def bad(state: Any) -> None:
+        raise ValueError("boom")
+
+    def person(state: Any) -> dict[str, Any]:
+        return {"said": [interrupt("red?")]}
+
+    def nothing(state: Any) -> dict[str, Any]:
+        return {}
+
+    for edges in ([(START, "look"), (START, "bad")], [(START, "bad"), (START, "look")]):
+        for is_before in (False, True):
+            graph = StateGraph(Talk, context_schema=Context)
+            graph.add_node("look", ask("text", "Look.", schema=SHIRT))
+            graph.add_node("bad", bad)
+            graph.add_node("step", nothing)
+            graph.add_node("person", person)
+            for start, end in edges:
+                graph.add_edge(start, end)
+            graph.add_edge(START, "step" if is_before else "person")
+            if is_before:
+                graph.add_edge("step", "person")
+            compiled = graph.compile(checkpointer=InMemorySaver() if has_saver else None)
+            fleet, _ = scripted_fleet(said)
+            async with fleet:
+                left = await fleet.run(compiled, Job(text="red"), thread_id="t")
+                done = await fleet.resume(compiled, "t", "yes")
+            assert (left.status, done.status) == ("waiting", "partial")
+            assert [error.stage for error in done.errors] == ["bad"]
+            assert done.state["said"] == ["yes"]

@@ -218,4 +218,4 @@ def test_an_event_has_one_line_of_data_whatever_is_told() -> None:
     ]
     loop: dict[str, Any] = {}
     loop["self"] = loop
-    assert said(event("custom", loop))[0][1] == "{'self': {...}}"
+    assert said(event("custom", loop))[0][1] == {"self": "{'self': {...}}"}
