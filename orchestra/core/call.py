@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol
 from PIL import Image
 
 from orchestra.core.errors import OrchestraError
-from orchestra.core.usage import NO_USE, Usage
+from orchestra.core.usage import NO_USE
+from orchestra.core.usage import Usage as Usage  # a word of replies, for who writes a worker
 
 Box = tuple[float, float, float, float]
 
