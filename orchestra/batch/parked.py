@@ -83,6 +83,11 @@ def answered_rows(
 
 def _check(row: WaitingRow, answer: Any) -> None:
     ids = row.open_ids
+    if answer is None and ids:
+        raise UsageError(
+            f"Row {row.row_id!r} needs an answer, and {answer!r} is none. It asks: "
+            f"{row.questions[0].text}"
+        )
     if len(ids) < 2:
         return
     given = list(answer) if isinstance(answer, Mapping) else []

@@ -162,7 +162,7 @@ def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
     if paid and budget.cost_usd is None and not yes:
         raise ConfirmationNeeded(
             f"The fleet {fleet.file.name!r} bills, or may bill, calls of {', '.join(paid)}, and "
-            "the batch has no budget. Set one with --cost-usd, or confirm with --yes."
+            "the batch has no budget in dollars. Set one with --cost-usd, or confirm with --yes."
         )
 
 

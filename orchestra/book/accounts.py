@@ -16,8 +16,8 @@ from orchestra.book.amounts import (
     busy_account,
     checked_limits,
     closed_account,
-    exceeded,
     other_values,
+    too_low,
     unknown_account,
 )
 from orchestra.book.database import Database
@@ -123,15 +123,8 @@ class Accounts(Database):
             )
             for unit, limit, before, used in units:
                 if limit is not None and limit < used and limit != before:
-                    raise exceeded(
-                        id,
-                        "what is spent or open",
-                        unit,
-                        limit=limit,
-                        used=0,
-                        asked=used,
-                        overruns=self._overruns(number),
-                    )
+                    found = self._overruns(number)
+                    raise too_low(id, unit, limit=limit, used=used, overruns=found)
             self._write(
                 "UPDATE accounts SET limit_micro = ?, limit_tokens = ? WHERE number = ?",
                 (cost_micro, tokens, number),

@@ -130,11 +130,30 @@ def exceeded(
         show, of, name, other = dollars, "", "cost", "take a cheaper model"
     else:
         show, of, name, other = str, " tokens", "token", "ask for less"
-    beyond = [one for one in overruns if (one.cost_micro, one.tokens)[unit == "tokens"]]
-    cause = "".join(f" {one}" for one in beyond)
+    cause = _cause(unit, overruns)
     spent = f" ({show(used)} are spent or reserved)" if used > limit else ""
     return BudgetExceeded(
         f"Budget {id!r} has {show(max(0, limit - used))}{of} left of {show(limit)}{spent}, and "
         f"{who} asks for up to {show(asked)}.{cause} Raise its {name} limit to "
         f"{show(used + asked)} or more, or {other}."
     )
+
+
+def too_low(
+    id: str, unit: Unit, *, limit: int, used: int, overruns: Sequence[Overrun]
+) -> BudgetExceeded:
+    """The error for a new limit of account `id` under what is spent or reserved in it already."""
+    if unit == "micro":
+        most, least, name = dollars(limit), dollars(used), "cost"
+    else:
+        most, least, name = f"{limit} tokens", f"{used} tokens", "token"
+    return BudgetExceeded(
+        f"Budget {id!r} cannot be set to {most}, as {least} are spent or reserved already."
+        f"{_cause(unit, overruns)} Set its {name} limit to {least} or more."
+    )
+
+
+def _cause(unit: Unit, overruns: Sequence[Overrun]) -> str:
+    """Which models charged more of it than their bounds."""
+    beyond = [one for one in overruns if (one.cost_micro, one.tokens)[unit == "tokens"]]
+    return "".join(f" {one}" for one in beyond)

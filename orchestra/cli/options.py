@@ -15,7 +15,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 LANGUAGE = click.Choice(["auto", "en", "zh"])
 
-fleet_option = click.option("--fleet", default="mini", help="Fleet: a name, or a YAML file.")
+DEFAULT_FLEET = "mini"
+fleet_option = click.option("--fleet", default=DEFAULT_FLEET, help="Fleet: a name, or a YAML file.")
 images_option = click.option(
     "--image", "images", multiple=True, help="Photo: path, URL or data URI."
 )

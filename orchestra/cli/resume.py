@@ -97,7 +97,7 @@ def resume_command(
     return Output(
         result.model_dump(mode="json"),
         answer_lines(result),
-        notes(result, book),
+        notes(result, book, fleet, policy),
         is_failed=result.status == "failed",
     )
 

@@ -12,6 +12,7 @@ import click
 from orchestra.app import Fleet
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
+    DEFAULT_FLEET,
     LANGUAGE,
     PATH,
     budget_options,
@@ -86,7 +87,7 @@ def run_command(
     return Output(
         result.model_dump(mode="json"),
         answer_lines(result),
-        notes(result, book),
+        notes(result, book, fleet, policy),
         is_failed=result.status == "failed",
     )
 
@@ -106,15 +107,18 @@ def answer_lines(result: Result) -> list[str]:
     return [shown(field.value, "\n") if field.answered else f"(no answer: {field.note})"]
 
 
-def notes(result: Result, book: Path | None) -> Iterator[str]:
+def notes(result: Result, book: Path | None, fleet: str, policy: Path | None) -> Iterator[str]:
     """What went wrong, how a run that waits goes on, and what it came to."""
     for error in result.errors:
         yield f"{error.stage}: {error.type}: {error.message}"
     if result.status == "waiting" and book is None:
         yield "The run waits for an answer, and nothing keeps it: run it again with --book FILE."
     elif result.status == "waiting":
-        name, file = shlex.quote(result.thread_id or ""), shlex.quote(str(book))
-        yield f"The run waits. Answer it: orchestra resume {name} ANSWER --book {file}"
+        words = ["orchestra", "resume", result.thread_id or "", "ANSWER", "--book", str(book)]
+        # The book knows neither, and other models would go on with the run.
+        words += ["--fleet", fleet] if fleet != DEFAULT_FLEET else []
+        words += [] if policy is None else ["--policy", str(policy)]
+        yield f"The run waits. Answer it: {shlex.join(words)}"
     seconds = f"{result.seconds:.2f} s"
     saved = f", {result.cached} calls from the cache (saved ${result.saved_usd:f})"
     over = f" (${result.overrun_usd:f} above bounds)" if result.overrun_usd else ""

@@ -22,7 +22,9 @@ from orchestra.core.errors import (
     PromptTooLong,
     RateLimited,
 )
+from orchestra.core.values import duration
 
+A_MINUTE_S = 60.0
 CONTEXT = re.compile(
     r"context[ _](length|window|size)|maximum context|too many tokens|prompt is too long"
     r"|available context|max_model_len|maximum (input|prompt) length|range of input length",
@@ -168,7 +170,9 @@ def _other_ways(endpoint: Endpoint) -> str:
 
 def _later(refusal: Refusal) -> str:
     after = refusal.retry_after_s
-    return "" if after is None else f", again in {after:g} s"
+    if after is None:
+        return ""
+    return f", again in {f'{after:g} s' if after < A_MINUTE_S else duration(after)}"
 
 
 def access_cure(refusal: Refusal, key_cure: str) -> str:

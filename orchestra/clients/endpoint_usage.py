@@ -59,7 +59,7 @@ def usage_of(reported: Any, most: Usage, *, answered: bool = True) -> Usage:
     elif total is not None and written is None and sent is not None:
         written = max(0, total - sent)
     if sent is None and written is None:
-        return most
+        return most if total is None or total < 1 else _of_total(total, most)
     known = replace(most, is_bound=False)
     known = _inputs(known, sent, answered)
     known = _outputs(known, written, hidden_tokens(reported), answered)
@@ -71,6 +71,15 @@ def usage_of(reported: Any, most: Usage, *, answered: bool = True) -> Usage:
         )
     above = known.input_tokens > most.input_tokens or known.output_tokens > most.output_tokens
     return replace(known, is_bound=False) if above else known
+
+
+def _of_total(total: int, most: Usage) -> Usage:
+    """The dearest split of a total whose parts nobody says; what no part has room for is output."""
+    beyond = max(0, total - most.input_tokens - most.output_tokens)
+    written = min(total, most.output_tokens) + beyond
+    split = replace(most, input_tokens=total - written, output_tokens=written, is_bound=beyond == 0)
+    why = f"reports total_tokens={total} without its parts: what can be output counts as that"
+    return _doubted(split, why)
 
 
 def hidden_tokens(reported: Any) -> int:
@@ -112,7 +121,7 @@ def _count(reported: Any, *names: str) -> int | None:
     """The count under the first of `names` that is there, or `IMPOSSIBLE`; None without one."""
     found = next((reported[name] for name in names if reported.get(name) is not None), None)
     try:
-        count = None if found is None else int(found)
+        count = None if found is None else int(IMPOSSIBLE if isinstance(found, bool) else found)
     except (TypeError, ValueError, OverflowError):
         return IMPOSSIBLE
     return count if count is None or 0 <= count <= MOST_TOKENS else IMPOSSIBLE

@@ -9,7 +9,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
@@ -90,8 +92,24 @@ def comparable(left: Any, right: Any) -> bool:
 
 
 def folded(value: str) -> str:
-    """A value as it is compared: one Unicode form, no case, single spaces."""
+    """A value as it is compared: one Unicode form, no case, single spaces.
+
+    A list or object in JSON is compared by what it holds, in any order and however it is spaced.
+    """
+    if value.lstrip()[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError):
+            return compact(_without_order(json.loads(value)))
     return " ".join(unicodedata.normalize("NFC", value).casefold().split())
+
+
+def _without_order(value: Any) -> Any:
+    """A nested value in the one order that all its spellings share, without what is null."""
+    if isinstance(value, Mapping):
+        items = ((folded(key), _without_order(item)) for key, item in value.items())
+        return {key: item for key, item in sorted(items, key=itemgetter(0)) if item is not None}
+    if isinstance(value, list):
+        return sorted(map(_without_order, value), key=compact)
+    return folded(value) if isinstance(value, str) else value
 
 
 def text_of(value: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from orchestra.core.job import Field
+from orchestra.core.values import text_of
 from orchestra.label.session import LabelQuestion, LabelSession
 
 Read = Callable[[str], str]
@@ -100,7 +101,7 @@ def _value(field: Field) -> str:
     if not field.answered:
         return "(left open)"
     sure = "confidence unknown" if field.confidence is None else f"{field.confidence:.2f}"
-    return f"{field.value}  [{field.source}, {sure}, {field.model}]"
+    return f"{text_of(field.value)}  [{field.source}, {sure}, {field.model}]"
 
 
 def _box(box: tuple[float, float, float, float]) -> str:

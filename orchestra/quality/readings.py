@@ -135,14 +135,14 @@ def _readings(result: Result) -> Iterator[tuple[Place, FieldReading]]:
         for name, joined in result.fields.items():
             if joined.source == "derived" or name not in call.confidence:
                 continue
-            said = _said(call, joined)
+            said = reading_of(call, joined)
             value = text_of(said.value) if said is not None else None
             sure = call.confidence.get(name)
             reading = FieldReading(value, sure, content, call.prompt_hash, joined.contradiction)
             yield (call.node, call.model, name), reading
 
 
-def _said(call: CallRecord, joined: Field) -> Field | None:
+def reading_of(call: CallRecord, joined: Field) -> Field | None:
     """The call's own reading among the value that stands and the others."""
     for entry in _all(joined):
         if entry.answered and (entry.model, entry.prompt_hash) == (call.model, call.prompt_hash):

@@ -61,10 +61,10 @@ class Evaluation:
 def evaluate(answers: Iterable[tuple[str, Result]], truths: Truths, field: str) -> Evaluation:
     """Join results by row id with their true values, and score `field`.
 
-    Values are compared without regard to case and white space. Where an id stands twice its
-    first row counts. Shares are of the rows that those with a true value stand for, and intervals
-    take Kish's (1965) effective number of rows. Raises InvalidTable when the truth lacks the
-    column, no answer has the field, or no id stands on both sides.
+    Values are compared without regard to case and white space, lists and objects also to order.
+    Where an id stands twice its first row counts. Shares are of the rows that those with a true
+    value stand for, and intervals take Kish's (1965) effective number of rows. Raises InvalidTable
+    when the truth lacks the column, no answer has the field, or no id stands on both sides.
     """
     resolve_columns(truths.columns, [field], [], "truth")
     spelled: dict[str, str] = {}

@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.core.errors import InvalidRecipe, InvalidTable
-from orchestra.core.job import CallRecord, Result
+from orchestra.core.job import CallRecord, Field, Result
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded, text_of
 from orchestra.quality.policy import FieldPolicy, Gate, Policy
-from orchestra.quality.readings import said
+from orchestra.quality.readings import reading_of, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def replay(
     for _, result in rows:
         reached: set[int] = set()
         for name, rule in policy.fields.items():
-            answers[name].append(_answer(name, rule, result.calls, reached))
+            answers[name].append(_answer(name, rule, result, reached))
         cost += sum((result.calls[at].cost_usd for at in reached), Decimal(0))
     scored = tuple(_replayed(name, answers[name], rows, truths or {}) for name in policy.fields)
     recorded_cost = sum((result.cost_usd for _, result in rows), Decimal(0))
@@ -96,28 +96,33 @@ def _check_nodes(rows: list[tuple[str, Result]], policy: Policy) -> None:
                 )
 
 
-def _answer(
-    name: str, rule: FieldPolicy, calls: tuple[CallRecord, ...], reached: set[int]
-) -> str | None:
+def _answer(name: str, rule: FieldPolicy, result: Result, reached: set[int]) -> str | None:
     """The value that stands, as it is compared; `reached` collects the calls it needed."""
     for node in rule.order:
-        for at, call in enumerate(calls):
+        for at, call in enumerate(result.calls):
             if call.node != node:
                 continue
             reached.add(at)
-            value, sure = _said(call, name)
+            value, sure = _said(call, name, result.fields.get(name))
             if value is not None and (sure if sure is not None else 0.0) >= rule.least(node):
                 return value
     return None
 
 
-def _said(call: CallRecord, name: str) -> tuple[str | None, float | None]:
+def _said(call: CallRecord, name: str, joined: Field | None) -> tuple[str | None, float | None]:
+    """What the call says of a field, as the batch read it: a choice as the schema lists it."""
+    read = None if joined is None else reading_of(call, joined)
+    value = said(read) if read is not None else _raw(call, name)
+    return value, call.confidence.get(name)
+
+
+def _raw(call: CallRecord, name: str) -> str | None:
+    """What the reply says of a field where its reading was not kept."""
     try:
         given = json.loads(call.raw or "")[name]
     except (ValueError, KeyError, TypeError):
-        return None, None
-    value = None if given in (None, "", []) else folded(text_of(given) or "")
-    return value, call.confidence.get(name)
+        return None
+    return None if given in (None, "", []) else folded(text_of(given) or "")
 
 
 def _replayed(

@@ -149,6 +149,8 @@ async def test_a_row_that_does_not_wait_is_an_error_that_names_those_that_do(
     with pytest.raises(UsageError, match=r"'A2' waits for an answer\. These do: 'A1', 'A3'"):
         await resume(out, {"A2": "yes", "A1": "yes"})
     assert list(waiting(out)) == ["A1", "A3"]
+    with pytest.raises(UsageError, match=r"'A1' needs an answer, and None is none\. It asks: "):
+        await resume(out, {"A1": None})
     with pytest.raises(UsageError, match="no option 'cost_usd'"):
         await resume(out, {"A1": "yes"}, cost_usd=1)
     with pytest.raises(BookError, match="holds no batch"):

@@ -152,9 +152,9 @@ def test_limits_cannot_be_set_below_what_is_spent_or_open(book):
     spend(book, "batch", 30, tokens=10)
     begun(book, "batch", 30)
     book.set_limits("batch", cost_micro=60, tokens=10)
-    with pytest.raises(BudgetExceeded, match=r"\$0.00006"):
+    with pytest.raises(BudgetExceeded, match=r"to \$0\.000059, as \$0\.00006 are spent or"):
         book.set_limits("batch", cost_micro=59, tokens=10)
-    with pytest.raises(BudgetExceeded, match="10 or more"):
+    with pytest.raises(BudgetExceeded, match="Set its token limit to 10 tokens or more"):
         book.set_limits("batch", cost_micro=60, tokens=9)
 
 

@@ -86,13 +86,28 @@ def test_tokens_outside_the_parts_are_counted_and_said(
         (told(10, 0), (10, 50)),
         (told(10), (10, 50)),
         (told(-4, 5), (100, 50)),
+        (told(True, 5), (100, 50)),
+        (told(total_tokens=-4), (100, 50)),
         (told(10, 10**30), (100, 50)),  # no call writes so much, and no book could hold it
     ],
 )
 def test_what_is_unknown_counts_at_the_most(reported: Any, counted: tuple[int, int]) -> None:
     usage = usage_of(reported, MOST)
     assert (usage.input_tokens, usage.output_tokens, usage.is_bound) == (*counted, True)
-    assert bool(usage.doubts) == bool(reported and reported != "none")
+    silent = not isinstance(reported, dict) or set(reported) <= {"total_tokens"}
+    assert bool(usage.doubts) != silent
+
+
+@pytest.mark.parametrize(
+    ("total", "counted", "is_bound"),
+    [(15, (0, 15), True), (80, (30, 50), True), (1_000, (100, 900), False)],
+)
+def test_a_total_alone_bounds_what_was_used_or_tells_that_it_was_more(
+    total: int, counted: tuple[int, int], is_bound: bool
+) -> None:
+    usage = usage_of(told(total_tokens=total), MOST)
+    assert (usage.input_tokens, usage.output_tokens, usage.is_bound) == (*counted, is_bound)
+    assert f"total_tokens={total} without its parts" in " ".join(usage.doubts)
 
 
 def test_a_part_above_the_bound_is_no_guess_though_the_other_part_is_unknown() -> None:

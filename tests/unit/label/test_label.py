@@ -119,6 +119,15 @@ def test_a_correction_is_kept_by_the_recipes_name_for_it(tmp_path: Path) -> None
     assert any("'mauve', which the recipe does not list" in line for line in told)
 
 
+def test_a_nested_value_is_shown_as_it_is_to_be_typed(tmp_path: Path) -> None:
+    maker = Field(value={"name": "Acme"}, source="text", model="r1")
+    results = {"R1": Result(status="complete", fields={"maker": maker})}
+    session = begin(FinishedBatch(results, "sku", {}), tmp_path / "gold.csv", fields=["maker"])
+    _, told = asked(session, "a")
+    assert any('maker: {"name":"Acme"}' in line for line in told)
+    assert session.drawn[0].values["maker"] == '{"name":"Acme"}'
+
+
 def test_going_back_asks_the_last_question_again(tmp_path: Path) -> None:
     session = begin(batch(), tmp_path / "gold.csv", rows=10, fields=["colour"])
     _, told = asked(session, "s", "b", "c green", "what?")

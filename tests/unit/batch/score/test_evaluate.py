@@ -54,8 +54,22 @@ def test_composed_and_decomposed_letters_are_equal() -> None:
     assert score([("cafe\u0301", "caf\u00e9")]).accuracy == 1.0
 
 
-def test_list_is_compared_as_it_is_exported() -> None:
-    assert score([(["a", "b"], '["a","b"]')]).accuracy == 1.0
+@pytest.mark.parametrize(
+    ("answer", "truth", "right"),
+    [
+        (["a", "b"], '["a","b"]', True),
+        (["a", "b"], '["B", "a"]', True),
+        ({"name": "Acme", "country": "Italy"}, '{"country": "italy", "name": "ACME"}', True),
+        ({"name": "Acme", "country": None}, '{"name": "Acme"}', True),
+        ({"name": "Acme"}, '{"name": "Acme", "country": "Italy"}', False),
+        (["a"], '["a","b"]', False),
+        ("[sic] red", "[SIC]  red", True),
+    ],
+)
+def test_lists_and_objects_are_compared_by_what_they_hold(
+    answer: object, truth: str, right: bool
+) -> None:
+    assert score([(answer, truth)]).accuracy == float(right)
 
 
 def test_abstained_missing_and_blank_answers_count_as_not_answered() -> None:

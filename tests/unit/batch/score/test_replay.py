@@ -62,6 +62,14 @@ def test_a_cascade_pays_only_for_the_nodes_it_reaches() -> None:
     assert colour.changed == 1
 
 
+def test_a_choice_in_another_form_is_what_the_batch_read() -> None:
+    made = call("read", "REDS", 0.9, "0.001").model_copy(update={"prompt_hash": "p"})
+    field = Field(value="red", source="text", model="read", prompt_hash="p")
+    result = Result(status="complete", fields={"colour": field}, calls=(made,))
+    colour = replay([("1", result)], policy(["read"]), TRUTHS).fields[0]
+    assert (colour.changed, colour.accuracy) == (0, 1.0)
+
+
 def test_without_a_threshold_every_first_answer_stands() -> None:
     colour = replayed(["read", "look"]).fields[0]
     assert (colour.coverage, colour.changed) == (1.0, 1)
