@@ -115,7 +115,7 @@ async def test_a_budget_that_still_has_room_lets_the_next_node_ask(tmp_path: Pat
 @pytest.mark.parametrize(
     "said",
     [
-        chat('{"colour": 7}', usage=used(40, 9)),
+        chat("It is red.", usage=used(40, 9)),
         chat('{"colour": "r', finish="length", usage=used(40, 9)),
         chat(None, message={"refusal": "I cannot."}, usage=used(40, 9)),
     ],
@@ -137,7 +137,7 @@ async def test_an_answer_that_cannot_be_used_costs_what_was_reported(
     [
         (chat(RED, usage=None), True),
         (chat(RED, usage=used(0, 0)), True),
-        (chat('{"colour": 7}', usage=None), False),
+        (chat("It is red.", usage=None), False),
         (failing(500, "out of memory"), False),
         (chat(RED, breaks_off=True), False),
     ],

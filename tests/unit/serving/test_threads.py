@@ -209,5 +209,6 @@ async def test_a_named_run_whose_client_hung_up_is_left_and_goes_on() -> None:
         assert (again["status"], again["questions"][0]["value"]) == ("waiting", QUESTION)
         done = (await http.post("/v1/threads/t/answer", json={"answer": "yes"})).json()
     assert done["state"] == {"said": ["yes"]}
-    # The call that was cut off may have been billed: it is counted at its worst case.
-    assert [error["type"] for error in done["errors"]] == ["BudgetExceeded"]
+    # The call that was cut off may have been billed: it is counted at its worst case, and was made
+    # again, as no budget is in its way.
+    assert done["errors"] == [] and done["tokens"] > 0
