@@ -107,6 +107,10 @@ class Recorder:
         cls.asked = (checkpoint, settings)
         return cls()
 
+    def generate(self, calls: object, *rest: object) -> list[object]:
+        """It is never asked."""
+        raise NotImplementedError
+
 
 async def test_a_card_hands_over_folder_id_device_and_sampling(tmp_path: Path):
     (tmp_path / "org" / "local").mkdir(parents=True)
