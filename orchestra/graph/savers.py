@@ -16,6 +16,7 @@ from orchestra.core.errors import BookError, GraphFailed, InvalidGraph
 from orchestra.routing.introspect import guarded, may_wait
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
+MOST_GRAPHS = 256
 HELD = "held"
 WRITTEN = JsonPlusSerializer()
 
@@ -54,6 +55,8 @@ class Savers:
             if graph.checkpointer is None and may_wait(graph):
                 known = known.copy() if known is graph else known
                 known.checkpointer = self.own
+            if len(self._graphs) >= MOST_GRAPHS:  # of who compiles one for each job
+                self._graphs.clear()
             known = self._graphs.setdefault(graph, known)
         return known
 

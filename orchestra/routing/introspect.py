@@ -107,11 +107,23 @@ def compile_graph(build: Callable[[], Any] | AnyGraph | CompiledStateGraph) -> C
     if isinstance(build, CompiledStateGraph):
         return build
     if isinstance(build, StateGraph):
-        return _compile(build)
+        with _BUILDING:
+            return _compile_as_it_is(build, _size(build))
     if isinstance(build, Pregel):
         raise _no_state_graph(build)
     with _BUILDING:  # the cache alone lets threads that ask first at one moment build one each
         return _compile_built(build)
+
+
+@lru_cache(maxsize=64)
+def _compile_as_it_is(graph: StateGraph, size: tuple[int, ...]) -> CompiledStateGraph:
+    """`graph` compiled once, and again when it has grown since."""
+    return _compile(graph)
+
+
+def _size(graph: StateGraph) -> tuple[int, ...]:
+    branches = sum(map(len, graph.branches.values()))
+    return len(graph.nodes), len(graph.edges), len(graph.waiting_edges), branches
 
 
 @lru_cache(maxsize=64)

@@ -195,3 +195,14 @@ def test_a_workflow_of_the_functional_api_is_refused_with_where_to_call_it() -> 
     for build in (workflow, lambda: workflow):
         with pytest.raises(InvalidGraph, match=r"'workflow' is a Pregel.*inside a node"):
             compile_graph(build)  # type: ignore[arg-type]
+
+
+def test_a_graph_is_compiled_once_and_again_when_it_has_grown() -> None:
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("read", ask("text", "Read."))
+    graph.add_edge(START, "read")
+    first = compile_graph(graph)
+    assert compile_graph(graph) is first
+    graph.add_node("again", ask("text", "Again."))
+    graph.add_edge("read", "again")
+    assert set(view(compile_graph(graph)).asks) == {"read", "again"}
