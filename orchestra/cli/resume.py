@@ -81,6 +81,11 @@ def resume_command(
         out = Path(target)
         spec, rows = list_waiting(out)
         given = _given(rows, words, answers, to_all)
+        if not given and caps is not None:
+            raise UsageError(
+                f"A cap ({caps.model_dump(exclude_none=True)}) bounds what answered rows spend, "
+                "and no answer is given. Give ROW and ANSWER, --answers FILE or --all with it."
+            )
         if not given:
             return Output([row.public() for row in rows], _row_lines(out, rows))
         name = fleet if _is_typed("fleet") else spec.fleet

@@ -30,7 +30,8 @@ MEANT = (
 NO_CREDIT = re.compile(
     r"insufficient_quota|insufficient balance|exceeded your current quota|budget_exceeded"
     r"|budget has been exceeded|over budget|exceeded budget|arrearage|overdue|credit balance"
-    r"|insufficient credits|FreeTierOnly|free tier .*exhausted|billing[_ ](hard[_ ]limit|not)",
+    r"|insufficient credits|out of credits?|no credits? left|FreeTierOnly|free tier .*exhausted"
+    r"|billing[_ ](hard[_ ]limit|not)",
     re.IGNORECASE,
 )
 BUSY = frozenset({429, 503, 529})  # turned away before any work; 529 is Anthropic's "overloaded"

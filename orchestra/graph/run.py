@@ -37,7 +37,13 @@ from orchestra.graph.drive import Listener, Way, drive
 from orchestra.graph.intake import Intake, first_state
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.progress import Progress
-from orchestra.graph.threads import ThreadRecord, check_answer, keep_thread, record_of
+from orchestra.graph.threads import (
+    ThreadRecord,
+    check_answer,
+    check_models,
+    keep_thread,
+    record_of,
+)
 from orchestra.graph.voice import Voice
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
@@ -141,6 +147,7 @@ async def resume_job(
         check_answer(record, answer)
         shape, job, account = intake.shape, record.job, record.account
         models, seen = record.models, view(graph)
+        check_models(record, fleet.file)
         chosen = plan_along(seen, shape, job.budget, fleet.file, models, fleet.policy)
         await open_account(fleet, account, job, record.ceiling, parent=parent, hold=bool(parent))
         ends_at, progress = deadline(intake, started), record.progress()

@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import Field as Attribute
 
 from orchestra.book.messages import KeepThread, ListThreads, ReadThread
+from orchestra.core.card import FleetFile
 from orchestra.core.errors import ThreadTaken, UnknownThread, UsageError
 from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word, plain_json
 from orchestra.core.place import Branches
@@ -25,6 +26,7 @@ from orchestra.graph.backing import Backing
 from orchestra.graph.intake import Intake
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.progress import CallLog, Progress
+from orchestra.routing.routes import Route
 
 _ID = re.compile("[0-9a-f]{32}")  # of an interrupt; LangGraph reads a mapping of such as answers
 
@@ -165,6 +167,18 @@ def record_of(
         calls=tuple(progress.calls),
         questions=questions,
     )
+
+
+def check_models(record: ThreadRecord, fleet: FleetFile) -> None:
+    """Raise `UsageError` where the run was planned with a model that `fleet` has not."""
+    have = {card.name for card in fleet.models}
+    for model in Route(tuple(record.models.items())).asked:
+        if model not in have:
+            raise UsageError(
+                f"The run {record.thread_id!r} was planned with the model {model!r}, and the fleet "
+                f"{fleet.name!r} has none of that name (it has: {', '.join(sorted(have))}). Open "
+                "the fleet that the run began with."
+            )
 
 
 def check_answer(record: ThreadRecord, answer: Any) -> None:

@@ -127,7 +127,9 @@ def _join(
         if row_id not in true:
             strangers.append(row_id)
         elif true[row_id]:
-            value = said(answer.fields.get(field))
+            # What a row has that waits for a person is not its answer yet.
+            is_told = answer.status != "waiting"
+            value = said(answer.fields.get(field)) if is_told else None
             verdict = value == true[row_id] if value else None
             verdicts.append((true[row_id], verdict, truths.rows[row_id].weight))
     if names and field not in names:

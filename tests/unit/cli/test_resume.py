@@ -71,6 +71,8 @@ def test_rows_of_a_batch_are_listed_and_answered_one_by_one(tmp_path: Path, flee
     assert wrong.exit_code == 2 and "These do: 'A1', 'A3'" in wrong.stderr
     silent = call("resume", out, "A1")
     assert silent.exit_code == 2 and "Row 'A1' needs an answer" in silent.stderr
+    idle = call("resume", out, "--cost-usd", "2")
+    assert idle.exit_code == 2 and "no answer is given" in idle.stderr
     done = called_json("resume", out, "A1", '{"sure": true}')
     assert (done["waiting"], done["stopped"]) == (1, "")
     kept = called_json("show", out, "A1")["result"]

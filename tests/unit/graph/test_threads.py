@@ -421,3 +421,20 @@ async def test_a_failure_beside_a_question_or_before_it_stands_in_the_result_of_
             assert (left.status, done.status) == ("waiting", "partial")
             assert [error.stage for error in done.errors] == ["bad"]
             assert done.state["said"] == ["yes"]
+
+
+async def test_a_fleet_without_the_runs_models_does_not_go_on_with_others(
+    tmp_path: Path, photo: Path
+) -> None:
+    book = tmp_path / "book.sqlite"
+    fleet, _ = fleet_on(book)
+    async with fleet:
+        await fleet.run(asking(), Job(images=[photo]), thread_id="a")
+    fleet, engines = fleet_on(book)
+    async with fleet:
+        fewer = tuple(card for card in fleet.file.models if card.name != "vl")
+        fleet.file = fleet.file.model_copy(update={"models": fewer})
+        with pytest.raises(UsageError, match=r"planned with the model 'vl'.*began with"):
+            await fleet.resume(asking(), "a", "yes")
+        assert await fleet.waiting() == {"a": "waiting"}
+    assert sum(len(engine.calls) for engine in engines.values()) == 0

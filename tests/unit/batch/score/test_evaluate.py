@@ -80,6 +80,14 @@ def test_abstained_missing_and_blank_answers_count_as_not_answered() -> None:
     assert (found.macro_accuracy, found.macro_accuracy_interval) == (None, None)
 
 
+def test_what_a_waiting_row_has_so_far_is_not_its_answer() -> None:
+    waits = result("Apple").model_copy(update={"status": "waiting"})
+    found = evaluate(
+        [("1", waits), ("2", result("Apple"))], known({"1": "Apple", "2": "Apple"}), "category"
+    )
+    assert (found.rows, found.answered, found.coverage) == (2, 1, 0.5)
+
+
 def test_rows_without_a_true_value_are_left_out() -> None:
     assert score([("Apple", "Apple"), ("Apple", " ")]).rows == 1
 
