@@ -48,7 +48,8 @@ from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.refit.fit import TimedJob
 from orchestra.refit.refit import refit, with_latencies
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.options import options_of
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan

@@ -26,7 +26,8 @@ from langgraph.graph import END, START, StateGraph
 from orchestra import Budget, Card, Context, JobState, ask
 from orchestra.core.card import FleetFile
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan
 
 MODELS = 5

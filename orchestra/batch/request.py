@@ -21,7 +21,7 @@ from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.identity import fingerprints
 from orchestra.fleet.opened import OpenFleet
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,9 @@ from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.policy import Policy, load_policy
 from orchestra.routing.candidates import JobShape
+from orchestra.routing.compiled import compile_graph
 from orchestra.routing.explain import Explanation, explain
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan, weigh
 from orchestra.routing.timing import IDLE, Load

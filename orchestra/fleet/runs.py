@@ -21,7 +21,7 @@ from orchestra.graph.drive import Listener
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
 from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 
 T = TypeVar("T")
 StreamMode = Literal[

@@ -13,7 +13,8 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import BookError, GraphFailed, InvalidGraph
-from orchestra.routing.introspect import guarded, may_wait
+from orchestra.routing.compiled import guarded
+from orchestra.routing.introspect import may_wait
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 MOST_GRAPHS = 256

@@ -9,7 +9,7 @@ from langgraph.graph import END, START, StateGraph
 from orchestra.core.ask import Ask, ask
 from orchestra.core.fan_out import each_photo
 from orchestra.core.state import Context, JobState
-from orchestra.routing.introspect import guarded
+from orchestra.routing.compiled import guarded
 
 
 def test_asks_edges_joins_and_branches_stand_where_introspection_reads_them() -> None:

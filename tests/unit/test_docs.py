@@ -20,7 +20,8 @@ from orchestra.batch.recipe import FieldRule, Length, Recipe, Value, Writing
 from orchestra.cli.main import COMMANDS, main
 from orchestra.core import errors
 from orchestra.core.job import Status
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from tests.documents import BLOCK, command_lines
 from workers.synthetic.drawn import draw_product
 

@@ -14,7 +14,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.book.remote import RemoteLedger, Send
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.store import ImageStore
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 
 
 class RowHost:

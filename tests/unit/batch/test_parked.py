@@ -29,7 +29,7 @@ from orchestra.core.errors import BookError, DiskFull, InvalidGraph, ModelUnavai
 from orchestra.core.job import Result
 from orchestra.core.money import usd
 from orchestra.images.store import ImageStore
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from tests.far_ledger import FarLedger
 from tests.parked_graphs import asking, parked_fleet, says_red, stopping, two_ask
 

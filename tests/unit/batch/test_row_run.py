@@ -24,7 +24,7 @@ from orchestra.core.errors import BudgetExceeded, InvalidGraph, RateLimited
 from orchestra.core.job import CallRecord, ErrorRecord, Result
 from orchestra.core.state import JobState
 from orchestra.images.store import ImageStore
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from tests.booked import booked
 from tests.far_ledger import FarLedger
 from tests.scripted import first_allowed, scripted_fleet

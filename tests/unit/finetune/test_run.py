@@ -12,7 +12,8 @@ from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
 from orchestra.finetune.order import FinetuneSettings, Order
 from orchestra.finetune.run import finetune
 from orchestra.fleet.source import load_fleet, load_graph
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from tests.tuning import cups, write_fleet, write_table
 
 STUB = {"worker": "tests.tuning:StubWorker", "checkpoint": "weights"}

@@ -12,7 +12,7 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.card import FleetFile
 from orchestra.fleet.opened import shared_fleet
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from orchestra.testing import ScriptedEngine
 from tests.meeting import Meeting, at_once
 from tests.stub_worker import write_fleet

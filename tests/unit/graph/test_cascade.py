@@ -33,7 +33,8 @@ from orchestra.fleet.source import load_fleet
 from orchestra.graph.run import unprepared_run
 from orchestra.quality.policy import Accuracy, Calibration, Policy
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan
 from orchestra.routing.routes import Route, plan_along, routes
 from tests.scripted import scripted_fleet

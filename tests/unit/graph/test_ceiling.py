@@ -15,7 +15,7 @@ from orchestra.core.call import Call
 from orchestra.core.job import Budget, Field, Result
 from orchestra.core.state import MOST_READ, field_of
 from orchestra.routing.candidates import TEMPLATE_TOKENS, JobShape
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from tests.booked import BookedCall, booked
 from tests.scripted import scripted_fleet
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from orchestra import Context, Job, JobState, ask, each_photo
 from orchestra.core.call import Call
 from orchestra.core.errors import InvalidGraph, NoModel
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from tests.scripted import scripted_fleet
 
 COLOURS = ("red", "green", "blue")

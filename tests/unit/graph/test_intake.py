@@ -25,7 +25,7 @@ from orchestra.graph.intake import FETCHES, Intake, take_in
 from orchestra.graph.run import run_job
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from orchestra import Context, Fleet, Job, JobState, Result, ask, each_photo, gather, vote
 from orchestra.core.call import Call
 from orchestra.core.errors import AnswerInvalid, InvalidGraph
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from tests.scripted import scripted_fleet
 
 

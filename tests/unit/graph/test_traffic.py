@@ -18,7 +18,7 @@ from orchestra.core.errors import NoFeasiblePlan
 from orchestra.graph.caller import Traffic
 from orchestra.graph.job_run import AtWork
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from orchestra.routing.timing import IDLE
 from tests.scripted import scripted_fleet
 

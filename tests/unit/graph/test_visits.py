@@ -14,7 +14,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import NoFeasiblePlan
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import run_job
-from orchestra.routing.introspect import compile_graph
+from orchestra.routing.compiled import compile_graph
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 

@@ -22,8 +22,9 @@ from orchestra.graph.intake import take_in
 from orchestra.graph.run import run_job
 from orchestra.graph.waiting import Waiting, reason_to_spare
 from orchestra.routing.candidates import JobShape
+from orchestra.routing.compiled import compile_graph
 from orchestra.routing.condition import Condition, Unless
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan
 from orchestra.routing.routes import Prices, Route, condition_of, plan_along, routes
 from orchestra.testing import ScriptedEngine

@@ -11,8 +11,9 @@ from orchestra.core.errors import NoFeasiblePlan
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.candidates import JobShape
+from orchestra.routing.compiled import compile_graph
 from orchestra.routing.explain import Change, Explanation, explain, picture
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan, weigh
 
 ARTICLE = load_fleet("article")[0]

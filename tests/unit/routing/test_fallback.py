@@ -22,7 +22,8 @@ from orchestra.core.schema import narrow
 from orchestra.core.state import Context, JobState
 from orchestra.core.text import sanitise
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
 from tests.fake_server import endpoint_card

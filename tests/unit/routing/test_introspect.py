@@ -13,7 +13,8 @@ from graphs.listing import build as listing
 from orchestra.core.ask import ask
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.state import Context, JobState
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from tests.meeting import Meeting, at_once
 
 

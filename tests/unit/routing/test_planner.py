@@ -22,7 +22,8 @@ from orchestra.core.job import Budget
 from orchestra.core.state import Context, JobState
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan
 from orchestra.routing.prompt_size import RULES_BYTES
 

@@ -10,7 +10,8 @@ from graphs.listing import build
 from orchestra.clients.endpoint_schema import public_schema
 from orchestra.core.schema import narrow
 from orchestra.fleet.source import load_fleet
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.prompt_size import RULES_BYTES, added_bytes
 
 CARD = load_fleet("mini")[0].card("r1")

@@ -12,7 +12,8 @@ from orchestra.core.errors import NoFeasiblePlan
 from orchestra.core.job import Budget
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.planner import plan
 from orchestra.routing.routes import Prices, Route, plan_along, routes
 

@@ -16,7 +16,8 @@ from orchestra.core.job import Budget
 from orchestra.core.latency import Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.options import Options, options_of, rank
 from orchestra.routing.plan import Option
 from orchestra.routing.planner import plan

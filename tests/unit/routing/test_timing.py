@@ -18,8 +18,9 @@ from orchestra.core.latency import AnswerLength, Latency, Overhead, WholeJobs
 from orchestra.core.state import Context, JobState
 from orchestra.quality.policy import Cascade, Escalation, Policy
 from orchestra.routing.candidates import JobShape
+from orchestra.routing.compiled import compile_graph
 from orchestra.routing.condition import Condition, Unless
-from orchestra.routing.introspect import GraphView, compile_graph, view
+from orchestra.routing.introspect import GraphView, view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
 from orchestra.routing.timing import IDLE, Load, critical_path, siblings

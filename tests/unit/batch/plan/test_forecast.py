@@ -16,7 +16,8 @@ from orchestra.core.job import Result
 from orchestra.core.stats import spread_of
 from orchestra.fleet.source import load_fleet
 from orchestra.routing.candidates import JobShape
-from orchestra.routing.introspect import compile_graph, view
+from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 from orchestra.routing.routes import Prices, Route
 
 MINI = load_fleet("mini")[0]
