@@ -1,0 +1,158 @@
+"""A tagger of a user's own fields: chains propose, strings and a ranker decide, a curve calibrates.
+
+Each stage learns from what the one before it says of rows that it did not see (stacking, Wolpert
+1992), so that neither overtrusts the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestra.quality.curve import choose
+from orchestra.quality.curve import fit as fit_curve
+from workers.tagging.candidates import Candidate, candidates
+from workers.tagging.ranker import Ranker, fit
+from workers.tagging.rows import TaggedRow, tagged_row
+from workers.tagging.spans import SpanModel, train_spans
+from workers.tagging.strings import Strings
+
+FOLDS = 4  # of the rows, from which later stages learn
+STEPS = np.linspace(0, 1, 101)  # where the curve is kept
+LEAST, MOST = 0.25, 0.6  # of the threshold
+LISTS = 0.05  # a field whose filled rows have several values this often may have several
+BESIDE = 0.5  # of the best candidate's probability, for a further value of such a field
+RANKERS = 3  # averaged: one begins by chance
+Candidates = dict[str, list[Candidate]]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value that stands in a text, from `start` to `end`, and how likely it is the field's."""
+
+    value: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(slots=True)
+class Tagger:
+    """What was learnt. A field is answered from `threshold` on, which had the best F1."""
+
+    spans: SpanModel
+    strings: Strings
+    rankers: list[Ranker]
+    levels: np.ndarray
+    threshold: float
+    lists: frozenset[str]
+
+    def readings(self, text: str, group: str = "") -> dict[str, list[Reading]]:
+        """For each field of the group every candidate, the likeliest first; none is above 1."""
+        row = tagged_row(text, group)
+        found = candidates(row, self.spans.probabilities(row), self.strings)
+        return {name: self._read(own) for name, own in found.items()}
+
+    def answers(self, text: str, group: str = "") -> dict[str, list[Reading]]:
+        """The values that are likely enough; a field without one is left out."""
+        found = {}
+        for name, all_of in self.readings(text, group).items():
+            if all_of and all_of[0].probability >= self.threshold:
+                most = all_of[0].probability * BESIDE
+                several = name in self.lists
+                found[name] = [one for at, one in enumerate(all_of)
+                               if at == 0 or (several and one.probability >= most)]  # fmt: skip
+        return found
+
+    def _read(self, own: Sequence[Candidate]) -> list[Reading]:
+        if not own:
+            return []
+        chances = np.interp(_chances(self.rankers, own), STEPS, self.levels)
+        order = np.argsort(-chances, kind="stable")
+        return [
+            Reading(own[at].value, own[at].start, own[at].start + len(own[at].value),
+                    float(chances[at]))
+            for at in order
+        ]  # fmt: skip
+
+
+def train(rows: Sequence[TaggedRow], say: Say = lambda line: None, *, seed: int = 0) -> Tagger:
+    """Train on labelled rows; the same rows and seed give the same tagger."""
+    rng = np.random.default_rng(seed)
+    fold = rng.permutation(len(rows)) % FOLDS
+    strings = Strings(rows)
+    found: list[Candidates] = [{} for _ in rows]
+    for held in range(FOLDS):
+        model = train_spans([row for row, own in zip(rows, fold, strict=True) if own != held])
+        for at in np.flatnonzero(fold == held):
+            found[at] = candidates(rows[at], model.probabilities(rows[at]), strings, int(at))
+        say(f"chains {held + 1} of {FOLDS + 1}")
+    spans = train_spans(rows)
+    say(f"chains {FOLDS + 1} of {FOLDS + 1}")
+    rankers = _rankers(rows, found)
+    levels, threshold = _calibrated(rows, found, fold)
+    return Tagger(spans, strings, rankers, levels, threshold, _lists(rows))
+
+
+def _rankers(rows: Sequence[TaggedRow], found: Sequence[Candidates]) -> list[Ranker]:
+    questions, right = [], []
+    for row, own in zip(rows, found, strict=True):
+        for name, some in own.items():
+            if some and name in row.values:
+                questions.append(np.stack([one.features for one in some]))
+                right.append(np.array([one.value in row.values[name] for one in some]))
+    return [fit(questions, right, seed=seed) for seed in range(RANKERS)] if questions else []
+
+
+def _chances(rankers: Sequence[Ranker], own: Sequence[Candidate]) -> np.ndarray:
+    features = np.stack([one.features for one in own])
+    return np.mean([ranker.probabilities(features) for ranker in rankers], axis=0)
+
+
+def _calibrated(
+    rows: Sequence[TaggedRow], found: Sequence[Candidates], fold: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """The curve of right answers by probability, and the threshold of best F1.
+
+    Both are of rows that the ranker asked did not see.
+    """
+    chance: list[float] = []
+    right: list[bool] = []
+    group: list[int] = []
+    for held in range(FOLDS):
+        inside = [at for at in range(len(rows)) if fold[at] != held]
+        rankers = _rankers([rows[at] for at in inside], [found[at] for at in inside])[:1]
+        for at in np.flatnonzero(fold == held):
+            for name, own in found[at].items():
+                if own and name in rows[at].values:
+                    chances = _chances(rankers, own)
+                    best = int(chances.argmax())
+                    chance.append(float(chances[best]))
+                    right.append(own[best].value in rows[at].values[name])
+                    group.append(int(at))
+    p, y, ones = np.array(chance), np.array(right, float), np.ones(len(chance))
+    curve = fit_curve(choose(p, y, ones, np.array(group)), p, y, ones)
+    levels = np.clip(curve(STEPS), 0, 1)
+    values = sum(len(given) for row in rows for given in row.values.values())
+    return levels, _best_threshold(np.interp(p, STEPS, levels), y, values)
+
+
+def _best_threshold(p: np.ndarray, y: np.ndarray, values: int) -> float:
+    order = np.argsort(-p, kind="stable")
+    hits = y[order].cumsum()
+    score = 2 * hits / (np.arange(1, len(p) + 1) + values)
+    return float(np.clip(p[order][int(score.argmax())], LEAST, MOST))
+
+
+def _lists(rows: Sequence[TaggedRow]) -> frozenset[str]:
+    filled: dict[str, list[int]] = {}
+    for row in rows:
+        for name, given in row.values.items():
+            if given:
+                filled.setdefault(name, []).append(len(given) > 1)
+    return frozenset(name for name, some in filled.items() if sum(some) > LISTS * len(some))
+
+
