@@ -19,6 +19,7 @@ LONGEST = 14  # tokens of a span
 OUT = "O"
 LOW = -1e4  # the log weight of what cannot be
 L1, L2 = 0.05, 0.01
+EXTRA: dict = {}
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def train(
     trainer = pycrfsuite.Trainer(verbose=False)
     for row, given in zip(rows, labels, strict=True):
         trainer.append(row, list(given))
-    trainer.set_params({"c1": L1, "c2": L2, "max_iterations": iterations})
+    trainer.set_params({"c1": L1, "c2": L2, "max_iterations": iterations, **EXTRA})
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "crf")
         trainer.train(path)
@@ -102,7 +103,9 @@ def span_probabilities(scores: np.ndarray, transition: np.ndarray) -> np.ndarray
     last = ahead[:, -1]
     whole = last.max(1) + np.log(np.exp(last - last.max(1, keepdims=True)).sum(1))
     ends = [_ends(scores, back, transition, labels, inside) for labels in (begin, inside)]
-    reached = np.concatenate([np.zeros((chains, 1, len(inside))), scores[:, :, inside].cumsum(1)], 1)
+    reached = np.concatenate(
+        [np.zeros((chains, 1, len(inside))), scores[:, :, inside].cumsum(1)], 1
+    )
     enter, stay = transition[:, begin, inside], transition[:, inside, inside]
     result = np.zeros((chains, len(inside), length, LONGEST))
     for tokens in range(1, min(LONGEST, length) + 1):

@@ -66,4 +66,3 @@ def _runs(row: TaggedRow) -> Iterable[tuple[str, tuple[str, ...]]]:
     for field, spans in row.spans.items():
         for first, last in spans:
             yield field, tuple(words[first : last + 1])
-

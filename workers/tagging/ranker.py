@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workers.tagging.optimizer import Adam
+
 BASE = 0  # the feature that the score begins with
 HIDDEN, EPOCHS, RATE = 24, 200, 0.01
 DECAY = 16.0  # over the number of questions
@@ -43,9 +45,7 @@ class Ranker:
         return odds / (1 + odds.sum())
 
 
-def fit(
-    questions: Sequence[np.ndarray], right: Sequence[np.ndarray], *, seed: int = 0
-) -> Ranker:
+def fit(questions: Sequence[np.ndarray], right: Sequence[np.ndarray], *, seed: int = 0) -> Ranker:
     """Fit to questions [candidate, feature] and which of their candidates are right."""
     x = np.concatenate(questions)
     question = np.repeat(np.arange(len(questions)), [len(one) for one in questions])
@@ -75,24 +75,3 @@ def fit(
         ]
         optimizer.step(slopes, RATE * min(1.0, 3 * (1 - step / EPOCHS)))
     return ranker
-
-
-class Adam:
-    """Adam over arrays that it changes in place."""
-
-    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
-        self._arrays = arrays
-        self._first = [np.zeros_like(array) for array in arrays]
-        self._second = [np.zeros_like(array) for array in arrays]
-        self._steps = 0
-
-    def step(self, slopes: Sequence[np.ndarray], rate: float) -> None:
-        """One step against `slopes`."""
-        self._steps += 1
-        for array, slope, first, second in zip(
-            self._arrays, slopes, self._first, self._second, strict=True
-        ):
-            first += 0.1 * (slope - first)
-            second += 0.01 * (slope * slope - second)
-            size = np.sqrt(second / (1 - 0.99**self._steps)) + 1e-8
-            array -= rate * first / (1 - 0.9**self._steps) / size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workers.tagging.tokens import Token, covering, tokens_of
@@ -21,6 +21,12 @@ class TaggedRow:
     values: dict[str, list[str]] = field(default_factory=dict)
     tokens: list[Token] = field(default_factory=list)
     spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def only(self, fields: Collection[str]) -> TaggedRow:
+        """The row as if it had no other fields."""
+        values = {name: given for name, given in self.values.items() if name in fields}
+        spans = {name: places for name, places in self.spans.items() if name in fields}
+        return TaggedRow(self.text, self.group, values, self.tokens, spans)
 
 
 def tagged_row(

@@ -75,7 +75,7 @@ class Tagger:
         return [
             Reading(own[at].value, own[at].start, own[at].start + len(own[at].value),
                     float(chances[at]))
-            for at in order
+            for at in order.tolist()
         ]  # fmt: skip
 
 
@@ -87,8 +87,8 @@ def train(rows: Sequence[TaggedRow], say: Say = lambda line: None, *, seed: int 
     found: list[Candidates] = [{} for _ in rows]
     for held in range(FOLDS):
         model = train_spans([row for row, own in zip(rows, fold, strict=True) if own != held])
-        for at in np.flatnonzero(fold == held):
-            found[at] = candidates(rows[at], model.probabilities(rows[at]), strings, int(at))
+        for at in np.flatnonzero(fold == held).tolist():
+            found[at] = candidates(rows[at], model.probabilities(rows[at]), strings, at)
         say(f"chains {held + 1} of {FOLDS + 1}")
     spans = train_spans(rows)
     say(f"chains {FOLDS + 1} of {FOLDS + 1}")
@@ -125,14 +125,14 @@ def _calibrated(
     for held in range(FOLDS):
         inside = [at for at in range(len(rows)) if fold[at] != held]
         rankers = _rankers([rows[at] for at in inside], [found[at] for at in inside])[:1]
-        for at in np.flatnonzero(fold == held):
+        for at in np.flatnonzero(fold == held).tolist():
             for name, own in found[at].items():
                 if own and name in rows[at].values:
                     chances = _chances(rankers, own)
                     best = int(chances.argmax())
                     chance.append(float(chances[best]))
                     right.append(own[best].value in rows[at].values[name])
-                    group.append(int(at))
+                    group.append(at)
     p, y, ones = np.array(chance), np.array(right, float), np.ones(len(chance))
     curve = fit_curve(choose(p, y, ones, np.array(group)), p, y, ones)
     levels = np.clip(curve(STEPS), 0, 1)
@@ -154,5 +154,3 @@ def _lists(rows: Sequence[TaggedRow]) -> frozenset[str]:
             if given:
                 filled.setdefault(name, []).append(len(given) > 1)
     return frozenset(name for name, some in filled.items() if sum(some) > LISTS * len(some))
-
-

@@ -35,5 +35,7 @@ def covering(tokens: list[Token], start: int, end: int) -> tuple[int, int] | Non
 
 def shape(word: str) -> str:
     """The word's letters as X and x, its digits as 9, runs of one kind cut to two."""
-    kinds = ("X" if c.isupper() else "x" if c.isalpha() else "9" if c.isdigit() else c for c in word)
+    kinds = (
+        "X" if c.isupper() else "x" if c.isalpha() else "9" if c.isdigit() else c for c in word
+    )
     return re.sub(r"(.)\1{2,}", r"\1\1", "".join(kinds))
