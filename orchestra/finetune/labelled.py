@@ -19,6 +19,7 @@ from orchestra.batch.tables.gold import NOTHING, STATE, STRATUM, WEIGHT, read_go
 from orchestra.batch.tables.table import Table, open_table, resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.finetune.rows import read_rows
+from orchestra.finetune.values import texts_of
 
 GOLD = "gold.csv"
 
@@ -147,8 +148,4 @@ def _listed(value: Any) -> list[str]:
         value = told if isinstance(told, list) else value
     if isinstance(value, list):
         return [text for one in value for text in _listed(one)]
-    if value is None or value == "" or value == NOTHING:
-        return []
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    return [value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)]
+    return [] if value == NOTHING else texts_of(value)

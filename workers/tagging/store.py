@@ -20,6 +20,8 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.tagging.chooser import Chooser
 from workers.tagging.emission import Emission
 from workers.tagging.gazetteer import Gazetteer
+from workers.tagging.inputs import LabelledWords
+from workers.tagging.neural import StateTagger
 from workers.tagging.ranker import Ranker
 from workers.tagging.reader import Reader
 from workers.tagging.rows import tagged_row
@@ -31,6 +33,7 @@ FORMAT = 1
 CONFIG, ARRAYS, ROWS, SUMS = "config.json", "model.safetensors", "rows.jsonl", "checksums.json"
 RESTORE = "Restore the folder, or run `orchestra finetune` again."
 RANKER = ("mean", "spread", "layer", "bias", "output", "shortcut", "shift")
+STATES = ("mean", "spread", "layer", "bias", "output", "shift")
 CHOOSER = ("rarity", "weights", "shift")
 Arrays = dict[str, np.ndarray]
 
@@ -93,6 +96,10 @@ def _tagger_out(tagger: Tagger, arrays: Arrays) -> dict[str, Any]:
     for at, ranker in enumerate(tagger.rankers):
         arrays |= {f"ranker.{at}.{part}": getattr(ranker, part) for part in RANKER}
 
+    if tagger.states is not None:
+        arrays |= {f"states.{part}": getattr(tagger.states, part) for part in STATES}
+        arrays["states.counts"] = tagger.states.known.counts
+
     def places(found: Mapping[str, ChainPlace], kind: str) -> dict[str, Any]:
         for at, place in enumerate(found.values()):
             arrays[f"{kind}.{at}"] = place.transition
@@ -104,6 +111,7 @@ def _tagger_out(tagger: Tagger, arrays: Arrays) -> dict[str, Any]:
         "groups": tagger.spans.groups,
         "joint": places(tagger.spans.joint, "joint"),
         "single": places(tagger.spans.single, "single"),
+        "states": None if tagger.states is None else list(tagger.states.known.words),
         "rankers": len(tagger.rankers),
         "threshold": tagger.threshold,
         "lists": sorted(tagger.lists),
@@ -129,7 +137,13 @@ def _tagger_in(raw: Mapping[str, Any], arrays: Arrays, folder: Path) -> Tagger:
     rankers = [Ranker(*(arrays[f"ranker.{at}.{part}"] for part in RANKER))
                for at in range(raw["rankers"])]  # fmt: skip
     lists = frozenset(raw["lists"])
-    return Tagger(spans, Strings(rows), rankers, arrays["levels"], raw["threshold"], lists)
+    states = None
+    if raw["states"] is not None:
+        words = {word: at for at, word in enumerate(raw["states"])}
+        fields = sorted({name for names in raw["groups"].values() for name in names})
+        known = LabelledWords(fields, raw["groups"], words, arrays["states.counts"])
+        states = StateTagger(known, *(arrays[f"states.{part}"] for part in STATES))
+    return Tagger(spans, states, Strings(rows), rankers, arrays["levels"], raw["threshold"], lists)
 
 
 def _chooser_out(chooser: Chooser, arrays: Arrays, prefix: str) -> dict[str, Any]:

@@ -13,13 +13,16 @@ import numpy as np
 
 from orchestra.quality.curve import choose
 from orchestra.quality.curve import fit as fit_curve
+from workers.encoder.content import Encoded
 from workers.tagging.candidates import Candidate, candidates
+from workers.tagging.encoded import encoded, encoded_all
+from workers.tagging.neural import StateTagger, train_states
 from workers.tagging.ranker import Ranker, fit
 from workers.tagging.rows import TaggedRow, tagged_row
 from workers.tagging.spans import SpanModel, train_spans
 from workers.tagging.strings import Strings
 
-FOLDS = 4  # of the rows, from which later stages learn
+FOLDS = 3  # of the rows, from which later stages learn
 STEPS = np.linspace(0, 1, 101)  # where the curve is kept
 LEAST, MOST = 0.25, 0.6  # of the threshold
 LISTS = 0.05  # a field whose filled rows have several values this often may have several
@@ -44,6 +47,7 @@ class Tagger:
     """What was learnt. A field is answered from `threshold` on, which had the best F1."""
 
     spans: SpanModel
+    states: StateTagger | None
     strings: Strings
     rankers: list[Ranker]
     levels: np.ndarray
@@ -53,7 +57,8 @@ class Tagger:
     def readings(self, text: str, group: str = "") -> dict[str, list[Reading]]:
         """For each field of the group every candidate, the likeliest first; none is above 1."""
         row = tagged_row(text, group)
-        found = candidates(row, self.spans.probabilities(row), self.strings)
+        views = _views(row, self.spans, self.states, encoded(row.text) if self.states else None)
+        found = candidates(row, views, self.strings)
         return {name: self._read(own) for name, own in found.items()}
 
     def answers(self, text: str, group: str = "") -> dict[str, list[Reading]]:
@@ -84,17 +89,40 @@ def train(rows: Sequence[TaggedRow], say: Say = lambda line: None, *, seed: int 
     rng = np.random.default_rng(seed)
     fold = rng.permutation(len(rows)) % FOLDS
     strings = Strings(rows)
+    told = encoded_all([row.text for row in rows])
     found: list[Candidates] = [{} for _ in rows]
     for held in range(FOLDS):
-        model = train_spans([row for row, own in zip(rows, fold, strict=True) if own != held])
+        inside = np.flatnonzero(fold != held).tolist()
+        spans, states = _first(rows, told, inside, seed)
         for at in np.flatnonzero(fold == held).tolist():
-            found[at] = candidates(rows[at], model.probabilities(rows[at]), strings, at)
-        say(f"chains {held + 1} of {FOLDS + 1}")
-    spans = train_spans(rows)
-    say(f"chains {FOLDS + 1} of {FOLDS + 1}")
+            views = _views(rows[at], spans, states, told[at] if told else None)
+            found[at] = candidates(rows[at], views, strings, at)
+        say(f"part {held + 1} of {FOLDS + 1}")
+    spans, states = _first(rows, told, range(len(rows)), seed)
     rankers = _rankers(rows, found)
     levels, threshold = _calibrated(rows, found, fold)
-    return Tagger(spans, strings, rankers, levels, threshold, _lists(rows))
+    say(f"part {FOLDS + 1} of {FOLDS + 1}")
+    return Tagger(spans, states, strings, rankers, levels, threshold, _lists(rows))
+
+
+def _first(rows: Sequence[TaggedRow], told: Sequence[Encoded], inside: Sequence[int],
+           seed: int) -> tuple[SpanModel, StateTagger | None]:  # fmt: skip
+    """The first stage, learnt from some of the rows."""
+    some = [rows[at] for at in inside]
+    spans = train_spans(some)
+    if not told or not spans.single:
+        return spans, None
+    return spans, train_states(some, [told[at] for at in inside], seed=seed)
+
+
+def _views(row: TaggedRow, spans: SpanModel, states: StateTagger | None,
+           told: Encoded | None) -> dict[str, np.ndarray]:  # fmt: skip
+    """For each field the probabilities [view, first token, tokens - 1] of all spans."""
+    found = spans.probabilities(row)
+    if states is None or told is None or not found:
+        return found
+    more = states.probabilities(row, told)
+    return {name: np.concatenate([views, more[name][None]]) for name, views in found.items()}
 
 
 def _rankers(rows: Sequence[TaggedRow], found: Sequence[Candidates]) -> list[Ranker]:
