@@ -6,12 +6,11 @@ this module knows no model library.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,71 +19,25 @@ from orchestra.core.call import Call, Engine, Reply
 from orchestra.core.errors import InvalidTable, OrchestraError, UsageError
 from orchestra.core.identity import checkpoint_place
 from orchestra.core.schema import narrow
-from orchestra.core.stats import Interval
 from orchestra.finetune.folder import REPORT, finished, prepare
-from orchestra.finetune.labelled import LabelledRow, Labels, read_labelled
+from orchestra.finetune.labelled import LabelledRow, read_labelled
 from orchestra.finetune.order import Say
-from orchestra.finetune.values import Counts, ValueScore, counted, gain, texts_of, total
+from orchestra.finetune.publish_reader import publish
+from orchestra.finetune.reading import (
+    INSTRUCTION,
+    READER,
+    Learnt,
+    Measured,
+    ReaderTrainer,
+    ReadingOrder,
+    schema_of,
+)
+from orchestra.finetune.values import Counts, counted, gain, texts_of, total
 from orchestra.fleet.source import load_fleet, load_worker
 
-READER = "workers.tagging.engine:TaggerEngine"
-INSTRUCTION = "Extract what the text states."
 BASE_ROWS = 60  # that the model of today is asked; it may be slow
 TOKENS_A_FIELD = 24
 AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """The fields that were learnt: spans of the text, choices with their labels, and which of the
-    spans may have several values.
-    """
-
-    spans: tuple[str, ...]
-    choices: Mapping[str, tuple[str, ...]]
-    lists: tuple[str, ...] = ()
-
-
-ReaderTrainer = Callable[[Sequence[LabelledRow], Path, int, Say], Learnt]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingOrder:
-    """A run: the labels, the folder for the result, the share held out, and the model (as
-    `fleet/card`) that the result is compared with.
-    """
-
-    labels: Labels
-    out: Path
-    val: float = 0.2
-    seed: int = 0
-    base: str = "mini/r1"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.val < 1:
-            raise UsageError(f"--val is {self.val!r}; give a share between 0 and 1, as in 0.2.")
-
-    @property
-    def name(self) -> str:
-        """A hash of all that decides what the run learns."""
-        labels = {k: str(v) for k, v in asdict(self.labels).items() if k not in ("data", "gold")}
-        files = [self.labels.data, self.labels.gold]
-        bytes_ = [p.read_bytes() if p is not None and p.is_file() else b"" for p in files]
-        parts = json.dumps([labels, self.val, self.seed, self.base, READER])
-        return hashlib.sha256(b"\0".join([parts.encode(), *bytes_])).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Held-out rows: what the reader comes to on all, and both on those that both were asked."""
-
-    score: ValueScore
-    seconds: float
-    fields: Mapping[str, ValueScore]
-    base: ValueScore | None = None
-    beside: ValueScore | None = None
-    gain: Interval | None = None
-    why_not: str = ""
 
 
 def learn(order: ReadingOrder, say: Say) -> dict[str, Any]:
@@ -93,8 +46,6 @@ def learn(order: ReadingOrder, say: Say) -> dict[str, Any]:
     The same order again does nothing when it is finished. Raises `InvalidTable`, `UsageError`,
     `OutputMismatch`.
     """
-    from orchestra.finetune.publish_reader import publish
-
     if not order.labels.data.exists():
         raise InvalidTable(f"Table {str(order.labels.data)!r} does not exist. Check the path.")
     rows = read_labelled(order.labels)
@@ -142,24 +93,6 @@ def part(
     return [row for group in kept for row in group], [row for group in held for row in group]
 
 
-def schema_of(learnt: Learnt, fields: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON schema that asks for what was learnt, or only for some `fields` of it."""
-    properties: dict[str, Any] = {}
-    for name in learnt.spans:
-        text = {"type": "string"}
-        shape = {"type": "array", "items": text} if name in learnt.lists else text
-        properties[name] = {"anyOf": [shape, {"type": "null"}]}
-    for name, labels in learnt.choices.items():
-        properties[name] = {"enum": [*labels, None]}
-    names = [name for name in fields if name in properties] or list(properties)
-    return {
-        "type": "object",
-        "properties": {name: properties[name] for name in names},
-        "required": names,
-        "additionalProperties": False,
-    }
-
-
 def measure(order: ReadingOrder, learnt: Learnt, kept: Sequence[LabelledRow],
             held_out: Sequence[LabelledRow], say: Say) -> Measured:  # fmt: skip
     """Ask the reader in the folder, and the base, what the rows held out hold."""
@@ -187,7 +120,8 @@ def measure(order: ReadingOrder, learnt: Learnt, kept: Sequence[LabelledRow],
         say(f"{order.base} was not asked: {error}")
         return replace(found, why_not=str(error))
     beside = after[: len(before)]
-    found = replace(found, base=total(before), beside=total(beside), gain=gain(before, beside))
+    found = replace(found, base=total(before), beside=total(beside),
+                    gain=gain(before, beside), compared_rows=len(before))  # fmt: skip
     say(f"{order.base}: F1 {total(before).f1:.1%}, and it {total(beside).f1:.1%}, of the same "
         f"{len(before)} rows")  # fmt: skip
     return found

@@ -1,4 +1,4 @@
-"""Makes a reader of a user's fields usable at once: its card in a fleet, and a graph that asks it."""
+"""Makes a reader of a user's fields usable at once: a fleet with its card, a graph that asks it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import Any
 from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
 from orchestra.core.yaml_file import yaml_text
-from orchestra.finetune.learn import INSTRUCTION, READER, Learnt, Measured, ReadingOrder, schema_of
 from orchestra.finetune.publish import FLEET, GRAPH, GRAPH_TEXT
+from orchestra.finetune.reading import (
+    INSTRUCTION,
+    READER,
+    Learnt,
+    Measured,
+    ReadingOrder,
+    schema_of,
+)
 
 NAME = "reader-tuned"
 HEADER = "# Written by `orchestra finetune`: one model, which reads the fields of its rows.\n"
@@ -49,7 +56,7 @@ def publish(
         "score": measured.score.as_json(),
         "fields": {name: score.as_json() for name, score in measured.fields.items()},
         "compared": None if measured.base is None or measured.beside is None else {
-            "rows": min(held_out, measured.beside.counts.true and held_out),
+            "rows": measured.compared_rows,
             "before": measured.base.as_json(),
             "after": measured.beside.as_json(),
             "gain": [round(bound, 4) for bound in measured.gain or ()],
@@ -70,6 +77,7 @@ def _write_fleet(
     names = [*learnt.spans, *learnt.choices]
     ms = 1000 * measured.seconds / max(1, held_out)
     often = sorted(measured.fields.items(), key=lambda pair: -pair[1].counts.true)[:SHOWN]
+    more = " and others" if len(names) > SHOWN else ""
     measure = f"micro F1 of values, equal to the letter, {held_out} held-out rows of {data}"
     card = {
         "name": NAME,
@@ -89,7 +97,7 @@ def _write_fleet(
                     "schema_in_prompt": False, "max_batch": 16, "scaling": {"cpus": 0.25}},
         "limits": {"context_tokens": CONTEXT_TOKENS},
         "price": {"as_of": None},
-        "can": f"Reads {', '.join(names[:SHOWN])}{' and others' * (len(names) > SHOWN)} off a text.",
+        "can": f"Reads {', '.join(names[:SHOWN])}{more} off a text.",
         "cannot": "Read other fields, write, or hold a conversation.",
     }  # fmt: skip
     raw = {

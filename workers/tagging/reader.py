@@ -16,6 +16,7 @@ from workers.tagging.tagger import Reading, Tagger, train
 STANDS = 0.5  # the share of a field's values that stand in their texts, from which it is a span
 LABELS = 50  # choices that a field may have
 ROWS_A_LABEL = 3  # on average, for a field to be a choice
+LIKE_NONE = 0.02  # how well a group fits that has no field that is asked
 NONE = ""  # the label of a row whose field is known to have no value
 FEWEST = 10  # labelled rows
 
@@ -55,12 +56,15 @@ class Reader:
     def _group(self, text: str, asked: Collection[str]) -> str:
         if self.groups is None or self.tagger is None:
             return ""
-        having = self.tagger.spans.groups
-        shares = {group: len(set(asked) & set(names)) for group, names in having.items()}
-        most = max(shares.values(), default=0)
-        among = [group for group, share in shares.items() if share == most]
-        chances = self.groups.probabilities(text, among)
-        return max(chances, key=lambda group: chances[group])
+        chances = self.groups.probabilities(text)
+        wanted = set(asked)
+
+        def fit(group: str) -> float:
+            names = set(self.tagger.spans.groups.get(group, ())) if self.tagger else set()
+            shared = len(wanted & names) / max(1, len(wanted | names))
+            return chances[group] * (LIKE_NONE + shared)
+
+        return max(chances, key=fit)
 
 
 def train_reader(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestra.finetune.labelled import LabelledRow
-from orchestra.finetune.learn import Learnt
+from orchestra.finetune.reading import Learnt
 from workers.tagging.reader import train_reader
 from workers.tagging.rows import tagged_row
 from workers.tagging.store import save
