@@ -79,8 +79,9 @@ def calibrate(
     for place, one in proven.items():
         curves[place] = curves[place].model_copy(update={"least": as_share(one.threshold)})
     cascades = tuple(fit_cascades(data, fits, curves, target, spend_usd))
-    in_cascade = [one.node for one in cascades]
-    learned = tuple(learn_texts(batches, data, truths, but=in_cascade, encoder=encoder, seed=seed))
+    learned: tuple[TextQuality, ...] = ()
+    if target is None and spend_usd is None:
+        learned = tuple(learn_texts(batches, data, truths, encoder=encoder, seed=seed))
     policy = Policy(
         fleet=fleet,
         models={name: models[name] for name in sorted({place[1] for place in curves})},

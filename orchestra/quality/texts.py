@@ -41,18 +41,15 @@ def learn_texts(
     data: Data,
     truths: Truths,
     *,
-    but: Sequence[str] = (),
     encoder: Encoder | None = None,
     seed: int = 0,
 ) -> Iterator[TextQuality]:
-    """What was learnt at each node that several models answered, those of `but` left out.
+    """What was learnt at each node that several models answered.
 
     A node with too few labelled rows says nothing.
     """
     for rows in node_rows(batches, data, truths):
-        if rows.node in but or len(rows.texts) < LEAST_TEXTS:
-            continue
-        if len(set(rows.texts)) < LEAST_GROUPS:
+        if len(rows.texts) < LEAST_TEXTS or len(set(rows.texts)) < LEAST_GROUPS:
             continue
         vectors = None if encoder is None else encoder.vectors
         found = learn(scored(rows.texts, rows.scores, vectors), seed=seed)

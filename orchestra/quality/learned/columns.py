@@ -17,6 +17,7 @@ from orchestra.quality.learned.cues import NAMES, matrix
 Floats = NDArray[np.float64]
 Vectors = Callable[[Sequence[str]], NDArray[np.float32]]  # texts to unit vectors (texts, D)
 MOST_SPREADS = 4.0
+LEAST_SPREAD = 1e-6  # what differs by less is one value, rounded
 OPTIONS = NAMES.index("option_count")
 
 
@@ -66,7 +67,7 @@ class Scaling:
         middle = read.vectors.mean(axis=0)
         width = float(np.sqrt(np.mean((read.vectors - middle) ** 2))) if read.vectors.size else 1.0
         widths = np.full(read.vectors.shape[1], width or 1.0)
-        spread = np.where(spread > 0, spread, 1.0)
+        spread = np.where(spread > LEAST_SPREAD, spread, 1.0)
         return cls(np.concatenate([mean, middle]), np.concatenate([spread, widths]))
 
     def columns(self, read: Read) -> Floats:

@@ -17,7 +17,7 @@ from orchestra.core.errors import InvalidLabels
 from orchestra.quality.learned.columns import Read, Vectors
 from orchestra.quality.learned.cues import NAMES
 from orchestra.quality.learned.evidence import Evidence, bands, evidence_of
-from orchestra.quality.learned.learner import TREES, Learner, Members, Weights
+from orchestra.quality.learned.learner import MEMBERS, TREES, Learner, Members, Weights
 from orchestra.quality.learned.nearness import bounds_of, nearness
 
 Floats = NDArray[np.float64]
@@ -107,7 +107,7 @@ def learn(
     """Fit `data`; `progress` is told of each fold that is done."""
     believed = np.flatnonzero(~np.isin(data.groups, suspect_groups(data)))
     fold = folds_of(data, folds, seed)
-    said = np.zeros((2, *data.scores.shape))
+    said = np.zeros((MEMBERS, *data.scores.shape))
     distance, covered, rates = np.zeros(len(data)), np.zeros(len(data)), np.zeros_like(data.scores)
     for held in range(int(fold.max()) + 1):
         test, train = split(data, fold, held, believed)

@@ -1,9 +1,10 @@
 """Says for a text how likely each of several models answers it well; it is fitted elsewhere.
 
-Members (a ridge over cues and vectors, trees over cues and main directions) each say by how much a
-text's scores differ from the models' mean rates. What they say is added with weights that were
-found on texts left out, apart for the level of all models and for what tells them apart. Far from
-all that was fitted the rates are what is left.
+Members each say by how much a text's scores differ from the models' mean rates: trees over cues and
+main directions, read to the end and near their roots, where texts of other subjects are told alike,
+and the labelled texts that are most alike. What they say is added with weights that were found on
+texts left out, apart for the level of all models and for what tells them apart. Far from all that
+was fitted the rates are what is left.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from orchestra.quality.learned.columns import Read, Scaling
 from orchestra.quality.learned.cues import NAMES
 from orchestra.quality.learned.forest import Forest, Growth, grow
 from orchestra.quality.learned.nearness import Plane, nearness
-from orchestra.quality.learned.ridge import Ridge, fit_ridge
+from orchestra.quality.learned.neighbours import Neighbours
 
 Floats = NDArray[np.float64]
-TREES, TREE_ROWS, DEPTH, TRIES = 60, 6000, 14, 20
-LEAF_SHARE, LEAST_LEAF, MOST_LEAF = 1 / 60, 4, 12
+TREES, TREE_ROWS, TRIES = 60, 6000, 20
+DEPTHS = (4, 16)
+MEMBERS = len(DEPTHS) + 1
+TREE_AXES = 32  # main directions that trees split on
+LEAF_SHARE, LEAST_LEAF, MOST_LEAF = 1 / 60, 4, 10
 LENGTH = NAMES.index("characters")
 BY_LENGTH = 0.1  # of a probability, for each spread of the logarithm of length
 LEAST_FORM = 0.02  # of the fitted texts, for a form to count as covered
@@ -34,8 +38,8 @@ class Members:
     scaling: Scaling
     plane: Plane
     rates: Floats
-    ridge: Ridge
     forest: Forest
+    neighbours: Neighbours
     forms: tuple[bool, bool]  # whether texts with options, and texts without, were enough
 
     @classmethod
@@ -44,15 +48,16 @@ class Members:
         scaling = Scaling.of(read)
         table = scaling.columns(read)
         plane = Plane.of(table)
+        places = plane.places(table)
         leaf = int(np.clip(len(read) * LEAF_SHARE, LEAST_LEAF, MOST_LEAF))
-        growth = Growth(trees, TREE_ROWS, leaf, TRIES, DEPTH)
+        growth = Growth(trees, TREE_ROWS, leaf, TRIES, DEPTHS[-1])
         share = float(np.mean(read.has_options))
         return cls(
             scaling,
             plane,
             scores.mean(axis=0),
-            fit_ridge(table, scores),
-            grow(_forest_columns(read, plane.places(table)), scores, growth, seed),
+            grow(_forest_columns(read, places), scores, growth, seed),
+            Neighbours.of(places, scores),
             (share >= LEAST_FORM, 1 - share >= LEAST_FORM),
         )
 
@@ -60,10 +65,9 @@ class Members:
         """How far each member's scores are from the rates (2, texts, M), and the distances."""
         table = self.scaling.columns(read)
         places = self.plane.places(table)
-        said = [
-            self.ridge.predict(table),
-            self.forest.predict(_forest_columns(read, places), DEPTH),
-        ]
+        columns = _forest_columns(read, places)
+        said = [self.forest.predict(columns, depth) for depth in DEPTHS]
+        said.append(self.neighbours.predict(places))
         return np.stack(said) - self.rates, self.plane.distance(table)
 
     def covers(self, read: Read) -> NDArray[np.bool_]:
@@ -73,7 +77,9 @@ class Members:
 
 def _forest_columns(read: Read, places: Floats) -> Floats:
     """What trees split on: cues as they are, so that a missing one is told, and main directions."""
-    return np.concatenate([read.cues, places], axis=1) if read.vectors.size else read.cues
+    if not read.vectors.size:
+        return read.cues
+    return np.concatenate([read.cues, places[:, :TREE_AXES]], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-MOST_AXES = 32
+MOST_AXES = 64
+LEAST_SHARE = 0.01  # of all variance: what hardly varied in few texts may vary in others
 USUAL, LAST = 0.95, 0.999  # of left-out texts: up to here near, from here on far
 
 
@@ -32,8 +33,9 @@ class Plane:
         values, axes = np.linalg.eigh(table.T @ table / len(table))
         kept = min(MOST_AXES, max(1, len(table) // 10), len(values))
         main = axes[:, ::-1][:, :kept]
-        rest = float(np.maximum(values[::-1][kept:], 0).sum())
-        return cls(main, np.maximum(values[::-1][:kept], 1e-9), max(rest, 1e-9))
+        whole, rest = values.sum(), float(np.maximum(values[::-1][kept:], 0).sum())
+        least = max(float(whole) * LEAST_SHARE, 1e-9)
+        return cls(main, np.maximum(values[::-1][:kept], least / kept), max(rest, least))
 
     def places(self, table: Floats) -> Floats:
         """Coordinates (rows, K) in the plane."""

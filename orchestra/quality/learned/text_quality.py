@@ -24,9 +24,9 @@ from orchestra.quality.learned.evidence import Evidence, told
 from orchestra.quality.learned.expected import Expected
 from orchestra.quality.learned.fit import Learnt
 from orchestra.quality.learned.forest import BINS, LEAF, Forest
-from orchestra.quality.learned.learner import Learner, Members, Weights
+from orchestra.quality.learned.learner import MEMBERS, TREE_AXES, Learner, Members, Weights
 from orchestra.quality.learned.nearness import Plane
-from orchestra.quality.learned.ridge import Ridge
+from orchestra.quality.learned.neighbours import Neighbours
 
 NEAR = 0.5  # of a text that is farther the constant quality tells more
 Knot = tuple[float, float, float]
@@ -115,8 +115,8 @@ def arrays_of(learner: Learner) -> dict[str, NDArray[Any]]:
         "variances": members.plane.variances.astype(np.float32),
         "scalars": np.array([members.plane.off, *learner.bounds, *members.forms]),
         "rates": members.rates,
-        "level": members.ridge.level,
-        "slopes": members.ridge.slopes.astype(np.float32),
+        "places": members.neighbours.places,
+        "scores": members.neighbours.scores,
         "weights": np.stack([weights.level, weights.contrast]),
         "edges": forest.edges,
         "roots": forest.roots,
@@ -149,8 +149,8 @@ def learner_of(text: str, models: int) -> Learner:
         Scaling(floats["mean"], floats["spread"]),
         Plane(floats["axes"], floats["variances"], off),
         floats["rates"],
-        Ridge(floats["level"], floats["slopes"]),
         forest,
+        Neighbours(stored["places"], stored["scores"]),
         (bool(options), bool(open_form)),
     )
     return Learner(members, Weights(*floats["weights"]), (usual, last))
@@ -158,17 +158,17 @@ def learner_of(text: str, models: int) -> Learner:
 
 def _check(stored: dict[str, NDArray[Any]], models: int) -> None:
     wide, axes = len(stored["mean"]), stored["axes"].shape[-1]
-    split_on = len(NAMES) + (axes if wide > len(NAMES) else 0)
-    nodes = len(stored["left"])
+    split_on = len(NAMES) + (min(axes, TREE_AXES) if wide > len(NAMES) else 0)
+    nodes, texts = len(stored["left"]), len(stored["places"])
     shapes = {
         "spread": (wide,),
         "axes": (wide, axes),
         "variances": (axes,),
         "scalars": (5,),
         "rates": (models,),
-        "level": (models,),
-        "slopes": (wide, models),
-        "weights": (2, 2),
+        "places": (max(texts, 1), axes),
+        "scores": (texts, models),
+        "weights": (2, MEMBERS),
         "edges": (split_on, BINS - 1),
         "roots": (len(stored["roots"]),),
         "column": (nodes,),
@@ -192,7 +192,7 @@ def _check(stored: dict[str, NDArray[Any]], models: int) -> None:
         "value": _within(stored["value"], 0, 1 + 1e-3),
         **{
             name: bool(np.isfinite(stored[name]).all())
-            for name in ("axes", "scalars", "rates", "level", "slopes", "weights", "edges")
+            for name in ("axes", "scalars", "rates", "places", "scores", "weights", "edges")
         },
     }
     for name, passed in checks.items():
