@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.routing_curve import Floats, difference, routing_score
 from benchmarks.routing_questions import read_questions
@@ -38,9 +39,11 @@ from orchestra.fleet.encoders import DEFAULT, encoder_of
 from orchestra.quality.learned.columns import Read, Vectors
 from orchestra.quality.learned.evidence import mean_interval, told
 from orchestra.quality.learned.fit import Learnt, Scored, learn, scored
+from orchestra.quality.learned.text_quality import NEAR
 
 GZIP = b"\x1f\x8b"
 ANSWER_TOKENS, BYTES_PER_TOKEN = 256, 3.5
+Ints = NDArray[np.int64]
 SIZE = re.compile(r"(\d+(?:\.\d+)?)b\b", re.IGNORECASE)
 BUDGETS = (1.0, 0.5, 0.25)  # of the best single model's cost
 KINDS, ROUNDS = 20, 20
@@ -139,13 +142,15 @@ def choices(estimates: Floats, costs: Floats, price: float) -> Any:
     return np.argmax(told(estimates) - price * costs, axis=1)
 
 
-def price_for(estimates: Floats, costs: Floats, budget: float) -> float:
-    """The least price at which the choices cost no more than `budget` on average."""
-    for price in PRICES / costs.mean():
-        picked = choices(estimates, costs, float(price))
-        if costs[np.arange(len(costs)), picked].mean() <= budget:
-            return float(price)
-    return float(PRICES[-1] / costs.mean())
+def price_for(estimates: Floats, scores: Floats, costs: Floats, budget: float) -> float:
+    """The price whose choices score most of those that cost no more than `budget` on average."""
+    rows = np.arange(len(costs))
+    tried: list[tuple[float, float]] = []
+    for price in (PRICES / costs.mean()).tolist():
+        picked = choices(estimates, costs, price)
+        if costs[rows, picked].mean() <= budget:
+            tried.append((float(scores[rows, picked].mean()), -price))
+    return -max(tried)[1] if tried else float(PRICES[-1] / costs.mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,50 +175,73 @@ class Outcome:
         return f"{line}   {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
 
 
-def outcomes(
-    data: Labelled, train: Labelled, estimates: Floats, known: Floats, fold: Any
-) -> Iterator[Outcome]:
-    """What each way comes to on `data`; `known` are left-out estimates of the `train` questions.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Estimates of the questions of `data`, and left-out ones, `known`, of those of `train`.
 
-    `fold` is that of each question where `data` is `train` itself, whose folds are then chosen for
-    by the others; None where it is another file.
+    `fold` is that of each question where both are one file, whose folds are then chosen for by the
+    others; None where `data` is another file.
     """
-    rows, questions = np.arange(len(data.questions)), np.arange(len(data.questions))
-    single, picked = np.zeros(len(rows), dtype=np.int64), {b: single_like(rows) for b in BUDGETS}
-    for held in [None] if fold is None else np.unique(fold):
-        test = rows >= 0 if fold is None else fold == held
-        seen = np.ones(len(train.questions), bool) if fold is None else fold != held
-        single[test] = train.scores[seen].mean(axis=0).argmax()
-        spent = train.costs[seen][:, train.scores[seen].mean(axis=0).argmax()].mean()
-        for budget in BUDGETS:
-            price = price_for(known[seen], train.costs[seen], budget * spent)
-            picked[budget][test] = choices(estimates[test], data.costs[test], price)
-    base = data.scores[rows, single]
-    yield Outcome("best single model", base.mean(), data.costs[rows, single].mean())
-    for budget, chosen in picked.items():
-        score, cost = data.scores[rows, chosen], data.costs[rows, chosen]
-        name = "learned, at equal cost" if budget == 1 else f"learned, at {budget:.0%} of the cost"
-        gain = mean_interval(score - base, questions, 0)
-        yield Outcome(name, score.mean(), cost.mean(), gain)
-    best = data.scores.argmax(axis=1)
-    yield Outcome(
-        "the best of each (oracle)", data.scores.max(axis=1).mean(), data.costs[rows, best].mean()
-    )
 
+    data: Labelled
+    train: Labelled
+    estimates: Floats
+    known: Floats
+    fold: Ints | None
 
-def single_like(rows: Any) -> Any:
-    """A choice for each row."""
-    return np.zeros(len(rows), dtype=np.int64)
+    def parts(self) -> Iterator[tuple[Any, Any]]:
+        """Questions that are scored, and those of `train` that may be looked at for them."""
+        if self.fold is None:
+            yield slice(None), slice(None)
+            return
+        for held in np.unique(self.fold):
+            yield self.fold == held, self.fold != held
+
+    def single(self) -> Ints:
+        """The best single model of each question."""
+        chosen = np.zeros(len(self.data.questions), dtype=np.int64)
+        for test, seen in self.parts():
+            chosen[test] = self.train.scores[seen].mean(axis=0).argmax()
+        return chosen
+
+    def routed(self, share: float) -> Ints:
+        """The learned model of each question, at a share of the best single model's cost."""
+        chosen = np.zeros(len(self.data.questions), dtype=np.int64)
+        for test, seen in self.parts():
+            scores, costs = self.train.scores[seen], self.train.costs[seen]
+            budget = share * costs[:, scores.mean(axis=0).argmax()].mean()
+            price = price_for(self.known[seen], scores, costs, budget)
+            chosen[test] = choices(self.estimates[test], self.data.costs[test], price)
+        return chosen
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What each way of choosing comes to."""
+        scores, costs = self.data.scores, self.data.costs
+        rows, base = np.arange(len(scores)), self.single()
+        alone = scores[rows, base]
+        yield Outcome("best single model", float(alone.mean()), float(costs[rows, base].mean()))
+        for share in BUDGETS:
+            picked = self.routed(share)
+            name = (
+                "learned, at equal cost" if share == 1 else f"learned, at {share:.0%} of the cost"
+            )
+            own = scores[rows, picked]
+            gain = mean_interval(own - alone, rows, 0)
+            yield Outcome(name, float(own.mean()), float(costs[rows, picked].mean()), gain)
+        best = scores.argmax(axis=1)
+        own = float(scores[rows, best].mean())
+        yield Outcome("the best of each (oracle)", own, float(costs[rows, best].mean()))
 
 
 def of_two(data: Labelled, gains: Floats, groups: Any) -> dict[str, Any]:
     """APGR of two models by the learned gain and by prompt length, and the lead."""
     length = np.array([len(question) for question in data.questions], dtype=float)
     weak, strong = data.scores.T
-    known = {"learned": gains, "prompt length": length}
-    scores = {name: routing_score(rank, weak, strong, groups).apgr for name, rank in known.items()}
-    lead = difference(gains, length, weak, strong, groups)
-    return {**{name: str(one) for name, one in scores.items()}, "lead": str(lead)}
+    scores = {
+        f"APGR by {name}": str(routing_score(rank, weak, strong, groups).apgr)
+        for name, rank in (("what was learned", gains), ("prompt length", length))
+    }
+    return scores | {"APGR's lead": str(difference(gains, length, weak, strong, groups))}
 
 
 def kinds_of(read: Read, seed: int = 0) -> list[str]:
@@ -241,23 +269,18 @@ def fitted(
 
 
 def show(
-    setting: str, data: Labelled, ways: list[Outcome], found: Learnt, extra: Any, as_json: bool
+    setting: str,
+    data: Labelled,
+    ways: Sequence[Outcome],
+    found: Learnt,
+    extra: dict[str, Any],
+    as_json: bool,
 ) -> None:
     """Print one setting."""
+    refuses = found.evidence.refuses
     if as_json:
-        ways_public = [way.public() for way in ways]
-        refuses = found.evidence.refuses
-        print(
-            json.dumps(
-                {
-                    "setting": setting,
-                    "questions": len(data.questions),
-                    "ways": ways_public,
-                    "refuses": refuses,
-                    **extra,
-                }
-            )
-        )
+        row = {"setting": setting, "questions": len(data.questions), "models": data.models}
+        print(json.dumps({**row, "ways": [w.public() for w in ways], "refuses": refuses, **extra}))
         return
     print(f"== {setting}: {len(data.questions)} questions, {len(data.models)} models")
     print(f"{'':44}{'score':>7}{'cost':>9}   gain over the best single model")
@@ -265,7 +288,7 @@ def show(
         print(way)
     for name, text in extra.items():
         print(f"{name}: {text}")
-    print(found.evidence.refuses or "routing is claimed: it gains beyond noise on texts left out")
+    print(refuses or "routing is claimed: it gains beyond noise on texts left out")
 
 
 def main() -> None:
@@ -280,29 +303,40 @@ def main() -> None:
     vectors = vectors_once(encoder and encoder.vectors)
     data = read_labelled(given.questions)
     if given.train is not None:
-        train = read_labelled(given.train)
-        if train.models != data.models:
-            raise InvalidTable(
-                f"{str(given.train)!r} has the models {train.models!r}, and "
-                f"{str(given.questions)!r} {data.models!r}. Give files of the same models."
-            )
-        _, found = fitted(train, vectors, train.subjects)
-        read = Read.of(data.questions, vectors)
-        estimates, near = found.learner.estimate(read)
-        ways = list(outcomes(data, train, estimates, found.estimates, None))
-        extra: dict[str, Any] = {"near the training": f"{(near > 0.5).mean():.1%}"}
-        if len(data.models) == 2:
-            extra |= {"apgr": of_two(data, found.learner.gains(read), None)}
-        show(f"fitted on {given.train.name}", data, ways, found, extra, given.json)
-        return
+        transferred(data, read_labelled(given.train), given.train.name, vectors, given.json)
+    else:
+        crossed(data, vectors, given.json)
+
+
+def transferred(
+    data: Labelled, train: Labelled, name: str, vectors: Vectors | None, as_json: bool
+) -> None:
+    """Fit on `train` and score `data`."""
+    if train.models != data.models:
+        raise InvalidTable(
+            f"{name!r} has the models {train.models!r}, and the questions to score have "
+            f"{data.models!r}. Give files of the same models."
+        )
+    _, found = fitted(train, vectors, train.subjects)
+    read = Read.of(data.questions, vectors)
+    estimates, near = found.learner.estimate(read)
+    ways = list(Trial(data, train, estimates, found.estimates, None).outcomes())
+    extra: dict[str, Any] = {"near the training": f"{(near >= NEAR).mean():.1%}"}
+    if len(data.models) == 2:
+        extra |= of_two(data, found.learner.gains(read), None)
+    show(f"fitted on {name}", data, ways, found, extra, as_json)
+
+
+def crossed(data: Labelled, vectors: Vectors | None, as_json: bool) -> None:
+    """Cross-validate within one file, in each setting."""
     for setting, groups in _settings(data, vectors):
         read, found = fitted(data, vectors, groups)
-        ways = list(outcomes(data, data, found.estimates, found.estimates, found.fold))
-        extra = {"near the training": f"{(found.near > 0.5).mean():.1%}"}
+        ways = list(Trial(data, data, found.estimates, found.estimates, found.fold).outcomes())
+        extra: dict[str, Any] = {"near the training": f"{(found.near >= NEAR).mean():.1%}"}
         if len(data.models) == 2:
             gains = found.estimates[:, 1] - found.estimates[:, 0]
-            extra |= {"apgr": of_two(data, gains, read.groups if groups else None)}
-        show(setting, data, ways, found, extra, given.json)
+            extra |= of_two(data, gains, read.groups if groups else None)
+        show(setting, data, ways, found, extra, as_json)
 
 
 def _settings(data: Labelled, vectors: Vectors | None) -> Iterator[tuple[str, list[str] | None]]:

@@ -63,7 +63,7 @@ def write_models(path: Path, seed: int) -> None:
     rows = [
         {
             "question": text,
-            "scores": {"easy-2b": 1 - own, "hard-4b": own, "never-1b": 0.0},
+            "scores": {"easy-4b": 1 - own, "hard-4b": own, "never-1b": 0.0},
             "cluster_id": 0,
         }
         for text, own in zip(texts, hard, strict=True)

@@ -1,4 +1,4 @@
-"""Workers for fleets of tests: one reads short texts right, the other long ones, without weights."""
+"""Workers for fleets of tests, without weights: one reads short texts right, one long ones."""
 
 from __future__ import annotations
 
