@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.learned.option_cues import MATHS, NEGATION, option_cues
-from benchmarks.learned.question import Question, read
-from benchmarks.learned.workload import word_counts, workload
+from orchestra.quality.learned.option_cues import MATHS, NEGATION, option_cues
+from orchestra.quality.learned.question import Question, read
+from orchestra.quality.learned.workload import word_counts, workload
 
 # Of another version, a policy's trees would split on other columns: raise it with every change.
 CUES_VERSION = 1

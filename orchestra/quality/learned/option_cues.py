@@ -7,7 +7,7 @@ import re
 from itertools import combinations
 from statistics import fmean
 
-from benchmarks.learned.question import Question
+from orchestra.quality.learned.question import Question
 
 NUMERIC = re.compile(r"[\s$€£¥\-−+]*[\d.,/]+\s*%?\s*[A-Za-z°/%^0-9.]{0,12}(?:\s[A-Za-z]{1,12})?")
 FLAGS = {

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from benchmarks.learned.question import Question
+from orchestra.quality.learned.question import Question
 
 KINDS = {
     name: frozenset(words.split())

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.learned.cues import NAMES, cues, matrix
-from benchmarks.learned.question import read
-from benchmarks.learned.workload import workload
+from orchestra.quality.learned.cues import NAMES, cues, matrix
+from orchestra.quality.learned.question import read
+from orchestra.quality.learned.workload import workload
 
 CHOICE = "Which of these is NOT a metal?\nA. iron\nB. sulphur\nC. both A and B\nD. tin\nAnswer:"
 PROBLEMS = Path(__file__).parent / "word_problems.tsv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.learned.forest import LEAF, Forest, Growth, grow
+from orchestra.quality.learned.forest import LEAF, Forest, Growth, grow
 
 GROWTH = Growth(trees=30, leaf_rows=10, tries=6, depth=6)
 
