@@ -19,7 +19,7 @@ from orchestra.core.errors import CheckpointInvalid
 
 Floats = NDArray[np.float32]
 FILE = Path(__file__).parents[1] / "checkpoints" / "choice" / "calibration.json"
-Kind = Literal["named", "taught", "settled"]
+Kind = Literal["named", "taught"]
 
 
 class Numbers(BaseModel):
@@ -34,13 +34,13 @@ class Numbers(BaseModel):
 
 
 class Calibration(BaseModel):
-    """The numbers of each kind of head."""
+    """The numbers of each kind of head, and the temperature of names that a table settled."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     named: Numbers
     taught: Numbers
-    settled: Numbers
+    settled: float
 
     @classmethod
     def load(cls, path: Path = FILE) -> Calibration:

@@ -8,7 +8,7 @@ on, never on the texts beside it. Shapes: N texts, K names, W numbers of a vecto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -137,13 +137,13 @@ class Chooser:
             places = np.concatenate([places, added])
             texts += [text for text, _ in taught]
             known[-len(taught) :] = [fitted.options.names.index(name) for _, name in taught]
-        first, _ = self._shares(places, spoken(texts, fitted.options.names), fitted)
-        found = settled(places, PROMISED * fitted.names, first, known)
+        said = spoken(texts, fitted.options.names)
+        first, scores = self._shares(places, said, fitted)
+        fits = fitting(signs(scores, places), getattr(self.calibration, fitted.kind))
+        found = settled(places, PROMISED * fitted.names, first, fits, known)
         if found is None:
             return fitted
-        mixture, share = found
-        head = Head.weighted(fitted.names, places, share, fitted.head.nothing)
-        return Fitted(fitted.options, fitted.names, head, fitted.head, mixture)
+        return replace(fitted, mixture=found)
 
     def _places(self, texts: Sequence[Read]) -> Floats:
         vectors = np.stack([text.vector for text in texts])
@@ -151,16 +151,12 @@ class Chooser:
 
     def _shares(self, places: Floats, said: Floats, fitted: Fitted) -> tuple[Floats, Floats]:
         """Probabilities (N, K) of the names if one is right, and the head's own scores."""
-        head = fitted.first or fitted.head
-        kind = "taught" if head.taught.any() else "named"
-        numbers = getattr(self.calibration, kind)
-        scores = head.scores(places) + numbers.spoken * said
+        numbers = getattr(self.calibration, fitted.kind)
+        scores = fitted.head.scores(places) + numbers.spoken * said
         share = shares(scores, numbers.temperature)
-        if fitted.mixture is None:
-            return share, scores
-        sharpened = np.log(np.maximum(fitted.mixture.shares(places, share), 1e-12))
-        own = fitted.head.scores(places) + numbers.spoken * said
-        return shares(sharpened, self.calibration.settled.temperature), own
+        if fitted.mixture is not None:
+            share = fitted.mixture.shares(places, share, self.calibration.settled)
+        return share, scores
 
 
 def _chosen(names: tuple[str, ...], row: Floats, least: float) -> Chosen:

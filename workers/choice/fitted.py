@@ -29,20 +29,16 @@ OF_MIXTURE = ("middle", "axes", "slopes", "offset")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them,
-    and `first` is then the head that it began with."""
+    """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them."""
 
     options: Options
     names: Floats
     head: Head
-    first: Head | None = None
     mixture: Mixture | None = None
 
     @property
     def kind(self) -> Kind:
-        """Which numbers of a calibration hold for it."""
-        if self.mixture is not None:
-            return "settled"
+        """Which numbers of a calibration hold for its head."""
         return "taught" if self.head.taught.any() else "named"
 
     def save(self, folder: Path) -> None:
@@ -56,8 +52,7 @@ class Fitted:
         text = json.dumps(options, ensure_ascii=False, indent=1)
         (folder / OPTIONS).write_text(text + "\n", encoding="utf-8")
         arrays = {"names": self.names, **_arrays("head", self.head, OF_HEAD)}
-        if self.first is not None and self.mixture is not None:
-            arrays |= _arrays("first", self.first, OF_HEAD)
+        if self.mixture is not None:
             arrays |= _arrays("mixture", self.mixture, OF_MIXTURE)
         save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / HEAD)
 
@@ -78,9 +73,8 @@ class Fitted:
                 raise ValueError(f"{len(options.names)} names and {len(head.centres)} centres")
             if "mixture.middle" not in arrays:
                 return cls(options, arrays["names"], head)
-            first = Head(*(arrays[f"first.{name}"] for name in OF_HEAD))
             mixture = Mixture(*(arrays[f"mixture.{name}"] for name in OF_MIXTURE))
-            return cls(options, arrays["names"], head, first, mixture)
+            return cls(options, arrays["names"], head, mixture)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as cause:
             raise CheckpointInvalid(
                 f"{str(folder)!r} holds no fitted options: {cause}. Fit them again."

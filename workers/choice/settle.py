@@ -27,26 +27,27 @@ LEAST_AGREED = 0.4  # of the texts keep their first name, or the mixture has gon
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """`axes` (W, D) after `middle` (W); `centres` (K, D) and `offset` (K) score a place."""
+    """`axes` (W, D) after `middle` (W); `slopes` (D, K) and `offset` (K) score a place."""
 
     middle: Floats
     axes: Floats
     slopes: Floats
     offset: Floats
 
-    def shares(self, places: Floats, first: Floats) -> Floats:
+    def shares(self, places: Floats, first: Floats, temperature: float = 1.0) -> Floats:
         """Probabilities (N, K) by the mixture and by what the names said first (N, K)."""
         scores = ((places - self.middle) @ self.axes) @ self.slopes + self.offset
-        return shares(SHARP * scores + HELD * np.log(np.maximum(first, 1e-9)), 1.0)
+        return shares(SHARP * scores + HELD * np.log(np.maximum(first, 1e-9)), temperature)
 
 
 def settled(
-    places: Floats, promised: Floats, first: Floats, known: NDArray[np.int64]
-) -> tuple[Mixture, Floats] | None:
-    """The mixture of a table and its probabilities; None where it is too small or goes astray.
+    places: Floats, promised: Floats, first: Floats, fits: Floats, known: NDArray[np.int64]
+) -> Mixture | None:
+    """The mixture of a table; None where it is too small or goes astray.
 
-    `promised` (K, W) is where names' texts are expected, `first` (N, K) what names alone say,
-    `known` (N) the place of a text's name, -1 where it is not known.
+    `promised` (K, W) is where names' texts are expected, `first` (N, K) what names alone say, if
+    one is right, which `fits` (N) says: texts that are none of the names teach little. `known` (N)
+    is the place of a text's name, -1 where it is not known.
     """
     if len(places) < LEAST_TEXTS:
         return None
@@ -54,15 +55,14 @@ def settled(
     middle = places.mean(axis=0)
     axes = _axes(places - middle)
     points, begun = (places - middle) @ axes, (promised - middle) @ axes
-    share = first.copy()
-    share[known >= 0] = clamped
-    mixture = _estimated(points, share, begun, middle, axes)
+    share = first
     for _ in range(STEPS):
+        weights = share * fits[:, None]
+        weights[known >= 0] = clamped
+        mixture = _estimated(points, weights, begun, middle, axes)
         share = mixture.shares(places, first)
-        share[known >= 0] = clamped
-        mixture = _estimated(points, share, begun, middle, axes)
     agreed = (share.argmax(axis=1) == first.argmax(axis=1)).mean()
-    return (mixture, share) if agreed >= LEAST_AGREED else None
+    return mixture if agreed >= LEAST_AGREED else None
 
 
 def _axes(away: Floats) -> Floats:
@@ -72,14 +72,15 @@ def _axes(away: Floats) -> Floats:
 
 
 def _estimated(
-    points: Floats, share: Floats, begun: Floats, middle: Floats, axes: Floats
+    points: Floats, weights: Floats, begun: Floats, middle: Floats, axes: Floats
 ) -> Mixture:
-    weight = share.sum(axis=0)
-    summed = share.T @ points
+    weight = weights.sum(axis=0)
+    summed = weights.T @ points
     centres = (summed + TRUST * begun) / (weight + TRUST)[:, None]
     cross = centres.T @ summed
-    scatter = points.T @ points - cross - cross.T + (centres.T * weight) @ centres
-    covariance = scatter / len(points)
+    own = (points.T * weights.sum(axis=1)) @ points
+    scatter = own - cross - cross.T + (centres.T * weight) @ centres
+    covariance = scatter / weights.sum()
     covariance += SPREAD * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     slopes = np.linalg.solve(covariance, centres.T).astype(np.float32)
     common = np.log((weight + 1) / (weight + 1).sum()) / SHARP

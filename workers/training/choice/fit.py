@@ -11,8 +11,9 @@ none of them. A trial's space is fitted on the *other* sets, as a user's categor
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,20 +24,23 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
 from workers.choice.calibration import FILE as NUMBERS
 from workers.choice.calibration import Calibration, Kind, Numbers, shares, signs
-from workers.choice.chooser import Chooser, Read, Vectors
+from workers.choice.chooser import Chooser, Vectors
 from workers.choice.fitted import Fitted
 from workers.choice.names import said
 from workers.choice.options import Options
 from workers.choice.space import FILE, Space
 from workers.choice.spoken import spoken
+from workers.encoder.encoder import shared_encoder
 
 Floats = NDArray[np.float32]
 NAMES = Path(__file__).parent / "names.yaml"
 DIRECTIONS, SHRUNK = 48, 3.0
 SEEDS, SHOTS, TABLE = 6, 5, 400
-TEMPERATURES = np.geomspace(0.02, 2, 25)
+TEMPERATURES = tuple(float(t) for t in np.geomspace(0.02, 3, 25))
 SPOKEN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
-STEPS, STEP = 400, 0.5
+NONE = 0.3  # of the texts that are met are none of the options
+NEWTON, RIDGE = 25, 1e-3
+BEGUN = Numbers(temperature=0.1, spoken=0.2, bias=0.0, signs=(0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +91,143 @@ def _within(lines: Sequence[Line]) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Scores of one trial's texts: before the weight of spoken names, and what is right (-1)."""
+    """What a head says of N texts: `scores` (N, K) before the weight of `said` names, and the
+    place of the `right` name (-1 for none)."""
 
+    fitted: Fitted
     scores: Floats
     said: Floats
     places: Floats
     right: NDArray[np.int64]
-    sharpened: Floats | None
+
+
+def trials(
+    lines: Sequence[Line], titles: Mapping[str, str], chooser: Chooser, kind: Kind, *, table: bool
+) -> Iterator[Trial]:
+    """Trials of one kind: half of the categories are options under their `titles`."""
+    categories = sorted(titles)
+    for seed in range(SEEDS):
+        random = np.random.default_rng(seed)
+        kept = [str(name) for name in random.permutation(categories)[: len(categories) // 2]]
+        order = [int(at) for at in random.permutation(len(lines))]
+        shown = {at for name in kept for at in _some(lines, order, name)}
+        examples = [(lines[at].text, titles[lines[at].category]) for at in shown]
+        options = Options.of((titles[name] for name in kept), examples=examples if kind == "taught" else ())
+        texts = [lines[at] for at in order if at not in shown][:TABLE]
+        yield _trial(texts, kept, chooser, chooser.fit(options, texts if table else ()))
+
+
+def _some(lines: Sequence[Line], order: Sequence[int], category: str) -> list[int]:
+    return [at for at in order if lines[at].category == category][:SHOTS]
+
+
+def _trial(texts: Sequence[Line], kept: list[str], chooser: Chooser, fitted: Fitted) -> Trial:
+    words = [line.text for line in texts]
+    places = chooser.space.of_texts(np.stack([line.vector for line in texts]), words)
+    right = np.array([kept.index(t.category) if t.category in kept else -1 for t in texts])
+    said = spoken(words, fitted.options.names)
+    return Trial(fitted, fitted.head.scores(places), said, places, right)
+
+
+def numbers_of(done: Sequence[Trial]) -> Numbers:
+    """The temperature and weight of least negative log-likelihood, then the signs' weights."""
+    grid = itertools.product(TEMPERATURES, SPOKEN)
+    temperature, weight = min(grid, key=lambda pair: _loss(done, *pair))
+    table, inside = [], []
+    for trial in done:
+        fit = signs(trial.scores + weight * trial.said, trial.places)
+        table.append(np.stack([np.ones_like(fit.best), fit.best, fit.near, fit.ahead], axis=1))
+        inside.append(trial.right >= 0)
+    bias, best, near, ahead = _logistic(np.concatenate(table), np.concatenate(inside))
+    return Numbers(temperature=round(temperature, 4), spoken=weight, bias=bias, signs=(best, near, ahead))
+
+
+def settled_temperature(done: Sequence[Trial], numbers: Numbers) -> float:
+    """The temperature of least loss for mixtures."""
+
+    def loss(temperature: float) -> float:
+        return sum(
+            _of_right(trial.fitted.mixture.shares(trial.places, _first(trial, numbers), temperature), trial)
+            for trial in done
+            if trial.fitted.mixture is not None
+        )
+
+    return round(min(map(float, TEMPERATURES), key=loss), 4)
+
+
+def _first(trial: Trial, numbers: Numbers) -> Floats:
+    return shares(trial.scores + numbers.spoken * trial.said, numbers.temperature)
+
+
+def _loss(done: Sequence[Trial], temperature: float, weight: float) -> float:
+    return sum(_of_right(shares(t.scores + weight * t.said, temperature), t) for t in done)
+
+
+def _of_right(share: Floats, trial: Trial) -> float:
+    """Mean negative log-likelihood of the texts that have a right name."""
+    known = trial.right >= 0
+    found = share[known, trial.right[known]]
+    return -float(np.log(np.maximum(found, 1e-9)).mean())
+
+
+def _logistic(table: Floats, inside: NDArray[np.bool_]) -> list[float]:
+    """Weights of a logistic regression (Newton), as if `NONE` of the texts were outside."""
+    weight = np.where(inside, (1 - NONE) / inside.mean(), NONE / (1 - inside.mean()))
+    slopes = np.zeros(table.shape[1])
+    for _ in range(NEWTON):
+        chance = 1 / (1 + np.exp(-table @ slopes))
+        slope = table.T @ (weight * (inside - chance)) - RIDGE * slopes
+        bend = (table.T * (weight * chance * (1 - chance))) @ table + RIDGE * np.eye(len(slopes))
+        slopes += np.linalg.solve(bend, slope)
+    return [round(float(value), 4) for value in slopes]
+
+
+def calibrated(
+    sets: Sequence[Sequence[Line]],
+    labels: Sequence[Mapping[str, str]],
+    chinese: Floats,
+    encoder: Vectors,
+) -> Calibration:
+    """The calibration from trials of each set in the space of the others."""
+    found = Calibration(named=BEGUN, taught=BEGUN, settled=1.0)
+    spaces = [space_of([s for s in sets if s is not lines], chinese, encoder) for lines in sets]
+
+    def all_trials(kind: Kind, *, table: bool = False) -> list[Trial]:
+        return [
+            trial
+            for lines, space in zip(sets, spaces, strict=True)
+            for each in labels
+            for trial in trials(
+                lines, titles(lines, each), Chooser(encoder, space, found), kind, table=table
+            )
+        ]
+
+    found = found.model_copy(update={"named": numbers_of(all_trials("named"))})
+    found = found.model_copy(update={"taught": numbers_of(all_trials("taught"))})
+    settled = settled_temperature(all_trials("named", table=True), found.named)
+    return found.model_copy(update={"settled": settled})
+
+
+def titles(lines: Sequence[Line], labels: Mapping[str, str]) -> dict[str, str]:
+    """What each category is called: its label, or its own name."""
+    return {line.category: labels.get(line.category, line.category) for line in lines}
+
+
+def main() -> None:
+    """Fit both files of the chooser's folder."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("sets", nargs="+", type=Path)
+    parser.add_argument("--chinese", nargs="+", type=Path, required=True, help="a text a line")
+    parser.add_argument("--labels", type=Path, required=True, help="categories to Chinese names")
+    given = parser.parse_args()
+    encoder = shared_encoder(1)
+    sets = [read_lines(path, encoder) for path in given.sets]
+    lines = [line for path in given.chinese for line in path.read_text("utf-8").splitlines()]
+    chinese = encoder.vectors([line for line in lines if line.strip()][:: max(1, len(lines) // 1000)])
+    labels = load_yaml(given.labels, what="labels", error=InvalidTable)
+    space_of(sets, chinese, encoder).save(FILE)
+    calibrated(sets, [{}, labels], chinese, encoder).save(NUMBERS)
+
+
+if __name__ == "__main__":
+    main()
