@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestra.core.errors import CheckpointInvalid
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 FILE = Path(__file__).parents[1] / "checkpoints" / "choice" / "calibration.json"
 Kind = Literal["named", "taught"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from workers.choice.settle import settled
 from workers.choice.space import Space
 from workers.choice.spoken import spoken
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 KEPT = 64  # fitted options
 RANKED = 5
 
@@ -85,17 +85,15 @@ class Chooser:
             return []
         names = options.options.names if isinstance(options, Fitted) else options.names
         if least is None:
-            least = 0.6 if len(names) == 2 else 0.5  # noqa: PLR2004
+            least = 0.6 if len(names) == 2 else 0.5
         table = self.probabilities(texts, options)
         return [_chosen(names, row, least) for row in table]
 
     def probabilities(self, texts: Sequence[Read], options: Options | Fitted) -> Floats:
         """(N, K): that a name is right; what is left of 1 is that none is."""
-        if isinstance(options, Options) and not options.examples:
-            known = trained(options.names)
-            if known is not None:
-                return known.shares(np.stack([text.vector for text in texts]))
         fitted = options if isinstance(options, Fitted) else self._fitted(options)
+        if fitted.trained is not None:
+            return fitted.trained.shares(np.stack([text.vector for text in texts]))
         places = self._places(texts)
         said = spoken([text.text for text in texts], fitted.options.names)
         share, scores = self._shares(places, said, fitted)
@@ -111,10 +109,10 @@ class Chooser:
         """The options ready to be asked; `table` holds texts of any of them, without labels.
 
         Names then mean what they mean among such texts. A table of few texts, or one that
-        contradicts the names, changes nothing.
+        contradicts the names, changes nothing; nor does it for a known set.
         """
         fitted = self._fitted(options)
-        return self._settled(fitted, table) if len(table) else fitted
+        return fitted if fitted.trained or not table else self._settled(fitted, table)
 
     def _fit(self, options: Options) -> Fitted:
         pointed = directions(options, self.encoder.vectors, self.space)
@@ -123,7 +121,8 @@ class Chooser:
         places = np.zeros((0, pointed.shape[1]), np.float32)
         if texts:
             places = self.space.of_texts(self.encoder.vectors(texts), texts)
-        return Fitted(options, pointed, Head.of(pointed, places, owners))
+        known = None if options.examples else trained(options.names)
+        return Fitted(options, pointed, Head.of(pointed, places, owners), trained=known)
 
     def _settled(self, fitted: Fitted, table: Sequence[Read]) -> Fitted:
         texts = [text.text for text in table]

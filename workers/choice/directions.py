@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from workers.choice.names import said, same
 from workers.choice.options import Options
 from workers.choice.space import Space
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Embed = Callable[[Sequence[str]], Floats]
 STEP = re.compile(r"\s*[>›»]\s*")
 FULL = 200  # so many names have all their wordings embedded; more are said once each
@@ -34,7 +35,9 @@ def steps(name: str) -> tuple[str, ...]:
 def directions(options: Options, embed: Embed, space: Space) -> Floats:
     """Unit directions (K, W) of the options' names."""
     paths = [steps(name) for name in options.names]
-    leaves = _pointed([path[-1] for path in paths], dict(options.descriptions), options, embed, space)
+    leaves = _pointed(
+        [path[-1] for path in paths], dict(options.descriptions), options, embed, space
+    )
     if all(len(path) == 1 for path in paths):
         return leaves
     beside = _single([_beside(path) for path in paths], embed, space)

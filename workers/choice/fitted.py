@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from safetensors.numpy import save_file
 from orchestra.core.errors import CheckpointInvalid
 from workers.choice.calibration import Kind
 from workers.choice.head import Head
+from workers.choice.known import Trained, trained
 from workers.choice.options import Options
 from workers.choice.settle import Mixture
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 OPTIONS, HEAD = "options.json", "head.safetensors"
 OF_HEAD = ("centres", "taught", "nothing")
 OF_MIXTURE = ("middle", "axes", "slopes", "offset")
@@ -29,12 +31,14 @@ OF_MIXTURE = ("middle", "axes", "slopes", "offset")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them."""
+    """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them,
+    `trained` where they form a known set."""
 
     options: Options
     names: Floats
     head: Head
     mixture: Mixture | None = None
+    trained: Trained | None = None
 
     @property
     def kind(self) -> Kind:
@@ -71,14 +75,15 @@ class Fitted:
             head = Head(*(arrays[f"head.{name}"] for name in OF_HEAD))
             if len(head.centres) != len(options.names):
                 raise ValueError(f"{len(options.names)} names and {len(head.centres)} centres")
-            if "mixture.middle" not in arrays:
-                return cls(options, arrays["names"], head)
-            mixture = Mixture(*(arrays[f"mixture.{name}"] for name in OF_MIXTURE))
-            return cls(options, arrays["names"], head, mixture)
+            mixture = None
+            if "mixture.middle" in arrays:
+                mixture = Mixture(*(arrays[f"mixture.{name}"] for name in OF_MIXTURE))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as cause:
             raise CheckpointInvalid(
                 f"{str(folder)!r} holds no fitted options: {cause}. Fit them again."
             ) from cause
+        known = None if options.examples else trained(options.names)
+        return cls(options, arrays["names"], head, mixture, known)
 
 
 def _arrays(prefix: str, whole: object, names: tuple[str, ...]) -> dict[str, Floats]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 PROMISED = 0.6  # how far from the middle texts of a name lie, in usual offsets
 TRUST = 2.0  # so many texts weigh as much as the name itself
-MOST_AT_ONCE = 1 << 24  # numbers of one table
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from orchestra.core.yaml_file import load_yaml
 from workers.choice.calibration import shares
 from workers.choice.names import same
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 SETS = Path(__file__).parent / "known_sets.yaml"
 FOLDER = Path(__file__).parents[1] / "checkpoints" / "choice"
 

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, get_args
 
 from orchestra.core.errors import InvalidLabels, InvalidSchema
@@ -30,7 +29,7 @@ class Options:
     @classmethod
     def of(
         cls,
-        names: Iterable[str] | type[Enum] | Any,
+        names: Any,
         descriptions: Mapping[str, str] | None = None,
         examples: Iterable[tuple[str, str | None]] = (),
     ) -> Options:
@@ -54,7 +53,11 @@ class Options:
     @property
     def key(self) -> str:
         """The same for the same options, whatever the order: names are cached under it."""
-        parts = [sorted(self.names), sorted(self.descriptions), sorted(map(list, self.examples), key=str)]
+        parts = [
+            sorted(self.names),
+            sorted(self.descriptions),
+            sorted(map(list, self.examples), key=str),
+        ]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
     def with_examples(self, examples: Iterable[tuple[str, str | None]]) -> Options:
@@ -64,9 +67,10 @@ class Options:
 
 
 def _listed(names: Any) -> tuple[str, ...]:
-    if isinstance(names, type) and issubclass(names, Enum):
-        return tuple(str(member.value) for member in names)
-    values = get_args(names) or names
+    members: Any = getattr(names, "__members__", None)  # of an enum
+    values: list[Any] = (
+        [m.value for m in members.values()] if members else list(get_args(names) or names)
+    )
     listed = tuple(value for value in values if value is not None)
     for value in listed:
         if not isinstance(value, str) or not plain(value):

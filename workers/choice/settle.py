@@ -9,13 +9,14 @@ Shapes: N texts, K names, W numbers of a place, D kept directions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.choice.calibration import shares
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 DIRECTIONS, STEPS = 32, 10
 LEAST_TEXTS = 30  # fewer say nothing of a table
 HELD = 0.3  # weight of what the names say
@@ -55,7 +56,7 @@ def settled(
     middle = places.mean(axis=0)
     axes = _axes(places - middle)
     points, begun = (places - middle) @ axes, (promised - middle) @ axes
-    share = first
+    share, mixture = first, None
     for _ in range(STEPS):
         weights = share * fits[:, None]
         weights[known >= 0] = clamped

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from safetensors.numpy import save_file
 from orchestra.core.errors import CheckpointInvalid
 from workers.choice.names import language
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 FILE = Path(__file__).parents[1] / "checkpoints" / "choice" / "choice.safetensors"
 LANGUAGES = ("en", "zh")
 TENSORS = ("texts", "names", "within", "kept")

@@ -1,21 +1,26 @@
-"""Fits the chooser's space and its calibration on titles with known categories.
+"""Fits the chooser's space and its calibration on texts with known categories.
 
-    python -m workers.training.choice.fit SET.jsonl SET.jsonl --chinese REVIEWS.txt... --labels L.yaml
+    python -m workers.training.choice.fit oamine_train.jsonl ae110k_train.jsonl products.csv
 
-A set is JSON lines of `input` and `category`. The space is the mean of texts and of names by
-language, and the directions within categories. The calibration comes from trials: a half of a
-set's categories are options, in English and by `--labels` in Chinese, the other half's texts are
-none of them. A trial's space is fitted on the *other* sets, as a user's categories are others.
+A set is JSON lines of `input` and `category`, or a table with `description_en` and `category`. The
+space is the mean of texts and of names by language, and the directions within categories. The
+calibration comes from trials: a half of a set's categories are options, in English and in Chinese
+where `chinese.yaml` names them, the other half's texts are none of them. A trial's space is fitted
+on the *other* sets, as a user's categories are others.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import csv
+import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +36,18 @@ from workers.choice.options import Options
 from workers.choice.space import FILE, Space
 from workers.choice.spoken import spoken
 from workers.encoder.encoder import shared_encoder
+from workers.training.texts.chinese_rows import chinese_text
+from workers.training.texts.product import make_product
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 NAMES = Path(__file__).parent / "names.yaml"
+OPINIONS = Path(__file__).parent / "opinions.yaml"
+CHINESE = Path(__file__).parent / "chinese.yaml"
 DIRECTIONS, SHRUNK = 48, 3.0
 SEEDS, SHOTS, TABLE = 6, 5, 400
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.02, 3, 25))
-SPOKEN = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
+SPOKEN = 0.2  # by accuracy: in likelihood .1 is no worse
+PRODUCTS = 200
 NONE = 0.3  # of the texts that are met are none of the options
 NEWTON, RIDGE = 25, 1e-3
 BEGUN = Numbers(temperature=0.1, spoken=0.2, bias=0.0, signs=(0.0, 0.0, 0.0))
@@ -53,13 +63,28 @@ class Line:
 
 
 def read_lines(path: Path, encoder: Vectors) -> list[Line]:
-    """The lines of a set; raises InvalidTable for one without `input` and `category`."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    """The lines of a set; raises InvalidTable for one without its two columns."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix == ".csv":
+        rows = [{"input": r["description_en"], **r} for r in csv.DictReader(io.StringIO(text))]
+    else:
+        rows = [json.loads(line) for line in text.splitlines() if line]
     if not rows or not all({"input", "category"} <= set(row) for row in rows):
         raise InvalidTable(f"{str(path)!r} lacks 'input' or 'category'. Give such JSON lines.")
+    rows = [row for row in rows if row["input"]]
     texts = [row["input"] for row in rows]
     vectors = encoder.vectors(texts)
     return [Line(t, v, r["category"]) for t, v, r in zip(texts, vectors, rows, strict=True)]
+
+
+def chinese_texts(seed: int = 0) -> list[str]:
+    """Invented products and opinions, for what Chinese texts have alike."""
+    random = Random(seed)
+    products = [
+        chinese_text(make_product(random, "zh", "train"), random, "train") for _ in range(PRODUCTS)
+    ]
+    opinions = load_yaml(OPINIONS, what="opinions", error=InvalidTable)["zh"]
+    return [shaped[0] for shaped in products] + [*opinions["positive"], *opinions["negative"]]
 
 
 def space_of(sets: Sequence[Sequence[Line]], chinese: Floats, encoder: Vectors) -> Space:
@@ -112,7 +137,9 @@ def trials(
         order = [int(at) for at in random.permutation(len(lines))]
         shown = {at for name in kept for at in _some(lines, order, name)}
         examples = [(lines[at].text, titles[lines[at].category]) for at in shown]
-        options = Options.of((titles[name] for name in kept), examples=examples if kind == "taught" else ())
+        options = Options.of(
+            (titles[name] for name in kept), examples=examples if kind == "taught" else ()
+        )
         texts = [lines[at] for at in order if at not in shown][:TABLE]
         yield _trial(texts, kept, chooser, chooser.fit(options, texts if table else ()))
 
@@ -131,15 +158,16 @@ def _trial(texts: Sequence[Line], kept: list[str], chooser: Chooser, fitted: Fit
 
 def numbers_of(done: Sequence[Trial]) -> Numbers:
     """The temperature and weight of least negative log-likelihood, then the signs' weights."""
-    grid = itertools.product(TEMPERATURES, SPOKEN)
-    temperature, weight = min(grid, key=lambda pair: _loss(done, *pair))
+    temperature = min(TEMPERATURES, key=lambda t: _loss(done, t, SPOKEN))
     table, inside = [], []
     for trial in done:
-        fit = signs(trial.scores + weight * trial.said, trial.places)
+        fit = signs(trial.scores + SPOKEN * trial.said, trial.places)
         table.append(np.stack([np.ones_like(fit.best), fit.best, fit.near, fit.ahead], axis=1))
         inside.append(trial.right >= 0)
     bias, best, near, ahead = _logistic(np.concatenate(table), np.concatenate(inside))
-    return Numbers(temperature=round(temperature, 4), spoken=weight, bias=bias, signs=(best, near, ahead))
+    return Numbers(
+        temperature=round(temperature, 4), spoken=SPOKEN, bias=bias, signs=(best, near, ahead)
+    )
 
 
 def settled_temperature(done: Sequence[Trial], numbers: Numbers) -> float:
@@ -147,7 +175,10 @@ def settled_temperature(done: Sequence[Trial], numbers: Numbers) -> float:
 
     def loss(temperature: float) -> float:
         return sum(
-            _of_right(trial.fitted.mixture.shares(trial.places, _first(trial, numbers), temperature), trial)
+            _of_right(
+                trial.fitted.mixture.shares(trial.places, _first(trial, numbers), temperature),
+                trial,
+            )
             for trial in done
             if trial.fitted.mixture is not None
         )
@@ -182,30 +213,36 @@ def _logistic(table: Floats, inside: NDArray[np.bool_]) -> list[float]:
     return [round(float(value), 4) for value in slopes]
 
 
-def calibrated(
-    sets: Sequence[Sequence[Line]],
-    labels: Sequence[Mapping[str, str]],
-    chinese: Floats,
-    encoder: Vectors,
-) -> Calibration:
+def calibrated(sets: Sequence[Sequence[Line]], chinese: Floats, encoder: Vectors) -> Calibration:
     """The calibration from trials of each set in the space of the others."""
     found = Calibration(named=BEGUN, taught=BEGUN, settled=1.0)
     spaces = [space_of([s for s in sets if s is not lines], chinese, encoder) for lines in sets]
+    in_chinese: dict[str, str] = load_yaml(CHINESE, what="labels", error=InvalidTable)
 
     def all_trials(kind: Kind, *, table: bool = False) -> list[Trial]:
         return [
             trial
             for lines, space in zip(sets, spaces, strict=True)
-            for each in labels
-            for trial in trials(
-                lines, titles(lines, each), Chooser(encoder, space, found), kind, table=table
-            )
+            for labels in ({}, in_chinese)
+            for trial in _if_named(lines, labels, Chooser(encoder, space, found), kind, table)
         ]
 
     found = found.model_copy(update={"named": numbers_of(all_trials("named"))})
     found = found.model_copy(update={"taught": numbers_of(all_trials("taught"))})
     settled = settled_temperature(all_trials("named", table=True), found.named)
     return found.model_copy(update={"settled": settled})
+
+
+def _if_named(
+    lines: Sequence[Line], labels: Mapping[str, str], chooser: Chooser, kind: Kind, table: bool
+) -> Iterator[Trial]:
+    """The trials, where the labels name the set and each category has enough texts."""
+    count = Counter(line.category for line in lines)
+    if labels and not set(count) <= set(labels):
+        return
+    if kind == "taught" and min(count.values()) <= SHOTS:
+        return
+    yield from trials(lines, titles(lines, labels), chooser, kind, table=table)
 
 
 def titles(lines: Sequence[Line], labels: Mapping[str, str]) -> dict[str, str]:
@@ -217,16 +254,17 @@ def main() -> None:
     """Fit both files of the chooser's folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("sets", nargs="+", type=Path)
-    parser.add_argument("--chinese", nargs="+", type=Path, required=True, help="a text a line")
-    parser.add_argument("--labels", type=Path, required=True, help="categories to Chinese names")
+    parser.add_argument("--out", type=Path, default=FILE.parent)
     given = parser.parse_args()
-    encoder = shared_encoder(1)
-    sets = [read_lines(path, encoder) for path in given.sets]
-    lines = [line for path in given.chinese for line in path.read_text("utf-8").splitlines()]
-    chinese = encoder.vectors([line for line in lines if line.strip()][:: max(1, len(lines) // 1000)])
-    labels = load_yaml(given.labels, what="labels", error=InvalidTable)
-    space_of(sets, chinese, encoder).save(FILE)
-    calibrated(sets, [{}, labels], chinese, encoder).save(NUMBERS)
+    fit([str(path) for path in given.sets], given.out, shared_encoder(1))
+
+
+def fit(paths: Sequence[str], out: Path, encoder: Vectors) -> None:
+    """Write the space and the calibration of the sets at `paths` to `out`."""
+    sets = [read_lines(Path(path), encoder) for path in paths]
+    chinese = encoder.vectors(chinese_texts())
+    space_of(sets, chinese, encoder).save(out / FILE.name)
+    calibrated(sets, chinese, encoder).save(out / NUMBERS.name)
 
 
 if __name__ == "__main__":
