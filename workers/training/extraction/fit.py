@@ -24,7 +24,7 @@ class Recipe:
     """How a reader is fitted; rates fall along a cosine after a tenth of warm-up."""
 
     epochs: float = 2.0
-    batch: int = 16
+    batch: int = 8
     layer_rate: float = 1e-4
     head_rate: float = 1e-3
     most_fields: int = 12
@@ -68,6 +68,7 @@ def fit(
         optimiser,
         lambda s: min((s + 1) / (0.1 * steps + 1), 0.5 + 0.5 * math.cos(math.pi * s / steps)),
     )
+    _settle(reader, lessons[:200], field_of)
     reader.train()
     losses: list[float] = []
     for step, part in enumerate(_batches(lessons, recipe, draw, steps)):
@@ -83,6 +84,17 @@ def fit(
         if (step + 1) % 50 == 0 or step + 1 == steps:
             told(f"step {step + 1} of {steps}: loss {np.mean(losses[-50:]):.3f}")
     reader.eval()
+
+
+def _settle(reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf) -> None:
+    """Standardise what the network's states are at first."""
+    for norm in (reader.vector_norm, reader.field_norm, reader.word_norm):
+        norm.seen = []
+        with torch.no_grad():
+            for at in range(0, len(lessons), 20):
+                part = lessons[at : at + 20]
+                reader(*batch_of(part, [range(len(one.names)) for one in part], field_of).inputs)
+        norm.settle()
 
 
 def _batches(

@@ -15,6 +15,33 @@ RANK = 128
 PARTS = 3  # where a span starts, where it ends, what is inside
 
 
+class Standard(nn.Module):
+    """Takes off the mean of each dimension and divides by its deviation, as first seen.
+
+    States of one encoder share most of their direction; what tells names apart is the rest.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.seen: list[Tensor] | None = None
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Standardised states; while `seen` is a list, they are noted as well."""
+        if self.seen is not None:
+            self.seen.append(states.detach().flatten(0, -2))
+        return (states - self.mean) * self.scale
+
+    def settle(self) -> None:
+        """Take mean and deviation of what was seen; padding is what is all zero."""
+        rows = torch.cat(self.seen or [])
+        rows = rows[rows.abs().sum(-1) > 0]
+        self.mean.copy_(rows.mean(0))
+        self.scale.copy_(1 / rows.std(0).clamp(min=1e-3))
+        self.seen = None
+
+
 class Reader(nn.Module):
     """Scores every span of a text for every field, and that a field is not stated.
 
@@ -30,13 +57,14 @@ class Reader(nn.Module):
         self.layers = nn.ModuleList(BertLayer(config) for _ in range(depth))
         self.side = nn.Embedding(2, width)  # what is asked, what is read
         self.asked = nn.Linear(width, width)
+        self.vector_norm, self.word_norm, self.field_norm = (Standard(width) for _ in range(3))
         self.word = nn.Linear(width, PARTS * RANK)
         self.mark = nn.Linear(marks, PARTS * RANK)
-        self.field = nn.Linear(width, PARTS * RANK)
-        self.bias = nn.Linear(width, PARTS)
-        self.absent = nn.Sequential(nn.Linear(width, RANK), nn.GELU(), nn.Linear(RANK, 1))
+        self.field = nn.Linear(2 * width, PARTS * RANK)
+        self.bias = nn.Linear(2 * width, PARTS)
+        self.absent = nn.Sequential(nn.Linear(2 * width, RANK), nn.GELU(), nn.Linear(RANK, 1))
         nn.init.zeros_(self.side.weight)
-        nn.init.zeros_(self.asked.weight)
+        nn.init.normal_(self.asked.weight, std=0.005)
         nn.init.zeros_(self.asked.bias)
 
     def forward(
@@ -54,14 +82,16 @@ class Reader(nn.Module):
         states are taken, and its vector; `tokens` (B, T, H), `pooling` (B, W, T), `marks` (B, W, K).
         """
         count = fields.shape[1]
-        asked = fields[:, :, 0] + self.asked(fields[:, :, 1]) + self.side.weight[0]
+        vectors = self.vector_norm(fields[:, :, 1])
+        asked = fields[:, :, 0] + self.asked(vectors) + self.side.weight[0]
         states = torch.cat([asked, tokens + self.side.weight[1]], 1)
         mask = torch.cat([field_mask, token_mask], 1)
         block = torch.where(mask[:, None, None, :], 0.0, -1e4)
         for layer in self.layers:
             out = layer(states, attention_mask=block)
             states = out[0] if isinstance(out, tuple) else out
-        asked, read = states[:, :count], pooling @ states[:, count:]
+        read = self.word_norm(pooling @ states[:, count:])
+        asked = torch.cat([self.field_norm(states[:, :count]), vectors], -1)
         words = (self.word(read) + self.mark(marks)).unflatten(-1, (PARTS, RANK))
         names = self.field(asked).unflatten(-1, (PARTS, RANK))
         parts = torch.einsum("bmpr,bwpr->bmpw", names, words) / RANK**0.5
