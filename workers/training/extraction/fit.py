@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.extraction.head import WIDEST
 from workers.training.extraction.lessons import Batch, Lesson, batch_of, picked_fields
-from workers.training.extraction.network import WIDEST, Reader, span_scores
+from workers.training.extraction.network import Reader, span_scores
 from workers.training.extraction.titles import Title
 
 FieldOf = Callable[[Title, str], NDArray[np.float32]]

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.extraction.head import WIDEST
 from workers.extraction.marks import marks_of
 from workers.extraction.words import Span, pooling, words_of
-from workers.training.extraction.network import WIDEST
 from workers.training.extraction.titles import Title
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.float16], NDArray[np.int32]]

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
-WIDEST = 14  # words of a span; three values of ten thousand are wider
+from workers.extraction.head import PARTS, WIDEST
+
 RANK = 128
-PARTS = 3  # where a span starts, where it ends, what is inside
 
 
 class Standard(nn.Module):
@@ -62,7 +62,9 @@ class Reader(nn.Module):
         self.mark = nn.Linear(marks, PARTS * RANK)
         self.field = nn.Linear(2 * width, PARTS * RANK)
         self.bias = nn.Linear(2 * width, PARTS)
-        self.absent = nn.Sequential(nn.Linear(2 * width, RANK), nn.GELU(), nn.Linear(RANK, 1))
+        self.absent = nn.Sequential(
+            nn.Linear(2 * width, RANK), nn.GELU(approximate="tanh"), nn.Linear(RANK, 1)
+        )
         nn.init.zeros_(self.side.weight)
         nn.init.normal_(self.asked.weight, std=0.005)
         nn.init.zeros_(self.asked.bias)
