@@ -173,9 +173,10 @@ def ask(
     `schema` is a pydantic model or JSON schema of an object, which may hold others. `reads` says
     what of the job the model is shown: its image (as 'vision' and 'read' are), or its text.
     `max_tokens` bounds the answer; without it, the schema's longest answer does. `max_visits`
-    bounds a node in a loop. `regions` asks which part of a photo decided each value; that takes longer than the answer. With
-    `cache` false its replies are never shared by runs. A state of your own needs no key of ours;
-    `key` names the one of yours that takes the answer: values by field, or the text.
+    bounds a node in a loop. `regions` asks which part of a photo decided each value; that takes
+    longer than the answer. With `cache` false its replies are never shared by runs. A state of your
+    own needs no key of ours; `key` names the one of yours that takes the answer: values by field,
+    or the text.
 
     Raises `InvalidGraph` for a capability that is no lower-case word, a prompt that is empty or has
     a placeholder left in it, `reads` that is none or beside `data`, a bound under 1, or `regions`
