@@ -32,7 +32,8 @@ further (torch); a line of its table is one of
   {"instruction": "What is it?", "image": "7.jpg", "answer": {"kind": "cup"}}
   {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]}
 """
-COMPARED_WITH = "mini/r1"
+COMPARED_WITH = "mini/encoder"
+TRAINED = "mini/r1"
 SHOWN = 12  # fields that are told one by one
 
 
@@ -78,7 +79,7 @@ def finetune_command(
         report = learn(ReadingOrder(labels, out, val, seed, base or COMPARED_WITH), _say)
         return Output(report, _reader_lines(report, out))
     chosen = FinetuneSettings(method="lora" if method == "lora" else "full", seed=seed, **settings)
-    report = finetune(Order(base or COMPARED_WITH, data, out, val, chosen), _say)
+    report = finetune(Order(base or TRAINED, data, out, val, chosen), _say)
     return Output(report, _lines(report, out))
 
 

@@ -57,7 +57,7 @@ def learn(order: ReadingOrder, say: Say) -> dict[str, Any]:
     kept, held_out = part(rows, order.val, order.seed)
     say(f"{len(kept)} rows to learn from, {len(held_out)} held out")
     began = time.monotonic()
-    learnt = train(kept, order.out, order.seed, say)
+    learnt = train(kept, order.out, order.seed, say, order.worker)
     seconds = time.monotonic() - began
     measured = measure(order, learnt, kept, held_out, say)
     report = publish(order, learnt, measured, len(kept), len(held_out), seconds)
@@ -65,9 +65,11 @@ def learn(order: ReadingOrder, say: Say) -> dict[str, Any]:
     return report
 
 
-def train(rows: Sequence[LabelledRow], out: Path, seed: int, say: Say) -> Learnt:
+def train(
+    rows: Sequence[LabelledRow], out: Path, seed: int, say: Say, worker: str = READER
+) -> Learnt:
     """Train the reader on `rows` into the folder `out`. Raises `InvalidTable`."""
-    trainer: ReaderTrainer = load_worker(load_worker(READER).trainer)
+    trainer: ReaderTrainer = load_worker(load_worker(worker).trainer)
     return trainer(rows, out, seed, say)
 
 
@@ -101,7 +103,7 @@ def measure(order: ReadingOrder, learnt: Learnt, kept: Sequence[LabelledRow],
         groups.setdefault(row.group, {}).update(dict.fromkeys(row.values))
     schemas = [schema_of(learnt, tuple(groups.get(row.group, ()))) for row in held_out]
     began = time.monotonic()
-    answers = _asked(load_worker(READER).load(order.out), held_out, schemas)
+    answers = _asked(load_worker(order.worker).load(order.out), held_out, schemas)
     seconds = time.monotonic() - began
     after = _counts(held_out, answers)
     names = sorted({name for row in held_out for name in row.values})

@@ -11,7 +11,6 @@ from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.publish import FLEET, GRAPH, GRAPH_TEXT
 from orchestra.finetune.reading import (
     INSTRUCTION,
-    READER,
     Learnt,
     Measured,
     ReadingOrder,
@@ -93,7 +92,7 @@ def _write_fleet(
             f"{score.recall:.1%}, {held_out} held-out rows",
             *(f"{name}: F1 {one.f1:.0%} of {one.counts.true} values" for name, one in often),
         ],
-        "hosting": {"memory_gib": 0.2, "worker": READER, "checkpoint": ".",
+        "hosting": {"memory_gib": 0.2, "worker": order.worker, "checkpoint": ".",
                     "schema_in_prompt": False, "max_batch": 16, "scaling": {"cpus": 0.25}},
         "limits": {"context_tokens": CONTEXT_TOKENS},
         "price": {"as_of": None},

@@ -35,15 +35,16 @@ ReaderTrainer = Callable[[Sequence[LabelledRow], Path, int, Say], Learnt]
 
 @dataclass(frozen=True, slots=True)
 class ReadingOrder:
-    """A run: the labels, the folder for the result, the share held out, and the model (as
-    `fleet/card`) that the result is compared with.
+    """A run: the labels, the folder for the result, the share held out, the model (as
+    `fleet/card`) that the result is compared with, and the worker that learns.
     """
 
     labels: Labels
     out: Path
     val: float = 0.2
     seed: int = 0
-    base: str = "mini/r1"
+    base: str = "mini/encoder"
+    worker: str = READER
 
     def __post_init__(self) -> None:
         if not 0 < self.val < 1:
@@ -55,7 +56,7 @@ class ReadingOrder:
         labels = {k: str(v) for k, v in asdict(self.labels).items() if k not in ("data", "gold")}
         files = [self.labels.data, self.labels.gold]
         bytes_ = [p.read_bytes() if p is not None and p.is_file() else b"" for p in files]
-        parts = json.dumps([labels, self.val, self.seed, self.base, READER])
+        parts = json.dumps([labels, self.val, self.seed, self.base, self.worker])
         return hashlib.sha256(b"\0".join([parts.encode(), *bytes_])).hexdigest()[:16]
 
 

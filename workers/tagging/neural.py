@@ -18,7 +18,7 @@ from workers.tagging.optimizer import Adam
 from workers.tagging.rows import TaggedRow
 
 HIDDEN, RATE, DECAY, BATCH, DROPPED = 256, 2e-3, 3e-4, 256, 0.5
-STEPS, FEWEST, MOST = 1800, 15, 40  # of the optimizer, and passes over the tokens
+STEPS, FEWEST, MOST = 1000, 10, 40  # of the optimizer, and passes over the tokens
 LAYER = 10  # of the encoder, whose states tell most
 
 

@@ -34,7 +34,7 @@ CONFIG, ARRAYS, ROWS, SUMS = "config.json", "model.safetensors", "rows.jsonl", "
 RESTORE = "Restore the folder, or run `orchestra finetune` again."
 RANKER = ("mean", "spread", "layer", "bias", "output", "shortcut", "shift")
 STATES = ("mean", "spread", "layer", "bias", "output", "shift")
-CHOOSER = ("rarity", "weights", "shift")
+CHOOSER = ("rarity", "weights", "middle", "slopes", "shift")
 Arrays = dict[str, np.ndarray]
 
 
