@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pycrfsuite
+from pycrfsuite import ItemSequence, Tagger, Trainer  # pyright: ignore[reportAttributeAccessIssue]
 
 LONGEST = 14  # tokens of a span
 OUT = "O"
 LOW = -1e4  # the log weight of what cannot be
 L1, L2 = 0.05, 0.01
-EXTRA: dict = {}
 
 
 @dataclass(slots=True)
@@ -54,20 +53,20 @@ def tags(length: int, spans: Sequence[tuple[int, int, int]]) -> list[str]:
 
 def train(
     fields: Sequence[str],
-    rows: Sequence[pycrfsuite.ItemSequence],
+    rows: Sequence[ItemSequence],
     labels: Sequence[Sequence[str]],
     *,
     iterations: int,
 ) -> Chain:
     """Train on texts, whose tokens have a row of features and a label each."""
-    trainer = pycrfsuite.Trainer(verbose=False)
+    trainer = Trainer(verbose=False)
     for row, given in zip(rows, labels, strict=True):
         trainer.append(row, list(given))
-    trainer.set_params({"c1": L1, "c2": L2, "max_iterations": iterations, **EXTRA})
+    trainer.set_params({"c1": L1, "c2": L2, "max_iterations": iterations})
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "crf")
         trainer.train(path)
-        tagger = pycrfsuite.Tagger()
+        tagger = Tagger()
         tagger.open(path)
         info = tagger.info()
         tagger.close()

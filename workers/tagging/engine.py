@@ -15,6 +15,7 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply
 from orchestra.core.errors import Cancelled, InvalidSchema, OrchestraError, UsageError
 from orchestra.core.usage import Usage
 from workers.decoding.meter import PROCESS
+from workers.tagging.encoded import encoded_all
 from workers.tagging.reader import Reader
 from workers.tagging.store import load
 from workers.tagging.tagger import Reading
@@ -49,16 +50,19 @@ class TaggerEngine:
     ) -> list[Reply | OrchestraError]:
         """Answer `calls`; see `Engine.generate`."""
         answers: list[Reply | OrchestraError] = []
+        if self._reader.encodes:
+            encoded_all([_text(call) for call in calls])  # in one batch; each is then at hand
         for row, call in enumerate(calls):
             try:
                 if is_cancelled is not None and is_cancelled(row):
                     raise Cancelled(f"Row {row} was cancelled. Call again if it is wanted.")
-                answers.append(self._answer(call))
+                reply = self._answer(call)
             except OrchestraError as error:
                 answers.append(error)
                 continue
+            answers.append(reply)
             if on_text is not None:
-                on_text(row, answers[-1].text)
+                on_text(row, reply.text)
         return answers
 
     def _answer(self, call: Call) -> Reply:

@@ -70,8 +70,9 @@ def train_states(
     optimizer = Adam([layer, bias, output, shift])
     batches = -(-len(x) // BATCH)
     passes = int(np.clip(STEPS / batches, FEWEST, MOST))
+    order = rng.permutation(len(x))
     for step in range(passes * batches):
-        if step % batches == 0:
+        if step and step % batches == 0:
             order = rng.permutation(len(x))
         at = order[step % batches * BATCH :][:BATCH]
         slopes = _slopes(tagger, x[at], y[at], mask[at], rng)

@@ -37,6 +37,12 @@ class Reader:
         spans = [] if self.tagger is None else list(self.tagger.spans.single)
         return [*spans, *self.choosers]
 
+    @property
+    def encodes(self) -> bool:
+        """Whether it asks the shared encoder of each text."""
+        states = self.tagger is not None and self.tagger.states is not None
+        return states or any(len(one.middle) for one in self.choosers.values())
+
     def read(
         self, text: str, group: str | None = None, asked: Collection[str] = ()
     ) -> dict[str, list[Reading]]:

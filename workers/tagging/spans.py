@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pycrfsuite
+from pycrfsuite import ItemSequence  # pyright: ignore[reportAttributeAccessIssue]
 
 from workers.tagging.chain import Chain, span_probabilities, tags, train
 from workers.tagging.emission import Emission
@@ -74,10 +74,7 @@ def train_spans(rows: Sequence[TaggedRow], *, iterations: int = ITERATIONS) -> S
     groups: dict[str, set[str]] = {}
     for row in rows:
         groups.setdefault(row.group, set()).update(row.spans)
-    features = [
-        pycrfsuite.ItemSequence(features_of(row, gazetteer.features(row, known=True)))
-        for row in rows
-    ]
+    features = [ItemSequence(features_of(row, gazetteer.features(row, known=True))) for row in rows]
 
     def chain(names: list[str], own: list[int]) -> Chain:
         labels = [_tags(rows[at], names) for at in own]
