@@ -26,7 +26,7 @@ from orchestra.finetune.publish_reader import publish
 from orchestra.finetune.reading import (
     INSTRUCTION,
     READER,
-    Learnt,
+    LearntFields,
     Measured,
     ReaderTrainer,
     ReadingOrder,
@@ -67,7 +67,7 @@ def learn(order: ReadingOrder, say: Say) -> dict[str, Any]:
 
 def train(
     rows: Sequence[LabelledRow], out: Path, seed: int, say: Say, worker: str = READER
-) -> Learnt:
+) -> LearntFields:
     """Train the reader on `rows` into the folder `out`. Raises `InvalidTable`."""
     trainer: ReaderTrainer = load_worker(load_worker(worker).trainer)
     return trainer(rows, out, seed, say)
@@ -95,7 +95,7 @@ def part(
     return [row for group in kept for row in group], [row for group in held for row in group]
 
 
-def measure(order: ReadingOrder, learnt: Learnt, kept: Sequence[LabelledRow],
+def measure(order: ReadingOrder, learnt: LearntFields, kept: Sequence[LabelledRow],
             held_out: Sequence[LabelledRow], say: Say) -> Measured:  # fmt: skip
     """Ask the reader in the folder, and the base, what the rows held out hold."""
     groups: dict[str, dict[str, None]] = {}

@@ -11,7 +11,7 @@ from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.publish import FLEET, GRAPH, GRAPH_TEXT
 from orchestra.finetune.reading import (
     INSTRUCTION,
-    Learnt,
+    LearntFields,
     Measured,
     ReadingOrder,
     schema_of,
@@ -25,7 +25,7 @@ SHOWN = 12  # fields that a card scores one by one
 
 def publish(
     order: ReadingOrder,
-    learnt: Learnt,
+    learnt: LearntFields,
     measured: Measured,
     rows: int,
     held_out: int,
@@ -70,7 +70,7 @@ def publish(
 
 
 def _write_fleet(
-    order: ReadingOrder, learnt: Learnt, measured: Measured, rows: int, held_out: int
+    order: ReadingOrder, learnt: LearntFields, measured: Measured, rows: int, held_out: int
 ) -> None:
     data, score = order.labels.data.name, measured.score
     names = [*learnt.spans, *learnt.choices]

@@ -20,7 +20,7 @@ INSTRUCTION = "Extract what the text states."
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class LearntFields:
     """The fields that were learnt: spans of the text, choices with their labels, and which of the
     spans may have several values.
     """
@@ -30,7 +30,7 @@ class Learnt:
     lists: tuple[str, ...] = ()
 
 
-ReaderTrainer = Callable[[Sequence[LabelledRow], Path, int, Say], Learnt]
+ReaderTrainer = Callable[[Sequence[LabelledRow], Path, int, Say], LearntFields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Measured:
     why_not: str = ""
 
 
-def schema_of(learnt: Learnt, fields: Sequence[str] = ()) -> dict[str, Any]:
+def schema_of(learnt: LearntFields, fields: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON schema that asks for what was learnt, or only for some `fields` of it."""
     properties: dict[str, Any] = {}
     for name in learnt.spans:

@@ -22,7 +22,7 @@ PRIOR = 0.3  # of a string that was never seen, that it is a value where it stan
 
 
 @dataclass(slots=True)
-class Candidate:
+class ValueCandidate:
     """A string and its most probable place, in characters, with what speaks for it."""
 
     value: str
@@ -46,7 +46,7 @@ class _Found:
 
 def candidates(
     row: TaggedRow, spans: Mapping[str, np.ndarray], strings: Strings, own: int | None = None
-) -> dict[str, list[Candidate]]:
+) -> dict[str, list[ValueCandidate]]:
     """The candidates of each field of `spans`; `own` is the row's place in `strings`, left out."""
     within = strings.within(row.group, own)
     near = strings.near(row, within)
@@ -82,7 +82,7 @@ def _strings_of(
 
 
 def _described(row: TaggedRow, name: str, spans: np.ndarray, strings: Strings, own: int | None,
-               within: Sequence[int], near: Mapping[int, float]) -> list[Candidate]:  # fmt: skip
+               within: Sequence[int], near: Mapping[int, float]) -> list[ValueCandidate]:  # fmt: skip
     found = _strings_of(row, name, spans, strings, own)
     ranked = sorted(found, key=lambda value: -float(found[value].views.sum()))[:MOST]
     if not ranked:
@@ -119,7 +119,7 @@ def _described(row: TaggedRow, name: str, spans: np.ndarray, strings: Strings, o
         ]
         of_string = _of_string(row, name, value, strings, own, near)
         described = [_logit(float(views.mean())), *of_place, *of_string, *of_field]
-        result.append(Candidate(value, begin, np.array(described)))
+        result.append(ValueCandidate(value, begin, np.array(described)))
     return result
 
 

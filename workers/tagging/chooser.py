@@ -24,7 +24,7 @@ MOST_WORDS = 20_000
 
 
 @dataclass(slots=True)
-class Chooser:
+class LabelChooser:
     """Words with their weights [word, label], and the encoder's vector less its `middle` with
     `slopes` [W, label]; W is 0 where the encoder is not installed. `shift` [label].
     """
@@ -48,7 +48,7 @@ class Chooser:
         return dict(zip(self.labels, (chosen / chosen.sum()).tolist(), strict=True))
 
 
-def train_chooser(texts: Sequence[str], labels: Sequence[str]) -> Chooser:
+def train_chooser(texts: Sequence[str], labels: Sequence[str]) -> LabelChooser:
     """Fit to texts with a label each."""
     counts = Counter(word for text in texts for word in set(_words(text)))
     common = counts.most_common(MOST_WORDS)
@@ -78,7 +78,7 @@ def train_chooser(texts: Sequence[str], labels: Sequence[str]) -> Chooser:
         optimizer.step(
             [slope, read.T @ error + DECAY * slopes, error.sum(0)], RATE * (1 - step / EPOCHS)
         )
-    return Chooser(names, words, rarity, weights, middle, slopes, shift)
+    return LabelChooser(names, words, rarity, weights, middle, slopes, shift)
 
 
 def _vector(text: str, words: dict[str, int], rarity: np.ndarray) -> dict[int, float]:

@@ -16,9 +16,9 @@ from orchestra.core.errors import Cancelled, InvalidSchema, OrchestraError, Usag
 from orchestra.core.usage import Usage
 from workers.decoding.meter import PROCESS
 from workers.tagging.encoded import encoded_all
-from workers.tagging.reader import Reader
+from workers.tagging.reader import TaughtReader
 from workers.tagging.store import load
-from workers.tagging.tagger import Reading
+from workers.tagging.tagger import TaggedValue
 from workers.tagging.tokens import tokens_of
 from workers.tagging.typed import fitted
 
@@ -30,7 +30,7 @@ class TaggerEngine:
 
     trainer = "workers.tagging.training:train"
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: TaughtReader) -> None:
         self._reader = reader
 
     @classmethod
@@ -82,7 +82,7 @@ class TaggerEngine:
             found = self._reader.read(text, asked=list(properties))
         value, confidence, abstained = {}, {}, {}
         for name, shape in properties.items():
-            read: Sequence[Reading] = found.get(name, ())
+            read: Sequence[TaggedValue] = found.get(name, ())
             value[name] = fitted(read, shape, call.schema)
             if value[name] not in (None, []):
                 confidence[name] = min(one.probability for one in read)

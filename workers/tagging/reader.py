@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from orchestra.core.errors import InvalidTable
-from workers.tagging.chooser import Chooser, train_chooser
+from workers.tagging.chooser import LabelChooser, train_chooser
 from workers.tagging.rows import TaggedRow
-from workers.tagging.tagger import Reading, Tagger, train
+from workers.tagging.tagger import TaggedValue, Tagger, train
 
 STANDS = 0.5  # the share of a field's values that stand in their texts, from which it is a span
 LABELS = 50  # choices that a field may have
@@ -24,12 +24,12 @@ Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Reader:
+class TaughtReader:
     """`groups` tells of which group a text is, where the rows had several."""
 
     tagger: Tagger | None
-    choosers: dict[str, Chooser]
-    groups: Chooser | None = None
+    choosers: dict[str, LabelChooser]
+    groups: LabelChooser | None = None
 
     @property
     def fields(self) -> list[str]:
@@ -45,18 +45,18 @@ class Reader:
 
     def read(
         self, text: str, group: str | None = None, asked: Collection[str] = ()
-    ) -> dict[str, list[Reading]]:
+    ) -> dict[str, list[TaggedValue]]:
         """The answers of a text by field; without a `group` it is found by the words and by which
         groups have the fields that are `asked`.
         """
-        found: dict[str, list[Reading]] = {}
+        found: dict[str, list[TaggedValue]] = {}
         if self.tagger is not None:
             known = self._group(text, asked) if group is None else group
             found |= self.tagger.answers(text, known)
         for name, chooser in self.choosers.items():
             label, chance = max(chooser.probabilities(text).items(), key=lambda pair: pair[1])
             if label != NONE:
-                found[name] = [Reading(label, 0, len(text), chance)]
+                found[name] = [TaggedValue(label, 0, len(text), chance)]
         return found
 
     def _group(self, text: str, asked: Collection[str]) -> str:
@@ -75,7 +75,7 @@ class Reader:
 
 def train_reader(
     rows: Sequence[TaggedRow], say: Say = lambda line: None, *, seed: int = 0
-) -> Reader:
+) -> TaughtReader:
     """Train on labelled rows. Raises `InvalidTable` for too few rows, a field that is never
     filled, or one whose values neither stand in the texts nor are few.
     """
@@ -89,10 +89,10 @@ def train_reader(
     by_group = None
     if len(groups) > 1:
         by_group = train_chooser([row.text for row in rows], [row.group for row in rows])
-    return Reader(tagger, choosers, by_group)
+    return TaughtReader(tagger, choosers, by_group)
 
 
-def _chooser(rows: Sequence[TaggedRow], name: str) -> Chooser:
+def _chooser(rows: Sequence[TaggedRow], name: str) -> LabelChooser:
     known = [row for row in rows if name in row.values]
     labels = [row.values[name][0] if row.values[name] else NONE for row in known]
     return train_chooser([row.text for row in known], labels)

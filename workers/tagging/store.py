@@ -17,13 +17,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from orchestra.core.errors import CheckpointInvalid
-from workers.tagging.chooser import Chooser
+from workers.tagging.chooser import LabelChooser
 from workers.tagging.emission import Emission
 from workers.tagging.gazetteer import Gazetteer
 from workers.tagging.inputs import LabelledWords
 from workers.tagging.neural import StateTagger
 from workers.tagging.ranker import Ranker
-from workers.tagging.reader import Reader
+from workers.tagging.reader import TaughtReader
 from workers.tagging.rows import tagged_row
 from workers.tagging.spans import ChainPlace, SpanModel
 from workers.tagging.strings import Strings
@@ -38,7 +38,7 @@ CHOOSER = ("rarity", "weights", "middle", "slopes", "shift")
 Arrays = dict[str, np.ndarray]
 
 
-def save(reader: Reader, folder: Path) -> None:
+def save(reader: TaughtReader, folder: Path) -> None:
     """Write a reader; what stood in `folder` under these names is replaced."""
     arrays: Arrays = {}
     config: dict[str, Any] = {"format": FORMAT, "choices": {}}
@@ -61,7 +61,7 @@ def save(reader: Reader, folder: Path) -> None:
     (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> Reader:
+def load(folder: Path) -> TaughtReader:
     """Read it back. Raises `CheckpointInvalid` for a folder that is not whole."""
     try:
         sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def load(folder: Path) -> Reader:
                     for name, raw in config["choices"].items()}  # fmt: skip
         raw = config.get("groups")
         groups = None if raw is None else _chooser_in(raw, arrays, "groups.")
-        return Reader(tagger, choosers, groups)
+        return TaughtReader(tagger, choosers, groups)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointInvalid(
             f"{str(folder)!r} holds no whole tagger: {error!r}. {RESTORE}"
@@ -146,14 +146,14 @@ def _tagger_in(raw: Mapping[str, Any], arrays: Arrays, folder: Path) -> Tagger:
     return Tagger(spans, states, Strings(rows), rankers, arrays["levels"], raw["threshold"], lists)
 
 
-def _chooser_out(chooser: Chooser, arrays: Arrays, prefix: str) -> dict[str, Any]:
+def _chooser_out(chooser: LabelChooser, arrays: Arrays, prefix: str) -> dict[str, Any]:
     arrays |= {prefix + part: getattr(chooser, part) for part in CHOOSER}
     return {"labels": chooser.labels, "words": list(chooser.words)}
 
 
-def _chooser_in(raw: Mapping[str, Any], arrays: Arrays, prefix: str) -> Chooser:
+def _chooser_in(raw: Mapping[str, Any], arrays: Arrays, prefix: str) -> LabelChooser:
     words = {word: at for at, word in enumerate(raw["words"])}
-    return Chooser(raw["labels"], words, *(arrays[prefix + part] for part in CHOOSER))
+    return LabelChooser(raw["labels"], words, *(arrays[prefix + part] for part in CHOOSER))
 
 
 def _sha256(path: Path) -> str:

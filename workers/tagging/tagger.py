@@ -14,7 +14,7 @@ import numpy as np
 from orchestra.quality.curve import choose
 from orchestra.quality.curve import fit as fit_curve
 from workers.encoder.content import Encoded
-from workers.tagging.candidates import Candidate, candidates
+from workers.tagging.candidates import ValueCandidate, candidates
 from workers.tagging.encoded import encoded, encoded_all
 from workers.tagging.neural import StateTagger, train_states
 from workers.tagging.ranker import Ranker, fit
@@ -28,12 +28,12 @@ LEAST, MOST = 0.25, 0.6  # of the threshold
 LISTS = 0.05  # a field whose filled rows have several values this often may have several
 BESIDE = 0.5  # of the best candidate's probability, for a further value of such a field
 RANKERS = 3  # averaged: one begins by chance
-Candidates = dict[str, list[Candidate]]
+Candidates = dict[str, list[ValueCandidate]]
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TaggedValue:
     """A value that stands in a text, from `start` to `end`, and how likely it is the field's."""
 
     value: str
@@ -54,14 +54,14 @@ class Tagger:
     threshold: float
     lists: frozenset[str]
 
-    def readings(self, text: str, group: str = "") -> dict[str, list[Reading]]:
+    def readings(self, text: str, group: str = "") -> dict[str, list[TaggedValue]]:
         """For each field of the group every candidate, the likeliest first; none is above 1."""
         row = tagged_row(text, group)
         views = _views(row, self.spans, self.states, encoded(row.text) if self.states else None)
         found = candidates(row, views, self.strings)
         return {name: self._read(own) for name, own in found.items()}
 
-    def answers(self, text: str, group: str = "") -> dict[str, list[Reading]]:
+    def answers(self, text: str, group: str = "") -> dict[str, list[TaggedValue]]:
         """The values that are likely enough; a field without one is left out."""
         found = {}
         for name, all_of in self.readings(text, group).items():
@@ -72,13 +72,13 @@ class Tagger:
                                if at == 0 or (several and one.probability >= most)]  # fmt: skip
         return found
 
-    def _read(self, own: Sequence[Candidate]) -> list[Reading]:
+    def _read(self, own: Sequence[ValueCandidate]) -> list[TaggedValue]:
         if not own:
             return []
         chances = np.interp(_chances(self.rankers, own), STEPS, self.levels)
         order = np.argsort(-chances, kind="stable")
         return [
-            Reading(own[at].value, own[at].start, own[at].start + len(own[at].value),
+            TaggedValue(own[at].value, own[at].start, own[at].start + len(own[at].value),
                     float(chances[at]))
             for at in order.tolist()
         ]  # fmt: skip
@@ -135,7 +135,7 @@ def _rankers(rows: Sequence[TaggedRow], found: Sequence[Candidates]) -> list[Ran
     return [fit(questions, right, seed=seed) for seed in range(RANKERS)] if questions else []
 
 
-def _chances(rankers: Sequence[Ranker], own: Sequence[Candidate]) -> np.ndarray:
+def _chances(rankers: Sequence[Ranker], own: Sequence[ValueCandidate]) -> np.ndarray:
     features = np.stack([one.features for one in own])
     return np.mean([ranker.probabilities(features) for ranker in rankers], axis=0)
 

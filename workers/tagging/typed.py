@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestra.core.schema import resolved
-from workers.tagging.tagger import Reading
+from workers.tagging.tagger import TaggedValue
 
 NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 THOUSANDS = re.compile(r"(?<=\d)[.,](?=\d{3}(?:\D|$))")
 
 
-def fitted(read: Sequence[Reading], shape: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+def fitted(read: Sequence[TaggedValue], shape: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     """The value of a property of `shape`: text, number, truth, list, or None."""
     whole, _ = resolved(shape, root, ())
     options = [resolved(option, root, ())[0] for option in whole.get("anyOf", (whole,))]

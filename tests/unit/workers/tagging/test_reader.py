@@ -11,7 +11,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import CheckpointInvalid, InvalidSchema, InvalidTable, UsageError
 from tests.tagged import titles
 from workers.tagging.engine import TaggerEngine
-from workers.tagging.reader import Reader, train_reader
+from workers.tagging.reader import TaughtReader, train_reader
 from workers.tagging.rows import tagged_row
 from workers.tagging.store import load, save
 
@@ -29,7 +29,7 @@ SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
+def reader() -> TaughtReader:
     return train_reader([tagged_row(text, "", values) for text, values in titles(60)])
 
 
@@ -39,7 +39,9 @@ def replies(engine: TaggerEngine, *texts: str) -> list[Reply]:
     return [one for one in found if isinstance(one, Reply)]
 
 
-def test_spans_of_words_never_seen_and_choices_that_do_not_stand_are_read(reader: Reader) -> None:
+def test_spans_of_words_never_seen_and_choices_that_do_not_stand_are_read(
+    reader: TaughtReader,
+) -> None:
     (reply,) = replies(TaggerEngine(reader), "Acme Mug, Navy Blue, 99 cm")
     assert reply.value == {"brand": "Acme", "colour": "Navy Blue", "size": 99,
                            "department": "Kitchen", "voltage": None}  # fmt: skip
@@ -48,13 +50,13 @@ def test_spans_of_words_never_seen_and_choices_that_do_not_stand_are_read(reader
     assert "did not learn" in reply.abstained["voltage"]
 
 
-def test_what_a_title_does_not_state_is_none(reader: Reader) -> None:
+def test_what_a_title_does_not_state_is_none(reader: TaughtReader) -> None:
     (reply,) = replies(TaggerEngine(reader), "Kora Lamp 7 cm")
     assert reply.value["colour"] is None and "colour" not in reply.confidence
 
 
 def test_a_reader_is_the_same_from_its_folder_and_a_damaged_one_is_told(
-    reader: Reader, tmp_path: Path
+    reader: TaughtReader, tmp_path: Path
 ) -> None:
     save(reader, tmp_path)
     again = TaggerEngine.load(tmp_path)
@@ -70,7 +72,7 @@ def test_a_reader_is_the_same_from_its_folder_and_a_damaged_one_is_told(
         load(tmp_path / "none")
 
 
-def test_calls_that_it_cannot_answer_are_errors_in_their_place(reader: Reader) -> None:
+def test_calls_that_it_cannot_answer_are_errors_in_their_place(reader: TaughtReader) -> None:
     engine = TaggerEngine(reader)
     free, empty = engine.generate([Call("Say.", "x"), Call("Read.", "", schema=SCHEMA)])
     assert isinstance(free, InvalidSchema)
@@ -91,6 +93,6 @@ def test_rows_that_nothing_can_be_learnt_from_are_named_with_a_cure(rows: list, 
         train_reader([tagged_row(text, "", values) for text, values in rows])
 
 
-def test_photos_are_refused(reader: Reader) -> None:
+def test_photos_are_refused(reader: TaughtReader) -> None:
     call = Call("Read.", "x", (Image.new("RGB", (4, 4)),), SCHEMA)
     assert isinstance(TaggerEngine(reader).generate([call])[0], UsageError)
