@@ -223,7 +223,7 @@ class OpenFleet:
         Reads photos, and may load a tokenizer; calls no model. Raises as `plan` does.
         """
         graph = compile_graph(build)
-        intake = await take_in(self, job, base)
+        intake = await take_in(self, job, base, fine=view(graph).is_fine)
         if intake.is_lost:
             raise intake.errors[0].error()
         planned = self.plan_for(graph, intake.shape, job.budget)

@@ -61,9 +61,21 @@ class Intake:
         return JobShape(text, len(self.job.images), local_only, self.expected)
 
 
-async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo to be taken in: its source, the folder of a relative one, whether it stays fine."""
+
+    source: str
+    base: Path | None
+    fine: bool
+
+
+async def take_in(
+    fleet: Backing, job: Job, base: Path | None = None, *, fine: bool = False
+) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
+    They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
     asked for again until then. Raises `UsageError` for more photos than a job may have.
     """
@@ -77,7 +89,7 @@ async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
     errors: list[ErrorRecord] = []
     for source in job.images:
         try:
-            kept.append(await _patiently(fleet, source, base, ends_at))
+            kept.append(await _patiently(fleet, _Photo(source, base, fine), ends_at))
         except (ImageError, DeadlineExceeded) as error:
             errors.append(ErrorRecord.of("images", error))
     text = None if job.text is None else sanitise(job.text)
@@ -97,7 +109,7 @@ async def _expected(fleet: Backing, text: str | None) -> Expectations:
 
 
 async def _patiently(
-    fleet: Backing, source: str, base: Path | None, ends_at: float | None
+    fleet: Backing, photo: _Photo, ends_at: float | None
 ) -> tuple[str, Image.Image]:
     """An image and its key, asked for again while its server cannot give it.
 
@@ -107,7 +119,7 @@ async def _patiently(
     while True:
         tried += 1
         try:
-            return await _in_time(fleet, source, base, _left_s(ends_at))
+            return await _in_time(fleet, photo, _left_s(ends_at))
         except ImageUnavailable as error:
             pause = pause_s(error, tried, waited_s, _left_s(ends_at), fleet.image_limits)
             if pause is None:
@@ -120,27 +132,26 @@ def _left_s(ends_at: float | None) -> float | None:
     return None if ends_at is None else ends_at - time.monotonic()
 
 
-async def _in_time(
-    fleet: Backing, source: str, base: Path | None, left_s: float | None
-) -> tuple[str, Image.Image]:
+async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> tuple[str, Image.Image]:
     """An image and its key. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
-    threads = FETCHES if is_fetched(source) else None
-    keep = functools.partial(_keep, fleet, source, base)
+    threads = FETCHES if is_fetched(photo.source) else None
+    keep = functools.partial(_keep, fleet, photo)
     try:
         async with asyncio.timeout(left_s):
             return await asyncio.get_running_loop().run_in_executor(threads, keep)
     except TimeoutError:
         raise DeadlineExceeded(
-            f"The deadline passed before the image {shown(source, 60)} was read. Raise latency_ms, "
-            "or send the photo itself instead of its address."
+            f"The deadline passed before the image {shown(photo.source, 60)} was read. Raise "
+            "latency_ms, or send the photo itself instead of its address."
         ) from None
 
 
-def _keep(fleet: Backing, source: str, base: Path | None) -> tuple[str, Image.Image]:
+def _keep(fleet: Backing, photo: _Photo) -> tuple[str, Image.Image]:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
+    source, limits = photo.source, fleet.image_limits
     if KEY.fullmatch(source) and source in fleet.images:
         return source, fleet.images.get(source)  # a node sends a photo on that its job brought
-    return fleet.images.keep(normalise(source, base=base, limits=fleet.image_limits))
+    return fleet.images.keep(normalise(source, base=photo.base, limits=limits, fine=photo.fine))
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

@@ -105,6 +105,9 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
     if ask.capability not in card.capabilities:
         takes = ", ".join(card.capabilities)
         return f"takes {takes}, and the node asks for {ask.capability}"
+    wanted = _unanswered(card, ask)
+    if wanted is not None:
+        return wanted
     if shape.local_only and card.data_goes_to != "local":
         return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
     if photos > card.limits.max_images:
@@ -114,6 +117,18 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
         thoughts = f" and the thoughts' {thinking}" if thinking else ""
         return f"context {context} is under the answer's {ask.max_tokens}{thoughts} tokens"
     return None
+
+
+def _unanswered(card: Card, ask: Ask) -> str | None:
+    """Why a card does not take an ask of its capability; a card that says nothing takes all."""
+    if card.answers and ask.wants not in card.answers:
+        return f"answers only {' and '.join(card.answers)}, and the node wants {ask.wants}"
+    if not card.reads or ask.wants != "fields" or ask.reads == "image":
+        return None
+    others = [name for name in ask.fields if name not in card.reads]
+    if not others:
+        return None
+    return f"reads only {', '.join(card.reads)}, and the node asks for {', '.join(others[:3])}"
 
 
 def _unbounded(card: Card, in_dollars: bool) -> str | None:
