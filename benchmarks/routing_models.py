@@ -36,7 +36,7 @@ from benchmarks.routing_questions import read_questions
 from orchestra.core.errors import InvalidTable
 from orchestra.core.stats import Estimate
 from orchestra.fleet.encoders import DEFAULT, encoder_of
-from orchestra.quality.learned.columns import Read, Vectors
+from orchestra.quality.learned.columns import ReadTexts, Vectors
 from orchestra.quality.learned.evidence import mean_interval, told
 from orchestra.quality.learned.fit import Learnt, Scored, learn, scored
 from orchestra.quality.learned.text_quality import NEAR
@@ -244,7 +244,7 @@ def of_two(data: Labelled, gains: Floats, groups: Any) -> dict[str, Any]:
     return scores | {"APGR's lead": str(difference(gains, length, weak, strong, groups))}
 
 
-def kinds_of(read: Read, seed: int = 0) -> list[str]:
+def kinds_of(read: ReadTexts, seed: int = 0) -> list[str]:
     """Clusters of the vectors (k-means, Lloyd 1982), as groups that can be left out."""
     draw = np.random.default_rng(seed)
     points = read.vectors - read.vectors.mean(axis=0)
@@ -318,7 +318,7 @@ def transferred(
             f"{data.models!r}. Give files of the same models."
         )
     _, found = fitted(train, vectors, train.subjects)
-    read = Read.of(data.questions, vectors)
+    read = ReadTexts.of(data.questions, vectors)
     estimates, near = found.learner.estimate(read)
     ways = list(Trial(data, train, estimates, found.estimates, None).outcomes())
     extra: dict[str, Any] = {"near the training": f"{(near >= NEAR).mean():.1%}"}
@@ -344,7 +344,7 @@ def _settings(data: Labelled, vectors: Vectors | None) -> Iterator[tuple[str, li
     if data.subjects is not None:
         yield "subjects left out, 5 folds", data.subjects
     elif vectors is not None:
-        kinds = kinds_of(Read.of(data.questions, vectors))
+        kinds = kinds_of(ReadTexts.of(data.questions, vectors))
         yield f"kinds of question left out ({KINDS} clusters of vectors), 5 folds", kinds
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from orchestra.core.errors import InvalidLabels
-from orchestra.quality.learned.columns import Read
+from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.fit import Learnt, folds_of, learn, scored, split, suspect_groups
 
 NOUNS = ("apple", "bridge", "carpet", "dragon", "engine", "forest", "garden", "island")
@@ -47,7 +47,7 @@ def found() -> Learnt:
 
 
 def estimates(found: Learnt, *texts: str) -> Any:
-    return found.learner.estimate(Read.of(texts, None))[0]
+    return found.learner.estimate(ReadTexts.of(texts, None))[0]
 
 
 def test_texts_that_the_small_model_gets_wrong_are_found(found: Learnt) -> None:
@@ -92,7 +92,7 @@ def test_two_models_that_are_best_on_different_texts_beat_either() -> None:
 def test_of_what_is_far_from_the_labels_only_the_mean_rates_are_known(found: Learnt) -> None:
     options = "\nA. 1\nB. 2\nC. 3\nD. 4"
     texts = [f"What is the sum?{options}", f"{HARD_EXTRA}what is the sum?{options}"]
-    read = Read.of(texts, None)
+    read = ReadTexts.of(texts, None)
     shares, near = found.learner.estimate(read)
     _, right, _ = labels()
     assert near.tolist() == [0, 0]  # no labelled text had options
