@@ -61,6 +61,18 @@ class Labelled:
     costs: Floats
     subjects: list[str] | None = None
 
+    def of(self, models: tuple[str, ...]) -> Labelled:
+        """The same with the models in this order. Raises `InvalidTable` where it has others."""
+        if sorted(models) != sorted(self.models):
+            raise InvalidTable(
+                f"The file to fit on has the models {sorted(models)!r}, and the questions to score "
+                f"have {sorted(self.models)!r}. Give files of the same models."
+            )
+        order = [self.models.index(name) for name in models]
+        return Labelled(
+            self.questions, models, self.scores[:, order], self.costs[:, order], self.subjects
+        )
+
 
 def read_labelled(path: Path) -> Labelled:
     """Raises `InvalidTable` where the file is no such list."""
@@ -78,7 +90,7 @@ def read_labelled(path: Path) -> Labelled:
             f"{str(path)!r}: entry {wrong} is no question with a score of each model. Give "
             '{"question": ..., "scores": {MODEL: 0..1}}, the same models in all.'
         )
-    models, questions = list(rows[0]["scores"]), [row["question"] for row in rows]
+    models, questions = sorted(rows[0]["scores"]), [row["question"] for row in rows]
     costs = _costs(rows, questions, models)
     order = np.argsort(costs.mean(axis=0), kind="stable")
     scores = np.array([[row["scores"][name] for name in models] for row in rows], dtype=float)
@@ -312,11 +324,7 @@ def transferred(
     data: Labelled, train: Labelled, name: str, vectors: Vectors | None, as_json: bool
 ) -> None:
     """Fit on `train` and score `data`."""
-    if train.models != data.models:
-        raise InvalidTable(
-            f"{name!r} has the models {train.models!r}, and the questions to score have "
-            f"{data.models!r}. Give files of the same models."
-        )
+    data = data.of(train.models)
     _, found = fitted(train, vectors, train.subjects)
     read = ReadTexts.of(data.questions, vectors)
     estimates, near = found.learner.estimate(read)
