@@ -11,6 +11,7 @@ import pytest
 from orchestra.core.errors import InvalidLabels
 from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.fit import Learnt, folds_of, learn, scored, split, suspect_groups
+from tests.unit.quality.learned.test_cues import problems as word_problems
 
 NOUNS = ("apple", "bridge", "carpet", "dragon", "engine", "forest", "garden", "island")
 HARD_EXTRA = "and each of the 12 others costs 30 percent more than half of the first, "
@@ -99,6 +100,15 @@ def test_of_what_is_far_from_the_labels_only_the_mean_rates_are_known(found: Lea
     assert shares[0] == pytest.approx([np.mean(right["small"]), np.mean(right["big"])], abs=0.02)
     few, many = found.learner.gains(read)
     assert few < many  # and texts are ordered by their length
+
+
+def test_word_problems_after_labels_with_options_are_ordered_just_by_their_length() -> None:
+    texts, right, groups = labels(120)
+    chosen = fit([f"{text}\nA. 1\nB. 2\nC. 3" for text in texts], right, groups, trees=5)
+    _, problems = word_problems()
+    gains = chosen.learner.gains(ReadTexts.of(problems, None))
+    lengths = np.array([len(problem) for problem in problems])
+    assert (np.diff(gains[np.argsort(lengths, kind="stable")]) >= -1e-12).all()
 
 
 def test_a_model_that_is_always_right_is_no_skill() -> None:
