@@ -19,7 +19,9 @@ from orchestra.core.stats import Estimate
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RESAMPLES = 2000
-STEP = 100  # estimates are told in hundredths: what differs by less is a tie, and the cheaper wins
+STEP = (
+    1000  # estimates are told in thousandths: what differs by less is a tie, and the cheaper wins
+)
 BINS = 10
 
 
@@ -53,7 +55,7 @@ class RoutingEvidence(Word):
 
 
 def told(estimates: Floats) -> Floats:
-    """Estimates as they are told and compared: in hundredths."""
+    """Estimates as they are told and compared: in thousandths."""
     return np.round(estimates * STEP) / STEP
 
 
