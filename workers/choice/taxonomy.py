@@ -49,8 +49,9 @@ def _climbed(name: str, above: Mapping[str, str | None]) -> list[str]:
     path = [name]
     while (parent := above[path[-1]]) is not None:
         if parent in path:
+            circle = JOINT.join([parent, *reversed(path)])
             raise InvalidSchema(
-                f"The category {parent!r} is its own ancestor: {JOINT.join([parent, *reversed(path)])!r}. "
+                f"The category {parent!r} is its own ancestor: {circle!r}. "
                 "Give it another parent, or None for a root."
             )
         path.append(parent)

@@ -98,7 +98,7 @@ def train(vectors: Floats, tones: Sequence[int], weights: Floats) -> Trained:
 
 
 def left_out(said: Sequence[Said], vectors: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Scores (N, classes) and classes of the opinions, each by a head that its fold did not train."""
+    """Scores (N, classes) and classes of the opinions, by heads that their folds did not train."""
     own = np.array([at for at, each in enumerate(said) if each.is_own])
     tones = np.array([each.tone for each in said])
     fold = np.full(len(said), -1)
@@ -130,7 +130,7 @@ def fit(said: Sequence[Said], out: Path, encoder: Vectors) -> None:
     vectors = encoder.vectors([each.text for each in said])
     scores, tones = left_out(said, vectors)
     scale, clear = scale_of(scores, tones), tones != 1
-    right = (scores[clear, 2] > scores[clear, 0]) == (tones[clear] == 2)  # noqa: PLR2004
+    right = (scores[clear, 2] > scores[clear, 0]) == (tones[clear] == 2)
     print(f"{len(said)} texts; of opinions left out {right.mean():.1%} right, scale {scale}")
     head = train(vectors, [each.tone for each in said], _weights(said))
     Trained(head.slopes * scale, head.offsets * scale).save(out / "sentiment.safetensors")
