@@ -36,7 +36,7 @@ SHORTEST, LONGEST = 8, 220  # characters
 CHINESE_LONGEST = 80
 EACH = 1000  # texts of a file and class
 OWN = 10.0  # what an opinion weighs, a real review 1
-PENALTY = 1.0
+PENALTY = 3.0
 SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 FOLDS = 5
 

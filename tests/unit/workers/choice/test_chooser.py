@@ -1,7 +1,10 @@
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from orchestra.core.errors import CheckpointInvalid
 from workers.choice.calibration import Calibration
@@ -197,3 +200,25 @@ def test_probabilities_are_of_every_option(chooser: Chooser, encoder: Encoder) -
     table = chooser.probabilities(encoder.encode(TEXTS), Options.of(GOODS))
     assert table.shape == (len(TEXTS), 3)
     assert np.all(table >= 0) and np.all(table.sum(axis=1) <= 1 + 1e-5)
+
+
+class Scattered:
+    """An encoder whose vectors are drawn by the content of the texts."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[Any]:
+        self.asked += len(texts)
+        drawn = [np.random.default_rng(list(text.encode())).normal(size=384) for text in texts]
+        return np.stack([(v / np.linalg.norm(v)).astype(np.float32) for v in drawn])
+
+
+def test_thousands_of_names_are_said_once_each_and_only_once() -> None:
+    encoder = Scattered()
+    chooser = Chooser(encoder)
+    names = [f"Top {at % 7} > Middle {at % 40} > Name {at}" for at in range(2000)]
+    first = chooser.fit(Options.of(names))
+    said = encoder.asked
+    assert said <= 2 * 2000 + 47
+    assert chooser.fit(Options.of(names)) is first and encoder.asked == said

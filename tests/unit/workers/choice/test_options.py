@@ -1,13 +1,13 @@
 from enum import Enum
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from orchestra.core.errors import InvalidLabels, InvalidSchema
-from workers.choice.directions import steps
 from workers.choice.names import language, said, same
 from workers.choice.options import Options
-from workers.choice.taxonomy import linked_paths, nested_paths
+from workers.choice.taxonomy import deepest, linked_paths, nested_paths, steps
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_examples_and_descriptions_name_options() -> None:
     options = Options.of(["Mug", "Pan"], {"Mug": "to drink from"}, [("blue cup", "mugs")])
     assert options.examples == (("blue cup", "Mug"),)
     assert options.with_examples([("car", None)]).examples[1] == ("car", None)
-    with pytest.raises(InvalidLabels, match="'Mog'.*'Mug'"):
+    with pytest.raises(InvalidLabels, match=r"'Mog'.*'Mug'"):
         Options.of(["Mug", "Pan"], examples=[("blue cup", "Mog")])
     with pytest.raises(InvalidSchema, match="'Pot'"):
         Options.of(["Mug", "Pan"], {"Pot": "to cook in"})
@@ -98,3 +98,11 @@ def test_cycles_and_names_twice_are_errors() -> None:
         linked_paths({"Kitchen": None, "Mugs": "Kitchn"})
     with pytest.raises(InvalidSchema, match="stands twice"):
         nested_paths({"Home": ["Mugs", "Mugs"]})
+
+
+def test_the_deepest_likely_category_holds_its_leaves_together() -> None:
+    names = ("Home > Kitchen > Mugs", "Home > Kitchen > Pans", "Home > Bath", "Toys")
+    assert deepest(names, np.array([0.3, 0.3, 0.1, 0.1]), 0.5) == "Home > Kitchen"
+    assert deepest(names, np.array([0.2, 0.2, 0.2, 0.1]), 0.5) == "Home"
+    assert deepest(names, np.array([0.1, 0.1, 0.1, 0.6]), 0.5) is None
+    assert deepest(("a", "b"), np.array([0.9, 0.1]), 0.5) is None
