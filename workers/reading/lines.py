@@ -67,7 +67,7 @@ class Line:
         left, top = self.quad.min(axis=0)
         right, bottom = self.quad.max(axis=0)
         edges = left / wide, top / high, right / wide, bottom / high
-        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        left, top, right, bottom = (round(min(1.0, max(0.0, float(edge))), 4) for edge in edges)
         return left, top, right, bottom
 
 

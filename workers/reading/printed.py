@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from workers.reading.lines import LEAST_LETTERS, LEAST_SCORE, Line, letters
 from workers.reading.match import folded, nearness
 
 READABLE = 0.5  # a line read less surely than this does not count even beside a known word
+MARK = 0.9  # how surely a part of a logo is the brand's
 STACKED = 3  # lines below each other that may be one name
 NET = re.compile(r"\bnet\b|\bnetto|\be\s?$|℮|净", re.IGNORECASE)
 NOT_NET = re.compile(r"\bper\b|/|%|kcal|kj|protein|fat\b|fett|sugar|salt\b|每", re.IGNORECASE)
@@ -35,20 +37,25 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is known of packs: brands, flavours, and words that are on many and name none."""
+    """What is known of packs: brands, flavours, and words that are on many and name none.
+
+    `marks` are parts of logos that stand for a brand, as they are written.
+    """
 
     brands: tuple[str, ...]
     flavours: tuple[str, ...]
     common: frozenset[str]
+    marks: Mapping[str, str]
 
     @classmethod
-    def of(cls, raw: Mapping[str, Sequence[str]]) -> Words:
+    def of(cls, raw: Mapping[str, Any]) -> Words:
         """The lists of a checkpoint's `words.json`."""
         common = (*raw["common"], *raw["flavours"])
         return cls(
             tuple(dict.fromkeys(raw["brands"])),
             tuple(raw["flavours"]),
             frozenset(folded(word) for word in common),
+            dict(raw["marks"]),
         )
 
 
@@ -58,6 +65,8 @@ def known_brand(lines: Sequence[Line], words: Words) -> Found | None:
     for parts, text in _runs(lines):
         for brand in words.brands:
             near = nearness(text, folded(brand))
+            if words.marks.get(parts[0].text.strip(" -.")) == brand:
+                near = MARK
             if near == 0 or (near < 1 and _is_common(text, words)):
                 continue
             sure = near * min(1.0, _mean(part.score for part in parts))
@@ -108,10 +117,14 @@ def amount(lines: Sequence[Line]) -> Found | None:
 
 
 def flavours(lines: Sequence[Line], words: Words) -> list[Found]:
-    """Flavours that are printed, the largest first; a longer one hides those within it."""
+    """Flavours that are printed: lines of their own first, then the largest.
+
+    A longer one hides those within it.
+    """
     terms = tuple(sorted(((lower(w), w) for w in words.flavours), key=lambda pair: -len(pair[0])))
     found: dict[str, Found] = {}
-    for line in sorted(lines, key=lambda line: -line.height_px):
+    own = frozenset(folded(word) for word in words.flavours)
+    for line in sorted(lines, key=lambda line: (folded(line.text) not in own, -line.height_px)):
         if line.score < READABLE or letters(line.text) < LEAST_LETTERS:
             continue
         for said, _ in occurrences(terms, line.text):
@@ -217,9 +230,14 @@ def _is_common(text: str, words: Words) -> bool:
     if CJK.search(text):
         return any(word in text for word in words.common if CJK.match(word))
     return any(
-        len(word) > 4 and (nearness(text, word) >= 0.75 or text.endswith(word))
-        for word in words.common
+        len(word) > 4 and (text.endswith(word) or _shares(text, word)) for word in words.common
     )
+
+
+def _shares(text: str, word: str) -> bool:
+    """Whether most of a folded text is a piece of a longer word: the rest is hidden or misread."""
+    match = SequenceMatcher(None, text, word, autojunk=False).find_longest_match()
+    return nearness(text, word) >= 0.75 or match.size >= max(5, 0.6 * len(text))
 
 
 def _is_amount(text: str) -> bool:
