@@ -17,7 +17,7 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from orchestra.core.card import Capability, capability_word
+from orchestra.core.card import Answers, Capability, capability_word
 from orchestra.core.errors import InvalidGraph, InvalidSchema
 from orchestra.core.job import Field, Job
 from orchestra.core.opening import opener
@@ -85,6 +85,13 @@ class Ask:
     def fields(self) -> tuple[str, ...]:
         """The fields it answers; none where its answer is free."""
         return _properties(self.schema_json)
+
+    @property
+    def wants(self) -> Answers:
+        """Fields that are read off what it shows, fields that are written, or a free answer."""
+        if self.schema_json is None or self.question:
+            return "questions"
+        return "writing" if self.derived else "fields"
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
         """Ask, and return the outcome under the name of this branch; failures are values."""

@@ -26,6 +26,7 @@ from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.patience import pause_s
 from orchestra.images.store import KEY
+from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
@@ -37,13 +38,15 @@ class Intake:
     """A job whose images are content hashes, and the errors of the images left out.
 
     `seconds` were spent on that, and are not left for the models. `photos` are only held, so that
-    the store has them until the job ends, however many others come meanwhile.
+    the store has them until the job ends, however many others come meanwhile. `expected` is how
+    well models will answer the text, where the fleet's policy learnt that.
     """
 
     job: Job
     errors: tuple[ErrorRecord, ...] = ()
     seconds: float = 0.0
     photos: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
+    expected: Expectations = ()
 
     @property
     def is_lost(self) -> bool:
@@ -54,7 +57,8 @@ class Intake:
     def shape(self) -> JobShape:
         """What the planner needs of it."""
         text = len((self.job.text or "").strip().encode())
-        return JobShape(text, len(self.job.images), self.job.data == "local")
+        local_only = self.job.data == "local"
+        return JobShape(text, len(self.job.images), local_only, self.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,16 @@ async def take_in(
     language = language_of(text) if job.language == "auto" else job.language
     keys, photos = tuple(key for key, _ in kept), tuple(photo for _, photo in kept)
     done = job.model_copy(update={"images": keys, "text": text, "language": language})
-    return Intake(done, tuple(errors), time.monotonic() - started, photos)
+    expected = await _expected(fleet, text)
+    return Intake(done, tuple(errors), time.monotonic() - started, photos, expected)
+
+
+async def _expected(fleet: Backing, text: str | None) -> Expectations:
+    """What is expected of the text; read by an encoder, which the loop does not wait for."""
+    if not text or fleet.policy is None or not fleet.policy.routing:
+        return ()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, fleet.expected_of, text.strip())
 
 
 async def _patiently(

@@ -208,7 +208,8 @@ class _Leaves:
             known = self.ask.schema_json
             meaning = terms_of(shape) if place or known is None else choice_terms(known, name)
         choice = None if meaning else self._choice(value, shape)
-        return _read(value, dict(meaning), choice, self.text, base)
+        span = _told(reply.read_off.get(whole), self.text)
+        return _read(value, dict(meaning), choice, self.text, base, span)
 
     def _choice(self, value: Any, shape: Schema) -> str | None:
         """The choice of the schema that a value is, in whatever form; None where it lists none."""
@@ -256,16 +257,33 @@ def _labelled(value: Any, choices: tuple[Any, ...], base: dict[str, Any]) -> Fie
     return Field(value=value, source="text", evidence=(Evidence(kind="text"),), **base)
 
 
+def _told(span: tuple[int, int] | None, text: str) -> Evidence | None:
+    """What of `text` a model says that it read a value off, without loose ends."""
+    if span is None or not 0 <= span[0] < span[1] <= len(text):
+        return None
+    words = text[slice(*span)].rstrip(LOOSE_ENDS)
+    return Evidence(kind="text", text=words, start=span[0], end=span[0] + len(words))
+
+
 def _read(
-    value: Any, meaning: Mapping[str, str], choice: str | None, text: str, base: dict[str, Any]
+    value: Any,
+    meaning: Mapping[str, str],
+    choice: str | None,
+    text: str,
+    base: dict[str, Any],
+    span: Evidence | None,
 ) -> Field:
-    """A value of the text; `meaning` is by term, `choice` the one of the schema that it is."""
+    """A value of the text; `meaning` is by term, `choice` the one of the schema that it is.
+
+    Where the model does not say which `span` it was read off, it is looked for.
+    """
     if isinstance(value, str):
         value = value.rstrip(LOOSE_ENDS)
     if value is None or value == "":
         return Field(note="the text does not say", **base)
     words = [*_numerals(value), *(spellings(choice) if choice else ())]
-    span = next(filter(None, (find_span(word, text) for word in words)), None)
+    if span is None:
+        span = next(filter(None, (find_span(word, text) for word in words)), None)
     if span is None:
         return Field(note=f"the model said {value!r}, which the text does not", **base)
     if isinstance(value, str):
