@@ -57,7 +57,7 @@ class Tally:
 
     def public(self) -> dict[str, Any]:
         """As JSON has it."""
-        low, high = wilson(self.right, self.of) if self.of else (0.0, 1.0)
+        low, high = wilson(self.right, self.of) or (0.0, 1.0)
         return {
             "right": self.right,
             "of": self.of,
@@ -173,7 +173,7 @@ def shots(data: Path, folder: str, split: str, *, packs: bool) -> list[tuple[Pat
 
 def main() -> None:
     """Run the three parts and print what they came to."""
-    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("data", type=Path)
     options.add_argument("--split", default="val", choices=("train", "val"))
     options.add_argument("--packs", type=int, default=1000, help="at most; 0 leaves the part out")

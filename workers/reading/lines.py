@@ -44,7 +44,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PrintedLine:
     """A line as it was read: `score` is its characters' mean probability, `quad` in pixels."""
 
     text: str
@@ -130,9 +130,9 @@ def _shared(one: Spot, other: Spot) -> float:
     return float(area / smaller) if smaller > 0 else 0.0
 
 
-def in_reading_order(lines: Sequence[Line]) -> list[Line]:
+def in_reading_order(lines: Sequence[PrintedLine]) -> list[PrintedLine]:
     """Lines from the top, those of one row from the left."""
-    rows: list[list[Line]] = []
+    rows: list[list[PrintedLine]] = []
     for line in sorted(lines, key=lambda line: float(line.quad[:, 1].mean())):
         middle = float(line.quad[:, 1].mean())
         if rows:
@@ -145,7 +145,7 @@ def in_reading_order(lines: Sequence[Line]) -> list[Line]:
     return [line for row in rows for line in sorted(row, key=_left)]
 
 
-def _left(line: Line) -> float:
+def _left(line: PrintedLine) -> float:
     return float(line.quad[:, 0].min())
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 from workers.reading.detector import Detector, Pixels
-from workers.reading.lines import Line, Spot, in_reading_order, joined, letters
+from workers.reading.lines import PrintedLine, Spot, in_reading_order, joined, letters
 from workers.reading.recogniser import Recogniser
 from workers.reading.stacks import parted
 
-GLANCE_PX = 320  # the longer side of what a glance sees
+GLANCE_PX = 384  # the longer side of what a glance sees
 LEAST_PEAK = 0.3  # a view that is less sure of every pixel has seen no text
 GLANCE_SCORE, GLANCE_LETTERS = 0.5, 2  # of a line that tells that there is text
 GLANCE_LINES = 6  # the largest, which are read until one tells so
@@ -41,14 +41,14 @@ class Page:
     `shrunk` is the size that a photo of too many pixels was read at.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[PrintedLine, ...]
     size: tuple[int, int]
     passes: int
     peak: float
     shrunk: tuple[int, int] | None = None
 
     @property
-    def believed(self) -> tuple[Line, ...]:
+    def believed(self) -> tuple[PrintedLine, ...]:
         """The lines that are sure and long enough."""
         return tuple(line for line in self.lines if line.is_believed)
 
@@ -74,7 +74,7 @@ class PhotoReader:
         quads = [spot.quad for spot in spots]
         found = self.recogniser.read_quads(pixels, quads) if view.wanted() else []
         lines = [
-            Line(reading.text, reading.score, spot.quad)
+            PrintedLine(reading.text, reading.score, spot.quad)
             for reading, spot in zip(found, spots, strict=True)
             if reading.text
         ]

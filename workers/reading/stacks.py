@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from workers.reading.detector import Pixels, Quad
-from workers.reading.lines import LEAST_SCORE, Line, letters
+from workers.reading.lines import LEAST_SCORE, PrintedLine, letters
 from workers.reading.recogniser import Reading, Recogniser
 
 BANDS = (2, 3)
@@ -20,12 +20,14 @@ LEAST_BAND_SCORE, LEAST_BAND_LETTERS = 0.65, 2
 MARGIN = 0.08  # of a band, which its neighbour's letters may reach into
 
 
-def parted(recogniser: Recogniser, pixels: Pixels, lines: Sequence[Line]) -> list[Line]:
+def parted(
+    recogniser: Recogniser, pixels: Pixels, lines: Sequence[PrintedLine]
+) -> list[PrintedLine]:
     """`lines`, each unsure one that reads better as several in their place."""
     return [part for line in lines for part in _parts(recogniser, pixels, line)]
 
 
-def _parts(recogniser: Recogniser, pixels: Pixels, line: Line) -> list[Line]:
+def _parts(recogniser: Recogniser, pixels: Pixels, line: PrintedLine) -> list[PrintedLine]:
     if line.score >= LEAST_SCORE or not _may_be_stack(line.quad):
         return [line]
     best, most = [line], LEAST_SCORE
@@ -34,7 +36,7 @@ def _parts(recogniser: Recogniser, pixels: Pixels, line: Line) -> list[Line]:
         found = recogniser.read_quads(pixels, quads)
         mean = sum(reading.score for reading in found) / count
         if mean >= most and all(map(_is_line, found)):
-            best, most = [Line(*pair) for pair in _paired(found, quads)], mean
+            best, most = [PrintedLine(*pair) for pair in _paired(found, quads)], mean
     return best
 
 

@@ -10,13 +10,13 @@ import pytest
 from pydantic import BaseModel
 
 from workers.reading.engine import ReadingEngine, _words
-from workers.reading.fields import Answer, FieldReader
-from workers.reading.lines import Line
+from workers.reading.fields import PackAnswer, PackReader
+from workers.reading.lines import PrintedLine
 from workers.reading.match import nearness
 from workers.reading.reader import Page
 
 CHECKPOINT = Path(ReadingEngine.__module__.replace(".", "/")).parents[1] / "checkpoints" / "ocr"
-READER = FieldReader(_words(CHECKPOINT))
+READER = PackReader(_words(CHECKPOINT))
 
 
 def page(*lines: tuple[str, float] | tuple[str, float, float]) -> Page:
@@ -24,12 +24,12 @@ def page(*lines: tuple[str, float] | tuple[str, float, float]) -> Page:
     made, top = [], 0.0
     for text, high, *sure in lines:
         quad = [(0, top), (300, top), (300, top + high), (0, top + high)]
-        made.append(Line(text, sure[0] if sure else 0.99, np.array(quad, np.float32)))
+        made.append(PrintedLine(text, sure[0] if sure else 0.99, np.array(quad, np.float32)))
         top += 1.5 * high
     return Page(tuple(made), (400, 400), 1, 1.0)
 
 
-def answer(read: Page, **properties: Any) -> Answer:
+def answer(read: Page, **properties: Any) -> PackAnswer:
     return READER.answer(read, {"type": "object", "properties": properties})
 
 

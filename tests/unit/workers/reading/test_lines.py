@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.reading.lines import Line, Spot, in_reading_order, joined
+from workers.reading.lines import PrintedLine, Spot, in_reading_order, joined
 
 
 def spot(left: float, top: float, right: float, bottom: float, scale: float = 1.0) -> Spot:
@@ -12,8 +12,10 @@ def spot(left: float, top: float, right: float, bottom: float, scale: float = 1.
     return Spot(quad, scale)
 
 
-def line(text: str, left: float = 0, top: float = 0, score: float = 0.99, high: float = 20) -> Line:
-    return Line(text, score, spot(left, top, left + 100, top + high).quad)
+def line(
+    text: str, left: float = 0, top: float = 0, score: float = 0.99, high: float = 20
+) -> PrintedLine:
+    return PrintedLine(text, score, spot(left, top, left + 100, top + high).quad)
 
 
 def edges(found: Spot) -> list[int]:
