@@ -21,7 +21,7 @@ from workers.reading.wanted import Schema, Wanted, wanted_of
 # How often each rule was right where it answered; see the benchmark.
 TRUST: Mapping[str, float] = {
     "known brand": 0.95,
-    "largest": 0.5,
+    "largest": 0.45,
     "amount": 0.9,
     "flavour": 0.85,
     "name": 0.6,
