@@ -127,7 +127,10 @@ def to_json(reply: Reply) -> str:
         "regions": dict(reply.regions),
         "heat": dict(reply.heat),
         "weights": dict(reply.modality_weights),
+        "read_off": dict(reply.read_off),
     }
+    if reply.words:
+        kept["words"] = dict(reply.words)
     if reply.vectors is not None:
         kept["vectors"] = [len(reply.vectors), floats_to_text(reply.vectors)]
     return json.dumps(kept, ensure_ascii=False)
@@ -147,6 +150,8 @@ def from_json(stored: str) -> Reply:
         raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
+        read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        words=raw.get("words", {}),
         vectors=_vectors(*raw["vectors"]) if "vectors" in raw else None,
     )
 

@@ -33,11 +33,11 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     await fleet.close()
 
 
-@pytest.mark.parametrize("model", ["auto", "encoder"])
+@pytest.mark.parametrize("model", ["auto", "e5"])
 async def test_openais_client_gets_vectors_and_usage(http: httpx.AsyncClient, model: str) -> None:
     client = AsyncOpenAI(base_url="http://orchestra/v1", api_key="none", http_client=http)
     made = await client.embeddings.create(model=model, input=["red", "green"])
-    assert made.model == "encoder" and [entry.index for entry in made.data] == [0, 1]
+    assert made.model == "e5" and [entry.index for entry in made.data] == [0, 1]
     assert made.data[1].embedding == pytest.approx([5, 0.1])
     assert (made.usage.prompt_tokens, made.usage.total_tokens) == (8, 8)
     plain = await client.embeddings.create(model=model, input="red", encoding_format="float")
