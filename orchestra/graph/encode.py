@@ -54,7 +54,7 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class EncodedTexts:
     """Vectors `rows` (texts, width) in float32, whose they are, and the calls that made them."""
 
     rows: NDArray[np.float32]
@@ -72,7 +72,7 @@ class Vectors:
         return sum((call.cost_usd for call in self.calls), Decimal(0))
 
 
-async def encode_texts(fleet: Backing, encoding: Encoding) -> Vectors:
+async def encode_texts(fleet: Backing, encoding: Encoding) -> EncodedTexts:
     """The vectors of the texts, in their order.
 
     Raises `UsageError` for a text that is empty or none, `NoModel`, `PriceUnknown` and
@@ -83,7 +83,7 @@ async def encode_texts(fleet: Backing, encoding: Encoding) -> Vectors:
     card = encoder_card(fleet.file, encoding.model, is_local=job.data == "local")
     calls = [Call("", texts=texts) for texts in _parts(_checked(encoding.texts))]
     if not calls:
-        return Vectors(np.zeros((0, 0), np.float32), card.name)
+        return EncodedTexts(np.zeros((0, 0), np.float32), card.name)
     works = [_most(call) for call in calls]
     ceiling = Ceiling(sum(cost_micro(card, w) for w in works), sum(w.tokens for w in works))
     _check_budget(job.budget, card, ceiling)
@@ -96,7 +96,7 @@ async def encode_texts(fleet: Backing, encoding: Encoding) -> Vectors:
     finally:
         await fleet.ledger.send(CloseAccount(account))
     rows = np.concatenate([run.rows[at] for at in range(len(calls))])
-    return Vectors(rows, card.name, tuple(run.records[at] for at in range(len(calls))))
+    return EncodedTexts(rows, card.name, tuple(run.records[at] for at in range(len(calls))))
 
 
 def encoder_card(file: FleetFile, name: str | None, *, is_local: bool = False) -> Card:

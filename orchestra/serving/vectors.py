@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from orchestra.core.errors import UsageError
 from orchestra.core.float_text import floats_to_text
 from orchestra.core.job import Job
-from orchestra.graph.encode import Vectors
+from orchestra.graph.encode import EncodedTexts
 from orchestra.serving.words import (
     VectorAnswer,
     VectorEntry,
@@ -26,7 +26,7 @@ def vector_job(request: VectorRequest, tags: Mapping[str, str]) -> Job:
     return Job(budget=own.budget, data=own.data, cache=own.cache, tags=dict(tags))
 
 
-def vector_answer(request: VectorRequest, made: Vectors, seconds: float) -> VectorAnswer:
+def vector_answer(request: VectorRequest, made: EncodedTexts, seconds: float) -> VectorAnswer:
     """The answer. Raises `UsageError` for another width than the model's."""
     width = made.rows.shape[1]
     if request.dimensions not in (None, width):
