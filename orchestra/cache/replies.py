@@ -122,6 +122,8 @@ def to_json(reply: Reply) -> str:
             "regions": dict(reply.regions),
             "heat": dict(reply.heat),
             "weights": dict(reply.modality_weights),
+            "read_off": dict(reply.read_off),
+            **({"words": dict(reply.words)} if reply.words else {}),
         },
         ensure_ascii=False,
     )
@@ -141,4 +143,6 @@ def from_json(stored: str) -> Reply:
         raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
+        read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        words=raw.get("words", {}),
     )
