@@ -1,4 +1,4 @@
-"""What a user runs first needs neither torch nor transformers: importing them there is an error."""
+"""What a user runs first needs only the extra `mini`: importing what it lacks is an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sys
 
 class Refusing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "transformers"):
+        if name.partition(".")[0] in ("torch", "transformers", "pyarrow"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Refusing())
@@ -25,7 +25,7 @@ COMMAND = WITHOUT + "from orchestra.cli.main import main; main()"
 
 
 def orchestra(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process that has neither."""
+    """Run the command line in a process that lacks them."""
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *words], cwd=ROOT, capture_output=True, text=True
     )
@@ -70,4 +70,11 @@ def test_a_map_names_the_extra_that_it_needs(catalog: Path) -> None:
     photo = next(path for path in sorted(catalog.rglob("*.jpg")) if path.stat().st_size > 3000)
     asked = orchestra("attend", str(photo), "What is this?", status=2)
     assert "orchestra-fleet[local]" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_a_table_of_parquet_names_the_extra_that_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "products.parquet").write_bytes(b"PAR1")
+    asked = orchestra("batch", str(tmp_path / "products.parquet"), "--out", "out", status=2)
+    assert "orchestra-fleet[parquet]" in asked.stderr
     assert "Traceback" not in asked.stderr

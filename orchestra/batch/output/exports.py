@@ -8,13 +8,13 @@ JSON array, in both tables.
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import STATUS, output_columns
@@ -52,12 +52,11 @@ def write_exports(
         table = csv.writer(text)  # its \r\n endings also make it quote a lone \r
         table.writerow([guarded(name) for name in columns])
         groups = None
-        if importlib.util.find_spec("pyarrow") is not None:
-            from orchestra.batch.output.parquet import RowGroups
-
+        row_groups = _row_groups()
+        if row_groups is not None:
             paths["parquet"] = folder / "products.parquet"
             file = stack.enter_context(atomic_file(paths["parquet"]))
-            groups = stack.enter_context(RowGroups(file, columns, field_names))
+            groups = stack.enter_context(row_groups(file, columns, field_names))
         for entry in rows:
             cells = _cells(entry, input_columns, field_names)
             table.writerow([_csv_cell(cell) for cell in cells])
@@ -66,6 +65,15 @@ def write_exports(
             for error in _errors(entry):
                 errors_file.write(_error_line(entry, error))
     return {name: paths[name] for name in ("table", "parquet", "errors") if name in paths}
+
+
+def _row_groups() -> Callable[..., Any] | None:
+    """What writes Parquet, where the extra `parquet` is installed."""
+    try:
+        from orchestra.batch.output.parquet import RowGroups
+    except ModuleNotFoundError:
+        return None
+    return RowGroups
 
 
 def _output_columns(field_names: Sequence[str]) -> list[str]:
