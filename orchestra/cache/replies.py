@@ -123,6 +123,7 @@ def to_json(reply: Reply) -> str:
             "heat": dict(reply.heat),
             "weights": dict(reply.modality_weights),
             "read_off": dict(reply.read_off),
+            **({"words": dict(reply.words)} if reply.words else {}),
         },
         ensure_ascii=False,
     )
@@ -143,4 +144,5 @@ def from_json(stored: str) -> Reply:
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        words=raw.get("words", {}),
     )

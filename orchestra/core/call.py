@@ -100,10 +100,11 @@ class Reply:
     `abstained` maps a property or a place whose given value was refused, and is None now, to why.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
     fused model gives it. `regions` maps a property to the part of the photo that decided it, as
-    fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`. `read_off`
-    maps a property or a place to the characters (first, end) of the call's text that its value was
-    read off, by models that know; the value may be another form of them, as a number in another
-    unit. `cached`: a cache gave it, and no model was called.
+    fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`; `words` to
+    what is printed there, of models that read. `read_off` maps a property or a place to the
+    characters (first, end) of the call's text that its value was read off, by models that know; the
+    value may be another form of them, as a number in another unit. `cached`: a cache gave it, and
+    no model was called.
     """
 
     text: str
@@ -117,6 +118,7 @@ class Reply:
     regions: Mapping[str, Box] = field(default_factory=dict)
     heat: Mapping[str, str] = field(default_factory=dict)
     read_off: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
 
 

@@ -263,9 +263,10 @@ class Card(Word):
 
     @model_validator(mode="after")
     def _vision_takes_images(self) -> Self:
-        if "vision" in self.capabilities and not self.limits.max_images:
+        seeing = [word for word in self.capabilities if word in ("vision", "read")]
+        if seeing and not self.limits.max_images:
             raise ValueError(
-                f"model {self.name!r} offers 'vision' but limits.max_images is 0; set it to 1"
+                f"model {self.name!r} offers {seeing[0]!r} but limits.max_images is 0; set it to 1"
             )
         return self
 

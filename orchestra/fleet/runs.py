@@ -22,6 +22,7 @@ from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
 from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
 from orchestra.routing.compiled import compile_graph
+from orchestra.routing.introspect import view
 
 T = TypeVar("T")
 StreamMode = Literal[
@@ -63,7 +64,7 @@ class Runs(OpenFleet):
         """
         _check(options)
         graph = compile_graph(build)
-        intake = await take_in(self, job, base)
+        intake = await take_in(self, job, base, fine=view(graph).is_fine)
         planned = None
         if not intake.is_lost:
             planned = self.plan_for(graph, intake.shape, job.budget)

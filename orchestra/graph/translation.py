@@ -15,7 +15,7 @@ from PIL import Image
 from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.answers.choices import indexed, spellings
 from orchestra.core.ask import Ask, prompt_hash
-from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
+from orchestra.core.call import Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid, OrchestraError
 from orchestra.core.job import CallRecord, Evidence, Field, Job
@@ -201,7 +201,8 @@ class _Leaves:
             return _derived(value, base)
         if self.ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
-            return _seen(value, self.images, box, reply.heat.get(name), base)
+            found = {"box": box, "heat": reply.heat.get(name), "text": reply.words.get(name)}
+            return _seen(value, self.images, found, base)
         meaning: Terms = ()
         if "x-choice" in shape:
             known = self.ask.schema_json
@@ -237,11 +238,11 @@ def _derived(value: Any, base: dict[str, Any]) -> Field:
 
 
 def _seen(
-    value: Any, images: tuple[str, ...], box: Box, heat: str | None, base: dict[str, Any]
+    value: Any, images: tuple[str, ...], found: Mapping[str, Any], base: dict[str, Any]
 ) -> Field:
     if is_empty(value) or not images:
         return Field(note="the photo does not show it", **base)
-    evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
+    evidence = tuple(Evidence(kind="image", image=key, **found) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
 
 
