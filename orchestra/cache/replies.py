@@ -123,6 +123,7 @@ def to_json(reply: Reply) -> str:
             "heat": dict(reply.heat),
             "weights": dict(reply.modality_weights),
             "read_off": dict(reply.read_off),
+            "judged": list(reply.judged),
             **({"words": dict(reply.words)} if reply.words else {}),
         },
         ensure_ascii=False,
@@ -144,5 +145,6 @@ def from_json(stored: str) -> Reply:
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),
     )
