@@ -27,8 +27,9 @@ class Recipe:
 
     epochs: float = 2.0
     batch: int = 16
-    layer_rate: float = 2e-4
-    head_rate: float = 2e-3
+    layer_rate: float = 8e-5
+    head_rate: float = 1.2e-3
+    still: float = 0.25  # the first part of a run, in which the layers stay as they are
     most_fields: int = 12
     drop: float = 0.15
     seconds: float | None = None  # wall time to end at, whatever `epochs` says
@@ -79,6 +80,10 @@ def fit(
             break
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _share(done, step)
+        if done < recipe.still:
+            optimiser.param_groups[0]["lr"] = 0.0
+        for parameter in own:
+            parameter.requires_grad_(done >= recipe.still)
         picked = [picked_fields(one, draw, recipe.most_fields, recipe.drop) for one in part]
         batch = batch_of(part, picked, field_of)
         loss = loss_of(logits_of(reader, batch), batch)
