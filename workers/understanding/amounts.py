@@ -26,6 +26,8 @@ SPELT = {
     for unit, words in UNITS.items()
     for word in (words.split("|") if "|" in words else words.split())
 }
+
+
 def number_in(words: str) -> str | None:
     """The first number of `words`, as it stands there."""
     match = NUMBER.search(words)

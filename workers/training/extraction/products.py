@@ -16,7 +16,17 @@ NAMES = {
     "origin": ("origin", "country", "country of origin", "产地", "原产国"),
     "quantity": ("quantity", "net weight", "net content", "size", "净含量", "规格"),
 }
-OTHERS = ("flavor", "gender", "power source", "model number", "scent", "age", "口味", "型号", "性别")
+OTHERS = (
+    "flavor",
+    "gender",
+    "power source",
+    "model number",
+    "scent",
+    "age",
+    "口味",
+    "型号",
+    "性别",
+)
 
 
 def product_titles(count: int, *, seed: int) -> list[Title]:
