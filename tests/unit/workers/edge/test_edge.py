@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import Qwen2ForCausalLM
-from workers.loading.plain_tokenizer import PlainTokenizer
 
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Sampling
@@ -24,6 +23,7 @@ from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replie
 from tests.tiny_models import CONTEXT_TOKENS, tiny_qwen2
 from workers.edge.engine import EdgeEngine
 from workers.engine import TransformersEngine
+from workers.loading.plain_tokenizer import PlainTokenizer
 from workers.loading.tokenizer import load_tokenizer
 from workers.onnx import graph, int8
 from workers.onnx.decoder import OnnxDecoder
