@@ -128,6 +128,7 @@ def to_json(reply: Reply) -> str:
         "heat": dict(reply.heat),
         "weights": dict(reply.modality_weights),
         "read_off": dict(reply.read_off),
+        "judged": list(reply.judged),
     }
     if reply.words:
         kept["words"] = dict(reply.words)
@@ -151,6 +152,7 @@ def from_json(stored: str) -> Reply:
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),
         vectors=_vectors(*raw["vectors"]) if "vectors" in raw else None,
     )

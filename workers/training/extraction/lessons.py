@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.extraction.fields import matches
 from workers.extraction.head import WIDEST
 from workers.extraction.marks import marks_of
 from workers.extraction.words import Span, pooling, words_of
@@ -84,6 +85,7 @@ class Batch:
     token_mask: Tensor
     pooling: Tensor
     marks: Tensor
+    matches: Tensor
     word_mask: Tensor
     target: Tensor
 
@@ -97,6 +99,7 @@ class Batch:
             self.token_mask,
             self.pooling,
             self.marks,
+            self.matches,
         )
 
 
@@ -120,6 +123,7 @@ def batch_of(
         torch.zeros(count, tokens, dtype=torch.bool),
         torch.zeros(count, words, tokens),
         torch.zeros(count, words, lessons[0].marks.shape[1]),
+        torch.zeros(count, fields, words, 3),
         torch.zeros(count, words, dtype=torch.bool),
         torch.zeros(count, fields, 1 + words * WIDEST, dtype=torch.bool),
     )
@@ -134,6 +138,9 @@ def batch_of(
             vector = field_of(lesson.title, lesson.names[index])
             out.fields[row, column] = torch.from_numpy(vector)
             out.field_mask[row, column] = True
+            asked = lesson.title.asking(lesson.names[index])
+            alike = matches(asked, lesson.title.text, lesson.words)
+            out.matches[row, column, :w] = torch.from_numpy(alike)
             spans = lesson.targets[index]
             out.target[row, column, 0] = not spans
             for first, last in spans:

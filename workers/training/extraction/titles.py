@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.extraction.fields import query
+
 ABSENT = "n/a"
 
 
@@ -26,6 +28,10 @@ class Title:
     asked: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
     meanings: Mapping[str, str] = field(default_factory=dict)
+
+    def asking(self, name: str) -> str:
+        """The words that the encoder is given for `name`."""
+        return query(name, self.meanings.get(name, ""))
 
 
 def read_titles(path: Path) -> list[Title]:
