@@ -18,8 +18,9 @@ from workers.decoding.answering import AnsweringEngine
 from workers.decoding.completion import Completion
 from workers.decoding.model import AnySession, TextModel
 from workers.decoding.sampling import GREEDY
+from workers.decoding.weighing import Weighing, note_weights
 from workers.fused import model as fused
-from workers.fused.model import FusedModel, FusedSession
+from workers.fused.model import FusedModel
 from workers.loading import location
 from workers.loading.checkpoint import INT8, architecture, read_config, require_known
 from workers.loading.device import Placement, placement_of
@@ -111,18 +112,15 @@ class TransformersEngine(AnsweringEngine):
         return super().generate(calls, is_cancelled, on_text)
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
-        if isinstance(session, FusedSession):
-            _note_weights(answers, session)
+        if isinstance(session, Weighing):
+            note_weights(answers, session)
+        self.note_regions(answers)
+
+    def note_regions(self, answers: Sequence[Completion]) -> None:
+        """Write into each reply where its values were seen, as far as its call asks for that."""
         for answer in answers:
             if answer.call.regions and isinstance(self._model, VisionModel):
                 _note_regions(self._model, answer)
-
-
-def _note_weights(answers: Sequence[Completion], session: FusedSession) -> None:
-    """Write into each reply what its modalities weighed."""
-    for answer, weights in zip(answers, session.weights(), strict=True):
-        if isinstance(answer.outcome, Reply):
-            answer.outcome = replace(answer.outcome, modality_weights=weights)
 
 
 def _note_regions(vision: VisionModel, answer: Completion) -> None:

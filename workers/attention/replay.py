@@ -58,7 +58,9 @@ class CompletionReplay:
         kind = self._model.dtype
         # Cloned, because what was made in inference mode cannot be differentiated.
         pixels = answer.prompt.pixels or {}
-        self.pixels: Pixels = {name: part.clone().to(device, kind) for name, part in pixels.items()}
+        self.pixels: Pixels = {
+            name: torch.as_tensor(part).clone().to(device, kind) for name, part in pixels.items()
+        }
 
     def see(self, pixels: Pixels) -> PhotoCells:
         """The cells of these pixels; a tower that hands on a finer map is opened there."""

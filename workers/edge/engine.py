@@ -14,8 +14,8 @@ from orchestra.core.errors import InvalidFleet
 from workers.decoding.answering import AnsweringEngine
 from workers.decoding.model import TextModel
 from workers.decoding.sampling import GREEDY
-from workers.edge.tokenizer import EdgeTokenizer
 from workers.loading.checkpoint import read_config
+from workers.loading.plain_tokenizer import PlainTokenizer
 from workers.onnx.decoder import OnnxDecoder
 from workers.onnx.session import sessions_of
 
@@ -44,7 +44,7 @@ class EdgeEngine(AnsweringEngine):
         decoder = OnnxDecoder.load(folder, read_config(folder), threads or 1)
         layout = decoder.layout
         model = TextModel(
-            EdgeTokenizer(folder, layout.vocabulary),
+            PlainTokenizer(folder, layout.vocabulary),
             sessions_of(decoder),
             vocab_size=layout.vocabulary,
             context_tokens=layout.context,

@@ -30,7 +30,8 @@ from workers.vision import model as vision
 
 SEEING = ("language_model", "aligner", "lm_head")  # the parts of a vision model that learn
 COPIED = ("tokenizer", "special_tokens", "chat_template", "preprocessor", "processor",
-          "generation_config", "added_tokens", "vocab", "merges")  # fmt: skip
+          "generation_config", "added_tokens", "vocab", "merges", "decoder", "tower")  # fmt: skip
+KINDS = ("*.safetensors", "*.json", "*.onnx")  # graphs hold no weights, so that they fit the tuned
 LORA_RANK, LORA_ALPHA = 16, 32
 ADAPTER = "default"
 Pixels = dict[str, torch.Tensor]
@@ -69,9 +70,9 @@ class Base:
         self.model.requires_grad_(False)
         self.model.to("cpu", self.dtype).save_pretrained(out)
         for path in self.folder.iterdir():
-            if path.name.startswith(COPIED) and path.suffix in (".json", ".jinja", ".txt"):
+            if path.name.startswith(COPIED) and path.suffix in (".json", ".jinja", ".txt", ".onnx"):
                 shutil.copyfile(path, out / path.name)
-        kept = sorted(out.glob("*.safetensors")) + sorted(out.glob("*.json"))
+        kept = [path for kind in KINDS for path in sorted(out.glob(kind))]
         sums = {path.name: _sha256(path) for path in kept if path.name != "checksums.json"}
         (out / "checksums.json").write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.core.errors import CheckpointInvalid
+from workers.loading.parts import require_parts
 
 RESTORE = "Restore the folder (git checkout, or download the checkpoint again)."
 SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -33,6 +34,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     for name in missing_files(folder):
         raise CheckpointInvalid(f"{name!r} is missing from {str(folder)!r}. {RESTORE}")
     _check_hashes(folder)
+    require_parts(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:

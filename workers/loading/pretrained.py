@@ -13,6 +13,7 @@ from transformers.utils import logging
 from orchestra.core.errors import CheckpointInvalid
 from workers.loading.checkpoint import RESTORE
 from workers.loading.device import Placement
+from workers.loading.parts import Parts, open_tensors
 
 # transformers patches torch while it loads a model: two at once leave tensors out.
 LOADING = threading.RLock()
@@ -27,7 +28,7 @@ def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrained
     try:
         with LOADING:
             model, report = model_class.from_pretrained(
-                folder,
+                **_source(model_class, folder),
                 dtype=place.dtype,
                 local_files_only=True,
                 use_safetensors=True,
@@ -45,3 +46,15 @@ def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrained
             f"{missing[0]!r} first. {RESTORE}"
         )
     return place.put(model.eval().requires_grad_(False))
+
+
+def _source(model_class: Any, folder: Path) -> dict[str, Any]:
+    """The folder; or its configuration and tensors, where some of them lie beside it."""
+    if not Parts.read(folder).weights:
+        return {"pretrained_model_name_or_path": folder}
+    tensors = open_tensors(folder, "pt")
+    return {
+        "pretrained_model_name_or_path": None,
+        "config": model_class.config_class.from_pretrained(folder, local_files_only=True),
+        "state_dict": {name: file.get_tensor(own) for name, (file, own) in tensors.items()},
+    }

@@ -44,26 +44,35 @@ class OnnxDecoder:
         """Load a checked folder, to run on `threads` threads. Raises CheckpointInvalid."""
         layout = Layout.read(config)
         path = folder / GRAPH
-        remake = f"Make it with: python -m workers.onnx.graph {str(folder)!r}"
-        if not path.is_file():
-            raise CheckpointInvalid(f"{GRAPH!r} is missing from {str(folder)!r}. {remake}")
         table, weights = read_weights(folder, layout)
-        try:
-            session = _open(path, weights, threads)
-        except REFUSALS as error:
-            raise CheckpointInvalid(
-                f"onnxruntime cannot load {str(path)!r}: {error}. {remake}"
-            ) from error
+        session = open_graph(path, graph_bytes(path), weights, threads)
         written = session.get_modelmeta().custom_metadata_map.get(LAYOUT_KEY, "{}")
         if json.loads(written) != json.loads(layout.to_json()):
             raise CheckpointInvalid(
                 f"{str(path)!r} was made for {written}, config.json says {layout.to_json()}. "
-                f"{remake}"
+                f"{remake(folder)}"
             )
         return cls(layout, table, weights, session)
 
 
-def _open(path: Path, weights: Mapping[str, Array], threads: int) -> onnxruntime.InferenceSession:
+def remake(folder: Path) -> str:
+    """What makes the graphs of a folder anew."""
+    return f"Make it with: python -m workers.onnx.graph {str(folder)!r}"
+
+
+def graph_bytes(path: Path) -> bytes:
+    """The file of a graph. Raises CheckpointInvalid where there is none."""
+    if not path.is_file():
+        raise CheckpointInvalid(
+            f"{path.name!r} is missing from {str(path.parent)!r}. {remake(path.parent)}"
+        )
+    return path.read_bytes()
+
+
+def open_graph(
+    path: Path, graph: bytes, weights: Mapping[str, Array], threads: int
+) -> onnxruntime.InferenceSession:
+    """A session of the `graph` at `path`, on a CPU. Raises CheckpointInvalid."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -72,6 +81,9 @@ def _open(path: Path, weights: Mapping[str, Array], threads: int) -> onnxruntime
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
     options.add_external_initializers(list(weights), values)
-    return onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except REFUSALS as error:
+        raise CheckpointInvalid(
+            f"onnxruntime cannot load {str(path)!r}: {error}. {remake(path.parent)}"
+        ) from error

@@ -1,37 +1,58 @@
-"""The ONNX Runtime engine: the transformers engine with its decoder run by ONNX Runtime, on a CPU.
+"""The ONNX Runtime engine: text, photos and both on a CPU, without torch or transformers.
 
-Prompts, constraints, sampling and photos are the same code; only the session differs. Where
-onnxruntime is not installed, or a folder has no graph, it says so and transformers runs the model:
-the answers are the same, later.
+Prompts, constraints and sampling are the code of every engine. What only torch can do is reached
+only then: maps of where the model looks, and a checkpoint that has no graph.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-
+from orchestra.core.call import Call
 from orchestra.core.card import Sampling
-from orchestra.core.errors import InvalidFleet
-from workers.decoding.model import TextModel
+from orchestra.core.errors import InvalidFleet, MissingExtra
+from orchestra.core.shipped import attribute
+from orchestra.images.attention import AttentionMap
+from workers.decoding.answering import AnsweringEngine
+from workers.decoding.completion import Completion
+from workers.decoding.model import AnySession, TextModel
 from workers.decoding.sampling import GREEDY
-from workers.engine import TransformersEngine
-from workers.loading import location
+from workers.decoding.weighing import Weighing, note_weights
 from workers.loading.checkpoint import architecture, read_config
-from workers.loading.device import placement_of
-from workers.loading.pretrained import LOADING
-from workers.loading.tokenizer import load_tokenizer
-from workers.onnx.layout import GRAPH
-from workers.vision import model as vision
-from workers.vision.model import VisionModel
+from workers.loading.plain_tokenizer import PlainTokenizer
+from workers.onnx import fused, vision
+from workers.onnx.decoder import OnnxDecoder, remake
+from workers.onnx.fused import OnnxFusedModel
+from workers.onnx.layout import GRAPH, TOWER
+from workers.onnx.session import sessions_of
+from workers.onnx.vision import OnnxVisionModel
+
+TORCH_ENGINE = "workers.engine:TransformersEngine"
+SEEING: dict[str, Callable[[Path, dict[str, Any], int], TextModel]] = {
+    vision.ARCHITECTURE: OnnxVisionModel.load,
+    fused.ARCHITECTURE: OnnxFusedModel.load,
+}
 
 log = logging.getLogger(__name__)
 
 
-class OnnxEngine(TransformersEngine):
-    """One model in memory; see `orchestra.core.call.Engine` for the contract."""
+class OnnxEngine(AnsweringEngine):
+    """One model in memory; see `AnsweringEngine`."""
+
+    trainer = "workers.finetune.trainer:run"  # what `orchestra finetune` calls
+
+    def __init__(
+        self, model: TextModel, sampling: Sampling = GREEDY, twin: Callable[[], Any] | None = None
+    ) -> None:
+        """`twin` loads the same model into torch, for what needs its gradients."""
+        super().__init__(model, sampling)
+        self._load_twin = twin
+        self._twin: Any = None
+        self._loading = threading.Lock()
 
     @classmethod
     def load(
@@ -42,53 +63,79 @@ class OnnxEngine(TransformersEngine):
         device: str = "cpu",
         dtype: str | None = None,
         sampling: Sampling = GREEDY,
-    ) -> TransformersEngine:
-        """Load a checkpoint folder that has a `decoder.onnx` (see `workers.onnx.graph`).
+    ) -> AnsweringEngine:
+        """Load a checkpoint folder that has its graphs (see `workers.onnx.graph`).
 
-        `threads` sets the threads of onnxruntime's session, and torch's, which look at photos.
-        Raises CheckpointInvalid, and InvalidFleet for another device than `cpu` or another
-        dtype than `float32`.
+        Where they are missing, as in a public checkpoint, transformers runs the model: the answers
+        are the same, later. `threads` are those of each session, by default one. Raises
+        CheckpointInvalid, InvalidFleet for another device than `cpu` or another dtype than
+        `float32`, and MissingExtra where transformers is needed and not installed.
         """
         if device != "cpu" or dtype not in (None, "float32"):
             raise InvalidFleet(
                 f"hosting.device is {device!r} and dtype {dtype!r}; the ONNX engine runs on 'cpu' "
-                "in 'float32'. Set them so, or name workers.engine:TransformersEngine."
+                f"in 'float32'. Set them so, or name {TORCH_ENGINE}."
             )
-        folder = location.find(checkpoint)
+        folder = Path(checkpoint)
+
+        def in_torch() -> Any:
+            return _torch_engine().load(checkpoint, threads=threads, dtype=dtype, sampling=sampling)
+
         lacking = _lacking(folder)
         if lacking:
             log.warning("%s transformers runs the model instead, which is slower.", lacking)
-            return TransformersEngine.load(folder, threads=threads, dtype=dtype, sampling=sampling)
-        with LOADING:
-            return cls(_load(folder, threads), sampling)
+            return in_torch()
+        return cls(_load(folder, threads or 1), sampling, in_torch)
+
+    def attend(self, call: Call, *method: str) -> list[AttentionMap]:
+        """Where the model looks, as `workers.engine` says: gradients need torch.
+
+        Raises what that raises, and MissingExtra where torch is not installed.
+        """
+        return self._in_torch().attend(call, *method)
+
+    def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
+        if isinstance(session, Weighing):
+            note_weights(answers, session)
+        if isinstance(self._model, OnnxVisionModel) and any(a.call.regions for a in answers):
+            self._in_torch().note_regions(answers)
+
+    def _in_torch(self) -> Any:
+        with self._loading:
+            if self._twin is None and self._load_twin is not None:
+                self._twin = self._load_twin()
+            return self._twin
+
+
+def _torch_engine() -> Any:
+    try:
+        return attribute(TORCH_ENGINE)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"This needs {error.name!r}, which is not installed (maps of where a model looks, and "
+            "checkpoints without an ONNX graph, do). Install it: "
+            "pip install 'orchestra-fleet[local]'."
+        ) from error
 
 
 def _lacking(folder: Path) -> str:
     """What keeps `folder` from being run by onnxruntime, and the cure; empty when nothing does."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return "onnxruntime is not installed: pip install 'orchestra-fleet[onnx]'."
-    if folder.is_dir() and not (folder / GRAPH).is_file():
-        return (
-            f"{GRAPH!r} is missing from {str(folder)!r}: make it with "
-            f"python -m workers.onnx.graph {str(folder)!r}."
-        )
-    return ""
+    if not (folder / "config.json").is_file():  # a public checkpoint's id, or nothing
+        return "" if folder.is_dir() else f"{str(folder)!r} is no folder with a graph."
+    sees = architecture(read_config(folder)) in SEEING
+    missing = [name for name in (GRAPH, *[TOWER] * sees) if not (folder / name).is_file()]
+    return f"{missing[0]!r} is missing from {str(folder)!r}: {remake(folder)}." if missing else ""
 
 
-def _load(folder: Path, threads: int | None) -> TextModel:
-    # They need onnxruntime, without which `load` has transformers run the model.
-    from workers.onnx.decoder import OnnxDecoder
-    from workers.onnx.session import sessions_of
-
-    if threads is not None:
-        torch.set_num_threads(threads)
+def _load(folder: Path, threads: int) -> TextModel:
     config = read_config(folder)
-    decoder = OnnxDecoder.load(folder, config, torch.get_num_threads())
-    if architecture(config) in vision.FAMILIES:
-        return VisionModel.load(folder, config, placement_of("cpu"), sessions_of(decoder))
+    seeing = SEEING.get(architecture(config))
+    if seeing is not None:
+        return seeing(folder, config, threads)
+    decoder = OnnxDecoder.load(folder, config, threads)
     layout = decoder.layout
     return TextModel(
-        load_tokenizer(folder, layout.vocabulary),
+        PlainTokenizer(folder, layout.vocabulary),
         sessions_of(decoder),
         vocab_size=layout.vocabulary,
         context_tokens=layout.context,

@@ -1,14 +1,10 @@
-"""Writes a decoder's ONNX graph, without its weights: needed once for a shape, not to run it.
+"""Writes the ONNX graphs of a checkpoint, without its weights: needed once for a shape, not to run.
 
     python -m workers.onnx.graph workers/checkpoints/r1
 
-It writes `decoder.onnx` into the checkpoint's folder: some kilobytes that depend on config.json
-alone, so weights may be trained again under it. Every weight is a name, which `weights.py` fills
-from the safetensors. Attention is onnxruntime's GroupQueryAttention: it turns queries and keys by
-their positions, writes keys and values into the cache in place, and takes rows of any lengths.
-
-Shapes: N packed tokens, E rows that are fed, B rows, S tokens of the longest block, C slots of
-the cache, H heads, K key heads, D width of a head, W width of the model, V vocabulary.
+It writes `decoder.onnx` into the checkpoint's folder, and `tower.onnx` where the checkpoint looks
+at photos: some kilobytes that depend on config.json alone, so weights may be trained again under
+them. Every weight is a name, which `weights.py` fills from the safetensors.
 """
 
 from __future__ import annotations
@@ -17,196 +13,40 @@ import argparse
 import json
 import warnings
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch import Tensor, nn
 from torch.export import Dim
-from torch.nn.functional import embedding
-from torch.onnx import ops
 
-from workers.onnx.layout import GRAPH, INT8_BLOCK, LAYOUT_KEY, Layout, cache_names
-
-INPUTS = ("x", "cell", "token", "last", "last_cell", "past", "fed", "total")
-MICROSOFT = "com.microsoft::"
-WEIGHT_TYPES = (ir.DataType.FLOAT, ir.DataType.UINT8)
-
-
-class Matrix(nn.Module):
-    """A product in float32; its weight lies as (in, out), so that nothing is transposed."""
-
-    def __init__(self, inputs: int, outputs: int, *, has_bias: bool = False) -> None:
-        super().__init__()
-        self.weight = _weight(inputs, outputs)
-        self.bias = _weight(outputs) if has_bias else None
-
-    def forward(self, x_NI: Tensor) -> Tensor:
-        """The product (N, outputs)."""
-        if self.bias is None:
-            return x_NI @ self.weight
-        return torch.addmm(self.bias, x_NI, self.weight)
-
-
-class Int8Matrix(nn.Module):
-    """A product with 8-bit weights; onnxruntime rounds its inputs to 8 bits a block, too.
-
-    A block's scale depends on its own values only, so that a row is the same in any batch.
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, has_bias: bool = False) -> None:
-        super().__init__()
-        blocks = inputs // INT8_BLOCK
-        values = torch.randint(256, (outputs, blocks, INT8_BLOCK), dtype=torch.uint8)
-        self.values = nn.Parameter(values, requires_grad=False)
-        self.scales = _weight(outputs, blocks)
-        self.bias = _weight(outputs) if has_bias else None
-        self._sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": INT8_BLOCK}
-
-    def forward(self, x_NI: Tensor) -> Tensor:
-        """The product (N, outputs)."""
-        y_NO = ops.symbolic(
-            f"{MICROSOFT}MatMulNBits",
-            [x_NI, self.values, self.scales],
-            {**self._sizes, "accuracy_level": 4},
-            dtype=x_NI.dtype,
-            shape=(x_NI.shape[0], self._sizes["N"]),
-            version=1,
-        )
-        return y_NO if self.bias is None else y_NO + self.bias
-
-
-class Layer(nn.Module):
-    """The weights of one layer."""
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__()
-        width, inner = layout.width, layout.inner
-        joined = (layout.heads + 2 * layout.key_heads) * layout.head_width
-        product = Int8Matrix if layout.is_int8 else Matrix
-        self.before_attention = _weight(width)
-        self.qkv = product(width, joined, has_bias=layout.has_bias)
-        self.out = product(layout.heads * layout.head_width, width)
-        self.before_mlp = _weight(width)
-        self.gate, self.up = product(width, inner), product(width, inner)
-        self.down = product(inner, width)
-
-    def mlp(self, x_NW: Tensor) -> Tensor:
-        """The gated product: QuickGelu with alpha 1 is SiLU."""
-        gate = self.gate(x_NW)
-        gate = ops.symbolic(
-            f"{MICROSOFT}QuickGelu", [gate], {"alpha": 1.0}, dtype=gate.dtype, shape=gate.shape
-        )
-        return self.down(gate * self.up(x_NW))
-
-
-class DecoderGraph(nn.Module):
-    """The graph as a module, to be exported; it cannot be run in torch."""
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__()
-        self.layout = layout
-        self.layers = nn.ModuleList(Layer(layout) for _ in range(layout.layers))
-        self.norm = _weight(layout.width)
-        product = Int8Matrix if layout.is_int8 else Matrix
-        self.head = product(layout.width, layout.vocabulary)
-        self.cos, self.sin = (_weight(layout.positions, layout.head_width // 2) for _ in range(2))
-
-    def forward(
-        self,
-        x: Tensor,
-        cell: Tensor,
-        token: Tensor,
-        last: Tensor,
-        last_cell: Tensor,
-        past: Tensor,
-        fed: Tensor,
-        total: Tensor,
-        caches: list[Tensor],
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Logits (E, V) after each row's last token, and the caches with the tokens written.
-
-        Embedded tokens `x` (N, W) are packed. `cell` (B, S) says which of them stands where in
-        its row's block, padded on the right; `token` (N,) is the way back from the flattened
-        cells. `last` and `last_cell` (E,) are each row's last token, packed and as a cell. `fed`
-        (B,) is the length of each block, `past` (B,) the row's last position after it, and
-        `total` the longest row's length. `caches` are (B, K, C, D).
-        """
-        normed, written = self._norm_first(x), []
-        width = self.layout.heads * self.layout.head_width
-        for at, layer in enumerate(cast(list[Layer], self.layers)):
-            qkv = embedding(cell, layer.qkv(normed))
-            key, value = caches[2 * at : 2 * at + 2]
-            attended, key, value = self._attend(qkv, key, value, past, total, fed)
-            written += [key, value]
-            following: Any = self.norm
-            if at + 1 < len(self.layers):
-                attended = embedding(token, attended.reshape(-1, width))
-                following = self.layers[at + 1].before_attention
-            else:  # of the last layer only each row's last token is needed
-                attended, x = embedding(last_cell, attended.reshape(-1, width)), embedding(last, x)
-            normed, x = self._add_norm(x, layer.out(attended), layer.before_mlp)
-            normed, x = self._add_norm(x, layer.mlp(normed), following)
-        return self.head(normed), written
-
-    def _attend(
-        self, qkv: Tensor, key: Tensor, value: Tensor, past: Tensor, total: Tensor, fed: Tensor
-    ) -> Any:
-        layout = self.layout
-        given = [qkv, None, None, key, value, past, total, self.cos, self.sin, *[None] * 7, fed]
-        heads: dict[str, Any] = {
-            "num_heads": layout.heads,
-            "kv_num_heads": layout.key_heads,
-            "do_rotary": 1,
-        }
-        out = (*qkv.shape[:2], layout.heads * layout.head_width)
-        return ops.symbolic_multi_out(
-            f"{MICROSOFT}GroupQueryAttention",
-            given,
-            heads,
-            dtypes=[qkv.dtype] * 3,
-            shapes=[out, key.shape, value.shape],
-            version=1,
-        )
-
-    def _norm_first(self, x: Tensor) -> Tensor:
-        first: Any = self.layers[0]
-        settings = {"epsilon": self.layout.epsilon, "axis": -1}
-        given = [x, first.before_attention]
-        return ops.symbolic(
-            "SimplifiedLayerNormalization", given, settings, dtype=x.dtype, shape=x.shape
-        )
-
-    def _add_norm(self, x: Tensor, added: Tensor, weight: Any) -> tuple[Tensor, Tensor]:
-        """The RMS norm of `x + added`, and that sum."""
-        normed, _, _, total = ops.symbolic_multi_out(
-            f"{MICROSOFT}SkipSimplifiedLayerNormalization",
-            [x, added, weight],
-            {"epsilon": self.layout.epsilon},
-            dtypes=[x.dtype] * 4,
-            shapes=[x.shape, (x.shape[0], 1), (x.shape[0], 1), x.shape],
-        )
-        return normed, total
+from workers.onnx.decoder_graph import INPUTS, DecoderGraph
+from workers.onnx.fused_graph import SEEN, TOLD, FusedDecoderGraph, example
+from workers.onnx.layout import GRAPH, LAYOUT_KEY, Layout, cache_names
+from workers.onnx.tower_graph import has_tower, without_data, write_tower
 
 
 def export(layout: Layout) -> ir.Model:
     """The graph of any decoder of this layout; its weights are names without data."""
-    caches = cache_names(layout.layers)
+    caches, cross = cache_names(layout.layers), layout.cross
+    graph = DecoderGraph(layout) if cross is None else FusedDecoderGraph(layout, cross)
+    more = () if cross is None else example(cross)
     with warnings.catch_warnings():
         # torch's exporter uses a call that torch itself is giving up.
         warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
-            DecoderGraph(layout).eval(),
-            _example(layout),
-            input_names=[*INPUTS, *caches],
-            output_names=["logits", *(f"new.{name}" for name in caches)],
+            graph.eval(),
+            (*_example(layout), *more),
+            input_names=[*INPUTS, *caches, *SEEN[: len(more)]],
+            output_names=["logits", *(f"new.{name}" for name in caches), *TOLD[: len(more)]],
             dynamic_shapes=_dynamic(layout),
             dynamo=True,
             verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program.")
-    return _without_data(program.model, layout)
+    names = {name for name, _ in graph.named_parameters()}
+    program.model.metadata_props[LAYOUT_KEY] = layout.to_json()
+    return without_data(program.model, names)
 
 
 def _example(layout: Layout) -> tuple[Any, ...]:
@@ -236,38 +76,16 @@ def _dynamic(layout: Layout) -> tuple[Any, ...]:
         row,
         None,
         [{0: any_size, 2: any_size}] * 2 * layout.layers,
+        *([] if layout.cross is None else [block, row]),
     )
 
 
-def _without_data(model: ir.Model, layout: Layout) -> ir.Model:
-    for node in model.graph:
-        node.metadata_props.clear()
-    for name, value in model.graph.initializers.items():
-        tensor = value.const_value
-        if isinstance(tensor, ir.TensorProtocol) and tensor.dtype in WEIGHT_TYPES:
-            value.const_value = ir.ExternalTensor(
-                "model.safetensors",
-                0,
-                tensor.nbytes,
-                tensor.dtype,
-                shape=ir.Shape(tensor.numpy().shape),
-                name=name,
-            )
-    model.metadata_props[LAYOUT_KEY] = layout.to_json()
-    return model
-
-
-def _weight(*shape: int) -> nn.Parameter:
-    """Room for a weight. It is never zeros: the exporter makes equal tensors one."""
-    return nn.Parameter(torch.rand(shape), requires_grad=False)
-
-
-def write(folder: Path) -> Path:
-    """Write `decoder.onnx` into a checkpoint's folder. Raises CheckpointInvalid."""
+def write(folder: Path) -> list[Path]:
+    """Write the graphs of a checkpoint into its folder. Raises CheckpointInvalid."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     path = folder / GRAPH
     ir.save(export(Layout.read(config)), path)
-    return path
+    return [path, write_tower(folder, config)] if has_tower(config) else [path]
 
 
 def main() -> None:
@@ -275,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     for folder in parser.parse_args().checkpoints:
-        path = write(folder)
-        print(f"{path}  {path.stat().st_size} bytes")
+        for path in write(folder):
+            print(f"{path}  {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.loading.checkpoint import INT8
 
 GRAPH = "decoder.onnx"
+TOWER = "tower.onnx"  # what looks at photos
 LAYOUT_KEY = "orchestra.layout"
+WEIGHTS_KEY = "orchestra.weights"  # the names of a tower's weights, as JSON
 CURE = "Name workers.engine:TransformersEngine as the card's worker; it runs this checkpoint."
 # For each family: whether its query, key and value products have a bias, unless the config says.
 FAMILIES = {"qwen2": True, "llama": False}
@@ -25,6 +27,15 @@ INT8_BLOCK = 32
 BLOCK_TOKENS = 16
 # Settings that would change the graph, with the only value that it has.
 FIXED: dict[str, Any] = {"hidden_act": "silu", "mlp_bias": False, "use_sliding_window": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Cross:
+    """Where a fused decoder looks at a photo: before which layers, how wide, in how many heads."""
+
+    layers: tuple[int, ...]
+    width: int
+    heads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Layout:
     theta: float
     has_bias: bool
     is_int8: bool = False
+    cross: Cross | None = None
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
@@ -68,6 +80,7 @@ class Layout:
                 theta=float(_rope(text).get("rope_theta", 10_000.0)),
                 has_bias=FAMILIES[text["model_type"]],
                 is_int8=_is_int8(config),
+                cross=_cross(config),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointInvalid(
@@ -92,12 +105,22 @@ class Layout:
 
     def to_json(self) -> str:
         """The layout as text, to be stored with its graph."""
-        return json.dumps(asdict(self), sort_keys=True)
+        sizes = asdict(self)
+        if self.cross is None:  # graphs of plain decoders are older than there being others
+            del sizes["cross"]
+        return json.dumps(sizes, sort_keys=True)
 
 
 def cache_names(layers: int) -> list[str]:
     """Names of the cache's tensors in a graph: keys, then values, of each layer."""
     return [f"{part}.{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
+def _cross(config: Mapping[str, Any]) -> Cross | None:
+    if "cross_layers" not in config:
+        return None
+    layers = tuple(int(layer) for layer in config["cross_layers"])
+    return Cross(layers, int(config["cross_width"]), int(config["cross_heads"]))
 
 
 def _is_int8(config: Mapping[str, Any]) -> bool:

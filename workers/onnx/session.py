@@ -63,6 +63,7 @@ class OnnxSession:
             self._binding.bind_cpu_input(name, np.asarray(value))
         logits_EV = np.empty((len(given["last"]), self._decoder.layout.vocabulary), np.float32)
         self._binding.bind_ortvalue_output("logits", OrtValue.ortvalue_from_numpy(logits_EV))
+        self._bind_more(len(logits_EV))
         self._decoder.session.run_with_iobinding(self._binding)
         if len(logits_EV) == len(blocks):
             return logits_EV
@@ -82,6 +83,9 @@ class OnnxSession:
     ) -> tuple[list[int], list[float]]:
         """Each row's next token, and its probability among the allowed ones at temperature 1."""
         return pick(logits_BV, allowed_BV, draws)
+
+    def _bind_more(self, fed: int) -> None:
+        """Bind what else a decoder takes and gives; `fed` rows are fed."""
 
     def _bind_caches(self) -> None:
         """Each cache is read and written in one place, so that a step copies none."""

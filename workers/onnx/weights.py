@@ -6,17 +6,18 @@ runtime.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from orchestra.core.errors import CheckpointInvalid
 from workers.loading.checkpoint import RESTORE
+from workers.loading.parts import open_tensors
 from workers.onnx.layout import INT8_BLOCK, Layout
 
 Array = NDArray[Any]
@@ -52,11 +53,8 @@ class EmbeddingTable:
 
 def read_weights(folder: Path, layout: Layout) -> tuple[EmbeddingTable, dict[str, Array]]:
     """The embedding, and the graph's weights. Raises CheckpointInvalid."""
-    files = {}
     try:
-        for path in sorted(folder.glob("*.safetensors")):
-            opened = safe_open(path, framework="np")
-            files.update(dict.fromkeys(opened.keys(), opened))
+        files = open_tensors(folder, "np")
         return _Arranger(_reader(folder, files), files, layout).arrange()
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise CheckpointInvalid(
@@ -64,13 +62,25 @@ def read_weights(folder: Path, layout: Layout) -> tuple[EmbeddingTable, dict[str
         ) from error
 
 
-def _reader(folder: Path, files: dict[str, Any]) -> Callable[[str], Array]:
+def read_named(folder: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Tensors of a checkpoint in float32. Raises CheckpointInvalid."""
+    try:
+        read = _reader(folder, open_tensors(folder, "np"))
+        return {name: read(name) for name in names}
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise CheckpointInvalid(
+            f"The weights in {str(folder)!r} cannot be read: {error}. {RESTORE}"
+        ) from error
+
+
+def _reader(folder: Path, files: Mapping[str, tuple[Any, str]]) -> Callable[[str], Array]:
     def read(name: str) -> Array:
         if name not in files:
             raise CheckpointInvalid(
                 f"{name!r} is missing from the weights in {str(folder)!r}. {RESTORE}"
             )
-        found = files[name].get_tensor(name)
+        file, stored = files[name]
+        found = file.get_tensor(stored)
         return found if found.dtype == np.int8 else found.astype(np.float32)
 
     return read
@@ -79,7 +89,7 @@ def _reader(folder: Path, files: dict[str, Any]) -> Callable[[str], Array]:
 @dataclass(frozen=True, slots=True)
 class _Arranger:
     read: Callable[[str], Array]
-    names: dict[str, Any]
+    names: Mapping[str, Any]
     layout: Layout
 
     def arrange(self) -> tuple[EmbeddingTable, dict[str, Array]]:
@@ -98,8 +108,20 @@ class _Arranger:
                 weights |= self._matrix(ours + name, [theirs + stored])
             qkv = [f"{theirs}self_attn.{part}_proj" for part in ("q", "k", "v")]
             weights |= self._matrix(f"{ours}qkv", qkv, has_bias=self.layout.has_bias)
+            if self.layout.cross is not None and layer in self.layout.cross.layers:
+                weights |= self._cross(f"{ours}cross.", f"{theirs}cross.")
         scale = self.read(f"{embedding}.weight{SCALE}") if self.layout.is_int8 else None
         return EmbeddingTable(self.read(f"{embedding}.weight"), scale), weights
+
+    def _cross(self, ours: str, theirs: str) -> dict[str, Array]:
+        """What looks at a photo; its keys and values are the tower graph's."""
+        weights = {ours + name: self.read(theirs + name) for name in ("norm.weight", "norm.bias")}
+        weights[f"{ours}gate"] = np.tanh(self.read(f"{theirs}gate"))
+        return (
+            weights
+            | self._matrix(f"{ours}query", [f"{theirs}query"])
+            | self._matrix(f"{ours}out", [f"{theirs}out"])
+        )
 
     def _matrix(
         self, ours: str, theirs: Sequence[str], *, has_bias: bool = False

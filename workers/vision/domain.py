@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import save_file
 
 from orchestra.core.errors import CheckpointInvalid
 from workers.decoding.standing import Standing
 from workers.loading.checkpoint import RESTORE
+from workers.loading.parts import located
 
 FILE = "domain.safetensors"
 TENSORS = ("middle", "axes", "inner", "outer", "centres", "span", "level")
@@ -37,6 +37,7 @@ WIDTH, SPAN = 128, 64
 FOLDS = 4
 LEAST_VARIANCE = 1e-4  # of a direction: pictures that are all alike must not make others infinite
 LEAST_SPREAD = 1e-2  # of a sign: where all known pictures are alike in it, it must count for little
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +50,24 @@ class World:
     of either sign among known pictures, and where the sum of both begins to be strange.
     """
 
-    middle: Tensor
-    axes: Tensor
-    inner: Tensor
-    outer: Tensor
-    centres: Tensor
-    span: Tensor
-    level: Tensor
+    middle: Array
+    axes: Array
+    inner: Array
+    outer: Array
+    centres: Array
+    span: Array
+    level: Array
 
-    def signs(self, embedding_BE: Tensor) -> tuple[Tensor, Tensor]:
+    def signs(self, embedding_BE: Array) -> tuple[Array, Array]:
         """How far from all kinds, and how little within the span, (B,) each."""
-        seen_BQ = (embedding_BE - self.middle) @ self.axes
-        near_B = torch.cdist(seen_BQ @ self.inner, self.centres).amin(dim=1)
-        far_B = near_B - (seen_BQ @ self.outer).norm(dim=1)
-        return far_B, -(F.normalize(embedding_BE, dim=1) @ self.span).norm(dim=1)
+        seen_BQ: Array = (embedding_BE - self.middle) @ self.axes
+        near_B = _distances(seen_BQ @ self.inner, self.centres).min(axis=1)
+        far_B = near_B - np.linalg.norm(seen_BQ @ self.outer, axis=1)
+        return far_B, -np.linalg.norm(_directions(embedding_BE) @ self.span, axis=1)
 
-    def strangeness(self, embedding_BE: Tensor) -> Tensor:
+    def strangeness(self, embedding_BE: Array) -> Array:
         """Both signs on the scale of known pictures, (B,); above 0 for few of those."""
-        far_B, beside_B = self.signs(embedding_BE)
+        far_B, beside_B = self.signs(_floats(embedding_BE))
         far, far_spread, beside, beside_spread, limit = self.level.tolist()
         return (far_B - far) / far_spread + (beside_B - beside) / beside_spread - limit
 
@@ -82,11 +83,11 @@ class Domain:
     @classmethod
     def load(cls, folder: Path) -> Domain | None:
         """The domain of a checkpoint folder, or None. Raises CheckpointInvalid."""
-        path = folder / FILE
+        path = located(folder, FILE)
         if not path.is_file():
             return None
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 return cls(_worlds(parts), file.metadata())
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -94,102 +95,110 @@ class Domain:
 
     def save(self, folder: Path) -> None:
         """Write the file that `load` reads: bytes with a step a row for matrices, else float16."""
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, NDArray[Any]] = {}
         for number, world in enumerate(self.worlds):
             for name in TENSORS:
                 part = getattr(world, name)
                 if name in IN_BYTES:
                     part, tensors[f"{number}.{name}.step"] = _in_bytes(part)
                 elif name != "level":
-                    part = part.half()
-                tensors[f"{number}.{name}"] = part.contiguous()
+                    part = part.astype(np.float16)
+                tensors[f"{number}.{name}"] = np.ascontiguousarray(part)
         settings = {name: json.dumps(getattr(self, name)) for name in NUMBERS}
         save_file(tensors, folder / FILE, {**settings, "reason": self.reason})
 
-    def strangeness(self, embedding_BE: Tensor) -> Tensor:
+    def strangeness(self, embedding_BE: ArrayLike) -> Array:
         """How strange photos are to the world that they are least strange to, (B,)."""
-        parts = [world.strangeness(embedding_BE.float()) for world in self.worlds]
-        return torch.stack(parts).amin(dim=0)
+        seen_BE = _floats(embedding_BE)
+        return np.stack([world.strangeness(seen_BE) for world in self.worlds]).min(axis=0)
 
-    def likely(self, embedding_BE: Tensor) -> Tensor:
+    def likely(self, embedding_BE: ArrayLike) -> Array:
         """The probability that photos are of known kinds, (B,)."""
-        return torch.sigmoid(self.slope * (self.turn - self.strangeness(embedding_BE)))
+        with np.errstate(over="ignore"):  # a photo of another world altogether
+            odds_B = np.exp(-self.slope * (self.turn - self.strangeness(embedding_BE)))
+            return _floats(1 / (1 + odds_B))
 
-    def standings(self, embedding_BE: Tensor) -> list[Standing]:
+    def standings(self, embedding_BE: ArrayLike) -> list[Standing]:
         """Where each photo stands."""
         likely = self.likely(embedding_BE).tolist()
         return [Standing(p, self.reason if p < self.least else None) for p in likely]
 
 
-def _worlds(parts: Mapping[str, Tensor]) -> list[World]:
+def _worlds(parts: Mapping[str, NDArray[Any]]) -> list[World]:
     """The worlds of a file. One of before there were spans is a single world without."""
     if "axes" in parts:
-        nothing = torch.zeros(len(parts["axes"]), 1)
-        level = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0])
-        old = {name: part.float() for name, part in parts.items()}
+        nothing = np.zeros((len(parts["axes"]), 1), np.float32)
+        level = _floats([0.0, 1.0, 0.0, 1.0, 0.0])
+        old = {name: _floats(part) for name, part in parts.items()}
         return [World(**old, span=nothing, level=level)]
     count = 1 + max(int(name.partition(".")[0]) for name in parts)
     worlds = []
     for number in range(count):
-        read = {name: parts[f"{number}.{name}"].float() for name in TENSORS}
+        read = {name: _floats(parts[f"{number}.{name}"]) for name in TENSORS}
         for name in IN_BYTES:
-            read[name] *= parts[f"{number}.{name}.step"]
+            read[name] = read[name] * parts[f"{number}.{name}.step"]
         worlds.append(World(**read))
     return worlds
 
 
-def _in_bytes(rows_EQ: Tensor) -> tuple[Tensor, Tensor]:
+def _in_bytes(rows_EQ: Array) -> tuple[NDArray[np.int8], Array]:
     """Whole numbers from -127 to 127, and what one stands for in each row, (E, 1)."""
-    step_E1 = rows_EQ.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
-    return (rows_EQ / step_E1).round().to(torch.int8), step_E1
+    step_E1 = np.maximum(np.abs(rows_EQ).max(axis=1, keepdims=True), 1e-12) / np.float32(127)
+    return np.round(rows_EQ / step_E1).astype(np.int8), step_E1
 
 
 def fit_world(
-    known_NE: Tensor, kind_N: Tensor, held_ME: Tensor, wrongly_out: float, width: int = WIDTH
+    known_NE: ArrayLike,
+    kind_N: ArrayLike,
+    held_ME: ArrayLike,
+    wrongly_out: float,
+    width: int = WIDTH,
 ) -> World:
     """The world of pictures whose kinds are the numbers of `kind_N`.
 
     `held_ME` are known pictures that are not among them: `wrongly_out` of those are strange.
     """
-    world = _unlevelled(known_NE, kind_N, width)
-    return _levelled(world, *world.signs(held_ME), wrongly_out)
+    world = _unlevelled(_floats(known_NE), np.asarray(kind_N), width)
+    return _levelled(world, *world.signs(_floats(held_ME)), wrongly_out)
 
 
-def fit_small_world(known_NE: Tensor, kind_N: Tensor, wrongly_out: float) -> World:
+def fit_small_world(known_NE: ArrayLike, kind_N: ArrayLike, wrongly_out: float) -> World:
     """The world of few pictures: each is judged once by a world of the others."""
-    width = max(1, len(known_NE) // FOLDS)
-    signs = torch.zeros(2, len(known_NE))
+    seen_NE, of_N = _floats(known_NE), np.asarray(kind_N)
+    width = max(1, len(seen_NE) // FOLDS)
+    signs = np.zeros((2, len(seen_NE)), np.float32)
     for fold in range(FOLDS):
-        is_held = torch.arange(len(known_NE)) % FOLDS == fold
-        others = _unlevelled(known_NE[~is_held], kind_N[~is_held], width)
-        signs[:, is_held] = torch.stack(others.signs(known_NE[is_held]))
-    return _levelled(_unlevelled(known_NE, kind_N, width), signs[0], signs[1], wrongly_out)
+        is_held = np.arange(len(seen_NE)) % FOLDS == fold
+        others = _unlevelled(seen_NE[~is_held], of_N[~is_held], width)
+        signs[:, is_held] = np.stack(others.signs(seen_NE[is_held]))
+    return _levelled(_unlevelled(seen_NE, of_N, width), signs[0], signs[1], wrongly_out)
 
 
-def _unlevelled(known_NE: Tensor, kind_N: Tensor, width: int) -> World:
-    span = _axes(F.normalize(known_NE, dim=1), min(width, SPAN))
+def _unlevelled(known_NE: Array, kind_N: NDArray[Any], width: int) -> World:
+    span = _axes(_directions(known_NE), min(width, SPAN))
     parts = fit_tensors(known_NE, kind_N, min(width, WIDTH))
-    return World(**parts, span=span, level=torch.zeros(5))
+    return World(**parts, span=span, level=np.zeros(5, np.float32))
 
 
-def _levelled(world: World, far_M: Tensor, beside_M: Tensor, wrongly_out: float) -> World:
+def _levelled(world: World, far_M: Array, beside_M: Array, wrongly_out: float) -> World:
     """`world` on the scale of the signs of known pictures that it was not made of."""
     level = [number for sign in (far_M, beside_M) for number in _middle_and_spread(sign)]
     both_M = (far_M - level[0]) / level[1] + (beside_M - level[2]) / level[3]
-    limit = float(both_M.quantile(1 - wrongly_out))
-    return World(**{**_parts(world), "level": torch.tensor([*level, limit])})
+    limit = float(np.quantile(both_M, 1 - wrongly_out))
+    return World(**{**_parts(world), "level": _floats([*level, limit])})
 
 
-def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = WIDTH) -> dict[str, Any]:
+def fit_tensors(embedding_NE: ArrayLike, kind_N: ArrayLike, width: int = WIDTH) -> dict[str, Any]:
     """The tensors of the first sign."""
-    middle = embedding_NE.mean(dim=0)
-    left_NE = embedding_NE - middle
-    spread_E = left_NE.std(dim=0) + 1e-3
+    seen_NE = _floats(embedding_NE)
+    middle = seen_NE.mean(axis=0)
+    left_NE = seen_NE - middle
+    spread_E = left_NE.std(axis=0, ddof=1) + np.float32(1e-3)
     scaled_NE = left_NE / spread_E
     axes_EQ = _axes(scaled_NE, width)
     seen_NQ = scaled_NE @ axes_EQ
-    centres = torch.stack([seen_NQ[kind_N == k].mean(dim=0) for k in kind_N.unique()])
-    of_N = torch.searchsorted(kind_N.unique(), kind_N)
+    kinds, of_N = np.unique(np.asarray(kind_N), return_inverse=True)
+    centres = np.stack([seen_NQ[of_N == at].mean(axis=0) for at in range(len(kinds))])
     inner_QQ = _whitener(seen_NQ - centres[of_N])
     outer_QQ = _whitener(seen_NQ)
     return {
@@ -201,24 +210,38 @@ def fit_tensors(embedding_NE: Tensor, kind_N: Tensor, width: int = WIDTH) -> dic
     }
 
 
-def _parts(world: World) -> dict[str, Tensor]:
+def _parts(world: World) -> dict[str, Array]:
     return {name: getattr(world, name) for name in TENSORS}
 
 
-def _axes(rows_NE: Tensor, count: int) -> Tensor:
+def _floats(values: ArrayLike) -> Array:
+    return np.asarray(values, dtype=np.float32)
+
+
+def _directions(rows_NE: Array) -> Array:
+    """Each row at length 1."""
+    return rows_NE / np.maximum(np.linalg.norm(rows_NE, axis=1, keepdims=True), 1e-12)
+
+
+def _distances(rows_BQ: NDArray[Any], centres_KQ: Array) -> Array:
+    """How far each row is from each centre, (B, K)."""
+    return np.linalg.norm(rows_BQ[:, None] - centres_KQ[None], axis=2)
+
+
+def _axes(rows_NE: Array, count: int) -> Array:
     """The `count` directions (E, count) along which rows are longest."""
-    _, axes = torch.linalg.eigh(rows_NE.T @ rows_NE / len(rows_NE))
+    _, axes = np.linalg.eigh(rows_NE.T @ rows_NE / len(rows_NE))
     return axes[:, -count:]
 
 
-def _middle_and_spread(sign_M: Tensor) -> tuple[float, float]:
+def _middle_and_spread(sign_M: Array) -> tuple[float, float]:
     """Of one sign among known pictures."""
-    return float(sign_M.mean()), max(float(sign_M.std()), LEAST_SPREAD)
+    return float(sign_M.mean()), max(float(sign_M.std(ddof=1)), LEAST_SPREAD)
 
 
-def _whitener(residual_NQ: Tensor, shrink: float = 0.3) -> Tensor:
+def _whitener(residual_NQ: Array, shrink: float = 0.3) -> Array:
     """(Q, Q) that gives residuals unit spread, their covariance shrunk towards a round one."""
     covariance = residual_NQ.T @ residual_NQ / len(residual_NQ)
     round_ = shrink * covariance.diagonal().mean() + LEAST_VARIANCE
-    covariance += round_ * torch.eye(len(covariance))
-    return torch.linalg.inv(torch.linalg.cholesky(covariance)).T
+    covariance = covariance + _floats(round_ * np.eye(len(covariance)))
+    return np.linalg.inv(np.linalg.cholesky(covariance)).T

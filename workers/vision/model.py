@@ -186,7 +186,7 @@ class VisionModel(TextModel):
             embeddings.append(seen.pooler_output)
             features.append(model.model.aligner(seen.last_hidden_state))
         if self._domain is not None:
-            found = iter(self._domain.standings(torch.cat(embeddings)))
+            found = iter(self._domain.standings(torch.cat(embeddings).float().cpu().numpy()))
             for prompt, part in zip(prompts, pixels, strict=True):
                 prompt.standings.extend(islice(found, len(part["pixel_values"])))
         return torch.cat(features)

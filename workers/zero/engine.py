@@ -15,25 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from transformers import Qwen2ForCausalLM
+import numpy as np
+from numpy.typing import NDArray
 
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.errors import Cancelled, InvalidSchema, OrchestraError, UsageError
 from workers.decoding.meter import PROCESS
 from workers.decoding.shape import ValueShape, read_schema
-from workers.loading import location
 from workers.loading.checkpoint import architecture, read_config, require_known
-from workers.loading.device import placement_of
-from workers.loading.pretrained import load_weights
+from workers.zero.policy import PolicyNet
 from workers.zero.task import Action, Task, WorldTask, read_task
 
-
-def action_logits(policy: Qwen2ForCausalLM, seen_BT: Tensor, actions: int) -> Tensor:
-    """Logits (B, actions) of the actions after each row of observation tokens."""
-    last_BD = policy.model(input_ids=seen_BT, use_cache=False).last_hidden_state[:, -1]
-    return policy.lm_head(last_BD)[:, :actions]
+ARCHITECTURE = "Qwen2ForCausalLM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,7 @@ class _PolicyCall:
     key: str | None
     writings: dict[int, Any]
 
-    def reply(self, chances_A: Tensor, cpu_s: float) -> Reply:
+    def reply(self, chances_A: NDArray[np.float32], cpu_s: float) -> Reply:
         """The likeliest answer of those that the schema allows, and its share of their chances."""
         allowed = {place: float(chances_A[place]) for place in self.writings}
         answer = max(allowed, key=lambda place: allowed[place])
@@ -65,7 +58,7 @@ class ZeroEngine:
     It reads the call's data, or its instruction where there is none; earlier turns are not read.
     """
 
-    def __init__(self, policy: Qwen2ForCausalLM, task: Task) -> None:
+    def __init__(self, policy: PolicyNet, task: Task) -> None:
         self._policy = policy
         self._task = task
         self._actions = task.actions
@@ -73,20 +66,19 @@ class ZeroEngine:
 
     @classmethod
     def load(cls, checkpoint: Path | str, *, threads: int | None = None) -> ZeroEngine:
-        """Load a folder that `workers.training.zero.train` wrote. Raises CheckpointInvalid."""
-        if threads is not None:
-            torch.set_num_threads(threads)
-        folder = location.find(checkpoint)
+        """Load a folder that `workers.training.zero.train` wrote. Raises CheckpointInvalid.
+
+        `threads` is the contract's; so small a policy needs one.
+        """
+        folder = Path(checkpoint)
         config = read_config(folder)
-        require_known(architecture(config), [Qwen2ForCausalLM.__name__], folder)
-        policy: Any = load_weights(Qwen2ForCausalLM, folder, placement_of("cpu", None))
-        return cls(policy, read_task(folder))
+        require_known(architecture(config), [ARCHITECTURE], folder)
+        return cls(PolicyNet.load(folder, config), read_task(folder))
 
     def count_tokens(self, call: Call) -> int:
         """Prompt tokens of `call`; they are few and fixed, since the policy sees the numbers."""
         return self._task.prompt_tokens
 
-    @torch.inference_mode()
     def generate(
         self,
         calls: Sequence[Call],
@@ -126,11 +118,11 @@ class ZeroEngine:
         except OrchestraError as error:
             return error
 
-    def _chances(self, posed: Sequence[_PolicyCall]) -> Tensor:
+    def _chances(self, posed: Sequence[_PolicyCall]) -> NDArray[np.float32]:
         if not posed:
-            return torch.empty(0, len(self._actions))
-        seen_BT = torch.tensor([entry.tokens for entry in posed])
-        return action_logits(self._policy, seen_BT, len(self._actions)).softmax(-1)
+            return np.empty((0, len(self._actions)), np.float32)
+        seen_BT = np.array([entry.tokens for entry in posed])
+        return self._policy.chances(seen_BT, len(self._actions))
 
 
 def writings(schema: Mapping[str, Any], actions: Sequence[Action]) -> tuple[str, dict[int, Any]]:

@@ -95,8 +95,8 @@ def rehearse(
         rows = (~is_held & ~is_out).nonzero().flatten().tolist()
         known = (is_held & ~is_out).nonzero().flatten().tolist()
         world = _world(embedding_NE, shots, rows, known, WRONGLY_OUT)
-        found.known.append(world.strangeness(embedding_NE[known]))
-        found.left_out.append(world.strangeness(embedding_NE[is_out]))
+        found.known.append(torch.from_numpy(world.strangeness(embedding_NE[known].numpy())))
+        found.left_out.append(torch.from_numpy(world.strangeness(embedding_NE[is_out].numpy())))
         found.names.append(name)
     return found
 

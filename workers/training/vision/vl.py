@@ -198,7 +198,7 @@ def bound(tower: LiteTower, pools: Pools, seed: int, log: Log) -> Domain:
     domain = fit_domain(photo_NE, pools.photos.shots, pools.held, drawn_NE, shots, seed, log)
     for name, views in zip(("drawn", "scenes", "plain"), drawings, strict=True):
         inside = domain.likely(embeddings(tower, views.maps[0])) >= domain.least
-        log(f"unseen: {float(inside.float().mean()):.3f} of {name} pictures are inside")
+        log(f"unseen: {float(inside.mean()):.3f} of {name} pictures are inside")
     return domain
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from workers.training.zero.policy import action_logits
 from workers.training.zero.token_environment import LONGEST_EPISODE, TokenEnvironment
-from workers.zero.engine import action_logits
 
 RANDOM_EPISODES = 4000
 AT_ONCE = 256  # environments that are measured side by side

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from orchestra.core.errors import UsageError
@@ -39,6 +40,12 @@ def build_policy(world: TokenEnvironment, seed: int) -> Qwen2ForCausalLM:
         eos_token_id=None,
     )
     return Qwen2ForCausalLM(config)
+
+
+def action_logits(policy: Qwen2ForCausalLM, seen_BT: Tensor, actions: int) -> Tensor:
+    """Logits (B, actions) of the actions after each row of observation tokens."""
+    last_BD = policy.model(input_ids=seen_BT, use_cache=False).last_hidden_state[:, -1]
+    return policy.lm_head(last_BD)[:, :actions]
 
 
 def save_policy(policy: Qwen2ForCausalLM, world: TokenEnvironment, name: str, out: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import Qwen2ForCausalLM
+from workers.edge.tokenizer import EdgeTokenizer
 
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Sampling
@@ -22,7 +23,6 @@ from orchestra.core.errors import CheckpointInvalid, InvalidFleet, PromptTooLong
 from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_qwen2
 from workers.edge.engine import EdgeEngine
-from workers.edge.tokenizer import EdgeTokenizer
 from workers.engine import TransformersEngine
 from workers.loading.tokenizer import load_tokenizer
 from workers.onnx import graph, int8

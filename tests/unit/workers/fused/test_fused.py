@@ -13,8 +13,9 @@ from orchestra.core.errors import OutsideDomain, UsageError
 from tests.contract.engine_contract import TEXT, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_tokenizer, write_domain
 from workers.engine import TransformersEngine
-from workers.fused.model import FusedModel, pixels_of
+from workers.fused.model import FusedModel
 from workers.fused.network import FusedConfig, FusedForConditionalGeneration, GatedCross, Vision
+from workers.fused.prompt import pixels_of
 from workers.training.gradients.coordinate import project, set_gradients
 from workers.training.pictures.photos import normalise, square
 from workers.vision.lite import LiteTowerConfig
@@ -143,7 +144,7 @@ def test_more_images_than_one_are_an_error_of_their_row(open_engine, photo):
 
 
 def test_a_photo_is_seen_as_in_training(photo):
-    assert torch.equal(pixels_of(photo, SIDE), normalise(square(photo, SIDE)))
+    assert torch.equal(torch.from_numpy(pixels_of(photo, SIDE)), normalise(square(photo, SIDE)))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (800, 100)])

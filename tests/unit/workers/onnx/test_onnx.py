@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import CheckpointInvalid, InvalidFleet, UsageError
 from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_deepseek_vl, tiny_qwen2, tiny_qwen3
+from workers.decoding.answering import AnsweringEngine
 from workers.engine import TransformersEngine
 from workers.onnx import graph
 from workers.onnx.engine import OnnxEngine
@@ -40,12 +39,12 @@ def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def text_engine(text_folder: Path) -> TransformersEngine:
+def text_engine(text_folder: Path) -> AnsweringEngine:
     return OnnxEngine.load(text_folder)
 
 
 @pytest.fixture(scope="module")
-def vision_engine(vision_folder: Path) -> TransformersEngine:
+def vision_engine(vision_folder: Path) -> AnsweringEngine:
     return OnnxEngine.load(vision_folder)
 
 
@@ -63,13 +62,13 @@ class TestTextOnOnnx(EngineContract):
     context_tokens = CONTEXT_TOKENS
 
     @pytest.fixture
-    def engine(self, text_engine: TransformersEngine) -> TransformersEngine:
+    def engine(self, text_engine: AnsweringEngine) -> AnsweringEngine:
         return text_engine
 
-    def test_it_is_onnxruntime_that_runs(self, engine: TransformersEngine):
+    def test_it_is_onnxruntime_that_runs(self, engine: AnsweringEngine):
         assert isinstance(engine, OnnxEngine)
 
-    def test_an_image_for_a_text_model_is_its_rows_error(self, engine: TransformersEngine):
+    def test_an_image_for_a_text_model_is_its_rows_error(self, engine: AnsweringEngine):
         fine, error = engine.generate([self.call(), self.call(images=PHOTOS)])
         assert isinstance(fine, Reply)
         assert isinstance(error, UsageError)
@@ -79,11 +78,11 @@ class TestVisionOnOnnx(EngineContract):
     context_tokens = CONTEXT_TOKENS
 
     @pytest.fixture
-    def engine(self, vision_engine: TransformersEngine) -> TransformersEngine:
+    def engine(self, vision_engine: AnsweringEngine) -> AnsweringEngine:
         return vision_engine
 
     def test_rows_with_and_without_photos_answer_as_transformers_does(
-        self, engine: TransformersEngine, vision_folder: Path
+        self, engine: AnsweringEngine, vision_folder: Path
     ):
         photos = [PHOTOS[:1], (), PHOTOS, PHOTOS[1:], ()]
         asked = [self.call(t, images=i) for t, i in zip(TEXTS, photos, strict=True)]
@@ -96,7 +95,7 @@ class TestVisionOnOnnx(EngineContract):
 
 @pytest.mark.parametrize("changes", [{}, {"schema": None, "max_tokens": 40}])
 def test_tokens_are_those_of_the_transformers_engine(
-    text_folder: Path, text_engine: TransformersEngine, changes: dict
+    text_folder: Path, text_engine: AnsweringEngine, changes: dict
 ):
     expected = replies(TransformersEngine.load(text_folder).generate(calls(**changes)))
     found = replies(text_engine.generate(calls(**changes)))
@@ -130,34 +129,6 @@ def test_without_a_graph_transformers_runs_and_it_is_said(
     assert "'decoder.onnx' is missing" in caplog.text
     assert "python -m workers.onnx.graph" in caplog.text
     assert replies(engine.generate(calls()))
-
-
-def test_without_onnxruntime_transformers_runs_and_it_is_said(
-    broken: Path, caplog: pytest.LogCaptureFixture
-):
-    finders = sys.meta_path[:]
-    sys.meta_path[:] = [_Without("onnxruntime", finders)]
-    kept = sys.modules.pop("onnxruntime")
-    try:
-        engine = OnnxEngine.load(broken)
-    finally:
-        sys.meta_path[:] = finders
-        sys.modules["onnxruntime"] = kept
-    assert type(engine) is TransformersEngine
-    assert "pip install 'orchestra-fleet[onnx]'" in caplog.text
-
-
-class _Without:
-    """Finds every module but one, as on a machine that lacks it."""
-
-    def __init__(self, name: str, finders: list) -> None:
-        self._name, self._finders = name, finders
-
-    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        if name == self._name:
-            return None
-        found = (finder.find_spec(name, path, target) for finder in self._finders)
-        return next((spec for spec in found if spec is not None), None)
 
 
 def test_a_graph_of_another_shape_is_refused(broken: Path):

@@ -20,10 +20,9 @@ from workers.training.zero.learn import (
     random_rate,
     solve_rate,
 )
-from workers.training.zero.policy import build_policy
+from workers.training.zero.policy import action_logits, build_policy
 from workers.training.zero.token_environment import TokenEnvironment
 from workers.training.zero.train import train
-from workers.zero.engine import action_logits
 from workers.zero.environment import KEPT_OUT_ID, TRAINING_ID
 
 BRIEF = LearnerSettings(episodes=60, episodes_per_round=20, updates_per_round=2, batch=32)

@@ -1,4 +1,4 @@
-"""A tokenizer and its chat template without transformers, for small machines; knows no weights."""
+"""A tokenizer and its chat template without transformers; knows no weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workers.loading.checkpoint import RESTORE
 from workers.loading.tokens import CURE, PROBES, require_spelling
 
 
-class EdgeTokenizer:
+class PlainTokenizer:
     """What prompts and answers need of a tokenizer; see `workers.loading.tokens.AnyTokenizer`.
 
     It reads `tokenizer.json`, the marks that `tokenizer_config.json` names, and
