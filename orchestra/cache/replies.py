@@ -122,6 +122,7 @@ def to_json(reply: Reply) -> str:
             "regions": dict(reply.regions),
             "heat": dict(reply.heat),
             "weights": dict(reply.modality_weights),
+            "notes": dict(reply.notes),
         },
         ensure_ascii=False,
     )
@@ -141,4 +142,5 @@ def from_json(stored: str) -> Reply:
         raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
+        notes=raw.get("notes", {}),
     )

@@ -201,7 +201,9 @@ class _Leaves:
             return _derived(value, base)
         if self.ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
-            return _seen(value, self.images, box, reply.heat.get(name), base)
+            seen = _seen(value, self.images, box, reply.heat.get(name), base)
+            note = reply.notes.get(whole) if seen.answered else None
+            return seen if note is None else seen.model_copy(update={"note": note})
         meaning: Terms = ()
         if "x-choice" in shape:
             known = self.ask.schema_json

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from workers.vision.lab import Array, lab_of
+from workers.vision.lab import Array, floats, lab_of
 
 SIDE = 64  # pixels of the longer side that are looked at
 FRAME = 0.06  # of a side: the border that the background is read off
@@ -54,7 +54,7 @@ class Cut:
 def cut_out(image: Image.Image) -> Cut:
     """The product of an upright RGB photo of one product."""
     scale = SIDE / max(image.size)
-    size = tuple(max(round(side * scale), 8) for side in image.size)
+    size = max(round(image.width * scale), 8), max(round(image.height * scale), 8)
     lab = lab_of(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX)))
     high, wide = lab.shape[:2]
     down, across = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j].astype(np.float32)
@@ -135,8 +135,8 @@ def _smooth(odds: Array) -> Array:
     padded = np.pad(odds, ((SMOOTH + 1, SMOOTH), (SMOOTH + 1, SMOOTH)), mode="edge")
     sums = padded.cumsum(axis=0).cumsum(axis=1)
     around = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return around / side**2
+    return floats(around / side**2)
 
 
 def _sigmoid(odds: Array) -> Array:
-    return 1 / (1 + np.exp(-odds))
+    return floats(1 / (1 + np.exp(-odds)))

@@ -17,7 +17,10 @@ from workers.vision.foreground import Cut, cut_out, k_means
 from workers.vision.lab import Array
 from workers.vision.shades import shade_shares, shades
 
-CLUSTERS = 5
+CLUSTERS = 6
+# A photo whose brightest parts are dim is taken as this much brighter, at most; a shadow on a
+# strong colour is still that colour, so those count for more than greys of the same size.
+BRIGHT, MOST_BRIGHTER, STRENGTH, PLAIN = 95.8, 1.2, 0.66, 1.5
 SURE = 0.5  # of being the product's: less likely pixels are not counted
 
 
@@ -25,8 +28,9 @@ SURE = 0.5  # of being the product's: less likely pixels are not counted
 class Palette:
     """Clusters of a product's pixels, largest first, and where the product is.
 
-    `lab` (K, 3), `shares` (K), together 1, and `names` (K, S) how likely each is called by each
-    shade; `box` as fractions (left, top, right, bottom) of the photo.
+    `lab` (K, 3), `shares` (K), how much of it each is to the eye, together 1, and `names` (K, S)
+    how likely each is called by each shade; `box` as fractions (left, top, right, bottom) of the
+    photo.
     """
 
     lab: Array
@@ -60,7 +64,17 @@ def _palette(cut: Cut) -> Palette:
     colours, weight = cut.lab.reshape(-1, 3)[rows], likely[rows] + 1e-6
     means, nearest = k_means(colours, CLUSTERS)
     shares = np.bincount(nearest, weight, len(means)) / weight.sum()
+    lab = _lit(means, float(np.percentile(cut.lab[..., 0], 95)))
+    shares = shares * (PLAIN + np.hypot(lab[:, 1], lab[:, 2]) / 50)
     order = np.argsort(-shares)
     order = order[shares[order] > 0]
-    lab = means[order].astype(np.float32)
-    return Palette(lab, shares[order].astype(np.float32), shade_shares(lab), cut.box)
+    shares = (shares[order] / shares.sum()).astype(np.float32)
+    return Palette(lab[order], shares, shade_shares(lab[order]), cut.box)
+
+
+def _lit(lab_K3: Array, brightest: float) -> Array:
+    """Colours under more light, in a photo whose brightest parts have the lightness `brightest`."""
+    gain = min(max((BRIGHT + 16) / (brightest + 16), 1.0), MOST_BRIGHTER) ** STRENGTH
+    lit = lab_K3 * gain
+    lit[:, 0] += 16 * (gain - 1)
+    return lit.astype(np.float32)
