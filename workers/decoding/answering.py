@@ -130,7 +130,7 @@ class AnsweringEngine:
                 )
 
     def _look_at(self, forced: Sequence[Completion]) -> None:
-        """Look at the photos of answers that the schema left no choice about, so nothing decoded."""
+        """Look at the photos of answers that the schema forced, for which nothing was decoded."""
         if forced:
             self._model.open([a.prompt for a in forced], [len(a.prompt.ids) for a in forced])
             self._look_again(forced)
