@@ -1,12 +1,14 @@
 """Scores learned routing between two models on MMLU, on subjects it has not seen and in-domain.
 
-    python benchmarks/routing_mmlu.py ../shared/data/routing/mmlu.csv.gz [--save P]
+    python -m benchmarks.routing_mmlu ../shared/data/routing/mmlu.csv.gz [--save P] [--no-encoder]
 
-The columns are `subject`, `prompt`, `weak_correct`, `strong_correct`. Every estimate comes from
-trees that saw neither the question's fold nor the same prompt elsewhere; what is chosen is chosen
-within the training rows. Held out are whole subjects (10 folds, bootstrap over subjects); in-domain
-are 5 folds of prompts (bootstrap over questions). TF-IDF ridge gets the better of two penalties,
-chosen on the very scores that are printed, which flatters it. `--save` fits on all questions.
+The columns are `subject`, `prompt`, `weak_correct`, `strong_correct`. Every estimate comes from a
+fit that saw neither the question's fold nor the same prompt elsewhere; what is chosen is chosen
+within the training rows. Held out are whole subjects (10 folds, bootstrap over subjects), of which
+`--without maths` fits on all subjects but maths and scores those (a proxy for word problems), and
+in-domain are 5 folds of prompts (bootstrap over questions). TF-IDF ridge gets the better of two
+penalties, chosen on the very scores that are printed, which flatters it. `--save` fits on all
+questions, for `benchmarks.routing_score`.
 """
 
 from __future__ import annotations
@@ -16,27 +18,34 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.learned import Policy, save
-from benchmarks.learned.curve import (
-    Floats,
-    apgr,
-    difference,
-    routing_score,
-)
-from benchmarks.learned.fit import TREES, labelled_rows, policy_of
-from benchmarks.learned.held_out import Labelled, held_out, split
-from benchmarks.learned.labels import Questions, read_questions
+from benchmarks.routing_curve import Floats, apgr, difference, routing_score
+from benchmarks.routing_models import vectors_once
+from benchmarks.routing_questions import Questions, read_questions
 from benchmarks.routing_score import HEADER, lengths, line
+from orchestra.core.atomic import write_text
+from orchestra.fleet.encoders import DEFAULT, encoder_of
+from orchestra.quality.learned.fit import (
+    Learnt,
+    Scored,
+    folds_of,
+    learn,
+    scored,
+    split,
+    suspect_groups,
+)
+from orchestra.quality.learned.learner import TREES
+from orchestra.quality.learned.text_quality import TextQuality
 
 MODELS = ("weak", "strong")
 VOCABULARY, PENALTIES = 1500, (3.0, 30.0)
 WORD = re.compile(r"[a-z]{2,}|\d+")
+MATHS = re.compile(r"math|algebra|statistics|physics")
 PUBLISHED = (
     "published: RouteLLM .603 (CPT50 35.4, CPT80 71.6), with 1.5k golden labels; prompt length "
     ".583; TF-IDF ridge .566 held-out, .672 in-domain; random .484-.516"
@@ -48,7 +57,7 @@ class Setting:
     """How questions are held out, and over what the intervals are drawn."""
 
     name: str
-    labelled: Labelled
+    data: Scored
     folds: int
     by_group: bool
 
@@ -70,25 +79,26 @@ def tfidf(prompts: list[str]) -> Floats:
 def ridge(table: Floats, target: Floats, setting: Setting, seed: int) -> Floats:
     """Held-out predictions, with the penalty of the best APGR on the labels that are scored."""
     predictions = np.zeros((len(PENALTIES), len(target)))
-    whole = table.T @ table
-    for train, test in split(setting.labelled, setting.folds, seed):
+    whole, fold = table.T @ table, folds_of(setting.data, setting.folds, seed)
+    for held in np.unique(fold):
+        test, train = split(setting.data, fold, int(held), np.arange(len(target)))
         mean = target[train].mean()
         left_out = np.delete(table, train, axis=0)
         moment = table[train].T @ (target[train] - mean).astype(np.float32)
         for at, penalty in enumerate(PENALTIES):
             gram = whole - left_out.T @ left_out + penalty * np.eye(len(whole), dtype=np.float32)
             predictions[at, test] = mean + table[test] @ np.linalg.solve(gram, moment)
-    weak, strong = setting.labelled.right.T
+    weak, strong = setting.data.scores.T
     return max(predictions, key=lambda prediction: apgr(prediction, weak, strong))
 
 
 def compare(
-    setting: Setting, estimates: Floats, questions: Questions, seed: int, as_json: bool
+    setting: Setting, found: Learnt, questions: Questions, seed: int, as_json: bool
 ) -> None:
-    """Print policy and baselines, each as soon as it is scored, and the policy's lead in APGR."""
+    """Print the learned ranking and the others, and its lead in APGR over prompt length."""
     length, labels = lengths(questions.prompts), (questions.weak, questions.strong)
-    groups = setting.labelled.groups if setting.by_group else None
-    policy = estimates[:, 1] - estimates[:, 0]
+    groups = setting.data.groups if setting.by_group else None
+    learned = found.estimates[:, 1] - found.estimates[:, 0]
 
     def show(name: str, ranking: Floats) -> None:
         score = routing_score(ranking, *labels, groups)
@@ -97,63 +107,81 @@ def compare(
 
     if not as_json:
         print(f"== {setting.name}\n{HEADER}", flush=True)
-    show("learned policy", policy)
+    show("learned policy", learned)
     show("prompt length", length)
     show("random", np.random.default_rng(seed).random(len(length)))
     show("TF-IDF ridge", ridge(tfidf(questions.prompts), labels[1] - labels[0], setting, seed))
-    lead = difference(policy, length, *labels, groups)
+    lead = difference(learned, length, *labels, groups)
     row = {"setting": setting.name, "apgr_over_prompt_length": asdict(lead)}
-    text = f"APGR of the policy over prompt length: {lead}\n"
+    text = f"APGR of the learned policy over prompt length: {lead}\n"
     print(json.dumps(row) if as_json else text, flush=True)
 
 
-def settings(by_subject: Labelled) -> list[Setting]:
+def settings(data: Scored) -> Iterator[Setting]:
     """Held-out subjects, and in-domain, where each different prompt is a group of its own."""
-    by_prompt = replace(by_subject, groups=by_subject.texts)
-    return [
-        Setting("held-out subjects, 10 folds", by_subject, 10, by_group=True),
-        Setting("in-domain, 5 folds", by_prompt, 5, by_group=False),
-    ]
+    yield Setting("held-out subjects, 10 folds", data, 10, by_group=True)
+    names = tuple(map(str, range(int(data.texts.max()) + 1)))
+    alone = replace(data, groups=data.texts, names=names)
+    yield Setting("in-domain, 5 folds", alone, 5, by_group=False)
 
 
-def _progress(setting: Setting) -> Callable[[int, int], None]:
-    def tell(fold: int, depth: int) -> None:
-        print(f"{setting.name}: fold {fold} (depth {depth})", file=sys.stderr)
-
-    return tell
+def without_maths(data: Scored, questions: Questions, trees: int, seed: int) -> None:
+    """Fit on all other subjects, and score those of maths, where they were graded rightly."""
+    broken = [data.names[at] for at in suspect_groups(data)]
+    graded = np.array([subject not in broken for subject in questions.subjects])
+    maths = np.array([bool(MATHS.search(subject)) for subject in questions.subjects])
+    learner = learn(data.part(np.flatnonzero(~maths)), seed=seed, trees=trees).learner
+    test = data.part(np.flatnonzero(maths & graded))
+    weak, strong = test.scores.T
+    gains, length = learner.gains(test.read), lengths(questions.prompts)[maths & graded]
+    print(f"== maths left out: {len(test)} questions; without {', '.join(broken)}\n{HEADER}")
+    print(line("learned policy", routing_score(gains, weak, strong)))
+    print(line("prompt length", routing_score(length, weak, strong)))
+    print(
+        f"APGR of the learned policy over prompt length: {difference(gains, length, weak, strong)}"
+    )
 
 
 def main() -> None:
-    """Score both settings, print both tables, and save a policy if asked to."""
+    """Score both settings, print both tables, and save what was learnt if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("questions", type=Path)
-    parser.add_argument("--save", type=Path, help="fit on all questions and write the policy here")
+    parser.add_argument("--save", type=Path, help="fit on all questions and write that here")
+    parser.add_argument("--without", choices=["maths"], help="only fit without, and score, these")
+    parser.add_argument("--no-encoder", action="store_true", help="learn from cues alone")
     parser.add_argument("--trees", type=int, default=TREES)
     parser.add_argument("--seed", type=int, default=0, help="of folds and trees")
     parser.add_argument("--json", action="store_true", help="a JSON object a line")
     given = parser.parse_args()
     questions = read_questions(given.questions)
     right = {"weak": questions.weak.tolist(), "strong": questions.strong.tolist()}
-    labelled, subjects = labelled_rows(questions.prompts, right, questions.subjects)
-    for setting in settings(labelled):
-        estimates = held_out(
-            setting.labelled, setting.folds, given.trees, given.seed, _progress(setting)
+    encoder = None if given.no_encoder else encoder_of(DEFAULT)
+    vectors = vectors_once(encoder and encoder.vectors)
+    data = scored(questions.prompts, right, vectors, questions.subjects)
+    if given.without:
+        return without_maths(data, questions, given.trees, given.seed)
+    for setting in settings(data):
+        found = learn(
+            setting.data,
+            seed=given.seed,
+            folds=setting.folds,
+            trees=given.trees,
+            progress=lambda fold, name=setting.name: print(f"{name}: fold {fold}", file=sys.stderr),
         )
         if setting.by_group and given.save:
-            policy = policy_of(
-                labelled, subjects, MODELS, estimates, seed=given.seed, trees=given.trees
-            )
-            save(policy, given.save)
-            tell_policy(policy, given.save)
-        compare(setting, estimates, questions, given.seed, given.json)
+            keep(found, given.save, "" if encoder is None else encoder.name)
+        compare(setting, found, questions, given.seed, given.json)
     print(PUBLISHED, file=sys.stderr)
+    return None
 
 
-def tell_policy(policy: Policy, path: Path) -> None:
-    """Say what was saved, and whether it may claim a gain."""
+def keep(found: Learnt, path: Path, encoder: str) -> None:
+    """Write what was learnt, and say whether it may claim a gain."""
+    kept = TextQuality.of(found, MODELS, "answer", "", encoder)
+    write_text(path, kept.model_dump_json(indent=2))
     print(f"saved {str(path)!r}: {path.stat().st_size / 1024:.0f} KiB", file=sys.stderr)
-    print(f"labels not believed: {policy.evidence.left_out or 'none'}", file=sys.stderr)
-    print(policy.refuses or "a gain may be claimed: its interval is above 0", file=sys.stderr)
+    print(f"labels not believed: {kept.evidence.left_out or 'none'}", file=sys.stderr)
+    print(kept.refuses or "a gain may be claimed: its interval is above 0", file=sys.stderr)
 
 
 if __name__ == "__main__":

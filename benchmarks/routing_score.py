@@ -1,6 +1,8 @@
 """Scores a saved policy on labelled questions; it fits nothing.
 
-    python benchmarks/routing_score.py --policy P --questions Q.csv.gz
+    python -m benchmarks.routing_score --policy P --questions Q.csv.gz
+
+P is what `benchmarks.routing_mmlu --save` wrote.
 
 The columns are `prompt`, `weak_correct`, `strong_correct` and, if there is one, `subject`. Prints
 APGR, CPT50 and CPT80 of the policy with 95% intervals (bootstrap over questions), beside the
@@ -16,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.learned import load
-from benchmarks.learned.cues import matrix
-from benchmarks.learned.curve import Floats, RoutingScore, difference, routing_score
-from benchmarks.learned.labels import read_questions
+from benchmarks.routing_curve import Floats, RoutingScore, difference, routing_score
+from benchmarks.routing_questions import read_questions
+from orchestra.fleet.encoders import encoder_of
+from orchestra.quality.learned.columns import ReadTexts
+from orchestra.quality.learned.text_quality import NEAR, TextQuality
 
 HEADER = f"{'':28}{'APGR':24}{'CPT50':26}CPT80"
 
@@ -42,23 +45,25 @@ def main() -> None:
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     given = parser.parse_args()
-    policy, questions = load(given.policy), read_questions(given.questions)
-    labels = questions.weak, questions.strong
-    gains, length = policy.gains(questions.prompts), lengths(questions.prompts)
+    policy = TextQuality.model_validate_json(given.policy.read_bytes())
+    questions, encoder = read_questions(given.questions), encoder_of(policy.encoder)
+    labels, learner = (questions.weak, questions.strong), policy.learner
+    read = ReadTexts.of(questions.prompts, encoder and encoder.vectors)
+    gains, length = learner.gains(read), lengths(questions.prompts)
     scores = {
         "policy": routing_score(gains, *labels),
         "prompt length": routing_score(length, *labels),
         "random": routing_score(np.random.default_rng(0).random(len(length)), *labels),
     }
     margin = difference(gains, length, *labels)
-    covered = float(np.mean(policy.covers(matrix(questions.prompts))))
+    covered = float(np.mean(learner.estimate(read)[1] >= NEAR))
     if given.json:
         rows = {name: asdict(score) for name, score in scores.items()}
         print(json.dumps({**rows, "over_length": asdict(margin), "covered": covered}))
         return
     weak, strong = (float(label.mean()) for label in labels)
     print(f"{len(length)} questions; right: weak {weak:.3f}, strong {strong:.3f}")
-    print(f"of a form that the policy's labels cover: {covered:.1%} (the others: by workload)")
+    print(f"near what was labelled: {covered:.1%} (the farther, the more by length)")
     print(HEADER)
     for name, score in scores.items():
         print(line(name, score))

@@ -1,6 +1,7 @@
 """Graph `listing`: the photo is looked at, the text read, both merged, and a listing written.
 
-What is extracted and how it is written comes from a recipe. The written parts are checked
+Where fields of the recipe name `print`, what is printed on the photo is read as well. What is
+extracted and how it is written comes from a recipe. The written parts are checked
 against the facts before they stand: what the inputs do not support is dropped.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 from langgraph.graph import END, START, StateGraph
 
 from graphs.writing import check_field, known_facts, shape_of, with_left_out
-from orchestra import Context, Job, JobState, Recipe, ask, merge, serve
+from orchestra import Context, Job, JobState, Recipe, ask, cascade, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
 from orchestra.core.job import Field
 from orchestra.core.state import fields_of, outcomes_of
@@ -37,16 +38,31 @@ def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
     graph.add_node(
         "read", ask("text", "Extract what the text states.", schema=recipe.text_schema())
     )
-    graph.add_node("merge", merge("look", "read", rules=recipe.merge_rules()), defer=True)
+    joined = ("look", "read") if recipe.print_schema() is None else ("look", "print", "read")
+    graph.add_node("merge", merge(*joined, rules=recipe.merge_rules()), defer=True)
     graph.add_edge(START, "look")
     graph.add_edge(START, "read")
     graph.add_edge("look", "merge")
     graph.add_edge("read", "merge")
+    _add_print(graph, recipe)
     if recipe.write is None:
         graph.add_edge("merge", END)
         return graph
     _add_writing(graph, recipe)
     return graph
+
+
+def _add_print(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
+    """The node that reads print: after the text, for what that left open, or beside it."""
+    printed = recipe.print_schema()
+    if printed is None:
+        return
+    reading = ask("read", "Read what is printed on the product.", schema=printed)
+    if recipe.read_print == "open":
+        reading = cascade(reading, after="read", least=recipe.least_text_confidence)
+    graph.add_node("print", reading)
+    graph.add_edge("read" if recipe.read_print == "open" else START, "print")
+    graph.add_edge("print", "merge")
 
 
 def _add_writing(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:

@@ -38,11 +38,12 @@ class Value(Word):
 class FieldRule(Word):
     """One field: its type, where it may come from, and its allowed values or length.
 
-    With `prefer: image` the photo's value stands where it is sure enough to contradict the text.
+    `print` is what is printed on the photo, read by a model that offers `read`. With
+    `prefer: image` the photo's value stands where it is sure enough to contradict the text.
     """
 
     type: Literal["choice", "span", "sentence", "measure"]
-    sources: tuple[Literal["photo", "text"], ...] = Attribute(alias="from", min_length=1)
+    sources: tuple[Literal["photo", "text", "print"], ...] = Attribute(alias="from", min_length=1)
     values: dict[str, Value] = Attribute(default_factory=dict)
     max_chars: int = Attribute(default=80, ge=1, le=2000)
     alike: tuple[tuple[str, ...], ...] = ()
@@ -52,8 +53,10 @@ class FieldRule(Word):
     def _fits_its_type(self) -> Self:
         if (self.type == "choice") != bool(self.values):
             raise ValueError("a choice lists its values, and only a choice does")
-        if self.prefer == "image" and "photo" not in self.sources:
+        if self.prefer == "image" and not {"photo", "print"} & set(self.sources):
             raise ValueError("prefer: image needs a photo to read from; add photo to from")
+        if "print" in self.sources and self.type == "sentence":
+            raise ValueError("a sentence is read from text, not from print; set from: [text]")
         if "photo" in self.sources and self.type != "choice":
             raise ValueError(f"a {self.type} is read from text; set from: [text]")
         unknown = [name for group in self.alike for name in group if name not in self.values]
@@ -114,7 +117,11 @@ class Writing(Word):
 
 
 class Recipe(Word):
-    """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values."""
+    """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
+
+    What is printed on a photo is read for the fields that name `print`: where the text leaves one
+    `open`, or `always`, so that print and text can contradict each other.
+    """
 
     name: str
     version: int
@@ -129,6 +136,7 @@ class Recipe(Word):
     glossary: dict[str, str] = Attribute(default_factory=dict)
     banned_words: tuple[str, ...] = ()
     maps: bool = False
+    read_print: Literal["open", "always"] = "open"
     prefer: Side = "text"
     identity: str | None = None
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
@@ -181,7 +189,8 @@ class Recipe(Word):
     @property
     def fingerprint(self) -> str:
         """Hash of the whole recipe: a change of any part is another job."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        new = {"read_print"} if self.read_print == "open" else None  # as it was without the key
+        return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:
         """JSON schema of what the photo is asked."""
@@ -198,6 +207,11 @@ class Recipe(Word):
         return _object(
             {name: _text_shape(r) for name, r in self.fields.items() if "text" in r.sources}
         )
+
+    def print_schema(self) -> dict[str, Any] | None:
+        """JSON schema of what is read off the photo's print; None where no field names it."""
+        wanted = {name: rule for name, rule in self.fields.items() if "print" in rule.sources}
+        return _object({n: _text_shape(rule) for n, rule in wanted.items()}) if wanted else None
 
     def write_schema(self) -> dict[str, Any]:
         """JSON schema of the written parts."""
@@ -224,7 +238,7 @@ class Recipe(Word):
                 name: tuple(frozenset(canonical(value) for value in group) for group in rule.alike)
                 for name, rule in self.fields.items()
             },
-            sources={name: frozenset(rule.sources) for name, rule in self.fields.items()},
+            sources={name: _sides(rule) for name, rule in self.fields.items()},
             seen=frozenset(name for name, rule in self.fields.items() if rule.prefer == "image"),
             identity=self.identity,
         )
@@ -258,6 +272,11 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _sides(rule: FieldRule) -> frozenset[str]:
+    """The sources of a field as evidence knows them: print stands on the photo."""
+    return frozenset("photo" if source == "print" else source for source in rule.sources)
 
 
 def _text_shape(rule: FieldRule) -> dict[str, Any]:

@@ -306,7 +306,8 @@ class RowRun:
         if row.error is not None:
             return Result(status="failed", errors=(row.error,)), False
         try:
-            intake = await take_in(self.fleet, self._job(row), self._base)
+            fine = view(self.graph).is_fine
+            intake = await take_in(self.fleet, self._job(row), self._base, fine=fine)
             return await self._run_within_budget(intake, account, self._plan(intake, models))
         except BookError:
             raise

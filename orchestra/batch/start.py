@@ -106,7 +106,9 @@ async def run_batch(
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight
             plan = await plan_where_tight(fleet, request, wish, folder, in_flight, progress)
         again = folder.book.with_errors(kinds).values()
-        allotment = allotment_of(plan, request, folder, budget, settings.limit, again)
+        allotment = allotment_of(
+            plan, request, folder, budget, settings.limit, again, fleet.reader.expect
+        )
         ledger = LocalLedger(folder.book)
         kind: Callable[..., BatchRun] = BatchRun
         if on is not None:

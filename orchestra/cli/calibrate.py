@@ -14,6 +14,7 @@ from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
 from orchestra.core.atomic import write_text
 from orchestra.core.job import Result
+from orchestra.fleet.encoders import DEFAULT, encoder_of
 from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
@@ -27,7 +28,8 @@ Examples:
   orchestra calibrate out-small out-big --gold gold.csv --target-quality 0.9
   orchestra calibrate out-small out-big --spend-usd 0.0004
 \b
-Give the batches of two models on the same rows to learn when the better one is worth asking.
+Give the batches of two models on the same rows to learn when the better one is worth asking, and
+without an aim which of them answers which text well: a plan then chooses by each row's text.
 Use the policy with `plan`, `run`, `batch` and `replay` --policy.
 """
 
@@ -42,6 +44,12 @@ Use the policy with `plan`, `run`, `batch` and `replay` --policy.
 @click.option("--spend-usd", type=float, help="Dollars that a node may spend on a row, on average.")
 @click.option("--out", "file", type=PATH, help="Policy to write (YAML or JSON).")
 @click.option("--picture", "svg", type=PATH, help="Curves to write, as SVG.")
+@click.option(
+    "--encoder",
+    default=DEFAULT,
+    show_default=True,
+    help="What reads texts to learn which model answers which well; '' is their form alone.",
+)
 @click.option("--seed", type=int, default=0)
 def calibrate_command(
     out: tuple[Path, ...],
@@ -51,6 +59,7 @@ def calibrate_command(
     spend_usd: float | None,
     file: Path | None,
     svg: Path | None,
+    encoder: str,
     seed: int,
 ) -> Output:
     """Fit how often answers of the batch in OUT are right, given their confidence; calls no model.
@@ -60,7 +69,8 @@ def calibrate_command(
     batches, fleet, models, own_id = _read(out)
     truths = read_truths(gold or out[0] / GOLD, id_column or own_id)
     options = {"target": target_quality, "spend_usd": spend_usd, "seed": seed}
-    fitted = calibrate(batches, truths, fleet=fleet, models=models, **options)
+    found = encoder_of(encoder)
+    fitted = calibrate(batches, truths, fleet=fleet, models=models, encoder=found, **options)
     if file is not None:
         save_policy(fitted.policy, file)
     if svg is not None:

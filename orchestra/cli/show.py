@@ -132,7 +132,8 @@ def _evidence(evidence: Evidence) -> str:
     if evidence.kind == "image":
         left, top, right, bottom = evidence.box or WHOLE_IMAGE
         part = f"x {left:.0%}-{right:.0%}, y {top:.0%}-{bottom:.0%}"
-        return f"photo {evidence.image} {'whole' if evidence.box == WHOLE_IMAGE else part}"
+        where = "whole" if evidence.box == WHOLE_IMAGE else part
+        return f"photo {evidence.image} {where}{f' {evidence.text!r}' if evidence.text else ''}"
     if evidence.text is None:
         return "text whole"
     return f"text {evidence.start}-{evidence.end} {evidence.text!r}"

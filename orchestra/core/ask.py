@@ -17,7 +17,7 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from orchestra.core.card import Capability, capability_word
+from orchestra.core.card import Answers, Capability, capability_word
 from orchestra.core.errors import InvalidGraph, InvalidSchema
 from orchestra.core.job import Field, Job
 from orchestra.core.opening import opener
@@ -31,6 +31,8 @@ Reads = Literal["image", "text", "facts"]
 DataOf = Callable[[Any], str | None]  # of the graph's state, whatever that is
 ShapeOf = Callable[[Any], Mapping[str, Any]]
 DEFAULT_STRING_CHARS = 120
+READING = "read"  # the capability of models that read what is printed on a photo
+SEEING = frozenset({"vision", READING})  # capabilities that are shown the photo unless said else
 DEEPEST = 8  # an engine refuses schemas that are nested deeper
 
 
@@ -75,9 +77,21 @@ class Ask:
     after: After | None = None
 
     @property
+    def is_fine(self) -> bool:
+        """Whether it needs the photo's small print, and so its own pixels."""
+        return self.capability == READING and self.reads == "image"
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The fields it answers; none where its answer is free."""
         return _properties(self.schema_json)
+
+    @property
+    def wants(self) -> Answers:
+        """Fields that are read off what it shows, fields that are written, or a free answer."""
+        if self.schema_json is None or self.question:
+            return "questions"
+        return "writing" if self.derived else "fields"
 
     async def __call__(self, state: JobState, runtime: Runtime[Context]) -> dict[str, Any]:
         """Ask, and return the outcome under the name of this branch; failures are values."""
@@ -164,11 +178,12 @@ def ask(
     """A node that asks whichever model of the fleet offers `capability`.
 
     `schema` is a pydantic model or JSON schema of an object, which may hold others. `reads` says
-    what of the job the model is shown: its image (as 'vision' is), or its text. `max_tokens` bounds
-    the answer; without it, the schema's longest answer does. `max_visits` bounds a node in a loop.
-    `regions` asks which part of a photo decided each value; that takes longer than the answer. With
-    `cache` false its replies are never shared by runs. A state of your own needs no key of ours;
-    `key` names the one of yours that takes the answer: values by field, or the text.
+    what of the job the model is shown: its image (as 'vision' and 'read' are), or its text.
+    `max_tokens` bounds the answer; without it, the schema's longest answer does. `max_visits`
+    bounds a node in a loop. `regions` asks which part of a photo decided each value; that takes
+    longer than the answer. With `cache` false its replies are never shared by runs. A state of your
+    own needs no key of ours; `key` names the one of yours that takes the answer: values by field,
+    or the text.
 
     Raises `InvalidGraph` for a capability that is no lower-case word, a prompt that is empty or has
     a placeholder left in it, `reads` that is none or beside `data`, a bound under 1, or `regions`
@@ -224,7 +239,7 @@ def _reads(capability: str, given: str | None, data: DataOf | None) -> Reads:
                 "is shown that alone. Leave one out."
             )
         return "facts"
-    return given or ("image" if capability == "vision" else "text")
+    return given or ("image" if capability in SEEING else "text")
 
 
 def _check_prompt(capability: str, prompt: str) -> None:

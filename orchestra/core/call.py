@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from orchestra.core.errors import OrchestraError
@@ -18,6 +20,7 @@ from orchestra.core.usage import NO_USE
 from orchestra.core.usage import Usage as Usage  # a word of replies, for who writes a worker
 
 Box = tuple[float, float, float, float]
+ENCODE = "encode"  # the capability of a model that gives vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Call:
     `regions` the reply says where in the photo its values were seen, if the engine can; that costs
     more than the answer itself.
     `tools` may be asked for instead of an answer; `tool_choice` is `auto`, `any`, or a tool's name.
+    With `texts` a model that offers `encode` gives a vector of each, instead of an answer; the
+    instruction is empty then.
     """
 
     instruction: str
@@ -80,6 +85,7 @@ class Call:
     regions: bool = False
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    texts: tuple[str, ...] = ()
 
     @property
     def written_tokens(self) -> int:
@@ -101,8 +107,11 @@ class Reply:
     `notes` one whose value stands to what must be known of it.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
     fused model gives it. `regions` maps a property to the part of the photo that decided it, as
-    fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`. `cached`: a
-    cache gave it, and no model was called.
+    fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`; `words` to
+    what is printed there, of models that read. `read_off` maps a property or a place to the
+    characters (first, end) of the call's text that its value was read off, by models that know; the
+    value may be another form of them, as a number in another unit. `cached`: a cache gave it, and
+    no model was called. `vectors` (texts, width) are of the call's `texts`.
     """
 
     text: str
@@ -115,8 +124,11 @@ class Reply:
     modality_weights: Mapping[str, float] = field(default_factory=dict)
     regions: Mapping[str, Box] = field(default_factory=dict)
     heat: Mapping[str, str] = field(default_factory=dict)
+    read_off: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    vectors: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 def thinking_cure(call: Call) -> str:

@@ -31,6 +31,8 @@ def capability_word(name: str) -> str:
 
 # What models offer and nodes ask for. `text`, `vision` and `maths` are those of the bundled models.
 Capability = Annotated[str, AfterValidator(capability_word)]
+# What an ask wants: fields that are read off, fields that are written, or a free answer.
+Answers = Literal["fields", "writing", "questions"]
 Origin = Literal["article", "vendor", "measured", "estimated", "unknown"]
 # A negative or infinite figure would make a plan that no budget can hold.
 Dollars = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -225,7 +227,9 @@ class Card(Word):
 
     One that `classifies` gives labels to a whole text, which need not hold their words: what it
     chooses from a schema is kept. Of any other model a value that it read stands in the text, or
-    its field abstains (docs/adr/0041). `example` is a question that it can answer, for checks.
+    its field abstains (docs/adr/0041). `answers` are the asks that it takes, and `reads` the fields
+    that it reads off a text, where it does not take all (docs/adr/0049). `example` is a question
+    that it can answer, for checks.
     """
 
     name: str = Field(min_length=1)
@@ -233,6 +237,8 @@ class Card(Word):
     about: str = ""
     capabilities: tuple[Capability, ...] = Field(min_length=1)
     classifies: bool = False
+    answers: tuple[Answers, ...] = ()
+    reads: tuple[str, ...] = ()
     price: Price
     profile: Profile
     latency: Latency | None = None  # measured; without it the profile tells the time as well
@@ -257,9 +263,10 @@ class Card(Word):
 
     @model_validator(mode="after")
     def _vision_takes_images(self) -> Self:
-        if "vision" in self.capabilities and not self.limits.max_images:
+        seeing = [word for word in self.capabilities if word in ("vision", "read")]
+        if seeing and not self.limits.max_images:
             raise ValueError(
-                f"model {self.name!r} offers 'vision' but limits.max_images is 0; set it to 1"
+                f"model {self.name!r} offers {seeing[0]!r} but limits.max_images is 0; set it to 1"
             )
         return self
 

@@ -199,7 +199,8 @@ class Evidence(Word):
 
     `start` and `end` count characters of the job's text; a label that the whole text was given has
     neither, nor a `text`. `box` is (left, top, right, bottom)
-    as fractions of the image; the whole image is (0, 0, 1, 1). `heat` says how much each part of
+    as fractions of the image; the whole image is (0, 0, 1, 1), and `text` what was read there, of
+    models that read. `heat` says how much each part of
     the image counted: rows of digits from the top, `/` between them, 9 the most. `cached`: the
     reply that rests on it came from the cache. `leaf` is the part of an object or list that rests
     on it, as in `country` or `[0].name`; None where the whole value does.

@@ -28,6 +28,7 @@ from orchestra.core.errors import ModelUnavailable
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import Budget, Job
 from orchestra.core.text import sanitise
+from orchestra.fleet.encoders import encoder_of
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
 from orchestra.graph.caller import Caller
@@ -38,7 +39,9 @@ from orchestra.graph.run import unprepared_run
 from orchestra.graph.savers import Savers
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
+from orchestra.quality.learned.expected import Expectations
 from orchestra.quality.policy import Policy, load_policy
+from orchestra.quality.reader import FindEncoder, TextReader
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.compiled import compile_graph
 from orchestra.routing.explain import Explanation, explain
@@ -61,6 +64,7 @@ class OpenFleet:
     `image_limits` bounds the photos of jobs, and says whether they may name files of this
     machine. `cache` holds the replies that runs share, in a folder of its own: identical calls of
     greedy models cost nothing, whichever run made them first. It is closed with the fleet.
+    `find_encoder` finds what reads texts for a policy that learnt from them.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class OpenFleet:
         image_limits: ImageLimits = PHOTO_LIMITS,
         policy: Policy | None = None,
         cache: ReplyStore | None = None,
+        find_encoder: FindEncoder = encoder_of,
     ) -> None:
         self.name = name or file.name
         self.file = file
@@ -88,6 +93,7 @@ class OpenFleet:
         self.cache = cache
         self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self.savers = Savers()
+        self.reader = TextReader(policy, find_encoder)
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: tuple[FleetFile, dict[tuple[Any, ...], Plan]] = (file, {})
 
@@ -143,6 +149,7 @@ class OpenFleet:
             policy=self.policy,
             cache=self.cache,
         )
+        scoped.reader = self.reader
         # They share the models, and so their time and their minutes.
         scoped.caller.traffic, scoped.caller.paces = self.caller.traffic, self.caller.paces
         return scoped
@@ -206,7 +213,7 @@ class OpenFleet:
 
         Where the job has a deadline, calls under way here count.
         """
-        return self.plan_for(compile_graph(build), _shape(job), job.budget)
+        return self.plan_for(compile_graph(build), self._shape(job), job.budget)
 
     async def plan_with_cache(
         self, build: Build | Graph, job: Job, *, base: Path | None = None
@@ -216,7 +223,7 @@ class OpenFleet:
         Reads photos, and may load a tokenizer; calls no model. Raises as `plan` does.
         """
         graph = compile_graph(build)
-        intake = await take_in(self, job, base)
+        intake = await take_in(self, job, base, fine=view(graph).is_fine)
         if intake.is_lost:
             raise intake.errors[0].error()
         planned = self.plan_for(graph, intake.shape, job.budget)
@@ -226,7 +233,7 @@ class OpenFleet:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
         load = self._load(job.budget)
-        return explain(weigh(seen, _shape(job), job.budget, self.file, load, self.policy))
+        return explain(weigh(seen, self._shape(job), job.budget, self.file, load, self.policy))
 
     def plan_for(
         self,
@@ -252,6 +259,19 @@ class OpenFleet:
             known = plans[key] = plan(view(graph), shape, budget, file, load, self.policy)
         return known
 
+    def expected_of(self, text: str) -> Expectations:
+        """How well models are expected to answer a text, where the policy learnt that.
+
+        It may load an encoder. Raises what loading raises.
+        """
+        return self.reader.of(text)
+
+    def _shape(self, job: Job) -> JobShape:
+        """The shape of a job whose images were not read yet."""
+        text = sanitise(job.text or "").strip()
+        expected = self.expected_of(text) if text else ()
+        return JobShape(len(text.encode()), len(job.images), job.data == "local", expected)
+
     def _load(self, budget: Budget) -> Load:
         """What a job's calls would stand beside; without a deadline it changes no plan."""
         if budget.latency_ms is None:
@@ -263,12 +283,6 @@ class OpenFleet:
         }
         paced = {name: wait_ms for name, wait_ms in waits.items() if wait_ms}
         return Load.of(self.caller.traffic.now(), self.file, paced)
-
-
-def _shape(job: Job) -> JobShape:
-    """The shape of a job whose images were not read yet."""
-    text = sanitise(job.text or "").strip()
-    return JobShape(len(text.encode()), len(job.images), job.data == "local")
 
 
 _SHARED: dict[str, OpenFleet] = {}

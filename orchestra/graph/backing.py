@@ -14,6 +14,7 @@ from orchestra.graph.caller import Caller
 from orchestra.graph.savers import Savers
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
+from orchestra.quality.learned.expected import Expectations
 from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.plan import Plan
@@ -43,6 +44,10 @@ class Backing(Protocol):
         load: Load | None = None,
     ) -> Plan:
         """The plan of a job of `shape` over `graph`, beside `load`."""
+        ...
+
+    def expected_of(self, text: str) -> Expectations:
+        """How well models are expected to answer a text, where the policy learnt that."""
         ...
 
     async def prepare(self, planned: Plan) -> None:

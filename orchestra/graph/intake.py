@@ -26,6 +26,7 @@ from orchestra.images.fetch import is_fetched, shown
 from orchestra.images.intake import normalise
 from orchestra.images.patience import pause_s
 from orchestra.images.store import KEY
+from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
@@ -37,13 +38,15 @@ class Intake:
     """A job whose images are content hashes, and the errors of the images left out.
 
     `seconds` were spent on that, and are not left for the models. `photos` are only held, so that
-    the store has them until the job ends, however many others come meanwhile.
+    the store has them until the job ends, however many others come meanwhile. `expected` is how
+    well models will answer the text, where the fleet's policy learnt that.
     """
 
     job: Job
     errors: tuple[ErrorRecord, ...] = ()
     seconds: float = 0.0
     photos: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
+    expected: Expectations = ()
 
     @property
     def is_lost(self) -> bool:
@@ -54,12 +57,25 @@ class Intake:
     def shape(self) -> JobShape:
         """What the planner needs of it."""
         text = len((self.job.text or "").strip().encode())
-        return JobShape(text, len(self.job.images), self.job.data == "local")
+        local_only = self.job.data == "local"
+        return JobShape(text, len(self.job.images), local_only, self.expected)
 
 
-async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo to be taken in: its source, the folder of a relative one, whether it stays fine."""
+
+    source: str
+    base: Path | None
+    fine: bool
+
+
+async def take_in(
+    fleet: Backing, job: Job, base: Path | None = None, *, fine: bool = False
+) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
+    They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
     asked for again until then. Raises `UsageError` for more photos than a job may have.
     """
@@ -73,18 +89,27 @@ async def take_in(fleet: Backing, job: Job, base: Path | None = None) -> Intake:
     errors: list[ErrorRecord] = []
     for source in job.images:
         try:
-            kept.append(await _patiently(fleet, source, base, ends_at))
+            kept.append(await _patiently(fleet, _Photo(source, base, fine), ends_at))
         except (ImageError, DeadlineExceeded) as error:
             errors.append(ErrorRecord.of("images", error))
     text = None if job.text is None else sanitise(job.text)
     language = language_of(text) if job.language == "auto" else job.language
     keys, photos = tuple(key for key, _ in kept), tuple(photo for _, photo in kept)
     done = job.model_copy(update={"images": keys, "text": text, "language": language})
-    return Intake(done, tuple(errors), time.monotonic() - started, photos)
+    expected = await _expected(fleet, text)
+    return Intake(done, tuple(errors), time.monotonic() - started, photos, expected)
+
+
+async def _expected(fleet: Backing, text: str | None) -> Expectations:
+    """What is expected of the text; read by an encoder, which the loop does not wait for."""
+    if not text or fleet.policy is None or not fleet.policy.routing:
+        return ()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, fleet.expected_of, text.strip())
 
 
 async def _patiently(
-    fleet: Backing, source: str, base: Path | None, ends_at: float | None
+    fleet: Backing, photo: _Photo, ends_at: float | None
 ) -> tuple[str, Image.Image]:
     """An image and its key, asked for again while its server cannot give it.
 
@@ -94,7 +119,7 @@ async def _patiently(
     while True:
         tried += 1
         try:
-            return await _in_time(fleet, source, base, _left_s(ends_at))
+            return await _in_time(fleet, photo, _left_s(ends_at))
         except ImageUnavailable as error:
             pause = pause_s(error, tried, waited_s, _left_s(ends_at), fleet.image_limits)
             if pause is None:
@@ -107,27 +132,26 @@ def _left_s(ends_at: float | None) -> float | None:
     return None if ends_at is None else ends_at - time.monotonic()
 
 
-async def _in_time(
-    fleet: Backing, source: str, base: Path | None, left_s: float | None
-) -> tuple[str, Image.Image]:
+async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> tuple[str, Image.Image]:
     """An image and its key. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
-    threads = FETCHES if is_fetched(source) else None
-    keep = functools.partial(_keep, fleet, source, base)
+    threads = FETCHES if is_fetched(photo.source) else None
+    keep = functools.partial(_keep, fleet, photo)
     try:
         async with asyncio.timeout(left_s):
             return await asyncio.get_running_loop().run_in_executor(threads, keep)
     except TimeoutError:
         raise DeadlineExceeded(
-            f"The deadline passed before the image {shown(source, 60)} was read. Raise latency_ms, "
-            "or send the photo itself instead of its address."
+            f"The deadline passed before the image {shown(photo.source, 60)} was read. Raise "
+            "latency_ms, or send the photo itself instead of its address."
         ) from None
 
 
-def _keep(fleet: Backing, source: str, base: Path | None) -> tuple[str, Image.Image]:
+def _keep(fleet: Backing, photo: _Photo) -> tuple[str, Image.Image]:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
+    source, limits = photo.source, fleet.image_limits
     if KEY.fullmatch(source) and source in fleet.images:
         return source, fleet.images.get(source)  # a node sends a photo on that its job brought
-    return fleet.images.keep(normalise(source, base=base, limits=fleet.image_limits))
+    return fleet.images.keep(normalise(source, base=photo.base, limits=limits, fine=photo.fine))
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from PIL import Image
+
 from orchestra.core.ask import After, Ask, Said, prompt_hash
 from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
@@ -44,6 +46,7 @@ from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usa
 from orchestra.graph.unplanned import planned_alone
 from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
+from orchestra.images.intake import fitting
 from orchestra.routing.candidates import TEMPLATE_TOKENS
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.plan import NodePlan, Plan
@@ -322,7 +325,7 @@ class JobRun:
         keys = job.images if ask.reads == "image" else ()
         if len(keys) > attempt.photos:
             raise _too_many(node, attempt, len(keys))
-        images = tuple(self.fleet.images.get(key) for key in keys)
+        images = tuple(self._photo(key, ask) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
         call, notes = await fitted(call, ask, visit.state, card, client)
         speech = await Speech.begin(card.name, call) if self.in_graph else None
@@ -363,6 +366,12 @@ class JobRun:
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade
         return with_probability(policy, node, outcome, is_cascade=is_cascade), None
+
+    def _photo(self, key: str, ask: Ask) -> Image.Image:
+        """A photo as the ask needs it: with its small print, or no larger than models look at."""
+        photo = self.fleet.images.get(key)
+        size = fitting(photo.size, self.fleet.image_limits, fine=ask.is_fine)
+        return photo if size == photo.size else photo.resize(size, Image.Resampling.LANCZOS)
 
     def _left_s(self, node: str) -> float | None:
         if self.ends_at is None:

@@ -70,7 +70,7 @@ async def answer_query(
     Raises what planning and loading raise, and the first photo's error: a question about a photo
     that cannot be seen has no answer. A failed call stands in the result.
     """
-    intake = await take_in(fleet, job)
+    intake = await take_in(fleet, job, fine=query.ask.is_fine)
     if intake.errors:
         raise intake.errors[0].error()
     planned = plan_query(fleet, query, intake.job)

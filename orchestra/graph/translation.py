@@ -15,7 +15,7 @@ from PIL import Image
 from orchestra.clients.tools import as_schema, knows_tools
 from orchestra.core.answers.choices import indexed, spellings
 from orchestra.core.ask import Ask, prompt_hash
-from orchestra.core.call import Box, Call, Client, Reply, Tool, Turn
+from orchestra.core.call import Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid, OrchestraError
 from orchestra.core.job import CallRecord, Evidence, Field, Job
@@ -201,7 +201,8 @@ class _Leaves:
             return _derived(value, base)
         if self.ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
-            seen = _seen(value, self.images, box, reply.heat.get(name), base)
+            found = {"box": box, "heat": reply.heat.get(name), "text": reply.words.get(name)}
+            seen = _seen(value, self.images, found, base)
             note = reply.notes.get(whole) if seen.answered else None
             return seen if note is None else seen.model_copy(update={"note": note})
         meaning: Terms = ()
@@ -209,7 +210,8 @@ class _Leaves:
             known = self.ask.schema_json
             meaning = terms_of(shape) if place or known is None else choice_terms(known, name)
         choice = None if meaning else self._choice(value, shape)
-        return _read(value, dict(meaning), choice, self.text, base)
+        span = _told(reply.read_off.get(whole), self.text)
+        return _read(value, dict(meaning), choice, self.text, base, span)
 
     def _choice(self, value: Any, shape: Schema) -> str | None:
         """The choice of the schema that a value is, in whatever form; None where it lists none."""
@@ -238,11 +240,11 @@ def _derived(value: Any, base: dict[str, Any]) -> Field:
 
 
 def _seen(
-    value: Any, images: tuple[str, ...], box: Box, heat: str | None, base: dict[str, Any]
+    value: Any, images: tuple[str, ...], found: Mapping[str, Any], base: dict[str, Any]
 ) -> Field:
     if is_empty(value) or not images:
         return Field(note="the photo does not show it", **base)
-    evidence = tuple(Evidence(kind="image", image=key, box=box, heat=heat) for key in images)
+    evidence = tuple(Evidence(kind="image", image=key, **found) for key in images)
     return Field(value=value, source="photo", evidence=evidence, **base)
 
 
@@ -257,16 +259,33 @@ def _labelled(value: Any, choices: tuple[Any, ...], base: dict[str, Any]) -> Fie
     return Field(value=value, source="text", evidence=(Evidence(kind="text"),), **base)
 
 
+def _told(span: tuple[int, int] | None, text: str) -> Evidence | None:
+    """What of `text` a model says that it read a value off, without loose ends."""
+    if span is None or not 0 <= span[0] < span[1] <= len(text):
+        return None
+    words = text[slice(*span)].rstrip(LOOSE_ENDS)
+    return Evidence(kind="text", text=words, start=span[0], end=span[0] + len(words))
+
+
 def _read(
-    value: Any, meaning: Mapping[str, str], choice: str | None, text: str, base: dict[str, Any]
+    value: Any,
+    meaning: Mapping[str, str],
+    choice: str | None,
+    text: str,
+    base: dict[str, Any],
+    span: Evidence | None,
 ) -> Field:
-    """A value of the text; `meaning` is by term, `choice` the one of the schema that it is."""
+    """A value of the text; `meaning` is by term, `choice` the one of the schema that it is.
+
+    Where the model does not say which `span` it was read off, it is looked for.
+    """
     if isinstance(value, str):
         value = value.rstrip(LOOSE_ENDS)
     if value is None or value == "":
         return Field(note="the text does not say", **base)
     words = [*_numerals(value), *(spellings(choice) if choice else ())]
-    span = next(filter(None, (find_span(word, text) for word in words)), None)
+    if span is None:
+        span = next(filter(None, (find_span(word, text) for word in words)), None)
     if span is None:
         return Field(note=f"the model said {value!r}, which the text does not", **base)
     if isinstance(value, str):

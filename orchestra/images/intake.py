@@ -8,6 +8,7 @@ for that photo alone.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from orchestra.images.pixels import flatten, to_eight_bits
 from orchestra.images.signatures import ends_early, foreign_format
 
 DEFAULT_LIMITS = ImageLimits()
+MOST_SIDE_PX = 16_383  # of a file that the store writes
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,15 +40,18 @@ def normalise(
     *,
     base: Path | None = None,
     limits: ImageLimits = DEFAULT_LIMITS,
+    fine: bool = False,
 ) -> Image.Image:
     """The photo as mode RGB, 8 bits, upright, its longest side at most `limits.side_px`.
 
-    A relative path is read from `base` (the working directory without it). Alpha lies on
-    white, an animation gives its first frame, deeper pixels are scaled to 8 bits.
-    Raises ImageNotFound, ImageTruncated, ImageTooLarge, ImageUnreadable or ImageForbidden.
+    One that is to be `fine`, so that small print can be read, keeps its own size up to
+    `limits.fine_pixels` in all and 16,383 a side. A relative path is read from `base` (the working
+    directory without it). Alpha lies on white, an animation gives its first frame, deeper pixels
+    are scaled to 8 bits. Raises ImageNotFound, ImageTruncated, ImageTooLarge, ImageUnreadable or
+    ImageForbidden.
     """
     if isinstance(source, Image.Image):
-        return _from_pil(source, limits)
+        return _from_pil(source, limits, fine)
     data = source if isinstance(source, bytes) else read_source(source, base, limits)
     name = f"<{len(data)} bytes>" if isinstance(source, bytes) else shown(source)
     if len(data) > limits.max_bytes:
@@ -54,17 +59,17 @@ def normalise(
             f"Image {name} has {len(data):,} bytes; the limit is {limits.max_bytes:,}. "
             "Save it smaller, or raise max_bytes."
         )
-    return _translated(data, name, lambda: _decode(data, name, limits))
+    return _translated(data, name, lambda: _decode(data, name, limits, fine))
 
 
-def _from_pil(source: Image.Image, limits: ImageLimits) -> Image.Image:
+def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> Image.Image:
     """Normalise a PIL image without changing the caller's object beyond loading it."""
     name = f"<PIL {source.mode} image>"
     _check_size(source, name, limits)
 
     def decode() -> Image.Image:
         source.load()
-        return _finish(source, limits.side_px)
+        return _finish(source, fitting(source.size, limits, fine=fine))
 
     return _translated(None, name, decode)
 
@@ -91,15 +96,14 @@ def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]
         ) from error
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> Image.Image:
     image = _open(data, name)
     _check_size(image, name, limits)
+    size = fitting(image.size, limits, fine=fine)
     if image.format == "JPEG":
-        scale = min(1.0, limits.side_px / max(image.size))
-        size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
         image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
     image.load()
-    return _finish(image, limits.side_px)
+    return _finish(image, size)
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -143,7 +147,18 @@ def _check_size(image: Image.Image, name: str, limits: ImageLimits) -> None:
         )
 
 
-def _finish(image: Image.Image, side_px: int) -> Image.Image:
+def fitting(size: tuple[int, int], limits: ImageLimits, *, fine: bool = False) -> tuple[int, int]:
+    """The size that a photo of `size` pixels comes out with: no larger, its sides in proportion."""
+    wide, high = size
+    scale = limits.side_px / max(size)
+    if fine:
+        scale = min(MOST_SIDE_PX / max(size), math.sqrt(limits.fine_pixels / (wide * high)))
+    if scale >= 1:
+        return size
+    return max(1, round(wide * scale)), max(1, round(high * scale))
+
+
+def _finish(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Scale, flatten and turn a loaded image; what comes out carries no metadata.
 
     Orientation is read first and applied last, on fewer pixels. Metadata must not survive:
@@ -151,9 +166,7 @@ def _finish(image: Image.Image, side_px: int) -> Image.Image:
     """
     turn = UPRIGHT.get(_orientation(image))
     pixels = to_eight_bits(image)
-    scale = side_px / max(pixels.size)
-    if scale < 1:
-        size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+    if pixels.size != size:
         pixels = pixels.resize(size, Image.Resampling.LANCZOS)
     pixels = flatten(pixels)
     if turn is not None:

@@ -10,7 +10,8 @@ class ImageLimits:
     """What one photo may take, where it may come from, and how many a job may have.
 
     `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
-    what comes out. `allow_private` lets addresses of private networks be fetched;
+    what comes out, and of a photo whose print is read (`normalise(fine=True)`) `fine_pixels` are
+    the most that it has. `allow_private` lets addresses of private networks be fetched;
     `allow_files` = False refuses paths, for a server that takes photos from strangers. A photo that
     its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits.
     """
@@ -18,6 +19,7 @@ class ImageLimits:
     max_bytes: int = 32 * 2**20
     max_pixels: int = 64_000_000
     side_px: int = 1024
+    fine_pixels: int = 8_000_000
     max_photos: int = 64
     timeout_s: float = 10.0
     max_redirects: int = 5

@@ -20,10 +20,9 @@ from PIL import Image
 
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
-from orchestra.images.intake import normalise
+from orchestra.images.intake import MOST_SIDE_PX, normalise
 
 KEY = re.compile(r"[0-9a-f]{64}")
-WEBP_SIDE_PX = 16_383
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -59,10 +58,10 @@ class ImageStore:
         Raises DiskFull, and ImageTooLarge above 16,383 pixels a side.
         """
         photo = image.copy() if image.mode == "RGB" else normalise(image)
-        if max(photo.size) > WEBP_SIDE_PX:
+        if max(photo.size) > MOST_SIDE_PX:
             raise ImageTooLarge(
                 f"Image of {photo.width}x{photo.height} pixels cannot be kept; the limit is "
-                f"{WEBP_SIDE_PX} a side. Pass it through normalise() first."
+                f"{MOST_SIDE_PX} a side. Pass it through normalise() first."
             )
         key = pixel_hash(photo)
         path = self.path(key)

@@ -2,7 +2,8 @@
 
 For each node, model and field: a curve from confidence to probability, judged on rows it has not
 seen. With a target, thresholds that are proven to keep it; with two models at a node, when the
-better one is asked. What the labels do not show is refused in words.
+better one is asked, or without an aim which of them answers which text well. What the labels do not
+show is refused in words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from orchestra.core.errors import InvalidLabels, UsageError
 from orchestra.core.job import Result
 from orchestra.quality.cascades import cascades as fit_cascades
 from orchestra.quality.held_out import Answers, JudgedFit, judge
+from orchestra.quality.learned.text_quality import TextQuality
 from orchestra.quality.policy import Calibration, Cascade, FieldPolicy, Policy, as_share
 from orchestra.quality.promise import Proven, least_rows, selective
 from orchestra.quality.readings import (
@@ -27,6 +29,7 @@ from orchestra.quality.readings import (
     collect,
     judge_readings,
 )
+from orchestra.quality.texts import NamedEncoder, learn_texts
 
 SPREAD = 20  # confidences that stand for the answers of a field
 
@@ -49,11 +52,13 @@ def calibrate(
     models: Mapping[str, str],
     target: float | None = None,
     spend_usd: float | None = None,
+    encoder: NamedEncoder | None = None,
     seed: int = 0,
 ) -> Fitted:
     """Fit a policy on results by row id and their true values.
 
-    `models` are fingerprints. `target` is the share of a field's answers that has to be right,
+    `models` are fingerprints. `encoder` reads the texts that routing is learnt from (None: by their
+    cues alone). `target` is the share of a field's answers that has to be right,
     `spend_usd` what a row may cost on average, of which one may be given. Raises `UsageError` for
     both or a target out of range, `InvalidLabels` when no labelled row was answered.
     """
@@ -74,6 +79,9 @@ def calibrate(
     for place, one in proven.items():
         curves[place] = curves[place].model_copy(update={"least": as_share(one.threshold)})
     cascades = tuple(fit_cascades(data, fits, curves, target, spend_usd))
+    learned: tuple[TextQuality, ...] = ()
+    if target is None and spend_usd is None:
+        learned = tuple(learn_texts(batches, data, truths, encoder=encoder, seed=seed))
     policy = Policy(
         fleet=fleet,
         models={name: models[name] for name in sorted({place[1] for place in curves})},
@@ -81,8 +89,9 @@ def calibrate(
         fields=_fields(data, proven, cascades),
         cascades=cascades,
         calibration=tuple(curves.values()),
+        learned=learned,
     )
-    return Fitted(policy, fits, proven, tuple(_refusals(fits, proven, data, target)))
+    return Fitted(policy, fits, proven, tuple(_refusals(fits, proven, data, target, learned)))
 
 
 def _check(target: float | None, spend_usd: float | None) -> None:
@@ -171,6 +180,7 @@ def _refusals(
     proven: Mapping[Place, Proven],
     data: Data,
     target: float | None,
+    learned: Sequence[TextQuality],
 ) -> Iterator[str]:
     for place, found in fits.items():
         name = "/".join(place)
@@ -182,3 +192,6 @@ def _refusals(
                 f"{name}: no threshold is proven to keep {target:g} on {rows} rows (it takes "
                 f"{least_rows(target)} different answers that are all right)"
             )
+    for one in learned:
+        if one.refuses:
+            yield f"{one.node}/{', '.join(one.models)}: routing by the text: {one.refuses}"

@@ -22,6 +22,7 @@ from orchestra.core.errors import InvalidPolicy, InvalidRecipe
 from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import wilson
 from orchestra.core.yaml_file import load_yaml, yaml_text
+from orchestra.quality.learned.text_quality import TextQuality
 
 VERSION = 1
 Share = Annotated[float, Attribute(ge=0, le=1, allow_inf_nan=False)]
@@ -168,7 +169,10 @@ class Cascade(Word):
 
 
 class Policy(Word):
-    """A policy as it stands in YAML. `models` are fingerprints of those it was fitted on."""
+    """A policy as it stands in YAML. `models` are fingerprints of those it was fitted on.
+
+    `learned` is what was learnt of nodes from labelled texts, for each text by itself.
+    """
 
     version: int = VERSION
     fleet: str = ""
@@ -177,15 +181,19 @@ class Policy(Word):
     fields: Mapping[str, FieldPolicy] = Attribute(default_factory=dict)
     cascades: tuple[Cascade, ...] = ()
     calibration: tuple[Calibration, ...] = ()
+    learned: tuple[TextQuality, ...] = ()
     gate: Gate = Gate()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.fields or self.cascades or self.calibration):
-            raise ValueError("it has neither fields nor cascades nor calibration")
+        if not (self.fields or self.cascades or self.calibration or self.learned):
+            raise ValueError("it has neither fields nor cascades nor calibration nor learned")
         nodes = [cascade.node for cascade in self.cascades]
         if len(set(nodes)) < len(nodes):
             raise ValueError("two cascades are of one node")
+        learned = [one.node for one in self.learned]
+        if len(set(learned)) < len(learned):
+            raise ValueError("two learned parts are of one node")
         return self
 
     @property
@@ -196,6 +204,11 @@ class Policy(Word):
     def cascade_at(self, node: str) -> Cascade | None:
         """The cascade of `node`."""
         return next((cascade for cascade in self.cascades if cascade.node == node), None)
+
+    @property
+    def routing(self) -> tuple[TextQuality, ...]:
+        """What texts are routed by: what was learnt, where it gains beyond noise."""
+        return tuple(one for one in self.learned if one.refuses is None)
 
     def calibrations(self, node: str, model: str) -> list[Calibration]:
         """What is known of a model at a node, a field each."""

@@ -8,6 +8,7 @@ from html import escape
 from orchestra.core.text_table import aligned
 from orchestra.quality.calibrate import Fitted
 from orchestra.quality.held_out import JudgedFit
+from orchestra.quality.learned.text_quality import TextQuality
 from orchestra.quality.policy import Cascade
 from orchestra.quality.readings import Place
 
@@ -47,9 +48,30 @@ def text_of_fit(fitted: Fitted) -> str:
     ]
     for cascade in policy.cascades:
         lines += ["", *_cascade_lines(cascade)]
+    for learned in policy.routing:
+        lines += ["", *_learned_lines(learned)]
     if fitted.refused:
         lines += ["", "not claimed:", *(f"  {line}" for line in fitted.refused)]
     return "\n".join(lines)
+
+
+def _learned_lines(learned: TextQuality) -> Iterator[str]:
+    """What routing by the text is worth, on texts left out."""
+    known = learned.evidence
+    gain, lift = known.gain, known.lift
+    by = f"cues and vectors of {learned.encoder}" if learned.encoder else "cues"
+    yield (
+        f"{learned.node}: which of {', '.join(learned.models)} answers a text well, by its {by}, "
+        f"learned from {known.texts} texts; on texts left out:"
+    )
+    yield (
+        f"  asking the model of the best estimate gains {gain.value:+.3f} "
+        f"[{gain.low:+.3f}, {gain.high:+.3f}] over {known.best} alone"
+    )
+    yield (
+        f"  spending on the texts where {known.best} gains most, {lift.value:+.3f} "
+        f"[{lift.low:+.3f}, {lift.high:+.3f}] over spending as much at random"
+    )
 
 
 def _reliability(place: Place, found: JudgedFit) -> Iterator[str]:

@@ -4,7 +4,8 @@ Pure; it chooses nothing and knows no budget. Cost is told twice: as expected, b
 made, and as the guaranteed ceiling, which limits hold. A calibrated policy knows quality from
 labels: where it knows a node, a model that it does not know there has no quality, since a figure
 from a card and a share measured on the user's own rows are not compared. A policy of another prompt
-says nothing here.
+says nothing here. What was learnt from labelled texts (`quality/learned`) says for the job's own
+text how well each model will do, and goes before what is known of all texts together.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel, PriceUnknown
 from orchestra.core.pricing import Work, cost_micro, latency_ms
 from orchestra.core.spelling import nearest
+from orchestra.quality.learned.expected import Expectations, Expected
 from orchestra.quality.policy import Accuracy, Cascade, Policy
 from orchestra.routing.condition import condition_after
 from orchestra.routing.introspect import GraphView
@@ -32,16 +34,19 @@ EXPECTED_FACTS_TOKENS = 160
 EXPECTED_ANSWER_SHARE = 0.4
 LEAST_SHARE = 0.01  # no row of a few went on: that is not never
 ORIGIN = "calibrated"
+LEARNED = "learned from {rows} texts, for this one"
 OTHER_PROMPT = "the policy is of another prompt"
 
 
 @dataclass(frozen=True, slots=True)
 class JobShape:
-    """What the planner needs of a job: bytes of text (0 = none), number of images, data rule."""
+    """What the planner needs of a job: bytes of text (0 = none), number of images, data rule, and
+    how well models are expected to answer its text, where a policy learnt that."""
 
     text_bytes: int
     images: int
     local_only: bool = False
+    expected: Expectations = ()
 
 
 Candidate = tuple[Card, Card | None]  # a model, and the one asked when it is unavailable
@@ -100,6 +105,9 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
     if ask.capability not in card.capabilities:
         takes = ", ".join(card.capabilities)
         return f"takes {takes}, and the node asks for {ask.capability}"
+    wanted = _unanswered(card, ask)
+    if wanted is not None:
+        return wanted
     if shape.local_only and card.data_goes_to != "local":
         return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
     if photos > card.limits.max_images:
@@ -109,6 +117,18 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
         thoughts = f" and the thoughts' {thinking}" if thinking else ""
         return f"context {context} is under the answer's {ask.max_tokens}{thoughts} tokens"
     return None
+
+
+def _unanswered(card: Card, ask: Ask) -> str | None:
+    """Why a card does not take an ask of its capability; a card that says nothing takes all."""
+    if card.answers and ask.wants not in card.answers:
+        return f"answers only {' and '.join(card.answers)}, and the node wants {ask.wants}"
+    if not card.reads or ask.wants != "fields" or ask.reads == "image":
+        return None
+    others = [name for name in ask.fields if name not in card.reads]
+    if not others:
+        return None
+    return f"reads only {', '.join(card.reads)}, and the node asks for {', '.join(others[:3])}"
 
 
 def _unbounded(card: Card, in_dollars: bool) -> str | None:
@@ -292,18 +312,28 @@ class NodeWork:
         return min(most, math.ceil(self.shape.images / self.view.visits[self.node]))
 
 
-def judged(nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy) -> tuple[NodePlan, ...]:
-    """The choices at one node with the policy's quality, its cascade before the single models."""
+def judged(
+    nodes: tuple[NodePlan, ...], ask: Ask, policy: Policy, expected: Expectations = ()
+) -> tuple[NodePlan, ...]:
+    """The choices at one node with the policy's quality, its cascade before the single models.
+
+    What is `expected` of the job's own text goes before what is known of all texts.
+    """
     node = nodes[0].node
-    if not policy.knows(node) and policy.cascade_at(node) is None:
+    reads_it = ask.reads == "text" and ask.data is None  # and not what the graph makes of it
+    own = {one.model: one for one in expected if one.node == node and reads_it}
+    if not policy.knows(node) and policy.cascade_at(node) is None and not own:
         return nodes
     prompt = prompt_hash(ask)
-    if any(one.prompt != prompt for one in policy.calibration if one.node == node):
+    stale = (one.prompt != prompt for one in policy.calibration if one.node == node)
+    if any(stale) or any(one.prompt != prompt for one in own.values()):
         return tuple(
             replace(one, quality_origin=f"{one.quality_origin}; {OTHER_PROMPT}") for one in nodes
         )
     known = nodes
-    if policy.knows(node):
+    if own:
+        known = tuple(_expecting(one, own.get(one.model)) for one in nodes)
+    elif policy.knows(node):
         known = tuple(_quoted(one, policy.quality(node, one.model)) for one in nodes)
     cascade = policy.cascade_at(node)
     by_model = {one.model: one for one in known}
@@ -340,6 +370,15 @@ def _quoted(node: NodePlan, known: Accuracy | None) -> NodePlan:
         return replace(node, quality=None, quality_origin="unknown", quality_range=None)
     low, share, high = (round(100 * part, 1) for part in (known.low, known.share, known.high))
     return replace(node, quality=share, quality_origin=ORIGIN, quality_range=(low, high))
+
+
+def _expecting(node: NodePlan, known: Expected | None) -> NodePlan:
+    """With the quality that is expected of its text; unknown for a model without labels."""
+    if known is None:
+        return replace(node, quality=None, quality_origin="unknown", quality_range=None)
+    share, low, high = (round(100 * part, 1) for part in (known.share, known.low, known.high))
+    origin = LEARNED.format(rows=known.rows)
+    return replace(node, quality=share, quality_origin=origin, quality_range=(low, high))
 
 
 def _joined(cascade: Cascade, first: NodePlan, second: NodePlan) -> NodePlan:

@@ -57,6 +57,11 @@ class GraphView:
                 before[b].append(a)
         object.__setattr__(self, "_before", before)  # a search asks for them thousands of times
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether a node reads small print, so that photos have to keep their pixels."""
+        return any(ask.is_fine for ask in self.asks.values())
+
     def abreast(self, node: str, photos: int) -> int:
         """How many visits of `node` may be under way at one moment, in a job of so many photos."""
         if node in self.each:

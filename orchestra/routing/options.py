@@ -107,7 +107,7 @@ def options_of(
         work = NodeWork(node, ask, shape, view, beside[node], load)
         priced, too_long = work.priced(candidates[node])
         refused += too_long
-        nodes = priced if policy is None else judged(priced, ask, policy)
+        nodes = priced if policy is None else judged(priced, ask, policy, shape.expected)
         waits = ask.after is not None and _answers(view, active, ask.after.node)
         choices.append(shared(nodes, ask, policy) if waits else nodes)
     count = math.prod(len(alternatives) for alternatives in choices)

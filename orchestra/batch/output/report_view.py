@@ -49,14 +49,15 @@ class Span:
 class Proof:
     """One piece of evidence: a marked span, or a photo with a box in its pixels.
 
-    `heat` is a small picture to be stretched over the photo, as a data URI. `leaf` is the part of
-    an object or list that it is of.
+    `words` are what was read in the box. `heat` is a small picture to be stretched over the photo,
+    as a data URI. `leaf` is the part of an object or list that it is of.
     """
 
     span: Span | None = None
     photo: Photo | None = None
     box: tuple[float, float, float, float] | None = None
     heat: str | None = None
+    words: str | None = None
     leaf: str | None = None
 
 
@@ -169,14 +170,14 @@ def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) ->
         return Proof(span=_span(evidence, texts), leaf=evidence.leaf)
     photo = photos.get(evidence.image or "")
     if photo is None:
-        return Proof()
+        return Proof(words=evidence.text)
     heat = None if evidence.heat is None else _uri(_png(evidence.heat), "png")
     if evidence.box is None or tuple(evidence.box) == WHOLE:
-        return Proof(photo=photo, heat=heat)
+        return Proof(photo=photo, heat=heat, words=evidence.text)
     left, top, right, bottom = evidence.box
     wide, high = photo.width, photo.height
     box = (left * wide, top * high, (right - left) * wide, (bottom - top) * high)
-    return Proof(photo=photo, box=box, heat=heat)
+    return Proof(photo=photo, box=box, heat=heat, words=evidence.text)
 
 
 def _png(heat: str) -> bytes:

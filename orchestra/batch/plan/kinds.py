@@ -1,4 +1,5 @@
-"""Kinds of rows: what a row has and how long its text is; and a table as the shapes of its rows.
+"""Kinds of rows: what a row has, how long its text is, and what a better model is expected to gain
+on it; and a table as the shapes of its rows.
 
 A table is read once, without a model; of a row there stay a few numbers, so a table may be
 longer than memory.
@@ -11,9 +12,11 @@ import os
 import random
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 from orchestra.batch.columns import Columns
@@ -21,19 +24,26 @@ from orchestra.batch.tables.row import Row
 from orchestra.core.job import Word
 from orchestra.core.text import sanitise
 from orchestra.images.fetch import is_fetched
+from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
 QUANTILES = 4  # of text length, among the rows that have a text
+BESIDE, GAINS = 2, 3  # of text length, and of the gain, where a policy expects one
 UNUSABLE = "unusable"
 NO_KEY = 0
+NO_GAIN = -1  # nothing is expected of the row's text
+AT_ONCE = 256  # texts that are read together
+Expect = Callable[[Sequence[str]], list[Expectations]]
 
 
 class RowShape(NamedTuple):
-    """What pricing needs of a row. Keys are equal for equal texts and photos, 0 for none."""
+    """What pricing needs of a row. Keys are equal for equal texts and photos, 0 for none. `gain` is
+    what the best model at each node is expected to add to the cheapest, in thousandths."""
 
     text_bytes: int
     text_key: int
     photo_key: int
+    gain: int = NO_GAIN
 
     @property
     def job(self) -> JobShape:
@@ -45,9 +55,10 @@ NOTHING = RowShape(0, NO_KEY, NO_KEY)
 
 
 class Kinds(Word):
-    """Bounds of text length in bytes between the kinds, ascending."""
+    """Bounds between the kinds, ascending: of text length in bytes, of the gain in thousandths."""
 
     edges: tuple[int, ...] = ()
+    gains: tuple[int, ...] = ()
 
     def of(self, shape: RowShape) -> str:
         """The kind's name, as in `text+photo, 90-140 bytes`; rows with nothing are unusable."""
@@ -55,14 +66,23 @@ class Kinds(Word):
             return UNUSABLE
         has = [("text", shape.text_bytes), ("photo", shape.photo_key)]
         name = "+".join(part for part, there in has if there)
-        if not shape.text_bytes or not self.edges:
+        if not shape.text_bytes:
             return name
-        place = bisect_right(self.edges, shape.text_bytes)
-        if place == 0:
-            return f"{name}, under {self.edges[0]} bytes"
-        if place == len(self.edges):
-            return f"{name}, {self.edges[-1]} bytes or more"
-        return f"{name}, {self.edges[place - 1]}-{self.edges[place] - 1} bytes"
+        if self.edges:
+            name = f"{name}, {_between(shape.text_bytes, self.edges, 'bytes')}"
+        if self.gains and shape.gain != NO_GAIN:
+            name = f"{name}, gain {_between(shape.gain, self.gains, 'per mille')}"
+        return name
+
+
+def _between(value: int, edges: Sequence[int], unit: str) -> str:
+    """Where a value lies among ascending bounds."""
+    place = bisect_right(edges, value)
+    if place == 0:
+        return f"under {edges[0]} {unit}"
+    if place == len(edges):
+        return f"{edges[-1]} {unit} or more"
+    return f"{edges[place - 1]}-{edges[place] - 1} {unit}"
 
 
 def row_shape(row: Row, columns: Columns, base: Path) -> RowShape:
@@ -92,7 +112,9 @@ class TableShape:
     kinds: Kinds = field(default_factory=Kinds)
     labelled: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
-    _numbers: array[int] = field(default_factory=lambda: array("q"))  # three a row, as in its shape
+    _numbers: array[int] = field(default_factory=lambda: array("q"))  # four a row, as in its shape
+    _forms: list[Expectations] = field(default_factory=list)  # of which each expectation is one
+    _expected: list[tuple[int, array[float]] | None] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -101,19 +123,54 @@ class TableShape:
         columns: Columns,
         base: Path,
         labels: Mapping[str, str] | None = None,
+        expect: Expect | None = None,
     ) -> TableShape:
-        """Read all `rows`; one is labelled when a column of `labels` (by field) is filled."""
-        table = cls()
-        for row in rows:
-            table.add(row_shape(row, columns, base))
-            if any(row.values.get(column, "").strip() for column in (labels or {}).values()):
-                table.labelled.add(row.ordinal)
-        table.kinds = Kinds(edges=_edges(sorted(filter(None, table._numbers[:: len(NOTHING)]))))
+        """Read all `rows`; one is labelled when a column of `labels` (by field) is filled.
+
+        `expect` says what is expected of texts, where a policy learnt that.
+        """
+        table, reading = cls(), iter(rows)
+        while some := list(islice(reading, AT_ONCE)):
+            expected = _expected_of(some, columns, expect)
+            for row, own in zip(some, expected, strict=True):
+                table.add(row_shape(row, columns, base), own)
+                if any(row.values.get(column, "").strip() for column in (labels or {}).values()):
+                    table.labelled.add(row.ordinal)
+        lengths = sorted(filter(None, table._numbers[:: len(NOTHING)]))
+        gains = sorted(gain for gain in table._numbers[3 :: len(NOTHING)] if gain != NO_GAIN)
+        parts = BESIDE if gains else QUANTILES
+        table.kinds = Kinds(edges=_edges(lengths, parts), gains=_edges(gains, GAINS))
         return table
 
-    def add(self, shape: RowShape) -> None:
+    def add(self, shape: RowShape, expected: Expectations = ()) -> None:
         """Note the next row."""
+        if expected:
+            shape = shape._replace(gain=_gain(expected))
         self._numbers.extend(shape)
+        self._expected.append(self._kept(expected) if expected else None)
+
+    def expected(self, ordinals: Iterable[int]) -> Expectations:
+        """What is expected of these rows on average; nothing where most of them say nothing."""
+        known = [self._expected[ordinal - 1] for ordinal in ordinals]
+        found = [one for one in known if one is not None]
+        if len(found) * 2 <= len(known) or len({form for form, _ in found}) > 1:
+            return ()
+        shares = [fmean(each) for each in zip(*(numbers for _, numbers in found), strict=True)]
+        form = self._forms[found[0][0]]
+        return tuple(
+            replace(one, share=share, low=low, high=high)
+            for one, share, low, high in zip(
+                form, shares[::3], shares[1::3], shares[2::3], strict=True
+            )
+        )
+
+    def _kept(self, expected: Expectations) -> tuple[int, array[float]]:
+        """The numbers of an expectation, and its form: of which models at which nodes they are."""
+        form = tuple(replace(one, share=0.0, low=0.0, high=0.0) for one in expected)
+        if form not in self._forms:
+            self._forms.append(form)
+        numbers = array("f", [n for one in expected for n in (one.share, one.low, one.high)])
+        return self._forms.index(form), numbers
 
     def __len__(self) -> int:
         return len(self._numbers) // len(NOTHING)
@@ -152,9 +209,35 @@ class TableShape:
         return drawn
 
 
-def _edges(lengths: Sequence[int]) -> tuple[int, ...]:
-    """Quantiles of sorted text lengths, where they differ."""
-    if not lengths:
+def _edges(values: Sequence[int], parts: int) -> tuple[int, ...]:
+    """Quantiles of sorted values, where they differ."""
+    if not values:
         return ()
-    cuts = {lengths[len(lengths) * part // QUANTILES] for part in range(1, QUANTILES)}
-    return tuple(sorted(cuts - {lengths[0]}))
+    cuts = {values[len(values) * part // parts] for part in range(1, parts)}
+    return tuple(sorted(cuts - {values[0]}))
+
+
+def _expected_of(
+    rows: Sequence[Row], columns: Columns, expect: Expect | None
+) -> list[Expectations]:
+    """What is expected of each row's text; nothing of a row without one."""
+    found: list[Expectations] = [()] * len(rows)
+    if expect is None:
+        return found
+    texts = [
+        "" if row.error is not None else sanitise(columns.job(row, "auto").text or "").strip()
+        for row in rows
+    ]
+    there = [at for at, text in enumerate(texts) if text]
+    for at, own in zip(there, expect([texts[at] for at in there]), strict=True):
+        found[at] = own
+    return found
+
+
+def _gain(expected: Expectations) -> int:
+    """What the best model adds to the first of its node, the cheapest, over all nodes."""
+    by_node: dict[str, list[float]] = {}
+    for one in expected:
+        by_node.setdefault(one.node, []).append(one.share)
+    gain = sum(max(shares) - shares[0] for shares in by_node.values()) / len(by_node)
+    return round(1000 * gain)

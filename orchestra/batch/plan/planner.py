@@ -21,9 +21,9 @@ from orchestra.batch.plan.allocation import (
 )
 from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.forecast import Forecast, RouteOf
-from orchestra.batch.plan.kinds import TableShape
+from orchestra.batch.plan.kinds import Expect, TableShape
 from orchestra.batch.plan.survey import Survey, Wish
-from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_by_cards
+from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_unsampled
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request
 from orchestra.core.errors import BudgetExceeded, InvalidTable
@@ -116,10 +116,12 @@ def allotment_of(
     budget: Budget,
     limit: int | None,
     again: Collection[int] = (),
+    expect: Expect | None = None,
 ) -> Allotment | None:
     """Routes by the plan, which is kept for a resume; None without a plan or a cap.
 
-    The rows `again` are to be run though they are finished.
+    The rows `again` are to be run though they are finished. `expect` says what is expected of a
+    row's text, as it did when the plan was made.
     """
     if plan is None:
         return None
@@ -127,7 +129,7 @@ def allotment_of(
     if budget.cost_usd is None:
         return None
     rows = islice(request.table.rows(), limit)
-    table = TableShape.of(rows, request.spec.columns, request.spec.base)
+    table = TableShape.of(rows, request.spec.columns, request.spec.base, expect=expect)
     table.finished = folder.book.finished_ordinals() - set(again)
     return Allotment(plan, table, limit_micro(budget.cost_usd))
 
@@ -226,7 +228,9 @@ class _Planner:
     def _worth_of(self, kind: str, route: Route) -> float:
         if self.sampled:
             return self.appraisal.worth(kind, route.name)
-        return worth_by_cards(self.survey.view, self.survey.fleet.file, route, self.fullest[kind])
+        survey = self.survey
+        expected = survey.table.expected(self.kinds[kind])
+        return worth_unsampled(survey.view, survey.fleet.file, route, self.fullest[kind], expected)
 
     def _reserve(self) -> float:
         """A row's ceiling: what has to be free for the last row to be admitted."""

@@ -7,7 +7,7 @@ are not paid again by the batch that follows.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
@@ -91,7 +91,8 @@ class Survey:
     def of(cls, fleet: OpenFleet, request: Request, wish: Wish, folder: Folder | None) -> Survey:
         """Read the table. Raises `InvalidTable` when no row is left that can be used."""
         rows = islice(request.table.rows(), wish.limit)
-        table = TableShape.of(rows, request.spec.columns, request.spec.base, wish.gold)
+        columns, base = request.spec.columns, request.spec.base
+        table = TableShape.of(rows, columns, base, wish.gold, fleet.reader.expect)
         if folder is not None:
             table.finished = folder.book.finished_ordinals()
         kinds = table.by_kind()
@@ -116,7 +117,8 @@ class Survey:
         longest = max((self.table.shape(at) for at in ordinals), key=lambda row: row.text_bytes)
         limits, fields = row_budget(self.wish.budget), self.wish.fields or tuple(self.wish.gold)
         fleet = self.fleet
-        return routes(self.view, longest.job, fleet.file, limits, fleet.policy, fields)
+        shape = replace(longest.job, expected=self.table.expected(ordinals))
+        return routes(self.view, shape, fleet.file, limits, fleet.policy, fields)
 
     @property
     def fullest(self) -> dict[str, Route]:

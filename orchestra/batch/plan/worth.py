@@ -16,6 +16,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Result
 from orchestra.core.values import folded
+from orchestra.quality.learned.expected import Expectations
 from orchestra.quality.readings import said
 from orchestra.routing.introspect import GraphView
 from orchestra.routing.routes import Route
@@ -89,17 +90,29 @@ def shrunk(own: Sequence[float], pooled: Sequence[float]) -> float:
     return (sum(own) + PRIOR_ROWS * fmean(pooled)) / (len(own) + PRIOR_ROWS)
 
 
-def worth_by_cards(view: GraphView, fleet: FleetFile, route: Route, fullest: Route) -> float:
-    """Worth without a sample: card quality over the inputs that the fullest route reads."""
+def worth_unsampled(
+    view: GraphView,
+    fleet: FleetFile,
+    route: Route,
+    fullest: Route,
+    expected: Expectations = (),
+) -> float:
+    """Worth without a sample: quality over the inputs that the fullest route reads.
+
+    That is what is `expected` of the rows' texts where it was learnt, else what the cards say.
+    """
+    learned = {(one.node, one.model): one.share for one in expected}
 
     def reading(of: Route) -> list[tuple[str, str]]:
         return [(node, model) for node, model, _ in of.parts if view.asks[node].reads != "facts"]
 
     qualities: list[float] = []
     for node, model in reading(route):
-        quality = fleet.card(model.partition(">")[0]).quality.get(view.asks[node].capability)
+        name = model.partition(">")[0]
+        quality = fleet.card(name).quality.get(view.asks[node].capability)
         score = None if quality is None else quality.score
-        qualities.append(UNKNOWN_QUALITY if score is None else score / 100)
+        known = UNKNOWN_QUALITY if score is None else score / 100
+        qualities.append(learned.get((node, name), known))
     most = max(1, len(reading(fullest)))
     return SERVED + (1 - SERVED) * sum(qualities) / most
 

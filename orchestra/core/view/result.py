@@ -112,7 +112,10 @@ def _proof(proof: Any) -> Markup:
         part = "photo"
         if (left, top, right, bottom) != WHOLE:
             part = f"photo, x {left:.0%} to {right:.0%}, y {top:.0%} to {bottom:.0%}"
-        return Markup('{}<span title="{}">{}</span>').format(leaf, proof.image or "", part)
+        shown_part = Markup('{}<span title="{}">{}</span>').format(leaf, proof.image or "", part)
+        if not proof.text:
+            return shown_part
+        return Markup("{}: <mark>{}</mark>").format(shown_part, proof.text)
     if proof.text is None:
         return Markup("{}the whole text").format(leaf)
     form = Markup('{}<mark title="characters {} to {}">{}</mark>')

@@ -14,13 +14,15 @@ from langgraph.graph import END, START, StateGraph
 
 from graphs.answer import build as answer
 from graphs.listing import build as listing
-from orchestra.core.ask import ask
+from orchestra.core.ask import ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import EmptyJob, NoFeasiblePlan, NoModel
 from orchestra.core.identity import snapshot
 from orchestra.core.job import Budget
 from orchestra.core.state import Context, JobState
 from orchestra.fleet.source import load_fleet
+from orchestra.quality.learned.expected import Expected
+from orchestra.quality.policy import Policy
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.compiled import compile_graph
 from orchestra.routing.introspect import view
@@ -29,6 +31,7 @@ from orchestra.routing.prompt_size import RULES_BYTES
 
 WORDS = JobShape(text_bytes=40, images=0)
 WORDS_AND_PHOTO = JobShape(text_bytes=40, images=1)
+KNOWN = Policy.model_construct()  # one that says nothing else
 ARTICLE = load_fleet("article")[0]
 MINI = load_fleet("mini")[0]
 
@@ -243,3 +246,45 @@ def test_a_plan_is_told_in_one_line_and_as_a_table_that_escapes_its_names() -> N
     assert "&lt;b&gt;mini" in html and "<b>mini" not in html
     for words in ("budget: cost_usd=1", "<td>r1</td>", "cost at most", "skipped", "rejected ("):
         assert words in html
+
+
+def expecting(small: float, big: float, prompt: str) -> JobShape:
+    """A text of which a policy expects so much of the two models."""
+    expected = tuple(
+        Expected("read", prompt, name, share, share - 0.05, share + 0.05, 200)
+        for name, share in (("small", small), ("big", big))
+    )
+    return replace(WORDS, expected=expected)
+
+
+def test_what_is_expected_of_the_own_text_goes_before_what_the_cards_say() -> None:
+    two = fleet(
+        card("small", quality={"text": {"score": 40, "origin": "measured"}}),
+        card("big", quality={"text": {"score": 90, "origin": "measured"}}),
+    )
+    seen = view(compile_graph(one_node))
+    prompt = prompt_hash(seen.asks["read"])
+    plans = {
+        name: plan(seen, shape, Budget(), two, policy=KNOWN)
+        for name, shape in {
+            "easy": expecting(0.9, 0.7, prompt),
+            "hard": expecting(0.2, 0.7, prompt),
+            "other": WORDS,
+            "reworded": expecting(0.9, 0.7, "another"),
+        }.items()
+    }
+    chosen = {name: one.nodes[0].model for name, one in plans.items()}
+    assert chosen == {"easy": "small", "hard": "big", "other": "big", "reworded": "big"}
+    easy = plans["easy"].nodes[0]
+    assert (easy.quality, easy.quality_range) == (90.0, (85.0, 95.0))
+    assert "90 [85, 95] (learned from 200 texts, for this one)" in str(plans["easy"])
+    assert "policy is of another prompt" in plans["reworded"].nodes[0].quality_origin
+
+
+def test_of_models_that_are_expected_to_do_as_well_the_cheaper_is_taken() -> None:
+    two = fleet(
+        card("big", price={"as_of": date(2026, 1, 1), "usd_per_cpu_second": "0.05"}), card("small")
+    )
+    seen = view(compile_graph(one_node))
+    shape = expecting(0.8, 0.8, prompt_hash(seen.asks["read"]))
+    assert plan(seen, shape, Budget(), two, policy=KNOWN).nodes[0].model == "small"

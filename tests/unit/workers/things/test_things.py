@@ -45,7 +45,7 @@ def test_other_words_are_found_by_vectors_and_far_ones_are_not() -> None:
 
 
 def test_thousands_of_choices_are_found_by_words_alone() -> None:
-    choices = tuple(f"choice {at}" for at in range(MOST_ENCODED)) + ("guitar",)
+    choices = (*(f"choice {at}" for at in range(MOST_ENCODED)), "guitar")
     weight = names(lambda texts: 1 / 0).weights(choices)
     assert weight[1, -1] == 1
     assert weight.sum() == 1

@@ -1,0 +1,113 @@
+"""The engine that reads photos: PP-OCR finds and reads the lines, rules fill a schema from them.
+
+Without a schema the answer is the text as it is printed. It reads no text beside the photo and
+follows no instruction: what to read, the schema says. It writes no tokens, so its usage counts
+photos and CPU time.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.errors import Cancelled, CheckpointInvalid, OrchestraError, UsageError
+from workers.decoding.meter import PROCESS
+from workers.reading.fields import PackReader
+from workers.reading.printed import Words
+from workers.reading.reader import NotWanted, Page, PhotoReader
+from workers.reading.weights import RESTORE, load_reader
+
+WORDS = "words.json"
+NO_TEXT = "no text was seen on the photo"
+NOT_SAID = "what is printed on the photo does not say"
+
+
+@dataclass(eq=False)
+class ReadingEngine:
+    """One reader in memory; see `orchestra.core.call.Engine` for the contract.
+
+    Threads may call it at once: its sessions take turns.
+    """
+
+    reader: PhotoReader
+    fields: PackReader
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def load(cls, checkpoint: Path | str, *, threads: int | None = None) -> ReadingEngine:
+        """Load a folder that lists the networks and words of a reader.
+
+        Raises `CheckpointInvalid`, and `MissingExtra` without the package that has the networks.
+        """
+        return cls(load_reader(checkpoint, threads or 1), PackReader(_words(Path(checkpoint))))
+
+    def count_tokens(self, call: Call) -> int:
+        """None: a photo is read whole, and an instruction not at all."""
+        return 0
+
+    def generate(
+        self,
+        calls: Sequence[Call],
+        is_cancelled: IsCancelled | None = None,
+        on_text: OnText | None = None,
+    ) -> list[Reply | OrchestraError]:
+        """PackAnswer `calls` one after the other; see `Engine.generate`."""
+        answers: list[Reply | OrchestraError] = []
+        for row, call in enumerate(calls):
+            try:
+                with self._turn, PROCESS.measure() as spent:
+                    page = self._page(call, row, is_cancelled)
+                reply = self._reply(call, page, spent.cpu_s)
+                if on_text is not None:
+                    on_text(row, reply.text)
+                answers.append(reply)
+            except OrchestraError as error:
+                answers.append(error)
+        return answers
+
+    def _page(self, call: Call, row: int, is_cancelled: IsCancelled | None) -> Page:
+        if len(call.images) != 1:
+            raise UsageError(
+                f"A call of this model reads one photo, and this one has {len(call.images)}. Give "
+                "each photo its own (each_photo), and ask nothing without one."
+            )
+        try:
+            return self.reader.read(
+                call.images[0], lambda: is_cancelled is None or not is_cancelled(row)
+            )
+        except NotWanted:
+            raise Cancelled(f"Row {row} was cancelled. Call again if it is wanted.") from None
+
+    def _reply(self, call: Call, page: Page, cpu_s: float) -> Reply:
+        usage = Usage(images=1, cpu_s=cpu_s)
+        if call.schema is None:
+            text = "\n".join(line.text for line in page.believed)
+            return Reply(text, text, usage=usage)
+        found = self.fields.answer(page, call.schema)
+        why = NOT_SAID if page.believed else NO_TEXT
+        if page.shrunk is not None:
+            wide, high = page.shrunk
+            why += f", of which {wide}x{high} pixels were read: smaller print is lost"
+        return Reply(
+            json.dumps(found.values, ensure_ascii=False),
+            found.values,
+            found.confidence,
+            usage,
+            abstained={name: why for name, value in found.values.items() if value is None},
+            regions=found.regions,
+            words=found.words,
+        )
+
+
+def _words(checkpoint: Path) -> Words:
+    path = checkpoint / WORDS
+    try:
+        return Words.of(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointInvalid(
+            f"{str(path)!r} does not list the words of packs ({error!r}). {RESTORE}"
+        ) from error
