@@ -1,6 +1,6 @@
 """Are colours of photos told rightly, by pixels and through the model?
 
-    python -m benchmarks.colours --data DIR [--split val] [--json]
+    python -m benchmarks.photos.colours --data DIR [--split val] [--json]
 
 Garments have colours that a person read off 72 photos of each split (`parts/garment_colours.csv`;
 several where people would differ), groceries their typical colours, drawings the exact ones.
@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.catalog_rows import COLOURS, TYPICAL_COLOUR
+from benchmarks.parts.catalog_rows import COLOURS, TYPICAL_COLOUR
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
