@@ -120,8 +120,14 @@ class Domain:
 
     def standings(self, embedding_BE: ArrayLike) -> list[Standing]:
         """Where each photo stands."""
-        likely = self.likely(embedding_BE).tolist()
-        return [Standing(p, self.reason if p < self.least else None) for p in likely]
+        seen_BE = _floats(embedding_BE)
+        apart = np.stack([world.strangeness(seen_BE) for world in self.worlds])
+        nearest = apart.argmin(axis=0).tolist()
+        likely = self.likely(seen_BE).tolist()
+        return [
+            Standing(p, self.reason if p < self.least else None, world)
+            for p, world in zip(likely, nearest, strict=True)
+        ]
 
 
 def _worlds(parts: Mapping[str, NDArray[Any]]) -> list[World]:
