@@ -16,13 +16,13 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.run: pyproject.toml constraints.txt
-	@echo "== setting up $(VENV) (torch, transformers, langgraph; once)"
+	@echo "== setting up $(VENV) (onnxruntime, langgraph; once)"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -c constraints.txt -e ".[local]"
+	$(PIP) install -q --no-compile -c constraints.txt -e ".[mini]" # compiled as it is used
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@echo "== adding the development tools and ray"
+	@echo "== adding torch, transformers, ray and the development tools"
 	$(PIP) install -q -c constraints.txt -e ".[local,ray,dev]"
 	@touch $@
 

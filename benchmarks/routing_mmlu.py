@@ -30,7 +30,15 @@ from benchmarks.routing_questions import Questions, read_questions
 from benchmarks.routing_score import HEADER, lengths, line
 from orchestra.core.atomic import write_text
 from orchestra.fleet.encoders import DEFAULT, encoder_of
-from orchestra.quality.learned.fit import Learnt, Scored, folds_of, learn, scored, split
+from orchestra.quality.learned.fit import (
+    Learnt,
+    Scored,
+    folds_of,
+    learn,
+    scored,
+    split,
+    suspect_groups,
+)
 from orchestra.quality.learned.learner import TREES
 from orchestra.quality.learned.text_quality import TextQuality
 
@@ -118,13 +126,15 @@ def settings(data: Scored) -> Iterator[Setting]:
 
 
 def without_maths(data: Scored, questions: Questions, trees: int, seed: int) -> None:
-    """Fit on all other subjects, and score those of maths beside prompt length."""
+    """Fit on all other subjects, and score those of maths, where they were graded rightly."""
+    broken = [data.names[at] for at in suspect_groups(data)]
+    graded = np.array([subject not in broken for subject in questions.subjects])
     maths = np.array([bool(MATHS.search(subject)) for subject in questions.subjects])
     learner = learn(data.part(np.flatnonzero(~maths)), seed=seed, trees=trees).learner
-    test = data.part(np.flatnonzero(maths))
+    test = data.part(np.flatnonzero(maths & graded))
     weak, strong = test.scores.T
-    gains, length = learner.gains(test.read), lengths(questions.prompts)[maths]
-    print(f"== maths left out: {int(maths.sum())} questions of other subjects' fit\n{HEADER}")
+    gains, length = learner.gains(test.read), lengths(questions.prompts)[maths & graded]
+    print(f"== maths left out: {len(test)} questions; without {', '.join(broken)}\n{HEADER}")
     print(line("learned policy", routing_score(gains, weak, strong)))
     print(line("prompt length", routing_score(length, weak, strong)))
     print(

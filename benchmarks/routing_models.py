@@ -36,7 +36,7 @@ from benchmarks.routing_questions import read_questions
 from orchestra.core.errors import InvalidTable
 from orchestra.core.stats import Estimate
 from orchestra.fleet.encoders import DEFAULT, encoder_of
-from orchestra.quality.learned.columns import Read, Vectors
+from orchestra.quality.learned.columns import ReadTexts, Vectors
 from orchestra.quality.learned.evidence import mean_interval, told
 from orchestra.quality.learned.fit import Learnt, Scored, learn, scored
 from orchestra.quality.learned.text_quality import NEAR
@@ -61,6 +61,18 @@ class Labelled:
     costs: Floats
     subjects: list[str] | None = None
 
+    def of(self, models: tuple[str, ...]) -> Labelled:
+        """The same with the models in this order. Raises `InvalidTable` where it has others."""
+        if sorted(models) != sorted(self.models):
+            raise InvalidTable(
+                f"The file to fit on has the models {sorted(models)!r}, and the questions to score "
+                f"have {sorted(self.models)!r}. Give files of the same models."
+            )
+        order = [self.models.index(name) for name in models]
+        return Labelled(
+            self.questions, models, self.scores[:, order], self.costs[:, order], self.subjects
+        )
+
 
 def read_labelled(path: Path) -> Labelled:
     """Raises `InvalidTable` where the file is no such list."""
@@ -78,7 +90,7 @@ def read_labelled(path: Path) -> Labelled:
             f"{str(path)!r}: entry {wrong} is no question with a score of each model. Give "
             '{"question": ..., "scores": {MODEL: 0..1}}, the same models in all.'
         )
-    models, questions = list(rows[0]["scores"]), [row["question"] for row in rows]
+    models, questions = sorted(rows[0]["scores"]), [row["question"] for row in rows]
     costs = _costs(rows, questions, models)
     order = np.argsort(costs.mean(axis=0), kind="stable")
     scores = np.array([[row["scores"][name] for name in models] for row in rows], dtype=float)
@@ -244,7 +256,7 @@ def of_two(data: Labelled, gains: Floats, groups: Any) -> dict[str, Any]:
     return scores | {"APGR's lead": str(difference(gains, length, weak, strong, groups))}
 
 
-def kinds_of(read: Read, seed: int = 0) -> list[str]:
+def kinds_of(read: ReadTexts, seed: int = 0) -> list[str]:
     """Clusters of the vectors (k-means, Lloyd 1982), as groups that can be left out."""
     draw = np.random.default_rng(seed)
     points = read.vectors - read.vectors.mean(axis=0)
@@ -312,13 +324,9 @@ def transferred(
     data: Labelled, train: Labelled, name: str, vectors: Vectors | None, as_json: bool
 ) -> None:
     """Fit on `train` and score `data`."""
-    if train.models != data.models:
-        raise InvalidTable(
-            f"{name!r} has the models {train.models!r}, and the questions to score have "
-            f"{data.models!r}. Give files of the same models."
-        )
+    data = data.of(train.models)
     _, found = fitted(train, vectors, train.subjects)
-    read = Read.of(data.questions, vectors)
+    read = ReadTexts.of(data.questions, vectors)
     estimates, near = found.learner.estimate(read)
     ways = list(Trial(data, train, estimates, found.estimates, None).outcomes())
     extra: dict[str, Any] = {"near the training": f"{(near >= NEAR).mean():.1%}"}
@@ -344,7 +352,7 @@ def _settings(data: Labelled, vectors: Vectors | None) -> Iterator[tuple[str, li
     if data.subjects is not None:
         yield "subjects left out, 5 folds", data.subjects
     elif vectors is not None:
-        kinds = kinds_of(Read.of(data.questions, vectors))
+        kinds = kinds_of(ReadTexts.of(data.questions, vectors))
         yield f"kinds of question left out ({KINDS} clusters of vectors), 5 folds", kinds
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.routing_curve import Floats, RoutingScore, difference, routing_score
 from benchmarks.routing_questions import read_questions
 from orchestra.fleet.encoders import encoder_of
-from orchestra.quality.learned.columns import Read
+from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.text_quality import NEAR, TextQuality
 
 HEADER = f"{'':28}{'APGR':24}{'CPT50':26}CPT80"
@@ -48,7 +48,7 @@ def main() -> None:
     policy = TextQuality.model_validate_json(given.policy.read_bytes())
     questions, encoder = read_questions(given.questions), encoder_of(policy.encoder)
     labels, learner = (questions.weak, questions.strong), policy.learner
-    read = Read.of(questions.prompts, encoder and encoder.vectors)
+    read = ReadTexts.of(questions.prompts, encoder and encoder.vectors)
     gains, length = learner.gains(read), lengths(questions.prompts)
     scores = {
         "policy": routing_score(gains, *labels),

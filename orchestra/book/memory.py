@@ -46,6 +46,7 @@ from orchestra.book.reservation import Above, Standing, count, is_same
 T = TypeVar("T")
 CLOSED_KEPT = 4096
 REPLIES_KEPT = 4096
+REPLY_BYTES_KEPT = 128 << 20  # replies of vectors are long
 THREADS_KEPT = 1024
 
 
@@ -124,6 +125,7 @@ class MemoryLedger(Calls[MemoryCall]):
         self._threads_kept = threads_kept
         self._closed_kept = closed_kept
         self._replies_kept = replies_kept
+        self._reply_bytes = 0
         self._lock = threading.Lock()  # a fleet may be used from several event loops
 
     async def send(self, message: LedgerMessage[T]) -> T:
@@ -213,9 +215,12 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""
-        self._replies.setdefault(key, reply)
-        if len(self._replies) > self._replies_kept:
-            self._replies.popitem(last=False)
+        if key in self._replies:
+            return
+        self._replies[key] = reply
+        self._reply_bytes += len(reply)
+        while len(self._replies) > self._replies_kept or self._reply_bytes > REPLY_BYTES_KEPT:
+            self._reply_bytes -= len(self._replies.popitem(last=False)[1])
 
     def _account(self, id: str) -> MemoryAccount:
         found = self._accounts.get(id)

@@ -15,9 +15,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orchestra.cache.store import ReplyStore
 from orchestra.core.call import Call, Reply, Turn, Usage
 from orchestra.core.card import Card
+from orchestra.core.float_text import floats_to_text, text_to_floats
 from orchestra.core.identity import identity
 from orchestra.core.loops import SingleFlight
 
@@ -95,6 +99,8 @@ def call_key(call: Call, images: tuple[str, ...], model: str) -> str:
         parts.append("regions")
     if call.tools:
         parts += [[asdict(tool) for tool in call.tools], call.tool_choice]
+    if call.texts:
+        parts.append({"texts": call.texts})
     text = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -110,24 +116,25 @@ def _turn_parts(turn: Turn) -> list[Any]:
 def to_json(reply: Reply) -> str:
     """`reply` as it is kept."""
     usage = reply.usage
-    return json.dumps(
-        {
-            "text": reply.text,
-            "value": reply.value,
-            "confidence": dict(reply.confidence),
-            "usage": [usage.input_tokens, usage.output_tokens, usage.images],
-            "finish": reply.finish,
-            "thinking": reply.thinking,
-            "abstained": dict(reply.abstained),
-            "regions": dict(reply.regions),
-            "heat": dict(reply.heat),
-            "weights": dict(reply.modality_weights),
-            "read_off": dict(reply.read_off),
-            "judged": list(reply.judged),
-            **({"words": dict(reply.words)} if reply.words else {}),
-        },
-        ensure_ascii=False,
-    )
+    kept = {
+        "text": reply.text,
+        "value": reply.value,
+        "confidence": dict(reply.confidence),
+        "usage": [usage.input_tokens, usage.output_tokens, usage.images],
+        "finish": reply.finish,
+        "thinking": reply.thinking,
+        "abstained": dict(reply.abstained),
+        "regions": dict(reply.regions),
+        "heat": dict(reply.heat),
+        "weights": dict(reply.modality_weights),
+        "read_off": dict(reply.read_off),
+        "judged": list(reply.judged),
+    }
+    if reply.words:
+        kept["words"] = dict(reply.words)
+    if reply.vectors is not None:
+        kept["vectors"] = [len(reply.vectors), floats_to_text(reply.vectors)]
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def from_json(stored: str) -> Reply:
@@ -147,4 +154,9 @@ def from_json(stored: str) -> Reply:
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
         judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),
+        vectors=_vectors(*raw["vectors"]) if "vectors" in raw else None,
     )
+
+
+def _vectors(rows: int, text: str) -> NDArray[np.float32]:
+    return text_to_floats(text).reshape(rows, -1)

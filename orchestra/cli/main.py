@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module, metadata
 
 import click
@@ -49,7 +52,21 @@ class Commands(click.Group):
         """The command called `cmd_name`, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"orchestra.cli.{cmd_name}"), f"{cmd_name}_command")
+        with _uncollected():
+            return getattr(import_module(f"orchestra.cli.{cmd_name}"), f"{cmd_name}_command")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: modules are made of objects that stay, and it would look for
+    others among them over and over, a tenth of the time that importing takes.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from orchestra.app import Fleet
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
     DEFAULT_FLEET,
@@ -29,6 +28,7 @@ from orchestra.core.job import Budget, Field, Job, Result
 from orchestra.core.tags import read_tags
 from orchestra.core.values import shown
 from orchestra.fleet.opened import Build
+from orchestra.fleet.runs import Runs
 from orchestra.fleet.source import load_graph
 
 EPILOG = """\b
@@ -82,7 +82,7 @@ def run_command(
         tags=read_tags(tags),
     )
     build, shared = load_graph(graph), cache_of(cache, cache_mib)
-    opened = Fleet.open(fleet, policy=policy, book=book, cache=shared)
+    opened = Runs.open(fleet, policy=policy, book=book, cache=shared)
     result = asyncio.run(_run(opened, build, job, graph, thread))
     return Output(
         result.model_dump(mode="json"),
@@ -92,7 +92,7 @@ def run_command(
     )
 
 
-async def _run(opened: Fleet, build: Build, job: Job, graph: str, thread: str | None) -> Result:
+async def _run(opened: Runs, build: Build, job: Job, graph: str, thread: str | None) -> Result:
     async with opened as fleet:
         return await fleet.run(build, job, thread_id=thread, graph_name=graph)
 

@@ -35,8 +35,9 @@ from orchestra.clients.endpoint_request import (
 )
 from orchestra.clients.endpoint_stream import Stream
 from orchestra.clients.endpoint_thoughts import THINK_CLOSE, Thoughts
+from orchestra.clients.endpoint_vectors import VECTORS_ROUTE, vectors_of, vectors_request
 from orchestra.clients.pace import Pace
-from orchestra.core.call import Call, OnPiece, Reply
+from orchestra.core.call import Call, OnPiece, Reply, Usage
 from orchestra.core.card import Card, Endpoint
 from orchestra.core.errors import (
     AnswerInvalid,
@@ -48,6 +49,7 @@ from orchestra.core.loops import SingleFlight
 
 LOG = logging.getLogger(__name__)
 NOT_READY = frozenset({401, 402, 403, 502, 503, 504})  # said by GET /models
+CHAT_ROUTE = "chat/completions"
 FIRST_PAUSE_S = 0.5  # doubles with each attempt, where the server does not say how long
 
 
@@ -127,7 +129,7 @@ class EndpointClient:
             self._connection.breaker.check()
             place = await self.pace.wait(most.input_tokens + most.output_tokens, _left(until))
             try:
-                spoken = await self._attempt(call, until, on_piece, only_now)
+                reply = await self._attempt(call, most, until, on_piece, only_now)
             except TurnedAway as turned:
                 self.pace.settle(place, 0)
                 if turned.part is not None:
@@ -136,7 +138,6 @@ class EndpointClient:
                     pauses += 1
                     await self._pause(turned, pauses, until)
                 continue
-            reply = reply_of(spoken, call, most)
             self.pace.settle(place, reply.usage.input_tokens + reply.usage.output_tokens)
             return reply
 
@@ -151,8 +152,13 @@ class EndpointClient:
         await self._connection.close()
 
     async def _attempt(
-        self, call: Call, until: float | None, on_piece: OnPiece | None, only_now: set[str]
-    ) -> Spoken:
+        self,
+        call: Call,
+        most: Usage,
+        until: float | None,
+        on_piece: OnPiece | None,
+        only_now: set[str],
+    ) -> Reply:
         """Send the request once. Raises `TurnedAway` when it may be sent again."""
         without = frozenset(self._without | only_now)
         body = await self._body(call, without, stream=on_piece is not None)
@@ -164,10 +170,13 @@ class EndpointClient:
             error = deadline_passed(self.card.name, left_s)
             error.may_have_spent = False  # nothing was sent
             raise error
-        async with self._connection.post(body, left_s) as answer:
+        route = VECTORS_ROUTE if call.texts else CHAT_ROUTE
+        async with self._connection.post(route, body, left_s) as answer:
             try:
+                if answer.is_success and call.texts:
+                    return vectors_of(self._read_json(await answer.aread()), call, most)
                 if answer.is_success:
-                    return await self._heard(answer, on_piece or _nobody)
+                    return reply_of(await self._heard(answer, on_piece or _nobody), call, most)
                 await answer.aread()
                 refusal = self._connection.refusal(answer)
             except ErrorInside as inside:
@@ -178,6 +187,9 @@ class EndpointClient:
             raise await self._refused(refusal, body, without)
 
     async def _body(self, call: Call, without: frozenset[str], *, stream: bool) -> dict[str, Any]:
+        if call.texts:
+            return vectors_request(call, self._endpoint)
+
         def render() -> dict[str, Any]:
             sampling = self.card.hosting.sampling
             return request_of(call, self._endpoint, sampling, stream=stream, without=without)
@@ -191,21 +203,20 @@ class EndpointClient:
         raw = await answer.aread()
         if raw.lstrip().startswith((b"data:", b"event:", b": ")):
             return await self._listen(_one(raw), on_piece)
-        spoken = self._read(raw)
+        spoken = Spoken.of(self._read_json(raw))
         if spoken.text:
             on_piece(spoken.text)
         return spoken
 
-    def _read(self, raw: bytes) -> Spoken:
+    def _read_json(self, raw: bytes) -> Any:
         text = self._connection.without_key(raw.decode("utf-8-sig", errors="replace"))
         try:
-            answer = json.loads(text)
+            return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise AnswerInvalid(
                 f"The server {self._endpoint.url!r} answered {text[:80]!r}, which is not JSON. "
                 "Check hosting.endpoint.url on the card."
             ) from error
-        return Spoken.of(answer)
 
     async def _listen(self, chunks: AsyncIterable[bytes], on_piece: OnPiece) -> Spoken:
         stream = Stream(on_piece, Thoughts(inside=self._opens_inside))

@@ -95,16 +95,16 @@ class Connection:
 
     @asynccontextmanager
     async def post(
-        self, body: Mapping[str, Any], left_s: float | None
+        self, route: str, body: Mapping[str, Any], left_s: float | None
     ) -> AsyncIterator[httpx.Response]:
-        """Ask for a chat completion; the body of the answer is still to be read inside.
+        """Send `body` to a route under the url; that of the answer is still to be read inside.
 
         Raises `TurnedAway`, `AccessRefused`, `DeadlineExceeded` or `ModelUnavailable`.
         """
         headers = self._headers()
         async with self._bounded(self.endpoint.timeout_s, left_s):
             http = self._http.here()
-            request = http.build_request("POST", "chat/completions", json=body, headers=headers)
+            request = http.build_request("POST", route, json=body, headers=headers)
             answer = await http.send(request, stream=True)
             try:
                 yield answer

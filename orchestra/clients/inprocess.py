@@ -125,7 +125,8 @@ class InProcessClient:
         engine = await self.engine()
         count = getattr(engine, "count_tokens", None)
         if count is None:  # a token has at least one byte
-            return len(call.instruction.encode()) + len((call.text or "").encode())
+            said = (call.instruction, call.text or "", *call.texts)
+            return sum(len(text.encode()) for text in said)
         return await self.in_thread(lambda: count(call))
 
     async def close(self) -> None:

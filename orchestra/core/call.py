@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from orchestra.core.errors import OrchestraError
@@ -18,6 +20,7 @@ from orchestra.core.usage import NO_USE
 from orchestra.core.usage import Usage as Usage  # a word of replies, for who writes a worker
 
 Box = tuple[float, float, float, float]
+ENCODE = "encode"  # the capability of a model that gives vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Call:
     `regions` the reply says where in the photo its values were seen, if the engine can; that costs
     more than the answer itself.
     `tools` may be asked for instead of an answer; `tool_choice` is `auto`, `any`, or a tool's name.
+    With `texts` a model that offers `encode` gives a vector of each, instead of an answer; the
+    instruction is empty then.
     """
 
     instruction: str
@@ -80,6 +85,7 @@ class Call:
     regions: bool = False
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    texts: tuple[str, ...] = ()
 
     @property
     def written_tokens(self) -> int:
@@ -105,7 +111,7 @@ class Reply:
     characters (first, end) of the call's text that its value was read off, by models that know; the
     value may be another form of them, as a number in another unit. `judged` are properties whose
     value is a choice that the whole text was given, and that need not stand in it. `cached`: a
-    cache gave it, and no model was called.
+    cache gave it, and no model was called. `vectors` (texts, width) are of the call's `texts`.
     """
 
     text: str
@@ -122,6 +128,7 @@ class Reply:
     words: Mapping[str, str] = field(default_factory=dict)
     judged: tuple[str, ...] = ()
     cached: bool = False
+    vectors: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 def thinking_cure(call: Call) -> str:

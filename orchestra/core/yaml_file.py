@@ -12,7 +12,7 @@ from orchestra.core.errors import OrchestraError
 from orchestra.core.spelling import nearest
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Safe YAML in which a key written twice is an error; plain YAML would drop the first one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from orchestra.core.call import Call, Reply, Usage
+from orchestra.core.call import ENCODE, Call, Reply, Usage
 from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError, OutsideDomain
 from orchestra.fleet.opened import OpenFleet
@@ -55,6 +55,8 @@ def first_question(card: Card, question: str | None = None) -> Call:
     Any model that fits its card can answer it: the value is a string, and may be null.
     """
     asked = question or card.example
+    if card.capabilities == (ENCODE,):
+        return Call("", texts=(asked or TEXT,))
     sees = card.sees and not asked
     reads = not asked and (not card.sees or "text" in card.capabilities)
     return Call(
@@ -76,12 +78,28 @@ async def check(fleet: OpenFleet, card: Card, question: str | None = None) -> Ch
     try:
         client = fleet.client(card.name)
         load_s, _ = await _timed(client.prepare())
-        answer_s, reply = await _timed(client.complete(first_question(card, question)))
+        call = first_question(card, question)
+        answer_s, reply = await _timed(client.complete(call))
     except OrchestraError as error:
         return Check(card.name, f"{error.kind}: {error}{_cure(error)}", load_s=load_s)
+    if call.texts:
+        return _check_vectors(card, reply, load_s, answer_s)
     problem = next(_problems(reply), None)
     shown = _value(reply) if problem is None else None
     return Check(card.name, problem, shown, load_s, answer_s, tuple(_notes(reply)))
+
+
+def _check_vectors(card: Card, reply: Reply, load_s: float, answer_s: float) -> Check:
+    rows = reply.vectors
+    if rows is None or rows.ndim != 2 or len(rows) != 1:
+        problem = (
+            f"Its reply's vectors are {rows!r:.60}, not a row of numbers for the one text. Give "
+            "Reply(vectors=...) of shape (texts, width) where call.texts is not empty."
+        )
+        return Check(card.name, problem, None, load_s, answer_s)
+    shown = f"a vector of {rows.shape[1]} numbers"
+    notes = [note for note in _notes(reply) if "tokens" in note]
+    return Check(card.name, None, shown, load_s, answer_s, tuple(notes))
 
 
 def _cure(error: OrchestraError) -> str:

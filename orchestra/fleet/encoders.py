@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from orchestra.core.errors import InvalidPolicy
 from orchestra.fleet.source import load_worker
-from orchestra.quality.texts import Encoder
+from orchestra.quality.texts import NamedEncoder
 
 DEFAULT = "e5"
 # A policy is a file of figures: it names an encoder of these, and never what is imported.
@@ -21,7 +21,7 @@ PLACES = {DEFAULT: "workers.encoder.encoder:shared_encoder"}
 MOST_CHARACTERS = 400  # of a text are read: its form shows early, and the pass takes its length
 
 
-def encoder_of(name: str) -> Encoder | None:
+def encoder_of(name: str) -> NamedEncoder | None:
     """The encoder called `name`; None for "", which is none.
 
     Raises `InvalidPolicy` for a name that there is not, and when it is used what loading raises.
@@ -40,4 +40,4 @@ def encoder_of(name: str) -> Encoder | None:
         encoder: Any = load_worker(place)()
         return encoder.vectors([text[:MOST_CHARACTERS] for text in texts])
 
-    return Encoder(name, vectors)
+    return NamedEncoder(name, vectors)

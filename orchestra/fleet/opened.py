@@ -41,7 +41,7 @@ from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.learned.expected import Expectations
 from orchestra.quality.policy import Policy, load_policy
-from orchestra.quality.reader import FindEncoder, Reader
+from orchestra.quality.reader import FindEncoder, TextReader
 from orchestra.routing.candidates import JobShape
 from orchestra.routing.compiled import compile_graph
 from orchestra.routing.explain import Explanation, explain
@@ -93,7 +93,7 @@ class OpenFleet:
         self.cache = cache
         self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self.savers = Savers()
-        self.reader = Reader(policy, find_encoder)
+        self.reader = TextReader(policy, find_encoder)
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: tuple[FleetFile, dict[tuple[Any, ...], Plan]] = (file, {})
 

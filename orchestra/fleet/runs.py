@@ -10,14 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, get_args
 
+import numpy as np
 from langchain_core.runnables import Runnable, RunnableConfig
+from numpy.typing import NDArray
 
 from orchestra.core.edge import own_loop, wait_for
 from orchestra.core.errors import UsageError
-from orchestra.core.job import Job, Result
+from orchestra.core.job import Budget, Job, Result
 from orchestra.core.spelling import did_you_mean
 from orchestra.fleet.opened import Build, Graph, OpenFleet
 from orchestra.graph.drive import Listener
+from orchestra.graph.encode import Encoding, encode_texts
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
 from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
@@ -212,6 +215,30 @@ class Runs(OpenFleet):
     ) -> Iterator[Any]:
         """`astream`, as `run_sync` is `run`; who stops listening cancels the run."""
         return _each(self.astream(build, job, stream_mode=stream_mode, base=base, **options))
+
+    async def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str | None = None,
+        budget: Budget | None = None,
+        data: Literal["any", "local"] = "any",
+        tags: Mapping[str, str] | None = None,
+        cache: bool = True,
+    ) -> NDArray[np.float32]:
+        """Vectors (texts, width) of texts, which compare by their dot product.
+
+        The first card that offers `encode` makes them, or `model`; never another in its place, as
+        vectors of two models do not compare. Calls are reserved, paid, paced and cached as those of
+        a job. Raises `UsageError` for a text that is empty, `NoModel` and `NoFeasiblePlan` before
+        anything is spent, and the error of a call that failed.
+        """
+        job = Job(budget=budget or Budget(), data=data, tags=dict(tags or {}), cache=cache)
+        return (await encode_texts(self, Encoding(texts, job, model))).rows
+
+    def encode_sync(self, texts: Sequence[str], **options: Any) -> NDArray[np.float32]:
+        """`encode`, as `run_sync` is `run`."""
+        return wait_for(self.encode(texts, **options), own_loop())
 
     def bind(self, build: Build | Graph, **options: Unpack[RunOptions]) -> BoundGraph:
         """The graph over this fleet as a LangChain `Runnable`, from a `Job` to its `Result`."""

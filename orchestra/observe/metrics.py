@@ -7,6 +7,8 @@ is bounded by the fleet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orchestra.core.job import CallRecord, Result
 
 try:
@@ -47,8 +49,14 @@ def count_result(result: Result) -> None:
         return
     JOBS.labels(result.status).inc()
     JOB_SECONDS.observe(result.seconds)
-    for call in result.calls:
-        _count_call(call)
+    count_calls(result.calls)
+
+
+def count_calls(calls: Iterable[CallRecord]) -> None:
+    """Count calls that were made, each once."""
+    if prometheus is not None:
+        for call in calls:
+            _count_call(call)
 
 
 def count_problem(kind: str) -> None:

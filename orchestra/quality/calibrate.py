@@ -29,7 +29,7 @@ from orchestra.quality.readings import (
     collect,
     judge_readings,
 )
-from orchestra.quality.texts import Encoder, learn_texts
+from orchestra.quality.texts import NamedEncoder, learn_texts
 
 SPREAD = 20  # confidences that stand for the answers of a field
 
@@ -52,7 +52,7 @@ def calibrate(
     models: Mapping[str, str],
     target: float | None = None,
     spend_usd: float | None = None,
-    encoder: Encoder | None = None,
+    encoder: NamedEncoder | None = None,
     seed: int = 0,
 ) -> Fitted:
     """Fit a policy on results by row id and their true values.

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 from orchestra.quality.learned.expected import Expectations
 from orchestra.quality.policy import Policy
-from orchestra.quality.texts import Encoder
+from orchestra.quality.texts import NamedEncoder
 
 KEPT = 4096
-FindEncoder = Callable[[str], Encoder | None]
+FindEncoder = Callable[[str], NamedEncoder | None]
 
 
-class Reader:
+class TextReader:
     """Says how well each model is expected to answer a text, node by node."""
 
     def __init__(self, policy: Policy | None, find_encoder: FindEncoder) -> None:

@@ -19,7 +19,7 @@ from orchestra.quality.readings import Data, Truths
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
+class NamedEncoder:
     """What turns texts into vectors, by the name under which a fleet finds it again."""
 
     name: str
@@ -41,7 +41,7 @@ def learn_texts(
     data: Data,
     truths: Truths,
     *,
-    encoder: Encoder | None = None,
+    encoder: NamedEncoder | None = None,
     seed: int = 0,
 ) -> Iterator[TextQuality]:
     """What was learnt at each node that several models answered.

@@ -327,7 +327,8 @@ def judged(
     What is `expected` of the job's own text goes before what is known of all texts.
     """
     node = nodes[0].node
-    own = {one.model: one for one in expected if one.node == node}
+    reads_it = ask.reads == "text" and ask.data is None  # and not what the graph makes of it
+    own = {one.model: one for one in expected if one.node == node and reads_it}
     if not policy.knows(node) and policy.cascade_at(node) is None and not own:
         return nodes
     prompt = prompt_hash(ask)

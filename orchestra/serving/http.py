@@ -42,6 +42,8 @@ from orchestra.serving.words import (
     ProblemBody,
     RunRequest,
     ThreadList,
+    VectorAnswer,
+    VectorRequest,
 )
 
 TAG_HEADER = "X-Orchestra-Tag"
@@ -56,7 +58,11 @@ STREAMED: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
-BODIES = {"/v1/chat/completions": ChatRequest, "/v1/plan": JobRequest}  # by path; see `_body`
+BODIES = {  # by path; see `_body`
+    "/v1/chat/completions": ChatRequest,
+    "/v1/embeddings": VectorRequest,
+    "/v1/plan": JobRequest,
+}
 T = TypeVar("T")
 DONE = "data: [DONE]\n\n"
 
@@ -135,6 +141,12 @@ def _add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
             if tagged.stream:
                 return await until_gone(request, chat_stream(service, tagged, keepalive_s))
             return await until_gone(request, service.chat(tagged))
+
+    @app.post("/v1/embeddings")
+    async def embeddings(asked: VectorRequest, request: Request) -> VectorAnswer:
+        """OpenAI's embeddings; `model` is a card that offers `encode`, or `auto`."""
+        with _span(request, "embeddings"):
+            return await until_gone(request, service.vectors(asked, _tags(request, {})))
 
     @app.get("/v1/models")
     async def models() -> ModelList:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 from orchestra.app import Fleet
@@ -23,15 +24,17 @@ from orchestra.core.errors import (
 from orchestra.core.job import Budget, CallRecord, Job, Result
 from orchestra.fleet.opened import Build
 from orchestra.graph.drive import Listener
+from orchestra.graph.encode import Encoding, encode_texts
 from orchestra.graph.progress import Tell
 from orchestra.graph.query import Query, answer_query
 from orchestra.graph.run import OWN_MODES
 from orchestra.graph.threads import Thread
 from orchestra.observe.log import log_result
-from orchestra.observe.metrics import count_result
+from orchestra.observe.metrics import count_calls, count_result
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
+from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
@@ -40,6 +43,8 @@ from orchestra.serving.words import (
     JobRequest,
     ModelEntry,
     RunRequest,
+    VectorAnswer,
+    VectorRequest,
 )
 
 AUTO = "auto"
@@ -132,6 +137,17 @@ class Service:
             _record("chat", request.model, result)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
+
+    async def vectors(self, request: VectorRequest, tags: Mapping[str, str]) -> VectorAnswer:
+        """Vectors of texts. Raises what `encode_texts` does, and `UnknownModel`."""
+        _in_time(request.orchestra.budget)
+        model = None if request.model == AUTO else self._card(request.model)
+        with span("orchestra.vectors", {"orchestra.model": request.model}):
+            started = monotonic()
+            encoding = Encoding(request.texts, vector_job(request, tags), model)
+            made = await encode_texts(self.fleet, encoding)
+            count_calls(made.calls)
+        return vector_answer(request, made, monotonic() - started)
 
     def models(self) -> list[ModelEntry]:
         """Every name a request may give as its `model`."""

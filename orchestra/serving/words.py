@@ -17,6 +17,7 @@ from orchestra.graph.threads import Thread
 
 # Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
 Mode = Literal["values", "updates", "messages", "custom", "plan", "call", "spend", "result"]
+MOST_INPUTS = 2048  # of a request for vectors, as at OpenAI
 DEFAULT_MODES: tuple[Mode, ...] = ("updates", "messages", "plan", "call", "spend", "result")
 
 
@@ -128,6 +129,41 @@ class ChatRequest(Received):
     store: bool | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+
+
+class VectorRequest(Received):
+    """Body of POST /v1/embeddings. `model` is a card that offers `encode`, or `auto`.
+
+    `input` is a text or several; token ids are refused, as each model has its own. `dimensions`
+    may say how long the model's vectors are: none are cut.
+    """
+
+    model: str = "auto"
+    input: str | list[Any] = Attribute(min_length=1)
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Attribute(default=None, ge=1)
+    orchestra: Extension = Extension()
+    # Accepted; it concerns the caller's own books.
+    user: str | None = None
+
+    @model_validator(mode="after")
+    def _input_is_texts(self) -> Self:
+        inputs = self.texts
+        if len(inputs) > MOST_INPUTS:
+            raise ValueError(f"input holds {len(inputs)} texts, and at most {MOST_INPUTS} go")
+        for at, text in enumerate(inputs):
+            if not isinstance(text, str):
+                raise ValueError(
+                    f"input[{at}] is {text!r:.40}, and token ids are not read: send texts"
+                )
+            if not text.strip():
+                raise ValueError(f"input[{at}] is {text!r:.40}, which has no vector: leave it out")
+        return self
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, in order."""
+        return [self.input] if isinstance(self.input, str) else self.input
 
 
 class JobRequest(Job):
@@ -244,6 +280,39 @@ class ChatAnswer(BaseModel):
     choices: list[ChatChoice]
     usage: TokenUsage
     orchestra: AnswerExtension
+
+
+class VectorEntry(BaseModel):
+    """The vector of the text at `index`: numbers, or base64 of float32, little endian."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class VectorUsage(BaseModel):
+    """Tokens of the texts; nothing is written."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class VectorExtension(BaseModel):
+    """Orchestra's own part of an answer; `cached` calls came from the cache."""
+
+    cost_usd: float
+    cached: int
+    seconds: float
+
+
+class VectorAnswer(BaseModel):
+    """Answer of POST /v1/embeddings. `model` is the card whose vectors they are."""
+
+    object: Literal["list"] = "list"
+    data: list[VectorEntry]
+    model: str
+    usage: VectorUsage
+    orchestra: VectorExtension
 
 
 class ModelEntry(BaseModel):

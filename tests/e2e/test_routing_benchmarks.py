@@ -63,7 +63,12 @@ def write_models(path: Path, seed: int) -> None:
     rows = [
         {
             "question": text,
-            "scores": {"easy-4b": 1 - own, "hard-4b": own, "never-1b": 0.0},
+            "scores": dict(
+                sorted(
+                    {"easy-4b": 1 - own, "hard-4b": own, "never-1b": 0.0}.items(),
+                    reverse=bool(seed),
+                )
+            ),
             "cluster_id": 0,
         }
         for text, own in zip(texts, hard, strict=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
@@ -22,7 +23,10 @@ from examples import approval
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.cluster.owned import own_cluster, served
+from orchestra.core.card import FleetFile
 from orchestra.fleet.source import load_fleet
+from tests.fake_server import endpoint_card
+from workers.encoder.encoder import shared_encoder
 from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -122,6 +126,21 @@ def test_openai_asks_about_a_photo_and_a_graph_writes_a_listing(client: OpenAI) 
     assert "Italy" in (listing.choices[0].message.content or "")
     assert {model.id for model in client.models.list()} >= {"auto", "listing", "answer", "r1"}
     assert client.models.retrieve("r1").id == "r1"
+
+
+async def test_openai_gets_the_vectors_of_this_process_and_so_does_a_fleet_of_endpoints(
+    client: OpenAI, url: str
+) -> None:
+    texts = ["Red cotton shirt", "红色棉衬衫"]
+    here = shared_encoder().vectors(texts)
+    made = client.embeddings.create(model="auto", input=texts)
+    assert made.model == "e5" and made.usage.total_tokens == made.usage.prompt_tokens > 10
+    assert np.allclose([entry.embedding for entry in made.data], here, atol=1e-5)
+    far = endpoint_card(f"{url}/v1", capabilities=["encode"], endpoint={"model": "e5"})
+    async with Fleet(FleetFile(name="far", models=(far,)), ROOT) as fleet:
+        assert np.allclose(await fleet.encode(texts), here, atol=1e-5)
+    with pytest.raises(BadRequestError, match="makes no vectors"):
+        client.embeddings.create(model="r1", input=texts)
 
 
 def test_openai_streams_and_holds_an_answer_to_a_schema(client: OpenAI) -> None:

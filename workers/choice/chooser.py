@@ -24,6 +24,7 @@ from workers.choice.options import Options
 from workers.choice.settle import settled
 from workers.choice.space import Space
 from workers.choice.spoken import spoken
+from workers.choice.taxonomy import deepest
 
 Floats = NDArray[np.floating[Any]]
 KEPT = 64  # fitted options
@@ -51,11 +52,13 @@ class Chosen:
     """What a text was found to be: `name`, or None where none fits or none stands out.
 
     `probability` is that of the best name, which `ranked` begins with, also where it is not taken.
+    `branch` is the deepest category of a tree that is likely enough, a leaf or what is above some.
     """
 
     name: str | None
     probability: float
     ranked: tuple[tuple[str, float], ...]
+    branch: str | None = None
 
 
 class Chooser:
@@ -159,7 +162,9 @@ class Chooser:
 
 
 def _chosen(names: tuple[str, ...], row: Floats, least: float) -> Chosen:
-    order = sorted(range(len(names)), key=lambda at: (-row[at], names[at]))[:RANKED]
+    lowest = np.partition(row, -RANKED)[-RANKED] if len(names) > RANKED else 0.0
+    order = sorted(np.flatnonzero(row >= lowest), key=lambda at: (-row[at], names[at]))[:RANKED]
     ranked = tuple((names[at], float(row[at])) for at in order)
     name, probability = ranked[0]
-    return Chosen(name if probability >= least else None, probability, ranked)
+    taken = name if probability >= least else None
+    return Chosen(taken, probability, ranked, taken or deepest(names, row, least))

@@ -6,7 +6,6 @@ little where its ancestors do, so that two leaves of one name stay apart. Shapes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,20 +15,14 @@ from numpy.typing import NDArray
 from workers.choice.names import said, same
 from workers.choice.options import Options
 from workers.choice.space import Space
+from workers.choice.taxonomy import steps
 
 Floats = NDArray[np.floating[Any]]
 Embed = Callable[[Sequence[str]], Floats]
-STEP = re.compile(r"\s*[>›»]\s*")
 FULL = 200  # so many names have all their wordings embedded; more are said once each
 WORDINGS = 3
 DESCRIBED = 0.5  # what a description weighs beside the wordings of its name
 BESIDE, ABOVE = 0.5, 0.3  # what the leaf beside its parent and the ancestors weigh, the leaf 1
-
-
-def steps(name: str) -> tuple[str, ...]:
-    """The path that `name` is, from the root on; of a plain name itself."""
-    found = tuple(step for step in STEP.split(name) if step)
-    return found or (name,)
 
 
 def directions(options: Options, embed: Embed, space: Space) -> Floats:

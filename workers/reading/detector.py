@@ -92,7 +92,8 @@ def _lines(chances_HW: NDArray[np.float32]) -> tuple[list[Quad], list[float]]:
         centre, (wide, high), angle = cv2.minAreaRect(outline)
         if min(wide, high) < LEAST_SIDE:
             continue
-        score = _mean_within(chances_HW, np.asarray(cv2.boxPoints((centre, (wide, high), angle))))
+        corners = cv2.boxPoints((centre, (wide, high), angle))
+        score = _mean_within(chances_HW, np.asarray(corners, dtype=np.float32))
         if score < LEAST_MEAN:
             continue
         grown = 2 * GROWTH * wide * high / (2 * (wide + high))

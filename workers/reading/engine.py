@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.errors import Cancelled, CheckpointInvalid, OrchestraError, UsageError
 from workers.decoding.meter import PROCESS
-from workers.reading.fields import FieldReader
+from workers.reading.fields import PackReader
 from workers.reading.printed import Words
 from workers.reading.reader import NotWanted, Page, PhotoReader
 from workers.reading.weights import RESTORE, load_reader
@@ -34,7 +34,7 @@ class ReadingEngine:
     """
 
     reader: PhotoReader
-    fields: FieldReader
+    fields: PackReader
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -43,7 +43,7 @@ class ReadingEngine:
 
         Raises `CheckpointInvalid`, and `MissingExtra` without the package that has the networks.
         """
-        return cls(load_reader(checkpoint, threads or 1), FieldReader(_words(Path(checkpoint))))
+        return cls(load_reader(checkpoint, threads or 1), PackReader(_words(Path(checkpoint))))
 
     def count_tokens(self, call: Call) -> int:
         """None: a photo is read whole, and an instruction not at all."""
@@ -55,7 +55,7 @@ class ReadingEngine:
         is_cancelled: IsCancelled | None = None,
         on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
-        """Answer `calls` one after the other; see `Engine.generate`."""
+        """PackAnswer `calls` one after the other; see `Engine.generate`."""
         answers: list[Reply | OrchestraError] = []
         for row, call in enumerate(calls):
             try:

@@ -13,15 +13,15 @@ from typing import Any
 
 from orchestra.core.call import Box
 from workers.reading import printed
-from workers.reading.lines import Line
-from workers.reading.printed import Found, Words
+from workers.reading.lines import PrintedLine
+from workers.reading.printed import Print, Words
 from workers.reading.reader import Page
 from workers.reading.wanted import Schema, Wanted, wanted_of
 
 # How often each rule was right where it answered; see the benchmark.
 TRUST: Mapping[str, float] = {
     "known brand": 0.95,
-    "largest": 0.5,
+    "largest": 0.45,
     "amount": 0.9,
     "flavour": 0.85,
     "name": 0.6,
@@ -45,7 +45,7 @@ VOLUMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PackAnswer:
     """A schema's values; confidence, place and printed words of each that is there."""
 
     values: Mapping[str, Any]
@@ -55,12 +55,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class FieldReader:
+class PackReader:
     """Reads fields off pages, knowing `words`."""
 
     words: Words
 
-    def answer(self, page: Page, schema: Schema) -> Answer:
+    def answer(self, page: Page, schema: Schema) -> PackAnswer:
         """The values of an object's schema. Raises `InvalidSchema`."""
         values: dict[str, Any] = {}
         confidence: dict[str, float] = {}
@@ -75,9 +75,9 @@ class FieldReader:
                 confidence[wanted.name] = round(min(0.99, found.sure), 4)
                 regions[wanted.name] = around(found.lines, page.size)
                 words[wanted.name] = " / ".join(line.text for line in found.lines)
-        return Answer(values, confidence, regions, words)
+        return PackAnswer(values, confidence, regions, words)
 
-    def _found(self, page: Page, wanted: Wanted, brand: Found | None) -> Found | None:
+    def _found(self, page: Page, wanted: Wanted, brand: Print | None) -> Print | None:
         lines, named = page.lines, () if brand is None else brand.lines
         if wanted.kind == "choice":
             return _trusted(printed.choice(lines, wanted.terms), "choice")
@@ -93,36 +93,36 @@ class FieldReader:
             return _trusted(_whole(page.believed, wanted), "text")
         return _trusted(printed.after_label(lines, wanted.label), "label")
 
-    def _brand(self, lines: Sequence[Line]) -> Found | None:
+    def _brand(self, lines: Sequence[PrintedLine]) -> Print | None:
         known = _trusted(printed.known_brand(lines, self.words), "known brand")
         return known or _trusted(printed.largest_name(lines, self.words), "largest")
 
-    def _flavour(self, lines: Sequence[Line], wanted: Wanted) -> Found | None:
+    def _flavour(self, lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:
         found = printed.flavours(lines, self.words)
         if not found:
             return None
         if wanted.type != "array":
             return found[0]
         every = tuple(dict.fromkeys(line for each in found for line in each.lines))
-        return Found([each.value for each in found], min(each.sure for each in found), every)
+        return Print([each.value for each in found], min(each.sure for each in found), every)
 
 
-def around(lines: Sequence[Line], size: tuple[int, int]) -> Box:
+def around(lines: Sequence[PrintedLine], size: tuple[int, int]) -> Box:
     """The box around lines, as fractions of a photo of `size`."""
     boxes = [line.box(size) for line in lines]
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _whole(lines: Sequence[Line], wanted: Wanted) -> Found | None:
+def _whole(lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:
     if not lines:
         return None
     texts = [line.text for line in lines]
     sure = sum(line.score for line in lines) / len(lines)
-    return Found(texts if wanted.type == "array" else "\n".join(texts), sure, tuple(lines))
+    return Print(texts if wanted.type == "array" else "\n".join(texts), sure, tuple(lines))
 
 
-def _trusted(found: Found | None, rule: str) -> Found | None:
+def _trusted(found: Print | None, rule: str) -> Print | None:
     return None if found is None else replace(found, sure=found.sure * TRUST[rule])
 
 

@@ -44,7 +44,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PrintedLine:
     """A line as it was read: `score` is its characters' mean probability, `quad` in pixels."""
 
     text: str
@@ -67,7 +67,7 @@ class Line:
         left, top = self.quad.min(axis=0)
         right, bottom = self.quad.max(axis=0)
         edges = left / wide, top / high, right / wide, bottom / high
-        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        left, top, right, bottom = (round(min(1.0, max(0.0, float(edge))), 4) for edge in edges)
         return left, top, right, bottom
 
 
@@ -130,9 +130,9 @@ def _shared(one: Spot, other: Spot) -> float:
     return float(area / smaller) if smaller > 0 else 0.0
 
 
-def in_reading_order(lines: Sequence[Line]) -> list[Line]:
+def in_reading_order(lines: Sequence[PrintedLine]) -> list[PrintedLine]:
     """Lines from the top, those of one row from the left."""
-    rows: list[list[Line]] = []
+    rows: list[list[PrintedLine]] = []
     for line in sorted(lines, key=lambda line: float(line.quad[:, 1].mean())):
         middle = float(line.quad[:, 1].mean())
         if rows:
@@ -145,7 +145,7 @@ def in_reading_order(lines: Sequence[Line]) -> list[Line]:
     return [line for row in rows for line in sorted(row, key=_left)]
 
 
-def _left(line: Line) -> float:
+def _left(line: PrintedLine) -> float:
     return float(line.quad[:, 0].min())
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 
 from orchestra.core.text import measures, occurrences
 from orchestra.core.values import CJK, lower
-from workers.reading.lines import LEAST_LETTERS, LEAST_SCORE, Line, letters
+from workers.reading.lines import LEAST_LETTERS, LEAST_SCORE, PrintedLine, letters
 from workers.reading.match import folded, nearness
 
 READABLE = 0.5  # a line read less surely than this does not count even beside a known word
+MARK = 0.9  # how surely a part of a logo is the brand's
 STACKED = 3  # lines below each other that may be one name
 NET = re.compile(r"\bnet\b|\bnetto|\be\s?$|℮|净", re.IGNORECASE)
 NOT_NET = re.compile(r"\bper\b|/|%|kcal|kj|protein|fat\b|fett|sugar|salt\b|每", re.IGNORECASE)
@@ -25,49 +27,58 @@ LARGE = 0.6  # of the largest letters: a line of a product's name is at least so
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Print:
     """A value, how surely it was found (0 to 1), and the lines that say so."""
 
     value: Any
     sure: float
-    lines: tuple[Line, ...]
+    lines: tuple[PrintedLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is known of packs: brands, flavours, and words that are on many and name none."""
+    """What is known of packs: brands, flavours, and words that are on many and name none.
+
+    `marks` are parts of logos that stand for a brand, as they are written.
+    """
 
     brands: tuple[str, ...]
     flavours: tuple[str, ...]
     common: frozenset[str]
+    marks: Mapping[str, str]
 
     @classmethod
-    def of(cls, raw: Mapping[str, Sequence[str]]) -> Words:
+    def of(cls, raw: Mapping[str, Any]) -> Words:
         """The lists of a checkpoint's `words.json`."""
         common = (*raw["common"], *raw["flavours"])
         return cls(
             tuple(dict.fromkeys(raw["brands"])),
             tuple(raw["flavours"]),
             frozenset(folded(word) for word in common),
+            dict(raw["marks"]),
         )
 
 
-def known_brand(lines: Sequence[Line], words: Words) -> Found | None:
+def known_brand(lines: Sequence[PrintedLine], words: Words) -> Print | None:
     """The known brand that is printed largest, whole or in part, also over lines in a stack."""
-    best: tuple[float, Found] | None = None
+    best: tuple[float, Print] | None = None
     for parts, text in _runs(lines):
         for brand in words.brands:
             near = nearness(text, folded(brand))
+            if words.marks.get(parts[0].text.strip(" -.")) == brand:
+                near = MARK
             if near == 0 or (near < 1 and _is_common(text, words)):
                 continue
             sure = near * min(1.0, _mean(part.score for part in parts))
             weight = sure * max(part.height_px for part in parts) ** 0.5
             if best is None or weight > best[0]:
-                best = weight, Found(brand, sure, parts)
+                best = weight, Print(brand, sure, parts)
     return None if best is None else best[1]
 
 
-def largest_name(lines: Sequence[Line], words: Words, but: Sequence[Line] = ()) -> Found | None:
+def largest_name(
+    lines: Sequence[PrintedLine], words: Words, but: Sequence[PrintedLine] = ()
+) -> Print | None:
     """The largest print that is no common word, amount or flavour: what a maker puts there."""
     named = [
         line
@@ -77,10 +88,12 @@ def largest_name(lines: Sequence[Line], words: Words, but: Sequence[Line] = ()) 
     if not named:
         return None
     line = max(named, key=lambda line: line.height_px * line.score)
-    return Found(line.text, line.score, (line,))
+    return Print(line.text, line.score, (line,))
 
 
-def product_name(lines: Sequence[Line], words: Words, but: Sequence[Line] = ()) -> Found | None:
+def product_name(
+    lines: Sequence[PrintedLine], words: Words, but: Sequence[PrintedLine] = ()
+) -> Print | None:
     """The largest lines beside the brand, in their order: what the product is called."""
     kept = [
         line for line in lines if line.is_believed and line not in but and not _is_amount(line.text)
@@ -89,12 +102,12 @@ def product_name(lines: Sequence[Line], words: Words, but: Sequence[Line] = ()) 
         return None
     highest = max(line.height_px for line in kept)
     large = tuple(line for line in kept if line.height_px >= LARGE * highest)[:STACKED]
-    return Found(" ".join(line.text for line in large), _mean(line.score for line in large), large)
+    return Print(" ".join(line.text for line in large), _mean(line.score for line in large), large)
 
 
-def amount(lines: Sequence[Line]) -> Found | None:
+def amount(lines: Sequence[PrintedLine]) -> Print | None:
     """The weight or volume: what is called net, else the largest that is no share of something."""
-    best: tuple[float, Found] | None = None
+    best: tuple[float, Print] | None = None
     for line in lines:
         # A short line, such as "1 L", is no fragment where it is a number with its unit.
         found = measures(line.text)
@@ -103,31 +116,35 @@ def amount(lines: Sequence[Line]) -> Found | None:
         net = 3.0 if NET.search(line.text) else 1.0
         weight = net * line.score * line.height_px
         if best is None or weight > best[0]:
-            best = weight, Found(found[0], line.score, (line,))
+            best = weight, Print(found[0], line.score, (line,))
     return None if best is None else best[1]
 
 
-def flavours(lines: Sequence[Line], words: Words) -> list[Found]:
-    """Flavours that are printed, the largest first; a longer one hides those within it."""
+def flavours(lines: Sequence[PrintedLine], words: Words) -> list[Print]:
+    """Flavours that are printed: lines of their own first, then the largest.
+
+    A longer one hides those within it.
+    """
     terms = tuple(sorted(((lower(w), w) for w in words.flavours), key=lambda pair: -len(pair[0])))
-    found: dict[str, Found] = {}
-    for line in sorted(lines, key=lambda line: -line.height_px):
+    found: dict[str, Print] = {}
+    own = frozenset(folded(word) for word in words.flavours)
+    for line in sorted(lines, key=lambda line: (folded(line.text) not in own, -line.height_px)):
         if line.score < READABLE or letters(line.text) < LEAST_LETTERS:
             continue
         for said, _ in occurrences(terms, line.text):
-            found.setdefault(lower(said), Found(said, line.score, (line,)))
+            found.setdefault(lower(said), Print(said, line.score, (line,)))
         for word in _words(line.text):
             near = _nearest(word, words.flavours)
             if near is not None and near[1] < 1:
-                found.setdefault(lower(near[0]), Found(near[0], near[1] * line.score, (line,)))
+                found.setdefault(lower(near[0]), Print(near[0], near[1] * line.score, (line,)))
     return list(found.values())
 
 
-def choice(lines: Sequence[Line], terms: Mapping[Any, tuple[str, ...]]) -> Found | None:
+def choice(lines: Sequence[PrintedLine], terms: Mapping[Any, tuple[str, ...]]) -> Print | None:
     """The choice whose words are printed largest."""
     listed = {lower(term): value for value, said in terms.items() for term in said if term}
     longest = tuple(sorted(((term, term) for term in listed), key=lambda pair: -len(pair[0])))
-    best: tuple[float, Found] | None = None
+    best: tuple[float, Print] | None = None
     for line in lines:
         if line.score < READABLE:
             continue
@@ -138,25 +155,25 @@ def choice(lines: Sequence[Line], terms: Mapping[Any, tuple[str, ...]]) -> Found
         for term, how in said:
             weight = line.height_px * how * line.score
             if best is None or weight > best[0]:
-                best = weight, Found(listed[term], how * line.score, (line,))
+                best = weight, Print(listed[term], how * line.score, (line,))
     return None if best is None else best[1]
 
 
-def after_label(lines: Sequence[Line], label: str) -> Found | None:
+def after_label(lines: Sequence[PrintedLine], label: str) -> Print | None:
     """What stands behind `label` and a colon, on its line or on the next."""
     for line, below in pairwise((*lines, None)):
         if line is None or not line.is_believed:
             continue
         pair = PAIR.match(line.text)
         if pair is not None and nearness(folded(pair[1]), folded(label)) > 0.7:
-            return Found(pair[2].strip(), line.score, (line,))
+            return Print(pair[2].strip(), line.score, (line,))
         is_label = line.text.rstrip(" :：") != line.text
         if is_label and below is not None and folded(line.text) == folded(label):
-            return Found(below.text, min(line.score, below.score), (line, below))
+            return Print(below.text, min(line.score, below.score), (line, below))
     return None
 
 
-def _runs(lines: Sequence[Line]) -> Iterator[tuple[tuple[Line, ...], str]]:
+def _runs(lines: Sequence[PrintedLine]) -> Iterator[tuple[tuple[PrintedLine, ...], str]]:
     """Folded words, lines, and up to three lines of a stack, each with its lines."""
     readable = [line for line in lines if line.score >= READABLE]
     for line in readable:
@@ -170,11 +187,11 @@ def _runs(lines: Sequence[Line]) -> Iterator[tuple[tuple[Line, ...], str]]:
             yield tuple(stack), "".join(folded(line.text) for line in stack)
 
 
-def _below(line: Line, lines: Sequence[Line]) -> Line | None:
+def _below(line: PrintedLine, lines: Sequence[PrintedLine]) -> PrintedLine | None:
     """The line right under another, about as high and over the same columns."""
     left, right = float(line.quad[:, 0].min()), float(line.quad[:, 0].max())
     bottom = float(line.quad[:, 1].mean())
-    nearest: tuple[float, Line] | None = None
+    nearest: tuple[float, PrintedLine] | None = None
     for other in lines:
         gap = float(other.quad[:, 1].mean()) - bottom
         ratio = other.height_px / max(line.height_px, 1.0)
@@ -217,9 +234,14 @@ def _is_common(text: str, words: Words) -> bool:
     if CJK.search(text):
         return any(word in text for word in words.common if CJK.match(word))
     return any(
-        len(word) > 4 and (nearness(text, word) >= 0.75 or text.endswith(word))
-        for word in words.common
+        len(word) > 4 and (text.endswith(word) or _shares(text, word)) for word in words.common
     )
+
+
+def _shares(text: str, word: str) -> bool:
+    """Whether most of a folded text is a piece of a longer word: the rest is hidden or misread."""
+    match = SequenceMatcher(None, text, word, autojunk=False).find_longest_match()
+    return nearness(text, word) >= 0.75 or match.size >= max(5, 0.6 * len(text))
 
 
 def _is_amount(text: str) -> bool:

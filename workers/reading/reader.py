@@ -1,6 +1,6 @@
 """Reads all text of a photo: a glance, then the whole, then tiles at the photo's own resolution.
 
-Most photos have no text, and a glance at a small copy tells. A photo larger than the detector's
+Many photos have no text, and a glance at a small copy tells. A photo larger than the detector's
 picture is looked at whole and, where that shows text, in tiles that overlap, so that small print is
 found; what several of them saw is one line (`lines`).
 """
@@ -8,17 +8,20 @@ found; what several of them saw is one line (`lines`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from workers.reading.detector import Detector, Pixels
-from workers.reading.lines import Line, Spot, in_reading_order, joined
+from workers.reading.lines import PrintedLine, Spot, in_reading_order, joined, letters
 from workers.reading.recogniser import Recogniser
+from workers.reading.stacks import parted
 
-GLANCE_PX = 320  # the longer side of what a glance sees
-LEAST_PEAK = 0.3  # a glance that is less sure of every pixel has seen no text
+GLANCE_PX = 384  # the longer side of what a glance sees
+LEAST_PEAK = 0.3  # a view that is less sure of every pixel has seen no text
+GLANCE_SCORE, GLANCE_LETTERS = 0.5, 2  # of a line that tells that there is text
+GLANCE_LINES = 6  # the largest, which are read until one tells so
 # The detector finds letters of 5 pixels, the recogniser reads those of 8: it looks at two thirds.
 VIEW_SCALE = 2 / 3
 LEAST_VIEW_PX, VIEW_PX = 512, 960  # the longer side of what the detector is given at once
@@ -38,14 +41,14 @@ class Page:
     `shrunk` is the size that a photo of too many pixels was read at.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[PrintedLine, ...]
     size: tuple[int, int]
     passes: int
     peak: float
     shrunk: tuple[int, int] | None = None
 
     @property
-    def believed(self) -> tuple[Line, ...]:
+    def believed(self) -> tuple[PrintedLine, ...]:
         """The lines that are sure and long enough."""
         return tuple(line for line in self.lines if line.is_believed)
 
@@ -60,7 +63,6 @@ class PhotoReader:
 
     detector: Detector
     recogniser: Recogniser
-    is_glancing: bool = field(default=True)
 
     def read(self, photo: Image.Image, is_wanted: IsWanted = lambda: True) -> Page:
         """All text of an RGB photo. Raises `NotWanted` where `is_wanted` says so between passes."""
@@ -72,10 +74,11 @@ class PhotoReader:
         quads = [spot.quad for spot in spots]
         found = self.recogniser.read_quads(pixels, quads) if view.wanted() else []
         lines = [
-            Line(reading.text, reading.score, spot.quad)
+            PrintedLine(reading.text, reading.score, spot.quad)
             for reading, spot in zip(found, spots, strict=True)
             if reading.text
         ]
+        lines = parted(self.recogniser, pixels, lines)
         return Page(tuple(in_reading_order(lines)), fitted.size, view.passes, view.peak, shrunk)
 
 
@@ -98,7 +101,7 @@ class _View:
         """Where lines are."""
         low, longest = sorted(self.pixels.shape[:2])
         is_one_view = longest <= TILE_PX
-        if is_one_view and self.reader.is_glancing and not self._has_text():
+        if is_one_view and not self._has_text():
             return []
         if longest > THIN * low and not is_one_view:
             return joined([], self._in_tiles())
@@ -116,11 +119,13 @@ class _View:
         ]
 
     def _has_text(self) -> bool:
-        self.wanted()
-        self.passes += 1
-        chances = self.reader.detector.map_of(self.pixels, GLANCE_PX)
-        self.peak = float(chances.max())
-        return self.peak >= LEAST_PEAK
+        """Whether a glance finds a line that can be read: patterns look like lines, too."""
+        spots = self._seen(self.pixels, GLANCE_PX)
+        largest = sorted(spots, key=lambda spot: -spot.height_px)[:GLANCE_LINES]
+        found = (self.reader.recogniser.read_quads(self.pixels, [spot.quad]) for spot in largest)
+        return any(
+            line.score >= GLANCE_SCORE and letters(line.text) >= GLANCE_LETTERS for (line,) in found
+        )
 
     def _seen(self, pixels: Pixels, side_px: int) -> list[Spot]:
         self.wanted()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,23 +13,18 @@ from orchestra.core.schema import resolved
 Kind = Literal["choice", "brand", "amount", "flavour", "name", "text", "other"]
 Schema = Mapping[str, Any]
 # By the words of a property's name, then of its description; the first that fits.
-KINDS: Sequence[tuple[Kind, re.Pattern[str]]] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in (
-        ("brand", r"\b(brand|maker|manufacturer|producer|marque|märke)\b|品牌|厂商|制造商"),
-        (
-            "amount",
-            r"\b(net|weight|volume|quantity|amount|size|contents?|capacity|mass|grams?|"
-            r"millilit(er|re)s?|lit(er|re)s?|vikt|volym)\b|净含量|净重|规格|重量|容量",
-        ),
-        (
-            "flavour",
-            r"\b(flavou?rs?|variants?|variet(y|ies)|tastes?|scents?|smak)\b|口味|味道|风味",
-        ),
-        ("text", r"\b(texts?|words?|lines?|print|printed|label|transcript(ion)?)\b|文字|文本"),
-        ("name", r"\b(name|title|product|item)\b|名称|品名|产品"),
-    )
-)
+KINDS: Mapping[Kind, re.Pattern[str]] = {
+    "brand": re.compile(r"\b(brand|maker|manufacturer|producer|märke)\b|品牌|厂商|制造商"),
+    "amount": re.compile(
+        r"\b(net|weight|volume|quantity|amount|size|contents?|capacity|mass|grams?|"
+        r"millilit(er|re)s?|lit(er|re)s?|vikt|volym)\b|净含量|净重|规格|重量|容量"
+    ),
+    "flavour": re.compile(
+        r"\b(flavou?rs?|variants?|variet(y|ies)|tastes?|scents?|smak)\b|口味|味道|风味"
+    ),
+    "text": re.compile(r"\b(texts?|words?|lines?|printed?|label|transcript(ion)?)\b|文字|文本"),
+    "name": re.compile(r"\b(name|title|product|item)\b|名称|品名|产品"),
+}
 UNIT = re.compile(r"\b(kg|kilograms?|g|grams?|mg|ml|millilit(?:er|re)s?|cl|dl|l|lit(?:er|re)s?)\b")
 
 
@@ -64,8 +59,8 @@ def _wanted(name: str, shape: Schema, root: Schema) -> Wanted:
 
 def _kind(words: str, about: str) -> Kind:
     for text in (words, about):
-        for kind, pattern in KINDS:
-            if pattern.search(text):
+        for kind, pattern in KINDS.items():
+            if pattern.search(text.lower()):
                 return kind
     return "other"
 

@@ -23,6 +23,7 @@ from workers.reading.reader import PhotoReader
 from workers.reading.recogniser import Recogniser
 
 LISTING = "reading.json"
+NETWORKS = ("detector", "recogniser")
 CHARACTERS = "character"  # the recogniser's own key for what it can read, one a line
 RESTORE = "Restore the folder (git checkout)."
 
@@ -46,9 +47,9 @@ def _listing(checkpoint: Path) -> Mapping[str, Any]:
     path = checkpoint / LISTING
     try:
         listing = json.loads(path.read_text(encoding="utf-8"))
-        for part in ("detector", "recogniser"):
-            listing[part]["file"], listing[part]["sha256"]
-        listing["package"], listing["version"]
+        named = [listing[part][key] for part in NETWORKS for key in ("file", "sha256")]
+        if not all(isinstance(each, str) for each in (*named, listing["package"])):
+            raise TypeError(f"{named!r} are not all words")
     except FileNotFoundError as error:
         raise CheckpointInvalid(f"{str(path)!r} is missing. {RESTORE}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -56,8 +56,8 @@ def _equal(theirs: Tensors, ours: Tensors) -> list[tuple[str, str, set[str]]]:
         (name.removesuffix(end), own.removesuffix(end))
         for own in ours
         for name in theirs
-        for end in [_common_end(name, own)]
-        if end and theirs[name].shape == ours[own].shape
+        for end in _common_ends(name, own)
+        if theirs[name].shape == ours[own].shape
     )
     found: list[tuple[str, str, set[str]]] = []
     for (prefix, becomes), _ in votes.most_common():
@@ -71,14 +71,14 @@ def _equal(theirs: Tensors, ours: Tensors) -> list[tuple[str, str, set[str]]]:
     return found
 
 
-def _common_end(one: str, other: str) -> str:
-    """The parts that two dotted names end with alike."""
+def _common_ends(one: str, other: str) -> list[str]:
+    """What two dotted names end with alike, the shortest first."""
     ends: list[str] = []
     for a, b in zip(reversed(one.split(".")), reversed(other.split(".")), strict=False):
         if a != b:
             break
-        ends.insert(0, a)
-    return ".".join(ends)
+        ends.append(".".join([a, *ends[-1:]]))
+    return ends
 
 
 def _named(path: Path) -> dict[str, str]:

@@ -11,13 +11,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any
 
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import STATUS, output_columns
@@ -26,8 +23,6 @@ from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field
 from orchestra.core.values import text_of
 
-GROUP_ROWS = 4096
-GROUP_CHARS = 32 << 20  # photos may stand in a table's cells
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NUMBER = re.compile(r"[+-]?\d[\d ., ]*(e[+-]?\d+)?%?", re.IGNORECASE)
 ABSENT = Field()
@@ -41,30 +36,44 @@ def write_exports(
 ) -> dict[str, Path]:
     """Write the table, its Parquet and the errors into `folder`; where they are, by these names.
 
-    Each file replaces its predecessor whole.
+    There is no Parquet where the extra `parquet` is not installed. Each file replaces its
+    predecessor whole.
 
     Raises InvalidRecipe when two output columns would share a name, `DiskFull`; then the files
     of an earlier run stay as they were.
     """
     outputs = _output_columns(field_names)
     columns = [*_input_names(input_columns, outputs), *outputs]
-    paths = [folder / name for name in ("products.csv", "products.parquet", "errors.jsonl")]
+    paths = {"table": folder / "products.csv", "errors": folder / "errors.jsonl"}
     with ExitStack() as stack:
-        csv_file, parquet_file, errors_file = (
-            stack.enter_context(atomic_file(path)) for path in paths
-        )
+        csv_file, errors_file = (stack.enter_context(atomic_file(path)) for path in paths.values())
         text = io.TextIOWrapper(csv_file, "utf-8-sig", newline="", write_through=True)
         stack.callback(text.detach)
         table = csv.writer(text)  # its \r\n endings also make it quote a lone \r
         table.writerow([guarded(name) for name in columns])
-        groups = stack.enter_context(_Groups(parquet_file, _schema(columns, field_names)))
+        groups = None
+        row_groups = _row_groups()
+        if row_groups is not None:
+            paths["parquet"] = folder / "products.parquet"
+            file = stack.enter_context(atomic_file(paths["parquet"]))
+            groups = stack.enter_context(row_groups(file, columns, field_names))
         for entry in rows:
             cells = _cells(entry, input_columns, field_names)
             table.writerow([_csv_cell(cell) for cell in cells])
-            groups.add(cells)
+            if groups is not None:
+                groups.add(cells)
             for error in _errors(entry):
                 errors_file.write(_error_line(entry, error))
-    return dict(zip(("table", "parquet", "errors"), paths, strict=True))
+    return {name: paths[name] for name in ("table", "parquet", "errors") if name in paths}
+
+
+def _row_groups() -> Callable[..., Any] | None:
+    """What writes Parquet, where the extra `parquet` is installed."""
+    try:
+        from orchestra.batch.output.parquet import RowGroups
+    except ModuleNotFoundError:
+        return None
+    return RowGroups
 
 
 def _output_columns(field_names: Sequence[str]) -> list[str]:
@@ -89,11 +98,6 @@ def _input_names(input_columns: Sequence[str], outputs: Sequence[str]) -> list[s
             taken.add(name)
         names.append(name)
     return names
-
-
-def _schema(columns: Sequence[str], field_names: Sequence[str]) -> pa.Schema:
-    numbers = {f"{name}_confidence" for name in field_names}
-    return pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns])
 
 
 def _cells(
@@ -139,41 +143,3 @@ def _error_line(entry: OutputRow, error: ErrorRecord) -> bytes:
         "message": error.message,
     }
     return (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-
-
-class _Groups:
-    """Gathers rows and writes them as Parquet row groups."""
-
-    def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
-        self._schema = schema
-        self._rows: list[list[str | float | None]] = []
-        self._chars = 0
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
-
-    def __enter__(self) -> _Groups:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None:
-            self._write()
-            self._writer.close()
-            return
-        with suppress(OSError, pa.ArrowException):  # the file is thrown away
-            self._writer.close()
-
-    def add(self, cells: list[str | float | None]) -> None:
-        self._rows.append(cells)
-        self._chars += sum(len(cell) for cell in cells if isinstance(cell, str))
-        if len(self._rows) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
-            self._write()
-
-    def _write(self) -> None:
-        if not self._rows:
-            return
-        columns = zip(*self._rows, strict=True)
-        arrays = [
-            pa.array(column, kind) for column, kind in zip(columns, self._schema.types, strict=True)
-        ]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._rows.clear()
-        self._chars = 0

@@ -12,18 +12,29 @@ from pathlib import Path
 
 from orchestra.batch.tables.delimited import DelimitedTable
 from orchestra.batch.tables.jsonlines import JsonLinesTable
-from orchestra.batch.tables.parquet import ParquetTable
 from orchestra.batch.tables.row import Row, Table
-from orchestra.core.errors import InvalidTable
+from orchestra.core.errors import InvalidTable, MissingExtra
 
 __all__ = ["Row", "Table", "open_table", "resolve_columns"]
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        from orchestra.batch.tables.parquet import ParquetTable
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"Table {str(path)!r} is Parquet, and {error.name!r}, which reads it, is not "
+            "installed: pip install 'orchestra-fleet[parquet]'. Or export it as CSV."
+        ) from error
+    return ParquetTable(path)
+
 
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": DelimitedTable,
     ".tsv": DelimitedTable,
     ".jsonl": JsonLinesTable,
     ".ndjson": JsonLinesTable,
-    ".parquet": ParquetTable,
+    ".parquet": _parquet,
 }
 
 
@@ -31,7 +42,8 @@ def open_table(path: str | Path) -> Table:
     """Open a .csv, .tsv, .jsonl, .ndjson or .parquet file.
 
     The file is read once for its encoding and hash. Raises InvalidTable when it is missing, of
-    another format, undecodable, or without a header or rows.
+    another format, undecodable, or without a header or rows, and MissingExtra for Parquet where
+    the extra `parquet` is not installed.
     """
     place = Path(path)
     reader = READERS.get(place.suffix.lower())

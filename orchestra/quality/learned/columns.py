@@ -22,7 +22,7 @@ OPTIONS = NAMES.index("option_count")
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadTexts:
     """Texts as they were read: `cues` (texts, F), NaN where a text has none of a kind, and
     `vectors` (texts, D); D is 0 without an encoder."""
 
@@ -30,14 +30,14 @@ class Read:
     vectors: Floats
 
     @classmethod
-    def of(cls, texts: Sequence[str], vectors: Vectors | None) -> Read:
+    def of(cls, texts: Sequence[str], vectors: Vectors | None) -> ReadTexts:
         """Read `texts`, with their vectors where there is an encoder."""
         found = np.zeros((len(texts), 0)) if vectors is None else vectors(texts)
         return cls(matrix(texts), np.asarray(found, dtype=np.float64))
 
-    def part(self, rows: NDArray[np.int64]) -> Read:
+    def part(self, rows: NDArray[np.int64]) -> ReadTexts:
         """Some of the texts."""
-        return Read(self.cues[rows], self.vectors[rows])
+        return ReadTexts(self.cues[rows], self.vectors[rows])
 
     @property
     def has_options(self) -> NDArray[np.bool_]:
@@ -49,7 +49,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
+class ColumnScale:
     """Means (F + D,) and spreads (F + D,) of the columns; all coordinates of a vector share one
     spread, as their sizes tell which of them count."""
 
@@ -57,7 +57,7 @@ class Scaling:
     spread: Floats
 
     @classmethod
-    def of(cls, read: Read) -> Scaling:
+    def of(cls, read: ReadTexts) -> ColumnScale:
         """That of the texts fitted to."""
         known = np.where(np.isnan(read.cues), 0.0, read.cues)
         count = np.maximum((~np.isnan(read.cues)).sum(axis=0), 1)
@@ -70,7 +70,7 @@ class Scaling:
         spread = np.where(spread > LEAST_SPREAD, spread, 1.0)
         return cls(np.concatenate([mean, middle]), np.concatenate([spread, widths]))
 
-    def columns(self, read: Read) -> Floats:
+    def columns(self, read: ReadTexts) -> Floats:
         """Centred columns (texts, F + D) of unit spread; a cue that a text lacks is the mean."""
         whole = np.concatenate([read.cues, read.vectors], axis=1)
         scaled = np.nan_to_num((whole - self.mean) / self.spread, nan=0.0)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.quality.learned.exercise import Exercise, read
 from orchestra.quality.learned.option_cues import MATHS, NEGATION, option_cues
-from orchestra.quality.learned.question import Question, read
 from orchestra.quality.learned.workload import word_counts, workload
 
 # Of another version, a policy's trees would split on other columns: raise it with every change.
@@ -101,7 +101,7 @@ def _log(count: float) -> float:
     return math.log1p(count)
 
 
-def _length_cues(question: Question, body: str) -> dict[str, float]:
+def _length_cues(question: Exercise, body: str) -> dict[str, float]:
     words = [*question.words, *(word for option in question.option_words for word in option)]
     total, stem = max(len(words), 1), max(len(question.words), 1)
     sentences = max(len(SENTENCE_END.findall(question.stem)), 1)
@@ -131,7 +131,7 @@ def _number_cues(stem: str) -> dict[str, float]:
     }
 
 
-def _ask_cues(question: Question) -> dict[str, float]:
+def _ask_cues(question: Exercise) -> dict[str, float]:
     """How it asks: the form of the last sentence, and who is spoken of."""
     stem = question.stem.rstrip("\"' ”")
     last = LAST_SENTENCE.split(question.stem)[-1]

@@ -19,11 +19,13 @@ from orchestra.core.stats import Estimate
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RESAMPLES = 2000
-STEP = 100  # estimates are told in hundredths: what differs by less is a tie, and the cheaper wins
+STEP = (
+    1000  # estimates are told in thousandths: what differs by less is a tie, and the cheaper wins
+)
 BINS = 10
 
 
-class Evidence(Word):
+class RoutingEvidence(Word):
     """What is claimed of estimates, and on how many texts in how many groups it rests.
 
     `skill` is the share of the squared error of a model's mean rate that the estimates remove.
@@ -53,7 +55,7 @@ class Evidence(Word):
 
 
 def told(estimates: Floats) -> Floats:
-    """Estimates as they are told and compared: in hundredths."""
+    """Estimates as they are told and compared: in thousandths."""
     return np.round(estimates * STEP) / STEP
 
 
@@ -65,7 +67,7 @@ def evidence_of(
     models: Sequence[str],
     seed: int = 0,
     left_out: tuple[str, ...] = (),
-) -> Evidence:
+) -> RoutingEvidence:
     """That of left-out `estimates` (texts, M) of `scores`; `models` stand cheapest first."""
     rows, single = np.arange(len(scores)), best_single(scores, fold)
     routed = scores[rows, told(estimates).argmax(axis=1)]
@@ -76,7 +78,7 @@ def evidence_of(
         name: mean_interval(plain[:, at] - rest[:, at], groups, seed, plain[:, at])
         for at, name in enumerate(models)
     }
-    return Evidence(
+    return RoutingEvidence(
         texts=len(scores),
         groups=len(np.unique(groups)),
         best=models[best],

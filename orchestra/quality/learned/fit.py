@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.core.errors import InvalidLabels
-from orchestra.quality.learned.columns import Read, Vectors
+from orchestra.quality.learned.columns import ReadTexts, Vectors
 from orchestra.quality.learned.cues import NAMES
-from orchestra.quality.learned.evidence import Evidence, bands, evidence_of
-from orchestra.quality.learned.learner import MEMBERS, TREES, Learner, Members, Weights
+from orchestra.quality.learned.evidence import RoutingEvidence, bands, evidence_of
+from orchestra.quality.learned.learner import MEMBERS, TREES, Members, TextLearner, Weights
 from orchestra.quality.learned.nearness import bounds_of, nearness
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ OPTION_COUNT = NAMES.index("option_count")
 class Scored:
     """Texts as read, `scores` (texts, M) from 0 to 1, `models` cheapest first, groups by number."""
 
-    read: Read
+    read: ReadTexts
     scores: Floats
     models: tuple[str, ...]
     groups: Ints
@@ -63,8 +63,8 @@ class Learnt:
     not fitted to.
     """
 
-    learner: Learner
-    evidence: Evidence
+    learner: TextLearner
+    evidence: RoutingEvidence
     bands: list[list[tuple[float, float, float]]]
     estimates: Floats
     near: Floats
@@ -93,7 +93,7 @@ def scored(
             "some out. Label texts of more groups, or pass no groups."
         )
     table = np.array(list(scores.values()), dtype=np.float64).T
-    return Scored(Read.of(texts, vectors), table, tuple(scores), numbers, names, text_numbers)
+    return Scored(ReadTexts.of(texts, vectors), table, tuple(scores), numbers, names, text_numbers)
 
 
 def learn(
@@ -124,7 +124,7 @@ def learn(
     evidence = evidence_of(
         estimates, data.scores, data.groups, fold, data.models, seed, left_out=suspects
     )
-    learner = Learner(members, whole, bounds_of(distance[believed]))
+    learner = TextLearner(members, whole, bounds_of(distance[believed]))
     return Learnt(learner, evidence, bands(estimates, data.scores), estimates, near, fold)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.quality.learned.columns import Read, Scaling
+from orchestra.quality.learned.columns import ColumnScale, ReadTexts
 from orchestra.quality.learned.cues import NAMES
 from orchestra.quality.learned.forest import Forest, Growth, grow
 from orchestra.quality.learned.nearness import Plane, nearness
@@ -35,7 +35,7 @@ LEAST_FORM = 0.02  # of the fitted texts, for a form to count as covered
 class Members:
     """What was fitted to texts: M models' mean rates (M,), and each member."""
 
-    scaling: Scaling
+    scaling: ColumnScale
     plane: Plane
     rates: Floats
     forest: Forest
@@ -43,9 +43,9 @@ class Members:
     forms: tuple[bool, bool]  # whether texts with options, and texts without, were enough
 
     @classmethod
-    def of(cls, read: Read, scores: Floats, seed: int, trees: int = TREES) -> Members:
+    def of(cls, read: ReadTexts, scores: Floats, seed: int, trees: int = TREES) -> Members:
         """Fit `scores` (texts, M), from 0 to 1."""
-        scaling = Scaling.of(read)
+        scaling = ColumnScale.of(read)
         table = scaling.columns(read)
         plane = Plane.of(table)
         places = plane.places(table)
@@ -61,7 +61,7 @@ class Members:
             (share >= LEAST_FORM, 1 - share >= LEAST_FORM),
         )
 
-    def say(self, read: Read) -> tuple[Floats, Floats]:
+    def say(self, read: ReadTexts) -> tuple[Floats, Floats]:
         """How far each member's scores are from the rates (2, texts, M), and the distances."""
         table = self.scaling.columns(read)
         places = self.plane.places(table)
@@ -70,12 +70,12 @@ class Members:
         said.append(self.neighbours.predict(places))
         return np.stack(said) - self.rates, self.plane.distance(table)
 
-    def covers(self, read: Read) -> NDArray[np.bool_]:
+    def covers(self, read: ReadTexts) -> NDArray[np.bool_]:
         """Whether enough texts of each one's form were fitted."""
         return np.where(read.has_options, *self.forms)
 
 
-def _forest_columns(read: Read, places: Floats) -> Floats:
+def _forest_columns(read: ReadTexts, places: Floats) -> Floats:
     """What trees split on: cues as they are, so that a missing one is told, and main directions."""
     if not read.vectors.size:
         return read.cues
@@ -123,21 +123,21 @@ def _positive(members: Floats, target: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Learner:
+class TextLearner:
     """Members with their weights, and the distances between which a text counts as ever farther."""
 
     members: Members
     weights: Weights
     bounds: tuple[float, float]
 
-    def estimate(self, read: Read) -> tuple[Floats, Floats]:
+    def estimate(self, read: ReadTexts) -> tuple[Floats, Floats]:
         """Each model's probability (texts, M), and how near each text is to the fitted ones."""
         said, distance = self.members.say(read)
         near = nearness(distance, self.bounds) * self.members.covers(read)
         apart = self.weights.blend(said) * near[:, None]
         return np.clip(self.members.rates + apart, 0.0, 1.0), near
 
-    def gains(self, read: Read, cheap: int = 0, dear: int = -1) -> Floats:
+    def gains(self, read: ReadTexts, cheap: int = 0, dear: int = -1) -> Floats:
         """How much likelier the model `dear` is right than `cheap` (texts,), to order texts by.
 
         What is far from the fitted texts is ordered by its length beside: where nothing was

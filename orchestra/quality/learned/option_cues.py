@@ -7,7 +7,7 @@ import re
 from itertools import combinations
 from statistics import fmean
 
-from orchestra.quality.learned.question import Question
+from orchestra.quality.learned.exercise import Exercise
 
 NUMERIC = re.compile(r"[\s$€£¥\-−+]*[\d.,/]+\s*%?\s*[A-Za-z°/%^0-9.]{0,12}(?:\s[A-Za-z]{1,12})?")
 FLAGS = {
@@ -38,7 +38,7 @@ NEGATION = re.compile(
 USUAL_WORD_LENGTH = 5.0
 
 
-def option_cues(question: Question, body: str) -> dict[str, float]:
+def option_cues(question: Exercise, body: str) -> dict[str, float]:
     """Each cue by name; all NaN where the question has no options."""
     options = question.options
     if not options:
@@ -60,7 +60,7 @@ def option_cues(question: Question, body: str) -> dict[str, float]:
     }
 
 
-def _likeness(question: Question) -> dict[str, float]:
+def _likeness(question: Exercise) -> dict[str, float]:
     """How much the options repeat one another and the stem: combined answers share their words."""
     words = question.option_words
     sets = [{word.lower() for word in option} for option in words]
@@ -89,4 +89,4 @@ def _capitals(words: tuple[str, ...]) -> float:
     return fmean(word[0].isupper() for word in words) if words else 0.0
 
 
-NAMES = tuple(option_cues(Question("", ("a", "b"), (), (("a",), ("b",))), "a b"))
+NAMES = tuple(option_cues(Exercise("", ("a", "b"), (), (("a",), ("b",))), "a b"))

@@ -18,13 +18,13 @@ from pydantic import model_validator
 
 from orchestra.core.job import Word
 from orchestra.quality.learned.arrays import packed, unpacked
-from orchestra.quality.learned.columns import Read, Scaling, Vectors
+from orchestra.quality.learned.columns import ColumnScale, ReadTexts, Vectors
 from orchestra.quality.learned.cues import CUES_VERSION, NAMES
-from orchestra.quality.learned.evidence import Evidence, told
+from orchestra.quality.learned.evidence import RoutingEvidence, told
 from orchestra.quality.learned.expected import Expected
 from orchestra.quality.learned.fit import Learnt
 from orchestra.quality.learned.forest import BINS, LEAF, Forest
-from orchestra.quality.learned.learner import MEMBERS, TREE_AXES, Learner, Members, Weights
+from orchestra.quality.learned.learner import MEMBERS, TREE_AXES, Members, TextLearner, Weights
 from orchestra.quality.learned.nearness import Plane
 from orchestra.quality.learned.neighbours import Neighbours
 
@@ -44,7 +44,7 @@ class TextQuality(Word):
     models: tuple[str, ...] = Attribute(min_length=2)
     encoder: str = ""
     cues: int = CUES_VERSION
-    evidence: Evidence
+    evidence: RoutingEvidence
     bands: tuple[tuple[Knot, ...], ...]
     refuses: str | None = None
     arrays: str
@@ -76,14 +76,14 @@ class TextQuality(Word):
         )
 
     @property
-    def learner(self) -> Learner:
+    def learner(self) -> TextLearner:
         """What estimates texts."""
         return learner_of(self.arrays, len(self.models))
 
     def expected(self, texts: Sequence[str], vectors: Vectors | None) -> list[tuple[Expected, ...]]:
         """For each text what each model is expected to score; none for a text that is far from all
         that were labelled, of which the constant tells more."""
-        estimates, near = self.learner.estimate(Read.of(texts, vectors))
+        estimates, near = self.learner.estimate(ReadTexts.of(texts, vectors))
         return [
             tuple(self._one(at, share) for at, share in enumerate(row)) if close >= NEAR else ()
             for row, close in zip(told(estimates).tolist(), near.tolist(), strict=True)
@@ -104,7 +104,7 @@ def _rounded(knot: Knot) -> Knot:
     return round(estimate, 4), round(low, 4), round(high, 4)
 
 
-def arrays_of(learner: Learner) -> dict[str, NDArray[Any]]:
+def arrays_of(learner: TextLearner) -> dict[str, NDArray[Any]]:
     """All of a learner."""
     members, weights = learner.members, learner.weights
     forest = members.forest
@@ -128,7 +128,7 @@ def arrays_of(learner: Learner) -> dict[str, NDArray[Any]]:
 
 
 @lru_cache(maxsize=16)
-def learner_of(text: str, models: int) -> Learner:
+def learner_of(text: str, models: int) -> TextLearner:
     """The learner that `text` packs. Raises ValueError where it is none of so many models."""
     stored = unpacked(text)
     try:
@@ -146,14 +146,14 @@ def learner_of(text: str, models: int) -> Learner:
         stored["value"].astype(np.float32),
     )
     members = Members(
-        Scaling(floats["mean"], floats["spread"]),
+        ColumnScale(floats["mean"], floats["spread"]),
         Plane(floats["axes"], floats["variances"], off),
         floats["rates"],
         forest,
         Neighbours(stored["places"], stored["scores"]),
         (bool(options), bool(open_form)),
     )
-    return Learner(members, Weights(*floats["weights"]), (usual, last))
+    return TextLearner(members, Weights(*floats["weights"]), (usual, last))
 
 
 def _check(stored: dict[str, NDArray[Any]], models: int) -> None:

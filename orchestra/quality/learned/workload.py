@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from orchestra.quality.learned.question import Question
+from orchestra.quality.learned.exercise import Exercise
 
 KINDS = {
     name: frozenset(words.split())
@@ -66,7 +66,7 @@ def word_counts(words: Sequence[str]) -> dict[str, int]:
     return {name: sum(word in kind for word in lower) for name, kind in KINDS.items()}
 
 
-def workload(question: Question) -> float:
+def workload(question: Exercise) -> float:
     """The mean of the standardised cues: 0 for a usual problem in words, more for more steps."""
     scores = []
     for name, count in _counts(question).items():
@@ -75,7 +75,7 @@ def workload(question: Question) -> float:
     return math.fsum(scores) / len(scores)
 
 
-def _counts(question: Question) -> dict[str, int]:
+def _counts(question: Exercise) -> dict[str, int]:
     stem = question.stem
     kinds = word_counts(question.words)
     numbers = DIGITS.findall(stem)

@@ -180,3 +180,18 @@ def test_the_cards_of_a_file_are_listed(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"name": "own", "models": [CARD]}), encoding="utf-8")
     told = CliRunner().invoke(main, ["models", str(path)])
     assert told.exit_code == 0 and "a (text): takes text" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ('return Reply("", None, usage=Usage(3), vectors=np.ones((1, 8)))', "ok", "8 numbers"),
+        ('return Reply("", None)', "wrong", "vectors are None, not a row of numbers"),
+    ],
+)
+def test_a_model_of_vectors_is_given_a_text(
+    checked: Checked, body: str, status: str, words: str
+) -> None:
+    source = "import numpy as np\n" + replying(body)
+    _, told, read = checked(source, capabilities=["encode"])
+    assert told["status"] == status and words in read

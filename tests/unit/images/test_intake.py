@@ -19,7 +19,7 @@ from orchestra.core.errors import (
     ImageTruncated,
     ImageUnreadable,
 )
-from orchestra.images.intake import normalise
+from orchestra.images.intake import fitting, normalise
 from orchestra.images.limits import ImageLimits
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -339,3 +339,27 @@ def test_damaged_pixels_are_unreadable() -> None:
 def test_postscript_is_never_handed_to_a_decoder() -> None:
     with pytest.raises(ImageUnreadable, match="not a photo"):
         normalise(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+
+
+@pytest.mark.parametrize(
+    ("size", "fine", "expected"),
+    [
+        ((3000, 2000), False, (1024, 683)),
+        ((3000, 2000), True, (3000, 2000)),
+        ((4000, 3000), True, (3266, 2449)),
+        ((20_000, 300), True, (16_383, 246)),
+        ((800, 600), True, (800, 600)),
+    ],
+)
+def test_a_fine_photo_keeps_its_pixels_up_to_a_bound(
+    size: tuple[int, int], fine: bool, expected: tuple[int, int]
+):
+    assert fitting(size, ImageLimits(), fine=fine) == expected
+
+
+def test_a_fine_photo_is_not_made_smaller():
+    photo = Image.new("RGB", (1500, 900), "red")
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG")
+    assert normalise(buffer.getvalue(), fine=True).size == (1500, 900)
+    assert normalise(buffer.getvalue()).size == (1024, 614)

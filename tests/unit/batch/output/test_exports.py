@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestra.batch.output.exports import GROUP_CHARS, write_exports
+from orchestra.batch.output.exports import write_exports
+from orchestra.batch.output.parquet import GROUP_CHARS
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.batch.tables.table import open_table

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from orchestra.quality.learned.cues import NAMES, cues, matrix
-from orchestra.quality.learned.question import read
+from orchestra.quality.learned.exercise import read
 from orchestra.quality.learned.workload import workload
 
 CHOICE = "Which of these is NOT a metal?\nA. iron\nB. sulphur\nC. both A and B\nD. tin\nAnswer:"

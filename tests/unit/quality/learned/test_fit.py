@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from orchestra.core.errors import InvalidLabels
-from orchestra.quality.learned.columns import Read
+from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.fit import Learnt, folds_of, learn, scored, split, suspect_groups
+from tests.unit.quality.learned.test_cues import problems as word_problems
 
 NOUNS = ("apple", "bridge", "carpet", "dragon", "engine", "forest", "garden", "island")
 HARD_EXTRA = "and each of the 12 others costs 30 percent more than half of the first, "
@@ -47,7 +48,7 @@ def found() -> Learnt:
 
 
 def estimates(found: Learnt, *texts: str) -> Any:
-    return found.learner.estimate(Read.of(texts, None))[0]
+    return found.learner.estimate(ReadTexts.of(texts, None))[0]
 
 
 def test_texts_that_the_small_model_gets_wrong_are_found(found: Learnt) -> None:
@@ -92,13 +93,22 @@ def test_two_models_that_are_best_on_different_texts_beat_either() -> None:
 def test_of_what_is_far_from_the_labels_only_the_mean_rates_are_known(found: Learnt) -> None:
     options = "\nA. 1\nB. 2\nC. 3\nD. 4"
     texts = [f"What is the sum?{options}", f"{HARD_EXTRA}what is the sum?{options}"]
-    read = Read.of(texts, None)
+    read = ReadTexts.of(texts, None)
     shares, near = found.learner.estimate(read)
     _, right, _ = labels()
     assert near.tolist() == [0, 0]  # no labelled text had options
     assert shares[0] == pytest.approx([np.mean(right["small"]), np.mean(right["big"])], abs=0.02)
     few, many = found.learner.gains(read)
     assert few < many  # and texts are ordered by their length
+
+
+def test_word_problems_after_labels_with_options_are_ordered_just_by_their_length() -> None:
+    texts, right, groups = labels(120)
+    chosen = fit([f"{text}\nA. 1\nB. 2\nC. 3" for text in texts], right, groups, trees=5)
+    _, problems = word_problems()
+    gains = chosen.learner.gains(ReadTexts.of(problems, None))
+    lengths = np.array([len(problem) for problem in problems])
+    assert (np.diff(gains[np.argsort(lengths, kind="stable")]) >= -1e-12).all()
 
 
 def test_a_model_that_is_always_right_is_no_skill() -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from orchestra.core.errors import InvalidRecipe
 from orchestra.quality.learned.arrays import packed, unpacked
-from orchestra.quality.learned.columns import Read
+from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.cues import CUES_VERSION
 from orchestra.quality.learned.fit import Learnt
 from orchestra.quality.learned.text_quality import TextQuality
 from orchestra.quality.policy import Policy, load_policy, parse_policy, save_policy
-from orchestra.quality.reader import Reader
-from orchestra.quality.texts import Encoder
+from orchestra.quality.reader import TextReader
+from orchestra.quality.texts import NamedEncoder
 from tests.unit.quality.learned.test_fit import HARD_EXTRA, fit, labels
 
 EASY = "The island 7 is here, what is the sum?"
@@ -39,7 +39,7 @@ def test_what_was_learnt_is_the_same_after_a_round_trip(
 ) -> None:
     policy = Policy(fleet="two", learned=(kept,))
     texts, _, _ = labels(20, seed=9)
-    read = Read.of(texts, None)
+    read = ReadTexts.of(texts, None)
     for name in ("policy.yaml", "policy.json"):
         save_policy(policy, tmp_path / name)
         again = load_policy(tmp_path / name)
@@ -67,19 +67,19 @@ def test_nothing_is_expected_of_a_text_that_is_far_from_all_that_was_labelled(
 
 def test_a_reader_says_nothing_where_the_gain_is_within_noise(kept: TextQuality) -> None:
     refused = kept.model_copy(update={"refuses": "no gain beyond noise"})
-    assert Reader(Policy(learned=(refused,)), lambda name: None).of(EASY) == ()
-    assert Reader(Policy(learned=(kept,)), lambda name: None).of(EASY) != ()
-    assert Reader(None, lambda name: None).of(EASY) == ()
+    assert TextReader(Policy(learned=(refused,)), lambda name: None).of(EASY) == ()
+    assert TextReader(Policy(learned=(kept,)), lambda name: None).of(EASY) != ()
+    assert TextReader(None, lambda name: None).of(EASY) == ()
 
 
 def test_a_reader_asks_for_the_encoder_that_the_policy_names(kept: TextQuality) -> None:
     asked: list[str] = []
 
-    def find(name: str) -> Encoder | None:
+    def find(name: str) -> NamedEncoder | None:
         asked.append(name)
         return None
 
-    Reader(Policy(learned=(kept,)), find).of(EASY)
+    TextReader(Policy(learned=(kept,)), find).of(EASY)
     assert asked == [""]
 
 

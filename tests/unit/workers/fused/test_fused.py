@@ -12,10 +12,13 @@ from orchestra.core.call import Call
 from orchestra.core.errors import OutsideDomain, UsageError
 from tests.contract.engine_contract import TEXT, EngineContract, replies
 from tests.tiny_models import CONTEXT_TOKENS, tiny_tokenizer, write_domain
+from workers.decoding.answering import AnsweringEngine
 from workers.engine import TransformersEngine
 from workers.fused.model import FusedModel
 from workers.fused.network import FusedConfig, FusedForConditionalGeneration, GatedCross, Vision
 from workers.fused.prompt import pixels_of
+from workers.onnx import graph
+from workers.onnx.engine import OnnxEngine
 from workers.training.gradients.coordinate import project, set_gradients
 from workers.training.pictures.photos import normalise, square
 from workers.vision.lite import LiteTowerConfig
@@ -24,13 +27,13 @@ SIDE = 64
 FREE = {"type": "object", "properties": {"note": {"type": "string", "maxLength": 30}}}
 
 
-def write_model(folder: Path, need: float, gate: float) -> Path:
+def write_model(folder: Path, need: float, gate: float, heads: int = 4) -> Path:
     """A tiny fused checkpoint whose probe always says `need`, with gates at `gate`."""
     torch.manual_seed(0)
     tokenizer = tiny_tokenizer()
     text = Qwen2Config(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT_TOKENS,
+        num_attention_heads=heads, num_key_value_heads=2, max_position_embeddings=CONTEXT_TOKENS,
         initializer_range=0.4, tie_word_embeddings=True,
     )  # fmt: skip
     tower = LiteTowerConfig(
@@ -82,6 +85,41 @@ class TestFusedEngineWithImages(EngineContract):
     def call(self, text: str | None = TEXT, **changes) -> Call:
         picture = Image.radial_gradient("L").resize((90, 60)).convert("RGB")
         return super().call(text, **{"images": (picture,), **changes})
+
+
+@pytest.fixture(scope="module")
+def onnx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Two heads of 16: onnxruntime attends over no narrower ones.
+    folder = write_model(tmp_path_factory.mktemp("onnx"), need=5.0, gate=2.0, heads=2)
+    graph.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def onnx_engine(onnx_folder: Path) -> AnsweringEngine:
+    return OnnxEngine.load(onnx_folder)
+
+
+class TestFusedOnOnnx(EngineContract):
+    context_tokens = CONTEXT_TOKENS
+
+    @pytest.fixture
+    def engine(self, onnx_engine: AnsweringEngine) -> AnsweringEngine:
+        return onnx_engine
+
+
+def test_on_onnxruntime_it_answers_and_weighs_as_under_torch(onnx_folder, onnx_engine, photo):
+    assert isinstance(onnx_engine, OnnxEngine)
+    calls = [
+        Call("Describe.", text=TEXT, schema=FREE),
+        Call("Describe.", images=(photo,), schema=FREE),
+        Call("Describe.", text=TEXT, images=(photo,), schema=FREE),
+    ]
+    expected = replies(TransformersEngine.load(onnx_folder).generate(calls))
+    found = replies(onnx_engine.generate(calls))
+    for one, other in zip(found, expected, strict=True):
+        assert one.text == other.text
+        assert one.modality_weights == pytest.approx(other.modality_weights, abs=1e-3)
 
 
 def test_one_batch_answers_from_text_image_and_both(open_engine, photo):

@@ -12,7 +12,7 @@ LEAST_OPTIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Exercise:
     """The stem, the options without their letters, and the words (CJK: characters) of each."""
 
     stem: str
@@ -21,16 +21,16 @@ class Question:
     option_words: tuple[tuple[str, ...], ...]
 
 
-def read(text: str) -> Question:
+def read(text: str) -> Exercise:
     """Options are lines that begin with A, B, ... in order, after the stem; there may be none."""
     body = CUE_TO_ANSWER.sub("", text).strip()
     marks = _run_from_a(list(OPTION.finditer(body)))
     if len(marks) < LEAST_OPTIONS:
-        return Question(body, (), words_of(body), ())
+        return Exercise(body, (), words_of(body), ())
     ends = [mark.start() for mark in marks[1:]] + [len(body)]
     options = tuple(body[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))
     stem = body[: marks[0].start()].strip()
-    return Question(stem, options, words_of(stem), tuple(map(words_of, options)))
+    return Exercise(stem, options, words_of(stem), tuple(map(words_of, options)))
 
 
 def words_of(text: str) -> tuple[str, ...]:
