@@ -16,7 +16,7 @@ END = "\0"
 
 
 class Encodings:
-    """Vector, states (float16) of one layer and offsets of each text; without a folder in memory."""
+    """Vector, states (float16) of one layer and offsets of each text, kept in `folder` if given."""
 
     def __init__(self, layer: int, folder: Path | None = None) -> None:
         self.layer, self._folder = layer, folder
