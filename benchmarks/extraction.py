@@ -119,8 +119,12 @@ def with_trained(
     return found, trained, time.monotonic() - began
 
 
-async def with_bundled(titles: Sequence[Title]) -> tuple[list[Answers], float]:
-    """Answers of the bundled fleet, and the seconds they took; a failure has none."""
+async def with_bundled(titles: Sequence[Title], name: str = "mini") -> tuple[list[Answers], float]:
+    """Answers of a fleet, and the seconds they took; a title that fails has none.
+
+    Raises what the titles failed with, where all did.
+    """
+    failures: list[OrchestraError] = []
     graphs = {title.category: _graph(title.asked) for title in titles}
     gate = asyncio.Semaphore(AT_ONCE)
 
@@ -129,15 +133,20 @@ async def with_bundled(titles: Sequence[Title]) -> tuple[list[Answers], float]:
             try:
                 result = await fleet.run(graphs[title.category], Job(text=title.text))
             except OrchestraError as error:
-                print(f"{title.text[:60]!r}: {error}", file=sys.stderr)
+                failures.append(error)
                 return {}
         return {name: texts_of(field.value) for name, field in result.fields.items()}
 
-    async with Fleet.open("mini") as fleet:
+    async with Fleet.open(name) as fleet:
         if titles:
             await one(titles[0])  # the models are loaded
+        failures.clear()
         began = time.monotonic()
         found = list(await asyncio.gather(*map(one, titles)))
+    if failures and len(failures) == len(titles):
+        raise failures[-1]
+    for error in failures[:1]:
+        print(f"{len(failures)} of {len(titles)} titles failed, as: {error}", file=sys.stderr)
     return found, time.monotonic() - began
 
 
@@ -171,10 +180,11 @@ def main() -> None:
     parser.add_argument("--train", type=Path, help="titles to learn from")
     parser.add_argument("--rows", type=int, help="only the first N titles of FILE")
     parser.add_argument("--train-rows", type=int, help="only the first N titles of --train")
+    parser.add_argument("--fleet", default="mini", help="the fleet that is asked without --train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
     try:
-        scores = scored(given.file, given.train, given.rows, given.train_rows)
+        scores = scored(given.file, given.train, given.rows, given.train_rows, given.fleet)
     except OrchestraError as error:
         sys.exit(f"error: {error}")
     if given.json:
@@ -187,12 +197,16 @@ def main() -> None:
 
 
 def scored(
-    file: Path, train_file: Path | None, rows: int | None = None, train_rows: int | None = None
+    file: Path,
+    train_file: Path | None,
+    rows: int | None = None,
+    train_rows: int | None = None,
+    fleet: str = "mini",
 ) -> dict[str, Any]:
     """The report of a file's titles. Raises `InvalidTable`, and what training raises."""
     titles = read_titles(file)[:rows]
     if train_file is None:
-        answers, read_s = asyncio.run(with_bundled(titles))
+        answers, read_s = asyncio.run(with_bundled(titles, fleet))
         return report(titles, answers, read_s)
     known = read_titles(train_file, filled_only=True)[:train_rows]
     answers, train_s, read_s = with_trained(titles, labelled(known))

@@ -130,6 +130,8 @@ def to_json(reply: Reply) -> str:
         "read_off": dict(reply.read_off),
         "judged": list(reply.judged),
     }
+    if reply.notes:
+        kept["notes"] = dict(reply.notes)
     if reply.words:
         kept["words"] = dict(reply.words)
     if reply.vectors is not None:
@@ -151,6 +153,7 @@ def from_json(stored: str) -> Reply:
         raw.get("weights", {}),
         regions={name: tuple(box) for name, box in raw.get("regions", {}).items()},
         heat=raw.get("heat", {}),
+        notes=raw.get("notes", {}),
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
         judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),

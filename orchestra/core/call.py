@@ -103,7 +103,8 @@ class Reply:
     for strings that are neither enumerated nor spans, their geometric mean. A model that reports
     no probabilities leaves it empty. `thinking` is what a reasoning model wrote before its answer.
     Within an object or list, leaves have theirs by their place (`maker.country`, `parts[0]`).
-    `abstained` maps a property or a place whose given value was refused, and is None now, to why.
+    `abstained` maps a property or a place whose given value was refused, and is None now, to why;
+    `notes` one whose value stands to what must be known of it.
     `modality_weights` maps `text` and `image` to their parts in the answer, together 1; only a
     fused model gives it. `regions` maps a property to the part of the photo that decided it, as
     fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`; `words` to
@@ -128,6 +129,7 @@ class Reply:
     words: Mapping[str, str] = field(default_factory=dict)
     judged: tuple[str, ...] = ()
     cached: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
     vectors: NDArray[np.float32] | None = field(default=None, compare=False)
 
 

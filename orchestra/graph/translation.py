@@ -204,7 +204,9 @@ class _Leaves:
         if self.ask.reads == "image":
             box = reply.regions.get(name, WHOLE_IMAGE)
             found = {"box": box, "heat": reply.heat.get(name), "text": reply.words.get(name)}
-            return _seen(value, self.images, found, base)
+            seen = _seen(value, self.images, found, base)
+            note = reply.notes.get(whole) if seen.answered else None
+            return seen if note is None else seen.model_copy(update={"note": note})
         meaning: Terms = ()
         if "x-choice" in shape:
             known = self.ask.schema_json

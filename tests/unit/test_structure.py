@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.structure import Structure, largest_folders
+from benchmarks.house.structure import Structure, largest_folders
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = {"ray", "peft", "opentelemetry", "prometheus_client"}  # what only an extra brings

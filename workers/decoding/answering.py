@@ -49,7 +49,9 @@ class AnsweringEngine:
         with PROCESS.measure() as spent:
             begun = [self._begin(row, call, on_text) for row, call in enumerate(calls)]
             answers = [answer for answer in begun if isinstance(answer, Completion)]
+            forced = [a for a in answers if a.outcome is not None and self._looks_again(a.call)]
             self._decode([a for a in answers if a.outcome is None], is_cancelled)
+            self._look_at(forced)
         total = sum(len(a.prompt.ids) + a.made for a in answers) or 1
         return [
             self._outcome(answer, spent.cpu_s / total) if isinstance(answer, Completion) else answer
@@ -59,11 +61,11 @@ class AnsweringEngine:
     def _begin(self, row: int, call: Call, on_text: OnText | None) -> Completion | OrchestraError:
         try:
             taught = self._model.taught
-            reworded = Reworded(call) if taught is None else taught.reworded(call)
+            asked, reworded = call, Reworded(call) if taught is None else taught.reworded(call)
             call = reworded.call
             hear = None if on_text is None else partial(on_text, row)
-            if reworded.wordings:  # its pieces would be the model's words, not the user's
-                reworded.hear, hear = hear, None
+            # Its pieces would be the model's words alone, and neither the user's nor the last ones.
+            waits = bool(reworded.wordings) or self._looks_again(call)
             prompt = self._model.prepare(call)
             self._check_length(call, prompt)
             answer = Completion.begin(
@@ -74,12 +76,16 @@ class AnsweringEngine:
                 self._model.writer.data(call.text or ""),
                 thinks=self._model.writer.opens_thought(call),
                 draws=generator(self._sampling, call),
-                hear=hear,
+                hear=None if waits else hear,
             )
-            answer.reworded = reworded
+            answer.asked, answer.reworded = asked, reworded
+            answer.hear_whole = hear if waits else None
             return answer
         except OrchestraError as error:
             return error
+
+    def _looks_again(self, call: Call) -> bool:
+        return self._model.second_look is not None and bool(call.images) and call.schema is not None
 
     def _check_length(self, call: Call, prompt: Prompt) -> None:
         tokens, context = len(prompt.ids), self._model.context_tokens
@@ -112,6 +118,7 @@ class AnsweringEngine:
                 _refuse(answers)
             vocabulary, sampling = self._vocabulary, self._sampling
             decode(answers, session, vocabulary, image_features, is_cancelled, sampling)
+            self._look_again(answers)
             self._ended(answers, session)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
@@ -121,6 +128,19 @@ class AnsweringEngine:
                     f"A batch of {len(answers)} rows does not fit the memory: {error}. "
                     "Lower the card's batch size."
                 )
+
+    def _look_at(self, forced: Sequence[Completion]) -> None:
+        """Look at the photos of answers that the schema forced, for which nothing was decoded."""
+        if forced:
+            self._model.open([a.prompt for a in forced], [len(a.prompt.ids) for a in forced])
+            self._look_again(forced)
+
+    def _look_again(self, answers: Sequence[Completion]) -> None:
+        look = self._model.second_look
+        for answer in answers:
+            if look is not None and isinstance(answer.outcome, Reply):
+                asked = answer.asked or answer.call
+                answer.opinion = look.opinion(asked, answer.call, answer.prompt)
 
     def _outcome(self, answer: Completion, token_cpu_s: float) -> Reply | OrchestraError:
         """The reply with its metered work, or the error, with it where it was worked for."""
@@ -132,8 +152,18 @@ class AnsweringEngine:
             )
             error.used = usage if error.may_have_spent else None
             return error
-        reply = judged(replace(answer.outcome, usage=usage), answer.prompt.standings)
-        return reply if answer.reworded is None else answer.reworded.given(reply)
+        reply = self._told(answer, replace(answer.outcome, usage=usage))
+        if answer.hear_whole is not None:
+            answer.hear_whole(reply.text)
+        return reply
+
+    def _told(self, answer: Completion, reply: Reply) -> Reply:
+        """`reply` joined with what else was seen, where it stands, and in the user's words."""
+        opinion = answer.opinion
+        reply = reply if opinion is None else opinion.joined(reply)
+        reply = judged(reply, answer.prompt.standings)
+        reply = reply if answer.reworded is None else answer.reworded.given(reply)
+        return reply if opinion is None else opinion.told(reply)
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         """What else an engine notes once a batch has its answers."""

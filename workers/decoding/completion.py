@@ -24,7 +24,7 @@ from orchestra.core.errors import (
 )
 from workers.decoding.confidence import confidences
 from workers.decoding.constrain import Grammar, compile_schema, validate
-from workers.decoding.model import Prompt
+from workers.decoding.model import Opinion, Prompt
 from workers.decoding.prompt import THINK_CLOSE
 from workers.decoding.taught import Reworded
 from workers.decoding.voice import Voice
@@ -94,7 +94,9 @@ class Completion:
 
     `queue` holds tokens that are decided but not yet run through the model. `thought` are the
     tokens up to the end of thinking, `tokens` those of the answer. `draws` is where sampled
-    tokens come from, None for greedy ones. `reworded` is the way back to the user's choices.
+    tokens come from, None for greedy ones. `asked` is the call in the user's words and `reworded`
+    the way back to them, `opinion` what a second look at the photo found; `hear_whole` is told the
+    answer once it is joined.
     `outcome` is set once, when the row has ended.
     """
 
@@ -111,7 +113,10 @@ class Completion:
     thought: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
+    asked: Call | None = None
     reworded: Reworded | None = None
+    opinion: Opinion | None = None
+    hear_whole: Callable[[str], None] | None = None
     outcome: Reply | OrchestraError | None = None
 
     @classmethod

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.core.call import Call
+from orchestra.core.call import Call, Reply
 from orchestra.core.errors import UsageError
 from workers.decoding.prompt import PromptWriter
 from workers.decoding.sampling import Draws
@@ -56,22 +56,45 @@ class Prompt:
     """Token ids of one call, and its images as pixels, or None.
 
     `pixels` has one tensor (images, 3, height, width) for each resolution that the vision tower
-    takes, by the name that transformers gives it. `standings` is filled when the images are looked
-    at, by a model that knows its domain.
+    takes, by the name that transformers gives it. `standings` and `seen`, what the tower made of
+    each image (E), are filled when the images are looked at, by a model that knows its domain.
     """
 
     ids: list[int]
     pixels: dict[str, Any] | None = None
     standings: list[Standing] = field(default_factory=list)
+    seen: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class Opinion(Protocol):
+    """What somebody else makes of a call's photo, to be joined with the model's answer."""
+
+    def joined(self, reply: Reply) -> Reply:
+        """`reply`, in the model's words, in the light of it."""
+        ...
+
+    def told(self, reply: Reply) -> Reply:
+        """`reply`, in the user's words, with what the model itself does not know."""
+        ...
+
+
+class SecondLook(Protocol):
+    """Looks at the photo of a call again, beside the model."""
+
+    def opinion(self, asked: Call, posed: Call, prompt: Prompt) -> Opinion | None:
+        """Of a call as the user `asked` and as it was `posed` to the model; None where none is."""
+        ...
 
 
 class TextModel:
     """A causal language model with its tokenizer and prompt format.
 
-    `taught` are the choices of photos that it knows, where its checkpoint says so.
+    `taught` are the choices of photos that it knows, where its checkpoint says so; `second_look`
+    is what looks at photos beside it.
     """
 
     taught: Taught | None = None
+    second_look: SecondLook | None = None
 
     def __init__(
         self,

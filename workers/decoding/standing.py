@@ -10,10 +10,14 @@ from orchestra.core.call import Reply
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How likely a photo is of the known kinds, and why it is not taken for one, or None."""
+    """How likely a photo is of the known kinds, and why it is not taken for one, or None.
+
+    `world` is the number of the set of kinds that it is nearest to (0: photos, 1: drawings).
+    """
 
     likely: float
     reason: str | None
+    world: int = 0
 
 
 def outside(standings: Sequence[Standing]) -> str | None:

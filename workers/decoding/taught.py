@@ -11,7 +11,7 @@ among all that it was taught of that kind, and abstains when that is none of the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,10 @@ class Wording:
 
 @dataclass(slots=True)
 class Reworded:
-    """A call in the words of a checkpoint, and the way back; `hear` is told the whole answer."""
+    """A call in the words of a checkpoint, and the way back."""
 
     call: Call
     wordings: dict[Place, Wording] = field(default_factory=dict)
-    hear: Callable[[str], None] | None = None
 
     def given(self, reply: Reply) -> Reply:
         """`reply` in the user's words; what is none of them is None, with the reason."""
@@ -86,12 +85,9 @@ class Reworded:
         refused: dict[str, str] = {}
         value = self._given(reply.value, (), "", refused)
         confidence = {name: p for name, p in reply.confidence.items() if name not in refused}
-        text = compact(value)
-        if self.hear is not None:
-            self.hear(text)
         return replace(
             reply,
-            text=text,
+            text=compact(value),
             value=value,
             confidence=confidence,
             abstained={**refused, **reply.abstained},

@@ -12,9 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from orchestra.core.call import Call
 from orchestra.core.card import Sampling
-from orchestra.core.errors import InvalidFleet, MissingExtra
+from orchestra.core.errors import InvalidFleet, MissingExtra, UsageError
 from orchestra.core.shipped import attribute
 from orchestra.images.attention import AttentionMap
 from workers.decoding.answering import AnsweringEngine
@@ -30,6 +34,7 @@ from workers.onnx.fused import OnnxFusedModel
 from workers.onnx.layout import GRAPH, TOWER
 from workers.onnx.session import sessions_of
 from workers.onnx.vision import OnnxVisionModel
+from workers.vision.likeness import directions
 
 TORCH_ENGINE = "workers.engine:TransformersEngine"
 SEEING: dict[str, Callable[[Path, dict[str, Any], int], TextModel]] = {
@@ -93,6 +98,18 @@ class OnnxEngine(AnsweringEngine):
         Raises what that raises, and MissingExtra where torch is not installed.
         """
         return self._in_torch().attend(call, *method)
+
+    def photo_vectors(self, photos: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """A vector of length 1 for each upright RGB photo, (N, E); see `workers.vision.likeness`.
+
+        Raises UsageError for a model that does not look at photos with our own tower.
+        """
+        if not isinstance(self._model, OnnxVisionModel):
+            raise UsageError(
+                f"The model is a {type(self._model).__name__}, which gives no vector of a photo. "
+                "Ask mini's vl."
+            )
+        return directions(np.stack([self._model.embedding(photo) for photo in photos]))
 
     def _ended(self, answers: Sequence[Completion], session: AnySession) -> None:
         if isinstance(session, Weighing):

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from orchestra.core.call import Call
-from orchestra.core.errors import CheckpointInvalid
+from orchestra.core.errors import CheckpointInvalid, UsageError
 from workers.decoding.model import AnySession, Prompt, TextModel
 from workers.decoding.prompt import PromptWriter
 from workers.decoding.taught import Taught
@@ -23,6 +24,7 @@ from workers.onnx.decoder import OnnxDecoder
 from workers.onnx.session import sessions_of
 from workers.onnx.tower import Floats, OnnxTower
 from workers.vision.domain import Domain
+from workers.vision.photo_look import PhotoLook
 from workers.vision.pixels import SquarePixels
 
 ARCHITECTURE = "DeepseekVLForConditionalGeneration"
@@ -73,7 +75,21 @@ class OnnxVisionModel(TextModel):
             Domain.load(folder),
         )
         loaded.taught = Taught.load(folder)
+        loaded.second_look = PhotoLook.load(folder, loaded.embedding)
         return loaded
+
+    def embedding(self, photo: Image.Image) -> Floats:
+        """What the tower makes of an upright RGB photo as a whole, (E,).
+
+        Raises UsageError for a tower that is not our own.
+        """
+        _, embedding_BE = self._tower.look([self._pixels.of(photo)[None]])
+        if embedding_BE is None:
+            raise UsageError(
+                "The checkpoint's tower gives no vector of a photo. Use mini's vl, or a checkpoint "
+                "with a tower of workers/vision/lite.py."
+            )
+        return embedding_BE[0]
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its images as pixels."""
@@ -97,8 +113,10 @@ class OnnxVisionModel(TextModel):
         features, embedding_BE = self._tower.look(pixels)
         if self._domain is not None and embedding_BE is not None:
             found = iter(self._domain.standings(embedding_BE))
+            seen = iter(embedding_BE)
             for prompt, part in zip(prompts, pixels, strict=True):
                 prompt.standings.extend(islice(found, len(part)))
+                prompt.seen.extend(islice(seen, len(part)))
         return features
 
     def _shown(self, call: Call) -> dict[str, Floats] | None:

@@ -81,8 +81,10 @@ def _strings_of(
     return found
 
 
-def _described(row: TaggedRow, name: str, spans: np.ndarray, strings: Strings, own: int | None,
-               within: Sequence[int], near: Mapping[int, float]) -> list[ValueCandidate]:  # fmt: skip
+def _described(
+    row: TaggedRow, name: str, spans: np.ndarray, strings: Strings, own: int | None,
+    within: Sequence[int], near: Mapping[int, float],
+) -> list[ValueCandidate]:  # fmt: skip
     found = _strings_of(row, name, spans, strings, own)
     ranked = sorted(found, key=lambda value: -float(found[value].views.sum()))[:MOST]
     if not ranked:

@@ -15,7 +15,7 @@ from workers.tagging.optimizer import Adam
 
 BASE = 0  # the feature that the score begins with
 HIDDEN, EPOCHS, RATE = 24, 200, 0.01
-DECAY = 32.0  # over the number of questions
+DECAY = 24.0  # over the number of questions
 CLIP = 30.0
 
 

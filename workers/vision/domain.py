@@ -60,7 +60,7 @@ class World:
 
     def signs(self, embedding_BE: Array) -> tuple[Array, Array]:
         """How far from all kinds, and how little within the span, (B,) each."""
-        seen_BQ: Array = (embedding_BE - self.middle) @ self.axes
+        seen_BQ = _floats((embedding_BE - self.middle) @ self.axes)
         near_B = _distances(seen_BQ @ self.inner, self.centres).min(axis=1)
         far_B = near_B - np.linalg.norm(seen_BQ @ self.outer, axis=1)
         return far_B, -np.linalg.norm(_directions(embedding_BE) @ self.span, axis=1)
@@ -120,8 +120,14 @@ class Domain:
 
     def standings(self, embedding_BE: ArrayLike) -> list[Standing]:
         """Where each photo stands."""
-        likely = self.likely(embedding_BE).tolist()
-        return [Standing(p, self.reason if p < self.least else None) for p in likely]
+        seen_BE = _floats(embedding_BE)
+        apart = np.stack([world.strangeness(seen_BE) for world in self.worlds])
+        nearest = apart.argmin(axis=0).tolist()
+        likely = self.likely(seen_BE).tolist()
+        return [
+            Standing(p, self.reason if p < self.least else None, world)
+            for p, world in zip(likely, nearest, strict=True)
+        ]
 
 
 def _worlds(parts: Mapping[str, NDArray[Any]]) -> list[World]:

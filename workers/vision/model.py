@@ -15,7 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from transformers import (
     DeepseekVLForConditionalGeneration,
     DeepseekVLHybridForConditionalGeneration,
@@ -44,6 +47,7 @@ from workers.loading.tokenizer import load_tokenizer
 from workers.text.model import sessions_of, sizes
 from workers.vision.domain import Domain
 from workers.vision.lite import LiteTower
+from workers.vision.photo_look import PhotoLook
 
 OWN_TOWERS = (LiteTower,)  # a config may name one: its module registers it
 # Eight images of 384 px, one of 1024 px: more at once take memory and gain little.
@@ -133,7 +137,15 @@ class VisionModel(TextModel):
             domain=domain,
         )
         loaded.taught = taught
+        loaded.second_look = PhotoLook.load(folder, loaded.embedding)
         return loaded
+
+    def embedding(self, photo: Image.Image) -> NDArray[np.float32]:
+        """What our own tower makes of an upright RGB photo as a whole, (E,)."""
+        given = self._processor(images=[photo], return_tensors="pt")["pixel_values"]
+        model = cast(Any, self.model)
+        seen = model.model.vision_model(given.to(model.device, model.dtype))
+        return seen.pooler_output[0].float().cpu().numpy()
 
     def prepare(self, call: Call) -> Prompt:
         """Render and encode one call, and its images as pixels."""
@@ -186,9 +198,11 @@ class VisionModel(TextModel):
             embeddings.append(seen.pooler_output)
             features.append(model.model.aligner(seen.last_hidden_state))
         if self._domain is not None:
-            found = iter(self._domain.standings(torch.cat(embeddings).float().cpu().numpy()))
+            embedding_BE = torch.cat(embeddings).float().cpu().numpy()
+            found, seen = iter(self._domain.standings(embedding_BE)), iter(embedding_BE)
             for prompt, part in zip(prompts, pixels, strict=True):
                 prompt.standings.extend(islice(found, len(part["pixel_values"])))
+                prompt.seen.extend(islice(seen, len(part["pixel_values"])))
         return torch.cat(features)
 
     def _pixels(self, call: Call) -> dict[str, torch.Tensor] | None:

@@ -28,6 +28,19 @@ def public_tower(image_size: int, detail_size: int = 0) -> LiteTower:
 
     Raises UsageError without the package.
     """
+    tower = LiteTower(LiteTowerConfig(image_size=image_size, detail_size=detail_size))
+    tower.load_state_dict(renamed(_stored(), tower), strict=False)
+    return tower.eval()
+
+
+def public_classifier() -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight (1000, E) and bias (1000,) of the head that names the classes of ImageNet."""
+    stored = _stored()
+    return stored[f"{CLASSIFIER}weight"], stored[f"{CLASSIFIER}bias"]
+
+
+def _stored() -> dict[str, torch.Tensor]:
+    """The tensors of the package's file. Raises UsageError without it."""
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise UsageError(
@@ -40,10 +53,7 @@ def public_tower(image_size: int, detail_size: int = 0) -> LiteTower:
         raise UsageError(
             f"{str(path)!r} has sha256 {digest!r}, expected {SHA256!r}. Install version 0.1.0."
         )
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    tower = LiteTower(LiteTowerConfig(image_size=image_size, detail_size=detail_size))
-    tower.load_state_dict(renamed(stored, tower), strict=False)
-    return tower.eval()
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def renamed(stored: dict[str, torch.Tensor], tower: LiteTower) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ from workers.decoding import taught
 from workers.training.text.tokenizer import ASSISTANT, CHAT_TEMPLATE, END, IMAGE, PAD, USER
 from workers.training.vision.speaker import image_tokens
 from workers.training.vision.taught import save_taught
+from workers.vision import kinds
 from workers.vision.domain import FILE, Domain
 
 HASHED = (
@@ -33,6 +34,7 @@ HASHED = (
     "preprocessor_config.json",
     FILE,
     taught.FILE,
+    kinds.FILE,
 )
 
 
