@@ -22,6 +22,9 @@ class Standard(nn.Module):
     States of one encoder share most of their direction; what tells names apart is the rest.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))

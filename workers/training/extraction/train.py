@@ -68,8 +68,8 @@ def fresh_reader() -> Reader:
         intermediate_size=1536,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        attn_implementation="eager",
     )
+    config._attn_implementation = "eager"
     reader = Reader(config, DEPTH, COUNT)
     weights = bert_weights()
     for place, layer in enumerate(reader.layers):
