@@ -11,7 +11,6 @@ import yaml
 from orchestra.core.errors import OrchestraError
 from orchestra.core.spelling import nearest
 
-
 # libyaml reads ten times as fast, where PyYAML was built with it.
 SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
