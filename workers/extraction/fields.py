@@ -11,7 +11,30 @@ from numpy.typing import NDArray
 MOST_CHARS = 200
 LETTERS = re.compile(r"[^\W\d_]+")
 STEM = 5  # letters; "colours" and "coloured" begin alike
-EMPTY = frozenset(["the", "of", "a", "an", "in", "for", "and", "or", "to", "such", "as", "eg", "e", "g", "with", "has", "which", "is", "type", "name"])
+EMPTY = frozenset(
+    (
+        "the",
+        "of",
+        "a",
+        "an",
+        "in",
+        "for",
+        "and",
+        "or",
+        "to",
+        "such",
+        "as",
+        "e",
+        "g",
+        "eg",
+        "with",
+        "has",
+        "which",
+        "is",
+        "type",
+        "name",
+    )
+)
 CAMEL = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 
 

@@ -61,7 +61,7 @@ class SpanHead:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> SpanHead:
-        """Load the reader of a folder. Raises CheckpointInvalid where a file is missing or wrong."""
+        """Load a folder's reader. Raises CheckpointInvalid where a file is missing or wrong."""
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
             weights = load_file(folder / "reader.safetensors")

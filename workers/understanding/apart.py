@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from workers.extraction.reader import Found
 from workers.extraction.words import Span
-from workers.understanding.leaves import Part
+from workers.understanding.leaves import SchemaPart
 from workers.understanding.picked import Pick, candidates
 
 QUOTED = ("span", "string")
 
 
 def apart(
-    text: str, leaves: Sequence[Part], found: Mapping[str, Found], least: float
+    text: str, leaves: Sequence[SchemaPart], found: Mapping[str, Found], least: float
 ) -> dict[str, Pick]:
     """The value of each leaf that quotes, no two of them from the same words, likeliest first."""
     offers: list[tuple[float, int, str, Pick]] = []

@@ -25,7 +25,7 @@ from workers.extraction.head import SpanHead
 from workers.extraction.reader import FieldReader, Found
 from workers.extraction.words import Span
 from workers.understanding.apart import apart
-from workers.understanding.leaves import Part, parts_of
+from workers.understanding.leaves import SchemaPart, parts_of
 from workers.understanding.picked import Pick, pick, picks, stands
 from workers.understanding.rows import grouped
 
@@ -114,7 +114,7 @@ class UnderstandingEngine:
         except OrchestraError as error:
             return error
 
-    def _judged(self, text: str, parts: Sequence[Part], reading: _Reading) -> dict[str, str]:
+    def _judged(self, text: str, parts: Sequence[SchemaPart], reading: _Reading) -> dict[str, str]:
         """Choices that the text does not hold, but is: each a label of the whole of it."""
         made: dict[str, str] = {}
         for part in parts:
@@ -132,7 +132,7 @@ class UnderstandingEngine:
         return made
 
 
-def _readable(call: Call) -> tuple[Part, ...]:
+def _readable(call: Call) -> tuple[SchemaPart, ...]:
     """The parts of a call that can be read. Raises InvalidSchema for another call."""
     if call.schema is None or call.images:
         asks = "has no schema" if call.schema is None else f"shows {len(call.images)} photos"
@@ -155,7 +155,7 @@ class _Reading:
     confidence: dict[str, float] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
 
-    def value(self, part: Part) -> Any:
+    def value(self, part: SchemaPart) -> Any:
         """The value of a property."""
         if part.shape.kind == "object":
             return self._object(part, part.place)
@@ -172,7 +172,7 @@ class _Reading:
             self.spans[place] = one.span
         return one.value
 
-    def _object(self, part: Part, place: str) -> dict[str, Any]:
+    def _object(self, part: SchemaPart, place: str) -> dict[str, Any]:
         made = {inner.name: self.value(inner) for inner in part.parts}
         known = [
             self.confidence[leaf.place] for leaf in part.leaves() if leaf.place in self.confidence
@@ -180,7 +180,7 @@ class _Reading:
         self.confidence[place] = min(known, default=0.0)
         return made
 
-    def _list(self, part: Part, place: str) -> list[Any]:
+    def _list(self, part: SchemaPart, place: str) -> list[Any]:
         (item,) = part.parts
         rows = grouped({leaf.place: self._all(leaf) for leaf in item.leaves()}, self.text)
         made = [
@@ -192,10 +192,10 @@ class _Reading:
         self.confidence[place] = min(known, default=min(absent, default=0.0))
         return made
 
-    def _all(self, leaf: Part) -> list[Pick]:
+    def _all(self, leaf: SchemaPart) -> list[Pick]:
         return picks(self.text, self.found[leaf.place], leaf.shape, leaf.asked, self.least)
 
-    def _row(self, item: Part, row: Mapping[str, Pick], place: str) -> Any:
+    def _row(self, item: SchemaPart, row: Mapping[str, Pick], place: str) -> Any:
         """One item of a list: a leaf's value, or an object of those that stand together."""
         if item.shape.kind == "array":
             return []  # a list within an item of a list: which values are whose is not told

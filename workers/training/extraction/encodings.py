@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ END = "\0"
 
 
 class Encodings:
-    """Vector, states (float16) of one layer and offsets of each text; without a folder in memory."""
+    """Vector, states (float16) of one layer and offsets of each text, kept in `folder` if given."""
 
     def __init__(self, layer: int, folder: Path | None = None) -> None:
         self.layer, self._folder = layer, folder
@@ -35,7 +36,7 @@ class Encodings:
 
     def _encode(self, texts: list[str]) -> None:
         read = shared_encoder(1).encode(texts, states_of=self.layer)
-        kept: dict[str, NDArray[np.generic]] = {
+        kept: dict[str, NDArray[Any]] = {
             "texts": np.array(END.join(texts)),
             "L": np.array([len(one.offsets) for one in read]),
             "V": np.stack([one.vector for one in read]),
@@ -45,10 +46,10 @@ class Encodings:
         if self._folder:
             number = len(list(self._folder.glob(f"enc{self.layer}_*.npz")))
             with (self._folder / f"enc{self.layer}_{number:06}.npz").open("wb") as file:
-                np.savez(file, **kept)
+                np.savez(file, allow_pickle=False, **kept)
         self._take(kept)
 
-    def _take(self, kept: dict[str, NDArray[np.generic]]) -> None:
+    def _take(self, kept: dict[str, NDArray[Any]]) -> None:
         ends = np.cumsum(kept["L"])
         for row, text in enumerate(str(kept["texts"]).split(END)):
             part = slice(ends[row] - kept["L"][row], ends[row])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.extraction.head import WIDEST
-from workers.training.extraction.lessons import Batch, Lesson, batch_of, picked_fields
+from workers.training.extraction.lessons import Batch, ReadingLesson, batch_of, picked_fields
 from workers.training.extraction.network import Reader, span_scores
 from workers.training.extraction.titles import Title
 
@@ -22,7 +22,7 @@ FieldOf = Callable[[Title, str], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Schedule:
     """How a reader is fitted; rates fall along a cosine after some warm-up."""
 
     epochs: float = 2.0
@@ -50,9 +50,9 @@ def loss_of(logits: Tensor, batch: Batch) -> Tensor:
 
 def fit(
     reader: Reader,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[ReadingLesson],
     field_of: FieldOf,
-    recipe: Recipe,
+    recipe: Schedule,
     *,
     told: Callable[[str], None] = print,
 ) -> None:
@@ -102,7 +102,7 @@ def _share(done: float, step: int) -> float:
     return min((step + 1) / 40, 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def _settle(reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf) -> None:
+def _settle(reader: Reader, lessons: Sequence[ReadingLesson], field_of: FieldOf) -> None:
     """Standardise what the network's states are at first."""
     for norm in (reader.vector_norm, reader.field_norm, reader.word_norm):
         norm.seen = []
@@ -114,10 +114,10 @@ def _settle(reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf) -> Non
 
 
 def _batches(
-    lessons: Sequence[Lesson], recipe: Recipe, draw: random.Random, steps: int
-) -> list[list[Lesson]]:
+    lessons: Sequence[ReadingLesson], recipe: Schedule, draw: random.Random, steps: int
+) -> list[list[ReadingLesson]]:
     """`steps` batches of lessons of like length, in random order."""
-    made: list[list[Lesson]] = []
+    made: list[list[ReadingLesson]] = []
     while len(made) < steps:
         order = list(lessons)
         draw.shuffle(order)
@@ -138,7 +138,7 @@ class Guess:
 
 
 def read(
-    reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf, *, batch: int = 32
+    reader: Reader, lessons: Sequence[ReadingLesson], field_of: FieldOf, *, batch: int = 32
 ) -> list[Mapping[str, Guess]]:
     """The best span of every field of each lesson, in order."""
     found: list[Mapping[str, Guess]] = [{} for _ in lessons]
@@ -158,7 +158,7 @@ def read(
     return found
 
 
-def _guess(lesson: Lesson, place: int, probability: float) -> Guess:
+def _guess(lesson: ReadingLesson, place: int, probability: float) -> Guess:
     first, last = place // WIDEST, place // WIDEST + place % WIDEST
     start, end = lesson.words[first][0], lesson.words[last][1]
     return Guess(lesson.title.text[start:end], probability, (start, end))

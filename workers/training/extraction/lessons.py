@@ -27,7 +27,7 @@ NOT_STATED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ReadingLesson:
     """One text with its states, words and fields; `targets` are (start, last) words by field.
 
     A field that is not stated has no target. One that is stated, but in no run of words, is left
@@ -43,7 +43,7 @@ class Lesson:
     targets: tuple[tuple[Span, ...], ...]
 
 
-def lesson_of(title: Title, encoded: Encoded) -> Lesson:
+def lesson_of(title: Title, encoded: Encoded) -> ReadingLesson:
     """The lesson that one title is, with all it is asked."""
     _, states, offsets = encoded
     tokens = [(int(a), int(b)) for a, b in offsets]
@@ -55,7 +55,7 @@ def lesson_of(title: Title, encoded: Encoded) -> Lesson:
         if not values or spans:
             names.append(name)
             targets.append(spans)
-    return Lesson(
+    return ReadingLesson(
         title,
         states,
         words,
@@ -104,7 +104,7 @@ class Batch:
 
 
 def batch_of(
-    lessons: Sequence[Lesson],
+    lessons: Sequence[ReadingLesson],
     picked: Sequence[Sequence[int]],
     field_of: Callable[[Title, str], NDArray[np.float32]],
 ) -> Batch:
@@ -148,7 +148,7 @@ def batch_of(
     return out
 
 
-def picked_fields(lesson: Lesson, draw: random.Random, most: int, drop: float) -> list[int]:
+def picked_fields(lesson: ReadingLesson, draw: random.Random, most: int, drop: float) -> list[int]:
     """Some of a lesson's fields in random order: most of the stated ones, some that are absent."""
     stated = [i for i, spans in enumerate(lesson.targets) if spans and draw.random() > drop]
     absent = [i for i, spans in enumerate(lesson.targets) if not spans and draw.random() > drop]

@@ -22,6 +22,9 @@ class Standard(nn.Module):
     States of one encoder share most of their direction; what tells names apart is the rest.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
@@ -91,8 +94,8 @@ class Reader(nn.Module):
         """Parts (B, M, 3, W) and absent (B, M).
 
         `fields` is (B, M, 2, H): the mean state of the field's words at the layer where the text's
-        states are taken, and its vector; `tokens` (B, T, H), `pooling` (B, W, T), `marks` (B, W, K),
-        `matches` (B, M, W, 3).
+        states are taken, and its vector; `tokens` (B, T, H), `pooling` (B, W, T), `marks`
+        (B, W, K), `matches` (B, M, W, 3).
         """
         count = fields.shape[1]
         vectors = self.vector_norm(fields[:, :, 1])

@@ -65,7 +65,7 @@ def only(titles: Iterable[Title], categories: Sequence[str]) -> list[Title]:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class TitleScore:
     """Micro scores over attribute values; right is only what equals the gold string."""
 
     right: int
@@ -91,8 +91,8 @@ class Score:
         return f"F1 {self.f1:.1f} P {self.precision:.1f} R {self.recall:.1f}"
 
 
-def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) -> Score:
-    """Score what was `read` of each title, by name."""
+def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) -> TitleScore:
+    """TitleScore what was `read` of each title, by name."""
     right = answered = stated = 0
     for title, values in zip(titles, read, strict=True):
         pairs = {(name, value) for name, found in values.items() for value in found}
@@ -100,4 +100,4 @@ def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) 
         right += len(pairs & gold)
         answered += len(pairs)
         stated += len(gold)
-    return Score(right, answered, stated)
+    return TitleScore(right, answered, stated)

@@ -25,9 +25,9 @@ from workers.encoder.weights import bert_weights
 from workers.extraction.marks import COUNT
 from workers.training.extraction.encodings import Encodings
 from workers.training.extraction.export import export
-from workers.training.extraction.fit import Guess, Recipe, fit, read
+from workers.training.extraction.fit import Guess, Schedule, fit, read
 from workers.training.extraction.generated import generate
-from workers.training.extraction.lessons import Lesson, lesson_of
+from workers.training.extraction.lessons import ReadingLesson, lesson_of
 from workers.training.extraction.network import Reader
 from workers.training.extraction.products import product_titles
 from workers.training.extraction.renamed import renamed
@@ -53,7 +53,7 @@ class Fields:
         return self._known[asked]
 
 
-def lessons_of(titles: Sequence[Title], encodings: Encodings) -> list[Lesson]:
+def lessons_of(titles: Sequence[Title], encodings: Encodings) -> list[ReadingLesson]:
     """The lessons of `titles`, encoded where they are not yet."""
     encodings.add([t.text for t in titles])
     encodings.add([t.asking(name) for t in titles for name in t.asked])
@@ -68,8 +68,8 @@ def fresh_reader() -> Reader:
         intermediate_size=1536,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        attn_implementation="eager",
     )
+    config._attn_implementation = "eager"
     reader = Reader(config, DEPTH, COUNT)
     weights = bert_weights()
     for place, layer in enumerate(reader.layers):
@@ -142,8 +142,8 @@ def main() -> None:
     reader, fields = fresh_reader(), Fields(encodings)
     if args.init:
         reader.load_state_dict(load_file(args.init))
-    still = 0.0 if args.init else Recipe.still
-    recipe = Recipe(epochs=args.epochs, seconds=args.seconds, still=still, seed=args.seed)
+    still = 0.0 if args.init else Schedule.still
+    recipe = Schedule(epochs=args.epochs, seconds=args.seconds, still=still, seed=args.seed)
     fit(reader, lessons, fields, recipe, told=lambda line: print(line, flush=True))
     if args.weights:
         save_file(reader.state_dict(), args.weights)
