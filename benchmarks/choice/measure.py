@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from orchestra.core.errors import InvalidLabels, InvalidTable
 from orchestra.core.spelling import did_you_mean
 from workers.choice.chooser import Chooser, ReadText
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 
 SEEDS = 5
 FEWEST = 4  # categories, for some to be left out
@@ -92,7 +92,7 @@ def titles_of(categories: Sequence[str], labels: Mapping[str, str] | None) -> di
 def by_names(chooser: Chooser, texts: Texts) -> Score:
     """The score of names alone."""
     names = sorted(set(texts.titles.values()))
-    options = Options.of(names)
+    options = ChoiceOptions.of(names)
     found = chooser.choose(texts.read, options)
     taken = [
         (c.name, texts.titles[own])
@@ -141,7 +141,7 @@ def mean(scores: Sequence[Score]) -> dict[str, float | None]:
 
 def seconds_a_text(chooser: Chooser, texts: Texts, encode: Any) -> float:
     """Seconds to read a text anew and to choose its name, one at a time."""
-    options = Options.of(sorted(set(texts.titles.values())))
+    options = ChoiceOptions.of(sorted(set(texts.titles.values())))
     chooser.fit(options)
     began = time.perf_counter()
     some = texts.read[:50]
@@ -160,7 +160,9 @@ def auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     return float(total / (len(inside) * len(outside)))
 
 
-def _accuracy(chooser: Chooser, texts: Texts, options: Options, table: Sequence[ReadText]) -> float:
+def _accuracy(
+    chooser: Chooser, texts: Texts, options: ChoiceOptions, table: Sequence[ReadText]
+) -> float:
     found = chooser.probabilities(texts.read, chooser.fit(options, table))
     return float((found.argmax(axis=1) == texts.right(options.names)).mean())
 
@@ -195,6 +197,8 @@ def _some(texts: Texts, count: int, random: np.random.Generator) -> NDArray[np.i
     return np.concatenate(each).astype(np.int64)
 
 
-def _taught(texts: Texts, shown: NDArray[np.int64], names: Sequence[str]) -> Options:
+def _taught(texts: Texts, shown: NDArray[np.int64], names: Sequence[str]) -> ChoiceOptions:
     examples = [(texts.read[int(at)].text, texts.titles[texts.categories[int(at)]]) for at in shown]
-    return Options.of(names, examples=[(text, name) for text, name in examples if name in names])
+    return ChoiceOptions.of(
+        names, examples=[(text, name) for text, name in examples if name in names]
+    )

@@ -66,8 +66,7 @@ def test_imports_are_deferred_only_where_an_extra_is_optional(structure: Structu
         for name, path in structure.files.items()
         if name != "orchestra"  # its names load at first use
         for module in deferred(ast.parse(path.read_text(encoding="utf-8")))
-        if module.partition(".")[0] not in OPTIONAL | SLOW
-        and module not in NEED_RAY | NEED_PYARROW
+        if module.partition(".")[0] not in OPTIONAL | SLOW and module not in NEED_RAY | NEED_PYARROW
     }
     assert late == set()
 

@@ -20,7 +20,7 @@ from workers.choice.directions import directions
 from workers.choice.fitted import FittedOptions
 from workers.choice.head import PROMISED, Head
 from workers.choice.known import trained
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.settle import settled
 from workers.choice.space import Space
 from workers.choice.spoken import spoken
@@ -82,7 +82,7 @@ class Chooser:
     def choose(
         self,
         texts: Sequence[ReadText],
-        options: Options | FittedOptions,
+        options: ChoiceOptions | FittedOptions,
         *,
         least: float | None = None,
     ) -> list[Chosen]:
@@ -99,7 +99,9 @@ class Chooser:
         table = self.probabilities(texts, options)
         return [_chosen(names, row, least) for row in table]
 
-    def probabilities(self, texts: Sequence[ReadText], options: Options | FittedOptions) -> Floats:
+    def probabilities(
+        self, texts: Sequence[ReadText], options: ChoiceOptions | FittedOptions
+    ) -> Floats:
         """(N, K): that a name is right; what is left of 1 is that none is."""
         fitted = options if isinstance(options, FittedOptions) else self._fitted(options)
         if fitted.trained is not None:
@@ -115,7 +117,7 @@ class Chooser:
             fits = fits / (1 + np.exp(-np.clip(ahead, -30, 30)))
         return share * fits[:, None]
 
-    def fit(self, options: Options, table: Sequence[ReadText] = ()) -> FittedOptions:
+    def fit(self, options: ChoiceOptions, table: Sequence[ReadText] = ()) -> FittedOptions:
         """The options ready to be asked; `table` holds texts of any of them, without labels.
 
         Names then mean what they mean among such texts. A table of few texts, or one that
@@ -124,7 +126,7 @@ class Chooser:
         fitted = self._fitted(options)
         return fitted if fitted.trained or not table else self._settled(fitted, table)
 
-    def _fit(self, options: Options) -> FittedOptions:
+    def _fit(self, options: ChoiceOptions) -> FittedOptions:
         pointed = directions(options, self.encoder.vectors, self.space)
         texts = [text for text, _ in options.examples]
         owners = [-1 if n is None else options.names.index(n) for _, n in options.examples]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.choice.names import said, same
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.space import Space
 from workers.choice.taxonomy import steps
 
@@ -25,7 +25,7 @@ DESCRIBED = 0.5  # what a description weighs beside the wordings of its name
 BESIDE, ABOVE = 0.5, 0.3  # what the leaf beside its parent and the ancestors weigh, the leaf 1
 
 
-def directions(options: Options, embed: Embed, space: Space) -> Floats:
+def directions(options: ChoiceOptions, embed: Embed, space: Space) -> Floats:
     """Unit directions (K, W) of the options' names."""
     paths = [steps(name) for name in options.names]
     leaves = _pointed(
@@ -55,7 +55,7 @@ def _single(names: Sequence[str], embed: Embed, space: Space) -> Floats:
 def _pointed(
     leaves: Sequence[str],
     descriptions: dict[str, str],
-    options: Options,
+    options: ChoiceOptions,
     embed: Embed,
     space: Space,
 ) -> Floats:

@@ -1,4 +1,4 @@
-"""Options that are ready to be asked of texts, and the folder that keeps them.
+"""ChoiceOptions that are ready to be asked of texts, and the folder that keeps them.
 
 A folder holds `options.json` (names, descriptions, examples) and `head.safetensors`; nothing in
 it is code. Shapes: K names, W numbers of a place, M texts that are none of the names.
@@ -20,7 +20,7 @@ from orchestra.core.errors import CheckpointInvalid
 from workers.choice.calibration import Kind
 from workers.choice.head import Head
 from workers.choice.known import TrainedHead, trained
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.settle import Mixture
 
 Floats = NDArray[np.floating[Any]]
@@ -34,7 +34,7 @@ class FittedOptions:
     """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them,
     `trained` where they form a known set."""
 
-    options: Options
+    options: ChoiceOptions
     names: Floats
     head: Head
     mixture: Mixture | None = None
@@ -65,7 +65,7 @@ class FittedOptions:
         """Read what `save` wrote; raises CheckpointInvalid where it is missing or damaged."""
         try:
             written = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
-            options = Options(
+            options = ChoiceOptions(
                 tuple(written["names"]),
                 tuple(map(tuple, written["descriptions"])),
                 tuple(map(tuple, written["examples"])),

@@ -15,7 +15,7 @@ from workers.choice.names import plain, same
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ChoiceOptions:
     """Names to choose among, in their order, which changes no answer.
 
     `descriptions` are (name, what it means), `examples` (text, name); a name of None is a text
@@ -32,7 +32,7 @@ class Options:
         names: Any,
         descriptions: Mapping[str, str] | None = None,
         examples: Iterable[tuple[str, str | None]] = (),
-    ) -> Options:
+    ) -> ChoiceOptions:
         """Checked options of a list, an enum or a Literal.
 
         Raises InvalidSchema where no name or one name twice is given, or a description's name is
@@ -60,10 +60,10 @@ class Options:
         ]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:32]
 
-    def with_examples(self, examples: Iterable[tuple[str, str | None]]) -> Options:
+    def with_examples(self, examples: Iterable[tuple[str, str | None]]) -> ChoiceOptions:
         """The same options with more examples; raises what `of` raises."""
         added = tuple((text, _own(name, self.names)) for text, name in examples)
-        return Options(self.names, self.descriptions, (*self.examples, *added))
+        return ChoiceOptions(self.names, self.descriptions, (*self.examples, *added))
 
 
 def _listed(names: Any) -> tuple[str, ...]:

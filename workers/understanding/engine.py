@@ -17,7 +17,7 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.card import Sampling
 from orchestra.core.errors import Cancelled, InvalidFleet, InvalidSchema, OrchestraError
 from workers.choice.chooser import Chooser
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.decoding.meter import PROCESS
 from workers.decoding.sampling import GREEDY
 from workers.encoder.encoder import Encoder, shared_encoder
@@ -124,7 +124,7 @@ class UnderstandingEngine:
             if stands(text, names) or not text.strip():
                 continue
             encoded = self._encoder.encode([text], states_of=self._layer)
-            (one,) = self._chooser.choose(encoded, Options.of(names))
+            (one,) = self._chooser.choose(encoded, ChoiceOptions.of(names))
             if one.name is not None:
                 made[part.name] = one.name
                 reading.judged.append(part.name)

@@ -19,10 +19,10 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import MissingExtra
 from orchestra.core.values import compact
 from workers.decoding.model import Prompt
-from workers.things.things import LEAST, MOST, Named, Thing, shared_things
+from workers.things.things import LEAST, MOST, Named, NamedThing, shared_things
 from workers.vision import colour_answers
 from workers.vision.asked import Asked, asked_of
-from workers.vision.kinds import Array, Kinds, closer
+from workers.vision.kinds import Array, PhotoKinds, closer
 from workers.vision.palette import Palette, palette_of
 
 PHOTOS = 0  # the world of a domain that holds photos, not drawings
@@ -39,13 +39,13 @@ Embed = Callable[[Image.Image], Array]
 class PhotoLook:
     """The second look of one checkpoint; `embed` is its tower."""
 
-    kinds: Kinds
+    kinds: PhotoKinds
     embed: Embed
 
     @classmethod
     def load(cls, folder: Path, embed: Embed) -> PhotoLook | None:
         """Of a checkpoint folder that has a head, else None. Raises CheckpointInvalid."""
-        kinds = Kinds.load(folder)
+        kinds = PhotoKinds.load(folder)
         return None if kinds is None else cls(kinds, embed)
 
     def opinion(self, asked: Call, posed: Call, prompt: Prompt) -> PhotoOpinion | None:
@@ -79,13 +79,13 @@ class PhotoOpinion:
     `share_VK` are the kinds of a photo within the domain, by view; `thing` what one beyond it is.
     """
 
-    kinds: Kinds
+    kinds: PhotoKinds
     likely: float
     fields: list[Asked]
     named: list[Asked] = field(default_factory=list)
     share_VK: Array | None = None
     palette: Palette | None = None
-    thing: Thing | None = None
+    thing: NamedThing | None = None
     guesses: set[str] = field(default_factory=set)
     foreign: dict[str, str] = field(default_factory=dict)
     decoded: dict[str, tuple[Any, float]] = field(default_factory=dict)

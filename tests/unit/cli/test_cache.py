@@ -25,7 +25,8 @@ def fleet(tmp_path: Path) -> Path:
     """The cards of `mini` with an engine that needs no weights."""
     path = fleet_file(tmp_path / "scripted.yaml")
     cards = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"checkpoint: .*", "revision: one", cards), encoding="utf-8")
+    unnamed = re.sub(r"\n *revision: .*", "", cards)
+    path.write_text(re.sub(r"checkpoint: .*", "revision: one", unnamed), encoding="utf-8")
     return path
 
 

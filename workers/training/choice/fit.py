@@ -32,7 +32,7 @@ from workers.choice.calibration import ChoiceCalibration, Kind, Numbers, shares,
 from workers.choice.chooser import Chooser, Vectors
 from workers.choice.fitted import FittedOptions
 from workers.choice.names import said
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.space import FILE, Space
 from workers.choice.spoken import spoken
 from workers.encoder.encoder import shared_encoder
@@ -142,7 +142,7 @@ def trials(
         order = [int(at) for at in random.permutation(len(lines))]
         shown = {at for name in kept for at in _some(lines, order, name)}
         examples = [(lines[at].text, titles[lines[at].category]) for at in shown]
-        options = Options.of(
+        options = ChoiceOptions.of(
             (titles[name] for name in kept), examples=examples if kind == "taught" else ()
         )
         texts = [lines[at] for at in order if at not in shown][:TABLE]

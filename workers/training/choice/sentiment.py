@@ -40,7 +40,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class Rating:
     """A text, the place of its class in CLASSES, and whether it is of this project."""
 
     text: str
@@ -48,36 +48,36 @@ class Opinion:
     is_own: bool
 
 
-def opinions() -> list[Opinion]:
+def opinions() -> list[Rating]:
     """The statements of `opinions.yaml`."""
     written = load_yaml(OPINIONS, what="opinions", error=InvalidTable)
     return [
-        Opinion(text, tone, True)
+        Rating(text, tone, True)
         for language in ("en", "zh")
         for tone, title in enumerate(CLASSES)
         for text in written[language][title]
     ]
 
 
-def rated(path: Path) -> list[Opinion]:
+def rated(path: Path) -> list[Rating]:
     """Texts with a clear tone, or none, of a file of ratings."""
-    found: list[Opinion] = []
+    found: list[Rating] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         _, rating, text = line.split("\t", 2)
         strength = abs(float(rating))
         if SHORTEST < len(text) < LONGEST and not DULL <= strength < CLEAR:
             tone = 1 if strength < DULL else 2 * (float(rating) > 0)
-            found.append(Opinion(text, tone, False))
+            found.append(Rating(text, tone, False))
     return found
 
 
-def lines(path: Path, tone: int) -> list[Opinion]:
+def lines(path: Path, tone: int) -> list[Rating]:
     """Short reviews of one tone, one a line."""
     texts = {line.strip(): None for line in path.read_text("utf-8", errors="replace").splitlines()}
-    return [Opinion(t, tone, False) for t in texts if SHORTEST <= len(t) <= CHINESE_LONGEST]
+    return [Rating(t, tone, False) for t in texts if SHORTEST <= len(t) <= CHINESE_LONGEST]
 
 
-def some(said: Sequence[Opinion], seed: int = 0) -> list[Opinion]:
+def some(said: Sequence[Rating], seed: int = 0) -> list[Rating]:
     """At most EACH texts of a class, the same ones every time."""
     mixed = Random(seed).sample(list(said), len(said))
     return [
@@ -85,11 +85,11 @@ def some(said: Sequence[Opinion], seed: int = 0) -> list[Opinion]:
     ]
 
 
-def _weights(said: Sequence[Opinion]) -> Floats:
+def _weights(said: Sequence[Rating]) -> Floats:
     return np.array([OWN if each.is_own else 1.0 for each in said])
 
 
-def fit(said: Sequence[Opinion], out: Path, encoder: Vectors) -> None:
+def fit(said: Sequence[Rating], out: Path, encoder: Vectors) -> None:
     """Train on all of `said`, write the head, print what was left out says."""
     vectors = encoder.vectors([each.text for each in said])
     tones, weights = [each.tone for each in said], _weights(said)

@@ -123,7 +123,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProductKind:
     """What one kind of product is called, and the attributes that are its own."""
 
     nouns: tuple[str, ...]
@@ -138,10 +138,10 @@ def generate(count: int, *, seed: int) -> list[Title]:
 
 
 @cache
-def _lists() -> tuple[tuple[Kind, ...], tuple[Attribute, ...]]:
+def _lists() -> tuple[tuple[ProductKind, ...], tuple[Attribute, ...]]:
     path = files("workers.training.extraction") / "kinds.yaml"
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kinds = (Kind(tuple(kind["nouns"]), _attributes(kind["has"])) for kind in raw["kinds"])
+    kinds = (ProductKind(tuple(kind["nouns"]), _attributes(kind["has"])) for kind in raw["kinds"])
     return tuple(kinds), _attributes(raw["common"])
 
 
@@ -173,7 +173,7 @@ PRODUCT = Attribute(("product type", "product", "item", "type", "item name", "ca
 LINE_NAMES = ("line", "sub brand", "product line", "series", "collection", "range", "model name")
 
 
-def _title(draw: random.Random, kind: Kind, common: tuple[Attribute, ...]) -> Title:
+def _title(draw: random.Random, kind: ProductKind, common: tuple[Attribute, ...]) -> Title:
     own = draw.sample(kind.has, min(len(kind.has), draw.randint(0, 3)))
     shared = draw.sample(common, draw.randint(0, 4))
     stated: list[_Piece] = []
@@ -218,7 +218,7 @@ def _cased(draw: random.Random, words: str) -> str:
     return words.upper() if roll > 0.95 and len(words) < 12 else words
 
 
-def _laid_out(draw: random.Random, kind: Kind, stated: list[_Piece]) -> list[_Piece]:
+def _laid_out(draw: random.Random, kind: ProductKind, stated: list[_Piece]) -> list[_Piece]:
     """The pieces of a title in an order that shops use."""
     noun = _Piece(_cased(draw, draw.choice(kind.nouns)), PRODUCT)
     draw.shuffle(stated)
@@ -299,7 +299,7 @@ def _joined(
 
 
 def _asked(
-    draw: random.Random, kind: Kind, common: tuple[Attribute, ...], stated: list[Attribute]
+    draw: random.Random, kind: ProductKind, common: tuple[Attribute, ...], stated: list[Attribute]
 ) -> list[Attribute]:
     """Most of what is stated, and as much that is not and cannot be mistaken for it."""
     asked = [one for one in stated if draw.random() < (0.35 if one is PRODUCT else 0.93)]
@@ -312,7 +312,7 @@ def _asked(
 
 
 def _named(
-    draw: random.Random, attribute: Attribute, kind: Kind, place: int
+    draw: random.Random, attribute: Attribute, kind: ProductKind, place: int
 ) -> tuple[str, str | None]:
     """A name to ask `attribute` under, and what is said of it."""
     name = draw.choice(attribute.names)

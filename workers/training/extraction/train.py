@@ -142,7 +142,7 @@ def main() -> None:
     reader, fields = fresh_reader(), Fields(encodings)
     if args.init:
         reader.load_state_dict(load_file(args.init))
-    still = 0.0 if args.init else Schedule.still
+    still = 0.0 if args.init else Schedule().still
     recipe = Schedule(epochs=args.epochs, seconds=args.seconds, still=still, seed=args.seed)
     fit(reader, lessons, fields, recipe, told=lambda line: print(line, flush=True))
     if args.weights:

@@ -11,7 +11,7 @@ from workers.choice.calibration import ChoiceCalibration
 from workers.choice.chooser import Chooser
 from workers.choice.fitted import HEAD, FittedOptions
 from workers.choice.known import recognised
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.space import Space
 from workers.encoder.encoder import Encoder, shared_encoder
 
@@ -44,7 +44,7 @@ def chooser(encoder: Encoder) -> Chooser:
 
 
 def test_names_alone_choose_with_a_probability(chooser: Chooser, encoder: Encoder) -> None:
-    found = chooser.choose(encoder.encode(TEXTS), Options.of(GOODS))
+    found = chooser.choose(encoder.encode(TEXTS), ChoiceOptions.of(GOODS))
     best = [chosen.ranked[0][0] for chosen in found]
     assert sum(a == b for a, b in zip(best, OWNERS, strict=True)) >= 8
     assert all(0 <= c.probability <= 1 and c.probability == c.ranked[0][1] for c in found)
@@ -64,8 +64,8 @@ def test_case_order_and_number_of_names_change_no_answer(
     chooser: Chooser, encoder: Encoder, names: list[str]
 ) -> None:
     texts = encoder.encode(TEXTS)
-    first = chooser.choose(texts, Options.of(GOODS))
-    other = chooser.choose(texts, Options.of(names))
+    first = chooser.choose(texts, ChoiceOptions.of(GOODS))
+    other = chooser.choose(texts, ChoiceOptions.of(names))
     for left, right in zip(first, other, strict=True):
         assert left.probability == pytest.approx(right.probability, abs=1e-4)
         assert left.ranked[0][0].lower() == right.ranked[0][0].lower().rstrip("s")
@@ -74,14 +74,14 @@ def test_case_order_and_number_of_names_change_no_answer(
 def test_an_answer_does_not_depend_on_the_texts_beside_it(
     chooser: Chooser, encoder: Encoder
 ) -> None:
-    options = Options.of(GOODS)
+    options = ChoiceOptions.of(GOODS)
     together = chooser.choose(encoder.encode(TEXTS), options)
     for text, chosen in zip(TEXTS, together, strict=True):
         assert chooser.choose(encoder.encode([text]), options)[0].name == chosen.name
 
 
 def test_chinese_names_and_texts_are_chosen(chooser: Chooser, encoder: Encoder) -> None:
-    options = Options.of(["马克杯", "帐篷", "吉他"])
+    options = ChoiceOptions.of(["马克杯", "帐篷", "吉他"])
     found = chooser.choose(
         encoder.encode(["Acoustic guitar with case", "双人防水帐篷，户外露营"]), options
     )
@@ -89,7 +89,7 @@ def test_chinese_names_and_texts_are_chosen(chooser: Chooser, encoder: Encoder) 
 
 
 def test_a_text_of_no_option_abstains(chooser: Chooser, encoder: Encoder) -> None:
-    chosen = chooser.choose(encoder.encode([FAR]), Options.of(GOODS))[0]
+    chosen = chooser.choose(encoder.encode([FAR]), ChoiceOptions.of(GOODS))[0]
     assert chosen.name is None and chosen.probability < 0.3
 
 
@@ -99,7 +99,7 @@ def test_a_text_of_no_option_abstains(chooser: Chooser, encoder: Encoder) -> Non
 def test_options_that_cannot_be_told_apart_abstain(
     chooser: Chooser, encoder: Encoder, names: list[str]
 ) -> None:
-    found = chooser.choose(encoder.encode(TEXTS), Options.of(names))
+    found = chooser.choose(encoder.encode(TEXTS), ChoiceOptions.of(names))
     assert sum(chosen.name is not None for chosen in found) <= 1
 
 
@@ -108,13 +108,13 @@ def test_examples_teach_names_that_say_nothing(chooser: Chooser, encoder: Encode
     shown = [(texts[0], codes[name]) for name, texts in GOODS.items()]
     shown += [(texts[1], codes[name]) for name, texts in GOODS.items()]
     asked = encoder.encode([texts[2] for texts in GOODS.values()])
-    found = chooser.choose(asked, Options.of(codes.values(), examples=shown))
+    found = chooser.choose(asked, ChoiceOptions.of(codes.values(), examples=shown))
     assert [chosen.ranked[0][0] for chosen in found] == list(codes.values())
 
 
 def test_examples_of_none_lower_what_is_like_them(chooser: Chooser, encoder: Encoder) -> None:
     shown = [(text, name) for text, name in zip(TEXTS, OWNERS, strict=True) if name != "Guitar"]
-    options = Options.of(["Mug", "Tent"], examples=shown)
+    options = ChoiceOptions.of(["Mug", "Tent"], examples=shown)
     asked = encoder.encode(["Classical guitar, nylon strings"])
     before = chooser.choose(asked, options)[0].probability
     rejected = options.with_examples([(text, None) for text in GOODS["Guitar"]])
@@ -123,7 +123,7 @@ def test_examples_of_none_lower_what_is_like_them(chooser: Chooser, encoder: Enc
 
 
 def test_a_path_counts_its_ancestors(chooser: Chooser, encoder: Encoder) -> None:
-    options = Options.of(
+    options = ChoiceOptions.of(
         ["Women > Clothing > Shoes", "Children > Toys > Dolls", "Men > Clothing > Shoes"]
     )
     found = chooser.choose(
@@ -135,7 +135,7 @@ def test_a_path_counts_its_ancestors(chooser: Chooser, encoder: Encoder) -> None
 def test_a_table_settles_names_and_keeps_few_texts_as_they_were(
     chooser: Chooser, encoder: Encoder
 ) -> None:
-    options = Options.of(GOODS)
+    options = ChoiceOptions.of(GOODS)
     sizes = ["small", "large", "red", "blue", "new", "used"]
     table = encoder.encode([f"{text}, {size}" for text in TEXTS for size in sizes])
     settled = chooser.fit(options, table)
@@ -149,7 +149,7 @@ def test_fitted_options_are_kept_in_a_folder(
     chooser: Chooser, encoder: Encoder, tmp_path: Path
 ) -> None:
     shown = list(zip(TEXTS, OWNERS, strict=True))
-    fitted = chooser.fit(Options.of(GOODS, {"Mug": "to drink from"}, shown))
+    fitted = chooser.fit(ChoiceOptions.of(GOODS, {"Mug": "to drink from"}, shown))
     fitted.save(tmp_path / "kept")
     again = FittedOptions.load(tmp_path / "kept")
     texts = encoder.encode([*TEXTS, FAR])
@@ -182,13 +182,13 @@ def test_sentiments_are_a_known_set_in_any_words(
     found = recognised(names)
     assert found is not None
     texts = encoder.encode(["I love it, works perfectly!", "太差了，浪费钱，再也不买了。"])
-    best = [names.index(c.ranked[0][0]) for c in chooser.choose(texts, Options.of(names))]
+    best = [names.index(c.ranked[0][0]) for c in chooser.choose(texts, ChoiceOptions.of(names))]
     assert [found[1][at] for at in best] == [2, 0]
 
 
 def test_languages_are_a_known_set(chooser: Chooser, encoder: Encoder) -> None:
     texts = encoder.encode(["Wo ist der Bahnhof, bitte?", "El libro está sobre la mesa."])
-    found = chooser.choose(texts, Options.of(["Spanish", "German", "French"]))
+    found = chooser.choose(texts, ChoiceOptions.of(["Spanish", "German", "French"]))
     assert [chosen.ranked[0][0] for chosen in found] == ["German", "Spanish"]
 
 
@@ -199,11 +199,11 @@ def test_other_sets_are_not_taken_for_a_known_one() -> None:
 
 
 def test_no_texts_give_no_choices(chooser: Chooser) -> None:
-    assert chooser.choose([], Options.of(GOODS)) == []
+    assert chooser.choose([], ChoiceOptions.of(GOODS)) == []
 
 
 def test_probabilities_are_of_every_option(chooser: Chooser, encoder: Encoder) -> None:
-    table = chooser.probabilities(encoder.encode(TEXTS), Options.of(GOODS))
+    table = chooser.probabilities(encoder.encode(TEXTS), ChoiceOptions.of(GOODS))
     assert table.shape == (len(TEXTS), 3)
     assert np.all(table >= 0) and np.all(table.sum(axis=1) <= 1 + 1e-5)
 
@@ -224,7 +224,7 @@ def test_thousands_of_names_are_said_once_each_and_only_once() -> None:
     encoder = Scattered()
     chooser = Chooser(encoder)
     names = [f"Top {at % 7} > Middle {at % 40} > Name {at}" for at in range(2000)]
-    first = chooser.fit(Options.of(names))
+    first = chooser.fit(ChoiceOptions.of(names))
     said = encoder.asked
     assert said <= 2 * 2000 + 47
-    assert chooser.fit(Options.of(names)) is first and encoder.asked == said
+    assert chooser.fit(ChoiceOptions.of(names)) is first and encoder.asked == said

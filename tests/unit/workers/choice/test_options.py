@@ -6,7 +6,7 @@ import pytest
 
 from orchestra.core.errors import InvalidLabels, InvalidSchema
 from workers.choice.names import language, said, same
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.taxonomy import deepest, linked_paths, nested_paths, steps
 
 
@@ -45,7 +45,7 @@ class Mood(Enum):
     "names", [["good", "bad"], Mood, Literal["good", "bad"], ["good", "bad", None]]
 )
 def test_options_are_of_lists_enums_and_literals(names: Any) -> None:
-    assert Options.of(names).names == ("good", "bad")
+    assert ChoiceOptions.of(names).names == ("good", "bad")
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,25 @@ def test_options_are_of_lists_enums_and_literals(names: Any) -> None:
 )
 def test_no_names_or_one_twice_is_an_error(names: Any, told: str) -> None:
     with pytest.raises(InvalidSchema, match=told):
-        Options.of(names)
+        ChoiceOptions.of(names)
 
 
 def test_examples_and_descriptions_name_options() -> None:
-    options = Options.of(["Mug", "Pan"], {"Mug": "to drink from"}, [("blue cup", "mugs")])
+    options = ChoiceOptions.of(["Mug", "Pan"], {"Mug": "to drink from"}, [("blue cup", "mugs")])
     assert options.examples == (("blue cup", "Mug"),)
     assert options.with_examples([("car", None)]).examples[1] == ("car", None)
     with pytest.raises(InvalidLabels, match=r"'Mog'.*'Mug'"):
-        Options.of(["Mug", "Pan"], examples=[("blue cup", "Mog")])
+        ChoiceOptions.of(["Mug", "Pan"], examples=[("blue cup", "Mog")])
     with pytest.raises(InvalidSchema, match="'Pot'"):
-        Options.of(["Mug", "Pan"], {"Pot": "to cook in"})
+        ChoiceOptions.of(["Mug", "Pan"], {"Pot": "to cook in"})
 
 
 def test_the_key_knows_no_order() -> None:
-    assert Options.of(["a", "b"]).key == Options.of(["b", "a"]).key != Options.of(["a", "c"]).key
+    assert (
+        ChoiceOptions.of(["a", "b"]).key
+        == ChoiceOptions.of(["b", "a"]).key
+        != ChoiceOptions.of(["a", "c"]).key
+    )
 
 
 def test_a_tree_is_the_paths_of_its_leaves() -> None:

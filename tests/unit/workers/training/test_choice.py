@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from orchestra.core.errors import InvalidTable
 from workers.choice.calibration import ChoiceCalibration
 from workers.choice.chooser import Chooser
-from workers.choice.options import Options
+from workers.choice.options import ChoiceOptions
 from workers.choice.space import Space
 from workers.training.choice.fit import chinese_texts, fit, read_lines
 from workers.training.choice.ridge import left_out, scaled, train
@@ -53,7 +53,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_fitted_chooses_and_tells_none(fitted: Path) -> None:
     space = Space.load(fitted / "choice.safetensors")
     chooser = Chooser(Topical(), space, ChoiceCalibration.load(fitted / "calibration.json"))
-    options = Options.of(TOPICS[:4])
+    options = ChoiceOptions.of(TOPICS[:4])
     fits = [options.with_examples([(f"{t} {at} shown", t) for t in TOPICS[:4] for at in range(5)])]
     for asked in (options, *fits):
         texts = [

@@ -265,7 +265,7 @@ def test_a_saved_checkpoint_answers_through_the_engine_as_in_training(tmp_path: 
     assert isinstance(reply, Reply)
     assert reply.value == {"category": mine.value}
     tower = speaker.model.model.vision_model
-    likely = float(domain.likely(embeddings(tower, maps)))
+    likely = domain.likely(embeddings(tower, maps)).item()
     assert 0 < likely < 1
     assert reply.confidence["category"] == pytest.approx(mine.confidence() * likely, rel=0.02)
     assert not reply.abstained
