@@ -33,7 +33,7 @@ GRAPH, NAMES, VECTORS, SUMS = "model.onnx", "names.tsv", "vectors.safetensors", 
 SIDE, GREY = 224, (127, 127, 127)
 LEAVES = 1000
 # How sure: logistic in the logs of the best category's part and of what it has above the next;
-# fitted to half of a public set of cut-out photos (`benchmarks/things.py`).
+# fitted to half of a public set of cut-out photos (`benchmarks/seeing/things.py`).
 SLOPES, TURN = (0.79, 0.6), 3.73
 LEAST, MOST = 0.55, 0.8
 
@@ -48,7 +48,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class ThingSeen:
     """How likely a photo is of each name, (L,)."""
 
     share_L: Array
@@ -86,11 +86,11 @@ class Things:
                 f"{str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
 
-    def seen(self, photo: Image.Image) -> Thing:
+    def seen(self, photo: Image.Image) -> ThingSeen:
         """What an upright RGB photo shows."""
         logits_L = np.asarray(self._session.run(None, {"pixels": pixels(photo)[None]})[0])[0]
         power = np.exp(logits_L - logits_L.max())
-        return Thing(power / power.sum(), self.names)
+        return ThingSeen(power / power.sum(), self.names)
 
 
 def pixels(photo: Image.Image) -> Array:

@@ -94,7 +94,7 @@ SHADES: tuple[tuple[str, str, str, str], ...] = (
     ("beige", "cream", "ece0c0", "cream-coloured, 奶油色"),
     ("beige", "sand", "c8b090", "沙色"),
 )
-# Fitted to garments, groceries and drawings (`benchmarks/colours.py`): how wide a name is in Lab,
+# Fitted to garments, groceries and drawings (`benchmarks/seeing/colours.py`): how wide a name is in Lab,
 # how much light, chroma and hue count, and what is called by a name more or less often (log odds).
 WIDTH = 9.8
 LIGHT, CHROMA, HUE = 0.74, 1.02, 1.58
