@@ -8,6 +8,8 @@ DEMO   := build/demo
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 export RAY_USAGE_STATS_ENABLED = 0
+# Modules are compiled as they are used (see .run), also where the shell says to keep nothing.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test format clean

@@ -27,7 +27,7 @@ from decimal import Decimal
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.catalog_rows import Row, read_rows
+from benchmarks.parts.catalog_rows import Row, read_rows
 from graphs.listing import build, default_recipe
 from orchestra.app import Fleet
 from orchestra.batch.folder import Folder

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalog_rows import Row, read_rows
 from benchmarks.combination import AT_ONCE, FIELDS, RECIPE
+from benchmarks.parts.catalog_rows import Row, read_rows
 from graphs.listing import build
 from orchestra import Fleet, Job, Result
 from orchestra.core.card import Card, FleetFile

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalog_rows import Row, read_rows, same
+from benchmarks.parts.catalog_rows import Row, read_rows, same
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job
 from orchestra.core.call import Call

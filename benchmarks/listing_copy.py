@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalog_rows import Product, read_products
+from benchmarks.parts.catalog_rows import Product, read_products
 from benchmarks.parts.copy_check import COLOURS, COUNTRIES, HAN, KINDS, Claim, claims
 from graphs.listing import build, default_recipe
 from orchestra import Fleet, Job, Result

@@ -5,8 +5,9 @@
 DIR holds `grocery/` and `clothing/` (shared/data/README.md). Three shares, each with Wilson's 95%
 interval, and the CPU seconds a photo of one thread:
 
-- packs: photos of packaged groceries at 256 px. `brand` is right where the field is the first words
-  of the product's name; `printed` where these words are among what was read at all.
+- packs: photos of packaged groceries, of a shelf at 256 px and of the shop's page at 198. `brand`
+  is right where the field is the first words of the product's name; `printed` where these words
+  are among what was read at all. The brands are on the reader's list; `--unlisted` takes them off.
 - labels: our own drawings, flat and photographed, English and Chinese, 1,000 px: words found.
 - plain: photos of fruit and garments. A false read is a believed line; garments have real prints,
   so each that reads something is listed, to be looked at.
@@ -21,7 +22,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
 from workers.reading.engine import ReadingEngine
+from workers.reading.fields import PackReader
 from workers.reading.match import folded
 from workers.synthetic.labels import Label, drawn_label, photographed
 
@@ -171,6 +173,13 @@ def shots(data: Path, folder: str, split: str, *, packs: bool) -> list[tuple[Pat
     return kept
 
 
+def shop_photos(data: Path) -> list[tuple[Path, str]]:
+    """A shop's own photo of each packaged product."""
+    with (data / "grocery" / "products.csv").open(encoding="utf-8-sig") as file:
+        rows = [row for row in csv.DictReader(file) if row["department"] == "Packages"]
+    return [(data / "grocery" / row["image"], row["name"]) for row in rows]
+
+
 def main() -> None:
     """Run the three parts and print what they came to."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -179,13 +188,20 @@ def main() -> None:
     options.add_argument("--packs", type=int, default=1000, help="at most; 0 leaves the part out")
     options.add_argument("--labels", type=int, default=10, help="of each kind")
     options.add_argument("--plain", type=int, default=100, help="half fruit, half garments")
+    options.add_argument("--unlisted", action="store_true", help="know none of the brands")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
-    bench = Bench(ReadingEngine.load(CHECKPOINT, threads=1))
+    engine = ReadingEngine.load(CHECKPOINT, threads=1)
+    if given.unlisted:
+        known = engine.fields.words
+        others = tuple(brand for brand in known.brands if brand not in BRANDS)
+        engine.fields = PackReader(replace(known, brands=others, marks={}))
+    bench = Bench(engine)
     told: dict[str, Any] = {"split": given.split}
     if given.packs:
         packs = shots(given.data, "grocery", given.split, packs=True)[: given.packs]
         told["packs"] = bench.packs(packs)
+        told["shop"] = bench.packs(shop_photos(given.data))
     if given.labels:
         told["labels"] = bench.labels(drawn(given.labels))
     if given.plain:

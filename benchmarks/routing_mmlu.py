@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing_curve import Floats, apgr, difference, routing_score
+from benchmarks.parts.routing_curve import Floats, apgr, difference, routing_score
+from benchmarks.parts.routing_questions import Questions, read_questions
 from benchmarks.routing_models import vectors_once
-from benchmarks.routing_questions import Questions, read_questions
 from benchmarks.routing_score import HEADER, lengths, line
 from orchestra.core.atomic import write_text
 from orchestra.fleet.encoders import DEFAULT, encoder_of

@@ -19,9 +19,7 @@ Intervals are bootstrapped over questions, 95%.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,9 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.routing_curve import Floats, difference, routing_score
-from benchmarks.routing_questions import read_questions
-from orchestra.core.errors import InvalidTable
+from benchmarks.parts.routing_curve import Floats, difference, routing_score
+from benchmarks.parts.routing_labelled import Labelled, read_labelled
 from orchestra.core.stats import Estimate
 from orchestra.fleet.encoders import DEFAULT, encoder_of
 from orchestra.quality.learned.columns import ReadTexts, Vectors
@@ -41,95 +38,10 @@ from orchestra.quality.learned.evidence import mean_interval, told
 from orchestra.quality.learned.fit import Learnt, Scored, learn, scored
 from orchestra.quality.learned.text_quality import NEAR
 
-GZIP = b"\x1f\x8b"
-ANSWER_TOKENS, BYTES_PER_TOKEN = 256, 3.5
 Ints = NDArray[np.int64]
-SIZE = re.compile(r"(\d+(?:\.\d+)?)b\b", re.IGNORECASE)
 BUDGETS = (1.0, 0.5, 0.25)  # of the best single model's cost
 KINDS, ROUNDS = 20, 20
 PRICES = np.concatenate([[0.0], np.geomspace(1e-4, 10, 60)])
-WEAK_STRONG = {"weak": 46.7, "strong": 1760.0}  # billions; only their order counts for two models
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """Questions with the score and the cost (questions, M) of each model, cheapest model first."""
-
-    questions: list[str]
-    models: tuple[str, ...]
-    scores: Floats
-    costs: Floats
-    subjects: list[str] | None = None
-
-    def of(self, models: tuple[str, ...]) -> Labelled:
-        """The same with the models in this order. Raises `InvalidTable` where it has others."""
-        if sorted(models) != sorted(self.models):
-            raise InvalidTable(
-                f"The file to fit on has the models {sorted(models)!r}, and the questions to score "
-                f"have {sorted(self.models)!r}. Give files of the same models."
-            )
-        order = [self.models.index(name) for name in models]
-        return Labelled(
-            self.questions, models, self.scores[:, order], self.costs[:, order], self.subjects
-        )
-
-
-def read_labelled(path: Path) -> Labelled:
-    """Raises `InvalidTable` where the file is no such list."""
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw.startswith(GZIP) else raw).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InvalidTable(f"{str(path)!r} cannot be read: {error}. Name a JSON file.") from error
-    if not text.lstrip().startswith("["):
-        return _of_table(path)
-    rows = json.loads(text)
-    wrong = next((at for at, row in enumerate(rows) if not _is_row(row, rows[0])), None)
-    if wrong is not None or not rows:
-        raise InvalidTable(
-            f"{str(path)!r}: entry {wrong} is no question with a score of each model. Give "
-            '{"question": ..., "scores": {MODEL: 0..1}}, the same models in all.'
-        )
-    models, questions = sorted(rows[0]["scores"]), [row["question"] for row in rows]
-    costs = _costs(rows, questions, models)
-    order = np.argsort(costs.mean(axis=0), kind="stable")
-    scores = np.array([[row["scores"][name] for name in models] for row in rows], dtype=float)
-    names = tuple(models[at] for at in order)
-    return Labelled(questions, names, scores[:, order], costs[:, order])
-
-
-def _is_row(row: Any, first: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("scores"), dict):
-        return False
-    same = row["scores"].keys() == first["scores"].keys()
-    return same and bool(row["scores"]) and isinstance(row.get("question"), str)
-
-
-def _of_table(path: Path) -> Labelled:
-    table = read_questions(path)
-    sizes = np.array(list(WEAK_STRONG.values()))
-    costs = np.outer(_tokens(table.prompts), sizes) / 1000
-    scores = np.column_stack([table.weak, table.strong])
-    subjects = table.subjects if any(table.subjects) else None
-    return Labelled(table.prompts, tuple(WEAK_STRONG), scores, costs, subjects)
-
-
-def _costs(rows: Sequence[Any], questions: list[str], models: Sequence[str]) -> Floats:
-    if all(isinstance(row.get("costs"), dict) for row in rows):
-        return np.array([[float(row["costs"][name]) for name in models] for row in rows])
-    sizes = [SIZE.search(name) for name in models]
-    if None in sizes:
-        unknown = models[sizes.index(None)]
-        raise InvalidTable(
-            f"The model {unknown!r} names no size, as in 'gemma-2-9b'. Add costs to the file."
-        )
-    billions = np.array([float(size[1]) for size in sizes if size])
-    return np.outer(_tokens(questions), billions) / 1000
-
-
-def _tokens(questions: Sequence[str]) -> Floats:
-    lengths = np.array([len(question.encode()) for question in questions], dtype=float)
-    return lengths / BYTES_PER_TOKEN + ANSWER_TOKENS
 
 
 def vectors_once(vectors: Vectors | None) -> Vectors | None:
@@ -155,14 +67,18 @@ def choices(estimates: Floats, costs: Floats, price: float) -> Any:
 
 
 def price_for(estimates: Floats, scores: Floats, costs: Floats, budget: float) -> float:
-    """The price whose choices score most of those that cost no more than `budget` on average."""
-    rows = np.arange(len(costs))
+    """The least price whose choices cost no more than `budget` on average, and score no less than
+    the best single model; where none does, the one that scores most."""
+    rows, single = np.arange(len(costs)), float(scores.mean(axis=0).max())
     tried: list[tuple[float, float]] = []
     for price in (PRICES / costs.mean()).tolist():
         picked = choices(estimates, costs, price)
         if costs[rows, picked].mean() <= budget:
             tried.append((float(scores[rows, picked].mean()), -price))
-    return -max(tried)[1] if tried else float(PRICES[-1] / costs.mean())
+    if not tried:
+        return float(PRICES[-1] / costs.mean())
+    good = [price for score, price in tried if score >= single]
+    return -good[0] if good else -max(tried)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing_curve import Floats, RoutingScore, difference, routing_score
-from benchmarks.routing_questions import read_questions
+from benchmarks.parts.routing_curve import Floats, RoutingScore, difference, routing_score
+from benchmarks.parts.routing_questions import read_questions
 from orchestra.fleet.encoders import encoder_of
 from orchestra.quality.learned.columns import ReadTexts
 from orchestra.quality.learned.text_quality import NEAR, TextQuality

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from orchestra.core.errors import InvalidLabels, InvalidTable
 from orchestra.core.spelling import did_you_mean
-from workers.choice.chooser import Chooser, Read
+from workers.choice.chooser import Chooser, ReadText
 from workers.choice.options import Options
 
 SEEDS = 5
@@ -29,7 +29,7 @@ FEWEST = 4  # categories, for some to be left out
 class Texts:
     """Texts as the encoder read them, with their categories and what these are called."""
 
-    read: tuple[Read, ...]
+    read: tuple[ReadText, ...]
     categories: tuple[str, ...]
     titles: Mapping[str, str]
 
@@ -160,7 +160,7 @@ def auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     return float(total / (len(inside) * len(outside)))
 
 
-def _accuracy(chooser: Chooser, texts: Texts, options: Options, table: Sequence[Read]) -> float:
+def _accuracy(chooser: Chooser, texts: Texts, options: Options, table: Sequence[ReadText]) -> float:
     found = chooser.probabilities(texts.read, chooser.fit(options, table))
     return float((found.argmax(axis=1) == texts.right(options.names)).mean())
 

@@ -128,6 +128,7 @@ def to_json(reply: Reply) -> str:
         "heat": dict(reply.heat),
         "weights": dict(reply.modality_weights),
         "read_off": dict(reply.read_off),
+        "judged": list(reply.judged),
     }
     if reply.notes:
         kept["notes"] = dict(reply.notes)
@@ -154,6 +155,7 @@ def from_json(stored: str) -> Reply:
         heat=raw.get("heat", {}),
         notes=raw.get("notes", {}),
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
+        judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),
         vectors=_vectors(*raw["vectors"]) if "vectors" in raw else None,
     )

@@ -40,6 +40,12 @@ THUMBNAIL_PX = 320
 @click.option(
     "--field", "fields", multiple=True, help="Field to label (default: all that are read)."
 )
+@click.option(
+    "--teach",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    help="Share of the rows that teach most: unsure, and unlike each other. The others are drawn.",
+)
 @click.option("--seed", type=int, default=0, help="Draws other rows.")
 @click.option("--out", "file", type=PATH, help="Gold set to write.")
 @click.option("--page", is_flag=True, help="Write a page to label on, instead of asking here.")
@@ -51,6 +57,7 @@ def label_command(
     out: Path,
     rows: int,
     fields: tuple[str, ...],
+    teach: float,
     seed: int,
     file: Path | None,
     page: bool,
@@ -61,14 +68,15 @@ def label_command(
 ) -> Output:
     """Label rows of the finished batch in OUT: which values are right, and what is true instead.
 
-    Rows are drawn over plans and levels of confidence, and weighted so that shares hold for all.
+    Half of the rows are those that teach `orchestra finetune` most. The others are drawn over plans
+    and levels of confidence. All are weighted so that shares hold for the whole batch.
     """
     path = file or out / GOLD
     folder = Folder.read(out)
     with closing(folder.book):
         batch = FinishedBatch.of(folder)
         if gold is None:
-            session = begin(batch, path, rows=rows, seed=seed, fields=fields)
+            session = begin(batch, path, rows=rows, seed=seed, fields=fields, teach=teach)
         elif not columns:
             raise UsageError("--gold has true values, but where? Give --columns FIELD=COLUMN.")
         else:

@@ -110,8 +110,9 @@ class Reply:
     fractions (left, top, right, bottom); `heat` to the map behind it, as in `Evidence`; `words` to
     what is printed there, of models that read. `read_off` maps a property or a place to the
     characters (first, end) of the call's text that its value was read off, by models that know; the
-    value may be another form of them, as a number in another unit. `cached`: a cache gave it, and
-    no model was called. `vectors` (texts, width) are of the call's `texts`.
+    value may be another form of them, as a number in another unit. `judged` are properties whose
+    value is a choice that the whole text was given, and that need not stand in it. `cached`: a
+    cache gave it, and no model was called. `vectors` (texts, width) are of the call's `texts`.
     """
 
     text: str
@@ -126,6 +127,7 @@ class Reply:
     heat: Mapping[str, str] = field(default_factory=dict)
     read_off: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    judged: tuple[str, ...] = ()
     cached: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
     vectors: NDArray[np.float32] | None = field(default=None, compare=False)

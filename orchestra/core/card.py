@@ -227,9 +227,9 @@ class Card(Word):
 
     One that `classifies` gives labels to a whole text, which need not hold their words: what it
     chooses from a schema is kept. Of any other model a value that it read stands in the text, or
-    its field abstains (docs/adr/0041). `answers` are the asks that it takes, and `reads` the fields
-    that it reads off a text, where it does not take all (docs/adr/0049). `example` is a question
-    that it can answer, for checks.
+    its field abstains (docs/adr/0041). `answers` are the asks that it takes, where it does not take
+    all. `reads` are the fields that it was taught to read off a text: others are another model's,
+    where the fleet has one (docs/adr/0049). `example` is a question that it can answer, for checks.
     """
 
     name: str = Field(min_length=1)

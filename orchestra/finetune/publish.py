@@ -33,7 +33,7 @@ SCHEMA = {schema}
 
 def build():
     graph = StateGraph(JobState, context_schema=Context)
-    answer = ask({capability!r}, INSTRUCTION, schema=SCHEMA, derived=True{reads})
+    answer = ask({capability!r}, INSTRUCTION, schema=SCHEMA{derived}{reads})
     graph.add_node("answer", answer)
     graph.add_edge(START, "answer")
     graph.add_edge("answer", END)
@@ -121,6 +121,7 @@ def write_graph(
     takes = "vision" if sees and "vision" in card.capabilities else card.capabilities[0]
     text = GRAPH_TEXT.format(
         instruction=repr(escaped(instruction)),
+        derived=", derived=True",
         reads=', reads="image"' if sees and takes != "vision" else "",
         schema=pformat(schemas[fields], sort_dicts=False, width=96),
         capability=takes,

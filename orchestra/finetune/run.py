@@ -11,14 +11,13 @@ from typing import Any
 
 from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
-from orchestra.core.errors import InvalidFleet, OutputMismatch, UsageError
+from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import checkpoint_place
+from orchestra.finetune.folder import REPORT, finished, prepare
 from orchestra.finetune.order import Order, Say, Trained, Trainer, TrainingTask
 from orchestra.finetune.publish import FLEET, GRAPH, tuned_name, write_fleet, write_graph
 from orchestra.finetune.rows import part, read_rows, schemas
 from orchestra.fleet.source import load_fleet, load_worker
-
-REPORT = "finetune.json"
 
 
 def finetune(order: Order, say: Say) -> dict[str, Any]:
@@ -32,11 +31,11 @@ def finetune(order: Order, say: Say) -> dict[str, Any]:
     trainer = _trainer(card)
     rows = read_rows(order.data)
     name = _name(order)
-    _prepare(order.out)
-    finished = _finished(order, name)
-    if finished is not None:
+    prepare(order.out)
+    report = finished(order.out, name)
+    if report is not None:
         say(f"{order.out} is finished already")
-        return finished
+        return report
     train, held_out = part(rows, order.val, order.settings.seed)
     say(f"{len(train)} rows to learn from, {len(held_out)} held out")
     place = checkpoint_place(card.hosting.checkpoint or "", folder)
@@ -68,31 +67,6 @@ def _name(order: Order) -> str:
     data = hashlib.sha256(order.data.read_bytes()).hexdigest()
     parts = json.dumps([order.base, data, order.val, settings], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"The folder {str(out)!r} cannot be written: {error.strerror}. Give another --out."
-        ) from error
-
-
-def _finished(order: Order, name: str) -> dict[str, Any] | None:
-    path = order.out / REPORT
-    if not path.is_file():
-        return None
-    report = json.loads(path.read_text(encoding="utf-8"))
-    if report.get("name") != name:
-        raise OutputMismatch(
-            f"{str(order.out)!r} holds the result of another run (base {report.get('base')!r}, "
-            f"data {report.get('data')!r}). Give another --out."
-        )
-    return report
 
 
 def _publish(

@@ -263,6 +263,7 @@ def _no_worker(place: str, module: str, cause: Exception) -> str:
     missing = cause.name or "" if isinstance(cause, ModuleNotFoundError) else ""
     is_ours = shipped.source(module) is not None
     if is_ours and missing and missing.partition(".")[0] not in shipped.PACKAGES:
-        cure = "Install the extra it needs: pip install 'orchestra-fleet[local]'."
+        extra = "local" if missing.partition(".")[0] in ("torch", "transformers") else "mini"
+        cure = f"Install the extra it needs: pip install 'orchestra-fleet[{extra}]'."
         return f"The worker {place!r} of a card cannot be loaded: {cause}. {cure}"
     return f"The worker {place!r} of a card cannot be loaded. {_not_imported(module, cause)}"

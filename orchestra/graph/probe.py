@@ -7,6 +7,7 @@ import uuid
 from PIL import Image
 
 from orchestra.book.messages import CloseAccount, OpenAccount
+from orchestra.core.ask import SEEING
 from orchestra.core.call import Call
 from orchestra.core.card import Card
 from orchestra.core.errors import AccessRefused, BudgetExceeded, InvalidFleet, ModelUnavailable
@@ -55,7 +56,7 @@ def _question(card: Card) -> Call:
     return Call(
         instruction="Answer yes.",
         text=f"Probe {uuid.uuid4().hex}",
-        images=(blank,) if "vision" in card.capabilities else (),
+        images=() if SEEING.isdisjoint(card.capabilities) else (blank,),
         schema=SCHEMA,
         max_tokens=16,
         thinking_tokens=card.limits.thinking_tokens,

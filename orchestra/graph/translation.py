@@ -148,7 +148,8 @@ def read_fields(
 ) -> dict[str, Field]:
     """Fields of one reply. `text` is what the model was shown, `images` the content hashes.
 
-    Of a model that `classifies`, a choice is a label of the whole text and need not stand in it.
+    Of a model that `classifies`, and where a reply says so, a choice is a label of the whole text
+    and need not stand in it.
     Raises `AnswerInvalid` when a schema was asked for and the reply is not an object.
     """
     if ask.schema_json is None:
@@ -164,7 +165,8 @@ def read_fields(
     for name, shape in root["properties"].items():
         value = reply.value.get(name)
         read = _Leaves(ask, reply, name, base, text or "", images)
-        choices = choices_of(ask.schema_json, name) if classifies and ask.reads != "image" else None
+        is_label = (classifies or name in reply.judged) and ask.reads != "image"
+        choices = choices_of(ask.schema_json, name) if is_label else None
         is_left = ask.derived or name in reply.abstained
         if choices is not None and not is_left:
             sure = {**base, "confidence": reply.confidence.get(name)}

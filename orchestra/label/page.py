@@ -20,7 +20,7 @@ from markupsafe import Markup
 from orchestra.batch.tables.gold import NOTHING
 from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidTable
-from orchestra.label.session import LabelSession, Verdict
+from orchestra.label.session import LabelSession, Verdict, text_read
 
 COLUMNS = ("id", "field", "verdict", "value")
 
@@ -35,7 +35,8 @@ def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], byt
             {
                 "id": question.row.row_id,
                 "photos": [_uri(kept) for key in result.images if (kept := thumbnail(key))],
-                "text": next((c.data for c in result.calls if c.data and not c.images), ""),
+                "text": text_read(result),
+                "why": question.why,
                 "questions": [],
             },
         )

@@ -17,7 +17,8 @@ from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded, text_of
-from orchestra.label.draw import draw, fields_of_batch
+from orchestra.label.draw import draw, fields_of_batch, sureness
+from orchestra.label.teach import TEACHES, teaching
 
 GOLD = "gold.csv"
 ROWS = 50
@@ -32,6 +33,12 @@ class LabelQuestion:
     row: Drawn
     name: str
     field: Field
+
+    @property
+    def why(self) -> str:
+        """Why the row was proposed; empty where it was drawn."""
+        stratum = self.row.stratum
+        return stratum.removeprefix(TEACHES) if stratum.startswith(TEACHES) else ""
 
     @property
     def shown(self) -> str:
@@ -124,9 +131,18 @@ class FinishedBatch:
 
 
 def begin(
-    batch: FinishedBatch, path: Path, *, rows: int = ROWS, seed: int = 0, fields: Sequence[str] = ()
+    batch: FinishedBatch,
+    path: Path,
+    *,
+    rows: int = ROWS,
+    seed: int = 0,
+    fields: Sequence[str] = (),
+    teach: float = 0.0,
 ) -> LabelSession:
     """The labelling kept in `path`, or a new one of `rows` rows.
+
+    The share `teach` of them are those that teach most; each stands for itself alone, and the
+    others are drawn from the rest, so that weighted shares still hold for the whole batch.
 
     Raises `InvalidTable` for a field the batch does not have, a file that is no gold set, or one
     of another batch.
@@ -141,10 +157,31 @@ def begin(
             )
         return LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
     named = _named(batch, fields)
-    drawn = draw(batch.results, named, rows, seed=seed)
+    proposed = _proposed(batch, named, round(rows * teach))
+    rest = {name: one for name, one in batch.results.items() if name not in proposed}
+    drawn = [Drawn(name, 1.0, why, {}, {}) for name, why in proposed.items()]
+    left = rows - len(drawn)
+    if left > 0 and any(one.status != "failed" for one in rest.values()):
+        drawn += draw(rest, named, left, seed=seed)
+    elif not drawn:
+        drawn = draw(batch.results, named, rows, seed=seed)
     session = LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
     session.save()
     return session
+
+
+def _proposed(batch: FinishedBatch, fields: Sequence[str], rows: int) -> dict[str, str]:
+    """The rows that teach most, with why; of those that were answered and have a text."""
+    if rows < 1:
+        return {}
+    usable = {name: one for name, one in batch.results.items() if one.status != "failed"}
+    texts = {name: text for name, one in usable.items() if (text := text_read(one))}
+    return teaching(texts, {name: sureness(usable[name], fields) for name in texts}, rows)
+
+
+def text_read(result: Result) -> str:
+    """The text that models were given as data; empty where there was none."""
+    return next((call.data for call in result.calls if call.data and not call.images), "")
 
 
 def take(

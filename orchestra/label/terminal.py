@@ -75,6 +75,7 @@ def _row_lines(
     result = session.results[question.row.row_id]
     texts = dict.fromkeys(call.data for call in result.calls if call.data and not call.images)
     lines = ["", f"row {question.row.row_id}"]
+    lines += [f"why    {question.why}"] * bool(question.why)
     lines += [f"photo  {place}" for key in result.images if (place := places(key))]
     lines += [f"text   {_cut(text)}" for text in list(texts)[:1]]
     return lines

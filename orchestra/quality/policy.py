@@ -199,7 +199,8 @@ class Policy(Word):
     @property
     def fingerprint(self) -> str:
         """Hash of the whole policy."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        parts = [self.model_dump_json(exclude={"learned"}), *(one.digest for one in self.learned)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
     def cascade_at(self, node: str) -> Cascade | None:
         """The cascade of `node`."""

@@ -81,7 +81,7 @@ def candidates_of(
         if not fit:
             able = [c for c in fleet.models if _unsuitable(c, view, node, shape) is None]
             raise price_unknown(able) if able else _no_model(node, active[node], fleet, refused)
-        candidates[node] = fit
+        candidates[node] = _taught(node, active[node], fit, refused)
     return candidates, refused
 
 
@@ -105,9 +105,8 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
     if ask.capability not in card.capabilities:
         takes = ", ".join(card.capabilities)
         return f"takes {takes}, and the node asks for {ask.capability}"
-    wanted = _unanswered(card, ask)
-    if wanted is not None:
-        return wanted
+    if card.answers and ask.wants not in card.answers:
+        return f"answers only {' and '.join(card.answers)}, and the node wants {ask.wants}"
     if shape.local_only and card.data_goes_to != "local":
         return f"sends data to {card.data_goes_to!r}, and the job says data='local'"
     if photos > card.limits.max_images:
@@ -119,16 +118,24 @@ def _unsuitable(card: Card, view: GraphView, node: str, shape: JobShape) -> str 
     return None
 
 
-def _unanswered(card: Card, ask: Ask) -> str | None:
-    """Why a card does not take an ask of its capability; a card that says nothing takes all."""
-    if card.answers and ask.wants not in card.answers:
-        return f"answers only {' and '.join(card.answers)}, and the node wants {ask.wants}"
+def _untaught(card: Card, ask: Ask) -> str | None:
+    """Which fields of an ask a card's model was not taught to read, as a reason."""
     if not card.reads or ask.wants != "fields" or ask.reads == "image":
         return None
     others = [name for name in ask.fields if name not in card.reads]
     if not others:
         return None
-    return f"reads only {', '.join(card.reads)}, and the node asks for {', '.join(others[:3])}"
+    return f"was not taught to read {', '.join(map(repr, others[:3]))}, and another model was"
+
+
+def _taught(node: str, ask: Ask, fit: list[Candidate], refused: list[Rejected]) -> list[Candidate]:
+    """Those of `fit` that read any field the node asks for; all of them where none does."""
+    why = {card.name: _untaught(card, ask) for card, _ in fit}
+    taught = [candidate for candidate in fit if why[candidate[0].name] is None]
+    if not taught:
+        return fit
+    refused += [Rejected(f"{node}={name}", reason) for name, reason in why.items() if reason]
+    return taught
 
 
 def _unbounded(card: Card, in_dollars: bool) -> str | None:

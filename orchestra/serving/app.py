@@ -30,7 +30,7 @@ def serve(build: Build) -> Callable[[Mapping[str, Any]], Any]:
         except ImportError as cause:
             raise MissingExtra(
                 f"Serving needs a package that is not installed ({cause.name!r}). "
-                "Install it: pip install 'orchestra-fleet[ray,local]'."
+                "Install it: pip install 'orchestra-fleet[ray,mini]'."
             ) from cause
         checked = read_args(args)
         return bind(checked_fleet(checked), checked, served_graphs(build, checked))

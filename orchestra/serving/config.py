@@ -28,7 +28,7 @@ NODE_LOSS = {
 }
 HEAD = """\
 # Written by `orchestra serve --write-config`. Deploy it on a cluster: serve deploy {name}
-# Every node needs the package: pip install 'orchestra-fleet[ray,local]' (see docs/serving.md),
+# Every node needs the package: pip install 'orchestra-fleet[ray,mini]' (see docs/serving.md),
 # a graph file of your own in a folder on its PYTHONPATH, and a fleet file at the same path.
 # The proxy listens on loopback: give http_options.host another address only behind something
 # that asks for a key. Ray's own ports ask for a token where RAY_AUTH_MODE=token is set.

@@ -40,6 +40,11 @@ def edge(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture(scope="module")
+def mini(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return install(wheel, tmp_path_factory.mktemp("mini"), ("mini",))
+
+
+@pytest.fixture(scope="module")
 def local(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install(wheel, tmp_path_factory.mktemp("local"), ("local",))
 
@@ -98,19 +103,21 @@ def test_the_model_of_edge_is_minis() -> None:
     assert mine == load_fleet("mini")[0].card("v2")
 
 
-def test_local_brings_no_ray_and_enriches_the_demos_catalog(local: Installed) -> None:
-    assert local.has("torch") and not local.has("ray")
-    table = write_catalog(local.home / "catalog", 40, 1_000_000)
-    local.run("orchestra", "batch", table, "--out", "out", "--language", "auto")
-    summary = json.loads((local.home / "out" / "summary.json").read_text())
+def test_mini_brings_no_torch_and_enriches_the_demos_catalog(mini: Installed) -> None:
+    for module in ("torch", "transformers", "ray", "pyarrow"):
+        assert not mini.has(module)
+    table = write_catalog(mini.home / "catalog", 40, 1_000_000)
+    mini.run("orchestra", "batch", table, "--out", "out", "--language", "auto")
+    summary = json.loads((mini.home / "out" / "summary.json").read_text())
     for status in ("partial", "review", "failed"):
         assert summary[status] == sum(row.status == status for row in PLANTED.values())
-    truth = local.home / "catalog" / "truth.csv"
+    truth = mini.home / "catalog" / "truth.csv"
     scored = ("eval", "out", "--truth", truth, "--field", "category", "--json")
-    assert json.loads(local.run("orchestra", *scored))["accuracy"] == 1.0
+    assert json.loads(mini.run("orchestra", *scored))["accuracy"] == 1.0
 
 
 def test_local_trains_a_model_further_and_benches_one(local: Installed) -> None:
+    assert local.has("torch") and not local.has("ray")
     table = write_table(local.home / "mine.jsonl", cups(12))
     tune = ("finetune", "--base", "mini/r1", "--data", table, "--out", "tuned", "--steps", "1")
     assert json.loads(local.run("orchestra", *tune, "--json"))["steps"] == 1

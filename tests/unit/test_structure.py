@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.structure import Structure, largest_folders
+from benchmarks.house.structure import Structure, largest_folders
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = {"ray", "peft", "opentelemetry", "prometheus_client"}  # what only an extra brings
+SLOW = {"pint"}  # it takes longer to read than most runs take, and few answers need it
 NEED_RAY = {
     "orchestra.batch.run.cluster",
     "orchestra.clients.handle",
     "orchestra.serving.deployment",
 }
-NEED_ONNXRUNTIME = {"workers.onnx.decoder", "workers.onnx.session"}
+NEED_PYARROW = {"orchestra.batch.output.parquet", "orchestra.batch.tables.parquet"}
 MOST_NAMES_TWICE = 10
 MOST_FILES_SIDE_BY_SIDE = 30
 
@@ -65,7 +66,8 @@ def test_imports_are_deferred_only_where_an_extra_is_optional(structure: Structu
         for name, path in structure.files.items()
         if name != "orchestra"  # its names load at first use
         for module in deferred(ast.parse(path.read_text(encoding="utf-8")))
-        if module.partition(".")[0] not in OPTIONAL and module not in NEED_RAY | NEED_ONNXRUNTIME
+        if module.partition(".")[0] not in OPTIONAL | SLOW
+        and module not in NEED_RAY | NEED_PYARROW
     }
     assert late == set()
 

@@ -33,7 +33,7 @@ class Numbers(BaseModel):
     signs: tuple[float, float, float]
 
 
-class Calibration(BaseModel):
+class ChoiceCalibration(BaseModel):
     """The numbers of each kind of head, and the temperature of names that a table settled."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +43,7 @@ class Calibration(BaseModel):
     settled: float
 
     @classmethod
-    def load(cls, path: Path = FILE) -> Calibration:
+    def load(cls, path: Path = FILE) -> ChoiceCalibration:
         """Read the file; raises CheckpointInvalid where it is missing or another."""
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))

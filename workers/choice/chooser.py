@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.choice.calibration import Calibration, fitting, shares, signs
+from workers.choice.calibration import ChoiceCalibration, fitting, shares, signs
 from workers.choice.directions import directions
-from workers.choice.fitted import Fitted
+from workers.choice.fitted import FittedOptions
 from workers.choice.head import PROMISED, Head
 from workers.choice.known import trained
 from workers.choice.options import Options
@@ -37,7 +37,7 @@ class Vectors(Protocol):
     def vectors(self, texts: Sequence[str]) -> Floats: ...
 
 
-class Read(Protocol):
+class ReadText(Protocol):
     """A text that the encoder has read, as `workers.encoder` gives it."""
 
     @property
@@ -68,16 +68,23 @@ class Chooser:
     """
 
     def __init__(
-        self, encoder: Vectors, space: Space | None = None, calibration: Calibration | None = None
+        self,
+        encoder: Vectors,
+        space: Space | None = None,
+        calibration: ChoiceCalibration | None = None,
     ) -> None:
         """Raises CheckpointInvalid where the bundled numbers are missing or damaged."""
         self.encoder = encoder
         self.space = space or Space.load()
-        self.calibration = calibration or Calibration.load()
+        self.calibration = calibration or ChoiceCalibration.load()
         self._fitted = lru_cache(maxsize=KEPT)(self._fit)
 
     def choose(
-        self, texts: Sequence[Read], options: Options | Fitted, *, least: float | None = None
+        self,
+        texts: Sequence[ReadText],
+        options: Options | FittedOptions,
+        *,
+        least: float | None = None,
     ) -> list[Chosen]:
         """One choice a text. A name is taken from the probability `least` on.
 
@@ -86,15 +93,15 @@ class Chooser:
         """
         if not texts:
             return []
-        names = options.options.names if isinstance(options, Fitted) else options.names
+        names = options.options.names if isinstance(options, FittedOptions) else options.names
         if least is None:
             least = 0.6 if len(names) == 2 else 0.5
         table = self.probabilities(texts, options)
         return [_chosen(names, row, least) for row in table]
 
-    def probabilities(self, texts: Sequence[Read], options: Options | Fitted) -> Floats:
+    def probabilities(self, texts: Sequence[ReadText], options: Options | FittedOptions) -> Floats:
         """(N, K): that a name is right; what is left of 1 is that none is."""
-        fitted = options if isinstance(options, Fitted) else self._fitted(options)
+        fitted = options if isinstance(options, FittedOptions) else self._fitted(options)
         if fitted.trained is not None:
             return fitted.trained.shares(np.stack([text.vector for text in texts]))
         places = self._places(texts)
@@ -108,7 +115,7 @@ class Chooser:
             fits = fits / (1 + np.exp(-np.clip(ahead, -30, 30)))
         return share * fits[:, None]
 
-    def fit(self, options: Options, table: Sequence[Read] = ()) -> Fitted:
+    def fit(self, options: Options, table: Sequence[ReadText] = ()) -> FittedOptions:
         """The options ready to be asked; `table` holds texts of any of them, without labels.
 
         Names then mean what they mean among such texts. A table of few texts, or one that
@@ -117,7 +124,7 @@ class Chooser:
         fitted = self._fitted(options)
         return fitted if fitted.trained or not table else self._settled(fitted, table)
 
-    def _fit(self, options: Options) -> Fitted:
+    def _fit(self, options: Options) -> FittedOptions:
         pointed = directions(options, self.encoder.vectors, self.space)
         texts = [text for text, _ in options.examples]
         owners = [-1 if n is None else options.names.index(n) for _, n in options.examples]
@@ -125,9 +132,9 @@ class Chooser:
         if texts:
             places = self.space.of_texts(self.encoder.vectors(texts), texts)
         known = None if options.examples else trained(options.names)
-        return Fitted(options, pointed, Head.of(pointed, places, owners), trained=known)
+        return FittedOptions(options, pointed, Head.of(pointed, places, owners), trained=known)
 
-    def _settled(self, fitted: Fitted, table: Sequence[Read]) -> Fitted:
+    def _settled(self, fitted: FittedOptions, table: Sequence[ReadText]) -> FittedOptions:
         texts = [text.text for text in table]
         places = self._places(table)
         examples = fitted.options.examples
@@ -147,11 +154,11 @@ class Chooser:
             return fitted
         return replace(fitted, mixture=found)
 
-    def _places(self, texts: Sequence[Read]) -> Floats:
+    def _places(self, texts: Sequence[ReadText]) -> Floats:
         vectors = np.stack([text.vector for text in texts])
         return self.space.of_texts(vectors, [text.text for text in texts])
 
-    def _shares(self, places: Floats, said: Floats, fitted: Fitted) -> tuple[Floats, Floats]:
+    def _shares(self, places: Floats, said: Floats, fitted: FittedOptions) -> tuple[Floats, Floats]:
         """Probabilities (N, K) of the names if one is right, and the head's own scores."""
         numbers = getattr(self.calibration, fitted.kind)
         scores = fitted.head.scores(places) + numbers.spoken * said

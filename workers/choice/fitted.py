@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from orchestra.core.errors import CheckpointInvalid
 from workers.choice.calibration import Kind
 from workers.choice.head import Head
-from workers.choice.known import Trained, trained
+from workers.choice.known import TrainedHead, trained
 from workers.choice.options import Options
 from workers.choice.settle import Mixture
 
@@ -30,7 +30,7 @@ OF_MIXTURE = ("middle", "axes", "slopes", "offset")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedOptions:
     """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them,
     `trained` where they form a known set."""
 
@@ -38,7 +38,7 @@ class Fitted:
     names: Floats
     head: Head
     mixture: Mixture | None = None
-    trained: Trained | None = None
+    trained: TrainedHead | None = None
 
     @property
     def kind(self) -> Kind:
@@ -61,7 +61,7 @@ class Fitted:
         save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / HEAD)
 
     @classmethod
-    def load(cls, folder: Path) -> Fitted:
+    def load(cls, folder: Path) -> FittedOptions:
         """Read what `save` wrote; raises CheckpointInvalid where it is missing or damaged."""
         try:
             written = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))

@@ -29,14 +29,14 @@ FOLDER = Path(__file__).parents[1] / "checkpoints" / "choice"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trained:
+class TrainedHead:
     """A linear head of a set's classes: `slopes` (W, C), `offsets` (C)."""
 
     slopes: Floats
     offsets: Floats
 
     @classmethod
-    def load(cls, path: Path) -> Trained:
+    def load(cls, path: Path) -> TrainedHead:
         """Read a file of `save`; raises CheckpointInvalid for a missing or damaged one."""
         try:
             with safe_open(path, framework="numpy") as file:
@@ -51,9 +51,9 @@ class Trained:
         """Write half-precision arrays."""
         save_file({n: getattr(self, n).astype(np.float16) for n in self.__slots__}, path)
 
-    def of(self, classes: Sequence[int]) -> Trained:
+    def of(self, classes: Sequence[int]) -> TrainedHead:
         """The head of some classes, in their order."""
-        return Trained(self.slopes[:, list(classes)], self.offsets[list(classes)])
+        return TrainedHead(self.slopes[:, list(classes)], self.offsets[list(classes)])
 
     def shares(self, vectors: Floats) -> Floats:
         """Probabilities (N, K)."""
@@ -71,15 +71,15 @@ def recognised(names: tuple[str, ...]) -> tuple[str, tuple[int, ...]] | None:
 
 
 @lru_cache(maxsize=512)
-def trained(names: tuple[str, ...]) -> Trained | None:
+def trained(names: tuple[str, ...]) -> TrainedHead | None:
     """The trained head of `names`, if they form a known set."""
     found = recognised(names)
     return _head(found[0]).of(found[1]) if found else None
 
 
 @lru_cache(maxsize=8)
-def _head(title: str) -> Trained:
-    return Trained.load(FOLDER / f"{title}.safetensors")
+def _head(title: str) -> TrainedHead:
+    return TrainedHead.load(FOLDER / f"{title}.safetensors")
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
@@ -35,19 +36,36 @@ class EncoderEngine:
         on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
         """Answer `calls`; see `Engine.generate`."""
-        return [self._answer(row, call, is_cancelled) for row, call in enumerate(calls)]
+        refused = [_refusal(row, call, is_cancelled) for row, call in enumerate(calls)]
+        asked = [call for call, error in zip(calls, refused, strict=True) if error is None]
+        replies = iter(self._replies(asked))
+        return [next(replies) if error is None else error for error in refused]
 
-    def _answer(
-        self, row: int, call: Call, is_cancelled: IsCancelled | None
-    ) -> Reply | OrchestraError:
-        if is_cancelled is not None and is_cancelled(row):
-            return Cancelled(f"Row {row} was cancelled. Call again if it is wanted.")
-        if not call.texts:
-            return UsageError(
-                "This model makes vectors and answers no questions, but the call has no texts. "
-                "Use fleet.encode(texts) or POST /v1/embeddings, or ask another model."
-            )
+    def _replies(self, calls: Sequence[Call]) -> list[Reply]:
+        """Texts of all calls go together: those of about one length take least padding."""
         before = time.thread_time()
-        vectors = self._encoder.vectors(call.texts)
-        usage = Usage(self.count_tokens(call), cpu_s=time.thread_time() - before)
-        return Reply("", None, usage=usage, vectors=vectors)
+        vectors = self._encoder.vectors([text for call in calls for text in call.texts])
+        tokens = [self.count_tokens(call) for call in calls]
+        a_token_s = (time.thread_time() - before) / max(1, sum(tokens))
+        ends = list(accumulate(len(call.texts) for call in calls))
+        return [
+            Reply(
+                "",
+                None,
+                usage=Usage(count, cpu_s=count * a_token_s),
+                vectors=vectors[end - len(call.texts) : end],
+            )
+            for call, count, end in zip(calls, tokens, ends, strict=True)
+        ]
+
+
+def _refusal(row: int, call: Call, is_cancelled: IsCancelled | None) -> OrchestraError | None:
+    """Why a call is not answered; None where it is."""
+    if is_cancelled is not None and is_cancelled(row):
+        return Cancelled(f"Row {row} was cancelled. Call again if it is wanted.")
+    if not call.texts:
+        return UsageError(
+            "This model makes vectors and answers no questions, but the call has no texts. "
+            "Use fleet.encode(texts) or POST /v1/embeddings, or ask another model."
+        )
+    return None

@@ -12,6 +12,8 @@ Shapes: B texts, S tokens of the longest, W width; N is B times S.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from workers.encoder.layout import LAYER_OUTPUT, PRODUCTS, graph_file
+from workers.encoder.layout import LAYER_OUTPUT, PRODUCTS, SUMS, graph_file, read_sums
 from workers.encoder.packed import Sizes, read_packed
 from workers.encoder.source import find_file, map_file
 
@@ -155,6 +157,9 @@ def main() -> None:
         path: Path = graph_file(layers)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(write(sizes, layers).SerializeToString(deterministic=True))
+        sums = read_sums() if (path.parent / SUMS).is_file() else {}
+        sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (path.parent / SUMS).write_text(json.dumps(sums, indent=2, sort_keys=True) + "\n", "utf-8")
         print(f"{path.name}  {path.stat().st_size} bytes")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.core.errors import CheckpointInvalid, UsageError
 from workers.encoder.packed import Sizes
 
 GRAPHS = Path(__file__).parents[1] / "checkpoints" / "encoder"
+SUMS = "checksums.json"
 LAYER_OUTPUT = "layer.{}.out"
 
 
@@ -39,6 +43,38 @@ PRODUCTS = (
 def graph_file(layers: int) -> Path:
     """Where the graph of so many layers is."""
     return GRAPHS / f"encoder-{layers}.onnx"
+
+
+def read_graph(layers: int, folder: Path = GRAPHS) -> bytes:
+    """The graph of so many layers.
+
+    Raises UsageError where there is none, and CheckpointInvalid for one that was changed.
+    """
+    path = folder / graph_file(layers).name
+    if not path.is_file():
+        raise UsageError(
+            f"The encoder has no graph of {layers!r} layers (there are {depths()!r}). Name one of "
+            f"these, or make it: python -m workers.encoder.graph {layers}."
+        )
+    graph = path.read_bytes()
+    found, expected = hashlib.sha256(graph).hexdigest(), read_sums(folder).get(path.name)
+    if found != expected:
+        raise CheckpointInvalid(
+            f"{str(path)!r} has sha256 {found!r}, and {SUMS} says {expected!r}. Restore the folder "
+            f"(git checkout), or make it again: python -m workers.encoder.graph {layers}."
+        )
+    return graph
+
+
+def read_sums(folder: Path = GRAPHS) -> dict[str, str]:
+    """SHA-256 by file name. Raises CheckpointInvalid where the list cannot be read."""
+    path = folder / SUMS
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointInvalid(
+            f"{str(path)!r} cannot be read: {error}. Restore the folder (git checkout)."
+        ) from error
 
 
 def depths() -> list[int]:

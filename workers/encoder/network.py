@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from orchestra.core.errors import CheckpointInvalid, UsageError
+from orchestra.core.errors import CheckpointInvalid
 from workers.encoder.int8 import to_rows
-from workers.encoder.layout import LAYER_OUTPUT, PRODUCTS, depths, graph_file
+from workers.encoder.layout import LAYER_OUTPUT, PRODUCTS, read_graph
 from workers.encoder.packed import PackedFile, split, unpack
 
 
@@ -71,12 +71,7 @@ def _weights(packed: PackedFile, layers: int) -> dict[str, NDArray[Any]]:
 def _open(
     layers: int, weights: dict[str, NDArray[Any]], threads: int
 ) -> onnxruntime.InferenceSession:
-    path = graph_file(layers)
-    if not path.is_file():
-        raise UsageError(
-            f"The encoder has no graph of {layers!r} layers (there are {depths()!r}). Name one of "
-            f"these, or make it: python -m workers.encoder.graph {layers}."
-        )
+    graph = read_graph(layers)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -86,11 +81,9 @@ def _open(
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
     options.add_external_initializers(list(weights), values)
     try:
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no base of its own for what it refuses
         raise CheckpointInvalid(
-            f"onnxruntime cannot load {str(path)!r}: {error}. Make it again: "
-            f"python -m workers.encoder.graph {layers}."
+            f"onnxruntime cannot load the encoder's graph of {layers!r} layers: {error}. Make it "
+            f"again: python -m workers.encoder.graph {layers}."
         ) from error

@@ -61,7 +61,7 @@ class SpanHead:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> SpanHead:
-        """Load the reader of a folder. Raises CheckpointInvalid where a file is missing or wrong."""
+        """Load a folder's reader. Raises CheckpointInvalid where a file is missing or wrong."""
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
             weights = load_file(folder / "reader.safetensors")
@@ -73,7 +73,12 @@ class SpanHead:
             ) from error
 
     def scores(
-        self, fields_M2H: Floats, states_TH: Floats, pooling_WT: Floats, marks_WK: Floats
+        self,
+        fields_M2H: Floats,
+        states_TH: Floats,
+        pooling_WT: Floats,
+        marks_WK: Floats,
+        matches_MW3: Floats,
     ) -> Scores:
         """Scores of every span of one text for every field."""
         head, count = self._head, len(fields_M2H)
@@ -90,6 +95,7 @@ class SpanHead:
         split = (-1, PARTS, rank)
         parts = np.einsum("mpr,wpr->mpw", names.reshape(split), words.reshape(split)) / rank**0.5
         parts += self._linear("bias", asked)[..., None]
+        parts += np.moveaxis(matches_MW3 @ head["match.weight"].T, 2, 1)
         absent = self._linear("absent.2", _gelu(self._linear("absent.0", asked)))[:, 0]
         return Scores(span_scores(parts), absent)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.extraction.fields import matches
 from workers.extraction.head import WIDEST, Floats, SpanHead
 from workers.extraction.marks import marks_of
 from workers.extraction.words import Span, pooling, words_of
@@ -67,10 +68,13 @@ class FieldReader:
         fields = np.stack([_field(one) for one in asked]) if asked else np.zeros((0, 2, 1))
         found: list[Found] = []
         for at in range(0, len(queries), MOST_FIELDS):
-            found += self._read(text, encoded, fields[at : at + MOST_FIELDS].astype(np.float32))
+            part = slice(at, at + MOST_FIELDS)
+            found += self._read(text, encoded, queries[part], fields[part].astype(np.float32))
         return found
 
-    def _read(self, text: str, encoded: States, fields: Floats) -> list[Found]:
+    def _read(
+        self, text: str, encoded: States, queries: Sequence[str], fields: Floats
+    ) -> list[Found]:
         tokens = [(int(a), int(b)) for a, b in encoded.offsets]
         words = words_of(text, tokens)
         marks = marks_of(text, words)
@@ -82,7 +86,8 @@ class FieldReader:
             part = slice(first, first + WINDOW)
             kept = _within(tokens, words[part])
             shared = pooling(words[part], [tokens[i] for i in kept])
-            scores = self._head.scores(fields, encoded.states[kept], shared, marks[part])
+            alike = np.stack([matches(query, text, words[part]) for query in queries])
+            scores = self._head.scores(fields, encoded.states[kept], shared, marks[part], alike)
             shares, none = scores.probabilities(self._head.temperature)
             absent = np.minimum(absent, none)
             for known, share in zip(spans, shares, strict=True):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 Span = tuple[int, int]
 UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-WORD = re.compile(rf"[{UNSPACED}]|[^\W\d_{UNSPACED}]+|\d+(?:[.,]\d+)*|[^\w\s]|_")
+ACCENTS = r"\u0300-\u036f"  # a letter keeps those that follow it
+WORD = re.compile(rf"[{UNSPACED}]|(?:[^\W\d_{UNSPACED}][{ACCENTS}]*)+|\d+(?:[.,]\d+)*|[^\w\s]|_")
 
 
 def words_of(text: str, tokens: Sequence[Span]) -> list[Span]:

@@ -27,8 +27,10 @@ def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrained
     logging.disable_progress_bar()
     try:
         with LOADING:
+            source, more = _source(model_class, folder)
             model, report = model_class.from_pretrained(
-                **_source(model_class, folder),
+                source,
+                **more,
                 dtype=place.dtype,
                 local_files_only=True,
                 use_safetensors=True,
@@ -48,13 +50,12 @@ def load_weights(model_class: Any, folder: Path, place: Placement) -> PreTrained
     return place.put(model.eval().requires_grad_(False))
 
 
-def _source(model_class: Any, folder: Path) -> dict[str, Any]:
+def _source(model_class: Any, folder: Path) -> tuple[Path | None, dict[str, Any]]:
     """The folder; or its configuration and tensors, where some of them lie beside it."""
     if not Parts.read(folder).weights:
-        return {"pretrained_model_name_or_path": folder}
+        return folder, {}
     tensors = open_tensors(folder, "pt")
-    return {
-        "pretrained_model_name_or_path": None,
+    return None, {
         "config": model_class.config_class.from_pretrained(folder, local_files_only=True),
         "state_dict": {name: file.get_tensor(own) for name, (file, own) in tensors.items()},
     }

@@ -20,7 +20,7 @@ from workers.reading.match import folded, nearness
 READABLE = 0.5  # a line read less surely than this does not count even beside a known word
 MARK = 0.9  # how surely a part of a logo is the brand's
 STACKED = 3  # lines below each other that may be one name
-NET = re.compile(r"\bnet\b|\bnetto|\be\s?$|℮|净", re.IGNORECASE)
+NET = re.compile(r"\bnet\b|\bnetto|\be\s?$|℮|[净凈]", re.IGNORECASE)  # also as it is misread
 NOT_NET = re.compile(r"\bper\b|/|%|kcal|kj|protein|fat\b|fett|sugar|salt\b|每", re.IGNORECASE)
 PAIR = re.compile(r"^(.{2,30}?)\s*[:：]\s*(.+)$")
 LARGE = 0.6  # of the largest letters: a line of a product's name is at least so high

@@ -33,7 +33,7 @@ GRAPH, NAMES, VECTORS, SUMS = "model.onnx", "names.tsv", "vectors.safetensors", 
 SIDE, GREY = 224, (127, 127, 127)
 LEAVES = 1000
 # How sure: logistic in the logs of the best category's part and of what it has above the next;
-# fitted to half of a public set of cut-out photos (`benchmarks/seeing/things.py`).
+# fitted to half of a public set of cut-out photos (`benchmarks/photos/things.py`).
 SLOPES, TURN = (0.79, 0.6), 3.73
 LEAST, MOST = 0.55, 0.8
 

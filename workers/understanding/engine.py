@@ -12,25 +12,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestra.core.answers.leaves import ITEM
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.card import Sampling
 from orchestra.core.errors import Cancelled, InvalidFleet, InvalidSchema, OrchestraError
+from workers.choice.chooser import Chooser
+from workers.choice.options import Options
 from workers.decoding.meter import PROCESS
 from workers.decoding.sampling import GREEDY
 from workers.encoder.encoder import Encoder, shared_encoder
 from workers.extraction.head import SpanHead
 from workers.extraction.reader import FieldReader, Found
 from workers.extraction.words import Span
-from workers.understanding.leaves import Part, parts_of
-from workers.understanding.picked import Pick, pick, picks
+from workers.understanding.apart import apart
+from workers.understanding.leaves import SchemaPart, parts_of
+from workers.understanding.picked import Pick, pick, picks, stands
 from workers.understanding.rows import grouped
 
 
 class UnderstandingEngine:
     """The shared encoder with the heads that read; see `orchestra.core.call.Engine`."""
 
-    def __init__(self, encoder: Encoder, head: SpanHead) -> None:
-        self._encoder, self._reader = encoder, FieldReader(encoder, head)
+    def __init__(self, encoder: Encoder, head: SpanHead, chooser: Chooser | None = None) -> None:
+        """Without a `chooser` a choice whose words the text does not hold is not stated."""
+        self._encoder, self._reader, self._chooser = encoder, FieldReader(encoder, head), chooser
         self._layer, self._least = head.layer, head.least
 
     @classmethod
@@ -57,7 +62,8 @@ class UnderstandingEngine:
                 "tokens, so there is nothing to draw. Leave it out."
             )
         head = SpanHead.load(Path(checkpoint), threads or 1)
-        return cls(shared_encoder(threads or 1), head)
+        encoder = shared_encoder(threads or 1)
+        return cls(encoder, head, Chooser(encoder))
 
     def count_tokens(self, call: Call) -> int:
         """Tokens of the text and of the words for each field."""
@@ -91,24 +97,42 @@ class UnderstandingEngine:
                 parts = _readable(call)
                 leaves = [leaf for part in parts for leaf in part.leaves()]
                 found = self._reader.read(call.text or "", [leaf.asked for leaf in leaves])
-                reading = _Reading(
-                    call.text or "",
-                    {leaf.place: one for leaf, one in zip(leaves, found, strict=True)},
-                    self._least,
-                )
+                places = {leaf.place: one for leaf, one in zip(leaves, found, strict=True)}
+                alone = [leaf for leaf in leaves if ITEM not in leaf.place]
+                taken = apart(call.text or "", alone, places, self._least)
+                reading = _Reading(call.text or "", places, self._least, taken)
                 value = {part.name: reading.value(part) for part in parts}
+                value |= self._judged(call.text or "", parts, reading)
             return Reply(
                 text=json.dumps(value, ensure_ascii=False),
                 value=value,
                 confidence=reading.confidence,
                 usage=Usage(self.count_tokens(call), 0, 0, spent.cpu_s),
                 read_off=reading.spans,
+                judged=tuple(reading.judged),
             )
         except OrchestraError as error:
             return error
 
+    def _judged(self, text: str, parts: Sequence[SchemaPart], reading: _Reading) -> dict[str, str]:
+        """Choices that the text does not hold, but is: each a label of the whole of it."""
+        made: dict[str, str] = {}
+        for part in parts:
+            names = [name for name in part.shape.values if isinstance(name, str)]
+            if self._chooser is None or len(names) < 2 or part.place in reading.spans:
+                continue
+            if stands(text, names) or not text.strip():
+                continue
+            encoded = self._encoder.encode([text], states_of=self._layer)
+            (one,) = self._chooser.choose(encoded, Options.of(names))
+            if one.name is not None:
+                made[part.name] = one.name
+                reading.judged.append(part.name)
+                reading.confidence[part.name] = one.probability
+        return made
 
-def _readable(call: Call) -> tuple[Part, ...]:
+
+def _readable(call: Call) -> tuple[SchemaPart, ...]:
     """The parts of a call that can be read. Raises InvalidSchema for another call."""
     if call.schema is None or call.images:
         asks = "has no schema" if call.schema is None else f"shows {len(call.images)} photos"
@@ -126,16 +150,20 @@ class _Reading:
     text: str
     found: Mapping[str, Found]
     least: float
+    taken: Mapping[str, Pick]
+    judged: list[str] = field(default_factory=list)
     confidence: dict[str, float] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
 
-    def value(self, part: Part) -> Any:
+    def value(self, part: SchemaPart) -> Any:
         """The value of a property."""
         if part.shape.kind == "object":
             return self._object(part, part.place)
         if part.shape.kind == "array":
             return self._list(part, part.place)
         found = self.found[part.place]
+        if part.place in self.taken:
+            return self._kept(self.taken[part.place], part.place)
         return self._kept(pick(self.text, found, part.shape, part.asked, self.least), part.place)
 
     def _kept(self, one: Pick, place: str) -> Any:
@@ -144,7 +172,7 @@ class _Reading:
             self.spans[place] = one.span
         return one.value
 
-    def _object(self, part: Part, place: str) -> dict[str, Any]:
+    def _object(self, part: SchemaPart, place: str) -> dict[str, Any]:
         made = {inner.name: self.value(inner) for inner in part.parts}
         known = [
             self.confidence[leaf.place] for leaf in part.leaves() if leaf.place in self.confidence
@@ -152,7 +180,7 @@ class _Reading:
         self.confidence[place] = min(known, default=0.0)
         return made
 
-    def _list(self, part: Part, place: str) -> list[Any]:
+    def _list(self, part: SchemaPart, place: str) -> list[Any]:
         (item,) = part.parts
         rows = grouped({leaf.place: self._all(leaf) for leaf in item.leaves()}, self.text)
         made = [
@@ -164,10 +192,10 @@ class _Reading:
         self.confidence[place] = min(known, default=min(absent, default=0.0))
         return made
 
-    def _all(self, leaf: Part) -> list[Pick]:
+    def _all(self, leaf: SchemaPart) -> list[Pick]:
         return picks(self.text, self.found[leaf.place], leaf.shape, leaf.asked, self.least)
 
-    def _row(self, item: Part, row: Mapping[str, Pick], place: str) -> Any:
+    def _row(self, item: SchemaPart, row: Mapping[str, Pick], place: str) -> Any:
         """One item of a list: a leaf's value, or an object of those that stand together."""
         if item.shape.kind == "array":
             return []  # a list within an item of a list: which values are whose is not told

@@ -15,7 +15,7 @@ NOTHING = ValueShape("null")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SchemaPart:
     """One value of a schema: a leaf, an object of `parts`, or a list of its one part.
 
     `asked` are the words for a leaf; `place` is where it stands, as in `parts[].name`.
@@ -25,9 +25,9 @@ class Part:
     place: str
     shape: ValueShape
     asked: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SchemaPart, ...] = ()
 
-    def leaves(self) -> Iterator[Part]:
+    def leaves(self) -> Iterator[SchemaPart]:
         """The leaves under it, in order; it is one itself where it has no parts."""
         if not self.parts:
             yield self
@@ -35,7 +35,7 @@ class Part:
             yield from part.leaves()
 
 
-def parts_of(schema: Schema) -> tuple[Part, ...]:
+def parts_of(schema: Schema) -> tuple[SchemaPart, ...]:
     """The properties of an object's schema. Raises InvalidSchema naming the place."""
     whole = read_schema(schema)
     properties = schema["properties"]
@@ -52,7 +52,7 @@ def _part(
     shape: Schema,
     root: Schema,
     above: tuple[str, ...],
-) -> Part:
+) -> SchemaPart:
     """The part under `place`; `above` are the names of what holds it."""
     value = next((option for option in options if option.kind != "null"), NOTHING)
     own = _own(shape, root, value.kind)
@@ -63,11 +63,11 @@ def _part(
             _part(key, f"{place}.{key}", kinds, inner.get(key, {}), root, (*above, name))
             for key, kinds in value.properties
         )
-        return Part(name, place, value, parts=parts)
+        return SchemaPart(name, place, value, parts=parts)
     if value.kind == "array":
         item = _part(name, place + ITEM, value.items, own.get("items", {}), root, above)
-        return Part(name, place, value, parts=(item,))
-    return Part(name, place, value, asked=query(" ".join((*above[-1:], name)), said))
+        return SchemaPart(name, place, value, parts=(item,))
+    return SchemaPart(name, place, value, asked=query(" ".join((*above[-1:], name)), said))
 
 
 def _own(shape: Schema, root: Schema, kind: str) -> Mapping[str, Any]:

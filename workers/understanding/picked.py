@@ -111,6 +111,12 @@ def _named(text: str, found: Found, choices: Sequence[str]) -> Iterable[Pick]:
         yield Pick(name, share / total, where)
 
 
+def stands(text: str, choices: Sequence[str]) -> bool:
+    """Whether the words of any choice stand in the text."""
+    terms = sorted({(lower(word), word) for word in choices}, key=lambda t: (-len(t[0]), t))
+    return bool(occurrences(terms, text))
+
+
 def _order(one: Pick) -> tuple[float, int]:
     return one.probability, -(one.span or (0, 0))[0]
 

@@ -1,7 +1,7 @@
 """A palette in a user's words: which of the choices it is, and how sure that is.
 
 Every shade goes to the choice that names it, else to the choice that names its basic colour, else
-to the nearest choice. Knows no photo. `benchmarks/seeing/colours.py` measures what comes of it.
+to the nearest choice. Knows no photo. `benchmarks/photos/colours.py` measures what comes of it.
 """
 
 from __future__ import annotations

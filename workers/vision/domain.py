@@ -60,7 +60,7 @@ class World:
 
     def signs(self, embedding_BE: Array) -> tuple[Array, Array]:
         """How far from all kinds, and how little within the span, (B,) each."""
-        seen_BQ: Array = (embedding_BE - self.middle) @ self.axes
+        seen_BQ = _floats((embedding_BE - self.middle) @ self.axes)
         near_B = _distances(seen_BQ @ self.inner, self.centres).min(axis=1)
         far_B = near_B - np.linalg.norm(seen_BQ @ self.outer, axis=1)
         return far_B, -np.linalg.norm(_directions(embedding_BE) @ self.span, axis=1)

@@ -7,6 +7,7 @@ could send an estimate in circles or out of its arrays.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self
@@ -76,6 +77,11 @@ class TextQuality(Word):
         )
 
     @property
+    def digest(self) -> str:
+        """All of it, the arrays as their hash, which is worked out once, as plans are many."""
+        return self.model_dump_json(exclude={"arrays"}) + digest_of(self.arrays)
+
+    @property
     def learner(self) -> TextLearner:
         """What estimates texts."""
         return learner_of(self.arrays, len(self.models))
@@ -125,6 +131,12 @@ def arrays_of(learner: TextLearner) -> dict[str, NDArray[Any]]:
         "left": forest.left,
         "value": forest.value.astype(np.float16),
     }
+
+
+@lru_cache(maxsize=16)
+def digest_of(text: str) -> str:
+    """Hash of packed arrays."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=16)

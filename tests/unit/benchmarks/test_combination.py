@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from benchmarks.catalog_rows import Row, read_products, read_rows, same
 from benchmarks.combination import FIELDS, Tally, lead, tally
+from benchmarks.parts.catalog_rows import Row, read_products, read_rows, same
 
 TRUTH = {"category": "Apple", "colour": "red", "origin": None, "quantity": "ca 180g"}
 ROW = Row("told", "text", Path("a.jpg"), TRUTH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.routing_curve import apgr, cpt, curve, difference, lift, routing_score
+from benchmarks.parts.routing_curve import apgr, cpt, curve, difference, lift, routing_score
 
 # Ten questions of which the strong model alone gets the last five right: the gap is 0.5.
 WEAK = np.zeros(10)

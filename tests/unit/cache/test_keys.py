@@ -120,6 +120,7 @@ def test_a_reply_comes_back_as_it_was(store: ReplyStore) -> None:
         abstained={"size": "outside"},
         modality_weights={"text": 0.5, "image": 0.5},
         regions={"colour": (0.0, 0.25, 0.5, 1.0)},
+        words={"colour": "红色"},
     )
     shared.keep("key", reply)
     assert shared.find("key") == replace(reply, cached=True)

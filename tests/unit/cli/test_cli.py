@@ -191,7 +191,7 @@ def test_a_job_with_nothing_in_it_is_refused() -> None:
 def test_a_model_elsewhere_is_not_planned_for_a_local_job(tmp_path: Path) -> None:
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
     path = tmp_path / "away.yaml"
-    away = re.sub(r"    role: (R1|V2|V3)", r"    role: \1\n    data_goes_to: eu", shipped)
+    away = re.sub(r"    role: (Encode|R1|V2|V3)", r"    role: \1\n    data_goes_to: eu", shipped)
     path.write_text(away, "utf-8")
     refused = call("plan", QUESTION, "--fleet", path, "--local")
     assert refused.exit_code == 1

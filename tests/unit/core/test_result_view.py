@@ -19,6 +19,9 @@ CLASH = SEEN.model_copy(update={"contradiction": True, "alternatives": (READ,)})
 UNSAID = Field(note="the text does not say")
 
 
+PRINTED = Evidence(kind="image", image="abc", box=(0.1, 0.2, 0.5, 0.9), text="净含量 1 L")
+
+
 class Page(HTMLParser):
     """The words of a page, and its elements, which must all be closed."""
 
@@ -122,3 +125,9 @@ def test_whatever_came_in_is_escaped() -> None:
 )
 def test_a_cost_has_the_places_it_needs(cost: str, text: str) -> None:
     assert dollars(Decimal(cost)) == text
+
+
+def test_the_words_that_were_read_on_a_photo_are_shown_behind_their_place() -> None:
+    field = Field(value="1 L", source="photo", confidence=0.9, evidence=(PRINTED,))
+    page = Page(Result(status="complete", fields={"quantity": field})._repr_html_())
+    assert "y 20% to 90% :  净含量 1 L" in page.text

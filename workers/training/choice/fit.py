@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
 from workers.choice.calibration import FILE as NUMBERS
-from workers.choice.calibration import Calibration, Kind, Numbers, shares, signs
+from workers.choice.calibration import ChoiceCalibration, Kind, Numbers, shares, signs
 from workers.choice.chooser import Chooser, Vectors
-from workers.choice.fitted import Fitted
+from workers.choice.fitted import FittedOptions
 from workers.choice.names import said
 from workers.choice.options import Options
 from workers.choice.space import FILE, Space
@@ -54,7 +54,7 @@ BEGUN = Numbers(temperature=0.1, spoken=0.2, bias=0.0, signs=(0.0, 0.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class KnownText:
     """A text that was read, and the category that it has."""
 
     text: str
@@ -62,7 +62,7 @@ class Line:
     category: str
 
 
-def read_lines(path: Path, encoder: Vectors) -> list[Line]:
+def read_lines(path: Path, encoder: Vectors) -> list[KnownText]:
     """The lines of a set; raises InvalidTable for one without its two columns."""
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".csv":
@@ -74,7 +74,7 @@ def read_lines(path: Path, encoder: Vectors) -> list[Line]:
     rows = [row for row in rows if row["input"]]
     texts = [row["input"] for row in rows]
     vectors = encoder.vectors(texts)
-    return [Line(t, v, r["category"]) for t, v, r in zip(texts, vectors, rows, strict=True)]
+    return [KnownText(t, v, r["category"]) for t, v, r in zip(texts, vectors, rows, strict=True)]
 
 
 def chinese_texts(seed: int = 0) -> list[str]:
@@ -87,7 +87,7 @@ def chinese_texts(seed: int = 0) -> list[str]:
     return [shaped[0] for shaped in products] + [*opinions["positive"], *opinions["negative"]]
 
 
-def space_of(sets: Sequence[Sequence[Line]], chinese: Floats, encoder: Vectors) -> Space:
+def space_of(sets: Sequence[Sequence[KnownText]], chinese: Floats, encoder: Vectors) -> Space:
     """The space of the sets' English texts and of `chinese` vectors (N, W)."""
     english = np.mean([np.mean([line.vector for line in s], axis=0) for s in sets], axis=0)
     pairs: dict[str, str] = load_yaml(NAMES, what="names", error=InvalidTable)["names"]
@@ -107,7 +107,7 @@ def _mean_name(names: list[str], encoder: Vectors) -> Floats:
     return np.mean([encoder.vectors(said(name, 3)).mean(axis=0) for name in names], axis=0)
 
 
-def _within(lines: Sequence[Line]) -> Floats:
+def _within(lines: Sequence[KnownText]) -> Floats:
     by_category: dict[str, list[Floats]] = {}
     for line in lines:
         by_category.setdefault(line.category, []).append(line.vector)
@@ -115,11 +115,11 @@ def _within(lines: Sequence[Line]) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
+class LeftOut:
     """What a head says of N texts: `scores` (N, K) before the weight of `said` names, and the
     place of the `right` name (-1 for none)."""
 
-    fitted: Fitted
+    fitted: FittedOptions
     scores: Floats
     said: Floats
     places: Floats
@@ -127,8 +127,13 @@ class Trial:
 
 
 def trials(
-    lines: Sequence[Line], titles: Mapping[str, str], chooser: Chooser, kind: Kind, *, table: bool
-) -> Iterator[Trial]:
+    lines: Sequence[KnownText],
+    titles: Mapping[str, str],
+    chooser: Chooser,
+    kind: Kind,
+    *,
+    table: bool,
+) -> Iterator[LeftOut]:
     """Trials of one kind: half of the categories are options under their `titles`."""
     categories = sorted(titles)
     for seed in range(SEEDS):
@@ -144,19 +149,21 @@ def trials(
         yield _trial(texts, kept, chooser, chooser.fit(options, texts if table else ()))
 
 
-def _some(lines: Sequence[Line], order: Sequence[int], category: str) -> list[int]:
+def _some(lines: Sequence[KnownText], order: Sequence[int], category: str) -> list[int]:
     return [at for at in order if lines[at].category == category][:SHOTS]
 
 
-def _trial(texts: Sequence[Line], kept: list[str], chooser: Chooser, fitted: Fitted) -> Trial:
+def _trial(
+    texts: Sequence[KnownText], kept: list[str], chooser: Chooser, fitted: FittedOptions
+) -> LeftOut:
     words = [line.text for line in texts]
     places = chooser.space.of_texts(np.stack([line.vector for line in texts]), words)
     right = np.array([kept.index(t.category) if t.category in kept else -1 for t in texts])
     said = spoken(words, fitted.options.names)
-    return Trial(fitted, fitted.head.scores(places), said, places, right)
+    return LeftOut(fitted, fitted.head.scores(places), said, places, right)
 
 
-def numbers_of(done: Sequence[Trial]) -> Numbers:
+def numbers_of(done: Sequence[LeftOut]) -> Numbers:
     """The temperature and weight of least negative log-likelihood, then the signs' weights."""
     temperature = min(TEMPERATURES, key=lambda t: _loss(done, t, SPOKEN))
     table, inside = [], []
@@ -170,7 +177,7 @@ def numbers_of(done: Sequence[Trial]) -> Numbers:
     )
 
 
-def settled_temperature(done: Sequence[Trial], numbers: Numbers) -> float:
+def settled_temperature(done: Sequence[LeftOut], numbers: Numbers) -> float:
     """The temperature of least loss for mixtures."""
 
     def loss(temperature: float) -> float:
@@ -186,15 +193,15 @@ def settled_temperature(done: Sequence[Trial], numbers: Numbers) -> float:
     return round(min(map(float, TEMPERATURES), key=loss), 4)
 
 
-def _first(trial: Trial, numbers: Numbers) -> Floats:
+def _first(trial: LeftOut, numbers: Numbers) -> Floats:
     return shares(trial.scores + numbers.spoken * trial.said, numbers.temperature)
 
 
-def _loss(done: Sequence[Trial], temperature: float, weight: float) -> float:
+def _loss(done: Sequence[LeftOut], temperature: float, weight: float) -> float:
     return sum(_of_right(shares(t.scores + weight * t.said, temperature), t) for t in done)
 
 
-def _of_right(share: Floats, trial: Trial) -> float:
+def _of_right(share: Floats, trial: LeftOut) -> float:
     """Mean negative log-likelihood of the texts that have a right name."""
     known = trial.right >= 0
     found = share[known, trial.right[known]]
@@ -213,13 +220,15 @@ def _logistic(table: Floats, inside: NDArray[np.bool_]) -> list[float]:
     return [round(float(value), 4) for value in slopes]
 
 
-def calibrated(sets: Sequence[Sequence[Line]], chinese: Floats, encoder: Vectors) -> Calibration:
+def calibrated(
+    sets: Sequence[Sequence[KnownText]], chinese: Floats, encoder: Vectors
+) -> ChoiceCalibration:
     """The calibration from trials of each set in the space of the others."""
-    found = Calibration(named=BEGUN, taught=BEGUN, settled=1.0)
+    found = ChoiceCalibration(named=BEGUN, taught=BEGUN, settled=1.0)
     spaces = [space_of([s for s in sets if s is not lines], chinese, encoder) for lines in sets]
     in_chinese: dict[str, str] = load_yaml(CHINESE, what="labels", error=InvalidTable)
 
-    def all_trials(kind: Kind, *, table: bool = False) -> list[Trial]:
+    def all_trials(kind: Kind, *, table: bool = False) -> list[LeftOut]:
         return [
             trial
             for lines, space in zip(sets, spaces, strict=True)
@@ -234,8 +243,8 @@ def calibrated(sets: Sequence[Sequence[Line]], chinese: Floats, encoder: Vectors
 
 
 def _if_named(
-    lines: Sequence[Line], labels: Mapping[str, str], chooser: Chooser, kind: Kind, table: bool
-) -> Iterator[Trial]:
+    lines: Sequence[KnownText], labels: Mapping[str, str], chooser: Chooser, kind: Kind, table: bool
+) -> Iterator[LeftOut]:
     """The trials, where the labels name the set and each category has enough texts."""
     count = Counter(line.category for line in lines)
     if labels and not set(count) <= set(labels):
@@ -245,7 +254,7 @@ def _if_named(
     yield from trials(lines, titles(lines, labels), chooser, kind, table=table)
 
 
-def titles(lines: Sequence[Line], labels: Mapping[str, str]) -> dict[str, str]:
+def titles(lines: Sequence[KnownText], labels: Mapping[str, str]) -> dict[str, str]:
     """What each category is called: its label, or its own name."""
     return {line.category: labels.get(line.category, line.category) for line in lines}
 

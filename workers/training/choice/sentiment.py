@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
-from workers.choice.calibration import shares
 from workers.choice.chooser import Vectors
-from workers.choice.known import FOLDER, Trained
+from workers.choice.known import FOLDER
 from workers.encoder.encoder import shared_encoder
+from workers.training.choice.ridge import left_out, scaled, train
 
 Floats = NDArray[np.floating[Any]]
 OPINIONS = Path(__file__).parent / "opinions.yaml"
@@ -36,13 +36,11 @@ SHORTEST, LONGEST = 8, 220  # characters
 CHINESE_LONGEST = 80
 EACH = 1000  # texts of a file and class
 OWN = 10.0  # what an opinion weighs, a real review 1
-PENALTY = 3.0
-SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Opinion:
     """A text, the place of its class in CLASSES, and whether it is of this project."""
 
     text: str
@@ -50,36 +48,36 @@ class Said:
     is_own: bool
 
 
-def opinions() -> list[Said]:
+def opinions() -> list[Opinion]:
     """The statements of `opinions.yaml`."""
     written = load_yaml(OPINIONS, what="opinions", error=InvalidTable)
     return [
-        Said(text, tone, True)
+        Opinion(text, tone, True)
         for language in ("en", "zh")
         for tone, title in enumerate(CLASSES)
         for text in written[language][title]
     ]
 
 
-def rated(path: Path) -> list[Said]:
+def rated(path: Path) -> list[Opinion]:
     """Texts with a clear tone, or none, of a file of ratings."""
-    found: list[Said] = []
+    found: list[Opinion] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         _, rating, text = line.split("\t", 2)
         strength = abs(float(rating))
         if SHORTEST < len(text) < LONGEST and not DULL <= strength < CLEAR:
             tone = 1 if strength < DULL else 2 * (float(rating) > 0)
-            found.append(Said(text, tone, False))
+            found.append(Opinion(text, tone, False))
     return found
 
 
-def lines(path: Path, tone: int) -> list[Said]:
+def lines(path: Path, tone: int) -> list[Opinion]:
     """Short reviews of one tone, one a line."""
     texts = {line.strip(): None for line in path.read_text("utf-8", errors="replace").splitlines()}
-    return [Said(t, tone, False) for t in texts if SHORTEST <= len(t) <= CHINESE_LONGEST]
+    return [Opinion(t, tone, False) for t in texts if SHORTEST <= len(t) <= CHINESE_LONGEST]
 
 
-def some(said: Sequence[Said], seed: int = 0) -> list[Said]:
+def some(said: Sequence[Opinion], seed: int = 0) -> list[Opinion]:
     """At most EACH texts of a class, the same ones every time."""
     mixed = Random(seed).sample(list(said), len(said))
     return [
@@ -87,53 +85,23 @@ def some(said: Sequence[Said], seed: int = 0) -> list[Said]:
     ]
 
 
-def train(vectors: Floats, tones: Sequence[int], weights: Floats) -> Trained:
-    """Least squares on the classes with a ridge, in closed form; its scale is not calibrated."""
-    middle, target = vectors.mean(axis=0), np.eye(len(CLASSES))[list(tones)]
-    share = (weights[:, None] * target).sum(axis=0) / weights.sum()
-    away = (vectors - middle).astype(np.float64)
-    bend = (away.T * weights) @ away + PENALTY * weights.mean() * np.eye(away.shape[1])
-    slopes = np.linalg.solve(bend, away.T @ (weights[:, None] * (target - share)))
-    return Trained(slopes, share - middle @ slopes)
-
-
-def left_out(said: Sequence[Said], vectors: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Scores (N, classes) and classes of the opinions, by heads that their folds did not train."""
-    own = np.array([at for at, each in enumerate(said) if each.is_own])
-    tones = np.array([each.tone for each in said])
-    fold = np.full(len(said), -1)
-    fold[own] = np.arange(len(own)) % FOLDS
-    scores = np.zeros((len(said), len(CLASSES)))
-    for left in range(FOLDS):
-        kept = fold != left
-        head = train(vectors[kept], tones[kept].tolist(), _weights(said)[kept])
-        scores[~kept] = vectors[~kept] @ head.slopes + head.offsets
-    return scores[own], tones[own]
-
-
-def scale_of(scores: Floats, tones: NDArray[np.int64]) -> float:
-    """What to multiply scores by for the greatest likelihood of left-out classes."""
-
-    def loss(scale: float) -> float:
-        found = shares(scores, 1 / scale)[np.arange(len(tones)), tones]
-        return -float(np.log(np.maximum(found, 1e-9)).mean())
-
-    return min(SCALES, key=loss)
-
-
-def _weights(said: Sequence[Said]) -> Floats:
+def _weights(said: Sequence[Opinion]) -> Floats:
     return np.array([OWN if each.is_own else 1.0 for each in said])
 
 
-def fit(said: Sequence[Said], out: Path, encoder: Vectors) -> None:
+def fit(said: Sequence[Opinion], out: Path, encoder: Vectors) -> None:
     """Train on all of `said`, write the head, print what was left out says."""
     vectors = encoder.vectors([each.text for each in said])
-    scores, tones = left_out(said, vectors)
-    scale, clear = scale_of(scores, tones), tones != 1
-    right = (scores[clear, 2] > scores[clear, 0]) == (tones[clear] == 2)
-    print(f"{len(said)} texts; of opinions left out {right.mean():.1%} right, scale {scale}")
-    head = train(vectors, [each.tone for each in said], _weights(said))
-    Trained(head.slopes * scale, head.offsets * scale).save(out / "sentiment.safetensors")
+    tones, weights = [each.tone for each in said], _weights(said)
+    own = np.array([at for at, each in enumerate(said) if each.is_own])
+    fold = np.full(len(said), -1)
+    fold[own] = np.arange(len(own)) % FOLDS
+    scores, right = left_out(vectors, tones, weights, fold)[own], np.array(tones)[own]
+    head, scale = scaled(train(vectors, tones, weights), scores, right)
+    clear = right != CLASSES.index("neutral")
+    told = (scores[clear, -1] > scores[clear, 0]) == (right[clear] == len(CLASSES) - 1)
+    print(f"{len(said)} texts; of opinions left out {told.mean():.1%} right, scale {scale}")
+    head.save(out / "sentiment.safetensors")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workers.extraction.head import WIDEST
-from workers.training.extraction.lessons import Batch, Lesson, batch_of, picked_fields
+from workers.training.extraction.lessons import Batch, ReadingLesson, batch_of, picked_fields
 from workers.training.extraction.network import Reader, span_scores
 from workers.training.extraction.titles import Title
 
@@ -21,16 +22,17 @@ FieldOf = Callable[[Title, str], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a reader is fitted; rates fall along a cosine after a tenth of warm-up."""
+class Schedule:
+    """How a reader is fitted; rates fall along a cosine after some warm-up."""
 
     epochs: float = 2.0
-    batch: int = 8
-    layer_rate: float = 1e-4
-    head_rate: float = 1e-3
+    batch: int = 16
+    layer_rate: float = 8e-5
+    head_rate: float = 1.2e-3
+    still: float = 0.25  # the first part of a run, in which the layers stay as they are
     most_fields: int = 12
     drop: float = 0.15
-    smooth: float = 0.0
+    seconds: float | None = None  # wall time to end at, whatever `epochs` says
     seed: int = 0
 
 
@@ -48,9 +50,9 @@ def loss_of(logits: Tensor, batch: Batch) -> Tensor:
 
 def fit(
     reader: Reader,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[ReadingLesson],
     field_of: FieldOf,
-    recipe: Recipe,
+    recipe: Schedule,
     *,
     told: Callable[[str], None] = print,
 ) -> None:
@@ -65,14 +67,23 @@ def fit(
         weight_decay=0.01,
     )
     steps = int(recipe.epochs * len(lessons) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda s: min((s + 1) / (0.1 * steps + 1), 0.5 + 0.5 * math.cos(math.pi * s / steps)),
-    )
-    _settle(reader, lessons[:200], field_of)
+    begun, rates = time.monotonic(), [group["lr"] for group in optimiser.param_groups]
+    if not reader.settled:
+        _settle(reader, lessons[:200], field_of)
     reader.train()
     losses: list[float] = []
     for step, part in enumerate(_batches(lessons, recipe, draw, steps)):
+        done = (step + 1) / steps
+        if recipe.seconds is not None:
+            done = max(done, (time.monotonic() - begun) / recipe.seconds)
+        if done > 1:
+            break
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * _share(done, step)
+        if done < recipe.still:
+            optimiser.param_groups[0]["lr"] = 0.0
+        for parameter in own:
+            parameter.requires_grad_(done >= recipe.still)
         picked = [picked_fields(one, draw, recipe.most_fields, recipe.drop) for one in part]
         batch = batch_of(part, picked, field_of)
         loss = loss_of(logits_of(reader, batch), batch)
@@ -80,14 +91,18 @@ def fit(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
         losses.append(loss.item())
-        if (step + 1) % 50 == 0 or step + 1 == steps:
-            told(f"step {step + 1} of {steps}: loss {np.mean(losses[-50:]):.3f}")
+        if (step + 1) % 50 == 0:
+            told(f"step {step + 1} of {steps}: loss {np.mean(losses[-50:]):.3f}, {done:.0%}")
     reader.eval()
 
 
-def _settle(reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf) -> None:
+def _share(done: float, step: int) -> float:
+    """The share of a rate: 40 steps of warm-up, then down along a cosine."""
+    return min((step + 1) / 40, 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def _settle(reader: Reader, lessons: Sequence[ReadingLesson], field_of: FieldOf) -> None:
     """Standardise what the network's states are at first."""
     for norm in (reader.vector_norm, reader.field_norm, reader.word_norm):
         norm.seen = []
@@ -99,10 +114,10 @@ def _settle(reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf) -> Non
 
 
 def _batches(
-    lessons: Sequence[Lesson], recipe: Recipe, draw: random.Random, steps: int
-) -> list[list[Lesson]]:
+    lessons: Sequence[ReadingLesson], recipe: Schedule, draw: random.Random, steps: int
+) -> list[list[ReadingLesson]]:
     """`steps` batches of lessons of like length, in random order."""
-    made: list[list[Lesson]] = []
+    made: list[list[ReadingLesson]] = []
     while len(made) < steps:
         order = list(lessons)
         draw.shuffle(order)
@@ -123,7 +138,7 @@ class Guess:
 
 
 def read(
-    reader: Reader, lessons: Sequence[Lesson], field_of: FieldOf, *, batch: int = 32
+    reader: Reader, lessons: Sequence[ReadingLesson], field_of: FieldOf, *, batch: int = 32
 ) -> list[Mapping[str, Guess]]:
     """The best span of every field of each lesson, in order."""
     found: list[Mapping[str, Guess]] = [{} for _ in lessons]
@@ -143,7 +158,7 @@ def read(
     return found
 
 
-def _guess(lesson: Lesson, place: int, probability: float) -> Guess:
+def _guess(lesson: ReadingLesson, place: int, probability: float) -> Guess:
     first, last = place // WIDEST, place // WIDEST + place % WIDEST
     start, end = lesson.words[first][0], lesson.words[last][1]
     return Guess(lesson.title.text[start:end], probability, (start, end))

@@ -1,4 +1,4 @@
-"""Titles over many kinds of products with what is asked of them, so that no name is learnt by heart.
+"""Titles of many kinds of products with what is asked of them, so that no name is learnt by heart.
 
 An attribute is asked under any of its names, now and then under one that says nothing and a
 description that does; much of what is asked is not stated. `kinds.yaml` holds the words.

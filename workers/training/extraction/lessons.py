@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workers.extraction.fields import matches
 from workers.extraction.head import WIDEST
 from workers.extraction.marks import marks_of
 from workers.extraction.words import Span, pooling, words_of
@@ -26,7 +27,7 @@ NOT_STATED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ReadingLesson:
     """One text with its states, words and fields; `targets` are (start, last) words by field.
 
     A field that is not stated has no target. One that is stated, but in no run of words, is left
@@ -42,7 +43,7 @@ class Lesson:
     targets: tuple[tuple[Span, ...], ...]
 
 
-def lesson_of(title: Title, encoded: Encoded) -> Lesson:
+def lesson_of(title: Title, encoded: Encoded) -> ReadingLesson:
     """The lesson that one title is, with all it is asked."""
     _, states, offsets = encoded
     tokens = [(int(a), int(b)) for a, b in offsets]
@@ -54,7 +55,7 @@ def lesson_of(title: Title, encoded: Encoded) -> Lesson:
         if not values or spans:
             names.append(name)
             targets.append(spans)
-    return Lesson(
+    return ReadingLesson(
         title,
         states,
         words,
@@ -84,6 +85,7 @@ class Batch:
     token_mask: Tensor
     pooling: Tensor
     marks: Tensor
+    matches: Tensor
     word_mask: Tensor
     target: Tensor
 
@@ -97,11 +99,12 @@ class Batch:
             self.token_mask,
             self.pooling,
             self.marks,
+            self.matches,
         )
 
 
 def batch_of(
-    lessons: Sequence[Lesson],
+    lessons: Sequence[ReadingLesson],
     picked: Sequence[Sequence[int]],
     field_of: Callable[[Title, str], NDArray[np.float32]],
 ) -> Batch:
@@ -120,6 +123,7 @@ def batch_of(
         torch.zeros(count, tokens, dtype=torch.bool),
         torch.zeros(count, words, tokens),
         torch.zeros(count, words, lessons[0].marks.shape[1]),
+        torch.zeros(count, fields, words, 3),
         torch.zeros(count, words, dtype=torch.bool),
         torch.zeros(count, fields, 1 + words * WIDEST, dtype=torch.bool),
     )
@@ -134,6 +138,9 @@ def batch_of(
             vector = field_of(lesson.title, lesson.names[index])
             out.fields[row, column] = torch.from_numpy(vector)
             out.field_mask[row, column] = True
+            asked = lesson.title.asking(lesson.names[index])
+            alike = matches(asked, lesson.title.text, lesson.words)
+            out.matches[row, column, :w] = torch.from_numpy(alike)
             spans = lesson.targets[index]
             out.target[row, column, 0] = not spans
             for first, last in spans:
@@ -141,7 +148,7 @@ def batch_of(
     return out
 
 
-def picked_fields(lesson: Lesson, draw: random.Random, most: int, drop: float) -> list[int]:
+def picked_fields(lesson: ReadingLesson, draw: random.Random, most: int, drop: float) -> list[int]:
     """Some of a lesson's fields in random order: most of the stated ones, some that are absent."""
     stated = [i for i, spans in enumerate(lesson.targets) if spans and draw.random() > drop]
     absent = [i for i, spans in enumerate(lesson.targets) if not spans and draw.random() > drop]

@@ -13,6 +13,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 from workers.extraction.head import PARTS, WIDEST
 
 RANK = 128
+DROPPED = 0.15  # of what the scores are made of; names are learnt by heart without
 
 
 class Standard(nn.Module):
@@ -20,6 +21,9 @@ class Standard(nn.Module):
 
     States of one encoder share most of their direction; what tells names apart is the rest.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -31,7 +35,8 @@ class Standard(nn.Module):
         """Standardised states; while `seen` is a list, they are noted as well."""
         if self.seen is not None:
             self.seen.append(states.detach().flatten(0, -2))
-        return (states - self.mean) * self.scale
+        known = (states - self.mean) * self.scale
+        return nn.functional.dropout(known, DROPPED, self.training)
 
     def settle(self) -> None:
         """Take mean and deviation of what was seen; padding is what is all zero."""
@@ -62,12 +67,19 @@ class Reader(nn.Module):
         self.mark = nn.Linear(marks, PARTS * RANK)
         self.field = nn.Linear(2 * width, PARTS * RANK)
         self.bias = nn.Linear(2 * width, PARTS)
+        self.match = nn.Linear(3, PARTS, bias=False)
         self.absent = nn.Sequential(
             nn.Linear(2 * width, RANK), nn.GELU(approximate="tanh"), nn.Linear(RANK, 1)
         )
         nn.init.zeros_(self.side.weight)
+        nn.init.zeros_(self.match.weight)
         nn.init.normal_(self.asked.weight, std=0.005)
         nn.init.zeros_(self.asked.bias)
+
+    @property
+    def settled(self) -> bool:
+        """Whether its standards were taken already."""
+        return bool(self.word_norm.mean.abs().sum() > 0)
 
     def forward(
         self,
@@ -77,11 +89,13 @@ class Reader(nn.Module):
         token_mask: Tensor,
         pooling: Tensor,
         marks: Tensor,
+        matches: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Parts (B, M, 3, W) and absent (B, M).
 
         `fields` is (B, M, 2, H): the mean state of the field's words at the layer where the text's
-        states are taken, and its vector; `tokens` (B, T, H), `pooling` (B, W, T), `marks` (B, W, K).
+        states are taken, and its vector; `tokens` (B, T, H), `pooling` (B, W, T), `marks`
+        (B, W, K), `matches` (B, M, W, 3).
         """
         count = fields.shape[1]
         vectors = self.vector_norm(fields[:, :, 1])
@@ -97,6 +111,7 @@ class Reader(nn.Module):
         words = (self.word(read) + self.mark(marks)).unflatten(-1, (PARTS, RANK))
         names = self.field(asked).unflatten(-1, (PARTS, RANK))
         parts = torch.einsum("bmpr,bwpr->bmpw", names, words) / RANK**0.5
+        parts = parts + self.match(matches).transpose(2, 3)
         return parts + self.bias(asked)[..., None], self.absent(asked)[..., 0]
 
 

@@ -30,7 +30,8 @@ def _either(*draws: Draw) -> Draw:
 def _packs(draw: random.Random) -> str:
     number = draw.choice((2, 3, 4, 5, 6, 8, 10, 12, 24))
     forms = (
-        "Pack of {}", "{} Pack", "{}-Pack", "{} pk", "Set of {}", "{} Count (Pack of 1)", "Case of {}",
+        "Pack of {}", "{} Pack", "{}-Pack", "{} pk", "Set of {}", "{} Count (Pack of 1)",
+        "Case of {}",
         "{}pcs", "{}Pcs/Lot", "{} pack", "2 Packs", "{} Packs", "pack of {}", "{}x", "Twin Pack",
     )  # fmt: skip
     return draw.choice(forms).format(number)
@@ -79,7 +80,10 @@ def _age(draw: random.Random) -> str:
 
 
 def _clothing_size(draw: random.Random) -> str:
-    sizes = "XS,S,M,L,XL,XXL,3XL,Small,Medium,Large,X-Large,One Size,Plus Size,8 M US,10 Wide,Size 6,US 9,EU 42,M-3XL"
+    sizes = (
+        "XS,S,M,L,XL,XXL,3XL,Small,Medium,Large,X-Large,One Size,Plus Size,8 M US,10 Wide,Size 6,"
+        "US 9,EU 42,M-3XL"
+    )
     return draw.choice(sizes.split(","))
 
 

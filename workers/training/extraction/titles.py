@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.extraction.fields import query
+
 ABSENT = "n/a"
 
 
@@ -26,6 +28,10 @@ class Title:
     asked: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
     meanings: Mapping[str, str] = field(default_factory=dict)
+
+    def asking(self, name: str) -> str:
+        """The words that the encoder is given for `name`."""
+        return query(name, self.meanings.get(name, ""))
 
 
 def read_titles(path: Path) -> list[Title]:
@@ -59,7 +65,7 @@ def only(titles: Iterable[Title], categories: Sequence[str]) -> list[Title]:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class TitleScore:
     """Micro scores over attribute values; right is only what equals the gold string."""
 
     right: int
@@ -85,8 +91,8 @@ class Score:
         return f"F1 {self.f1:.1f} P {self.precision:.1f} R {self.recall:.1f}"
 
 
-def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) -> Score:
-    """Score what was `read` of each title, by name."""
+def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) -> TitleScore:
+    """TitleScore what was `read` of each title, by name."""
     right = answered = stated = 0
     for title, values in zip(titles, read, strict=True):
         pairs = {(name, value) for name, found in values.items() for value in found}
@@ -94,4 +100,4 @@ def score(titles: Sequence[Title], read: Sequence[Mapping[str, Sequence[str]]]) 
         right += len(pairs & gold)
         answered += len(pairs)
         stated += len(gold)
-    return Score(right, answered, stated)
+    return TitleScore(right, answered, stated)

@@ -39,7 +39,7 @@ from workers.training.pictures.split import hold_out
 from workers.training.vision.imagenet import public_tower
 from workers.training.vision.views import embeddings, trunk_maps
 from workers.vision.domain import Domain
-from workers.vision.kinds import ShownKind, KindHead, Mixing, closer
+from workers.vision.kinds import KindHead, Mixing, ShownKind, closer
 from workers.vision.pixels import SquarePixels
 
 HELD_OUT, HELD = 0.08, "held.json"

@@ -270,6 +270,13 @@ def test_a_map_lies_over_the_photo_as_a_picture_of_a_few_bytes(tmp_path: Path) -
     assert not second.all("image")
 
 
+def test_words_that_were_read_stand_under_the_photo(tmp_path: Path) -> None:
+    seen = Evidence(kind="image", image="a", box=(0, 0, 0.5, 0.5), text="net 1 L <b>")
+    fields = {"quantity": Field(value="1 L", source="photo", evidence=(seen,))}
+    root = page(tmp_path, [row(images=("a",), fields=fields)], thumbnail=lambda _: jpeg(40, 20))
+    assert root.one("figcaption").one("mark").text == "net 1 L <b>"
+
+
 @pytest.mark.parametrize("content", [None, b"not a picture"])
 def test_photo_without_a_usable_thumbnail_leaves_a_place(
     tmp_path: Path, content: bytes | None

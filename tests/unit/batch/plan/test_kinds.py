@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.plan.kinds import Kinds, RowShape, TableShape, row_shape
+from orchestra.batch.plan.kinds import NO_GAIN, Kinds, RowShape, TableShape, row_shape
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.batch.tables.table import open_table
+from orchestra.quality.learned.expected import Expectations, Expected
 
 COLUMNS = Columns(("text",), "photo", "id")
 
@@ -78,3 +80,30 @@ def test_finished_rows_are_no_longer_counted(tmp_path: Path) -> None:
     table = table_of(tmp_path, [("red apple", "", "")] * 4)
     table.finished = {1, 2}
     assert table.by_kind() == {"text": [3, 4]}
+
+
+def test_rows_are_told_apart_by_what_a_better_model_is_expected_to_gain(tmp_path: Path) -> None:
+    def expect(texts: Sequence[str]) -> list[Expectations]:
+        return [
+            ()
+            if "far" in text
+            else (
+                Expected("read", "p", "small", 0.2 if "hard" in text else 0.8, 0.1, 0.9, 50),
+                Expected("read", "p", "big", 0.9, 0.8, 1.0, 50),
+            )
+            for text in texts
+        ]
+
+    texts = ["easy one", "easy two", "hard one", "hard two", "far away", ""]
+    path = tmp_path / "t.csv"
+    path.write_text("id,text\n" + "".join(f"{n},{t}\n" for n, t in enumerate(texts, 1)), "utf-8")
+    table = TableShape.of(
+        open_table(path).rows(), Columns(("text",), None, "id"), tmp_path, expect=expect
+    )
+    assert [shape.gain for shape in table] == [100, 100, 700, 700, NO_GAIN, NO_GAIN]
+    kinds = table.by_kind()
+    hard = next(name for name in kinds if name.endswith("gain 700 per mille or more"))
+    assert kinds[hard] == [3, 4]
+    assert [round(one.share, 3) for one in table.expected(kinds[hard])] == [0.2, 0.9]
+    assert [round(one.share, 3) for one in table.expected([1, 3])] == [0.5, 0.9]
+    assert table.expected([5, 6]) == ()

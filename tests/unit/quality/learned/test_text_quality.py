@@ -50,6 +50,13 @@ def test_what_was_learnt_is_the_same_after_a_round_trip(
         assert near == pytest.approx(own_near, abs=1e-2)
 
 
+def test_a_policys_fingerprint_is_of_the_arrays_too(kept: TextQuality) -> None:
+    arrays = unpacked(kept.arrays)
+    other = kept.model_copy(update={"arrays": packed(arrays | {"rates": arrays["rates"] / 2})})
+    prints = {Policy(learned=(one,)).fingerprint for one in (kept, other)}
+    assert len(prints) == 2
+
+
 def test_each_text_has_its_own_expectation_with_an_interval(kept: TextQuality) -> None:
     (easy, hard) = kept.expected([EASY, HARD], None)
     assert [one.model for one in easy] == ["small", "big"]

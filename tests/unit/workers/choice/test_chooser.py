@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from orchestra.core.errors import CheckpointInvalid
-from workers.choice.calibration import Calibration
+from workers.choice.calibration import ChoiceCalibration
 from workers.choice.chooser import Chooser
-from workers.choice.fitted import HEAD, Fitted
+from workers.choice.fitted import HEAD, FittedOptions
 from workers.choice.known import recognised
 from workers.choice.options import Options
 from workers.choice.space import Space
@@ -151,17 +151,17 @@ def test_fitted_options_are_kept_in_a_folder(
     shown = list(zip(TEXTS, OWNERS, strict=True))
     fitted = chooser.fit(Options.of(GOODS, {"Mug": "to drink from"}, shown))
     fitted.save(tmp_path / "kept")
-    again = Fitted.load(tmp_path / "kept")
+    again = FittedOptions.load(tmp_path / "kept")
     texts = encoder.encode([*TEXTS, FAR])
     assert chooser.choose(texts, again) == chooser.choose(texts, fitted)
     assert again.options == fitted.options
     (tmp_path / "kept" / HEAD).write_bytes(b"no")
     with pytest.raises(CheckpointInvalid, match="Fit them again"):
-        Fitted.load(tmp_path / "kept")
+        FittedOptions.load(tmp_path / "kept")
 
 
 def test_damaged_numbers_are_told(tmp_path: Path) -> None:
-    for read in (Space.load, Calibration.load):
+    for read in (Space.load, ChoiceCalibration.load):
         with pytest.raises(CheckpointInvalid, match="Restore"):
             read(tmp_path / "none")
 
@@ -184,6 +184,12 @@ def test_sentiments_are_a_known_set_in_any_words(
     texts = encoder.encode(["I love it, works perfectly!", "太差了，浪费钱，再也不买了。"])
     best = [names.index(c.ranked[0][0]) for c in chooser.choose(texts, Options.of(names))]
     assert [found[1][at] for at in best] == [2, 0]
+
+
+def test_languages_are_a_known_set(chooser: Chooser, encoder: Encoder) -> None:
+    texts = encoder.encode(["Wo ist der Bahnhof, bitte?", "El libro está sobre la mesa."])
+    found = chooser.choose(texts, Options.of(["Spanish", "German", "French"]))
+    assert [chosen.ranked[0][0] for chosen in found] == ["German", "Spanish"]
 
 
 def test_other_sets_are_not_taken_for_a_known_one() -> None:

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from transformers import Qwen2ForCausalLM
-from workers.edge.tokenizer import EdgeTokenizer
 
 from orchestra.core.call import Call, Reply
 from orchestra.core.card import Sampling
@@ -24,6 +23,7 @@ from tests.contract.engine_contract import SCHEMA, TEXTS, EngineContract, replie
 from tests.tiny_models import CONTEXT_TOKENS, tiny_qwen2
 from workers.edge.engine import EdgeEngine
 from workers.engine import TransformersEngine
+from workers.loading.plain_tokenizer import PlainTokenizer
 from workers.loading.tokenizer import load_tokenizer
 from workers.onnx import graph, int8
 from workers.onnx.decoder import OnnxDecoder
@@ -150,7 +150,7 @@ def test_it_runs_where_torch_transformers_and_ray_cannot_be_imported(folder: Pat
 
 
 def test_its_tokenizer_and_template_give_the_ids_of_transformers(folder: Path):
-    ours, theirs = EdgeTokenizer(folder, 1000), load_tokenizer(folder, 1000)
+    ours, theirs = PlainTokenizer(folder, 1000), load_tokenizer(folder, 1000)
     messages = [
         {"role": "user", "content": "Is it red? 红色"},
         {"role": "assistant", "content": "No"},

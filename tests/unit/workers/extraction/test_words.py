@@ -18,6 +18,10 @@ def test_letters_numbers_and_signs_are_words_of_their_own() -> None:
     ]  # fmt: skip
 
 
+def test_a_letter_keeps_its_accents() -> None:
+    assert cut("cafe\u0301 au lait") == ["cafe\u0301", "au", "lait"]
+
+
 def test_signs_of_an_unspaced_script_that_one_token_covers_are_one_word() -> None:
     assert cut("红色棉衬衫M码", [(0, 2), (2, 3), (3, 5), (5, 6), (6, 7)]) == [
         "红色", "棉", "衬衫", "M", "码",

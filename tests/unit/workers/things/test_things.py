@@ -7,7 +7,7 @@ from PIL import Image
 
 from orchestra.core.errors import CheckpointInvalid, MissingExtra
 from workers.things.names import MOST_ENCODED, Names, centred
-from workers.things.things import FOLDER, LEAST, MOST, NAMES, ThingSeen, Things, pixels, sureness
+from workers.things.things import FOLDER, LEAST, MOST, NAMES, Things, ThingSeen, pixels, sureness
 
 # Leaves: coffee mug, acoustic guitar, tabby; then what they are kinds of.
 WORDS = [("coffee mug",), ("acoustic guitar",), ("tabby",), ("mug", "cup"), ("guitar",), ("cat",)]

@@ -8,7 +8,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import CheckpointInvalid
 from workers.decoding.model import Prompt
 from workers.decoding.standing import Standing
-from workers.vision.kinds import FILE, ShownKind, KindHead, Mixing, closer
+from workers.vision.kinds import FILE, KindHead, Mixing, ShownKind, closer
 from workers.vision.likeness import alike, directions
 from workers.vision.photo_look import GUESS, PhotoLook, PhotoOpinion
 

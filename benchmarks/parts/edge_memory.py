@@ -1,6 +1,6 @@
 """Loads models in processes of their own: seconds to load, peak memory, and under a hard cap.
 
-    python benchmarks/edge_memory.py workers/checkpoints/r1 workers/checkpoints/v2
+    python benchmarks/parts/edge_memory.py workers/checkpoints/r1 workers/checkpoints/v2
 
 The cap is the address space (`RLIMIT_AS`), which the kernel holds a process to: it counts what is
 mapped, so it is stricter than resident memory. Linux only.

@@ -1,6 +1,6 @@
 """The shape of the source in figures: circles, rooms that import each other, names used twice.
 
-    python -m benchmarks.structure [FOLDER]
+    python -m benchmarks.house.structure [FOLDER]
 
 Every import counts, deferred and type-only ones too. A circle is a set of files each of which
 imports every other in the end (a strongly connected component; Tarjan 1972).
@@ -130,7 +130,7 @@ def _components(arrows: dict[str, set[str]]) -> list[list[str]]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="The shape of the source in figures.")
-    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).parents[1])
+    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).parents[2])
     root = parser.parse_args().root
     structure = Structure.of(root)
     print(f"{'package':30}{'files':>7}{'lines':>8}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.routing_curve import Floats
+from benchmarks.parts.routing_curve import Floats
 from orchestra.core.errors import InvalidTable
 
 NEEDED = ("prompt", "weak_correct", "strong_correct")

@@ -1,7 +1,7 @@
 """Which small errors in the source do its unit tests notice? A sample of mutants, one at a time.
 
-    python -m benchmarks.mutants book --seed 0 --sample 60
-    python -m benchmarks.mutants batch --sample 60 --json batch.jsonl --survivors
+    python -m benchmarks.house.mutants book --seed 0 --sample 60
+    python -m benchmarks.house.mutants batch --sample 60 --json batch.jsonl --survivors
 
 Needs cosmic-ray (measured with 8.7.0), which is no part of the extra `dev`: it brings SQLAlchemy,
 aiohttp and GitPython along. Nothing in this checkout is touched: mutants live in a copy, which is

@@ -1,6 +1,10 @@
 """Are colours of photos told rightly, by pixels and through the model?
 
-    python -m benchmarks.seeing.colours --data DIR [--split val] [--json]
+<<<<<<<< HEAD:benchmarks.photos/colours.py
+    python -m benchmarks.photos.colours --data DIR [--split val] [--json]
+========
+    python -m benchmarks.photos.colours --data DIR [--split val] [--json]
+>>>>>>>> main:benchmarks/photos/colours.py
 
 Garments have colours that a person read off 72 photos of each split (`garment_colours.csv`;
 several where people would differ), groceries their typical colours, drawings the exact ones.
@@ -20,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.catalog_rows import COLOURS, TYPICAL_COLOUR
+from benchmarks.parts.catalog_rows import COLOURS, TYPICAL_COLOUR
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
