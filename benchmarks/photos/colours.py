@@ -1,10 +1,6 @@
 """Are colours of photos told rightly, by pixels and through the model?
 
-<<<<<<<< HEAD:benchmarks.photos/colours.py
     python -m benchmarks.photos.colours --data DIR [--split val] [--json]
-========
-    python -m benchmarks.photos.colours --data DIR [--split val] [--json]
->>>>>>>> main:benchmarks/photos/colours.py
 
 Garments have colours that a person read off 72 photos of each split (`garment_colours.csv`;
 several where people would differ), groceries their typical colours, drawings the exact ones.

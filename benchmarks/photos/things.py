@@ -1,10 +1,6 @@
 """Are things beyond the trained kinds put into a shop's categories by ImageNet's names?
 
-<<<<<<<< HEAD:benchmarks.photos/things.py
     python -m benchmarks.photos.things --stamps DIR [--through-vl] [--json]
-========
-    python -m benchmarks.photos.things --stamps DIR [--through-vl] [--json]
->>>>>>>> main:benchmarks/photos/things.py
 
 DIR is the folder `stamps` of Debian's package `tuxpaint-stamps-default`: photos cut out on white.
 `stamps.csv` says what 173 of them show; for the things of a shop 108 categories stand to
