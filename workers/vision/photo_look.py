@@ -74,7 +74,7 @@ class PhotoLook:
 
 @dataclass(slots=True)
 class PhotoOpinion:
-    """What the second look found of one photo; see `workers.decoding.model.Opinion`.
+    """What the second look found of one photo; see `workers.decoding.model.SecondOpinion`.
 
     `share_VK` are the kinds of a photo within the domain, by view; `thing` what one beyond it is.
     """
