@@ -24,7 +24,7 @@ from orchestra.core.errors import (
 )
 from workers.decoding.confidence import confidences
 from workers.decoding.constrain import Grammar, compile_schema, validate
-from workers.decoding.model import SecondOpinion, Prompt
+from workers.decoding.model import Prompt, SecondOpinion
 from workers.decoding.prompt import THINK_CLOSE
 from workers.decoding.taught import Reworded
 from workers.decoding.voice import Voice
