@@ -2,7 +2,7 @@
 
     python -m benchmarks.photos.colours --data DIR [--split val] [--json]
 
-Garments have colours that a person read off 72 photos of each split (`parts/garment_colours.csv`;
+Garments have colours that a person read off 72 photos of each split (`garment_colours.csv`;
 several where people would differ), groceries their typical colours, drawings the exact ones.
 "Pixels" is the palette alone, "answer" what the bundled vl gives through its engine, "decoder" what
 it gives without a second look. 95% intervals are Wilson's.
@@ -30,8 +30,8 @@ from workers.onnx.vision import OnnxVisionModel
 from workers.synthetic.drawn import KINDS, RESERVED_SEED, draw_product
 from workers.vision.palette import palette_of
 
-CHECKPOINT = Path(__file__).parents[1] / "workers" / "checkpoints" / "vl"
-LABELS = Path(__file__).parent / "parts" / "garment_colours.csv"
+CHECKPOINT = Path(__file__).parents[2] / "workers" / "checkpoints" / "vl"
+LABELS = Path(__file__).parent / "garment_colours.csv"
 FIELD = "colour"
 SCHEMA = {
     "type": "object",
@@ -42,7 +42,7 @@ Coloured = tuple[Image.Image, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ColourScore:
     """How many of a set were told rightly in one way."""
 
     name: str
@@ -107,7 +107,7 @@ def by_engine(rows: Sequence[Coloured], *, looks_again: bool) -> int:
     return right
 
 
-def measure(data: Path, split: str) -> list[Score]:
+def measure(data: Path, split: str) -> list[ColourScore]:
     """Every set in every way."""
     sets = {
         f"garments, {split}": garments(data, split),
@@ -117,9 +117,9 @@ def measure(data: Path, split: str) -> list[Score]:
     found = []
     for name, rows in sets.items():
         found += [
-            Score(name, "decoder", by_engine(rows, looks_again=False), len(rows)),
-            Score(name, "pixels", by_pixels(rows), len(rows)),
-            Score(name, "answer", by_engine(rows, looks_again=True), len(rows)),
+            ColourScore(name, "decoder", by_engine(rows, looks_again=False), len(rows)),
+            ColourScore(name, "pixels", by_pixels(rows), len(rows)),
+            ColourScore(name, "answer", by_engine(rows, looks_again=True), len(rows)),
         ]
     return found
 

@@ -3,7 +3,7 @@
     python -m benchmarks.photos.things --stamps DIR [--through-vl] [--json]
 
 DIR is the folder `stamps` of Debian's package `tuxpaint-stamps-default`: photos cut out on white.
-`parts/stamps.csv` says what 173 of them show; for the things of a shop 108 categories stand to
+`stamps.csv` says what 173 of them show; for the things of a shop 108 categories stand to
 choose from, half of them shown by none, and 43 for animals. Every other row (the second, the
 fourth) is of the half that no number was fitted to; settings of the mapping were seen to work on
 both halves.
@@ -28,8 +28,8 @@ from workers.decoding.answering import AnsweringEngine
 from workers.onnx.engine import OnnxEngine
 from workers.things.things import shared_things
 
-TABLE = Path(__file__).parent / "parts" / "stamps.csv"
-CHECKPOINT = Path(__file__).parents[1] / "workers" / "checkpoints" / "vl"
+TABLE = Path(__file__).parent / "stamps.csv"
+CHECKPOINT = Path(__file__).parents[2] / "workers" / "checkpoints" / "vl"
 # Categories of a shop that no photo shows.
 OTHERS = (
     "Sofa", "Lamp", "Umbrella", "Watch", "Wallet", "Perfume", "Candle", "Pillow", "Towel", "Bed",

@@ -24,7 +24,7 @@ from orchestra.core.errors import (
 )
 from workers.decoding.confidence import confidences
 from workers.decoding.constrain import Grammar, compile_schema, validate
-from workers.decoding.model import Opinion, Prompt
+from workers.decoding.model import Prompt, SecondOpinion
 from workers.decoding.prompt import THINK_CLOSE
 from workers.decoding.taught import Reworded
 from workers.decoding.voice import Voice
@@ -115,7 +115,7 @@ class Completion:
     probabilities: list[float] = field(default_factory=list)
     asked: Call | None = None
     reworded: Reworded | None = None
-    opinion: Opinion | None = None
+    opinion: SecondOpinion | None = None
     hear_whole: Callable[[str], None] | None = None
     outcome: Reply | OrchestraError | None = None
 

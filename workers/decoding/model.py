@@ -66,7 +66,7 @@ class Prompt:
     seen: list[NDArray[np.float32]] = field(default_factory=list)
 
 
-class Opinion(Protocol):
+class SecondOpinion(Protocol):
     """What somebody else makes of a call's photo, to be joined with the model's answer."""
 
     def joined(self, reply: Reply) -> Reply:
@@ -81,7 +81,7 @@ class Opinion(Protocol):
 class SecondLook(Protocol):
     """Looks at the photo of a call again, beside the model."""
 
-    def opinion(self, asked: Call, posed: Call, prompt: Prompt) -> Opinion | None:
+    def opinion(self, asked: Call, posed: Call, prompt: Prompt) -> SecondOpinion | None:
         """Of a call as the user `asked` and as it was `posed` to the model; None where none is."""
         ...
 

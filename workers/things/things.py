@@ -48,7 +48,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedThing:
+class ThingSeen:
     """How likely a photo is of each name, (L,)."""
 
     share_L: Array
@@ -86,11 +86,11 @@ class Things:
                 f"{str(folder)!r} cannot be read: {error}. {RESTORE}"
             ) from error
 
-    def seen(self, photo: Image.Image) -> NamedThing:
+    def seen(self, photo: Image.Image) -> ThingSeen:
         """What an upright RGB photo shows."""
         logits_L = np.asarray(self._session.run(None, {"pixels": pixels(photo)[None]})[0])[0]
         power = np.exp(logits_L - logits_L.max())
-        return NamedThing(power / power.sum(), self.names)
+        return ThingSeen(power / power.sum(), self.names)
 
 
 def pixels(photo: Image.Image) -> Array:

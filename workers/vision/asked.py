@@ -28,7 +28,7 @@ MOST_ASKED = 0.6  # of a field's choices are colours where it asks for one
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedField:
     """One property of a schema: its words to choose from, none for a free string.
 
     `is_colour`: it asks for a colour; `is_kind`: for what a thing is. `is_list`: for any number of
@@ -42,7 +42,7 @@ class Asked:
     is_list: bool = False
 
 
-def asked_of(call: Call) -> list[Asked]:
+def asked_of(call: Call) -> list[AskedField]:
     """The properties of a call's schema that ask for a word, or for a list of words."""
     root: Mapping[str, Any] = call.schema or {}
     properties: Mapping[str, Any] = root.get("properties", {})
@@ -54,7 +54,9 @@ def asked_of(call: Call) -> list[Asked]:
     return found
 
 
-def _asked(name: str, shape: Mapping[str, Any], root: Mapping[str, Any], said: str) -> Asked | None:
+def _asked(
+    name: str, shape: Mapping[str, Any], root: Mapping[str, Any], said: str
+) -> AskedField | None:
     plain, _ = resolved(shape, root, ())
     options = [resolved(option, root, ())[0] for option in plain.get("anyOf", (plain,))]
     items = [option["items"] for option in options if isinstance(option.get("items"), Mapping)]
@@ -65,7 +67,7 @@ def _asked(name: str, shape: Mapping[str, Any], root: Mapping[str, Any], said: s
     told = " ".join((name.replace("_", " "), str(plain.get("description", "")), said))
     is_colour = _is_colour(told, choices)
     is_kind = bool(choices) and not is_colour and bool(KIND.search(told))
-    return Asked(name, choices, is_colour, is_kind, bool(items))
+    return AskedField(name, choices, is_colour, is_kind, bool(items))
 
 
 def _is_colour(told: str, choices: tuple[str, ...]) -> bool:

@@ -33,7 +33,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoKind:
+class ShownKind:
     """A kind: the name of a product or garment, its category and its department."""
 
     name: str
@@ -58,11 +58,11 @@ class Mixing:
     sure: float
 
 
-class PhotoKinds:
+class KindHead:
     """The head of one checkpoint: scores are `embedding @ weight.T + bias`, (K,)."""
 
     def __init__(
-        self, kinds: Sequence[PhotoKind], weight: Array, bias: Array, mixing: Mixing
+        self, kinds: Sequence[ShownKind], weight: Array, bias: Array, mixing: Mixing
     ) -> None:
         self.kinds = tuple(kinds)
         self.mixing = mixing
@@ -70,7 +70,7 @@ class PhotoKinds:
         self._names: Names | None = None
 
     @classmethod
-    def load(cls, folder: Path) -> PhotoKinds | None:
+    def load(cls, folder: Path) -> KindHead | None:
         """The head of a checkpoint folder, or None. Raises CheckpointInvalid."""
         path = folder / FILE
         if not path.is_file():
@@ -79,7 +79,7 @@ class PhotoKinds:
             with safe_open(path, framework="np") as file:
                 parts = {name: file.get_tensor(name) for name in ("weight", "step", "bias")}
                 told = file.metadata()
-            kinds = [PhotoKind(*row) for row in json.loads(told["kinds"])]
+            kinds = [ShownKind(*row) for row in json.loads(told["kinds"])]
             weight = parts["weight"].astype(np.float32) * parts["step"]
             return cls(kinds, weight, parts["bias"], Mixing(**json.loads(told["mixing"])))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -111,7 +111,7 @@ class PhotoKinds:
         """Whether every kind is one of `choices`."""
         return all(kind.words & set(choices) for kind in self.kinds)
 
-    def foreign(self, choices: Sequence[str], share_VK: Array) -> PhotoKind | None:
+    def foreign(self, choices: Sequence[str], share_VK: Array) -> ShownKind | None:
         """The kind that a photo surely shows and that is none of `choices`, else None."""
         share_K = share_VK.mean(axis=0)
         inside = np.array([bool(kind.words & set(choices)) for kind in self.kinds])

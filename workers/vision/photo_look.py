@@ -19,10 +19,10 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import MissingExtra
 from orchestra.core.values import compact
 from workers.decoding.model import Prompt
-from workers.things.things import LEAST, MOST, Named, NamedThing, shared_things
+from workers.things.things import LEAST, MOST, Named, ThingSeen, shared_things
 from workers.vision import colour_answers
-from workers.vision.asked import Asked, asked_of
-from workers.vision.kinds import Array, PhotoKinds, closer
+from workers.vision.asked import AskedField, asked_of
+from workers.vision.kinds import Array, KindHead, closer
 from workers.vision.palette import Palette, palette_of
 
 PHOTOS = 0  # the world of a domain that holds photos, not drawings
@@ -39,13 +39,13 @@ Embed = Callable[[Image.Image], Array]
 class PhotoLook:
     """The second look of one checkpoint; `embed` is its tower."""
 
-    kinds: PhotoKinds
+    kinds: KindHead
     embed: Embed
 
     @classmethod
     def load(cls, folder: Path, embed: Embed) -> PhotoLook | None:
         """Of a checkpoint folder that has a head, else None. Raises CheckpointInvalid."""
-        kinds = PhotoKinds.load(folder)
+        kinds = KindHead.load(folder)
         return None if kinds is None else cls(kinds, embed)
 
     def opinion(self, asked: Call, posed: Call, prompt: Prompt) -> PhotoOpinion | None:
@@ -74,18 +74,18 @@ class PhotoLook:
 
 @dataclass(slots=True)
 class PhotoOpinion:
-    """What the second look found of one photo; see `workers.decoding.model.Opinion`.
+    """What the second look found of one photo; see `workers.decoding.model.SecondOpinion`.
 
     `share_VK` are the kinds of a photo within the domain, by view; `thing` what one beyond it is.
     """
 
-    kinds: PhotoKinds
+    kinds: KindHead
     likely: float
-    fields: list[Asked]
-    named: list[Asked] = field(default_factory=list)
+    fields: list[AskedField]
+    named: list[AskedField] = field(default_factory=list)
     share_VK: Array | None = None
     palette: Palette | None = None
-    thing: NamedThing | None = None
+    thing: ThingSeen | None = None
     guesses: set[str] = field(default_factory=set)
     foreign: dict[str, str] = field(default_factory=dict)
     decoded: dict[str, tuple[Any, float]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class PhotoOpinion:
             regions=told.regions,
         )
 
-    def _colour(self, one: Asked, palette: Palette, told: _Told) -> None:
+    def _colour(self, one: AskedField, palette: Palette, told: _Told) -> None:
         expected = self._expected(one, told)
         found = colour_answers.answer(palette, one.choices, expected)
         if found is None:
@@ -161,7 +161,7 @@ class PhotoOpinion:
         told.put(one.name, value, sure, note)
         told.regions[one.name] = palette.box
 
-    def _expected(self, one: Asked, told: _Told) -> Mapping[str, float] | None:
+    def _expected(self, one: AskedField, told: _Told) -> Mapping[str, float] | None:
         """How likely each choice is by what the model says of a grocery: its kind has a colour."""
         said, sure = told.value[one.name], self.decoded.get(one.name, (None, 0.0))[1]
         if self.share_VK is None or not isinstance(said, str) or said not in one.choices:
@@ -172,7 +172,7 @@ class PhotoOpinion:
         rest = (1 - sure) / max(len(one.choices) - 1, 1)
         return {choice: sure if choice == said else rest for choice in one.choices}
 
-    def _kind(self, one: Asked, told: _Told) -> None:
+    def _kind(self, one: AskedField, told: _Told) -> None:
         """Answer what the model could not: a thing beyond its kinds, or one by other categories."""
         if one.name in self.foreign:
             return

@@ -95,8 +95,7 @@ SHADES: tuple[tuple[str, str, str, str], ...] = (
     ("beige", "sand", "c8b090", "沙色"),
 )
 # Fitted to garments, groceries and drawings (`benchmarks/photos/colours.py`): how wide a name is in
-# Lab, how much light, chroma and hue count, and what is called by a name more or less often (log
-# odds).
+# Lab, how much light, chroma and hue count, and what has a name more or less often (log odds).
 WIDTH = 9.8
 LIGHT, CHROMA, HUE = 0.74, 1.02, 1.58
 OFTEN = {"yellow": -0.7, "green": 0.66, "black": 0.57, "grey": 0.1, "beige": -0.2}

@@ -39,7 +39,7 @@ from workers.training.pictures.split import hold_out
 from workers.training.vision.imagenet import public_tower
 from workers.training.vision.views import embeddings, trunk_maps
 from workers.vision.domain import Domain
-from workers.vision.kinds import Mixing, PhotoKind, PhotoKinds, closer
+from workers.vision.kinds import KindHead, Mixing, ShownKind, closer
 from workers.vision.pixels import SquarePixels
 
 HELD_OUT, HELD = 0.08, "held.json"
@@ -73,13 +73,13 @@ def embedded(
     return np.concatenate(parts)
 
 
-def kind_of(shot: Shot) -> PhotoKind:
+def kind_of(shot: Shot) -> ShownKind:
     """The kind that a shot shows."""
-    return PhotoKind(shot.product or shot.category, shot.category, shot.department)
+    return ShownKind(shot.product or shot.category, shot.category, shot.department)
 
 
 def fitted(
-    seen_NE: Array, shots: Sequence[Shot], kinds: Sequence[PhotoKind], seed: int
+    seen_NE: Array, shots: Sequence[Shot], kinds: Sequence[ShownKind], seed: int
 ) -> tuple[Array, Array]:
     """Weight (K, E) and bias (K,) of a head on raw embeddings; rare kinds come up more often."""
     torch.manual_seed(seed)
@@ -131,7 +131,7 @@ def decoded(folder: Path, shots: Sequence[Shot], names: Sequence[str]) -> list[t
 
 
 def mixed(
-    kinds: PhotoKinds,
+    kinds: KindHead,
     seen_VNE: Sequence[Array],
     shots: Sequence[Shot],
     said: Sequence[tuple[str, float]],
@@ -170,7 +170,7 @@ def _limit(rows: Sequence[tuple[float, bool]]) -> float:
     return float(wrong[min(int(UNMARKED * len(rows)), len(wrong) - 1)])
 
 
-def train(data: Path, folder: Path, cache: Path, seed: int = 0) -> PhotoKinds:
+def train(data: Path, folder: Path, cache: Path, seed: int = 0) -> KindHead:
     """Fit the head, and write it into the checkpoint's `folder`."""
     cache.mkdir(parents=True, exist_ok=True)
     shelf = read_shots(data, "train")
@@ -182,12 +182,12 @@ def train(data: Path, folder: Path, cache: Path, seed: int = 0) -> PhotoKinds:
     kinds = sorted({kind_of(shot) for shot in every}, key=lambda kind: kind.name)
     rows = [at for at in range(len(every)) if at not in set(held)]
     head = fitted(whole[rows], [every[at] for at in rows], kinds, seed)
-    trial = PhotoKinds(kinds, *head, Mixing(0.5, 1.0, 0.0))
+    trial = KindHead(kinds, *head, Mixing(0.5, 1.0, 0.0))
     said = decoded(folder, shots, sorted({kind.category for kind in kinds}))
     domain = Domain.load(folder)
     likely = [1.0] * len(held) if domain is None else domain.likely(whole[held]).tolist()
     mixing = mixed(trial, (whole[held], near), shots, said, likely)
-    final = PhotoKinds(kinds, *fitted(whole, every, kinds, seed), mixing)
+    final = KindHead(kinds, *fitted(whole, every, kinds, seed), mixing)
     final.save(folder)
     return final
 

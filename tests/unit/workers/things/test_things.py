@@ -7,7 +7,7 @@ from PIL import Image
 
 from orchestra.core.errors import CheckpointInvalid, MissingExtra
 from workers.things.names import MOST_ENCODED, Names, centred
-from workers.things.things import FOLDER, LEAST, MOST, NAMES, NamedThing, Things, pixels, sureness
+from workers.things.things import FOLDER, LEAST, MOST, NAMES, Things, ThingSeen, pixels, sureness
 
 # Leaves: coffee mug, acoustic guitar, tabby; then what they are kinds of.
 WORDS = [("coffee mug",), ("acoustic guitar",), ("tabby",), ("mug", "cup"), ("guitar",), ("cat",)]
@@ -53,11 +53,11 @@ def test_thousands_of_choices_are_found_by_words_alone() -> None:
 
 def test_a_thing_beyond_every_category_gets_no_name() -> None:
     share = np.array([0.0, 0.02, 0.98], np.float32)
-    assert NamedThing(share, names()).among(("mug", "guitar")) is None
+    assert ThingSeen(share, names()).among(("mug", "guitar")) is None
 
 
 def test_a_named_thing_is_never_surer_than_its_ceiling_and_says_why() -> None:
-    found = NamedThing(np.array([0.97, 0.03, 0.0], np.float32), names()).among(("Mug", "Guitar"))
+    found = ThingSeen(np.array([0.97, 0.03, 0.0], np.float32), names()).among(("Mug", "Guitar"))
     assert found is not None
     assert (found.choice, found.sure) == ("Mug", MOST)
     assert "'coffee mug' (97%)" in found.note and "beyond the kinds" in found.note

@@ -8,22 +8,22 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import CheckpointInvalid
 from workers.decoding.model import Prompt
 from workers.decoding.standing import Standing
-from workers.vision.kinds import FILE, Mixing, PhotoKind, PhotoKinds, closer
+from workers.vision.kinds import FILE, KindHead, Mixing, ShownKind, closer
 from workers.vision.likeness import alike, directions
 from workers.vision.photo_look import GUESS, PhotoLook, PhotoOpinion
 
 KINDS = [
-    PhotoKind("Gala", "Apple", "Fruit"),
-    PhotoKind("Banana", "Banana", "Fruit"),
-    PhotoKind("dress", "dress", "Clothing"),
+    ShownKind("Gala", "Apple", "Fruit"),
+    ShownKind("Banana", "Banana", "Fruit"),
+    ShownKind("dress", "dress", "Clothing"),
 ]
 MIXING = Mixing(decoder=0.5, scale=1.0, sure=0.8)
 SCHEMA = {"type": "object", "properties": {"category": {"enum": ["Apple", "Banana", "dress"]}}}
 CALL = Call("What is it?", images=(Image.new("RGB", (40, 60), "red"),), schema=SCHEMA)
 
 
-def head() -> PhotoKinds:
-    return PhotoKinds(KINDS, np.eye(3, dtype=np.float32) * 4, np.zeros(3, np.float32), MIXING)
+def head() -> KindHead:
+    return KindHead(KINDS, np.eye(3, dtype=np.float32) * 4, np.zeros(3, np.float32), MIXING)
 
 
 def seen(kind: int, strength: float = 1.0) -> np.ndarray:
@@ -43,17 +43,17 @@ def reply(value: str | None, sure: float) -> Reply:
 
 def test_a_head_is_read_as_it_was_written(tmp_path: Path) -> None:
     head().save(tmp_path)
-    read = PhotoKinds.load(tmp_path)
+    read = KindHead.load(tmp_path)
     assert read is not None
     assert read.kinds == tuple(KINDS) and read.mixing == MIXING
     assert np.allclose(read.shares(seen(1)[None]), head().shares(seen(1)[None]), atol=1e-3)
-    assert PhotoKinds.load(tmp_path / "nowhere") is None
+    assert KindHead.load(tmp_path / "nowhere") is None
 
 
 def test_a_damaged_head_is_told(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(CheckpointInvalid, match=r"kinds\.safetensors"):
-        PhotoKinds.load(tmp_path)
+        KindHead.load(tmp_path)
 
 
 def test_two_views_outvote_an_unsure_decoder() -> None:
