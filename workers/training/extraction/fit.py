@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +31,6 @@ class Schedule:
     still: float = 0.25  # the first part of a run, in which the layers stay as they are
     most_fields: int = 12
     drop: float = 0.15
-    seconds: float | None = None  # wall time to end at, whatever `epochs` says
     seed: int = 0
 
 
@@ -67,17 +65,13 @@ def fit(
         weight_decay=0.01,
     )
     steps = int(recipe.epochs * len(lessons) / recipe.batch)
-    begun, rates = time.monotonic(), [group["lr"] for group in optimiser.param_groups]
+    rates = [group["lr"] for group in optimiser.param_groups]
     if not reader.settled:
         _settle(reader, lessons[:200], field_of)
     reader.train()
     losses: list[float] = []
     for step, part in enumerate(_batches(lessons, recipe, draw, steps)):
         done = (step + 1) / steps
-        if recipe.seconds is not None:
-            done = max(done, (time.monotonic() - begun) / recipe.seconds)
-        if done > 1:
-            break
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _share(done, step)
         if done < recipe.still:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import BertConfig
 
 from workers.encoder.weights import bert_weights
@@ -120,16 +120,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--only", choices=SETS)
-    parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--generated", type=int, default=5000)
-    parser.add_argument("--products", type=int, default=600)
-    parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--generated", type=int, default=6000)
+    parser.add_argument("--products", type=int, default=1000)
+    parser.add_argument("--epochs", type=float, default=2.5)
     parser.add_argument("--cache", type=Path)
-    parser.add_argument("--init", type=Path, help="weights of an earlier stage")
     parser.add_argument("--weights", type=Path, help="where to keep the weights as float32")
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--least", type=float, default=0.5)
+    parser.add_argument("--temperature", type=float, default=2.2)
+    parser.add_argument("--least", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -140,10 +138,7 @@ def main() -> None:
     random.Random(args.seed).shuffle(lessons)
     print(f"{len(lessons)} texts, {sum(len(one.names) for one in lessons)} fields", flush=True)
     reader, fields = fresh_reader(), Fields(encodings)
-    if args.init:
-        reader.load_state_dict(load_file(args.init))
-    still = 0.0 if args.init else Schedule().still
-    recipe = Schedule(epochs=args.epochs, seconds=args.seconds, still=still, seed=args.seed)
+    recipe = Schedule(epochs=args.epochs, seed=args.seed)
     fit(reader, lessons, fields, recipe, told=lambda line: print(line, flush=True))
     if args.weights:
         save_file(reader.state_dict(), args.weights)

@@ -34,7 +34,8 @@ def test_a_value_that_is_not_likely_enough_is_not_stated() -> None:
 
 
 def test_an_empty_text_states_nothing() -> None:
-    assert pick("", Found(np.zeros((0, 2)), np.zeros(0), 1.0), SPAN, "age", 0.5).value is None
+    nothing = Found(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), 1.0)
+    assert pick("", nothing, SPAN, "age", 0.5).value is None
 
 
 def test_a_choice_is_one_of_its_words_in_the_text() -> None:
