@@ -24,7 +24,7 @@ from orchestra.routing.plan import NodePlan, Option, Rejected
 from orchestra.routing.timing import IDLE, NOTHING_ELSE, Load, Rest, critical_path, siblings
 
 PLACES = 6  # sums of decimal GiB are compared with limits
-MOST_OPTIONS = 20_000
+MOST_OPTIONS = 100_000  # where none fits, all are looked at: about three seconds
 LIMITS = ("cost_usd", "tokens", "latency_ms", "memory_gib")
 
 

@@ -82,14 +82,15 @@ def draft_cards(choice: ModelChoice) -> list[Card]:
 
 def _bundled() -> dict[str, Card]:
     """The cards of `mini` by what they take; none where its engine is not installed."""
-    if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("onnxruntime") is None:
         return {}
     file, folder = load_fleet("mini")
     cards: dict[str, Card] = {}
     for card in file.models:
         place = str((folder / (card.hosting.checkpoint or "")).resolve())
         hosting = card.hosting.model_copy(update={"checkpoint": place})
-        cards.setdefault(card.capabilities[0], card.model_copy(update={"hosting": hosting}))
+        if not card.answers:  # what takes a part of the asks cannot stand in for all
+            cards.setdefault(card.capabilities[0], card.model_copy(update={"hosting": hosting}))
     return {name: cards[name] for name in ("text", "vision") if name in cards}
 
 

@@ -43,7 +43,8 @@ async def test_a_call_on_facts_reserves_its_own_prompt_and_the_account_holds_the
         result, entry = await _run(fleet)
         planned = fleet.plan(build, Job(text="A red apple"))
     assert result.status == "complete"
-    room = fleet.file.card("r1").limits.context_tokens - 40
+    (writer,) = planned.nodes
+    room = fleet.file.card(writer.model).limits.context_tokens - 40
     assert planned.tokens == room + 40
     assert entry.reserved_tokens == len("Write." + "colour: red") + TEMPLATE_TOKENS + 40
     assert entry.tokens <= entry.reserved_tokens

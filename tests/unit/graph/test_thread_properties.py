@@ -118,7 +118,10 @@ WAYS = st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4), min_si
 
 @settings(max_examples=40, deadline=None)
 @given(
-    WAYS.filter(lambda ways: 0 < len([kind for way in ways for kind in way if kind == "ask"]) < 7)
+    WAYS.filter(lambda ways: 0 < sum(way.count("ask") for way in ways) < 7).filter(
+        # More cannot be compared: four models of mini may answer each.
+        lambda ways: sum(way.count("ask") + way.count("fails") for way in ways) < 9
+    )
 )
 def test_a_runs_money_is_counted_once_in_one_account(ways: list[list[Kind]]) -> None:
     world = World()

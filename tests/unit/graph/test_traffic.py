@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,9 @@ async def test_what_is_under_way_counts_where_a_deadline_has_to_be_kept() -> Non
         before = fleet.plan(build, free)
         assert fleet.plan(build, tight).latency_ms == 100
         traffic = fleet.caller.traffic
-        with traffic.entered("r1", "x"), traffic.entered("v2", "x"), traffic.entered("v3", "x"):
+        with ExitStack() as busy:
+            for card in fleet.file.models:
+                busy.enter_context(traffic.entered(card.name, "x"))
             assert fleet.plan(build, free) == before
             with pytest.raises(NoFeasiblePlan, match="latency_ms"):
                 fleet.plan(build, tight)

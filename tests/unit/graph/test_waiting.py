@@ -160,11 +160,11 @@ def test_only_nodes_that_are_sure_to_be_reached_are_waited_for() -> None:
 
 def test_a_plan_counts_both_calls_in_turn_and_says_when_the_photo_is_looked_at() -> None:
     seen = view(compile_graph(build))
-    whole = plan_along(seen, BOTH, Budget(), MINI, {"photo": "vl", "words": "r1"})
-    made = plan_along(seen, BOTH, Budget(), MINI, {"photo": "vl?kind@0.5", "words": "r1"})
+    whole = plan_along(seen, BOTH, Budget(), MINI, {"photo": "vl", "words": "encoder"})
+    made = plan_along(seen, BOTH, Budget(), MINI, {"photo": "vl?kind@0.5", "words": "encoder"})
     assert made.cost_micro == whole.cost_micro
     assert made.p99_ms > whole.p99_ms
-    assert made.mix == "photo=vl?kind@0.5 words=r1"
+    assert made.mix == "photo=vl?kind@0.5 words=encoder"
     assert "if words leaves kind open, or is less than 0.5 sure" in str(made)
     assert made.public()["nodes"][0]["only"]["fields"] == ["kind"]
 
@@ -189,7 +189,7 @@ def test_a_conditional_route_reads_back_from_its_name_and_is_priced() -> None:
     assert Route.named(route.name) == route and route.asked == ("vl", "r1")
     assert route.parts[0] == ("photo", "vl", Unless(0.5, ("my, kind",)))
     priced = Prices(view(compile_graph(build)), MINI).of(
-        Route.named("photo=vl?kind@0.5 words=r1"), BOTH
+        Route.named("photo=vl?kind@0.5 words=encoder"), BOTH
     )
     assert priced[0].condition is not None and priced[1].condition is None
 
