@@ -196,7 +196,9 @@ async def test_a_run_is_told_waits_and_goes_on_with_one_of_two_answers(url: str)
                 for answer in ("Ann", "Bob")
             )
         )
-        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        heard, late = sorted(answer.status_code for answer in answers)
+        # It is taken while the other goes on, and nobody's once that has ended.
+        assert heard == 200 and late in (404, 409)
         done = next(answer.json() for answer in answers if answer.status_code == 200)
         assert done["state"]["decision"] in ("Ann", "Bob")
         assert first["cost_usd"] == done["cost_usd"] <= 0.001 and done["tokens"] <= 6000
