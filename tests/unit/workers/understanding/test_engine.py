@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,16 @@ class WordEncoder:
         return seen
 
 
+class BusyEncoder(WordEncoder):
+    """Spends 30 ms of CPU on a batch; a text alone is one that it has kept."""
+
+    def encode(self, texts: Sequence[str], *, states_of: int | None = None) -> list[Seen]:
+        until = time.process_time() + 0.03 * (len(texts) > 1)
+        while time.process_time() < until:
+            pass
+        return super().encode(texts, states_of=states_of)
+
+
 class TableHead:
     """Finds the words that a field's first letters are listed with."""
 
@@ -90,6 +101,14 @@ def test_a_value_has_its_place_and_probability_and_no_token_is_written() -> None
     assert reply.confidence["brand"] > 0.9
     assert reply.confidence["age"] > 0.9
     assert (reply.usage.output_tokens, reply.usage.input_tokens > 0) == (0, True)
+
+
+def test_the_pass_that_a_batch_shares_is_metered_on_its_rows_by_their_length() -> None:
+    reader = UnderstandingEngine(BusyEncoder(), TableHead())  # type: ignore[arg-type]
+    calls = [Call("Extract.", text, schema=schema(brand=SPAN)) for text in (TEXT * 20, TEXT)]
+    long, short = (r.usage.cpu_s for r in reader.generate(calls) if isinstance(r, Reply))
+    assert long + short >= 0.03
+    assert long >= 0.03 * 20 / 21
 
 
 def test_words_belong_to_one_field() -> None:
