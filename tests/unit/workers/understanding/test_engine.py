@@ -52,12 +52,16 @@ class WordEncoder:
 
 
 class BusyEncoder(WordEncoder):
-    """Spends 30 ms of CPU on a batch; a text alone is one that it has kept."""
+    """Spends 30 ms of CPU on texts that it has not kept."""
+
+    def __init__(self) -> None:
+        self.kept = {"brand"}
 
     def encode(self, texts: Sequence[str], *, states_of: int | None = None) -> list[Seen]:
-        until = time.process_time() + 0.03 * (len(texts) > 1)
+        until = time.process_time() + 0.03 * (not self.kept.issuperset(texts))
         while time.process_time() < until:
             pass
+        self.kept.update(texts)
         return super().encode(texts, states_of=states_of)
 
 
