@@ -21,21 +21,20 @@ Row = dict[str, str]
 
 
 def photo_questions(data: Path) -> Iterator[Question]:
-    """Product and category of each grocery photo, and the kind of each garment.
+    """Product and category of each photo of val, and the kind of each garment.
 
+    The choices are all names that train and val have: val alone lacks some, and would be easier.
     Raises `InvalidTable` for a table that is not there or lacks a column, and an `ImageError`.
     """
-    groceries = _rows(data / "grocery" / "val.csv", ("image", "name", "category"))
-    garments = _rows(data / "clothing" / "val.csv", ("image", "category"))
-    folder = data / "grocery"
-    yield from _asked("photo products", groceries, "name", "product", folder)
-    yield from _asked("photo categories", groceries, "category", "category", folder)
-    yield from _asked("photo garments", garments, "category", "category", data / "clothing")
+    yield from _asked("photo products", data / "grocery", "name", "product")
+    yield from _asked("photo categories", data / "grocery", "category", "category")
+    yield from _asked("photo garments", data / "clothing", "category", "category")
 
 
-def _asked(task: str, rows: list[Row], column: str, field: str, folder: Path) -> Iterator[Question]:
-    choices = sorted({row[column] for row in rows})
-    schema = choice_schema(choices, field)
+def _asked(task: str, folder: Path, column: str, field: str) -> Iterator[Question]:
+    rows = _rows(folder / "val.csv", ("image", column))
+    known = [*rows, *_rows(folder / "train.csv", (column,))]
+    schema = choice_schema(sorted({row[column] for row in known}), field)
     for row in rows:
         image = normalise(row["image"], base=folder)
         call = Call(INSTRUCTION, None, (image,), schema, ANSWER_TOKENS)
@@ -49,7 +48,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
     except OSError as error:
         raise InvalidTable(
             f"{str(path)!r} cannot be read: {error.strerror}. Give the folder that holds "
-            "grocery/val.csv and clothing/val.csv."
+            "train.csv and val.csv of grocery and clothing."
         ) from error
     missing = [name for name in columns if not rows or name not in rows[0]]
     if missing:

@@ -82,6 +82,8 @@ def photo_tables(data: Path) -> None:
         Image.new("RGB", (8, 8), "red").save(folder / "a.png")
         with (folder / "val.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, row, row[:1] + ["Fuji", "Pear"][: len(row) - 1]])
+        with (folder / "train.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([columns, ["b.png", "Lime", "Lime"][: len(row)]])
 
 
 def test_photos_are_asked_for_product_category_and_garment(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_photos_are_asked_for_product_category_and_garment(tmp_path: Path) -> No
         ("photo garments", "category", "Fuji"),
     ]
     assert found[0].call.schema is not None
-    assert found[0].call.schema["properties"]["product"] == {"enum": ["Fuji", "Gala", None]}
+    assert found[0].call.schema["properties"]["product"] == {"enum": ["Fuji", "Gala", "Lime", None]}
 
 
 def test_a_folder_without_the_tables_is_told(tmp_path: Path) -> None:
