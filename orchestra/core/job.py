@@ -229,7 +229,8 @@ class Field(Word):
     `promised` is the share of such answers that the policy proved to be right, where the answer is
     sure enough for that; `doubt` says why it is not, and sends the job to review.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
-    other reading in `alternatives`.
+    other reading in `alternatives`. `shares` says how likely a model took each choice to be; a
+    field that was joined has none.
     """
 
     value: Any = None
@@ -244,6 +245,7 @@ class Field(Word):
     doubt: str | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
+    shares: Mapping[str, float] = Attribute(default_factory=dict)
 
     @property
     def answered(self) -> bool:
