@@ -22,7 +22,8 @@ from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
-from orchestra.images.fetch import is_fetched, shown
+from orchestra.images.fetch import is_fetched
+from orchestra.images.naming import shown
 from orchestra.images.intake import normalise
 from orchestra.images.patience import pause_s
 from orchestra.images.store import KEY

@@ -20,7 +20,7 @@ from orchestra.core.errors import (
     ImageUnavailable,
     ImageUnreadable,
 )
-from orchestra.images.fetch import shown
+from orchestra.images.naming import shown
 from orchestra.images.intake import normalise
 from orchestra.images.limits import ImageLimits
 
