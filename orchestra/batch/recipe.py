@@ -120,7 +120,8 @@ class Recipe(Word):
     """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
-    `open`, or `always`, so that print and text can contradict each other.
+    `open`, or `always`, so that print and text can contradict each other. Of several photos of a
+    product the main one is looked at, and up to `photos` in all for what it leaves open.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Recipe(Word):
     banned_words: tuple[str, ...] = ()
     maps: bool = False
     read_print: Literal["open", "always"] = "open"
+    photos: int = Attribute(default=3, ge=1, le=64)
     prefer: Side = "text"
     identity: str | None = None
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
@@ -189,7 +191,11 @@ class Recipe(Word):
     @property
     def fingerprint(self) -> str:
         """Hash of the whole recipe: a change of any part is another job."""
-        new = {"read_print"} if self.read_print == "open" else None  # as it was without the key
+        new = {  # as it was without the key
+            name
+            for name, default in (("read_print", "open"), ("photos", 3))
+            if getattr(self, name) == default
+        }
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:

@@ -31,8 +31,8 @@ class EachPhoto:
         """A `Send` a photo; without photos the node itself, so that what stands behind it runs."""
         job = _job_of(state)
         return [
-            Send(self.node, {**_plain(state), "job": {**job, "images": [photo]}})
-            for photo in job.get("images") or ()
+            Send(self.node, {**_plain(state), "job": alone(job, at)})
+            for at in range(len(job.get("images") or ()))
         ] or [self.node]
 
 
@@ -51,6 +51,12 @@ def each_photo(node: str) -> EachPhoto:
             f"each_photo({node!r}) names no node. Name the one that looks: each_photo('look')."
         )
     return EachPhoto(node)
+
+
+def alone(job: dict[str, Any], at: int) -> dict[str, Any]:
+    """A job as JSON with one of its photos, and what that shows."""
+    images, roles = job["images"], job.get("roles") or ()
+    return {**job, "images": [images[at]], "roles": list(roles[at : at + 1])}
 
 
 def _job_of(state: JobState) -> dict[str, Any]:

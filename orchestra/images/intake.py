@@ -99,12 +99,14 @@ def read_photo(
             "Save it smaller, or raise max_bytes."
         )
     try:
-        return _translated(data, name, lambda: _decode(data, name, limits, fine))
+        found = _translated(data, name, lambda: _decode(data, name, limits, fine))
+        if not data.startswith(b"\x89PNG") or b"IEND" in data:
+            return found
     except ImageTruncated:
         mended = ended(data)
         if mended is None:
             raise
-    found = _translated(mended, name, lambda: _decode(mended, name, limits, fine))
+        found = _translated(mended, name, lambda: _decode(mended, name, limits, fine))
     return replace(found, notes=("it lacks its end marker; all its pixels are there", *found.notes))
 
 

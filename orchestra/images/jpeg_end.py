@@ -1,8 +1,8 @@
 """Whether a JPEG that breaks off lacks only its end marker, or pixels as well.
 
 A decoder cannot tell: it fills what is missing with grey, and reports both alike. Here the file is
-decoded twice, once with nothing and once with noise before the end that it is given. Where all
-pixels are there, the noise is beyond the last of them and changes nothing.
+decoded several times, with nothing and with noise before the end that it is given. Where all pixels
+are there, the noise is beyond the last of them and changes nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ SEQUENTIAL = (0xC0, 0xC1)
 PLAIN_MARKERS = (0x01, *range(0xD0, 0xD8))  # TEM and RSTn: no length follows
 COEFFICIENTS = 64
 PADDING = 32  # zero bytes at the end of a file: room that a download never filled
+RESTART = 0xDD  # DRI: pixels come in intervals, each but the first behind a marker RSTn
 # Bits of every kind: codes of any Huffman table. No 0xFF, which would begin a marker.
-NOISE = bytes((at * 151 + 43) % 255 for at in range(512))
+NOISES = tuple(
+    bytes((at * at * step + at * start + start) % 255 for at in range(256))
+    for step, start in ((3, 43), (7, 170), (11, 99), (5, 7), (13, 201))
+)
 
 
 def ended(data: bytes) -> bytes | None:
@@ -33,10 +37,20 @@ def ended(data: bytes) -> bytes | None:
     if not _has_all_scans(bare):
         return None
     try:
-        quiet, noisy = _pixels(bare + END), _pixels(bare + NOISE + END)
+        quiet = _pixels(bare + END)
+        is_whole = all(_pixels(bare + noise + END) == quiet for noise in _noises(bare))
     except Exception:  # not decoded either way: what is wrong is told by who decodes it first
         return None
-    return bare + END if quiet == noisy else None
+    return bare + END if is_whole else None
+
+
+def _noises(data: bytes) -> Iterator[bytes]:
+    """What may not change the picture; in a file of intervals, also behind the next one's marker."""
+    yield from NOISES
+    if any(marker == RESTART for marker, _ in _segments(data)):
+        last = max(data.rfind(bytes((0xFF, 0xD0 + number))) for number in range(8))
+        number = (data[last + 1] - 0xD0 + 1) % 8 if last > 0 else 0
+        yield from (bytes((0xFF, 0xD0 + number)) + noise for noise in NOISES)
 
 
 def _pixels(data: bytes) -> bytes:
