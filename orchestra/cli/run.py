@@ -116,6 +116,7 @@ def notes(result: Result, book: Path | None, fleet: str, policy: Path | None) ->
     """What went wrong, how a run that waits goes on, and what it came to."""
     for error in result.errors:
         yield f"{error.stage}: {error.type}: {error.message}"
+    yield from result.notes
     if result.status == "waiting" and book is None:
         yield "The run waits for an answer, and nothing keeps it: run it again with --book FILE."
     elif result.status == "waiting":

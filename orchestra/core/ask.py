@@ -70,8 +70,8 @@ class Ask:
     marks answers that are written rather than read off, so they carry no span. With `question`
     the job's text is the instruction. With `regions` its values carry the part of the photo that
     decided them. Without `cache` its replies are never shared by runs. `key` names what in a state
-    of the user's own takes the answer. With `after` it is the second of a cascade, with `turn` it goes through the
-    photos one by one.
+    of the user's own takes the answer. With `after` it is the second of a cascade,
+    with `turn` it goes through the photos one by one.
     """
 
     capability: Capability

@@ -28,7 +28,6 @@ from pydantic_core import from_json, to_json
 
 from orchestra.core.answers.typed import read_as
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
-from orchestra.core.photo_role import PhotoRole
 from orchestra.core.spelling import did_you_mean
 from orchestra.core.tags import problem
 from orchestra.core.view.result import field_line, result_html, result_lines
@@ -37,6 +36,7 @@ T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "none"]
 Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
+PhotoRole = Literal["main", "additional", "packaging", "lifestyle", "detail", "variant", "swatch"]
 
 
 def plain_json(value: Any) -> Any:
@@ -362,8 +362,8 @@ class Result(Word):
 
     `branches` holds what each branch of a fan-out answered, by its name (`look[2]`); `state` the
     keys of a state of the user's own. `images` are the content hashes of the photos that could be
-    read, `roles` what each of them shows, where the job says so. A run that is `waiting` has asked `questions`, and goes on
-    with `Fleet.resume(build, thread_id, answer)`.
+    read, `roles` what each of them shows, where the job says so. A run that is `waiting` has asked
+    `questions`, and goes on with `Fleet.resume(build, thread_id, answer)`.
 
     `intake_seconds` went by before `seconds` began: photos and text were taken in. In
     `model_seconds` of `seconds` at least one model was at work on the job.

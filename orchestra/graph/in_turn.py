@@ -1,6 +1,6 @@
 """`in_turn`: an ask that looks at one photo of a job after the other, as long as fields are open.
 
-Which photos those are is `core.photo_role`'s to say. Which fields go on, and where later answers
+Which photos those are `core.fan_out` says. Which fields go on, and where later answers
 then stand, is decided here; pure.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from orchestra.core.ask import Ask, InTurn
 from orchestra.core.errors import BookError, InvalidGraph, OrchestraError
+from orchestra.core.fan_out import looked_at
 from orchestra.core.job import ErrorRecord, Field, Job
-from orchestra.core.photo_role import looked_at
 from orchestra.core.state import Outcome
 from orchestra.graph.escalation import narrowed
 from orchestra.routing.plan import NodePlan
@@ -26,7 +26,7 @@ def in_turn(ask: Ask, *, most: int = 3, least: float = 0.0) -> Ask:
     its evidence and its note. Photos of variants and swatches are not looked at beside others. The
     plan's ceiling holds `most` calls; where only fewer fit a budget, it holds fewer.
 
-    Raises `InvalidGraph` for an ask without a schema or without photos, and for bounds out of range.
+    Raises `InvalidGraph` for an ask without a schema or photos, and for bounds out of range.
     """
     if not ask.fields or ask.reads != "image":
         raise InvalidGraph(
@@ -53,7 +53,7 @@ async def look_in_turn(
 ) -> Outcome:
     """What `most` of the job's photos came to, the next one asked for what is still open.
 
-    A later photo that fails is a note. Raises what `ask_about` raises of the first, and `BookError`.
+    A later photo that fails is a note. Raises what `ask_about` raises of the first, or `BookError`.
     """
     least = 0.0 if ask.turn is None else ask.turn.least
     main, *others = places = looked_at(len(job.images), job.roles, len(job.images))

@@ -23,17 +23,17 @@ from orchestra.core.text import sanitise
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched
-from orchestra.images.naming import shown
 from orchestra.images.intake import read_photo
+from orchestra.images.naming import shown
 from orchestra.images.patience import pause_s
-from orchestra.images.politeness import Turns
+from orchestra.images.politeness import HostTurns
 from orchestra.images.store import KEY
 from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
-TURNS = Turns()
+TURNS = HostTurns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Photo:
     fine: bool
 
 
-class _Kept(NamedTuple):
+class _Taken(NamedTuple):
     """A photo in the store."""
 
     key: str
@@ -90,7 +90,7 @@ async def take_in(
 
     They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
-    asked for again until then. Photos are brought side by side, and what was mended in one is noted.
+    asked for again until then. Photos are brought side by side; what was mended in one is noted.
     Raises `UsageError` for more photos than a job may have.
     """
     most = fleet.image_limits.max_photos
@@ -127,7 +127,7 @@ def _named(job: Job, at: int) -> str:
 
 async def _kept_or_error(
     fleet: Backing, photo: _Photo, ends_at: float | None
-) -> _Kept | ErrorRecord:
+) -> _Taken | ErrorRecord:
     """A photo, or what is wrong with it."""
     try:
         return await _patiently(fleet, photo, ends_at)
@@ -143,7 +143,7 @@ async def _expected(fleet: Backing, text: str | None) -> Expectations:
     return await loop.run_in_executor(None, fleet.expected_of, text.strip())
 
 
-async def _patiently(fleet: Backing, photo: _Photo, ends_at: float | None) -> _Kept:
+async def _patiently(fleet: Backing, photo: _Photo, ends_at: float | None) -> _Taken:
     """A photo, asked for again while its server cannot give it.
 
     Raises `ImageError`, or `DeadlineExceeded` after `ends_at`.
@@ -166,7 +166,7 @@ def _left_s(ends_at: float | None) -> float | None:
     return None if ends_at is None else ends_at - time.monotonic()
 
 
-async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> _Kept:
+async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> _Taken:
     """A photo, when its server's turn has come. Raises `ImageError`, or `DeadlineExceeded` after
     `left_s`."""
     threads = FETCHES if is_fetched(photo.source) else None
@@ -181,15 +181,15 @@ async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> _Kept
         ) from None
 
 
-def _keep(fleet: Backing, photo: _Photo) -> _Kept:
+def _keep(fleet: Backing, photo: _Photo) -> _Taken:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
     source, limits = photo.source, fleet.image_limits
     if KEY.fullmatch(source) and source in fleet.images:
-        return _Kept(source, fleet.images.get(source))  # a node sends on what its job brought
+        return _Taken(source, fleet.images.get(source))  # a node sends on what its job brought
     found = read_photo(
         source, base=photo.base, limits=limits, fine=photo.fine, downloads=fleet.downloads
     )
-    return _Kept(*fleet.images.keep(found.image), found.notes)
+    return _Taken(*fleet.images.keep(found.image), found.notes)
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

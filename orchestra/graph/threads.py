@@ -117,9 +117,7 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
     record = record.model_copy(update={"version": kept.version})
     photos = [Image.open(io.BytesIO(raw)).convert("RGB") for raw in kept.photos.values()]
     held = tuple(fleet.images.keep(photo)[1] for photo in photos)
-    return record, Intake(
-        record.job, record.errors, record.used_s, held, notes=record.notes
-    )
+    return record, Intake(record.job, record.errors, record.used_s, held, notes=record.notes)
 
 
 async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thread]:

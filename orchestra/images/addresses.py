@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.photo_role import PhotoRole
+from orchestra.core.job import PhotoRole
 from orchestra.images.web_address import BARE, EXTENSION, cleaned
 
 KEYS = ("src", "url", "link", "href", "image", "path", "source", "file")  # of a photo in JSON
@@ -32,8 +33,10 @@ COLUMN_ROLES: tuple[tuple[PhotoRole, re.Pattern[str]], ...] = (
     ("detail", re.compile(r"detail|close ?up|zoom|texture|back (?:image|photo)|细节|详情")),
     (
         "additional",
-        re.compile(r"additional|other|more|extra|gallery|further|secondary|附图|副图|更多"
-                   r"|(?:image|photo|picture|img|pic|url|src|link)s? ?0*(?:[2-9]|[1-9]\d+)\b"),
+        re.compile(
+            r"additional|other|more|extra|gallery|further|secondary|附图|副图|更多"
+            r"|(?:image|photo|picture|img|pic|url|src|link)s? ?0*(?:[2-9]|[1-9]\d+)\b"
+        ),
     ),
     ("main", re.compile(r"\bmain\b|primary|featured?|cover|hero|front|image link$|主图|首图")),
 )
@@ -80,20 +83,13 @@ def split_addresses(cell: str, base: Path | None = None) -> tuple[str, ...]:
     text = cell.strip()
     if not text:
         return ()
-    if base is not None and MAYBE.search(text) and _is_file(base, text):
+    if base is not None and MAYBE.search(text) and os.path.isfile(base / text):
         return (text,)
     found = _from_json(text) if text[0] in "[{" else None
     if found is None:
         found = [part for line in _lines(text) for part in _parts(line)]
     named = (cleaned(REMARK.sub("", one)) for one in found)
     return tuple(dict.fromkeys(one for one in named if one))
-
-
-def _is_file(base: Path, text: str) -> bool:
-    try:
-        return (base / text).is_file()
-    except (OSError, ValueError):  # a text that is too long for a name, or holds a NUL
-        return False
 
 
 def _from_json(text: str) -> list[str] | None:

@@ -17,7 +17,7 @@ from typing import Protocol
 import httpx
 
 from orchestra.core.errors import ImageForbidden, ImageNotFound, ImageUnavailable
-from orchestra.images.inside import Place, place_of
+from orchestra.images.inside import Target, place_of
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown, too_large
 from orchestra.images.patience import retry_after_s
@@ -56,7 +56,7 @@ class Downloads(Protocol):
 
 
 def download(address: str, limits: ImageLimits, downloads: Downloads | None = None) -> bytes:
-    """The photo at `address`: as it was kept, where its server says that it is the same, or fetched.
+    """The photo at `address`: fetched, or as it was kept where its server says that it is the same.
 
     Redirects are followed by hand, so that each target is checked.
     """
@@ -82,7 +82,7 @@ def _tls() -> ssl.SSLContext:
 
 def _fetch(address: str, limits: ImageLimits, kept: Kept | None) -> Kept:
     deadline = time.monotonic() + limits.timeout_s
-    place: Place | None = None
+    place: Target | None = None
     try:
         with httpx.Client(verify=_tls(), trust_env=False, timeout=limits.timeout_s) as client:
             url = httpx.URL(address)
@@ -113,9 +113,9 @@ def _get(
     url: httpx.URL,
     limits: ImageLimits,
     deadline: float,
-    before: Place | None,
+    before: Target | None,
     kept: Kept | None,
-) -> tuple[Kept | str, Place]:
+) -> tuple[Kept | str, Target]:
     """The photo, or the place a redirect points to; and where that was answered."""
     if url.scheme not in ("http", "https") or not url.host:
         raise ImageForbidden(f"Image {shown(str(url))} is not an http(s) address.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 import stat
 import unicodedata
@@ -27,6 +28,17 @@ ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 def is_fetched(source: str | Path) -> bool:
     """Whether `source` is an address of the web, whose server decides how long it takes."""
     return isinstance(source, str) and web_address(source) is not None
+
+
+def name_of_photo(source: str, base: Path) -> str | None:
+    """An address as it is, or the whole path of a file; None for a file that is not there."""
+    text = cleaned(source)
+    if text[:5].lower() == "data:" or (is_fetched(text) and not os.path.isfile(base / text)):
+        return text
+    if text[:5].lower() == "file:":
+        text = unquote(urlsplit(text).path) if "[" not in text else ""
+    place = _place_of(Path(text), base)
+    return str(place) if text and os.path.isfile(place) else None
 
 
 def read_source(
@@ -65,10 +77,7 @@ def _is_file_here(text: str, base: Path | None, limits: ImageLimits) -> bool:
     """Whether what looks like an address without a scheme is a file's name after all."""
     if ADDRESS.match(text) or not limits.allow_files:
         return False
-    try:
-        return (Path(text) if base is None else base / text).is_file()
-    except (OSError, ValueError):
-        return False
+    return os.path.isfile(Path(text) if base is None else base / text)
 
 
 def _path_of(address: str) -> str:

@@ -7,6 +7,7 @@ error that hides the size; the limit is ours and is checked by who opens.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import pi_heif
@@ -19,6 +20,8 @@ HEIC = "HEIC"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO")
 READ = (*FORMATS, HEIC)
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+UNTURNED = "orchestra_orientation"
+TURNS = re.compile(rb"irot|imir")
 HEAD = 32  # bytes: as many as any of the plugins looks at
 
 Factory = Callable[[io.BytesIO, str], ImageFile.ImageFile]
@@ -61,5 +64,25 @@ def _factories(data: bytes) -> list[Factory]:
 
 
 def _open_heic(file: io.BytesIO, name: str) -> ImageFile.ImageFile:
-    """What a phone saves; turned upright as it is read, with its orientation taken away."""
-    return pi_heif.HeifImageFile(file, name)
+    """What a phone saves, with `UNTURNED` in its info where EXIF alone says how it was held.
+
+    A phone says it in a property of the picture as well, and there the reader has turned it.
+    """
+    image = pi_heif.HeifImageFile(file, name)
+    told = image.info.get("original_orientation")
+    if told and not TURNS.search(_meta(file.getvalue())):
+        image.info[UNTURNED] = told
+    return image
+
+
+def _meta(data: bytes) -> bytes:
+    """The box of an ISO base media file that says what is in it."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"meta":
+            return data[at : at + size] if size else data[at:]
+        if size < 8:
+            break
+        at += size
+    return b""

@@ -14,13 +14,11 @@ from orchestra.images.naming import shown
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # Where clouds tell a machine its own secrets; nobody keeps photos there.
-METADATA = frozenset(
-    map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
-)
+METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """The IP address to connect to, and whether it is one of a private network."""
 
     address: str
@@ -28,8 +26,8 @@ class Place:
 
 
 def place_of(
-    address: str, host: str, port: int, limits: ImageLimits, *, before: Place | None
-) -> Place:
+    address: str, host: str, port: int, limits: ImageLimits, *, before: Target | None
+) -> Target:
     """Where `host` is; `before` is the place that redirected there.
 
     Raises `ImageForbidden` where any of its addresses is not public, unless private networks are
@@ -53,7 +51,7 @@ def place_of(
             raise _forbidden(
                 address, place, "A public server redirects into a private network. Use the address."
             )
-    return Place(found[0], not _is_public(_unwrapped(found[0])))
+    return Target(found[0], not _is_public(_unwrapped(found[0])))
 
 
 def _looked_up(address: str, host: str, port: int) -> list[str]:

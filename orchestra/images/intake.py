@@ -25,7 +25,7 @@ from orchestra.core.errors import (
 from orchestra.images.colour import to_srgb
 from orchestra.images.download import Downloads
 from orchestra.images.fetch import read_source
-from orchestra.images.formats import open_image
+from orchestra.images.formats import UNTURNED, open_image
 from orchestra.images.frames import blank_of, show_frame
 from orchestra.images.jpeg_end import ended
 from orchestra.images.limits import ImageLimits
@@ -50,7 +50,7 @@ UPRIGHT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ReadPhoto:
     """A photo as models see it, and what is to be told of its file: what was mended or left out."""
 
     image: Image.Image
@@ -78,7 +78,7 @@ def read_photo(
     limits: ImageLimits = DEFAULT_LIMITS,
     fine: bool = False,
     downloads: Downloads | None = None,
-) -> Photo:
+) -> ReadPhoto:
     """The photo as mode RGB, 8 bits, sRGB, upright, its longest side at most `limits.side_px`.
 
     One that is to be `fine`, so that small print can be read, keeps its own size up to
@@ -110,19 +110,19 @@ def read_photo(
     return replace(found, notes=("it lacks its end marker; all its pixels are there", *found.notes))
 
 
-def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> Photo:
+def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> ReadPhoto:
     """Normalise a PIL image without changing the caller's object beyond loading it."""
     name = f"<PIL {source.mode} image>"
     _check_size(source, name, limits)
 
-    def decode() -> Photo:
+    def decode() -> ReadPhoto:
         source.load()
         return _finish(source, fitting(source.size, limits, fine=fine))
 
     return _translated(None, name, decode)
 
 
-def _translated(data: bytes | None, name: str, decode: Callable[[], Photo]) -> Photo:
+def _translated(data: bytes | None, name: str, decode: Callable[[], ReadPhoto]) -> ReadPhoto:
     """Run `decode`; what Pillow's decoders raise becomes a typed error.
 
     They raise nearly anything on damaged data (OSError, SyntaxError, struct.error, ValueError,
@@ -144,7 +144,7 @@ def _translated(data: bytes | None, name: str, decode: Callable[[], Photo]) -> P
         ) from error
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> Photo:
+def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhoto:
     image = open_image(data, name)
     _check_size(image, name, limits)
     _check_shape(image, name)
@@ -174,8 +174,8 @@ def _check_shape(image: Image.Image, name: str) -> None:
 
 def _blank(name: str, colour: str) -> ImageBlank:
     return ImageBlank(
-        f"Image {name} is {colour} all over, as a placeholder is, and shows nothing. Give a photo of "
-        "the product."
+        f"Image {name} is {colour} all over, as a placeholder is, and shows nothing. Give the photo "
+        "of the product."
     )
 
 
@@ -203,7 +203,7 @@ def fitting(size: tuple[int, int], limits: ImageLimits, *, fine: bool = False) -
 
 def _finish(
     image: Image.Image, size: tuple[int, int], told: str | None = None, file: str | None = None
-) -> Photo:
+) -> ReadPhoto:
     """Scale, flatten and turn a loaded image; what comes out carries no metadata.
 
     Orientation is read first and applied last, on fewer pixels. Metadata must not survive:
@@ -226,13 +226,13 @@ def _finish(
         pixels = pixels.transpose(turn)
     clean = Image.new("RGB", pixels.size)
     clean.paste(pixels)
-    return Photo(clean, tuple(note for note in (told, colours, ground) if note))
+    return ReadPhoto(clean, tuple(note for note in (told, colours, ground) if note))
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation 1-8; a damaged EXIF block counts as upright."""
     try:
         value: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return int(value)
+        return int(image.info.get(UNTURNED, value))
     except Exception:  # EXIF is optional, and its parser raises as freely as the decoders
         return 1

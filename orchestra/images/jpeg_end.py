@@ -45,7 +45,7 @@ def ended(data: bytes) -> bytes | None:
 
 
 def _noises(data: bytes) -> Iterator[bytes]:
-    """What may not change the picture; in a file of intervals, also behind the next one's marker."""
+    """What may not change the picture; in a file of intervals also behind the next one's marker."""
     yield from NOISES
     if any(marker == RESTART for marker, _ in _segments(data)):
         last = max(data.rfind(bytes((0xFF, 0xD0 + number))) for number in range(8))

@@ -29,7 +29,7 @@ class _Host:
 
 
 @dataclass(eq=False, slots=True)
-class Turns:
+class HostTurns:
     """The turns of all servers; of each event loop its own, as its waits are."""
 
     _hosts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Host]] = field(
@@ -38,7 +38,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, source: str, limits: ImageLimits) -> AsyncIterator[None]:
-        """Wait for a turn at the server of `source`, and hold it; others than addresses have one."""
+        """Wait for a turn at the server of `source`, and hold it; what is no address has one."""
         host = host_of(source)
         if host is None:
             yield

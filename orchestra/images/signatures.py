@@ -63,6 +63,7 @@ def _container(brand: bytes) -> str:
 
 def _written(head: bytes) -> str | None:
     """What a text is; None for what is none."""
+    head = re.sub(rb"^(<!--.*?-->\s*)+", b"", head, flags=re.DOTALL)
     if not head.strip():
         return "it holds only blanks; copy or download it again"
     if PAGE.match(head):

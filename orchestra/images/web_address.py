@@ -10,7 +10,8 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 EXTENSIONS = (
-    "jpg|jpeg|jpe|jfif|pjpeg|png|apng|webp|gif|bmp|dib|tif|tiff|avif|heic|heif|svg|ico|jp2|jpx|psd|jxl"
+    "jpg|jpeg|jpe|jfif|pjpeg|png|apng|webp|gif|bmp|dib|tif|tiff|avif|heic|heif|svg|ico|jp2|jpx|psd"
+    "|jxl"
 )
 EXTENSION = re.compile(rf"\.(?:{EXTENSIONS})$", re.IGNORECASE)
 UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
@@ -19,7 +20,9 @@ QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "�
 WRAPPED = (
     re.compile(r"""=\s*(?:image|hyperlink)\(\s*["']([^"']+)["'].*\)""", re.IGNORECASE | re.DOTALL),
     re.compile(r"!?\[[^\]]*\]\(\s*<?([^\s)>]+)>?[^)]*\)"),
-    re.compile(r"""<(?:img|a|source|image)\b[^>]*?\b(?:src|href)\s*=\s*["']([^"']+)["'].*""", re.I | re.S),
+    re.compile(
+        r"""<(?:img|a|source|image)\b[^>]*?\b(?:src|href)\s*=\s*["']([^"']+)["'].*""", re.I | re.S
+    ),
     re.compile(r"""url\(\s*["']?([^"')]+)["']?\s*\)""", re.IGNORECASE),
 )
 SCHEME = re.compile(r"h{0,2}tt?tps?\s*(?::\s*)?[\\/]*|https?\s*;\s*//", re.IGNORECASE)
@@ -65,34 +68,37 @@ def web_address(text: str) -> str | None:
     A missing scheme is https, backslashes are slashes, an address that stands twice behind its
     scheme stands once, and what follows a photo's name is left out.
     """
-    text = cleaned(text)
-    rest = _behind_scheme(text)
-    if rest is None:
+    found = _parts(cleaned(text))
+    if found is None:
         return None
-    scheme = "http" if re.match(r"h*t*p(?!s)", text, re.IGNORECASE) else "https"
+    scheme, rest = found
     rest = html.unescape(rest) if "&" in rest else rest
     rest = _without_junk(re.sub(r"[\t\r\n]+", "", rest))
     path, mark, query = rest.partition("?")
     return f"{scheme}://{path.replace(chr(92), '/')}{mark}{query}"
 
 
-def _behind_scheme(text: str) -> str | None:
-    """What stands behind the scheme of an address, where it is one."""
-    if BARE.match(text) or (text[:2] in ("//", "\\\\") and HOSTED.match(text[2:])):
-        return text.lstrip("\\/")
+def _parts(text: str) -> tuple[str, str] | None:
+    """Scheme and what stands behind it, where a text is an address."""
+    if BARE.match(text) or (text[:2] in ("//", "\\\\") and _is_hosted(text[2:])):
+        return "https", text.lstrip("\\/")
     opening = SCHEME.match(text)
     if opening is None:
         return None
-    rest = text[opening.end() :].lstrip()
+    scheme, rest = _scheme(opening[0]), text[opening.end() :].lstrip()
     again = SCHEME.match(rest)
     if again is not None and _is_hosted(rest[again.end() :]):
-        return rest[again.end() :]
+        return _scheme(again[0]), rest[again.end() :]
     whole = WHOLE.match(text)
     if whole is not None and text[whole.end() : whole.end() + 1] not in ("/", "\\"):
-        return text[whole.end() :]  # as it should be, whatever host it names
+        return scheme, text[whole.end() :]  # as it should be, whatever host it names
     if _is_hosted(rest):
-        return rest
-    return text[whole.end() :] if whole is not None else None
+        return scheme, rest
+    return None if whole is None else (scheme, text[whole.end() :])
+
+
+def _scheme(written: str) -> str:
+    return "http" if re.match(r"h*t+p(?!s)", written, re.IGNORECASE) else "https"
 
 
 def _is_hosted(rest: str) -> bool:
@@ -109,7 +115,7 @@ def _without_junk(rest: str) -> str:
     while rest:
         end = rest[-1]
         is_open = end in ")]}" and rest.count(end) > rest.count("([{"[")]}".index(end)])
-        if not (end in " \t,;|\"'>»”" or is_open or (end == "." and EXTENSION.search(rest[:-1]))):
+        if not (end in " \t,;.|\"'>»”" or is_open):
             break
         rest = rest[:-1]
     return rest
@@ -125,7 +131,9 @@ def page_instead(address: str) -> str | None:
     for pattern, what, kind in SHARES:
         if re.fullmatch(pattern, host):
             direct = _direct(kind, address, parts.path, parts.query)
-            return None if direct == "" else f"{what}, which opens a page and not the photo. {direct}"
+            return (
+                None if direct == "" else f"{what}, which opens a page and not the photo. {direct}"
+            )
     return None
 
 
