@@ -31,7 +31,7 @@ from orchestra.images.jpeg_end import ended
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown
 from orchestra.images.pixels import flatten, is_clear, to_eight_bits
-from orchestra.images.signatures import ends_early
+from orchestra.images.signatures import ends_early, has_end
 
 DEFAULT_LIMITS = ImageLimits()
 MOST_SIDE_PX = 16_383  # of a file that the store writes
@@ -100,7 +100,7 @@ def read_photo(
         )
     try:
         found = _translated(data, name, lambda: _decode(data, name, limits, fine))
-        if not data.startswith(b"\x89PNG") or b"IEND" in data:
+        if has_end(data):  # some decoders stop at the last pixel
             return found
     except ImageTruncated:
         mended = ended(data)
@@ -174,7 +174,7 @@ def _check_shape(image: Image.Image, name: str) -> None:
 
 def _blank(name: str, colour: str) -> ImageBlank:
     return ImageBlank(
-        f"Image {name} is {colour} all over, as a placeholder is, and shows nothing. Give the photo "
+        f"Image {name} is {colour} all over, as a placeholder is, and shows nothing. Give a photo "
         "of the product."
     )
 

@@ -95,6 +95,13 @@ def _as_ascii(head: bytes) -> bytes:
     return head
 
 
+def has_end(data: bytes) -> bool:
+    """Whether a JPEG or PNG has its end marker anywhere; of other formats nobody looks."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in data
+    return not data.startswith(b"\x89PNG") or b"IEND" in data
+
+
 def ends_early(data: bytes) -> bool:
     """Whether data begins as a known image format and lacks that format's end."""
     tail = data[-END_SEARCH_BYTES:]

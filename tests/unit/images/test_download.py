@@ -35,7 +35,7 @@ class Shelf:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each path with `body` and `headers`, or 304 to who has it; notes what it was asked."""
+    """Answers each path with `body` and `headers`, or 304 to who has it; notes what was asked."""
 
     body = PHOTO
     headers: dict[str, str]
