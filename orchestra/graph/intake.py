@@ -34,6 +34,7 @@ from orchestra.routing.candidates import JobShape
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
 TURNS = HostTurns()
+NAME_CHARS = 60  # of a photo in a note: the end of a long one tells most
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +121,11 @@ async def take_in(
 
 
 def _named(job: Job, at: int) -> str:
-    """A photo of a job as a note names it: by its place, where there are several."""
+    """A photo of a job as a note names it: by its place, where there are several, and its name."""
     place = f"{at + 1} of {len(job.images)} " if len(job.images) > 1 else ""
-    return f"{place}{shown(job.images[at], 60)}"
+    source = job.images[at]
+    is_long = len(source) > NAME_CHARS and source[:5].lower() != "data:"
+    return place + shown(f"…{source[-NAME_CHARS:]}" if is_long else source, NAME_CHARS + 1)
 
 
 async def _kept_or_error(
