@@ -23,6 +23,7 @@ BEGINS = re.compile(r"https?:|file:|data:image/|//|\\\\|[A-Za-z]:[\\/]", re.IGNO
 SURE = re.compile(r"\s*[\r\n]+\s*|\s*\|+\s*")  # what no address holds
 MAYBE = re.compile(r"(?:\s*[,;，；、])+\s*|\s+(?=https?://)")
 REMARK = re.compile(r"\s+!\s+(?:alt|title|desc|caption)\s*:.*", re.IGNORECASE | re.DOTALL)
+ANOTHER = re.compile(r"[,;|\s](?:data:|https?:|//)", re.IGNORECASE)  # behind a data URI
 DATA = re.compile(r"data:[^,\s]*,[A-Za-z0-9+/=_%-]*", re.IGNORECASE)
 MOST_JSON_DEPTH = 4
 COLUMN_ROLES: tuple[tuple[PhotoRole, re.Pattern[str]], ...] = (
@@ -127,6 +128,9 @@ def _named(value: Any, depth: int) -> Iterator[str]:
 def _lines(text: str) -> Iterator[str]:
     """Parts between what no address holds; a data URI is one address, whatever is in it."""
     if text[:5].lower() == "data:":
+        if not ANOTHER.search(text, 5):
+            yield text
+            return
         found = DATA.match(text)
         if found is not None:
             yield found[0]
@@ -148,7 +152,7 @@ def _parts(line: str) -> Iterator[str]:
         at = separator.end()
         if not left.strip():
             start = at
-        elif _is_boundary(left, separator[0], right):
+        elif _is_boundary(left, separator[0], right, line[separator.end() :]):
             yield left
             start = at
     if line[start:].strip(" \t,;"):
@@ -161,8 +165,11 @@ def _next(line: str, at: int) -> str:
     return line[at : following.start() if following else len(line)]
 
 
-def _is_boundary(left: str, separator: str, right: str) -> bool:
-    """Whether a separator stands between two addresses rather than inside one."""
+def _is_boundary(left: str, separator: str, right: str, rest: str) -> bool:
+    """Whether a separator stands between two addresses rather than inside one.
+
+    `right` reaches to the next separator, `rest` to the end of the line.
+    """
     left, right = left.strip().strip("\"'"), right.strip().strip("\"'")
     if not right:
         return False
@@ -171,7 +178,8 @@ def _is_boundary(left: str, separator: str, right: str) -> bool:
     is_web = _begins(left)
     if is_web and not right.startswith("/"):
         return False  # a comma of the web, as in w_100,h_200/a.jpg
-    if _is_photo(left) and _is_photo(right):
+    # Behind a blank the next name may have a comma of its own.
+    if _is_photo(left) and _is_photo(rest.strip() if separator[-1].isspace() else right):
         return True
     bare = ";" in separator or "；" in separator
     return bare and not is_web and "=" not in right and _is_photo(left) == _is_photo(right)

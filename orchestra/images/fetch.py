@@ -51,9 +51,10 @@ def read_source(
     """
     if isinstance(source, Path):
         return _read_path(source, source, base, limits)
-    text = cleaned(source)
+    text = source.strip()
     if text[:5].lower() == "data:":
         return _read_data_uri(text, limits)
+    text = cleaned(text)
     address = web_address(text)
     if address is not None and not _is_file_here(text, base, limits):
         page = page_instead(address)

@@ -68,6 +68,8 @@ def web_address(text: str) -> str | None:
     A missing scheme is https, backslashes are slashes, an address that stands twice behind its
     scheme stands once, and what follows a photo's name is left out.
     """
+    if text[:5].lower() == "data:":  # it may be megabytes long
+        return None
     found = _parts(cleaned(text))
     if found is None:
         return None

@@ -27,6 +27,7 @@ CELLS: dict[str, tuple[str, ...]] = {
     # A comma inside one address.
     "x,y.jpg": ("x,y.jpg",),
     "Shirt, red.jpg": ("Shirt, red.jpg",),
+    "a.jpg, x,y.jpg, b.jpg": ("a.jpg", "x,y.jpg", "b.jpg"),
     f"{CDN}/w_100,h_200/a.jpg": (f"{CDN}/w_100,h_200/a.jpg",),
     f"{CDN}/w_1,h_2/a.jpg,{CDN}/w_1,h_2/b.jpg": (f"{CDN}/w_1,h_2/a.jpg", f"{CDN}/w_1,h_2/b.jpg"),
     f"{CDN}/a,b.jpg": (f"{CDN}/a,b.jpg",),
@@ -57,6 +58,8 @@ CELLS: dict[str, tuple[str, ...]] = {
     f'=IMAGE("{CDN}/a.jpg")': (f"{CDN}/a.jpg",),
     f'<img src="{CDN}/a.jpg" alt="red">': (f"{CDN}/a.jpg",),
     "data:image/png;base64,AAAA": ("data:image/png;base64,AAAA",),
+    "data:image/png;base64,AAAA\nBBBB\n": ("data:image/png;base64,AAAA\nBBBB",),
+    "data:image/svg+xml,<svg a='b, c.jpg'/>": ("data:image/svg+xml,<svg a='b, c.jpg'/>",),
     f"data:image/png;base64,AA+/==, {CDN}/b.jpg": ("data:image/png;base64,AA+/==", f"{CDN}/b.jpg"),
 }
 
