@@ -35,10 +35,16 @@ def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
 
 
 def heic(image: Image.Image, **options: Any) -> bytes:
-    """A HEIC file, as an iPhone writes it."""
+    """A HEIC file, as an iPhone writes it: an orientation is EXIF's and a property of its own."""
     buffer = io.BytesIO()
     pillow_heif.from_pillow(image).save(buffer, **options)
     return buffer.getvalue()
+
+
+def heic_of_exif(image: Image.Image, exif: Image.Exif) -> bytes:
+    """A HEIC file whose orientation EXIF alone says."""
+    pillow_heif.register_heif_opener()
+    return encoded(image, "HEIF", exif=exif)
 
 
 def turned(orientation: int) -> Image.Exif:

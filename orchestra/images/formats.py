@@ -58,7 +58,7 @@ def _factories(data: bytes) -> list[Factory]:
         factory, accepts = Image.OPEN.get(format, (None, None))
         if factory is not None and (accepts is None or accepts(data[:HEAD]) is True):
             found.append(factory)
-    if not found and data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS:  # `mif1` may be AVIF or HEIC
         found.append(_open_heic)
     return found
 

@@ -25,6 +25,7 @@ from tests.photo_files import (
     chunk,
     encoded,
     heic,
+    heic_of_exif,
     marked,
     near,
     noisy,
@@ -79,6 +80,11 @@ GREY: Pixel = (156, 156, 156)
 READ: dict[str, tuple[bytes, Pixel, Pixel]] = {
     # A file, and its colours at the top left and in the middle.
     "an iPhone's HEIC": (heic(marked()), RED, GREEN),
+    "a HEIC that is called MIF": (
+        heic(marked()).replace(b"ftypheic", b"ftypmif1", 1),
+        RED,
+        GREEN,
+    ),
     "an iPhone's second picture behind the first (MPO)": (mpo(), RED, GREEN),
     "CMYK with Adobe's marker": (encoded(cmyk(), "JPEG"), RED, RED),
     "CMYK without it": (without_adobe(encoded(cmyk(), "JPEG")), RED, RED),
@@ -134,11 +140,15 @@ def test_each_kind_of_photo_shows_what_it_shows_elsewhere(case: str) -> None:
     assert near(pixel(image, 0.5, 0.5), middle), pixel(image, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "HEIC"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "HEIC", "EXIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_upright_in_every_format(format: str, orientation: int) -> None:
     if format == "HEIC":
         data = heic(marked(), exif=turned(orientation).tobytes())
+        assert (b"irot" in data or b"imir" in data) == (orientation > 1)
+    elif format == "EXIF":
+        data = heic_of_exif(marked(), turned(orientation))
+        assert b"irot" not in data and b"imir" not in data
     else:
         data = encoded(marked(), format, exif=turned(orientation))
     image = read_photo(data).image
