@@ -14,7 +14,7 @@ SRGB_GAMMA = 0.45455
 GAMMA_CLOSE = 0.05  # a gamma this near is sRGB's
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
-SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L", "LAB": "LAB"}  # of a profile: Pillow's mode
+SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L", "Lab": "LAB"}  # of a profile: Pillow's mode
 
 
 def to_srgb(image: Image.Image, info: Mapping[Any, Any]) -> tuple[Image.Image, str | None]:

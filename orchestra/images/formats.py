@@ -34,6 +34,8 @@ def open_image(data: bytes, name: str) -> ImageFile.ImageFile:
     """
     if not data:
         raise ImageUnreadable(f"Image {name} is empty (0 bytes). Copy or download it again.")
+    if data[:4] == b"II*\0" and data[8:10] == b"CR":  # camera raw that calls itself TIFF
+        raise ImageUnreadable(f"Image {name} is not a photo: {foreign_format(data)}.")
     failure: Exception | None = None
     for factory in _factories(data):
         try:

@@ -16,11 +16,11 @@ REDUCED = 254  # TIFF's NewSubfileType
 REDUCED_BIT = 1  # of it: a thumbnail of another page
 
 
-def show_frame(image: Image.Image) -> str | None:
+def show_frame(image: Image.Image, max_pixels: int) -> str | None:
     """Have `image` stand at, and load, its first frame that shows something.
 
     What is to be told where that is not all there is: an animation, or further pages. One that
-    shows nothing at all stands at its first.
+    shows nothing at all stands at its first; a page of more than `max_pixels` is passed over.
     """
     count = int(getattr(image, "n_frames", 1))
     if count < 2 or image.format in ("MPO", "ICO"):
@@ -31,6 +31,8 @@ def show_frame(image: Image.Image) -> str | None:
     most = max(1, min(count, MOST_FRAMES, MOST_PIXELS // max(1, image.width * image.height)))
     for at in range(most):
         image.seek(at)
+        if image.width * image.height > max_pixels:
+            continue
         image.load()
         if not _is_reduced(image) and not is_empty(image):
             return f"{what} {at + 1} of {count} is used" if at or is_paged else None

@@ -31,7 +31,7 @@ from orchestra.images.jpeg_end import ended
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown
 from orchestra.images.pixels import flatten, is_clear, to_eight_bits
-from orchestra.images.signatures import ends_early, has_end
+from orchestra.images.signatures import ends_early, has_end, without_prefix
 
 DEFAULT_LIMITS = ImageLimits()
 MOST_SIDE_PX = 16_383  # of a file that the store writes
@@ -98,6 +98,17 @@ def read_photo(
             f"Image {name} has {len(data):,} bytes; the limit is {limits.max_bytes:,}. "
             "Save it smaller, or raise max_bytes."
         )
+    bare = without_prefix(data)
+    if bare is not data:
+        found = _of_bytes(bare, name, limits, fine)
+        return replace(
+            found, notes=(f"{len(data) - len(bare)} bytes before it were left out", *found.notes)
+        )
+    return _of_bytes(data, name, limits, fine)
+
+
+def _of_bytes(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhoto:
+    """The photo of a file's bytes; one that lacks only its end is read, and that is told."""
     try:
         found = _translated(data, name, lambda: _decode(data, name, limits, fine))
         if has_end(data):  # some decoders stop at the last pixel
@@ -151,7 +162,7 @@ def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhot
     size = fitting(image.size, limits, fine=fine)
     if image.format == "JPEG":
         image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
-    told = show_frame(image)
+    told = show_frame(image, limits.max_pixels)
     if image.size != size:
         size = fitting(image.size, limits, fine=fine)  # a page has a size of its own
     return _finish(image, size, told, name)

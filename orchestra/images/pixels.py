@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
 
 from orchestra.core.errors import ImageUnreadable
 
 SIXTEEN_BITS = 65535
 WHITE, GREY = (255, 255, 255, 255), (128, 128, 128, 255)
 FAINT = 2  # of 255: alpha that nobody sees
-HALF = 128  # of alpha: what is there rather than an edge or a shadow
 PALE = 240  # the darkest channel of what white swallows
 LOST_SHARE = 0.8  # of what is there
 
@@ -55,16 +54,17 @@ def _laid_on(image: Image.Image, ground: tuple[int, int, int, int]) -> Image.Ima
 
 
 def _is_lost_on_white(image: Image.Image) -> bool:
-    """Whether most of what is there, beside a transparent ground, is as white as the ground."""
-    there = image.getchannel("A").point([0] * HALF + [255] * (256 - HALF))
-    shown = there.histogram()[255]
-    if not shown or shown == image.width * image.height:
+    """Whether most of what is there, beside a transparent ground, is as white as the ground.
+
+    A pixel counts as much as it is there, so that a soft shadow is little.
+    """
+    red, green, blue, alpha = image.split()
+    if cast("tuple[int, int]", alpha.getextrema())[0] > FAINT:
         return False
-    darkest = ImageChops.darker(
-        ImageChops.darker(image.getchannel("R"), image.getchannel("G")), image.getchannel("B")
-    )
-    pale = sum(darkest.histogram(there)[PALE:])
-    return pale >= LOST_SHARE * shown
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    pale = darkest.point([0] * PALE + [255] * (256 - PALE))
+    shown, lost = ImageStat.Stat(alpha), ImageStat.Stat(ImageChops.multiply(alpha, pale))
+    return bool(shown.sum[0]) and lost.sum[0] >= LOST_SHARE * shown.sum[0]
 
 
 def _scaled(image: Image.Image) -> Image.Image:

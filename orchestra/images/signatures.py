@@ -27,8 +27,11 @@ MAGIC = (
     (b"\xd0\xcf\x11\xe0", "it is an Office file; save the photo itself as JPEG"),
     (b"\x7fELF", "it is a program; name the photo"),
     (b"MZ", "it is a program; name the photo"),
+    (b"\0\5\x16\7", "it is what macOS keeps beside a file (._name); name the file itself"),
     (b"version https://git-lfs", "it is a Git LFS pointer; run 'git lfs pull'"),
 )
+BLANKS = (b"\xef", b" ", b"\t", b"\r", b"\n")
+PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF")
 PAGE = re.compile(rb"<!doctype html|<html[\s>]|<head[\s>]|<body[\s>]|<meta[\s>]|<script[\s>]", re.I)
 SVG = re.compile(rb"<(\w+:)?svg[\s>/]", re.I)
 
@@ -40,7 +43,7 @@ def foreign_format(data: bytes) -> str:
         return _container(data[8:12])
     if data[:4] == b"RIFF":
         return "it is a sound or a video (RIFF); give a photo"
-    if data.startswith(CAMERA_RAW):
+    if data.startswith(CAMERA_RAW) or (data[:4] == b"II*\0" and data[8:10] == b"CR"):
         return "camera raw is not read; export it as JPEG"
     for magic, told in MAGIC:
         if data.startswith(magic) or head.startswith(magic):
@@ -65,7 +68,7 @@ def _written(head: bytes) -> str | None:
     """What a text is; None for what is none."""
     head = re.sub(rb"^(<!--.*?-->\s*)+", b"", head, flags=re.DOTALL)
     if not head.strip():
-        return "it holds only blanks; copy or download it again"
+        return "it holds nothing but blanks or zero bytes; copy or download it again"
     if PAGE.match(head):
         return "it is a web page (HTML); use the address of the photo itself"
     if head.startswith(b"<?xml") or re.match(rb"<[A-Za-z][\w:.-]*[\s/>]", head):
@@ -93,6 +96,14 @@ def _as_ascii(head: bytes) -> bytes:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head[2:].replace(b"\0", b"")
     return head
+
+
+def without_prefix(data: bytes) -> bytes:
+    """A photo without the blanks or byte order mark that a server's program put before it."""
+    if data[:1] not in BLANKS:
+        return data
+    bare = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return bare if bare.startswith(PHOTOS) else data
 
 
 def has_end(data: bytes) -> bool:

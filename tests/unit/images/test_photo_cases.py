@@ -16,6 +16,7 @@ from orchestra.core.errors import (
     ImageUnreadable,
 )
 from orchestra.images.intake import read_photo
+from orchestra.images.limits import ImageLimits
 from tests.photo_files import (
     BLACK,
     GREEN,
@@ -66,9 +67,11 @@ def cut_out(ground: Pixel) -> bytes:
     return encoded(picture, transparency=0)
 
 
-def white_cut_out() -> bytes:
+def white_cut_out(alpha: int = 255) -> bytes:
+    """A white product with a soft shadow."""
     picture = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
-    picture.paste((250, 250, 250, 255), (16, 16, 48, 48))
+    picture.paste((0, 0, 0, 10), (16, 44, 52, 52))
+    picture.paste((250, 250, 250, alpha), (16, 16, 48, 48))
     return encoded(picture)
 
 
@@ -184,6 +187,9 @@ REFUSED: dict[str, tuple[bytes, type[ImageError], str]] = {
     "a video": (b"\0\0\0\x18ftypmp42secret-4711", ImageUnreadable, "video"),
     "JPEG XL": (b"\0\0\0\x0cJXL \r\n\x87\nsecret-4711", ImageUnreadable, "JPEG XL"),
     "an archive": (b"PK\x03\x04secret-4711", ImageUnreadable, "ZIP"),
+    "zero bytes": (bytes(5000), ImageUnreadable, "zero bytes"),
+    "what macOS keeps beside a file": (b"\0\5\x16\7secret-4711", ImageUnreadable, "macOS"),
+    "camera raw": (b"II*\0\x10\0\0\0CR\2\0secret-4711", ImageUnreadable, "camera raw"),
     "unknown bytes": (b"\x07\xfe\x99\x01secret-4711", ImageUnreadable, "no image format"),
     "a wholly transparent picture": (
         encoded(Image.new("LA", (32, 32), (0, 0))),
@@ -244,6 +250,11 @@ NOTED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: frames("GIF", Image.new("RGB", (64, 48), WHITE), marked()),
         "frame 2 of 2 is used",
     ),
+    "a JPEG behind a blank line": (
+        lambda: b"\r\n" + encoded(marked(), "JPEG"),
+        "2 bytes before it were left out",
+    ),
+    "a white cut-out that is half there": (lambda: white_cut_out(alpha=90), "laid on grey"),
     "a TIFF of two pages": (lambda: frames("TIFF", marked(), noisy(64, 48)), "page 1 of 2 is used"),
     "a profile of no photo": (
         lambda: encoded(marked(), "JPEG", icc_profile=b"junk" * 40),
@@ -258,6 +269,13 @@ def test_what_was_mended_is_noted(case: str) -> None:
     photo = read_photo(make())
     assert len(photo.notes) == 1
     assert said in photo.notes[0]
+
+
+def test_a_page_that_is_too_large_is_not_decoded() -> None:
+    data = frames("TIFF", Image.new("RGB", (64, 48), WHITE), marked(400, 300))
+    with pytest.raises(ImageBlank):
+        read_photo(data, limits=ImageLimits(max_pixels=64 * 48))
+    assert read_photo(data, limits=ImageLimits(max_pixels=400 * 300)).image.size == (400, 300)
 
 
 def test_a_plain_photo_has_no_note() -> None:
