@@ -33,7 +33,8 @@ MOST_FRESH_S = 7 * 24 * 3600.0  # a photo is asked for again after a week, whate
 class Kept:
     """A photo as it was fetched: from which address in the end, and how to ask whether it changed.
 
-    Until `fresh_until` (seconds since 1970) its server need not be asked.
+    Until `fresh_until` (seconds since 1970) its server need not be asked. One of a private network is
+    for those alone who may fetch from there.
     """
 
     body: bytes
@@ -41,6 +42,7 @@ class Kept:
     etag: str = ""
     modified: str = ""
     fresh_until: float = 0.0
+    is_private: bool = False
 
 
 class Downloads(Protocol):
@@ -61,6 +63,8 @@ def download(address: str, limits: ImageLimits, downloads: Downloads | None = No
     Redirects are followed by hand, so that each target is checked.
     """
     kept = None if downloads is None else downloads.get(address)
+    if kept is not None and kept.is_private and not limits.allow_private:
+        kept = None
     if kept is not None and (kept.fresh_until > time.time() or len(kept.body) > limits.max_bytes):
         return _within(address, kept.body, limits)
     found = _fetch(address, limits, kept)
@@ -89,7 +93,7 @@ def _fetch(address: str, limits: ImageLimits, kept: Kept | None) -> Kept:
             for _ in range(limits.max_redirects + 1):
                 answer, place = _get(client, url, limits, deadline, place, kept)
                 if isinstance(answer, Kept):
-                    return answer
+                    return replace(answer, is_private=place.is_private)
                 url = url.join(answer)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError, ValueError) as error:
         raise ImageNotFound(

@@ -146,6 +146,14 @@ def test_a_kept_photo_is_held_to_the_limit_of_who_reads_it(server: Server) -> No
         download(f"{server.address}/photo", replace(LOCAL, max_bytes=20), shelf)
 
 
+def test_what_is_kept_of_a_private_network_is_not_for_strangers(server: Server) -> None:
+    server.headers, shelf = {"Cache-Control": "max-age=3600"}, Shelf()
+    download(f"{server.address}/photo", LOCAL, shelf)
+    assert shelf.kept[f"{server.address}/photo"].is_private
+    with pytest.raises(ImageForbidden):
+        download(f"{server.address}/photo", replace(LOCAL, allow_private=False), shelf)
+
+
 @pytest.mark.parametrize(
     "host",
     ["169.254.169.254", "[fe80::1]", "224.0.0.1", "0.0.0.0", "100.100.100.200", "[fd00:ec2::254]"],
