@@ -123,7 +123,8 @@ class Recipe(Word):
     """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
-    `open`, or `always`, so that print and text can contradict each other.
+    `open`, or `always`, so that print and text can contradict each other. `identity` is the field
+    that says what the thing is; a row without a field that is `required` goes to review.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Recipe(Word):
     read_print: Literal["open", "always"] = "open"
     prefer: Side = "text"
     identity: str | None = None
+    required: tuple[str, ...] = ()
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
     least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
     contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
@@ -154,6 +156,9 @@ class Recipe(Word):
             raise ValueError("languages names one of them twice")
         if self.identity is not None and self.identity not in self.fields:
             raise ValueError(f"identity names {self.identity!r}, which is not among the fields")
+        missing = [name for name in self.required if name not in self.fields]
+        if missing:
+            raise ValueError(f"required names {missing[0]!r}, which is not among the fields")
         written = self.written_parts()
         clash = sorted(set(self.fields) & set(written))
         if clash:
@@ -247,6 +252,7 @@ class Recipe(Word):
             seen=frozenset(name for name, rule in self.fields.items() if rule.prefer == "image"),
             identity=self.identity,
             match=self._match_rules(),
+            required=frozenset(self.required),
         )
 
     def _match_rules(self) -> MatchRules | None:

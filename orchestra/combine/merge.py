@@ -30,7 +30,8 @@ class MergeRules:
     enough to contradict. `identity` names the field that says what the thing is: a photo that
     contradicts the text there may show another product, and nothing else is taken from it. With
     `match` the two are compared by all that the photo may show, which decides whether they
-    contradict each other, and is told in a field of its own.
+    contradict each other, and is told in a field of its own. A field of `required` that nobody
+    answers sends the job to review.
     """
 
     prefer: Side = "image"
@@ -42,6 +43,7 @@ class MergeRules:
     seen: frozenset[str] = frozenset()
     identity: str | None = None
     match: MatchRules | None = None
+    required: frozenset[str] = frozenset()
 
 
 def merge_readings(
@@ -62,14 +64,23 @@ def merge_readings(
         matched = _matched(rules.match, found.get(rules.match.of, []), words)
         merged = _judged(merged, matched, rules.match)
     identity = merged.get(rules.identity or "")
-    if (identity is not None and identity.contradiction) or (matched is not None and is_fault(matched)):
+    clashes = identity is not None and identity.contradiction
+    if clashes or (matched is not None and is_fault(matched)):
         merged = {
             name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
             for name, joined in merged.items()
         }
+    merged = {name: _held(name, joined, rules) for name, joined in merged.items()}
     if rules.match is None or matched is None:
         return merged
     return {name: _plain(joined) for name, joined in merged.items()} | {rules.match.name: matched}
+
+
+def _held(name: str, joined: Field, rules: MergeRules) -> Field:
+    """A field that is required is in doubt without a value."""
+    if name not in rules.required or joined.answered:
+        return joined
+    return joined.model_copy(update={"doubt": f"it is required; {joined.note or 'nobody says it'}"})
 
 
 def _matched(match: MatchRules, found: list[Field], words: str) -> Field:
