@@ -1,8 +1,9 @@
 """Writes a batch's tables: products.csv, products.parquet and errors.jsonl.
 
 One pass in bounded memory; it knows no book and no graph. Columns are the input's in order,
-then for each field its value, source and confidence, then the status and why; before that what people
-decided of the row, where they decided anything. A list is written as a JSON array, in both tables.
+then for each field its value, source and confidence, then the status and why; before that what
+people decided of the row, where they decided anything. A list is written as a JSON array, in both
+tables.
 """
 
 from __future__ import annotations
