@@ -426,6 +426,15 @@ class Result(Word):
         return result_html(self)
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the job is not complete, a text each: what went wrong, and fields in doubt."""
+        told = [f"{error.stage}: {error.message}" for error in self.errors]
+        for name, field in self.fields.items():
+            if field.doubt or field.contradiction:
+                told.append(f"{name}: {field.doubt or field.note or 'the readings differ'}")
+        return tuple(dict.fromkeys(told))
+
+    @property
     def contradictions(self) -> int:
         """How many fields photo and text disagree on."""
         return sum(field.contradiction for field in self.fields.values())
