@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.rows import said_of
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
@@ -122,7 +122,7 @@ async def try_both(
             )
             settings = trial.settings.model_copy(update={"out": out})
             summaries.append(await run_batch(fleet, spec, settings, progress=progress))
-    first, second = (results_of(out)[0] for out in outs)
+    first, second = (said_of(out) for out in outs)
     truths = trial.truths.field(trial.field)
     found = compare((a.name, first), (b.name, second), truths, trial.field)
     return found, (summaries[0], summaries[1])

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.rows import results_of, said_of
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
@@ -76,8 +76,8 @@ def compare_command(
         return _tried(gold, field, id_column, **trial)
     if first is None or second is None or truth is None:
         raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
-    results, own_id = results_of(first)
-    others, _ = results_of(second)
+    _, own_id = results_of(first)
+    results, others = said_of(first), said_of(second)  # what people decided is neither's answer
     truths = read_truths(truth, id_column or own_id)
     resolve_columns(truths.columns, [field], [], "truth")
     found = compare((str(first), results), (str(second), others), truths.field(field), field)

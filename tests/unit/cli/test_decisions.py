@@ -216,3 +216,13 @@ def test_a_batch_that_runs_does_not_hinder_decisions(tmp_path: Path, out: Path) 
         done = call("apply", out, "--file", file, "--by", "ana")
     assert done.exit_code == 0, done.output
     assert products(out)["S2"]["colour"] == "green"
+
+
+def test_a_row_is_shown_with_what_was_decided_of_it(out: Path) -> None:
+    decide(out, NewDecision("S1", "edit", field="colour", value="green"), why="seen")
+    lines = call("show", out, "S1").stdout.splitlines()
+    at = lines.index("colour: green")
+    assert lines[at + 1] == "  source person model None"
+    assert lines[at + 2].startswith("  edited by ana on ") and lines[at + 2].endswith("UTC: seen")
+    told = called_json("show", out, "S1")["result"]["fields"]["colour"]
+    assert (told["decided"]["action"], told["alternatives"][0]["value"]) == ("edit", "red")
