@@ -197,7 +197,9 @@ class Tables(Decisions):
                 "INSERT OR IGNORE INTO found SELECT s.ordinal, s.key, s.row_id, NULL, p.status,"
                 " p.source, p.version, NULL, 1 FROM seats AS s JOIN past AS p"
                 " ON p.row_id = s.row_id AND p.source = s.source"
-                " WHERE s.ordinal NOT IN (SELECT ordinal FROM found) ORDER BY p.until DESC"
+                # What a waiting row waits as is forgotten once it is gone.
+                " WHERE p.status <> 'waiting' AND s.ordinal NOT IN (SELECT ordinal FROM found)"
+                " ORDER BY p.until DESC"
             )
 
     def _leave(self, *, by_id: bool) -> dict[str, int]:
