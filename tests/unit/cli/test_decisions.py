@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -124,7 +125,7 @@ def test_the_review_sheet_is_read_back(tmp_path: Path, out: Path) -> None:
     ]  # fmt: skip
 
 
-def called_json_failed(*words: object) -> dict:
+def called_json_failed(*words: str | Path) -> Any:
     done = call(*words, "--json")
     assert done.exit_code == 1
     return json.loads(done.stdout)
