@@ -86,7 +86,7 @@ class TableState:
         ]
         facts += [f"{self.back:,} are back as they had been"] * bool(self.back)
         facts += [f"{self.changed:,} changed"] * bool(self.changed)
-        facts += [f"{self.gone:,} are gone"] * bool(self.gone)
+        facts += [f"{self.gone:,} gone"] * bool(self.gone)
         told = f"Another table than before ({self.table}): {', '.join(facts)}."
         return f"{told} {self.left:,} are to run."
 

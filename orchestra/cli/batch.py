@@ -187,6 +187,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
+    if summary.decided:
+        told = f"orchestra decisions {_folder_of(summary)}"
+        yield f"people decided of {summary.decided} rows: {told}"
     for overrun in summary.overruns:
         yield str(overrun)
     if summary.presumed_usd:
