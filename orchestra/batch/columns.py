@@ -10,8 +10,9 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.formats import PLAIN
 from orchestra.batch.tables.markup import words_of
 from orchestra.batch.tables.row import repeated
+from orchestra.batch.tables.said import suspects
 from orchestra.batch.tables.table import Row, Table, resolve_columns, some_names
-from orchestra.batch.tables.variants import filled_cells
+from orchestra.batch.tables.variants import filled_cells, filled_rows
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
 
@@ -20,11 +21,21 @@ IMAGE_NAMES = ["image", "photo", "picture"]
 ID_NAMES = ["id", "sku"]
 # Where a plain table has none of these, nor of the recipe's, what else people call them.
 OTHER_NAMES = {
-    "text": """product_name product_title item_name product_description item_description body
-        long_description short_description 商品名 名称 标题 描述""",
-    "image": """images photos pictures image_link image_url image_path img picture_url photo_url
-        main_image image_src image_1 image1 photo_1 photo1 图片 主图 商品图片""",
-    "id": "product_id item_id handle article_number item_number product_code code asin 编号 货号",
+    "text": """
+        product_name product_title item_name product_description item_description body body_html
+        long_description short_description 商品名 名称 标题 描述 produktname produktbezeichnung
+        artikelname bezeichnung titel beschreibung produktbeschreibung langtext nom titre nombre
+        titulo título descripcion descripción nome descrizione descrição
+        """,
+    "image": """
+        images photos pictures image_link image_url image_path img picture_url photo_url main_image
+        image_src image_1 image1 photo_1 photo1 图片 主图 商品图片 bild bilder bild_url foto imagen
+        imágenes immagine
+        """,
+    "id": """
+        product_id item_id handle article_number item_number product_code code asin 编号 货号
+        artikelnummer artikel_nr art_nr ref reference referencia
+        """,
 }
 LABELS = {"body (html)": "description"}  # what a column is called before a model
 
@@ -77,9 +88,11 @@ class Columns:
         if images is None and own is PLAIN:
             photos = photos[:1]
         if not texts and not photos:
+            likely = "; ".join(f"{name!r} looks like {what}" for name, what in suspects(table))
             raise InvalidTable(
-                f"The table has no column to work on (it has: {some_names(table.columns)}). "
-                "Name them: --text-columns name,description --image-column photo."
+                f"The table has no column to work on (it has: {some_names(table.columns)})."
+                f"{f' Of these {likely}.' if likely else ''} Name them: --text-columns "
+                "name,description --image-column photo."
             )
         return cls(tuple(texts), tuple(photos), ids[0] if ids else None)
 
@@ -93,10 +106,13 @@ class Columns:
         return bool(self.id and row.values.get(self.id, "").strip())
 
     def photo_cells(self, row: Row) -> Iterator[tuple[str, str]]:
-        """The cells of photos with the names of their columns, over all rows of the product."""
+        """The cells of photos with the names of their columns, over all rows of the product.
+
+        A variation's own photos, in a column that the product has too, stand under `variation`.
+        """
         for name in self.images:
-            for cell in filled_cells(row.values, name):
-                yield name, cell
+            for is_variation, cell in filled_rows(row.values, name):
+                yield f"variation {name}" if is_variation else name, cell
 
     def job(self, row: Row, language: Language) -> Job:
         """The job of a row: what each text column says, after its name, and the photos."""

@@ -68,9 +68,23 @@ def _dialect(sample: str, prefers_tabs: bool, delimiter: str | None) -> Dialect:
     tried = [(Dialect(sign), _try(sample, Dialect(sign))) for sign in signs]
     # Only where no other delimiter makes a table may text between commas be one column.
     best, trial = max(tried, key=lambda pair: (pair[1].agreeing, pair[1].width))
+    if trial.width < 2 and (wrapped := _wrapped(sample, prefers_tabs, delimiter)):
+        return wrapped
     if delimiter is None and trial.width < 2:
         return Dialect(NO_DELIMITER)
     return _quoted(sample, best, trial)
+
+
+def _wrapped(sample: str, prefers_tabs: bool, delimiter: str | None) -> Dialect | None:
+    """The dialect of lines that are each quoted whole; None where they are not."""
+    found = _read(sample, Dialect(NO_DELIMITER))
+    if not found or not all(record.raw.startswith('"') for record in found):
+        return None
+    inner = "".join(f"{record.cells[0]}\n" for record in found)
+    if inner == sample or all(record.raw.strip() == record.cells[0] for record in found):
+        return None
+    dialect = _dialect(inner, prefers_tabs, delimiter)
+    return None if dialect.delimiter == NO_DELIMITER else Dialect(dialect.delimiter, wrapped=True)
 
 
 def _quoted(sample: str, plain: Dialect, trial: _Trial) -> Dialect:
@@ -137,5 +151,6 @@ def _is_header(cells: Sequence[str]) -> bool:
 def _is_banner(cells: Sequence[str]) -> bool:
     filled = [at for at, cell in enumerate(cells) if cell.strip()]
     names = [cells[at].strip().casefold() for at in filled]
-    is_short = len(filled) == 1 or (len(filled) == 2 and len(cells) > 3)
+    is_pair = len(filled) == 2 and (len(cells) > 3 or names[0].endswith(":"))
+    is_short = len(filled) == 1 or is_pair
     return is_short and filled[0] == 0 and not any(name in HEADER_WORDS for name in names)

@@ -140,7 +140,7 @@ def _code_page(lines: _Lines) -> tuple[str, str] | None:
     best, other = best_guess(every)
     if best is None:
         return None
-    if lines.valid:
+    if lines.valid and not lines.escaped:
         of_strange = guesses(lines.strange)[0].log if lines.strange else 0.0
         of_valid, _ = plausibility(line.decode("utf-8", "replace") for line in lines.valid)
         if of_strange + of_valid - SWITCH_NATS * len(lines.strange) >= best.log:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -38,7 +39,7 @@ class GroupedTable(Table):
         self._apart = _Apart()
         self._rows = self._products = 0
         self._survey()
-        self.told = (*table.told, f"{self._rows:,} rows are {self._products:,} products")
+        self.told = (*table.told, f"products: {self._products:,}, rows: {self._rows:,}")
 
     @classmethod
     def is_for(cls, table: Table) -> bool:
@@ -125,6 +126,7 @@ class _Apart:
         """Keep a row until its product is read."""
         if self._file is None:
             self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - as long as the table
+            weakref.finalize(self, self._file.close)
         self._places.setdefault(key, []).append(self._file.tell())
         error = row.error and row.error.model_dump()
         self._file.write(json.dumps([row.ordinal, dict(row.values), error]).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Reads a JSON array of objects, also one inside an object, in bounded memory.
+"""Reads a JSON array of objects, also one inside an object, or objects alone, in bounded memory.
 
 Objects are cut out by their braces and parsed one by one, so a damaged one costs itself only.
 """
@@ -18,13 +18,16 @@ from orchestra.batch.tables.source import Source
 
 CHUNK_CHARS = 1 << 18
 PART = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|"', re.DOTALL)
+NAMES = "articles catalog data entries feed items list nodes offers products records results rows"
+CONTAINERS = frozenset(NAMES.split())
+KEY = re.compile(r'"([^"]*)"\s*:\s*$')
 LIST = re.compile(r"\[\s*\{")
 START = re.compile(r"[{\]]")
 NEXT_OBJECT = re.compile(r"[\r\n]\s*\{")
 
 
 class JsonArrayTable(ObjectTable):
-    """A JSON file with a list of objects: the first list of objects that it holds."""
+    """A JSON file with a list of objects, also as `products` of an object, or objects alone."""
 
     KIND = "JSON object with keys"
     CURE = 'Write a list of objects, such as [{"id":"1","name":"Apple"}].'
@@ -45,11 +48,8 @@ class JsonArrayTable(ObjectTable):
 
 def objects(file: io.TextIOWrapper) -> Iterator[tuple[str, str | None]]:
     """The text of each object of the first list of objects, or what is wrong with it."""
-    text, at, found = _list_start(file)
-    if not found:
-        if text.strip():
-            yield text, None
-        return
+    text = file.read(CHUNK_CHARS)
+    at = _list_start(text)
     while True:
         start = _start(text, at)
         while start < 0 and (more := file.read(CHUNK_CHARS)):
@@ -82,11 +82,20 @@ def _unclosed(text: str) -> str:
     )
 
 
-def _list_start(file: io.TextIOWrapper) -> tuple[str, int, bool]:
-    """The first text of the file, and where the list of objects begins in it."""
-    text = file.read(CHUNK_CHARS)
+def _list_start(text: str) -> int:
+    """Where the list of objects begins in the first text of a file; 0 where there is none.
+
+    A list inside an object is the file's where its name says so, or nothing else stands before it.
+    """
     begin = LIST.search(text)
-    return (text, begin.start() + 1, True) if begin else (text, 0, False)
+    if begin is None:
+        return 0
+    before = text[: begin.start()].strip("\ufeff \t\r\n")
+    key = KEY.search(before)
+    is_list = not before or (
+        key is not None and (key[1].lower() in CONTAINERS or before[1:].strip() == key[0].strip())
+    )
+    return begin.start() + 1 if is_list else 0
 
 
 def _start(text: str, at: int) -> int:

@@ -48,7 +48,7 @@ CODE_PAGES: dict[str, float] = {
     "cp437": 7.0,
 }
 ESCAPED = {b"\x1b$": "iso2022_jp"}
-UNKNOWN, CONTROL, NO_CHARACTER, HALF_WIDTH_KANA = -16.0, -22.0, -25.0, -7.5
+UNKNOWN, CONTROL, NO_CHARACTER, HALF_WIDTH_KANA = -19.0, -22.0, -25.0, -8.5
 SIGNS = {
     **dict.fromkeys("–—’‘“”„«»°€£®™×½¼¾·•…²©±µ§‚№¿¡", -6.5),
     **dict.fromkeys("、。，．：；！？（）「」『』・～ー　％【】《》", -5.0),
@@ -56,13 +56,14 @@ SIGNS = {
     "³": -8.0,
 }
 NOT_IN_WORDS = frozenset("³²¹¼½¾£¥§«±µ¿¡¤¦¨¬¯¶¸")
+NOT_BEFORE_WORDS = (NOT_IN_WORDS | {"»"}) - frozenset("£¥¿¡«")
 STANDS_AFTER_WORDS = frozenset("®™°©²³")
 SPACE_LOG, OTHER_ASCII_LOG = -1.8, -4.0
 OF_PAIR, OF_LETTER = 0.7, 0.3  # a letter's probability: how much its neighbour says
-CASE_LOG, MIXED_LOG, NEAR_LOG, BROKEN_LOG = -4.0, -7.0, -3.0, -5.0
+CASE_LOG, CAPITALS_LOG, MIXED_LOG, NEAR_LOG, BROKEN_LOG = -4.0, -0.7, -7.0, -3.0, -5.0
 NEAR = frozenset(("LJ", "JL", "LK", "KL", "JK", "KJ"))  # scripts that stand side by side
 SURE_NATS = 4.0  # two code pages cannot be told apart by less
-LEAST_MEAN_LOG = -13.0  # of a character, in what people write
+LEAST_MEAN_LOG = -16.5  # of a character, in what people write
 FEW_BYTES, LEAST_MEAN_OF_FEW_LOG = 3, -8.0  # of so little any code page makes letters
 
 
@@ -116,6 +117,8 @@ def best_guess(lines: Sequence[bytes]) -> tuple[Guess | None, str]:
     None where no code page makes text of them; of a few bytes only the commonest is believed.
     """
     found = guesses(lines)
+    if found[0].encoding in ESCAPED.values():
+        return found[0], ""
     if sum(byte > 0x7F for line in lines for byte in line) <= FEW_BYTES:
         usual = [one for one in found if one.encoding == "cp1252"]
         best = next((one for one in usual if one.mean > LEAST_MEAN_OF_FEW_LOG), None)
@@ -137,12 +140,12 @@ def plausibility(texts: Iterable[str]) -> tuple[float, int]:
     characters that are."""
     known, log, count = letters(), 0.0, 0
     for text in texts:
-        before = " "
+        earlier = before = " "
         for character in text:
             if character > "\x7f" or before > "\x7f":
-                log += _log(before, character, known)
+                log += _log(before, character, known) + _case(earlier, before, character)
                 count += 1
-            before = character
+            earlier, before = before, character
     return log, count
 
 
@@ -155,9 +158,16 @@ def _log(before: str, character: str, known: Letters) -> float:
     if script and (before == " " or script == previous):
         pair = known.pairs.get((before if before == " " else before.lower()) + lowered)
         mixed = OF_LETTER * math.exp(alone) + (0.0 if pair is None else OF_PAIR * math.exp(pair))
-        case = CASE_LOG if character.isupper() and before.islower() else 0.0
-        return (alone if script in "JK" else math.log(mixed)) + case
+        return alone if script in "JK" else math.log(mixed)
     return alone + _border(before, character, previous, script)
+
+
+def _case(earlier: str, before: str, character: str) -> float:
+    """What it costs to write wOrd or WOrd."""
+    is_odd = (character.isupper() and before.islower()) or (
+        character.islower() and before.isupper() and earlier.isupper()
+    )
+    return CASE_LOG if is_odd else CAPITALS_LOG * (character.isupper() and before.isupper())
 
 
 def _border(before: str, character: str, previous: str, script: str) -> float:
@@ -169,7 +179,7 @@ def _border(before: str, character: str, previous: str, script: str) -> float:
             return 0.0
         is_sign = character in NOT_IN_WORDS or unicodedata.category(character)[0] == "S"
         return BROKEN_LOG if is_sign else 0.0
-    return BROKEN_LOG if script and before in NOT_IN_WORDS and before not in "£¥¿¡«" else 0.0
+    return BROKEN_LOG if script and before in NOT_BEFORE_WORDS else 0.0
 
 
 def _alone(character: str, lowered: str, known: Letters) -> float:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TextIO
 
 MAX_RECORD_CHARS = 4 << 20
+ROWS_INSIDE = "it runs over lines that are rows of their own"
 NO_DELIMITER = "\x1f"  # of a table of one column
+END_OF_FILE = "\x1a"  # how DOS ended a text
 BACKSLASHED = re.compile(r'\\([\\"])')
 # The csv module's own limit is 131,072 characters and belongs to the process.
 csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_CHARS + 1))
@@ -25,12 +27,14 @@ class Dialect:
     """How cells are told apart: what stands between them, and what a quote means.
 
     Quotes are `doubled` inside a quoted cell, `escaped` by a backslash, or mean `nothing`.
-    With `spaced` a space after a delimiter belongs to no cell.
+    With `spaced` a space after a delimiter belongs to no cell. With `wrapped` each line is quoted
+    whole, as by a program that took it for one cell.
     """
 
     delimiter: str
     quotes: Literal["doubled", "escaped", "nothing"] = "doubled"
     spaced: bool = False
+    wrapped: bool = False
 
 
 class Record(NamedTuple):
@@ -95,9 +99,16 @@ class _Lines:
 
 def records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
     """Each record that is not a blank line. `file` was opened with `newline=""`."""
+    if dialect.wrapped:
+        return _wrapped_records(file, dialect)
     if dialect.quotes == "nothing":
         return _lines_as_records(file, dialect.delimiter)
     return _quoted_records(file, dialect)
+
+
+def _wrapped_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
+    for record in _quoted_records(file, Dialect(NO_DELIMITER)):
+        yield record._replace(cells=cut(record.cells[0], dialect))
 
 
 def _lines_as_records(file: TextIO, delimiter: str) -> Iterator[Record]:
@@ -112,13 +123,14 @@ def _lines_as_records(file: TextIO, delimiter: str) -> Iterator[Record]:
         if line is None:
             return
         text = line.rstrip("\r\n")
-        if text:
+        if text and text != END_OF_FILE:
             yield Record(text.split(delimiter), lines.number, line)
 
 
 def _quoted_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
     lines = _Lines(file, is_escaped=dialect.quotes == "escaped")
     reader = _reader(lines, dialect)
+    width = 0
     while True:
         lines.next_record()
         first = lines.number + 1
@@ -129,16 +141,20 @@ def _quoted_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
             reader = _reader(lines, dialect)
             continue
         except csv.Error as error:
-            yield _repaired(lines, first, dialect, error)
+            yield _repaired(lines, first, dialect, str(error), width)
             reader = _reader(lines, dialect)
             continue
         if cells is None:
             return
         taken = lines.taken
         if len(taken) > 1 and len(cells) > 1 and _swallows(taken, cells, dialect):
-            yield _unclosed(lines, first, dialect, "it runs over lines that are rows of their own")
+            yield _repaired(lines, first, dialect, ROWS_INSIDE, width)
             reader = _reader(lines, dialect)
-        elif cells:
+        elif cells and cells != [END_OF_FILE]:
+            if len(cells) == 1 and width > 1 and taken[0].startswith('"'):
+                whole = cut(cells[0], dialect)  # a line that was quoted whole
+                cells = whole if len(whole) == width else cells
+            width = width or len(cells)
             yield Record(cells, first, taken[0] if len(taken) == 1 else "".join(taken))
 
 
@@ -171,20 +187,20 @@ def _make(cell: str) -> str:
     return re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", text))
 
 
-def _repaired(lines: _Lines, first: int, dialect: Dialect, error: csv.Error) -> Record:
-    """What can be kept of the record that begins on line `first`."""
-    if len(lines.taken) == 1 and "unexpected end" not in str(error):
-        # A stray quote inside one line: it closes a cell only where a delimiter follows.
-        line = lines.taken[0]
-        return Record(cut(line.rstrip("\r\n"), dialect), first, line, is_mended=True)
-    return _unclosed(lines, first, dialect, str(error))
+def _repaired(lines: _Lines, first: int, dialect: Dialect, why: str, width: int) -> Record:
+    """What can be kept of the record that begins on line `first` of a table of `width` columns.
 
-
-def _unclosed(lines: _Lines, first: int, dialect: Dialect, why: str) -> Record:
+    A stray quote inside one line closes a cell only where a delimiter follows. Between tabs, where
+    feeds use quotes as letters, a line with all its cells is whole as it stands.
+    """
+    is_single = len(lines.taken) == 1 and "unexpected end" not in why
     lines.back_to_second()
     line = lines.taken[0]
+    cells = cut(line.rstrip("\r\n"), dialect)
+    if is_single or (dialect.delimiter == "\t" and len(cells) == width):
+        return Record(cells, first, line, is_mended=True)
     return Record(
-        cut(line.rstrip("\r\n"), dialect),
+        cells,
         first,
         line,
         f"A double quote opened on line {first} is not closed as it should be ({why}). "

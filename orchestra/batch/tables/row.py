@@ -13,6 +13,7 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
 
 STATUS = "status"
+INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f"))  # what names are copied with
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def named(header: Sequence[str], path: str) -> tuple[str, ...]:
 
     Raises InvalidTable when no name is there.
     """
-    names = [name.strip() for name in header]
+    names = [" ".join(name.translate(INVISIBLE).split()) for name in header]
     if not any(names):
         raise InvalidTable(f"Table {path!r} has no header. Name its columns in the first line.")
     taken, seen = set(names), Counter[str]()

@@ -5,7 +5,7 @@ otherwise: a column that nobody named and that looks like photos, a description 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from statistics import fmean
 
@@ -82,15 +82,24 @@ def _warnings(
         )
     used = {*text, *images, *([id] if id else [])}
     options = {"photos": "--image-column", "text": "--text-columns", "an id": "--id-column"}
-    for name in table.header[:MOST_SUSPECTS]:
-        what = "" if name in used else _looks_like(name, samples.get(name, ()))
-        if what == "an id" and id is not None:
-            continue
-        if what:
+    for name, what in _suspects(table, samples):
+        if name not in used and not (what == "an id" and id is not None):
             yield (
                 f"WARNING: column {name!r} looks like {what} and is not read. "
                 f"Name it with {options[what]} if it should be."
             )
+
+
+def suspects(table: Table) -> Iterator[tuple[str, str]]:
+    """Columns that look like photos, text or an id by their names and cells, with what it is."""
+    return _suspects(table, _samples(table))
+
+
+def _suspects(table: Table, samples: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for name in table.header[:MOST_SUSPECTS]:
+        what = _looks_like(name, samples.get(name, ()))
+        if what:
+            yield name, what
 
 
 def _samples(table: Table) -> dict[str, list[str]]:

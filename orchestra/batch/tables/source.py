@@ -133,19 +133,26 @@ class Source:
         if start.startswith((b"<?xml", b"<rss", b"<feed")) or self.suffix == ".xml":
             return "xml"
         if self.suffix in (".jsonl", ".ndjson"):
-            return "jsonl"
-        is_json = self.suffix == ".json" or start[:2] in (b"[{", b'{"') or start.startswith(b"[\n")
+            return "json" if _is_spread(start) else "jsonl"
+        is_json = self.suffix == ".json" or start[:2] in (b"[{", b'{"')
         if not is_json:
             return "text"
-        return "jsonl" if _has_lines(start) and start.startswith(b"{") else "json"
+        return "jsonl" if _has_lines(start) else "json"
+
+
+def _is_spread(start: bytes) -> bool:
+    """Whether objects run over several lines, or stand in a list."""
+    lines = [line.strip() for line in start.splitlines() if line.strip()]
+    if not lines or lines[0] in (b"{", b"[") or lines[0].startswith(b"[{"):
+        return bool(lines)
+    is_open = lines[0].startswith(b"{") and not lines[0].endswith(b"}")
+    return is_open and len(lines) > 1 and lines[1].startswith(b'"')
 
 
 def _has_lines(start: bytes) -> bool:
     """Whether what begins with an object goes on with another on its second line."""
     lines = [line.strip() for line in start.splitlines() if line.strip()]
-    if len(lines) < 2:
-        return start.rstrip().endswith(b"}") and start.count(b"\n") <= 1
-    return lines[0].endswith(b"}") and lines[1].startswith(b"{")
+    return len(lines) > 1 and lines[0].endswith(b"}") and lines[1].startswith(b"{")
 
 
 @contextmanager

@@ -153,5 +153,6 @@ def _no_column(name: str, columns: Sequence[str], what: str) -> InvalidTable:
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(repr(folded[match]) for match in near)}?" if near else ""
     return InvalidTable(
-        f"The table has no {what} column {name!r}; it has {some_names([*map(repr, columns)])}.{hint}"
+        f"The table has no {what} column {name!r}; it has "
+        f"{some_names([*map(repr, columns)])}.{hint}"
     )

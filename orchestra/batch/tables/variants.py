@@ -37,10 +37,15 @@ def original_rows(values: Mapping[str, str], header: Sequence[str]) -> list[dict
 
 def filled_cells(values: Mapping[str, str], column: str) -> Iterator[str]:
     """The cells of `column` that say something, in the order of the product's rows."""
+    return (cell for _, cell in filled_rows(values, column))
+
+
+def filled_rows(values: Mapping[str, str], column: str) -> Iterator[tuple[bool, str]]:
+    """Those cells, each with whether it stands in a row of a variation: one that has a parent."""
     for row in _unpacked(values):
         cell = (values if row is None else row).get(column, "").strip()
         if cell:
-            yield cell
+            yield row is not None and any(name.casefold() == "parent" for name in row), cell
 
 
 def _unpacked(values: Mapping[str, str]) -> list[dict[str, str] | None]:
@@ -51,4 +56,5 @@ def _unpacked(values: Mapping[str, str]) -> list[dict[str, str] | None]:
         found = json.loads(text)
     except ValueError:
         return [None]  # a column of the user's own, of that name
-    return found if all(one is None or isinstance(one, dict) for one in found) else [None]
+    is_ours = found.count(None) == 1 and all(isinstance(one, dict) for one in found if one)
+    return found if is_ours else [None]

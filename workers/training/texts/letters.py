@@ -22,7 +22,7 @@ from workers.encoder.packed import read_packed
 from workers.encoder.source import find_file, map_file
 
 STEP = 0.25  # nats between two levels
-LEAST_LOG = -15.0
+LEAST_LOG = -18.0
 FIRST_PIECE = 4  # those before it are marks
 
 
