@@ -51,7 +51,7 @@ class DelimitedTable(Table):
                 raise InvalidTable(
                     f"Table {str(self.path)!r}: the header is damaged: {header.error}"
                 )
-            self.written = tuple(self._mended(cell) or cell for cell in header.cells)
+            self.written = tuple(self._scan.read(cell) or cell for cell in header.cells)
             self.columns = named(self.written, str(self.path))
             self._least = max(
                 (at + 1 for at, name in enumerate(self.written) if name.strip()), default=0
@@ -92,7 +92,7 @@ class DelimitedTable(Table):
         cells, width = record.cells, len(self.columns)
         error = record.error or self._wrong_width(ordinal, record)
         if self._scan.has_strays and ESCAPED.search(record.raw):
-            read = [self._mended(cell) for cell in cells]
+            read = [self._scan.read(cell) for cell in cells]
             error = error or self._undecodable(ordinal, record, read)
             cells = [
                 cell.encode("utf-8", "replace").decode() if text is None else text
@@ -129,18 +129,6 @@ class DelimitedTable(Table):
                 "all its cells, empty ones too."
             )
         return None
-
-    def _mended(self, cell: str) -> str | None:
-        """A cell without bytes that its encoding does not know; None where they make no text."""
-        if not ESCAPED.search(cell):
-            return cell
-        if not self._scan.mended:
-            return None
-        try:
-            raw = cell.encode(self._scan.encoding.removesuffix("-sig"), "surrogateescape")
-            return raw.decode(self._scan.mended)
-        except UnicodeError:
-            return None
 
     def _undecodable(self, ordinal: int, record: Record, read: list[str | None]) -> str | None:
         at = next((at for at, text in enumerate(read) if text is None), None)

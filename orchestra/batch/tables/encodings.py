@@ -59,6 +59,19 @@ class Scan:
     has_strays: bool = False
     told: tuple[str, ...] = ()
 
+    def read(self, text: str) -> str | None:
+        """`text` with lines of another encoding read in theirs; None where they make no text.
+
+        It was decoded with `surrogateescape`, which keeps bytes that are no character.
+        """
+        if not self.has_strays or not ESCAPED.search(text):
+            return text
+        try:
+            raw = text.encode(_plain(self.encoding), "surrogateescape")
+            return raw.decode(self.mended) if self.mended else None
+        except UnicodeError:
+            return None
+
 
 def scan(source: Source, encoding: str | None = None) -> Scan:
     """Encoding and hash of a text table; `encoding` is taken as given.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from orchestra.batch.tables.encodings import scan
+from orchestra.batch.tables.encodings import Scan, scan
 from orchestra.batch.tables.objects import ObjectTable, Parsed
 from orchestra.batch.tables.reading import AS_FOUND, ReadAs
 from orchestra.batch.tables.records import MAX_RECORD_CHARS
@@ -26,6 +26,7 @@ BEGIN = re.compile(rf"<({'|'.join(ITEMS.split())})(?=[\s>])", re.IGNORECASE)
 DECLARED = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.:-]+)["']""")
 PREFIX = re.compile(r"(?<=[</\s])([A-Za-z_][\w.-]*):(?=[\w.-]+)")
 ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
+CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 OF_XML = frozenset(("amp", "lt", "gt", "quot", "apos"))
 BARE_AMPERSAND = re.compile(r"&(?!#\d+;|#x[0-9a-fA-F]+;|[A-Za-z][A-Za-z0-9]*;)")
 
@@ -40,20 +41,27 @@ class FeedTable(ObjectTable):
         self._source = source
         declared = DECLARED.search(source.head()[:1024])
         named = read_as.encoding or (declared[1].decode() if declared else None)
-        try:
-            found = scan(source, named)
-        except InvalidTable:
-            if read_as.encoding:
-                raise
-            found = scan(source)  # what it declares is not what it is
+        self._scan = found = _scanned(source, named, is_given=bool(read_as.encoding))
         self.encoding, self.fingerprint = found.encoding, found.fingerprint
         self.told = (f"an XML feed, {found.told[0]}", *found.told[1:])
         self._open(source)
 
     def _parsed(self) -> Iterator[Parsed]:
         with self._source.open() as raw:
-            file = io.TextIOWrapper(raw, self.encoding, errors="replace", newline="")
-            yield from map(_values, _items(file))
+            file = io.TextIOWrapper(raw, self.encoding, errors="surrogateescape", newline="")
+            for item in _items(file):
+                yield _values((self._scan.read(item) or item).encode("utf-8", "replace").decode())
+
+
+def _scanned(source: Source, named: str | None, *, is_given: bool) -> Scan:
+    """The encoding that is named, or the one that the file has where it only declares another."""
+    try:
+        found = scan(source, named)
+    except InvalidTable:
+        if is_given:
+            raise
+        return scan(source)
+    return found if is_given or not found.has_strays else scan(source)
 
 
 def _items(file: io.TextIOWrapper) -> Iterator[str]:
@@ -90,7 +98,9 @@ def _item_end(text: str, at: int, name: str, *, is_last: bool) -> int:
 def _values(item: str) -> Parsed:
     prefixes = sorted(set(PREFIX.findall(item)) - {"xml", "xmlns", "http", "https"})
     declared = "".join(f' xmlns:{one}="urn:{one}"' for one in prefixes)
-    text = ENTITY.sub(_entity, BARE_AMPERSAND.sub("&amp;", item))
+    parts = CDATA.split(item)  # those of odd places are as they stand
+    parts[::2] = [ENTITY.sub(_entity, BARE_AMPERSAND.sub("&amp;", part)) for part in parts[::2]]
+    text = "".join(parts)
     try:
         root = ElementTree.fromstring(f"<x{declared}>{text}</x>")
     except ElementTree.ParseError as error:

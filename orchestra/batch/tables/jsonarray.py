@@ -34,7 +34,7 @@ class JsonArrayTable(ObjectTable):
 
     def __init__(self, source: Source, read_as: ReadAs = AS_FOUND) -> None:
         self._source = source
-        found = scan(source, read_as.encoding)
+        self._scan = found = scan(source, read_as.encoding)
         self.encoding, self.fingerprint = found.encoding, found.fingerprint
         self.told = (f"a JSON list, {found.told[0]}", *found.told[1:])
         self._open(source)
@@ -43,7 +43,7 @@ class JsonArrayTable(ObjectTable):
         with self._source.open() as raw:
             file = io.TextIOWrapper(raw, self.encoding, errors="surrogateescape", newline="")
             for text, problem in objects(file):
-                yield ({}, problem) if problem else values_of(text)
+                yield ({}, problem) if problem else values_of(self._scan.read(text) or text)
 
 
 def objects(file: io.TextIOWrapper) -> Iterator[tuple[str, str | None]]:

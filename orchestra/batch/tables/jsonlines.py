@@ -20,7 +20,7 @@ class JsonLinesTable(ObjectTable):
 
     def __init__(self, source: Source, read_as: ReadAs = AS_FOUND) -> None:
         self._source = source
-        found = scan(source, read_as.encoding)
+        self._scan = found = scan(source, read_as.encoding)
         self.encoding, self.fingerprint = found.encoding, found.fingerprint
         self.told = (f"JSON Lines, {found.told[0]}", *found.told[1:])
         self._open(source)
@@ -30,4 +30,4 @@ class JsonLinesTable(ObjectTable):
         with self._source.open() as raw:
             file = io.TextIOWrapper(raw, self.encoding, errors="surrogateescape", newline="\n")
             for line in filter(str.strip, file):
-                yield values_of(line)
+                yield values_of(self._scan.read(line) or line)

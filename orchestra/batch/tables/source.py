@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import shutil
 import tempfile
 import zipfile
@@ -31,7 +32,7 @@ REFUSED = (
     (b"%PDF", "a PDF", "Export the table as CSV."),
     (b"SQLite format 3\x00", "an SQLite database", "Export the table as CSV."),
 )
-JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+JSON_START = re.compile(rb'\[\s*\{|\{\s*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Source:
             return "xml"
         if self.suffix in (".jsonl", ".ndjson"):
             return "json" if _is_spread(start) else "jsonl"
-        is_json = self.suffix == ".json" or start[:2] in (b"[{", b'{"')
+        is_json = self.suffix == ".json" or JSON_START.match(start) is not None
         if not is_json:
             return "text"
         return "jsonl" if _has_lines(start) else "json"

@@ -1,4 +1,4 @@
-"""Encodings: what is plausible as text wins, mixed files are mended line by line, doubts are told."""
+"""Encodings: what is plausible as text wins, mixed files are read line by line, doubts are told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports of shops: recognised by their columns, the rows of a product joined, none of them lost."""
+"""Exports of shops: recognised by their columns, the rows of a product joined, none is lost."""
 
 from __future__ import annotations
 
