@@ -145,6 +145,16 @@ def test_a_damaged_object_costs_itself_only(
     assert content.endswith("2") or cells(found)[2] == {"id": "3"}
 
 
+@pytest.mark.parametrize("name", ["p.jsonl", "p.json", "p.xml"])
+def test_objects_in_another_encoding_are_read_in_theirs(tmp_path: Path, name: str) -> None:
+    form = ITEM if name == "p.xml" else '{{"id":{},"title":"{}"}}'
+    lines = [form.format(1, "Äpfel"), form.format(2, "Käse aus Österreich")]
+    content = lines[0].encode() + b"\n" + lines[1].encode("cp1252") + b"\n"
+    found = written(tmp_path, name, b"<rss>" + content if name == "p.xml" else content)
+    assert [row["title"] for row in cells(found)] == ["Äpfel", "Käse aus Österreich"]
+    assert any("in another encoding" in line for line in found.told)
+
+
 def test_nan_in_json_is_a_gap(tmp_path: Path) -> None:
     found = written(tmp_path, "p.jsonl", '{"id":1,"price":NaN}\n{"id":2,"price":1.50}\n')
     assert [row["price"] for row in cells(found)] == ["", "1.50"]
