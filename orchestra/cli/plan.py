@@ -138,7 +138,7 @@ async def _with_cache(opened: Fleet, build: Build, job: Job) -> Plan:
 def _refuse_table_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value not in (None, (), False):
-            option = {"fields": "field", "photos": "images"}.get(name, name).replace("_", "-")
+            option = {"fields": "field", "photos": "images", "format_": "format"}.get(name, name).replace("_", "-")
             raise UsageError(
                 f"--{option} is for the plan of a table, and the argument names none. "
                 f"Give a file that ends with {', '.join(SUFFIXES)}."
