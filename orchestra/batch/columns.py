@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,17 @@ class Columns:
             for is_variation, cell in filled_rows(row.values, name):
                 yield f"variation {name}" if is_variation else name, cell
 
+    def source(self, row: Row) -> str:
+        """What tells the row's job from another of its id: a digest of its text, one of its photos.
+
+        Cells that no job reads, the file's form and the row's place in it are not in it.
+        """
+        if row.error is not None:
+            read = [row.error.type, row.error.message, *row.values.values()]
+            return f"{_digest(read)}.error"
+        job = self.job(row, "auto")
+        return f"{_digest([job.text or ''])}.{_digest(job.images)}"
+
     def job(self, row: Row, language: Language) -> Job:
         """The job of a row: what each text column says, after its name, and the photos."""
         lines: list[str] = []
@@ -152,3 +164,7 @@ def _refuse_repeated(table: Table, names: Sequence[str], what: str) -> None:
                 f"the one that is meant, the first with {option} {name!r}, the second with "
                 f"{f'{name} (2)'!r}; or give each column its own name."
             )
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]

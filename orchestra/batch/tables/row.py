@@ -12,7 +12,7 @@ from orchestra.batch.tables.formats import PLAIN, Format
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
 
-STATUS = "status"
+STATUS, DECIDED = "status", "decided"
 INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f"))  # what names are copied with
 
 
@@ -97,7 +97,11 @@ def repeated(written: Sequence[str]) -> set[str]:
     return {name for name, times in Counter(map(str.strip, written)).items() if times > 1 and name}
 
 
-def output_columns(field_names: Sequence[str]) -> list[str]:
-    """The columns that fields come to: each with its source and confidence, then the status."""
+def output_columns(field_names: Sequence[str], *, decided: bool = True) -> list[str]:
+    """The columns that fields come to: each with its source and confidence, then the status.
+
+    Before that stands what people `decided`, where they did.
+    """
     suffixes = ("", "_source", "_confidence")
-    return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + [STATUS]
+    own = [DECIDED, STATUS] if decided else [STATUS]
+    return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + own
