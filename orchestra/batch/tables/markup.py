@@ -72,12 +72,12 @@ def _without_markup(cell: str) -> str:
     if "&" in text and not TAG.search(text):
         text = _decoded(text)  # markup may have been written as entities
     if "<" in text and TAG.search(text):
-        reader = _Reader()
+        reader = _ShownText()
         reader.feed(text)
         reader.close()
         text = _decoded(reader.text)
         if TAG.search(text):  # it was escaped inside what was markup already
-            reader = _Reader()
+            reader = _ShownText()
             reader.feed(text)
             reader.close()
             text = reader.text
@@ -95,7 +95,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-class _Reader(HTMLParser):
+class _ShownText(HTMLParser):
     """Gathers what a browser would show; tags of no HTML are text as they stand."""
 
     def __init__(self) -> None:
