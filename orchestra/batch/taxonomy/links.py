@@ -68,10 +68,10 @@ def _climb(
             )
         if at not in known:
             child = known[chain[-1]]
-            names = [one.key for one in known.values()]
+            cure = did_you_mean(at, known) if len(known) < 50 else "Fetch it again."
             raise InvalidTaxonomy(
-                f"{where}, {child.place}: {child.name!r} has the parent {at!r}, which the file does "
-                f"not name. {did_you_mean(at, names) if len(names) < 50 else 'Fetch it again.'}"
+                f"{where}, {child.place}: {child.name!r} has the parent {at!r}, which the file "
+                f"does not name. {cure}"
             )
         chain.append(at)
         at = known[at].parent or None

@@ -73,8 +73,8 @@ def read_links(table: Table, where: str) -> Taxonomy:
     lacking = [name for name in (NAME, PARENT) if name not in table.columns]
     if lacking:
         raise InvalidTaxonomy(
-            f"{where} has no column {lacking[0]!r} (it has: {', '.join(table.columns)}). A table of "
-            f"categories has {NAME!r} and {PARENT!r}."
+            f"{where} has no column {lacking[0]!r} (it has: {', '.join(table.columns)}). A table "
+            f"of categories has {NAME!r} and {PARENT!r}."
         )
     has_ids = ID in table.columns
     return Taxonomy(linked((_link(row, has_ids, where) for row in table.rows()), where))
