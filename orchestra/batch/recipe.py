@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
+from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.tables.row import output_columns
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
@@ -142,6 +143,7 @@ class Recipe(Word):
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
     least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
     contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
+    export: ExportSettings = ExportSettings()
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
@@ -160,7 +162,7 @@ class Recipe(Word):
         if twice:
             raise ValueError(
                 f"two output columns would be called {twice[0]!r}: each field also writes "
-                "<field>_source and <field>_confidence, and each row 'status'"
+                "<field>_source and <field>_confidence, and each row 'decided' and 'status'"
             )
         locked = sorted(set(self.locked) & set(columns))
         if locked:
@@ -188,8 +190,10 @@ class Recipe(Word):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the whole recipe: a change of any part is another job."""
-        new = {"read_print"} if self.read_print == "open" else None  # as it was without the key
+        """Hash of what decides the answers: a change of any such part is another job."""
+        new = {"export"}
+        if self.read_print == "open":
+            new.add("read_print")  # as it was without the key
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:

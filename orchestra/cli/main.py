@@ -27,6 +27,7 @@ COMMANDS = (
     "compare",
     "costs",
     "eval",
+    "export",
     "finetune",
     "init",
     "label",

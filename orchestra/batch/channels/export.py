@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +28,7 @@ from orchestra.batch.channels.shopify import Shopify
 from orchestra.batch.channels.woocommerce import WooCommerce
 from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.folder import Folder
-from orchestra.batch.output.rows import OutputRow, output_rows
+from orchestra.batch.output.rows import REJECTED, OutputRow, output_rows
 from orchestra.batch.tables.table import open_table
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import MissingExtra, OutputMismatch, UsageError
@@ -141,8 +142,6 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
 
 
 def _check_installed(module: str, extra: str, to: str) -> None:
-    from importlib.util import find_spec
-
     if find_spec(module) is None:
         raise MissingExtra(
             f"The channel {to} needs {module!r}, which is not installed: "
@@ -168,17 +167,14 @@ class _Exporter:
             errors, labels, file = (stack.enter_context(atomic_file(path)) for path in paths)
             writer = stack.enter_context(self._channel.writer(file, suffix))
             for entry in rows:
-                faults = self._add(entry, writer, labels)
-                done.refused += bool(faults)
+                held = self._held(entry)
+                faults = self._add(entry, writer, labels) if held is None else held
                 for fault in faults:
                     done.by_limit[fault.attribute] = done.by_limit.get(fault.attribute, 0) + 1
                     _write(errors, _error(entry, done.channel, fault))
 
     def _add(self, entry: OutputRow, writer: Writer, labels: IO[bytes]) -> Sequence[Fault]:
         """Write one product; else why not."""
-        held = self._held(entry)
-        if held is not None:
-            return held
         listing = self._listings(entry)
         lines = self._channel.lines(listing)
         faults = [*self._channel.faults(listing, lines)]
@@ -192,6 +188,7 @@ class _Exporter:
             limit = f"a sheet holds {MOST_ROWS:,} rows"
             faults.append(Fault("row", entry.row_id, limit, "Export as parquet."))
         if faults:
+            self.done.refused += 1
             return faults
         self._taken.update(dict.fromkeys(keys, entry.row_id))
         writer.add(lines)
@@ -204,15 +201,16 @@ class _Exporter:
     def _held(self, entry: OutputRow) -> Sequence[Fault] | None:
         """Why a row does not go out whatever the channel takes; None where it may."""
         if entry.row.error is not None:
+            self.done.unfinished += 1
             return [Fault("row", entry.row_id, entry.row.error.message, "Mend the table.")]
-        if entry.status == "rejected":
+        if entry.status == REJECTED:
             self.done.rejected += 1
             return ()
         if entry.status not in GOES_OUT:
             self.done.unfinished += 1
             limit = "a row goes out when it is complete, partial or for review"
             return [Fault("status", entry.status, limit, RUN)]
-        if self._approved and not (entry.standing is not None and entry.standing.is_approved):
+        if self._approved and not entry.is_approved:
             self.done.unapproved += 1
             return ()
         return None
