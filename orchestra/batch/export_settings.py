@@ -5,10 +5,10 @@ It is the block `export` of a recipe, and decides no answer: a batch stays itsel
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field as Attribute
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from orchestra.core.job import Word
 
@@ -38,6 +38,12 @@ class AiLabels(Word):
     eu: bool = False
     provider: str = ""
     propagator: str = ""
+
+    @model_validator(mode="after")
+    def _names_the_provider(self) -> Self:
+        if self.china and not self.provider.strip():
+            raise ValueError("china wants a provider: the name or code of who runs the models")
+        return self
 
 
 class ExportSettings(Word):

@@ -28,9 +28,7 @@ What each channel takes, and where its rules come from: docs/channels.md.
 @click.option("--file", required=True, type=PATH, help="Where to write; its ending says the form.")
 @click.option("--approved", is_flag=True, help="Only rows that a person approved.")
 @click.option("--recipe", type=PATH, help="Take the block 'export' of this recipe.")
-def export_command(
-    out: Path, to: str, file: Path, approved: bool, recipe: Path | None
-) -> Output:
+def export_command(out: Path, to: str, file: Path, approved: bool, recipe: Path | None) -> Output:
     """Write the batch in OUT for a channel.
 
     Products that the channel would not take are left out; why stands in FILE.errors.jsonl. Who

@@ -61,7 +61,7 @@ PHRASES = (
 )
 # Words of English that a title may hold more than twice.
 SMALL = frozenset(
-    "a an the and or nor but for of in on at by to with from into over under as is".split()
+    "a an the and or nor but for of in on at by to with from into over under as is".split()  # noqa: SIM905
 )
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 MOST_TIMES = 2
@@ -145,9 +145,13 @@ class Amazon(Channel):
         for line in lines:
             item = str(line.get("item_sku", ""))
             found += faults_of(item, line, RULES)
-            found += _title_faults(str(line.get("item_name", "")), str(line.get("brand_name")), item)
+            found += _title_faults(
+                str(line.get("item_name", "")), str(line.get("brand_name")), item
+            )
             for n in range(1, BULLETS + 1):
-                found += _bullet_faults(f"bullet_point{n}", str(line.get(f"bullet_point{n}", "")), item)
+                found += _bullet_faults(
+                    f"bullet_point{n}", str(line.get(f"bullet_point{n}", "")), item
+                )
             description = str(line.get("product_description", ""))
             found += _page_faults("product_description", description, item)
         return found

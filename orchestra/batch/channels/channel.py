@@ -35,10 +35,10 @@ class Writer(ABC):
     def add(self, lines: Sequence[Line]) -> None:
         """Write the lines of one product."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027 - most writers hold nothing back
         """Write what ends the file."""
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # noqa: B027 - the same
         """Let go of a file that is thrown away."""
 
 

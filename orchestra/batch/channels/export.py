@@ -232,5 +232,3 @@ def _error(entry: OutputRow, channel: str, fault: Fault) -> dict[str, Any]:
 
 def _write(file: IO[bytes], record: Mapping[str, Any]) -> None:
     file.write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
-
-

@@ -34,7 +34,9 @@ RULES = (
     Rule("structured_title", most=150),
     Rule("description", most=5000),
     Rule("structured_description", most=5000),
-    Rule("link", required=True, most=2000, kind="url", cure="Set export: {link: 'https://…/{id}'}."),
+    Rule(
+        "link", required=True, most=2000, kind="url", cure="Set export: {link: 'https://…/{id}'}."
+    ),
     Rule("image_link", required=True, most=2000, kind="url", cure="Give the product a photo."),
     Rule("additional_image_link", most=2000, kind="url", times=10),
     Rule(

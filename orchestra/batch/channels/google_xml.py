@@ -57,8 +57,7 @@ class XmlWriter(Writer):
         text = escape(ILLEGAL.sub("", str(value)))
         if name.startswith("structured_"):
             text = (
-                f"<g:digital_source_type>{AI}</g:digital_source_type>"
-                f"<g:content>{text}</g:content>"
+                f"<g:digital_source_type>{AI}</g:digital_source_type><g:content>{text}</g:content>"
             )
         return f"<g:{name}>{text}</g:{name}>\n"
 

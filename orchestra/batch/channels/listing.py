@@ -178,6 +178,11 @@ class Listings:
         """`recipe` names the written parts of each language; None where the graph has none."""
         self._table, self._columns, self._settings = table, columns, settings
         self._suffix = written_suffix(recipe, settings)
+        self._trees = {
+            name: rule.taxonomy.ids
+            for name, rule in (recipe.fields.items() if recipe else ())
+            if rule.taxonomy is not None
+        }
         self.format = table.format.name
         product, variant = {
             "shopify": (known.SHOPIFY_PRODUCT, known.SHOPIFY_VARIANT),
@@ -224,10 +229,16 @@ class Listings:
         found = _read(row, self._product)
         for name, candidates in known.FIELDS.items():
             field = next((fields[one] for one in candidates if one in fields), None)
-            if field is not None and field.answered and (
-                field.source == "person" or not found.get(name)
+            if (
+                field is not None
+                and field.answered
+                and (field.source == "person" or not found.get(name))
             ):
                 found[name] = text_of(field.value) or ""
+        for name, ids in self._trees.items():
+            chosen = ids.get(str(fields[name].value)) if name in fields else None
+            if chosen:
+                found.setdefault("category_id", chosen)
         return found
 
     def _items(self, rows: Sequence[Mapping[str, str]], own: int) -> list[Item]:

@@ -124,7 +124,10 @@ class OpenAi(Channel):
                     limit = "it must be false where is_eligible_search is"
                     cure = "Set export: {constants: {is_eligible_search: 'true'}}."
                     found.append(Fault("is_eligible_checkout", "true", limit, cure, item))
-                for name, key in (("seller_privacy_policy", "privacy_policy"), ("seller_tos", "terms")):
+                for name, key in (
+                    ("seller_privacy_policy", "privacy_policy"),
+                    ("seller_tos", "terms"),
+                ):
                     if not line.get(name):
                         limit = "it is required beside is_eligible_checkout"
                         found.append(Fault(name, "", limit, SELLER.format(key), item))

@@ -56,7 +56,9 @@ class Sheets(Channel):
                 "yes" if wrote.is_written_by_model else "no",
                 wrote.reviewer,
             )
-            row |= {_column(name, part): value or "" for part, value in zip(PARTS, told, strict=True)}
+            row |= {
+                _column(name, part): value or "" for part, value in zip(PARTS, told, strict=True)
+            }
         return [{**row, STATUS: listing.entry.status}]
 
     def faults(self, listing: Listing, lines: Sequence[Line]) -> list[Fault]:

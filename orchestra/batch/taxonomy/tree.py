@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from orchestra.core.errors import InvalidTaxonomy
 from orchestra.core.spelling import did_you_mean, nearest
@@ -96,13 +97,22 @@ class Taxonomy:
     def with_synonyms(self, synonyms: Mapping[str, Sequence[str]]) -> Taxonomy:
         """With more words for categories, by path or by a last name that only one has.
 
-        Raises `InvalidTaxonomy` for a name that there is not, or that several have.
+        Raises `InvalidTaxonomy` for a name that there is not, or that several have, and for a
+        word that two categories are given.
         """
         if not synonyms:
             return self
         added: dict[tuple[str, ...], tuple[str, ...]] = {}
+        given: dict[str, tuple[str, ...]] = {}
         for name, words in synonyms.items():
             path = self._named(name)
+            for word in words:
+                other = given.setdefault(word.casefold(), path)
+                if other != path:
+                    raise InvalidTaxonomy(
+                        f"The synonym {word!r} is given to {JOINT.join(other)!r} and to "
+                        f"{JOINT.join(path)!r}. Leave it to one of them."
+                    )
             added[path] = (*added.get(path, ()), *words)
         return replace(
             self,
@@ -169,7 +179,7 @@ def _check_names(one: Category, where: str) -> None:
         )
 
 
-def _once(seen: dict[object, Category], key: object, one: Category, name: str, where: str) -> None:
+def _once(seen: dict[Any, Category], key: Any, one: Category, name: str, where: str) -> None:
     before = seen.setdefault(key, one)
     if before is not one:
         raise InvalidTaxonomy(
