@@ -2,8 +2,8 @@
 
 As read: titles of 200 characters with spaces, without ! $ ? _ { } ^ ¬ ¦ but in a brand, without
 promotion, no word more than twice but small ones; five bullets, each of 10 to 255 characters that
-begin with a capital, without ™ ® € … † ‡ ¢ £ ¥ © ± ~ and emoji, without guarantees, placeholders and
-claims such as eco-friendly; no HTML, addresses or phone numbers on a page.
+begin with a capital, without ™ ® € … † ‡ ¢ £ ¥ © ± ~ and emoji, without guarantees, placeholders
+and claims such as eco-friendly; no HTML, addresses or phone numbers on a page.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def _bullets(row: dict[str, str]) -> list[str]:
 
 def _page(row: dict[str, str]) -> list[str]:
     wrong: list[str] = []
-    whole = " ".join(row[name] for name in row if name.startswith(("item_name", "bullet", "product_d")))
+    whole = " ".join(
+        row[name] for name in row if name.startswith(("item_name", "bullet", "product_d"))
+    )
     if re.search(r"</?\w+>|https?://|\b[\w.]+@\w+\.\w+", whole):
         wrong.append("HTML or an address on the page")
     if len(row["product_description"]) > 2000:

@@ -17,10 +17,23 @@ from typing import Any
 
 from tests.channel_rules.barcodes import is_gtin
 
-NEEDED = (
-    "item_id title description url brand image_url price availability seller_name seller_url "
-    "return_policy target_countries store_country is_eligible_search is_eligible_checkout"
-).split()
+NEEDED = [
+    "item_id",
+    "title",
+    "description",
+    "url",
+    "brand",
+    "image_url",
+    "price",
+    "availability",
+    "seller_name",
+    "seller_url",
+    "return_policy",
+    "target_countries",
+    "store_country",
+    "is_eligible_search",
+    "is_eligible_checkout",
+]
 LENGTHS = {"item_id": 100, "title": 150, "description": 5000, "brand": 70, "mpn": 70}
 AVAILABLE = ("in_stock", "out_of_stock", "pre_order", "backorder", "unknown")
 
@@ -64,6 +77,13 @@ def _row(row: dict[str, Any]) -> list[str]:
         wrong.append(f"price {row.get('price')!r}")
     if row.get("availability") not in AVAILABLE:
         wrong.append(f"availability {row.get('availability')!r}")
+    placeholders = ("null", "n/a", "none", "undefined")
+    wrong += [f"{n} {v!r}" for n, v in row.items() if str(v).strip().lower() in placeholders]
+    return [*wrong, *_checkout(row)]
+
+
+def _checkout(row: dict[str, Any]) -> list[str]:
+    wrong: list[str] = []
     gtin = row.get("gtin")
     if gtin and not is_gtin(gtin):
         wrong.append(f"GTIN {gtin!r}")
@@ -73,6 +93,4 @@ def _row(row: dict[str, Any]) -> list[str]:
     if row.get("is_eligible_checkout"):
         needs = ("is_eligible_search", "seller_privacy_policy", "seller_tos")
         wrong += [f"checkout without {name}" for name in needs if not row.get(name)]
-    placeholders = ("null", "n/a", "none", "undefined")
-    wrong += [f"{n} {v!r}" for n, v in row.items() if str(v).strip().lower() in placeholders]
     return wrong

@@ -1,4 +1,4 @@
-"""WooCommerce's product CSV, after github.com/woocommerce/woocommerce/wiki/Product-CSV-Import-Schema.
+"""WooCommerce's product CSV, after its wiki's page "Product CSV Import Schema".
 
 As read: UTF-8; Name is required; Type is one or several of seven words; Published is 1, 0 or -1;
 Visibility one of four; booleans are 1 or 0; several values have commas; a variation's Parent is a

@@ -113,7 +113,7 @@ class Amazon(Channel):
 
     name: ClassVar[str] = "amazon"
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".tsv")
-    key: ClassVar[str] = "item_sku"
+    key: ClassVar[str | None] = "item_sku"
 
     def lines(self, listing: Listing) -> list[Line]:
         """A row for each thing to buy; of variants also one for the parent."""

@@ -111,7 +111,7 @@ def export(
         channel = kind(table)
         if isinstance(channel, Sheets | Provenance):
             channel.fields = folder.book.field_names()
-        exporter = _Exporter(channel, listings, approved, Exported(file, to))
+        exporter = Exporter(channel, listings, approved, Exported(file, to))
         exporter.write(output_rows(folder, table, spec.columns), suffix)
     return exporter.done
 
@@ -149,7 +149,7 @@ def _check_installed(module: str, extra: str, to: str) -> None:
         )
 
 
-class _Exporter:
+class Exporter:
     """One pass over the rows, in bounded memory but for the names that are taken."""
 
     def __init__(

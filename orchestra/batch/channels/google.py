@@ -99,7 +99,7 @@ class Google(Channel):
 
     name: ClassVar[str] = "google"
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".txt", ".xml")
-    key: ClassVar[str] = "id"
+    key: ClassVar[str | None] = "id"
 
     def lines(self, listing: Listing) -> list[Line]:
         """An item for each thing to buy."""

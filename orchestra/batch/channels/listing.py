@@ -8,7 +8,7 @@ table's. It knows no channel.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.batch.channels import known
@@ -63,7 +63,8 @@ class Item:
 class Listing:
     """One product; `rows` are its rows of the table, each with every column of the file.
 
-    Row number `own` is the product's own, the others are its variants' or hold photos.
+    Row number `own` is the product's own, the others are its variants' or hold photos. `by_person`
+    are the attributes that a person gave, so that they stand above the table's.
     """
 
     entry: OutputRow
@@ -75,6 +76,7 @@ class Listing:
     copy: Mapping[str, Part]
     bullets: tuple[Part, ...]
     values: Mapping[str, str]
+    by_person: frozenset[str]
     settings: ExportSettings
 
     @property
@@ -119,8 +121,10 @@ class Listing:
         return f"{self.id}-{self.items.index(item) + 1}"
 
     def plain(self, name: str, item: Item | None = None) -> str:
-        """The attribute as plain text, a line a block of its HTML."""
-        return words_of(self.text(name, item))
+        """The attribute as plain text; HTML of the table becomes a line a block."""
+        text = self.text(name, item)
+        part = self.copy.get(name)
+        return text if part is not None and part.text == text else words_of(text)
 
     def link(self, item: Item) -> str:
         """The address of the product's page."""
@@ -214,6 +218,7 @@ class Listings:
             copy={name: part for name, part in copy.items() if part.text},
             bullets=tuple(Part(str(line), bullets) for line in listed),
             values=self._values(rows[own], fields),
+            by_person=frozenset(name for name, field in _read_off(fields) if _is_persons(field)),
             settings=self._settings,
         )
 
@@ -227,13 +232,8 @@ class Listings:
     def _values(self, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, str]:
         """The product's attributes: a person's, else the table's, else what was read."""
         found = _read(row, self._product)
-        for name, candidates in known.FIELDS.items():
-            field = next((fields[one] for one in candidates if one in fields), None)
-            if (
-                field is not None
-                and field.answered
-                and (field.source == "person" or not found.get(name))
-            ):
+        for name, field in _read_off(fields):
+            if field.answered and (_is_persons(field) or not found.get(name)):
                 found[name] = text_of(field.value) or ""
         for name, ids in self._trees.items():
             chosen = ids.get(str(fields[name].value)) if name in fields else None
@@ -267,6 +267,18 @@ class Listings:
                 options = {}
             items.append(Item(row, options, values))
         return items
+
+
+def _read_off(fields: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:
+    """The fields that hold what an attribute wants, by attribute."""
+    for name, candidates in known.FIELDS.items():
+        field = next((fields[one] for one in candidates if one in fields), None)
+        if field is not None:
+            yield name, field
+
+
+def _is_persons(field: Field) -> bool:
+    return field.source == "person"
 
 
 def written_suffix(recipe: Recipe | None, settings: ExportSettings) -> str:

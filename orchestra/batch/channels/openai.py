@@ -106,7 +106,7 @@ class OpenAi(Channel):
         ".csv.gz",
         ".tsv.gz",
     )
-    key: ClassVar[str] = "item_id"
+    key: ClassVar[str | None] = "item_id"
 
     def lines(self, listing: Listing) -> list[Line]:
         """A row for each thing to buy."""

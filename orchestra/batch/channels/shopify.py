@@ -8,7 +8,8 @@ for-all-merchants; 250 tags: shopify.dev/changelog/product-tags-now-have-a-limit
 Titles of 255 characters and 250 photos are what the admin takes; no page was found that says so.
 The categories are those of github.com/Shopify/product-taxonomy.
 
-A table that came from Shopify goes back as it was, but for the cells that are listed in `CHANGED`.
+A table that came from Shopify goes back as it was, but for the cells that are listed in `COPY` and
+`CHANGED`.
 A cell that begins with `=` stays as it is: Shopify would take a guard into the shop.
 """
 
@@ -63,8 +64,10 @@ OLDER = {
     "product image url": "image src",
     "variant image url": "variant image",
 }
-# In a table of Shopify's: copy that was written, and cells that it leaves empty.
-CHANGED = ("Title", "Description", "Vendor", "Product category", "Type")
+# What changes in a table of Shopify's: copy that was written, and of attributes cells that are
+# empty, or that a person decided.
+COPY = ("Title", "Description")
+CHANGED = {"Vendor": "brand", "Product category": "category", "Type": "product_type"}
 RULES = (
     Rule("Title", required=True, most=255),
     Rule("URL handle", required=True, most=255, cure="Give each product an id or a title."),
@@ -81,7 +84,7 @@ class Shopify(Channel):
 
     name: ClassVar[str] = "shopify"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
-    key: ClassVar[str] = "URL handle"
+    key: ClassVar[str | None] = "URL handle"
 
     @property
     def _is_own(self) -> bool:
@@ -95,11 +98,11 @@ class Shopify(Channel):
         rows: list[dict[str, str]] = [dict(row) for row in listing.rows]
         first = rows[listing.own]
         changes = {**_product(listing), "Description": html_copy(listing)}
-        for name in CHANGED:
-            column = self._column(name)
-            is_copy = name == "Title" or name == "Description"
-            if column and changes.get(name) and (is_copy or not first.get(column, "").strip()):
-                first[column] = changes[name]
+        for name in (*COPY, *CHANGED):
+            column, value = self._column(name), changes.get(name)
+            is_free = name in COPY or CHANGED[name] in listing.by_person
+            if column and value and (is_free or not first.get(column, "").strip()):
+                first[column] = value
         return [*rows]
 
     def _column(self, name: str) -> str | None:

@@ -63,7 +63,7 @@ class WooCommerce(Channel):
 
     name: ClassVar[str] = "woocommerce"
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
-    key: ClassVar[str] = "SKU"
+    key: ClassVar[str | None] = "SKU"
 
     @property
     def _is_own(self) -> bool:
@@ -81,7 +81,7 @@ class WooCommerce(Channel):
         if html and "Description" in first:
             first["Description"] = guarded(html)
         for column, name in (("Categories", "category"), ("Brands", "brand")):
-            if column in first and not first[column].strip():
+            if column in first and (name in listing.by_person or not first[column].strip()):
                 first[column] = guarded(listing.text(name))
         return [*rows]
 
