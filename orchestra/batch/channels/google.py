@@ -12,17 +12,19 @@ given as they are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, ClassVar
 
 from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import TsvWriter, plain_cell
-from orchestra.batch.channels.google_xml import XmlWriter
+from orchestra.batch.channels.google_xml import XmlWriter, from_json
 from orchestra.batch.channels.listing import Item, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
+from orchestra.batch.tables.structured import structured_cell
+from orchestra.core.values import compact
 
-AI = "trained_algorithmic_media"
 STRUCTURED = ("structured_title", "structured_description")
 SEVERAL = ("additional_image_link", "product_highlight")
 LEAST_HIGHLIGHTS = 2
@@ -61,7 +63,7 @@ RULES = (
     Rule("pattern", most=100),
     Rule("gender", one_of=("male", "female", "unisex")),
     Rule("age_group", one_of=("newborn", "infant", "toddler", "kids", "adult")),
-    Rule("product_highlight", most=150, times=100),
+    Rule("product_highlight", most=150, times=100),  # of bullets that were written
 )
 COLUMNS = (
     "id",
@@ -101,16 +103,28 @@ class Google(Channel):
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".txt", ".xml")
     key: ClassVar[str | None] = "id"
 
+    @property
+    def _is_own(self) -> bool:
+        return self.table.format.name == "google"
+
     def lines(self, listing: Listing) -> list[Line]:
-        """An item for each thing to buy."""
-        return [dict(_filled(_item(listing, item))) for item in listing.items]
+        """An item for each thing to buy; of a feed of Google's with all that stood there."""
+        lines: list[Line] = []
+        for item in listing.items:
+            made = dict(_filled(_item(listing, item)))
+            own = {_named(name): value for name, value in item.row.items()} if self._is_own else {}
+            for name in ("title", "description"):
+                if name in made or f"structured_{name}" in made:
+                    own = {n: v for n, v in own.items() if n not in (name, f"structured_{name}")}
+            lines.append({**dict(_filled(own)), **made})
+        return lines
 
     def faults(self, listing: Listing, lines: Sequence[Line]) -> list[Fault]:
         """What breaks a rule, alone or with another attribute."""
         found: list[Fault] = []
         for line in lines:
             item = str(line.get("id", ""))
-            found += faults_of(item, line, RULES)
+            found += faults_of(item, {**line, **_several(line)}, RULES)
             for name in ("title", "description"):
                 if not line.get(name) and not line.get(f"structured_{name}"):
                     found.append(Fault(name, "", "the channel requires it", NO_TEXT, item))
@@ -125,9 +139,27 @@ class Google(Channel):
 
     def writer(self, file: IO[bytes], suffix: str) -> Writer:
         """XML (RSS 2.0 with the namespace g), or tabs."""
+        own = map(_named, self.table.header) if self._is_own else ()
+        columns = tuple(dict.fromkeys((*COLUMNS, *own)))
         if suffix == ".xml":
-            return XmlWriter(file, COLUMNS)
-        return TsvWriter(file, COLUMNS, _cell)
+            return XmlWriter(file, columns)
+        return TsvWriter(file, columns, _cell)
+
+
+def _several(line: Line) -> dict[str, list[str]]:
+    """The attributes that hold several values, as lists, also where a feed had them in a cell."""
+    found: dict[str, list[str]] = {}
+    for name in SEVERAL:
+        value = line.get(name)
+        if isinstance(value, str) and value:
+            listed = from_json(value)
+            found[name] = listed if isinstance(listed, list) else next(csv.reader([value]))
+    return found
+
+
+def _named(column: str) -> str:
+    """An attribute as Google names it: `Image Link` is `image_link`."""
+    return column.strip().lower().replace(" ", "_")
 
 
 def _item(listing: Listing, item: Item) -> dict[str, Any]:
@@ -172,7 +204,7 @@ def _copy(listing: Listing, name: str, text: str) -> dict[str, str]:
     return {f"structured_{name}" if is_ai else name: text}
 
 
-def _filled(item: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _filled(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     return ((name, value) for name, value in item.items() if value)
 
 
@@ -180,13 +212,25 @@ def _cell(name: str, value: Any) -> str:
     """A cell of the feed: sub-attributes with a colon, several values with commas between them."""
     if not value:
         return ""
+    if isinstance(value, str) and value[0] in "[{":
+        return _flat(value)
     if name in STRUCTURED:
-        return f"{AI}:{_quoted(str(value))}"
-    if name in SEVERAL:
+        return structured_cell(str(value))
+    if name in SEVERAL and not isinstance(value, str):
         return ",".join(_quoted(part) if "," in part or '"' in part else part for part in value)
     return plain_cell(value)
 
 
+def _flat(cell: str) -> str:
+    """What an XML feed had as elements: parts with colons, several of them with commas."""
+    found = from_json(cell)
+    if isinstance(found, Mapping):
+        return ":".join(map(str, found.values()))
+    if isinstance(found, list):
+        return ",".join(_flat(compact(one)) if isinstance(one, Mapping) else one for one in found)
+    return cell
+
+
 def _quoted(text: str) -> str:
-    """A value between quotes; the help page does not say how one within is written: doubled."""
+    """One of several values, between quotes as in `structured_cell`."""
     return '"' + text.replace('"', '""') + '"'

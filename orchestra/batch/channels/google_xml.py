@@ -6,13 +6,15 @@ cannot hold is left out.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from orchestra.batch.channels.channel import Line, Writer
+from orchestra.batch.tables.structured import AI
 
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -21,7 +23,17 @@ HEAD = (
 )
 FOOT = "</channel>\n</rss>\n"
 ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-AI = "trained_algorithmic_media"
+
+
+def from_json(cell: str) -> object:
+    """What a cell holds in which an XML feed's elements were kept; another cell is itself."""
+    if cell[:1] not in ("[", "{"):
+        return cell
+    try:
+        found: object = json.loads(cell)
+    except ValueError:
+        return cell
+    return found if isinstance(found, list | dict) else cell
 
 
 class XmlWriter(Writer):
@@ -52,8 +64,12 @@ class XmlWriter(Writer):
         self._is_begun = True
 
     def _element(self, name: str, value: object) -> str:
+        value = from_json(value) if isinstance(value, str) else value
         if isinstance(value, list | tuple):
             return "".join(self._element(name, part) for part in value)
+        if isinstance(value, Mapping):
+            inner = "".join(self._element(part, own).strip() for part, own in value.items())
+            return f"<g:{name}>{inner}</g:{name}>\n"
         text = escape(ILLEGAL.sub("", str(value)))
         if name.startswith("structured_"):
             text = (

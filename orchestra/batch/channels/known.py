@@ -77,6 +77,8 @@ PLAIN: Names = {
     "mpn": ("mpn",),
     "gtin": ("gtin", "barcode", "ean", "upc", "gtin13", "条码"),
     "sku": ("sku", "item_id", "id", "编号"),
+    "is_eligible_search": ("is_eligible_search", "enable_search"),
+    "is_eligible_checkout": ("is_eligible_checkout", "enable_checkout"),
     "price": ("price", "价格"),
     "sale_price": ("sale_price", "sale price"),
     "availability": ("availability",),

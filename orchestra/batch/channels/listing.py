@@ -17,6 +17,7 @@ from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.recipe import WRITTEN, Recipe
 from orchestra.batch.tables.markup import words_of
+from orchestra.batch.tables.structured import structured
 from orchestra.batch.tables.table import Table
 from orchestra.batch.tables.variants import original_rows
 from orchestra.core.job import Field
@@ -30,15 +31,19 @@ YES = ("1", "yes", "true", "continue", "notify")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A value with the field that it is from; None where it is the table's own."""
+    """A value with the field that it is from; None where it is the table's own.
+
+    `is_declared` says of the table's own that it calls it generative AI's.
+    """
 
     text: str
     field: Field | None = None
+    is_declared: bool = False
 
     @property
     def is_written(self) -> bool:
         """Whether a model wrote it, rather than read it or a person write it."""
-        return self.field is not None and self.field.source == "derived"
+        return self.is_declared or (self.field is not None and self.field.source == "derived")
 
 
 NOTHING = Part("")
@@ -227,6 +232,10 @@ class Listings:
         field = entry.outcome.fields.get(f"{name}{self._suffix}")
         if field is not None and field.answered and field.value:
             return Part(text_of(field.value) or "", field)
+        cell = entry.row.values.get(f"structured_{name}", "")
+        if self.format == "google" and cell:
+            text, is_ai = structured(cell)
+            return Part(text, is_declared=is_ai)
         return NOTHING
 
     def _values(self, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, str]:

@@ -94,6 +94,18 @@ COLUMNS = (
 )
 
 
+# What columns were called in the feed's first form.
+OLDER = (
+    "id",
+    "link",
+    "image_link",
+    "additional_image_link",
+    "enable_search",
+    "enable_checkout",
+    "item_group_id",
+)
+
+
 class OpenAi(Channel):
     """OpenAI's product feed."""
 
@@ -108,10 +120,20 @@ class OpenAi(Channel):
     )
     key: ClassVar[str | None] = "item_id"
 
+    @property
+    def _others(self) -> tuple[str, ...]:
+        """Columns of a feed of OpenAI's that we do not fill: they go back as they came."""
+        if self.table.format.name != "openai":
+            return ()
+        return tuple(name for name in self.table.header if name not in (*COLUMNS, *OLDER))
+
     def lines(self, listing: Listing) -> list[Line]:
         """A row for each thing to buy."""
-        made = (_item(listing, item) for item in listing.items)
-        return [{n: v for n, v in line.items() if v not in ("", [], {}, None)} for line in made]
+        lines: list[Line] = []
+        for item in listing.items:
+            line = {**_item(listing, item), **{n: _value(item.row[n]) for n in self._others}}
+            lines.append({n: v for n, v in line.items() if v not in ("", [], {}, None)})
+        return lines
 
     def faults(self, listing: Listing, lines: Sequence[Line]) -> list[Fault]:
         """What breaks a rule, alone or with another attribute."""
@@ -139,23 +161,23 @@ class OpenAi(Channel):
 
     def writer(self, file: IO[bytes], suffix: str) -> Writer:
         """JSON lines, or a table."""
-        return _Feed(file, suffix)
+        return _Feed(file, suffix, (*COLUMNS, *self._others))
 
 
 class _Feed(Writer):
     """A feed of one of the forms, gzipped where its name says so."""
 
-    def __init__(self, file: IO[bytes], suffix: str) -> None:
+    def __init__(self, file: IO[bytes], suffix: str, columns: Sequence[str]) -> None:
         form = suffix.removesuffix(".gz")
         self._zipped = None
         if suffix != form:
             self._zipped = gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="")
         target = cast(IO[bytes], self._zipped or file)
         if form == ".jsonl":
-            self._inner: Writer = _JsonLines(target)
+            self._inner: Writer = _JsonLines(target, columns)
         else:
             self._inner = CsvWriter(
-                target, COLUMNS, cell=_cell, delimiter="\t" if form == ".tsv" else ","
+                target, columns, cell=_cell, delimiter="\t" if form == ".tsv" else ","
             )
 
     def add(self, lines: Sequence[Line]) -> None:
@@ -174,19 +196,31 @@ class _Feed(Writer):
 
 
 class _JsonLines(Writer):
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
+        self._file, self._columns = file, columns
 
     def add(self, lines: Sequence[Line]) -> None:
         """Write one object a line."""
         for line in lines:
-            ordered = {name: line[name] for name in COLUMNS if name in line}
+            ordered = {name: line[name] for name in self._columns if name in line}
             text = json.dumps(ordered, ensure_ascii=False)
             self._file.write((text + "\n").encode("utf-8", "replace"))
 
 
 def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else plain_cell(value)
+
+
+def _value(cell: str) -> Any:
+    """A cell of a table as JSON had it."""
+    if cell in ("true", "false"):
+        return cell == "true"
+    if cell[:1] not in ("[", "{"):
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
 
 
 def _words(value: Any) -> str | Sequence[str]:

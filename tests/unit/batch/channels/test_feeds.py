@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from orchestra.batch.tables.structured import structured
 from orchestra.batch.tables.table import open_table
 from tests.channel_batch import SHOP, Batch, decided, read, saved, told, written
 from tests.channel_rules import amazon, google, openai
@@ -235,15 +236,73 @@ def test_a_brands_own_sign_is_taken_in_a_title(tmp_path: Path) -> None:
     assert done.refused == 0
 
 
-def test_our_reader_takes_googles_feed_back(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "feed.tsv"
-    Batch(source, {}).export("google", out)
+@pytest.mark.parametrize("name", ["feed.tsv", "feed.xml"])
+def test_our_reader_takes_googles_feed_back(source: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    Batch(source, {"M1": COPY}).export("google", out)
     table = open_table(out)
     rows = [row.values for row in table.rows()]
     assert table.format.name == "google"
-    assert [row["title"] for row in rows] == ["Old mug", 'Pan, "heavy"']
-    assert rows[0]["additional_image_link"] == "https://c.example/2.jpg"
+    assert rows[1]["title"] == 'Pan, "heavy"'
+    assert structured(rows[0]["structured_title"]) == (COPY["title"].value, True)
+    assert "https://c.example/2.jpg" in rows[0]["additional_image_link"]
     (tmp_path / "again").mkdir()
-    again = tmp_path / "again" / "feed.tsv"
-    Batch(out, {}).export("google", again)
-    assert cells(again) == cells(out)
+    again = tmp_path / "again" / name
+    done = Batch(out, {}).export("google", again)
+    assert done.refused == 0, told(done)
+    assert [row.values for row in open_table(again).rows()] == rows
+    assert google.problems(again) == []
+
+
+def test_a_feed_goes_back_with_attributes_that_we_do_not_use(tmp_path: Path) -> None:
+    source = saved(
+        tmp_path,
+        "in.xml",
+        """<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>
+<title>t</title><item><g:id>1</g:id><title>Mug</title><description>Blue</description>
+<link>https://a.example/1</link><g:image_link>https://a.example/1.jpg</g:image_link>
+<g:availability>in stock</g:availability><g:price>9 EUR</g:price><g:brand>Acme</g:brand>
+<g:gtin>90311017</g:gtin><g:custom_label_0>winter</g:custom_label_0>
+<g:shipping><g:country>DE</g:country><g:price>3 EUR</g:price></g:shipping>
+<g:shipping><g:country>US</g:country><g:price>9 EUR</g:price></g:shipping>
+</item></channel></rss>""",
+    )
+    copy = {"1": written("Blue mug")}
+    xml, tabs = tmp_path / "out.xml", tmp_path / "out.tsv"
+    Batch(source, copy).export("google", xml, constants={})
+    Batch(source, copy).export("google", tabs, constants={})
+    before = next(iter(open_table(source).rows())).values
+    after = next(iter(open_table(xml).rows())).values
+    assert after["shipping"] == before["shipping"] and after["custom_label_0"] == "winter"
+    assert structured(after["structured_title"]) == ("Blue mug", True) and "title" not in after
+    assert (after["availability"], after["description"]) == ("in_stock", "Blue")
+    (line,) = cells(tabs)
+    assert line["shipping"] == "DE:3 EUR,US:9 EUR"
+    assert google.problems(xml) == google.problems(tabs) == []
+
+
+def test_an_openai_feed_goes_back_with_fields_that_we_do_not_use(tmp_path: Path) -> None:
+    row = {
+        "is_eligible_search": True,
+        "is_eligible_checkout": False,
+        "item_id": "1",
+        "title": "Mug",
+        "description": "Blue",
+        "url": "https://a.example/1",
+        "brand": "Acme",
+        "image_url": "https://a.example/1.jpg",
+        "price": "9 EUR",
+        "availability": "pre_order",
+        "availability_date": "2027-01-01",
+        "review_count": 7,
+        "is_digital": False,
+        "shipping": [{"country": "DE", "price": "3 EUR"}],
+    }
+    source, out = saved(tmp_path, "in.jsonl", json.dumps(row) + "\n"), tmp_path / "out.jsonl"
+    done = Batch(source, {"1": written("Blue mug")}).export("openai", out, constants={})
+    assert done.refused == 0, told(done)
+    after = json.loads(out.read_text(encoding="utf-8"))
+    assert (after["title"], after["shipping"]) == ("Blue mug", row["shipping"])
+    assert after["is_digital"] is False and after["review_count"] in (7, "7")
+    assert after["availability"] == "pre_order"
+    assert openai.problems(out) == []
