@@ -41,18 +41,22 @@ def export_command(out: Path, to: str, file: Path, approved: bool, recipe: Path 
 
 def _lines(done: Exported) -> Iterator[str]:
     lines = "" if done.lines == done.products else f" in {done.lines:,} lines"
-    yield f"{done.products:,} products{lines} for {done.channel}: {done.file}"
+    yield f"{_products(done.products)}{lines} for {done.channel}: {done.file}"
     if done.refused:
         most = sorted(done.by_limit.items(), key=lambda one: -one[1])[:3]
         why = ", ".join(f"{name} {count:,}" for name, count in most)
-        yield f"{done.refused:,} products that {done.channel} would not take ({why})"
+        yield f"{_products(done.refused)} that {done.channel} would not take ({why})"
     for count, what in (
         (done.unapproved, "not approved"),
         (done.rejected, "rejected"),
         (done.unfinished, "not finished"),
     ):
         if count:
-            yield f"{count:,} products left out: {what}"
+            yield f"{_products(count)} left out: {what}"
     if done.by_limit:
         yield f"why, with the cure: {done.errors}"
     yield f"who wrote and reviewed what: {done.labels}"
+
+
+def _products(count: int) -> str:
+    return f"{count:,} product{'s' * (count != 1)}"

@@ -138,7 +138,9 @@ class Listing:
     def addresses(self, item: Item | None = None) -> tuple[str, ...]:
         """The addresses of its photos, the item's own first; local paths as the settings say."""
         own = item.values.get("photo", "") if item is not None else ""
-        found = dict.fromkeys(photo for photo in (own, *self.photos) if photo)
+        said = self.settings.constants.get("photo", "")  # a shop's placeholder
+        photos = [photo for photo in (own, *self.photos) if photo] or [said] * bool(said)
+        found = dict.fromkeys(photos)
         row = self.entry.row.values
         return tuple(
             photo
