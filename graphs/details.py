@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from orchestra import Job, JobState, Recipe
-from orchestra.batch.taxonomy.field import Detail
+from orchestra.batch.taxonomy.field import DetailRule
 from orchestra.core.schema import narrow
 from orchestra.core.state import fields_of, outcomes_of
 
@@ -49,7 +49,7 @@ class CategoryDetails:
             return {}
         return self._own(tree.details_of(str(category.value)))
 
-    def _own(self, rules: Mapping[str, Detail]) -> dict[str, Any]:
+    def _own(self, rules: Mapping[str, DetailRule]) -> dict[str, Any]:
         """Without those that the recipe reads in the first step, or writes."""
         taken = {*self.recipe.fields, *self.recipe.written_parts()}
         return {name: rule.shape for name, rule in rules.items() if name not in taken}

@@ -12,7 +12,14 @@ import pytest
 from benchmarks.house.structure import Structure, largest_folders
 
 ROOT = Path(__file__).parents[2]
-OPTIONAL = {"ray", "peft", "opentelemetry", "prometheus_client"}  # what only an extra brings
+OPTIONAL = {
+    "ray",
+    "peft",
+    "opentelemetry",
+    "prometheus_client",
+    "openpyxl",
+    "stdnum",
+}  # what only an extra brings
 SLOW = {"pint"}  # it takes longer to read than most runs take, and few answers need it
 NEED_RAY = {
     "orchestra.batch.run.cluster",

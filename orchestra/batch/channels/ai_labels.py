@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.batch.channels.listing import Listing, Part
+from orchestra.batch.channels.listing import Listing, CopyText
 from orchestra.core.job import Field
 from orchestra.core.values import CJK, text_of
 
@@ -133,7 +133,7 @@ def _words(text: str) -> str:
 
 def html_copy(listing: Listing) -> str:
     """What was written, as HTML: the description, the bullets and the labels; "" without one."""
-    description = listing.copy.get("description", Part(""))
+    description = listing.copy.get("description", CopyText(""))
     if not description.text:
         return ""
     lines = [line for line in description.text.splitlines() if line.strip()]

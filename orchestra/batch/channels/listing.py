@@ -30,7 +30,7 @@ YES = ("1", "yes", "true", "continue", "notify")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CopyText:
     """A value with the field that it is from; None where it is the table's own.
 
     `is_declared` says of the table's own that it calls it generative AI's.
@@ -46,7 +46,7 @@ class Part:
         return self.is_declared or (self.field is not None and self.field.source == "derived")
 
 
-NOTHING = Part("")
+NOTHING = CopyText("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class Listing:
     format: str
     items: Sequence[Item]
     photos: tuple[str, ...]
-    copy: Mapping[str, Part]
-    bullets: tuple[Part, ...]
+    copy: Mapping[str, CopyText]
+    bullets: tuple[CopyText, ...]
     values: Mapping[str, str]
     by_person: frozenset[str]
     settings: ExportSettings
@@ -223,21 +223,21 @@ class Listings:
             items=self._items(rows, own),
             photos=self._columns.photos(entry.row),
             copy={name: part for name, part in copy.items() if part.text},
-            bullets=tuple(Part(str(line), bullets) for line in listed),
+            bullets=tuple(CopyText(str(line), bullets) for line in listed),
             values=self._values(rows[own], fields),
             by_person=frozenset(name for name, field in _read_off(fields) if _is_persons(field)),
             settings=self._settings,
         )
 
-    def _written(self, entry: OutputRow, name: str) -> Part:
+    def _written(self, entry: OutputRow, name: str) -> CopyText:
         """A written part, or the table's own words where none was written."""
         field = entry.outcome.fields.get(f"{name}{self._suffix}")
         if field is not None and field.answered and field.value:
-            return Part(text_of(field.value) or "", field)
+            return CopyText(text_of(field.value) or "", field)
         cell = entry.row.values.get(f"structured_{name}", "")
         if self.format == "google" and cell:
             text, is_ai = structured(cell)
-            return Part(text, is_declared=is_ai)
+            return CopyText(text, is_declared=is_ai)
         return NOTHING
 
     def _values(self, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, str]:

@@ -24,7 +24,7 @@ MOST_DETAILS = 200  # fields of all categories together: each is one more questi
 NO_NAME = re.compile(r"\W+")
 
 
-class Detail(Word):
+class DetailRule(Word):
     """A field that a category has: a choice of `values`, each with its synonyms, or read words."""
 
     type: Literal["choice", "span", "measure"] = "span"
@@ -84,32 +84,34 @@ class CategoryTree(Word):
     under: tuple[str, ...] = ()
     synonyms: dict[str, tuple[str, ...]] = Attribute(default_factory=dict)
     details: bool = False
-    attributes: dict[str, dict[str, Detail]] = Attribute(default_factory=dict)
+    attributes: dict[str, dict[str, DetailRule]] = Attribute(default_factory=dict)
     version: str = ""
     ids: dict[str, str] = Attribute(default_factory=dict)
     loaded: bool = False
 
     @field_validator("attributes")
     @classmethod
-    def _have_names(cls, attributes: dict[str, dict[str, Detail]]) -> dict[str, dict[str, Detail]]:
+    def _have_names(
+        cls, attributes: dict[str, dict[str, DetailRule]]
+    ) -> dict[str, dict[str, DetailRule]]:
         return {
             branch: {field_name(name): rule for name, rule in rules.items()}
             for branch, rules in attributes.items()
         }
 
-    def details_of(self, category: str) -> dict[str, Detail]:
+    def details_of(self, category: str) -> dict[str, DetailRule]:
         """The fields of a category: its own, and those of what is above it."""
         steps = category.split(JOINT)
         above = [JOINT.join(steps[:depth]) for depth in range(1, len(steps) + 1)]
-        found: dict[str, Detail] = {}
+        found: dict[str, DetailRule] = {}
         for path in above:
             found |= self.attributes.get(path, {})
         return found
 
     @property
-    def all_details(self) -> dict[str, Detail]:
+    def all_details(self) -> dict[str, DetailRule]:
         """The fields of any category; of one name in several, with the values of all."""
-        found: dict[str, Detail] = {}
+        found: dict[str, DetailRule] = {}
         for rules in self.attributes.values():
             for name, rule in rules.items():
                 before = found.get(name)
@@ -186,10 +188,10 @@ def _with_tree(name: str, rule: Mapping[str, Any], folder: Path) -> dict[str, An
     return {**rule, "values": values, "taxonomy": loaded.model_dump(mode="json")}
 
 
-def _attributes(name: str, asked: CategoryTree, tree: Taxonomy) -> dict[str, dict[str, Detail]]:
+def _attributes(name: str, asked: CategoryTree, tree: Taxonomy) -> dict[str, dict[str, DetailRule]]:
     """The fields by branch: the file's, of each category its own, and then the recipe's."""
     known = {one.name.casefold(): one.name for one in tree.categories}
-    found: dict[str, dict[str, Detail]] = {
+    found: dict[str, dict[str, DetailRule]] = {
         one.name: {field_name(each): _detail(each, tree) for each in one.attributes}
         for one in tree.categories
         if one.attributes
@@ -208,6 +210,6 @@ def _attributes(name: str, asked: CategoryTree, tree: Taxonomy) -> dict[str, dic
     return found
 
 
-def _detail(attribute: str, tree: Taxonomy) -> Detail:
+def _detail(attribute: str, tree: Taxonomy) -> DetailRule:
     values = list(dict.fromkeys(tree.values.get(attribute, ())))
-    return Detail(type="choice", values={v: () for v in values}) if values else Detail()
+    return DetailRule(type="choice", values={v: () for v in values}) if values else DetailRule()
