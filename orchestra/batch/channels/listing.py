@@ -8,7 +8,7 @@ table's. It knows no channel.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.batch.channels import known
@@ -22,6 +22,7 @@ from orchestra.batch.tables.table import Table
 from orchestra.batch.tables.variants import original_rows
 from orchestra.core.job import Field
 from orchestra.core.values import text_of
+from orchestra.images.addresses import split_addresses
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 AMOUNT = re.compile(r"\d+(?:[.,]\d+)?")
@@ -137,10 +138,9 @@ class Listing:
 
     def addresses(self, item: Item | None = None) -> tuple[str, ...]:
         """The addresses of its photos, the item's own first; local paths as the settings say."""
-        own = item.values.get("photo", "") if item is not None else ""
+        own = _split([item.values.get("photo", "")]) if item is not None else ()
         said = self.settings.constants.get("photo", "")  # a shop's placeholder
-        photos = [photo for photo in (own, *self.photos) if photo] or [said] * bool(said)
-        found = dict.fromkeys(photos)
+        found = dict.fromkeys((*own, *self.photos) or _split([said]))
         row = self.entry.row.values
         return tuple(
             photo
@@ -221,7 +221,7 @@ class Listings:
             own=own,
             format=self.format,
             items=self._items(rows, own),
-            photos=self._columns.photos(entry.row),
+            photos=_split(self._columns.job(entry.row, "auto").images),
             copy={name: part for name, part in copy.items() if part.text},
             bullets=tuple(CopyText(str(line), bullets) for line in listed),
             values=self._values(rows[own], fields),
@@ -278,6 +278,11 @@ class Listings:
                 options = {}
             items.append(Item(row, options, values))
         return items
+
+
+def _split(cells: Iterable[str]) -> tuple[str, ...]:
+    """The addresses that cells name, each once."""
+    return tuple(dict.fromkeys(one for cell in cells for one in split_addresses(cell)))
 
 
 def _read_off(fields: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:

@@ -205,7 +205,9 @@ def _variant(listing: Listing, item: Item) -> dict[str, str]:
         "Price": _amount(listing.text("price", item)),
         "Compare-at price": _amount(listing.text("compare_price", item)),
         "Inventory quantity": listing.text("quantity", item),
-        "Variant image URL": item.values.get("photo", "").split(",")[0] if several else "",
+        "Variant image URL": next(iter(listing.addresses(item)), "")
+        if several and item.values.get("photo")
+        else "",
     }
     for n, (name, value) in enumerate(options, 1):
         line |= {f"Option{n} name": name, f"Option{n} value": value}
