@@ -95,6 +95,13 @@ def implicit(listing: Listing, text: str) -> dict[str, str]:
     }
 
 
+def file_label(listing: Listing) -> str | None:
+    """The implicit label of a file that holds this listing; None where none is wanted."""
+    if not listing.settings.ai_labels.china or not is_written(listing):
+        return None
+    return json.dumps(implicit(listing, ""), ensure_ascii=False)
+
+
 def is_written(listing: Listing) -> bool:
     """Whether a model wrote any of the copy that goes out."""
     return any(part.is_written for part in (*listing.copy.values(), *listing.bullets))

@@ -35,6 +35,9 @@ class Writer(ABC):
     def add(self, lines: Sequence[Line]) -> None:
         """Write the lines of one product."""
 
+    def label(self, text: str) -> None:  # noqa: B027 - most files have no metadata
+        """Keep `text` among the file's own metadata, as the implicit label `AIGC`."""
+
     def end(self) -> None:  # noqa: B027 - most writers hold nothing back
         """Write what ends the file."""
 

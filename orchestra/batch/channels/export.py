@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from orchestra.batch.channels.ai_labels import label_lines
+from orchestra.batch.channels.ai_labels import file_label, label_lines
 from orchestra.batch.channels.amazon import Amazon
 from orchestra.batch.channels.channel import Channel, Writer
 from orchestra.batch.channels.google import Google
@@ -158,6 +158,7 @@ class Exporter:
         self._channel, self._listings, self._approved = channel, listings, approved
         self.done = done
         self._taken: dict[str, str] = {}
+        self._is_labelled = False
 
     def write(self, rows: Iterator[OutputRow], suffix: str) -> None:
         """Write the three files; each takes the place of its predecessor whole."""
@@ -192,6 +193,10 @@ class Exporter:
             return faults
         self._taken.update(dict.fromkeys(keys, entry.row_id))
         writer.add(lines)
+        label = None if self._is_labelled else file_label(listing)
+        if label is not None:
+            writer.label(label)
+            self._is_labelled = True
         for record in label_lines(listing):
             _write(labels, record)
         self.done.products += 1

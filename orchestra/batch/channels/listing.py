@@ -276,13 +276,28 @@ class Listings:
             options = {n: v for n, v in zip(names, chosen, strict=True) if n and v}
             if options == {"Title": "Default Title"}:
                 options = {}
-            items.append(Item(row, options, values))
+            items.append(Item(row, options, _reduced(values)))
         return items
 
 
 def _split(cells: Iterable[str]) -> tuple[str, ...]:
     """The addresses that cells name, each once."""
     return tuple(dict.fromkeys(one for cell in cells for one in split_addresses(cell)))
+
+
+def _reduced(values: Mapping[str, str]) -> Mapping[str, str]:
+    """A variant's prices as other shops tell them: Shopify compares a reduced one with the usual.
+
+    There is no usual price where it is not the higher one.
+    """
+    usual, now = (values.get(name, "") for name in ("compare_price", "price"))
+    if not (_is_amount(usual) and _is_amount(now) and float(usual) > float(now)):
+        return values
+    return {**values, "price": usual, "sale_price": now}
+
+
+def _is_amount(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?", text) is not None
 
 
 def _read_off(fields: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:

@@ -2,7 +2,7 @@
 
 For each field its value, source, model, prompt, confidence, probability, evidence (JSON), note, the
 readings that it stands against (JSON), whether a model wrote it, and who decided what of it, when
-and why. The file's own metadata carry the implicit labels.
+and why. The file's metadata carry China's implicit label, where it is wanted.
 """
 
 from __future__ import annotations
@@ -121,6 +121,10 @@ class _RowGroups(Writer):
         """Take the row of one product."""
         for line in lines:
             self._groups.add([line.get(name) for name in self._columns])
+
+    def label(self, text: str) -> None:
+        """Keep the label in the file's key-value metadata."""
+        self._groups.note("AIGC", text)
 
     def end(self) -> None:
         """Write what was gathered."""

@@ -1,8 +1,8 @@
 """An Excel workbook of the products, for people: every cell is text, so that none is a formula.
 
 The columns are the table's, then for each field its value, source, confidence, who reviewed it and
-whether a model wrote it, then the status. Where labels are wanted the workbook's own properties
-carry the implicit one.
+whether a model wrote it, then the status. The workbook's properties carry China's implicit label,
+where it is wanted.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ class _Workbook(Writer):
         """Write the row of one product."""
         for line in lines:
             self._row([str(line.get(name, "")) for name in self._columns])
+
+    def label(self, text: str) -> None:
+        """Keep the label among the workbook's own properties."""
+        from openpyxl.packaging.custom import StringProperty
+
+        self._book.custom_doc_props.append(StringProperty(name="AIGC", value=text))
 
     def end(self) -> None:
         """Save the workbook."""

@@ -101,8 +101,12 @@ class Shopify(Channel):
         for name in (*COPY, *CHANGED):
             column, value = self._column(name), changes.get(name)
             is_free = name in COPY or CHANGED[name] in listing.by_person
-            if column and value and (is_free or not first.get(column, "").strip()):
-                first[column] = value
+            if not column or not value or not (is_free or not first.get(column, "").strip()):
+                continue
+            before = first[column]
+            for row in rows:  # some files repeat the product's cells on its variants
+                if row is first or (before and row[column] == before):
+                    row[column] = value
         return [*rows]
 
     def _column(self, name: str) -> str | None:
@@ -202,8 +206,10 @@ def _variant(listing: Listing, item: Item) -> dict[str, str]:
     line = {
         "SKU": listing.item_id(item),
         "Barcode": listing.text("gtin", item),
-        "Price": _amount(listing.text("price", item)),
-        "Compare-at price": _amount(listing.text("compare_price", item)),
+        "Price": _amount(listing.text("sale_price", item) or listing.text("price", item)),
+        "Compare-at price": _amount(listing.text("price", item))
+        if listing.text("sale_price", item)
+        else "",
         "Inventory quantity": listing.text("quantity", item),
         "Variant image URL": next(iter(listing.addresses(item)), "")
         if several and item.values.get("photo")

@@ -43,6 +43,10 @@ class RowGroups:
         if len(self._rows) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
             self._write()
 
+    def note(self, key: str, text: str) -> None:
+        """Keep `text` among the file's own metadata."""
+        self._writer.add_key_value_metadata({key: text})
+
     def _write(self) -> None:
         if not self._rows:
             return

@@ -10,11 +10,14 @@ from pathlib import Path
 import openpyxl
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestra.batch.channels.export import export
 from orchestra.batch.channels.rules import gtin_fault
 from orchestra.batch.export_settings import ExportSettings
+from orchestra.batch.tables.structured import structured, structured_cell
 from orchestra.batch.tables.table import open_table
 from orchestra.core.errors import UsageError
 from tests.channel_batch import Batch, decided, labels, read, saved, told, written
@@ -107,6 +110,20 @@ def test_chinas_labels_are_seen_and_read_by_programs(tmp_path: Path) -> None:
     assert marks["title"]["digital_source_type"].endswith("trainedAlgorithmicMedia")
 
 
+def test_files_that_have_metadata_carry_the_implicit_label(tmp_path: Path) -> None:
+    source = saved(tmp_path, "in.csv", CUP)
+    for fields, is_labelled in ((written("杯"), True), (read(colour="red"), False)):
+        book, table = tmp_path / "x.xlsx", tmp_path / "p.parquet"
+        Batch(source, {"1": fields}).export("xlsx", book, **CHINA)
+        Batch(source, {"1": fields}).export("parquet", table, **CHINA)
+        properties = openpyxl.load_workbook(book).custom_doc_props
+        kept = pq.read_metadata(table).metadata or {}
+        assert [one.name for one in properties.props] == ["AIGC"] * is_labelled
+        assert (b"AIGC" in kept) == is_labelled
+        if is_labelled:
+            assert json.loads(kept[b"AIGC"])["ContentProducer"] == "示例公司"
+
+
 def test_nothing_is_labelled_that_no_model_wrote_and_nothing_unasked(tmp_path: Path) -> None:
     source = saved(tmp_path, "in.csv", "sku,name\n1,Mug\n")
     out = tmp_path / "s.csv"
@@ -126,6 +143,25 @@ def test_a_label_counts_among_the_characters(tmp_path: Path) -> None:
     copy = {"1": written("Mug", "x" * 4999)}
     done = Batch(source, copy).export("openai", tmp_path / "f.jsonl", **CHINA)
     assert told(done)[0]["attribute"] == "description"
+
+
+@given(st.text(min_size=1).map(str.strip).filter(bool))
+def test_a_structured_text_is_read_back(text: str) -> None:
+    assert structured(structured_cell(text)) == (text, True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("Mug: large", ("Mug: large", False)),
+        (":Mug", ("Mug", False)),
+        ('default:"Mug: large"', ("Mug: large", False)),
+        ('{"digital_source_type":"trained_algorithmic_media","content":"Mug"}', ("Mug", True)),
+        ('{"content": 3}', ('{"content": 3}', False)),
+    ],
+)
+def test_structured_cells_of_others_are_read(cell: str, found: tuple[str, bool]) -> None:
+    assert structured(cell) == found
 
 
 def test_settings_are_checked() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from orchestra.batch.tables.variants import original_rows
 
+from orchestra.batch.recipe import FieldRule, Recipe
 from orchestra.batch.tables.table import open_table
 from tests.channel_batch import Batch, decided, labels, read, saved, told, written
 from tests.channel_rules import shopify, woocommerce
@@ -165,3 +166,63 @@ def test_rows_that_are_not_finished_are_told_and_rejected_ones_counted(
     assert (done.products, done.unfinished) == (1, 1)
     (error,) = told(done)
     assert (error["id"], error["attribute"], error["value"]) == ("A 1", "status", "failed")
+
+
+def test_cells_that_a_file_repeats_on_variants_change_with_the_first(tmp_path: Path) -> None:
+    repeated = SHOPIFY.replace("blue-mug,,,,,,,L", "blue-mug,Old mug,<p>Old</p>,,,,,L")
+    source, out = saved(tmp_path, "in.csv", repeated), tmp_path / "out.csv"
+    Batch(source, {"blue-mug": written("New mug", "New.")}).export("shopify", out)
+    assert [row["Title"] for row in rows_of(out)] == ["New mug", "New mug", "", "Pan"]
+
+
+def test_a_reduced_price_is_told_as_each_shop_tells_it(tmp_path: Path) -> None:
+    reduced = SHOPIFY.replace("Variant Price,", "Variant Price,Variant Compare At Price,").replace(
+        "9.50,", "9.50,12.00,"
+    )
+    reduced = reduced.replace("11.00,", "11.00,,").replace("20.00,", "20.00,20.00,")
+    source = saved(tmp_path, "in.csv", reduced)
+    woo, shop = tmp_path / "w.csv", tmp_path / "s.csv"
+    Batch(source, {}).export("woocommerce", woo)
+    prices = [(row["Regular price"], row["Sale price"]) for row in rows_of(woo)]
+    assert prices == [("", ""), ("12.00", "9.50"), ("11.00", ""), ("20.00", "")]
+    Batch(woo, {}).export("shopify", shop)
+    assert [(row["Price"], row["Compare-at price"]) for row in rows_of(shop)][:2] == [
+        ("9.50", "12.00"),
+        ("11.00", ""),
+    ]
+
+
+def test_a_damaged_row_is_told_and_costs_itself_alone(tmp_path: Path) -> None:
+    source = saved(tmp_path, "in.csv", PLAIN + "C3,Cup,x,1,,1,Acme,p.jpg,too,many\n")
+    done = Batch(source, {}).export("woocommerce", tmp_path / "out.csv")
+    assert (done.products, done.unfinished) == (2, 1)
+    (error,) = told(done)
+    assert (error["attribute"], error["row"]) == ("row", 3) and "cells" in error["limit"]
+
+
+def test_of_several_languages_one_goes_out(tmp_path: Path) -> None:
+    source, out = saved(tmp_path, "in.csv", PLAIN), tmp_path / "out.csv"
+    both = {f"title_{code}": written(text)["title"] for code, text in (("en", "Mug"), ("zh", "杯"))}
+    fields = {"colour": FieldRule.model_validate({"type": "span", "from": ["text"]})}
+    recipe = Recipe(name="r", version=1, languages=("en", "zh"), fields=fields)
+    for language, title in ((None, "Mug"), ("zh", "杯")):
+        Batch(source, {"A 1": both}, recipe).export("shopify", out, language=language)
+        assert rows_of(out)[0]["Title"] == title
+
+
+def test_a_category_of_a_taxonomy_goes_out_by_its_id(tmp_path: Path) -> None:
+    saved(tmp_path, "google.txt", "5 - Home\n7 - Home > Mugs\n")
+    saved(tmp_path, "shop.txt", "gid://shopify/TaxonomyCategory/hg-1 : Mugs\n")
+    source = saved(tmp_path, "in.csv", PLAIN)
+    for tree, value, to, name, column, told_as in (
+        ("google.txt", "Home > Mugs", "google", "f.tsv", "google_product_category", "7"),
+        ("shop.txt", "Mugs", "shopify", "s.csv", "Product category", "Mugs"),
+        ("google.txt", "Home > Mugs", "shopify", "s.csv", "Product category", ""),
+    ):
+        rule = f"{{type: choice, from: [text], taxonomy: {tree}}}"
+        path = saved(tmp_path, "r.yaml", f"name: r\nversion: 1\nfields:\n  category: {rule}\n")
+        batch = Batch(source, {"A 1": read(category=value)}, Recipe.load(path))
+        batch.export(to, tmp_path / name, columns={"handle": "sku"})
+        with (tmp_path / name).open(encoding="utf-8", newline="") as file:
+            first = next(csv.DictReader(file, delimiter="\t" if to == "google" else ","))
+        assert first[column] == told_as
