@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.batch.channels.listing import Listing, CopyText
+from orchestra.batch.channels.listing import CopyText, Listing
 from orchestra.core.job import Field
 from orchestra.core.values import CJK, text_of
 

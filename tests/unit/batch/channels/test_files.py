@@ -6,6 +6,7 @@ import html
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pyarrow.parquet as pq
@@ -116,7 +117,8 @@ def test_files_that_have_metadata_carry_the_implicit_label(tmp_path: Path) -> No
         book, table = tmp_path / "x.xlsx", tmp_path / "p.parquet"
         Batch(source, {"1": fields}).export("xlsx", book, **CHINA)
         Batch(source, {"1": fields}).export("parquet", table, **CHINA)
-        properties = openpyxl.load_workbook(book).custom_doc_props
+        loaded: Any = openpyxl.load_workbook(book)
+        properties = loaded.custom_doc_props
         kept = pq.read_metadata(table).metadata or {}
         assert [one.name for one in properties.props] == ["AIGC"] * is_labelled
         assert (b"AIGC" in kept) == is_labelled
