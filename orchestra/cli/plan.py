@@ -18,7 +18,7 @@ from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
 from orchestra.batch.progress import Bar
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT
 from orchestra.batch.start import plan_batch
-from orchestra.batch.tables.table import READERS
+from orchestra.batch.tables.table import SUFFIXES, is_table_name
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
     PATH,
@@ -105,11 +105,11 @@ def plan_command(
 ) -> Output:
     """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
 
-    For a table (.csv, .tsv, .jsonl, .ndjson or .parquet) a small sample is run, which is paid
-    into the batch's book in --out. Then it prints what the whole batch will come to.
+    For a table (see docs/tables.md) a small sample is run, which is paid into the batch's book in
+    --out. Then it prints what the whole batch will come to.
     """
     limits = {name: options.pop(name) for name in LIMITS}
-    if text is not None and Path(text).suffix.lower() in READERS and "\n" not in text:
+    if text is not None and is_table_name(text):
         opened = Fleet.open(fleet, policy=policy, cache=cache)
         return _plan_table(opened, Path(text), graph or "listing", limits, **options)
     _refuse_table_options(options)
@@ -138,10 +138,10 @@ async def _with_cache(opened: Fleet, build: Build, job: Job) -> Plan:
 def _refuse_table_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value not in (None, (), False):
-            option = {"fields": "field", "photos": "images"}.get(name, name).replace("_", "-")
+            option = {"fields": "field", "photos": "images", "format_": "format"}.get(name, name).replace("_", "-")
             raise UsageError(
                 f"--{option} is for the plan of a table, and the argument names none. "
-                f"Give a file that ends with {', '.join(READERS)}."
+                f"Give a file that ends with {', '.join(SUFFIXES)}."
             )
 
 
