@@ -22,10 +22,9 @@ from orchestra.batch.channels.delimited import TsvWriter, plain_cell
 from orchestra.batch.channels.google_xml import XmlWriter, from_json
 from orchestra.batch.channels.listing import Item, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
-from orchestra.batch.tables.structured import structured_cell
+from orchestra.batch.tables.structured import STRUCTURED, structured_cell
 from orchestra.core.values import compact
 
-STRUCTURED = ("structured_title", "structured_description")
 SEVERAL = ("additional_image_link", "product_highlight")
 LEAST_HIGHLIGHTS = 2
 NEEDS_DATE = ("preorder", "backorder")

@@ -12,6 +12,7 @@ from typing import Any
 
 AI = "trained_algorithmic_media"
 KINDS = (AI, "default")
+STRUCTURED = ("structured_title", "structured_description")
 
 
 def structured(cell: str) -> tuple[str, bool]:

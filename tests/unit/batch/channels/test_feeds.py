@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from orchestra.batch.columns import Columns
 from orchestra.batch.tables.structured import structured
 from orchestra.batch.tables.table import open_table
 from tests.channel_batch import SHOP, Batch, decided, read, saved, told, written
@@ -306,3 +307,19 @@ def test_an_openai_feed_goes_back_with_fields_that_we_do_not_use(tmp_path: Path)
     assert after["is_digital"] is False and after["review_count"] in (7, "7")
     assert after["availability"] == "pre_order"
     assert openai.problems(out) == []
+
+
+@pytest.mark.parametrize("name", ["feed.tsv", "feed.xml"])
+def test_a_job_reads_what_stands_in_structured_copy(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / name
+    Batch(source, {"M1": COPY}).export("google", out)
+    table = open_table(out)
+    columns = Columns.resolve(table, None)
+    first, second = (columns.job(row, "auto").text or "" for row in table.rows())
+    assert first.splitlines()[:2] == [
+        'title: Blue "Acme" mug: 300 ml',
+        "description: A blue mug. For hot drinks, & more.",
+    ]
+    assert second.splitlines()[0] == 'title: Pan, "heavy"'
