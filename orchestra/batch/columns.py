@@ -17,6 +17,7 @@ from orchestra.batch.tables.table import Row, Table, resolve_columns, some_names
 from orchestra.batch.tables.variants import filled_cells, filled_rows
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
+from orchestra.images.addresses import named_photos
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -140,10 +141,11 @@ class Columns:
             said = words_of(structured(cell)[0] if name in STRUCTURED else cell, label)
             if said:
                 lines.append(f"{label}: {said}")
-        photos = dict.fromkeys(cell for _, cell in self.photo_cells(row))
+        photos = named_photos(self.photo_cells(row))
         return Job(
             text="\n".join(lines) or None,
-            images=tuple(photos),
+            images=photos.images,
+            roles=photos.roles,
             language=language,
             id=self.row_id(row),
         )

@@ -128,7 +128,8 @@ class Recipe(Word):
     """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
-    `open`, or `always`, so that print and text can contradict each other.
+    `open`, or `always`, so that print and text can contradict each other. Of several photos of a
+    product the main one is looked at, and up to `photos` in all for what it leaves open.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Recipe(Word):
     banned_words: tuple[str, ...] = ()
     maps: bool = False
     read_print: Literal["open", "always"] = "open"
+    photos: int = Attribute(default=3, ge=1, le=64)
     prefer: Side = "text"
     identity: str | None = None
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
@@ -202,8 +204,9 @@ class Recipe(Word):
         """Hash of what decides the answers: a change of any such part is another job."""
         # What is left out is as it was before these keys were there.
         new: dict[str, Any] = {"export": True}
-        if self.read_print == "open":
-            new["read_print"] = True
+        for name, default in (("read_print", "open"), ("photos", 3)):
+            if getattr(self, name) == default:
+                new[name] = True
         new["fields"] = {n: {"taxonomy"} for n, rule in self.fields.items() if not rule.taxonomy}
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
