@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from langgraph.graph import END, START, StateGraph
 
 from graphs.details import CategoryDetails, KeepDetails
-from graphs.writing import check_field, known_facts, shape_of, with_left_out
+from graphs.writing import check_field, known_facts, published, shape_of, with_left_out
 from orchestra import Context, Job, JobState, Recipe, ask, cascade, in_turn, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
 from orchestra.core.ask import Ask
@@ -161,11 +161,16 @@ class CheckWriting:
             language = written_in(wanted, state)
             facts = known_facts(self.recipe, fields_of(state), language)
             suffix = "" if len(self.writers) == 1 else f"_{language}"
+            words = Job.model_validate(state["job"]).text or ""
+            title = ""
             for name in WRITTEN:
                 field = outcome.fields.get(name) or Field(note="nothing was written")
                 if name == "bullets" and outcome.error is None:
                     field = with_left_out(self.recipe, field, facts, language)
                 kept = check_field(self.recipe, field, facts, language)
+                if name != "bullets":
+                    kept = published(self.recipe, name, kept, words, facts, language, title)
+                    title = title or str(kept.value or "")
                 checked[f"{name}{suffix}"] = kept.model_dump(mode="json")
         return {"fields": checked}
 

@@ -318,6 +318,8 @@ class CallRecord(Word):
     and price are its worst case. `overrun_usd` is the part of `cost_usd` above its worst case.
     `modality_weights` are the parts of text and image in the answer, of models that tell.
     `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
+    `said` is what was read in the reply, by field: a choice by its name, and nothing without
+    evidence; None where no fields were asked for, or the reply could not be read.
     """
 
     node: str
@@ -328,6 +330,7 @@ class CallRecord(Word):
     raw: str | None = None
     thinking: str = ""
     finish: Literal["stop", "length"] = "stop"
+    said: Mapping[str, Any] | None = None
     confidence: Mapping[str, float] = Attribute(default_factory=dict)
     modality_weights: Mapping[str, float] = Attribute(default_factory=dict)
     prompt_hash: str = ""
@@ -424,6 +427,15 @@ class Result(Word):
 
     def _repr_html_(self) -> str:
         return result_html(self)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the job is not complete, a text each: what went wrong, and fields in doubt."""
+        told = [f"{error.stage}: {error.message}" for error in self.errors]
+        for name, field in self.fields.items():
+            if field.doubt or field.contradiction:
+                told.append(f"{name}: {field.doubt or field.note or 'the readings differ'}")
+        return tuple(dict.fromkeys(told))
 
     @property
     def contradictions(self) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from orchestra.core.job import Evidence
 from orchestra.core.values import CJK, lower
@@ -53,22 +52,21 @@ MARKUP = re.compile(r"<(?=[|｜]|\s*/?\s*data\b|image_placeholder>)", re.IGNOREC
 def sanitise(text: str) -> str:
     """Text as it is put into a prompt: same length, no quotes, controls or role marks.
 
-    Inches are written with a double prime, `32″`, and not with the mark of feet.
+    The quote behind a number is one of inches, and has a sign of its own: 32" is 32″.
     """
-    if '"' in text:
-        text = "\n".join(map(_with_inches, text.split("\n")))
+    text = _with_inches(text)
     return MARKUP.sub(" ", CONTROL.sub(" ", text.translate(SANITISED)))
 
 
-def _with_inches(line: str) -> str:
-    """A line with `"` after a number as inches, unless it closes what was quoted before."""
-    parts = line.split('"')
-    made, is_open = [parts[0]], False
-    for before, part in pairwise(parts):
-        is_inch = not is_open and before[-1:].isdigit()
-        is_open = is_open if is_inch else not is_open
-        made.append(("″" if is_inch else '"') + part)
-    return "".join(made)
+def _with_inches(text: str) -> str:
+    """`text` with the sign of inches behind a number, where no quotation is open."""
+    parts = text.split('"')
+    made, is_open = parts[0], False
+    for part in parts[1:]:
+        is_inches = not is_open and made[-1:].isdigit() and not part[:1].isalnum()
+        is_open ^= not is_inches
+        made += ("″" if is_inches else '"') + part
+    return made
 
 
 def occurrences(terms: Sequence[tuple[str, str]], text: str) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ from orchestra.batch.tables.formats import PLAIN, Format
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
 
-STATUS, DECIDED = "status", "decided"
+STATUS, REASONS, DECIDED = "status", "reasons", "decided"
 INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f"))  # what names are copied with
 
 
@@ -98,10 +98,11 @@ def repeated(written: Sequence[str]) -> set[str]:
 
 
 def output_columns(field_names: Sequence[str], *, decided: bool = True) -> list[str]:
-    """The columns that fields come to: each with its source and confidence, then the status.
+    """The columns that fields come to: each with its source and confidence, then the status and its
+    reasons.
 
     Before that stands what people `decided`, where they did.
     """
     suffixes = ("", "_source", "_confidence")
-    own = [DECIDED, STATUS] if decided else [STATUS]
+    own = [DECIDED, STATUS, REASONS] if decided else [STATUS, REASONS]
     return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + own
