@@ -188,6 +188,7 @@ class Listings:
     ) -> None:
         """`recipe` names the written parts of each language; None where the graph has none."""
         self._table, self._columns, self._settings = table, columns, settings
+        self._recipe = recipe
         self._suffix = written_suffix(recipe, settings)
         self._trees = {
             name: rule.taxonomy.ids
@@ -233,12 +234,30 @@ class Listings:
         """A written part, or the table's own words where none was written."""
         field = entry.outcome.fields.get(f"{name}{self._suffix}")
         if field is not None and field.answered and field.value:
-            return CopyText(text_of(field.value) or "", field)
+            copy = CopyText(text_of(field.value) or "", field)
+            if not self._is_the_tables(copy, entry, name):
+                return copy
         cell = entry.row.values.get(f"structured_{name}", "")
         if self.format == "google" and cell:
             text, is_ai = structured(cell)
             return CopyText(text, is_declared=is_ai)
         return NOTHING
+
+    def _is_the_tables(self, copy: CopyText, entry: OutputRow, name: str) -> bool:
+        """Whether it is what the table's own cell says: then the cell stands, with its markup.
+
+        A cell that is longer than what may be written was cut; it stands whole where nothing of it
+        may not be said.
+        """
+        if copy.field is None or copy.field.source != "text":
+            return False
+        own = words_of(_read(entry.row.values, self._product).get(name, ""))
+        said, all_of_it = _squeezed(copy.text), _squeezed(own)
+        if said == all_of_it or self._recipe is None:
+            return said == all_of_it
+        most = self._recipe.write_schema()["properties"][name]["maxLength"]
+        was_cut = len(own) > most and all_of_it.startswith(said)
+        return was_cut and self._recipe.unsayable.first(own) is None
 
     def _values(self, row: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str, str]:
         """The product's attributes: a person's, else the table's, else what was read."""
@@ -283,6 +302,10 @@ class Listings:
 def _split(cells: Iterable[str]) -> tuple[str, ...]:
     """The addresses that cells name, each once."""
     return tuple(dict.fromkeys(one for cell in cells for one in split_addresses(cell)))
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 def _reduced(values: Mapping[str, str]) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ Attribute 1 name,Attribute 1 value(s),Meta: _x
 3,variation,tee-m,Tee - M,1,,13.00,,,tee,Size,M,
 4,simple,cap,Cap,1,Plain,5.00,,https://c.example/c.jpg,,,,
 """
+LABELS = {"ai_labels": {"china": True, "provider": "Shop"}}
 PLAIN = """sku,name,description,price,barcode,stock,brand,photo
 A 1,Mug,Blue <b>mug</b>,9.5,4006381333931,3,Acme,mugs/a.jpg
 B2,Pan,Iron pan,20,,0,Acme,https://c.example/p.jpg
@@ -227,3 +228,22 @@ def test_a_category_of_a_taxonomy_goes_out_by_its_id(tmp_path: Path) -> None:
         with (tmp_path / name).open(encoding="utf-8", newline="") as file:
             first = next(csv.DictReader(file, delimiter="\t" if to == "google" else ","))
         assert first[column] == told_as
+
+
+def test_the_tables_own_words_keep_their_markup_and_their_length(tmp_path: Path) -> None:
+    long = "Blue mug. " * 80
+    table = SHOPIFY.replace("<p>Old</p>", f"<p><b>{long}</b></p>")
+    table = table.replace("Old mug,", "Old mug (best),")
+    source, out = saved(tmp_path, "in.csv", table), tmp_path / "out.csv"
+    fields = {"brand": FieldRule.model_validate({"type": "span", "from": ["text"]})}
+    recipe = Recipe(name="r", version=1, fields=fields, banned_words=("best", "cure"))
+    own = read(title="Old mug", description=long[:480].rstrip(" ."))
+    Batch(source, {"blue-mug": own}, recipe).export("shopify", out)
+    first = rows_of(out)[0]
+    assert first["Body (HTML)"] == f"<p><b>{long}</b></p>"  # it was cut, and nothing else
+    assert first["Title"] == "Old mug"  # a word that may not be said was left out
+
+    source = saved(tmp_path, "in.csv", table.replace("</b>", "They cure.</b>"))
+    done = Batch(source, {"blue-mug": own}, recipe).export("shopify", out, **LABELS)
+    assert rows_of(out)[0]["Body (HTML)"] == f"<p>{long[:480].rstrip(' .')}</p>"
+    assert not any(one["written_by_model"] for one in labels(done))
