@@ -52,6 +52,7 @@ Examples:
   orchestra plan products.csv --cost-usd 40 --gold category=true_category --dry
 """
 UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+OPTION_NAMES = {"fields": "field", "photos": "images", "format_": "format"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?\s*", re.IGNORECASE)
 # None, empty or false where they are not given: a job's plan takes none of them.
 table_options = stack(
@@ -144,8 +145,7 @@ async def _with_cache(opened: Fleet, build: Build, job: Job) -> Plan:
 def _refuse_table_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value not in (None, (), False):
-            known = {"fields": "field", "photos": "images", "format_": "format"}
-            option = known.get(name, name).replace("_", "-")
+            option = OPTION_NAMES.get(name, name).replace("_", "-")
             raise UsageError(
                 f"--{option} is for the plan of a table, and the argument names none. "
                 f"Give a file that ends with {', '.join(SUFFIXES)}."

@@ -130,23 +130,12 @@ def _channel(to: str, file: Path) -> tuple[type[Channel], str]:
     if file.is_dir() or not file.parent.is_dir():
         what = "is a folder" if file.is_dir() else "is in a folder that there is not"
         raise UsageError(f"The file {str(file)!r} {what}. Give --file another path.")
-    for module, extra in {"stdnum": "channels", **NEEDS.get(to, {})}.items():
-        _check_installed(module, extra, to)
-    return kind, suffix
-
-
-NEEDS: Mapping[str, Mapping[str, str]] = {
-    "xlsx": {"openpyxl": "channels"},
-    "parquet": {"pyarrow": "parquet"},
-}
-
-
-def _check_installed(module: str, extra: str, to: str) -> None:
-    if find_spec(module) is None:
+    if to == Provenance.name and find_spec("pyarrow") is None:
         raise MissingExtra(
-            f"The channel {to} needs {module!r}, which is not installed: "
-            f"pip install 'orchestra-fleet[{extra}]'."
+            "The channel parquet needs 'pyarrow', which is not installed: "
+            "pip install 'orchestra-fleet[parquet]'."
         )
+    return kind, suffix
 
 
 class Exporter:

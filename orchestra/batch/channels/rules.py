@@ -13,6 +13,9 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stdnum import ean
+from stdnum.exceptions import InvalidChecksum, ValidationError
+
 Kind = Literal["text", "url", "price", "number", "gtin", "date", "country"]
 PRICE = re.compile(r"\d+(\.\d{1,3})? [A-Z]{3}")
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -138,9 +141,6 @@ def gtin_fault(value: str) -> tuple[str, str] | None:
     name no product of the world are refused as Google refuses them
     (support.google.com/merchants/answer/6324461).
     """
-    from stdnum import ean  # a part of the extra `channels`
-    from stdnum.exceptions import InvalidChecksum, ValidationError
-
     cure = "Correct it, or empty the cell where the product has none."
     if not value.isascii() or not value.isdigit() or len(value) not in GTIN_LENGTHS:
         return f"{', '.join(map(str, GTIN_LENGTHS))} digits are a GTIN", cure

@@ -11,6 +11,10 @@ import re
 from collections.abc import Sequence
 from typing import IO, Any, ClassVar
 
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.packaging.custom import StringProperty
+
 from orchestra.batch.channels.ai_labels import authorship
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.listing import Listing
@@ -84,8 +88,6 @@ class _Workbook(Writer):
     """Writes one sheet in bounded memory."""
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
-        from openpyxl import Workbook  # a part of the extra `channels`
-
         self._file, self._columns = file, tuple(columns)
         self._book: Any = Workbook(write_only=True)
         self._sheet: Any = self._book.create_sheet("products")
@@ -99,8 +101,6 @@ class _Workbook(Writer):
 
     def label(self, text: str) -> None:
         """Keep the label among the workbook's own properties."""
-        from openpyxl.packaging.custom import StringProperty
-
         self._book.custom_doc_props.append(StringProperty(name="AIGC", value=text))
 
     def end(self) -> None:
@@ -109,8 +109,6 @@ class _Workbook(Writer):
 
     def _row(self, values: Sequence[str]) -> None:
         """A row of text cells: openpyxl would make a formula of what begins with `=`."""
-        from openpyxl.cell import WriteOnlyCell
-
         cells: list[Any] = []
         for value in values:
             cell: Any = WriteOnlyCell(self._sheet)

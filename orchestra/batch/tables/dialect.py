@@ -33,7 +33,7 @@ HEADER_WORDS = frozenset(WORDS.split()) | frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TextLayout:
     """How a file is laid out: its dialect, records before the header, and whether its first line
     only names the delimiter."""
 
@@ -42,7 +42,7 @@ class Layout:
     has_separator_line: bool = False
 
 
-def layout_of(sample: str, *, prefers_tabs: bool, delimiter: str | None = None) -> Layout:
+def layout_of(sample: str, *, prefers_tabs: bool, delimiter: str | None = None) -> TextLayout:
     """The layout of a file that begins with `sample`, of whole lines."""
     named = SEPARATOR_LINE.match(sample)
     if named:
@@ -50,7 +50,7 @@ def layout_of(sample: str, *, prefers_tabs: bool, delimiter: str | None = None) 
         delimiter = delimiter or named[1]
     found = _dialect(sample, prefers_tabs, delimiter)
     banners = banners_of([record.cells for record in _read(sample, found)])
-    return Layout(found, banners, has_separator_line=named is not None)
+    return TextLayout(found, banners, has_separator_line=named is not None)
 
 
 @dataclass(frozen=True, slots=True)

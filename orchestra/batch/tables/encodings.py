@@ -81,7 +81,7 @@ def scan(source: Source, encoding: str | None = None) -> Scan:
     head = source.head()
     given = None if encoding is None else _known(encoding, head)
     named = given or _marked(head)
-    lines = _Lines()
+    lines = _OddLines()
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder(_plain(named or "utf-8"))()
     offset, read = None, 0
     for block in source.blocks():
@@ -101,7 +101,7 @@ def _judged(
     named: str | None,
     digest: str,
     offset: int | None,
-    lines: _Lines,
+    lines: _OddLines,
     *,
     is_given: bool,
 ) -> Scan:
@@ -136,7 +136,7 @@ def _guessed(encoding: str, other: str) -> tuple[str, ...]:
     return (f"{name}, by its letters", *([doubt] if other else []))
 
 
-def _mixed(lines: _Lines, mended: str, offset: int | None) -> str:
+def _mixed(lines: _OddLines, mended: str, offset: int | None) -> str:
     many = f"{lines.strange_count:,} line{'s' * (lines.strange_count != 1)}"
     if mended:
         return (
@@ -146,7 +146,7 @@ def _mixed(lines: _Lines, mended: str, offset: int | None) -> str:
     return f"WARNING: {many} damaged (the first at byte {offset}): errors of their rows"
 
 
-def _code_page(lines: _Lines) -> tuple[str, str] | None:
+def _code_page(lines: _OddLines) -> tuple[str, str] | None:
     """The code page of all lines, and another that may as well be it; None where UTF-8 with some
     lines of another encoding is more plausible, or nothing is."""
     every = lines.strange + lines.valid
@@ -161,7 +161,7 @@ def _code_page(lines: _Lines) -> tuple[str, str] | None:
     return best.encoding, other
 
 
-class _Lines:
+class _OddLines:
     """Gathers lines beyond ASCII: those that are UTF-8, and those that are not."""
 
     def __init__(self) -> None:

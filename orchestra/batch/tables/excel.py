@@ -1,4 +1,4 @@
-"""Reads an Excel workbook row by row, each cell as text; what the extra `excel` is for.
+"""Reads an Excel workbook row by row, each cell as text.
 
 The first sheet that has a header and rows is read, and named. A number in a format of zeros keeps
 them: 123 shown as 00123 is 00123.

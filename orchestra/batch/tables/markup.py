@@ -50,6 +50,21 @@ dignissim ut et in ad id est non qui do a ex ea
 """
 LOREM = frozenset(LATIN.split())
 LOREM_STARTS = re.compile(r"\b(?:lorem[\s,]+ipsum|dolor[\s,]+sit[\s,]+amet)\b", re.IGNORECASE)
+# Sentences of the shop and not of the product; one that says more, after a comma, stays.
+SHOP_TALK = re.compile(
+    r"(?:free (?:worldwide |uk |us |express )?(?:shipping|delivery|returns?)"
+    r"|ships? (?:within|in) \d"
+    r"|(?:fast|same[- ]day) (?:shipping|delivery|dispatch)|add to (?:cart|basket|bag)"
+    r"|buy now|shop now"
+    r"|(?:read|learn|show) more|click here"
+    r"|(?:see|view) (?:more|our|the) (?:details|size|shipping)"
+    r"|(?:\d+[- ]days? )?(?:money[- ]back|returns? (?:policy|accepted|within))|all rights reserved"
+    r"|terms (?:and|&) conditions|(?:contact|call|email) us|follow us|subscribe to|share this"
+    r"|images? (?:are |is )?for illustration|colou?rs? may (?:vary|differ|appear)"
+    r"|包邮|免运费|全场包邮|[七7]天无理由|加入购物车|立即购买|关注店铺|联系客服|图片仅供参考)",
+    re.IGNORECASE,
+)
+SHOP_SENTENCE = re.compile(rf"\W*{SHOP_TALK.pattern}[^,;:，；：]{{0,60}}", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+")
 SENTENCE = re.compile(r"[^.!?。！？]+[.!?。！？]*\s*")
 
@@ -61,7 +76,7 @@ def words_of(cell: str, label: str = "") -> str:
     """
     text = _without_markup(cell)
     lines = [" ".join(line.split()) for line in text.split("\n")]
-    kept = [line for line in map(_without_lorem, lines) if line]
+    kept = [line for line in map(_without_filler, lines) if line]
     text = _without_label("\n".join(kept), label)
     return "" if FILLER.fullmatch(text) else text
 
@@ -72,12 +87,12 @@ def _without_markup(cell: str) -> str:
     if "&" in text and not TAG.search(text):
         text = _decoded(text)  # markup may have been written as entities
     if "<" in text and TAG.search(text):
-        reader = _Reader()
+        reader = _ShownText()
         reader.feed(text)
         reader.close()
         text = _decoded(reader.text)
         if TAG.search(text):  # it was escaped inside what was markup already
-            reader = _Reader()
+            reader = _ShownText()
             reader.feed(text)
             reader.close()
             text = reader.text
@@ -95,7 +110,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-class _Reader(HTMLParser):
+class _ShownText(HTMLParser):
     """Gathers what a browser would show; tags of no HTML are text as they stand."""
 
     def __init__(self) -> None:
@@ -133,11 +148,17 @@ class _Reader(HTMLParser):
             self._parts.append(data.replace("\n", " ").replace("\r", " "))
 
 
-def _without_lorem(line: str) -> str:
-    """A line without sentences of placeholder Latin."""
-    if not LOREM_STARTS.search(line):
+def _without_filler(line: str) -> str:
+    """A line without sentences of placeholder Latin, and of the shop alone."""
+    has_lorem, has_shop = LOREM_STARTS.search(line), SHOP_TALK.search(line)
+    if not has_lorem and not has_shop:
         return line
-    kept = [sentence for sentence in SENTENCE.findall(line) if not _is_lorem(sentence)]
+    kept = [
+        sentence
+        for sentence in SENTENCE.findall(line)
+        if not (has_lorem and _is_lorem(sentence))
+        and not (has_shop and SHOP_SENTENCE.fullmatch(sentence))
+    ]
     return "".join(kept).strip()
 
 

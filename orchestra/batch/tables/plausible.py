@@ -67,7 +67,7 @@ LEAST_MEAN_LOG = -16.5  # of a character, in what people write
 FEW_BYTES, LEAST_MEAN_OF_FEW_LOG = 3, -8.0  # of so little any code page makes letters
 
 
-class Guess(NamedTuple):
+class CodePage(NamedTuple):
     """A code page, how probable it is (nats), and the mean of a character beyond ASCII."""
 
     encoding: str
@@ -99,19 +99,19 @@ def letters() -> Letters:
     return Letters(alone, pairs)
 
 
-def guesses(lines: Sequence[bytes]) -> list[Guess]:
+def guesses(lines: Sequence[bytes]) -> list[CodePage]:
     """The code pages that `lines` may be written in, the most probable first."""
     joined = b"\n".join(lines)
     escaped = [name for mark, name in ESCAPED.items() if mark in joined]
     pages = {name: 0.0 for name in escaped} or CODE_PAGES
-    found: list[Guess] = []
+    found: list[CodePage] = []
     for name, cost in pages.items():
         log, count = plausibility(line.decode(name, "surrogateescape") for line in lines)
-        found.append(Guess(name, log - cost, log / count if count else 0.0))
+        found.append(CodePage(name, log - cost, log / count if count else 0.0))
     return sorted(found, key=lambda guess: -guess.log)
 
 
-def best_guess(lines: Sequence[bytes]) -> tuple[Guess | None, str]:
+def best_guess(lines: Sequence[bytes]) -> tuple[CodePage | None, str]:
     """The code page of `lines`, and another that may as well be it, or "".
 
     None where no code page makes text of them; of a few bytes only the commonest is believed.

@@ -55,7 +55,7 @@ class _TooLong(Exception):
     """A record passed MAX_RECORD_CHARS."""
 
 
-class _Lines:
+class _KeptLines:
     """Lines of a file, kept until their record is complete so that they can be read again."""
 
     def __init__(self, file: TextIO, *, is_escaped: bool) -> None:
@@ -66,7 +66,7 @@ class _Lines:
         self._size = 0
         self._is_escaped = is_escaped
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> _KeptLines:
         return self
 
     def __next__(self) -> str:
@@ -112,7 +112,7 @@ def _wrapped_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
 
 
 def _lines_as_records(file: TextIO, delimiter: str) -> Iterator[Record]:
-    lines = _Lines(file, is_escaped=False)
+    lines = _KeptLines(file, is_escaped=False)
     while True:
         lines.next_record()
         try:
@@ -128,7 +128,7 @@ def _lines_as_records(file: TextIO, delimiter: str) -> Iterator[Record]:
 
 
 def _quoted_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
-    lines = _Lines(file, is_escaped=dialect.quotes == "escaped")
+    lines = _KeptLines(file, is_escaped=dialect.quotes == "escaped")
     reader = _reader(lines, dialect)
     width = 0
     while True:
@@ -158,7 +158,7 @@ def _quoted_records(file: TextIO, dialect: Dialect) -> Iterator[Record]:
             yield Record(cells, first, taken[0] if len(taken) == 1 else "".join(taken))
 
 
-def _reader(lines: _Lines, dialect: Dialect) -> Iterator[list[str]]:
+def _reader(lines: _KeptLines, dialect: Dialect) -> Iterator[list[str]]:
     return csv.reader(
         lines, delimiter=dialect.delimiter, strict=True, skipinitialspace=dialect.spaced
     )
@@ -187,7 +187,7 @@ def _make(cell: str) -> str:
     return re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", text))
 
 
-def _repaired(lines: _Lines, first: int, dialect: Dialect, why: str, width: int) -> Record:
+def _repaired(lines: _KeptLines, first: int, dialect: Dialect, why: str, width: int) -> Record:
     """What can be kept of the record that begins on line `first` of a table of `width` columns.
 
     A stray quote inside one line closes a cell only where a delimiter follows. Between tabs, where
@@ -208,7 +208,7 @@ def _repaired(lines: _Lines, first: int, dialect: Dialect, why: str, width: int)
     )
 
 
-def _too_long(lines: _Lines, delimiter: str) -> Record:
+def _too_long(lines: _KeptLines, delimiter: str) -> Record:
     first = lines.number - len(lines.taken) + 1
     lines.back_to_second()
     line = lines.taken[0][: MAX_RECORD_CHARS - 1]

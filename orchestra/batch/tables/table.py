@@ -46,8 +46,8 @@ def open_table(path: str | Path, read_as: ReadAs = AS_FOUND) -> Table:
     """Open a table: a file, one packed by gzip, an address, or a folder of photos.
 
     The file is read once for its encoding and hash. Raises InvalidTable when it is missing, of
-    another format, undecodable, or without a header or rows, and MissingExtra for Parquet, Excel
-    and addresses where the extra that reads them is not installed.
+    another format, undecodable, or without a header or rows, and MissingExtra for Parquet and for
+    addresses where the extra that reads them is not installed.
     """
     address = address_of(path)
     place = local_copy(address) if address else Path(path)
@@ -92,13 +92,9 @@ def _parquet(source: Source) -> Table:
 
 
 def _excel(source: Source) -> Table:
-    try:
-        from orchestra.batch.tables.excel import ExcelTable
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"Table {source.name!r} is an Excel workbook, and {error.name!r}, which reads it, is "
-            "not installed: pip install 'orchestra-fleet[excel]'. Or save it as 'CSV UTF-8'."
-        ) from error
+    # openpyxl takes longer to read than most runs take, and most tables are of text.
+    from orchestra.batch.tables.excel import ExcelTable
+
     return ExcelTable(source)
 
 

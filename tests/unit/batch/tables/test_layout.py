@@ -35,6 +35,11 @@ READ = {
     "pipes": ("sku|name\n1|Green, from Italy\n", [["1", "Green, from Italy"]]),
     "semicolons, commas in all rows": ("sku;text\n1;a, b, c\n2;d, e\n", [["1", "a, b, c"]]),
     "old Mac line ends": ("sku,name\r1,Apple\r2,Pear\r", [["1", "Apple"], ["2", "Pear"]]),
+    "old Mac line ends after a mark": ("\ufeffsku,name\r1,Länge\r", [["1", "Länge"]]),
+    "a mark before quotes": ('\ufeff"sku","name"\r\n"1","A"\r\n', [["1", "A"]]),
+    "names in all directions": ("sku,name\n1,תפוח 🍌\n2,\u202eanan\n", [["1", "תפוח 🍌"]]),
+    "formulas": ("sku,name\n1,=cmd|' /C calc'!A0\n2,-42 B\n", [["1", "=cmd|' /C calc'!A0"]]),
+    "dates and zeros": ("sku,day\n007,01.02.2026\n008,2026-03-04\n", [["007", "01.02.2026"]]),
     "all line ends": ('sku,name\r\n1,A\n2,"B\rC"\r', [["1", "A"], ["2", "B\rC"]]),
     "blank lines": ("\n\nsku,name\n\n1,A\n,\n   \n2,B\n\n", [["1", "A"], ["2", "B"]]),
     "end mark of DOS": ("sku,name\r\n1,A\r\n\x1a", [["1", "A"]]),
@@ -111,6 +116,12 @@ def test_a_quoted_text_of_lines_is_one_cell(tmp_path: Path) -> None:
     text = 'sku,description\n1,"Sizes:\nS, M\nL, XL\n\n* crisp"\n2,"a ""b""\n"\n'
     found = written(tmp_path, text)
     assert [row[1] for row in cells(found)] == ["Sizes:\nS, M\nL, XL\n\n* crisp", 'a "b"\n']
+
+
+def test_unicode_text_of_excel_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "unicode.csv"
+    path.write_bytes(b"\xff\xfe" + "sku\tname\r\n1\tبرتقال 🍏\r\n".encode("utf-16-le"))
+    assert cells(open_table(path)) == [["1", "برتقال 🍏"]]
 
 
 def test_a_name_that_stands_twice_is_numbered(tmp_path: Path) -> None:
