@@ -14,6 +14,7 @@ from orchestra.batch.tables.formats import PLAIN
 from orchestra.batch.tables.markup import words_of
 from orchestra.batch.tables.row import repeated
 from orchestra.batch.tables.said import suspects
+from orchestra.batch.tables.structured import STRUCTURED, structured
 from orchestra.batch.tables.table import Row, Table, resolve_columns, some_names
 from orchestra.batch.tables.variants import filled_cells, filled_rows
 from orchestra.core.errors import InvalidTable
@@ -41,7 +42,11 @@ OTHER_NAMES = {
         artikelnummer artikel_nr art_nr ref reference referencia
         """,
 }
-LABELS = {"body (html)": "description"}  # what a column is called before a model
+LABELS = {
+    "body (html)": "description",
+    "structured_title": "title",
+    "structured_description": "description",
+}  # what a column is called before a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,8 @@ class Columns:
         lines: list[str] = []
         for name in self.text:
             label = LABELS.get(name.casefold(), name)
-            said = words_of(next(filled_cells(row.values, name), ""), label)
+            cell = next(filled_cells(row.values, name), "")
+            said = words_of(structured(cell)[0] if name in STRUCTURED else cell, label)
             if said:
                 lines.append(f"{label}: {said}")
         photos = named_photos(self.photo_cells(row))

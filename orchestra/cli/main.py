@@ -30,6 +30,7 @@ COMMANDS = (
     "decisions",
     "diff",
     "eval",
+    "export",
     "finetune",
     "init",
     "label",

@@ -118,7 +118,17 @@ GOOGLE = Format(
         ("title", "structured_title", "structured title"),
         ("image_link", "image link", "availability", "google_product_category"),
     ),
-    text=("title", "description", "brand", "color", "material", "pattern", "size"),
+    text=(
+        "title",
+        "structured_title",
+        "description",
+        "structured_description",
+        "brand",
+        "color",
+        "material",
+        "pattern",
+        "size",
+    ),
     images=(
         "image_link",
         "image link",
