@@ -1,0 +1,218 @@
+"""One product as the workbench shows it: photos, marked text, and each field with what it rests on.
+
+It knows no HTML. Escaping is the template's work, so hostile text passes through as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from PIL import Image
+
+from orchestra.batch.output.report_view import display_name
+from orchestra.book.decisions import Decision
+from orchestra.core.errors import ImageError
+from orchestra.core.job import ErrorRecord, Evidence, Field, Question, Result
+from orchestra.core.values import shown, text_of
+from orchestra.images.attention import glow_of
+from orchestra.images.store import ImageStore
+from orchestra.review.marks import Part, marked
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+LONG_CHARS = 60  # from here on a value is edited in a box of several lines
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo by its key in the store, with its size in pixels."""
+
+    key: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where on a photo a field was seen: a box in percent of the photo, and a map of what counted.
+
+    `heat` is a data URI of a small picture, to be stretched over the photo. `words` were read there.
+    """
+
+    field: str
+    photo: str
+    box: tuple[float, float, float, float] | None
+    heat: str | None
+    words: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one side says: its source, value and confidence, and which model read it."""
+
+    source: str
+    value: str
+    confidence: float | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A field to decide of. `value` is what stands now, `own` what the models said.
+
+    `decision` is the one that stands, `state` what it comes to. `readings` are both sides of a
+    conflict, or the other one that was set aside.
+    """
+
+    row_id: str
+    name: str
+    kind: str
+    state: str
+    value: str
+    own: str
+    raw: str
+    source: str
+    confidence: float | None
+    model: str | None
+    note: str
+    readings: tuple[Reading, ...]
+    decision: Decision | None
+    is_long: bool
+    is_matched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One product. `text` is what the models read, in parts; `columns` what the table has beside."""
+
+    number: int
+    ordinal: int
+    row_id: str
+    name: str
+    status: str
+    photos: tuple[Photo, ...]
+    regions: tuple[Region, ...]
+    text: tuple[Part, ...]
+    columns: tuple[tuple[str, str], ...]
+    errors: tuple[ErrorRecord, ...]
+    notes: tuple[str, ...]
+    questions: tuple[Question, ...]
+    items: tuple[Item, ...]
+
+
+def photos_of(result: Result, store: ImageStore) -> tuple[Photo, ...]:
+    """The photos of a result that are in the store, each with its size."""
+    found: list[Photo] = []
+    for key in dict.fromkeys(result.images):
+        with suppress(ImageError, OSError):
+            path = store.path(key)
+            if path is None:
+                continue
+            with Image.open(path) as picture:  # reads the head of the file alone
+                found.append(Photo(key, *picture.size))
+    return tuple(found)
+
+
+def regions_of(result: Result) -> tuple[Region, ...]:
+    """Where on photos each field was seen."""
+    return tuple(
+        _region(name, proof)
+        for name, field in result.fields.items()
+        for proof in proofs(field)
+        if proof.kind == "image" and proof.image
+    )
+
+
+def _region(name: str, proof: Evidence) -> Region:
+    box = None
+    if proof.box is not None and tuple(proof.box) != WHOLE:
+        left, top, right, bottom = (round(100 * edge, 2) for edge in proof.box)
+        box = (left, top, round(right - left, 2), round(bottom - top, 2))
+    heat = None if proof.heat is None else _uri(proof.heat)
+    return Region(name, proof.image or "", box, heat, proof.text)
+
+
+def _uri(heat: str) -> str:
+    stream = io.BytesIO()
+    glow_of(heat).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def proofs(field: Field) -> tuple[Evidence, ...]:
+    """What a field rests on, and its other readings."""
+    return (*field.evidence, *(proof for one in field.alternatives for proof in one.evidence))
+
+
+def text_parts(result: Result, values: Mapping[str, str]) -> tuple[Part, ...]:
+    """The text that models read, or the columns where none did, with the evidence marked."""
+    text = next((call.data for call in result.calls if call.data and not call.images), None)
+    if text is None:
+        text = next((call.data for call in result.calls if call.data), None)
+    if text is None:
+        return ()
+    return tuple(marked(text, {name: proofs(one) for name, one in result.fields.items()}))
+
+
+def columns_beside(
+    row_id: str, values: Mapping[str, str], parts: Sequence[Part]
+) -> tuple[tuple[str, str], ...]:
+    """The columns that neither the text nor the head of the card shows."""
+    text = "".join(part.text for part in parts)
+    name = display_name(row_id, values)
+    return tuple(
+        (column, value)
+        for column, value in values.items()
+        if value.strip()
+        and value not in (row_id, name)
+        and f"{column}: {' '.join(value.split())}" not in text
+    )
+
+
+def readings_of(field: Field) -> tuple[Reading, ...]:
+    """What each side says, the photo first; nothing where they say one thing."""
+    others = [one for one in field.alternatives if one.value is not None]
+    if not others or all(shown(one.value) == shown(field.value) for one in others):
+        return ()
+    both = sorted((field, *others), key=lambda one: one.source != "photo")
+    return tuple(
+        Reading(one.source, shown(one.value), one.confidence, one.model)
+        for one in both
+        if one.value is not None
+    )
+
+
+def item_of(
+    row_id: str,
+    name: str,
+    kind: str,
+    field: Field,
+    standing: tuple[str, Decision | None],
+    is_matched: bool,
+) -> Item:
+    """A field as it is shown; `standing` is its state, and the decision that led to it."""
+    state, decision = standing
+    value = field.value
+    if decision is not None and state in ("edited", "rejected"):
+        value = decision.value if state == "edited" else None
+    sure = field.confidence if field.probability is None else field.probability
+    raw = text_of(value) or ""
+    return Item(
+        row_id=row_id,
+        name=name,
+        kind=kind,
+        state=state,
+        value=shown(value, "\n"),
+        own=shown(field.value, "\n"),
+        raw=raw,
+        source=field.source,
+        confidence=sure if field.answered else None,
+        model=field.model,
+        note="; ".join(filter(None, (field.doubt, field.note))),
+        readings=readings_of(field),
+        decision=decision,
+        is_long=len(raw) > LONG_CHARS or "\n" in raw,
+        is_matched=is_matched,
+    )

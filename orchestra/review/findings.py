@@ -1,0 +1,99 @@
+"""What there is to say of each field of a row that ran: why a person should look, or that it is fine.
+
+It reads records as the journal has them, as plain JSON: a table of 50,000 rows is read as the
+workbench opens, and validating each result would take minutes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestra.core.values import agree, shown
+
+# From what is surely wrong to what is fine; a row is as urgent as its most urgent field.
+KINDS = ("error", "conflict", "doubt", "unsure", "aside", "empty", "fine")
+FLAGGED = ("error", "conflict", "doubt", "unsure")
+UNSURE_BELOW = 0.5
+_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])\d[\d.,]*(?![\w])")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One field of a row: its `kind`, one of `KINDS`, and the `reason` in the words of the record.
+
+    In a reason what differs from row to row is left out, so that equal reasons group. `other` is
+    the reading that lost, from `other_source`. `confidence` is 0 to 1, or None.
+    """
+
+    field: str
+    kind: str
+    reason: str = ""
+    value: str = ""
+    source: str = "none"
+    other: str = ""
+    other_source: str = ""
+    confidence: float | None = None
+
+
+def findings(record: Mapping[str, Any], names: Sequence[str]) -> Iterator[Finding]:
+    """Each field of a record; one that failed as a whole lacks all of `names`."""
+    fields: Mapping[str, Any] = record.get("fields") or {}
+    if not fields:
+        errors = record.get("errors") or ()
+        reason = errors[0]["type"] if errors else ""
+        kind = "error" if errors or record.get("status") == "failed" else "empty"
+        for name in names:
+            yield Finding(name, kind, reason)
+        return
+    for name, field in fields.items():
+        yield _finding(name, field)
+
+
+def _finding(name: str, field: Mapping[str, Any]) -> Finding:
+    value, source = field.get("value"), field.get("source") or "none"
+    sure = field.get("probability")
+    sure = field.get("confidence") if sure is None else sure
+    other = _other(field)
+    kind, reason = _kind(field, source, sure, other)
+    return Finding(
+        field=name,
+        kind=kind,
+        reason=general(reason),
+        value=shown(value),
+        source=source,
+        other="" if other is None else shown(other.get("value")),
+        other_source="" if other is None else other.get("source") or "",
+        confidence=None if source == "none" else sure,
+    )
+
+
+def _other(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The first reading beside the value that says something else."""
+    for reading in field.get("alternatives") or ():
+        told = reading.get("value")
+        if told is not None and not agree(told, field.get("value")):
+            return reading
+    return None
+
+
+def _kind(
+    field: Mapping[str, Any], source: str, sure: float | None, other: Mapping[str, Any] | None
+) -> tuple[str, str]:
+    note = field.get("note") or ""
+    if field.get("contradiction"):
+        return "conflict", note
+    if field.get("doubt"):
+        return "doubt", field["doubt"]
+    if source == "none":
+        return "empty", note
+    if sure is not None and sure < UNSURE_BELOW:
+        return "unsure", note
+    return ("aside", note) if other is not None else ("fine", "")
+
+
+def general(reason: str) -> str:
+    """A reason without what differs from row to row: quoted values and numbers."""
+    return " ".join(_VARIES.sub("…", reason).split())
