@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.decisions import Decisions
 from orchestra.book.entries import Entries
 from orchestra.book.journal import Journal
 from orchestra.book.messages import (
@@ -32,12 +33,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Journal, Spending, Timings):
+class Book(Threads, Entries, Decisions, Spending, Timings):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
-    several. What it can be asked stands with the tables: `accounts`, `entries` (with `recover`),
-    `journal`, `spending`, `threads` and `timings`.
+    several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
+    `recover`), `journal`, `spending`, `threads` and `timings`.
     """
 
     _lock: FileLock | None

@@ -19,13 +19,17 @@ PAGE_ROWS = 256
 FIELDS = "fields"  # the note that lists the names of all fields met
 ATTEMPTS = "attempts."  # notes that list the accounts of a row's failed tries, by its key
 
-_ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id
+_TABLE = "(SELECT ifnull(max(state), 0) FROM tables)"  # the state of the table of now
+_ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id, source, version
     FROM finished LEFT JOIN accounts ON accounts.number = finished.account"""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRow:
-    """A row of the journal; `account` is where its calls stand in the ledger, when it had one."""
+    """A row of the journal; `account` is where its calls stand in the ledger, when it had one.
+
+    `source` tells what its job read, and each record has a `version` of its own.
+    """
 
     ordinal: int
     key: str
@@ -33,6 +37,8 @@ class FinishedRow:
     status: str
     record_json: str
     account: str | None
+    source: str
+    version: int
 
 
 class Journal(Accounts):
@@ -59,6 +65,15 @@ class Journal(Accounts):
             after, left = page[-1][0], left - len(page)
             for found in page:
                 yield FinishedRow(*found)
+
+    def past_records(self, versions: Collection[int]) -> dict[int, tuple[str, str]]:
+        """Record and source of those `versions` that another record has taken the place of."""
+        found = self._read(
+            "SELECT version, record, source FROM past"
+            " WHERE version IN (SELECT value FROM json_each(?))",
+            (json.dumps(sorted(versions)),),
+        )
+        return {version: (record, source) for version, record, source in found}
 
     def finished_ordinals(self) -> set[int]:
         """Places of all finished rows in the table."""
@@ -171,10 +186,7 @@ class Journal(Accounts):
         )
         if any(key == row.key for key, _ in taken):
             if row.again:
-                self._write(
-                    "UPDATE finished SET status = ?, account = ?, record = ? WHERE key = ?",
-                    (row.status, account, row.record_json, row.key),
-                )
+                self._replace_row(row, account)
             return row.again
         if taken:
             raise BookError(
@@ -182,8 +194,39 @@ class Journal(Accounts):
                 f"as {row.key!r}. Give each row of a table its own ordinal and key."
             )
         self._write(
-            "INSERT INTO finished (ordinal, key, row_id, status, account, record)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (row.ordinal, row.key, row.row_id, row.status, account, row.record_json),
+            "INSERT INTO finished (ordinal, key, row_id, status, account, record, source, version,"
+            f" since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_TABLE})",
+            (
+                row.ordinal,
+                row.key,
+                row.row_id,
+                row.status,
+                account,
+                row.record_json,
+                row.source,
+                self._new_version(),
+            ),
         )
         return True
+
+    def _replace_row(self, row: FinishRow, account: int | None) -> None:
+        """Put a new record in the place of one, which stays known where somebody decided of it."""
+        self._write(
+            "INSERT INTO past (version, ordinal, row_id, status, account, record, source, since,"
+            " until) SELECT version, ordinal, row_id, status, account, record, source, since, since"
+            " FROM finished WHERE key = ? AND row_id IN (SELECT row_id FROM decisions)",
+            (row.key,),
+        )
+        self._write(
+            "UPDATE finished SET status = ?, account = ?, record = ?, source = ?, version = ?"
+            " WHERE key = ?",
+            (row.status, account, row.record_json, row.source, self._new_version(), row.key),
+        )
+
+    def _new_version(self) -> int:
+        return int(
+            self._write(
+                "INSERT INTO meta (key, value) VALUES ('version', '1') ON CONFLICT (key)"
+                " DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING value"
+            ).fetchone()[0]
+        )
