@@ -61,12 +61,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A field to decide of. `value` is what stands now, `own` what the models said.
+    """A field to decide of, by its place in the index. `value` is what stands, `own` what models said.
 
     `decision` is the one that stands, `state` what it comes to. `readings` are both sides of a
     conflict, or the other one that was set aside.
     """
 
+    place: int
     row_id: str
     name: str
     kind: str
@@ -146,8 +147,8 @@ def proofs(field: Field) -> tuple[Evidence, ...]:
     return (*field.evidence, *(proof for one in field.alternatives for proof in one.evidence))
 
 
-def text_parts(result: Result, values: Mapping[str, str]) -> tuple[Part, ...]:
-    """The text that models read, or the columns where none did, with the evidence marked."""
+def text_parts(result: Result) -> tuple[Part, ...]:
+    """The text that models read, with the evidence of each field marked."""
     text = next((call.data for call in result.calls if call.data and not call.images), None)
     if text is None:
         text = next((call.data for call in result.calls if call.data), None)
@@ -185,33 +186,37 @@ def readings_of(field: Field) -> tuple[Reading, ...]:
 
 
 def item_of(
+    place: int,
     row_id: str,
     name: str,
     kind: str,
-    field: Field,
+    fields: tuple[Field, Field],
     standing: tuple[str, Decision | None],
+    *,
     is_matched: bool,
 ) -> Item:
-    """A field as it is shown; `standing` is its state, and the decision that led to it."""
+    """A field as it is shown: of `fields` the first is what models said, the second what stands.
+
+    `standing` is what was decided of it, and by which decision.
+    """
+    own, now = fields
     state, decision = standing
-    value = field.value
-    if decision is not None and state in ("edited", "rejected"):
-        value = decision.value if state == "edited" else None
-    sure = field.confidence if field.probability is None else field.probability
-    raw = text_of(value) or ""
+    sure = own.confidence if own.probability is None else own.probability
+    raw = text_of(now.value) or ""
     return Item(
+        place=place,
         row_id=row_id,
         name=name,
         kind=kind,
         state=state,
-        value=shown(value, "\n"),
-        own=shown(field.value, "\n"),
+        value=shown(now.value, "\n"),
+        own=shown(own.value, "\n"),
         raw=raw,
-        source=field.source,
-        confidence=sure if field.answered else None,
-        model=field.model,
-        note="; ".join(filter(None, (field.doubt, field.note))),
-        readings=readings_of(field),
+        source=own.source,
+        confidence=sure if own.answered else None,
+        model=own.model,
+        note="; ".join(filter(None, (own.doubt, own.note))),
+        readings=readings_of(own),
         decision=decision,
         is_long=len(raw) > LONG_CHARS or "\n" in raw,
         is_matched=is_matched,
