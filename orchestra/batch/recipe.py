@@ -160,7 +160,7 @@ class Recipe(Word):
         if twice:
             raise ValueError(
                 f"two output columns would be called {twice[0]!r}: each field also writes "
-                "<field>_source and <field>_confidence, and each row 'status'"
+                "<field>_source and <field>_confidence, and each row 'decided' and 'status'"
             )
         locked = sorted(set(self.locked) & set(columns))
         if locked:

@@ -66,12 +66,17 @@ class Journal(Accounts):
             for found in page:
                 yield FinishedRow(*found)
 
-    def past_records(self, versions: Collection[int]) -> dict[int, tuple[str, str]]:
-        """Record and source of those `versions` that another record has taken the place of."""
+    @property
+    def versions(self) -> int:
+        """How many records there were; another number says that a row was run since."""
+        found = self._read_one("SELECT value FROM meta WHERE key = 'version'")
+        return 0 if found is None else int(found[0])
+
+    def records_decided_of(self) -> dict[int, tuple[str, str]]:
+        """Record and source, by version, of what decisions are about and stands no longer."""
         found = self._read(
             "SELECT version, record, source FROM past"
-            " WHERE version IN (SELECT value FROM json_each(?))",
-            (json.dumps(sorted(versions)),),
+            " WHERE version IN (SELECT version FROM decisions)"
         )
         return {version: (record, source) for version, record, source in found}
 

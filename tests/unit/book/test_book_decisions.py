@@ -145,6 +145,4 @@ def test_what_a_person_saw_stays_known_when_the_row_is_run_again(book):
     again("A", '{"n":10}')
     again("B", '{"n":20}')
     assert book.row_by_id("A").version != seen.version
-    assert book.past_records([seen.version, book.row_by_id("B").version]) == {
-        seen.version: ('{"status":"review","n":1}', "")
-    }
+    assert book.records_decided_of() == {seen.version: ('{"status":"review","n":1}', "")}
