@@ -35,6 +35,7 @@ COMMANDS = (
     "refit",
     "replay",
     "resume",
+    "review",
     "run",
     "serve",
     "show",

@@ -14,6 +14,7 @@ from orchestra.core.job import Field
 from orchestra.core.values import agree, shown
 from orchestra.review.desk import OPEN_STATES, Desk
 from orchestra.review.index import STATES, Choice, Codes
+from orchestra.review.load import STATE_OF
 
 Deed = Literal["approve", "reject", "skip", "edit", "photo", "text", "products"]
 DEEDS: tuple[Deed, ...] = get_args(Deed)
@@ -23,12 +24,13 @@ SAMPLED = 10
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of the preview: its value now and then."""
+    """One field of the preview: its value now and then, and what will be decided of it."""
 
     row_id: str
     name: str
     now: str
     then: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _decisions(desk: Desk, places: Codes, deed: Deed, value: str) -> Iterator[Ne
     for place in map(int, places):
         row_id, name = desk.index.key(place)
         if deed in ("approve", "reject", "skip"):
-            yield NewDecision(row_id, deed, field=name)
+            yield NewDecision(row_id, deed, field=name or None)
         elif deed == "edit":
             told = desk.read_value(row_id, name, value)
             yield NewDecision(row_id, "edit", field=name, value=told)
@@ -134,23 +136,20 @@ def other_of(field: Field) -> object:
 
 
 def _field(desk: Desk, place: int, name: str) -> Field:
-    _, result, _ = desk.results(int(desk.index.columns["row"][place]))
-    return result.fields.get(name, Field())
+    _, _, now = desk.results(int(desk.index.columns["row"][place]))
+    return now.fields.get(name, Field())
 
 
 def _change(desk: Desk, place: int, deed: Deed, value: str) -> Change:
     row_id, name = desk.index.key(place)
     field = _field(desk, place, name)
-    now = shown(field.value)
-    if deed == "reject":
-        then = ""
-    elif deed == "edit":
+    now, state = shown(field.value), STATE_OF.get(deed, "approved")
+    then = "" if deed == "reject" else now
+    if deed == "edit":
         then = shown(desk.read_value(row_id, name, value))
     elif deed in SIDES and int(desk.index.columns["other"][place]) == SIDES[deed]:
-        then = shown(other_of(field))
-    else:
-        then = now
-    return Change(row_id, name, now, then)
+        then, state = shown(other_of(field)), "edited"
+    return Change(row_id, name, now, then, state)
 
 
 def _check(desk: Desk, choice: Choice, deed: str) -> None:

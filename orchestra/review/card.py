@@ -37,9 +37,10 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where on a photo a field was seen: a box in percent of the photo, and a map of what counted.
+    """Where on a photo a field was seen: a box (left, top, width, height) in percent of the photo.
 
-    `heat` is a data URI of a small picture, to be stretched over the photo. `words` were read there.
+    `heat` is a map of what counted, as a data URI of a small picture to be stretched over the
+    photo. `words` were read there.
     """
 
     field: str
@@ -55,13 +56,16 @@ class Reading:
 
     source: str
     value: str
+    raw: str
     confidence: float | None
     model: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A field to decide of, by its place in the index. `value` is what stands, `own` what models said.
+    """A field to decide of, at a place of the index.
+
+    `value` is what stands, `own` what the models said, and `raw` the value as it is edited.
 
     `decision` is the one that stands, `state` what it comes to. `readings` are both sides of a
     conflict, or the other one that was set aside.
@@ -87,7 +91,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One product. `text` is what the models read, in parts; `columns` what the table has beside."""
+    """One product.
+
+    `text` is what the models read, in parts; `columns` is what the table has beside it.
+    """
 
     number: int
     ordinal: int
@@ -179,7 +186,7 @@ def readings_of(field: Field) -> tuple[Reading, ...]:
         return ()
     both = sorted((field, *others), key=lambda one: one.source != "photo")
     return tuple(
-        Reading(one.source, shown(one.value), one.confidence, one.model)
+        Reading(one.source, shown(one.value), text_of(one.value) or "", one.confidence, one.model)
         for one in both
         if one.value is not None
     )
@@ -201,6 +208,7 @@ def item_of(
     """
     own, now = fields
     state, decision = standing
+    told = now if now.doubt or now.contradiction else own  # what is said of a value it has now
     sure = own.confidence if own.probability is None else own.probability
     raw = text_of(now.value) or ""
     return Item(
@@ -212,11 +220,11 @@ def item_of(
         value=shown(now.value, "\n"),
         own=shown(own.value, "\n"),
         raw=raw,
-        source=own.source,
-        confidence=sure if own.answered else None,
+        source="person" if now.source == "person" else own.source,
+        confidence=sure if own.answered and now.source != "person" else None,
         model=own.model,
-        note="; ".join(filter(None, (own.doubt, own.note))),
-        readings=readings_of(own),
+        note="; ".join(filter(None, (told.doubt, told.note))),
+        readings=readings_of(told),
         decision=decision,
         is_long=len(raw) > LONG_CHARS or "\n" in raw,
         is_matched=is_matched,

@@ -36,7 +36,7 @@ from orchestra.review.card import (
 )
 from orchestra.review.findings import KINDS
 from orchestra.review.index import Codes, Index
-from orchestra.review.load import load, note, state_of
+from orchestra.review.load import load, note, read_row, state_of
 
 NO_FIELD = Field()
 OPEN_STATES = ("open", "skipped")
@@ -80,6 +80,11 @@ class Desk:
         """What the batch is called: its table's name."""
         return self.spec.table.name
 
+    @property
+    def doubles(self) -> tuple[int, ...]:
+        """Rows of the table that have the id of another row, so that nothing can be decided."""
+        return self._loaded.doubles
+
     def refresh(self) -> None:
         """Read what another process wrote since: decisions, and rows that ran."""
         with self.lock:
@@ -113,7 +118,7 @@ class Desk:
             return found[:most]
 
     def state_of(self, row_id: str, name: str) -> str:
-        """What stands decided of a field."""
+        """What stands decided of a field; it may be open all the same."""
         return state_of(self.standing.row(row_id), name)[0]
 
     def _card(self, number: int, matched: set[int] | None) -> Card:
@@ -138,10 +143,7 @@ class Desk:
 
     def results(self, number: int) -> tuple[FinishedRow, Result, Result]:
         """A row's record, what the models said, and that with what people decided."""
-        ordinal = self.index.rows[number].ordinal
-        found = next(self.folder.book.rows(after=ordinal - 1, limit=1))
-        result = Result.model_validate_json(found.record_json)
-        return found, result, self.standing.applied(found, result)
+        return read_row(self.index, number, self.folder, self.standing)
 
     def _items(
         self, number: int, result: Result, now: Result, matched: set[int] | None
@@ -158,7 +160,7 @@ class Desk:
                     name,
                     KINDS[int(index.columns["kind"][place])],
                     fields,
-                    state_of(decided, name),
+                    (index.state(place), state_of(decided, name)[1]),
                     is_matched=matched is None or place in matched,
                 )
             )
@@ -169,12 +171,15 @@ class Desk:
     ) -> tuple[Decision, ...]:
         """Decide of one field. `value` is the text of an edit; an empty one means it has none.
 
-        Raises `InvalidDecision` for a field that there is not, and `BookError`.
+        The field "" is the row itself. Raises `InvalidDecision` for a field that there is not, and
+        `BookError`.
         """
         with self.lock:
             self._check(row_id, name)
             told = self.read_value(row_id, name, value) if action == "edit" else None
-            return self.write([NewDecision(row_id, action, field=name, value=told, why=why)])
+            return self.write(
+                [NewDecision(row_id, action, field=name or None, value=told, why=why)]
+            )
 
     def decide_row(self, row_id: str, action: Action) -> tuple[Decision, ...]:
         """Approve or reject a product whole. Raises as `decide` does."""
@@ -209,7 +214,8 @@ class Desk:
         for row_id in dict.fromkeys(one.row_id for one in decisions):
             row = self.index.row(row_id)
             if row is not None:
-                note(self.index, row, self.standing.row(row_id))
+                decided = self.standing.row(row_id)
+                note(self.index, row, decided, self.folder, self.standing)
 
     def read_value(self, row_id: str, name: str, text: str) -> Any:
         """An edit as it was typed: by the recipe's name for it, JSON where the field has such."""

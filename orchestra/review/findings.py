@@ -1,4 +1,4 @@
-"""What there is to say of each field of a row that ran: why a person should look, or that it is fine.
+"""What there is to say of each field of a row: why a person should look, or that it is fine.
 
 It reads records as the journal has them, as plain JSON: a table of 50,000 rows is read as the
 workbench opens, and validating each result would take minutes.
@@ -13,9 +13,10 @@ from typing import Any
 
 from orchestra.core.values import agree, shown
 
-# From what is surely wrong to what is fine; a row is as urgent as its most urgent field.
-KINDS = ("error", "conflict", "doubt", "unsure", "aside", "empty", "fine")
-FLAGGED = ("error", "conflict", "doubt", "unsure")
+# From what only a person can tell to what is fine; a row is as urgent as its most urgent field.
+KINDS = ("conflict", "doubt", "unsure", "asks", "error", "aside", "empty", "fine")
+FLAGGED = ("conflict", "doubt", "unsure", "asks", "error")
+WHOLE_ROW = ""  # the field of a finding that is of the row itself
 UNSURE_BELOW = 0.5
 _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])\d[\d.,]*(?![\w])")
 
@@ -39,20 +40,24 @@ class Finding:
 
 
 def findings(record: Mapping[str, Any], names: Sequence[str]) -> Iterator[Finding]:
-    """Each field of a record; one that failed as a whole lacks all of `names`."""
+    """What there is to say of a record: of the row where it failed or asks, then of each field.
+
+    A row that failed as a whole lacks all of `names`.
+    """
+    errors = record.get("errors") or ()
+    if record.get("status") == "waiting":
+        yield Finding(WHOLE_ROW, "asks")
+    elif errors or record.get("status") == "failed":
+        yield Finding(WHOLE_ROW, "error", errors[0]["type"] if errors else "")
     fields: Mapping[str, Any] = record.get("fields") or {}
-    if not fields:
-        errors = record.get("errors") or ()
-        reason = errors[0]["type"] if errors else ""
-        kind = "error" if errors or record.get("status") == "failed" else "empty"
-        for name in names:
-            yield Finding(name, kind, reason)
-        return
     for name, field in fields.items():
-        yield _finding(name, field)
+        yield finding(name, field)
+    if not fields:
+        yield from (Finding(name, "empty") for name in names)
 
 
-def _finding(name: str, field: Mapping[str, Any]) -> Finding:
+def finding(name: str, field: Mapping[str, Any]) -> Finding:
+    """What there is to say of one field, as plain JSON."""
     value, source = field.get("value"), field.get("source") or "none"
     sure = field.get("probability")
     sure = field.get("confidence") if sure is None else sure

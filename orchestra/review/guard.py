@@ -61,7 +61,9 @@ class Guard:
 
     def _path_of(self, scope: Scope) -> str | None:
         """The path behind the secret; None for a request that is not of our page."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         host = headers.get("host", "")
         first, slash, rest = scope["path"].removeprefix("/").partition("/")
         if host not in self._hosts or not secrets.compare_digest(

@@ -21,6 +21,7 @@ BANDS = ("none", "0-50", "50-80", "80-95", "95-100")
 BAND_EDGES = (0.5, 0.8, 0.95)
 LONGEST_VALUE = 60  # characters; longer ones are not told apart where values are grouped
 LONG = "…"
+NONE_GIVEN = "(none)"  # in a choice: the empty word, since "" means the usual
 DIMENSIONS = ("kind", "state", "field", "status", "sure", "reason", "value")
 FLAGGED_KINDS = tuple(KINDS.index(kind) for kind in FLAGGED)
 
@@ -74,12 +75,16 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class RowOf:
-    """A row as it is added: its place in the table, id, status, and what is searched."""
+    """A row as it is added: its place in the table, id, status, and what is searched.
+
+    `version` is that of its record.
+    """
 
     ordinal: int
     row_id: str
     status: str
     text: str
+    version: int = 0
 
 
 class Index:
@@ -98,11 +103,12 @@ class Index:
         self._ranks = array("d")
         self._starts = array("i", [0])
         self._orders: dict[str, Codes] = {}
+        self._said: dict[str, Codes] = {}
 
     def add(self, row: RowOf, found: Iterable[Finding]) -> None:
         """Add a row and its fields."""
         number, rank, into = len(self.rows), float(len(KINDS)), self._filling
-        self.rows.append(RowKey(row.ordinal, row.row_id))
+        self.rows.append(RowKey(row.ordinal, row.row_id, row.version))
         self._row_of.setdefault(row.row_id, number)
         said: list[str] = []
         status = self.names["status"].code(row.status)
@@ -128,6 +134,7 @@ class Index:
         """Close the index: from here on only states change."""
         self.columns = {name: np.array(codes, np.int32) for name, codes in self._filling.items()}
         self._filling = {}
+        self._said = {name: self.columns[name].copy() for name in ("kind", "reason")}
         self.texts.ready()
         worst = np.argsort(np.array(self._ranks, np.float64), kind="stable").astype(np.int32)
         self._orders = {"worst": worst, "table": np.arange(len(self.rows), dtype=np.int32)}
@@ -156,6 +163,13 @@ class Index:
         """Note what was decided of some fields."""
         self.columns["state"][places] = STATES.index(state)
 
+    def flag(self, place: int, found: Finding | None) -> None:
+        """Note why a field needs a person since something was decided; None: as models said."""
+        for name, codes in self._said.items():
+            word = None if found is None else getattr(found, name)
+            code = codes[place] if word is None else self.names[name].code(word)
+            self.columns[name][place] = code
+
     def state(self, place: int) -> str:
         """What was decided of a field."""
         return STATES[int(self.columns["state"][place])]
@@ -169,7 +183,8 @@ class Index:
                 continue
             column = self.columns[name]
             if told:
-                mask &= column == self.names[name].codes.get(told, -1)
+                word = "" if told == NONE_GIVEN else told
+                mask &= column == self.names[name].codes.get(word, -1)
             elif name == "kind":
                 mask &= self._flagged()
             else:
@@ -242,10 +257,11 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class RowKey:
-    """A row's place in the table, and its id."""
+    """A row's place in the table, its id, and the version of its record."""
 
     ordinal: int
     row_id: str
+    version: int
 
 
 def _band(confidence: float | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from orchestra.core.job import Evidence
 
@@ -28,7 +29,7 @@ def marked(text: str, evidence: Mapping[str, Sequence[Evidence]]) -> Iterator[Pa
         for start, end in _spans(text, proofs)
     ]
     edges = sorted({0, len(text), *(edge for start, end, _ in spans for edge in (start, end))})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         names = (name for left, right, name in spans if left <= start and end <= right)
         yield Part(text[start:end], tuple(dict.fromkeys(names)))
 

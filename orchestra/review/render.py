@@ -18,20 +18,21 @@ from orchestra.review.bulk import Preview
 from orchestra.review.card import Card, Item
 from orchestra.review.desk import Desk
 from orchestra.review.history import Entry
-from orchestra.review.index import DIMENSIONS, Choice
+from orchestra.review.index import NONE_GIVEN, Choice
 from orchestra.review.words import LANGUAGES, word, word_or
 
 PAGE_ROWS = 15
 FACETS = ("kind", "state", "field", "status", "sure")
 GROUPINGS = ("kind", "reason", "field", "status", "sure", "value")
 MOST_GROUPS = 100
+USUAL = Choice()
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a page shows: which fields, from which place of their order on, in which language."""
 
-    choice: Choice = Choice()
+    choice: Choice = USUAL
     group: str = ""
     start: int = 0
     language: str = "en"
@@ -142,7 +143,7 @@ class Renderer:
                 languages=LANGUAGES,
                 facet_names=FACETS,
                 groupings=GROUPINGS,
-                dimensions=DIMENSIONS,
+                none_given=NONE_GIVEN,
                 most_groups=MOST_GROUPS,
                 **values,
             )
@@ -151,6 +152,8 @@ class Renderer:
 
 def _named(language: str, dimension: str, value: str) -> str:
     """How a word of a dimension is shown: a field's name as it is, a kind in the language."""
+    if value in ("", NONE_GIVEN):
+        return word(language, f"{dimension}_")
     if dimension == "field":
         return value
     return word_or(language, f"{dimension}_{value}", value)

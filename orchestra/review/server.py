@@ -64,9 +64,10 @@ class RowRequest(_Sent):
 
 
 class UndoRequest(_Sent):
-    """Decisions to take back; none: the latest."""
+    """A decision to take back, or a group of them; neither: the latest."""
 
-    ids: tuple[int, ...] = ()
+    id: int | None = None
+    group: str = ""
 
 
 class BulkRequest(_Sent):
@@ -126,7 +127,9 @@ class Workbench:
                 sent = kind.model_validate_json(await request.body())
                 return await run_in_threadpool(handler, sent, _shown(request))
             except ValidationError as error:
-                return _problem(UsageError(f"Not a request of this page: {first_problem(error, kind)}"))
+                return _problem(
+                    UsageError(f"Not a request of this page: {first_problem(error, kind)}")
+                )
             except OrchestraError as error:
                 return _problem(error)
 
@@ -173,7 +176,7 @@ class Workbench:
         said = word(
             shown.language,
             f"did_{self._desk.state_of(sent.row, sent.field)}",
-            field=sent.field,
+            field=sent.field or word(shown.language, "field_"),
             row=sent.row,
         )
         return self._changed(shown, made, said)
@@ -184,8 +187,11 @@ class Workbench:
         return self._changed(shown, made, said)
 
     def _undo(self, sent: UndoRequest, shown: Shown) -> Response:
-        ids = sent.ids
-        if not ids and (last := latest(self._desk.folder.book)) is not None:
+        book = self._desk.folder.book
+        ids: Sequence[int] = () if sent.id is None else (sent.id,)
+        if sent.group:
+            ids = [one.id for one in book.group(sent.group)]
+        elif not ids and (last := latest(book)) is not None:
             ids = last.ids
         made = self._desk.undo(ids) if ids else ()
         key = "did_undo" if made else "nothing_to_undo"

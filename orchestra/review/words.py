@@ -11,9 +11,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "title": ("Review of {table}", "{table} 的审核"),
     "skip_link": ("Skip to the products", "跳到商品"),
     "language": ("Language", "语言"),
-    "progress": ("{left} left · {decided} decided", "剩余 {left} · 已决定 {decided}"),
+    "left": ("{left} left in {rows} products", "剩余 {left} 个，涉及 {rows} 件商品"),
+    "left_in_one": ("{left} left in 1 product", "剩余 {left} 个，涉及 1 件商品"),
+    "decided": ("{decided} fields decided", "已决定 {decided} 个字段"),
+    "decided_one": ("1 field decided", "已决定 1 个字段"),
     "progress_label": ("Decided of what needs a person", "需人工处理部分的完成情况"),
-    "rows_left": ("in {rows} products", "涉及 {rows} 件商品"),
     "all_done": ("Nothing is left", "全部完成"),
     "filters": ("What to look at", "查看哪些"),
     "search": ("Search ids, texts and values", "搜索编号、文本和值"),
@@ -28,13 +30,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "kind_usual": ("needs a person", "需人工处理"),
     "kind_all": ("every field", "全部字段"),
     "kind_error": ("failed", "失败"),
+    "kind_asks": ("asks a person", "等待回答"),
     "kind_conflict": ("photo and text disagree", "图文不符"),
     "kind_doubt": ("less sure than promised", "低于承诺的把握"),
     "kind_unsure": ("unsure", "把握不足"),
     "kind_aside": ("another reading set aside", "另一读法未采用"),
     "kind_empty": ("left blank", "留空"),
     "kind_fine": ("fine", "无异常"),
-    "state": ("Decided", "决定"),
+    "state": ("Decision", "决定"),
     "state_usual": ("open", "未决定"),
     "state_all": ("any", "不限"),
     "state_open": ("open", "未决定"),
@@ -43,6 +46,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "state_rejected": ("rejected", "已否决"),
     "state_skipped": ("skipped", "已跳过"),
     "field": ("Field", "字段"),
+    "field_": ("the product", "整件商品"),
     "status": ("Status", "状态"),
     "status_complete": ("complete", "完整"),
     "status_review": ("review", "待审"),
@@ -61,7 +65,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "value_": ("(blank)", "（空）"),
     "any": ("any", "不限"),
     "matching": ("{fields} fields in {rows} products", "{rows} 件商品中的 {fields} 个字段"),
+    "matching_in_one": ("{fields} fields in 1 product", "1 件商品中的 {fields} 个字段"),
     "matching_one": ("1 field", "1 个字段"),
+    "doubles": (
+        "Rows left out, because another row has their id: {rows}. Give each product its own id.",
+        "以下各行与其他行编号相同，未列出：{rows}。请为每件商品设置不同的编号。",
+    ),
     "nothing": ("Nothing matches these filters.", "没有符合筛选条件的内容。"),
     "nothing_left": (
         "Nothing that needs a person is open. Choose “every field” to look at the rest.",
@@ -90,10 +99,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "source_text": ("text", "文本"),
     "source_both": ("photo + text", "图片 + 文本"),
     "source_derived": ("derived", "推得"),
+    "source_person": ("a person", "人工"),
     "source_none": ("nothing found", "未找到"),
     "blank": ("(blank)", "（空）"),
     "model_said": ("the models said", "模型给出"),
     "confidence": ("confidence {share}", "置信度 {share}"),
+    "more_fields_one": ("1 more field", "另外 1 个字段"),
     "more_fields": ("{count} more fields", "另外 {count} 个字段"),
     "more_columns": ("Other columns", "其他列"),
     "photo_of": ("Photo of {name}", "{name} 的图片"),
@@ -118,10 +129,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "bulk_products": ("Approve these products whole", "整件通过这些商品"),
     "bulk_more": ("More", "更多"),
     "preview": ("What will change", "将要更改的内容"),
-    "preview_count": (
-        "{action}: {fields} fields in {rows} products",
-        "{action}：{rows} 件商品中的 {fields} 个字段",
-    ),
     "preview_passed": (
         "{count} were decided already and stay as they are.",
         "其中 {count} 个已有决定，保持不变。",
@@ -135,7 +142,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "preview_product": ("Product", "商品"),
     "preview_now": ("Now", "现在"),
     "preview_then": ("Then", "之后"),
-    "preview_go": ("{action} {fields} fields", "{action} {fields} 个字段"),
+    "preview_go": ("{action}: {fields}", "{action}：{fields}"),
     "preview_changed": (
         "The queue has changed since this preview: it is shown anew.",
         "预览之后队列已变化，现重新显示。",
@@ -175,6 +182,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "did_row_approve": ("{row} approved whole", "{row} 已整件通过"),
     "did_row_reject": ("{row} rejected whole", "{row} 已整件否决"),
     "did_many": ("{count} fields decided", "已决定 {count} 个字段"),
+    "did_many_one": ("1 field decided", "已决定 1 个字段"),
+    "did_undo_one": ("1 decision taken back", "已撤销 1 个决定"),
     "did_undo": ("{count} decisions taken back", "已撤销 {count} 个决定"),
     "nothing_to_undo": ("There is nothing to undo.", "没有可撤销的决定。"),
     "not_reached": (
@@ -189,12 +198,20 @@ WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def word(language: str, key: str, **values: object) -> str:
-    """The words under `key`, with `values` put in; numbers get their separators."""
+    """The words under `key`, with `values` put in; numbers get their separators.
+
+    Where the first value is 1, or the second, the words for that are taken if there are any.
+    """
+    numbers = [one for one in values.values() if isinstance(one, int)]
+    if numbers[:1] == [1] and f"{key}_one" in WORDS:
+        key = f"{key}_one"
+    elif numbers[1:2] == [1] and f"{key}_in_one" in WORDS:
+        key = f"{key}_in_one"
     text = WORDS[key][language == "zh"]
     told = {name: f"{one:,}" if isinstance(one, int) else one for name, one in values.items()}
     return text.format(**told) if told else text
 
 
 def word_or(language: str, key: str, otherwise: str) -> str:
-    """The words under `key`, or `otherwise` where there are none: a field, a status of one's own."""
+    """The words under `key`, or `otherwise` where there are none, as for a user's own status."""
     return word(language, key) if key in WORDS else otherwise
