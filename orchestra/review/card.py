@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PIL import Image
 
@@ -143,6 +144,7 @@ def _region(name: str, proof: Evidence) -> Region:
     return Region(name, proof.image or "", box, heat, proof.text)
 
 
+@lru_cache(256)
 def _uri(heat: str) -> str:
     stream = io.BytesIO()
     glow_of(heat).save(stream, "PNG", optimize=True)

@@ -6,6 +6,7 @@ import json
 import tempfile
 import threading
 from array import array
+from bisect import bisect_right
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,37 +23,42 @@ class Texts:
     def __init__(self) -> None:
         self._filling: list[bytes] = []
         self._block = b""
-        self._starts: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._starts = array("q", [0])
+        self._last: tuple[str, NDArray[np.bool_]] = ("", np.zeros(0, np.bool_))
 
     def add(self, text: str) -> None:
         """Add the text of the next row."""
-        plain = lower(text).encode("utf-8", "replace")
-        self._filling.append(plain.replace(BETWEEN, b" "))
+        plain = lower(text).encode("utf-8", "replace").replace(BETWEEN, b" ")
+        self._filling.append(plain)
+        self._starts.append(self._starts[-1] + len(plain) + 1)
 
     def ready(self) -> None:
         """Close: no text is added any more."""
-        lengths = np.array([len(text) + 1 for text in self._filling], np.int64)
-        self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         self._block = BETWEEN.join(self._filling)
         self._filling = []
 
     def holding(self, words: str) -> NDArray[np.bool_]:
         """Which texts hold each of `words`, in any order and case."""
-        count = max(len(self._starts) - 1, 0)
-        found = np.ones(count, np.bool_)
-        for word in lower(words).split():
-            found &= self._having(word.encode("utf-8", "replace"), count)
-        return found
+        if words != self._last[0]:
+            found = np.ones(len(self._starts) - 1, np.bool_)
+            for word in sorted(lower(words).split(), key=len, reverse=True):
+                self._keep_having(word.encode("utf-8", "replace"), found)
+            self._last = (words, found)
+        return self._last[1]
 
-    def _having(self, word: bytes, count: int) -> NDArray[np.bool_]:
-        found = np.zeros(count, np.bool_)
-        at = self._block.find(word)
+    def _keep_having(self, word: bytes, found: NDArray[np.bool_]) -> None:
+        """Drop the texts without `word` from those that were found so far."""
+        block, starts = self._block, self._starts
+        if not found.all():
+            for row in np.flatnonzero(found):
+                found[row] = block.find(word, starts[row], starts[row + 1]) >= 0
+            return
+        having, at = bytearray(len(found)), block.find(word)
         while at >= 0:
-            row = int(np.searchsorted(self._starts, at, "right")) - 1
-            found[row] = True
-            # One hit tells of the whole row: go on with the next.
-            at = self._block.find(word, int(self._starts[row + 1]))
-        return found
+            row = bisect_right(starts, at) - 1
+            having[row] = True
+            at = block.find(word, starts[row + 1])  # one hit tells of the whole row
+        found &= np.frombuffer(having, np.bool_)
 
 
 class Cells:
