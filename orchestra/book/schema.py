@@ -10,9 +10,9 @@ entries and held children behind `open_*`, because both may be zero-sized.
 A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
 would have cost. What is presumed spent is in `spent_*` and, for the report, in `presumed_*` as
 well; so is what calls cost beyond their reservation, in `overrun_*`, and by model in `overruns`.
-A finished row's `source` tells what its job read, and `version` is another for each record. What
-a record was before another took its place is `past`: it stood from the table of the state `since`
-until that of `until`, and is of no table's state where both are the same.
+What a row came to is one of the `records`, with the `source` that tells what its job read. A
+finished row has the one of its `version`, which stands since the table of the state `since`; one
+that stood until that of `until` is `past`.
 A thread is had by its `holder` while `held` is the epoch of now: who had it in another one is dead.
 """
 
@@ -101,31 +101,35 @@ _TABLES = (
         entry INTEGER NOT NULL REFERENCES entries (number),
         reply TEXT NOT NULL
     )""",
+    """CREATE TABLE records (
+        version INTEGER PRIMARY KEY,
+        row_id TEXT NOT NULL,
+        account INTEGER REFERENCES accounts (number),
+        source TEXT NOT NULL,
+        record TEXT NOT NULL
+    )""",
     """CREATE TABLE finished (
         ordinal INTEGER PRIMARY KEY,
         key TEXT NOT NULL UNIQUE,
         row_id TEXT NOT NULL,
         status TEXT NOT NULL,
-        account INTEGER REFERENCES accounts (number),
-        record TEXT NOT NULL,
         source TEXT NOT NULL,
-        version INTEGER NOT NULL UNIQUE,
+        version INTEGER NOT NULL UNIQUE REFERENCES records (version),
         since INTEGER NOT NULL
     )""",
     """CREATE INDEX finished_row_id ON finished (row_id, ordinal, version)""",
     """CREATE INDEX finished_status ON finished (status)""",
     """CREATE TABLE past (
-        version INTEGER PRIMARY KEY,
         ordinal INTEGER NOT NULL,
         row_id TEXT NOT NULL,
         status TEXT NOT NULL,
-        account INTEGER REFERENCES accounts (number),
-        record TEXT NOT NULL,
         source TEXT NOT NULL,
+        version INTEGER NOT NULL REFERENCES records (version),
         since INTEGER NOT NULL,
-        until INTEGER NOT NULL CHECK (until >= since)
+        until INTEGER NOT NULL CHECK (until > since)
     )""",
-    """CREATE INDEX past_row_id ON past (row_id)""",
+    """CREATE INDEX past_row_id ON past (row_id, source)""",
+    """CREATE INDEX past_version ON past (version)""",
     # Both only grow, and take their numbers from one count.
     """CREATE TABLE tables (
         state INTEGER PRIMARY KEY,
@@ -146,7 +150,7 @@ _TABLES = (
         version INTEGER NOT NULL,
         CHECK (action <> 'edit' OR field IS NOT NULL)
     )""",
-    """CREATE INDEX decisions_row_id ON decisions (row_id)""",
+    """CREATE INDEX decisions_row_id ON decisions (row_id, version)""",
     """CREATE INDEX decisions_grp ON decisions (grp) WHERE grp IS NOT NULL""",
     """CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
         BEGIN SELECT raise(ABORT, 'a decision is never changed'); END""",

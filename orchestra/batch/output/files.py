@@ -94,8 +94,9 @@ def renew_outputs(
 
 
 def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
-    spent = folder.book.spent(BATCH_ACCOUNT)
+    spent, tables = folder.book.spent(BATCH_ACCOUNT), folder.book.tables()
     return Summary(
+        table=tables[-1].public() if tables else None,
         cost_usd=usd(spent.cost_micro),
         presumed_usd=usd(spent.presumed_micro),
         overruns=spent.overruns,

@@ -31,6 +31,7 @@ NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cl
 class Summary:
     """What a batch came to, as in summary.json. `pending` rows have not been run.
 
+    `table` says how many of its rows were kept from tables before, and what became of the others.
     `rejected` are the rows that a person rejected, and `decided` those that somebody decided of.
 
     `waiting` rows have asked a person, and go on with `orchestra resume`. Of the pending
@@ -63,6 +64,7 @@ class Summary:
     fleet: str = ""
     snapshot: str = ""
     stopped: str = ""
+    table: dict[str, Any] | None = None
     quote: dict[str, Any] | None = None
     promise: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from statistics import fmean
 
-from orchestra.batch.folder import Folder
+from orchestra.batch.folder import PLAN, Folder
 from orchestra.batch.plan.allocation import (
     Allotment,
     Group,
@@ -34,7 +34,6 @@ from orchestra.core.stats import Estimate, Right, share_of, wilson
 from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.routes import Route
 
-PLAN = "plan"  # in a book's meta
 HOUR_S = 3600.0
 MOST_RESERVE = 0.05  # of the budget, kept so that the last rows can be reserved
 ROUNDS = 6  # until what is allocated agrees with what is forecast

@@ -147,7 +147,7 @@ def test_a_value_whose_text_changed_is_kept_and_flagged_with_both_values(book, d
     result = now(book)
     colour = result.fields["colour"]
     assert (colour.value, result.status, colour.contradiction) == ("green", "review", True)
-    assert [one.value for one in colour.alternatives][0] == "navy"
+    assert colour.alternatives[0].value == "navy"
     assert colour.doubt is not None and "has changed since ana" in colour.doubt
     assert "'navy'" in colour.doubt
     say(book, approve("colour"), by="bo")
