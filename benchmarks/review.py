@@ -48,10 +48,8 @@ def served(out: Path) -> Iterator[str]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
-        for line in process.stderr:
-            if found := re.search(r"http://\S+", line):
-                yield found[0]
-                break
+        said = iter(process.stderr.readline, "")
+        yield next(found[0] for line in said if (found := re.search(r"http://\S+", line)))
     finally:
         process.kill()
         process.wait()

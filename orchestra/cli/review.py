@@ -15,7 +15,7 @@ from orchestra.cli.options import PATH
 from orchestra.core.atomic import atomic_file
 from orchestra.review.desk import Desk
 from orchestra.review.index import Choice
-from orchestra.review.server import LOOPBACK, listen, serve
+from orchestra.review.server import LOOPBACK, listen, server_of
 from orchestra.review.sheet import sheet_bytes
 
 EPILOG = """\b
@@ -57,14 +57,15 @@ def review_command(
 
 def _serve(desk: Desk, port: int, is_opened: bool) -> None:
     own, secret = listen(port), secrets.token_urlsafe(24)
-    address = f"http://{LOOPBACK}:{own.getsockname()[1]}/{secret}/"
+    taken = own.getsockname()[1]
+    address = f"http://{LOOPBACK}:{taken}/{secret}/"
     left = desk.index.progress()["left"]
     click.echo(f"review   {left} fields need a person; Ctrl-C ends", err=True)
     click.echo(f"page     {address}", err=True)
     if is_opened:
         webbrowser.open(address)
     with suppress(KeyboardInterrupt):
-        serve(desk, own, secret)
+        server_of(desk, taken, secret).run(sockets=[own])
 
 
 def _written(desk: Desk, path: Path) -> Output:

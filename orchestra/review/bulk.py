@@ -13,6 +13,7 @@ from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field
 from orchestra.core.values import agree, shown
 from orchestra.review.desk import OPEN_STATES, Desk
+from orchestra.review.findings import WHOLE_ROW
 from orchestra.review.index import STATES, Choice, Codes
 from orchestra.review.load import STATE_OF
 
@@ -99,7 +100,10 @@ def decide_all(
         meant = aim(desk, choice, deed)
         if len(meant.places) != expected:
             return None
-        return desk.write(list(_decisions(desk, meant.places, deed, value)), group, why)
+        alike = (meant.places, STATE_OF[deed]) if deed in ("approve", "skip") else None
+        if alike and _names_rows(desk, meant.places):
+            alike = None  # what is decided of a row is of all its fields
+        return desk.write(list(_decisions(desk, meant.places, deed, value)), group, why, alike)
 
 
 def _decisions(desk: Desk, places: Codes, deed: Deed, value: str) -> Iterator[NewDecision]:
@@ -116,6 +120,12 @@ def _decisions(desk: Desk, places: Codes, deed: Deed, value: str) -> Iterator[Ne
             yield NewDecision(row_id, "edit", field=name, value=told)
         else:
             yield _taking(desk, place, row_id, name, deed)
+
+
+def _names_rows(desk: Desk, places: Codes) -> bool:
+    """Whether some of the fields stand for their rows."""
+    whole = desk.index.names["field"].codes.get(WHOLE_ROW, -1)
+    return bool((desk.index.columns["field"][places] == whole).any())
 
 
 def _taking(desk: Desk, place: int, row_id: str, name: str, side: str) -> NewDecision:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -35,7 +35,7 @@ from orchestra.review.card import (
     text_parts,
 )
 from orchestra.review.findings import KINDS
-from orchestra.review.index import Codes, Index
+from orchestra.review.index import Codes, Index, Mask
 from orchestra.review.load import load, note, read_row, state_of
 
 NO_FIELD = Field()
@@ -95,33 +95,28 @@ class Desk:
             elif self.folder.book.state != self.standing.state:
                 self._note(list(self.folder.book.decisions(self.standing.state)))
 
-    def cards(self, rows: Sequence[int], matched: Codes | None = None) -> list[Card]:
+    def cards(self, rows: Sequence[int], matched: Mask) -> list[Card]:
         """The products with these numbers; fields outside `matched` come last, marked as such."""
-        wanted = None if matched is None else {int(place) for place in matched}
         with self.lock:
-            return [self._card(row, wanted) for row in rows]
+            return [self._card(row, matched) for row in rows]
 
-    def items(self, fields: Sequence[tuple[str, str | None]], most: int) -> list[Item]:
-        """Up to `most` fields by row and name, as they stand; None names all of a row."""
+    def items(self, row_ids: Iterable[str], most: int) -> list[Item]:
+        """Up to `most` fields of rows by their ids, as they stand."""
         with self.lock:
-            names: dict[int, set[str | None]] = {}
-            for row_id, name in fields:
-                if (number := self.index.row(row_id)) is not None:
-                    names.setdefault(number, set()).add(name)
             found: list[Item] = []
-            for number, wanted in names.items():
+            for row_id in row_ids:
                 if len(found) >= most:
                     break
-                _, result, now = self.results(number)
-                items = self._items(number, result, now, None)
-                found += [one for one in items if None in wanted or one.name in wanted]
+                if (number := self.index.row(row_id)) is not None:
+                    _, result, now = self.results(number)
+                    found += self._items(number, result, now, None)
             return found[:most]
 
     def state_of(self, row_id: str, name: str) -> str:
         """What stands decided of a field; it may be open all the same."""
         return state_of(self.standing.row(row_id), name)[0]
 
-    def _card(self, number: int, matched: set[int] | None) -> Card:
+    def _card(self, number: int, matched: Mask) -> Card:
         key = self.index.rows[number]
         found, result, now = self.results(number)
         values, parts = self._loaded.cells.of(number), text_parts(result)
@@ -146,7 +141,7 @@ class Desk:
         return read_row(self.index, number, self.folder, self.standing)
 
     def _items(
-        self, number: int, result: Result, now: Result, matched: set[int] | None
+        self, number: int, result: Result, now: Result, matched: Mask | None
     ) -> tuple[Item, ...]:
         row_id, index = self.index.rows[number].row_id, self.index
         decided, items = self.standing.row(row_id), list[Item]()
@@ -161,7 +156,7 @@ class Desk:
                     KINDS[int(index.columns["kind"][place])],
                     fields,
                     (index.state(place), state_of(decided, name)[1]),
-                    is_matched=matched is None or place in matched,
+                    is_matched=matched is None or bool(matched[place]),
                 )
             )
         return tuple(sorted(items, key=lambda item: not item.is_matched))
@@ -188,16 +183,27 @@ class Desk:
             return self.write([NewDecision(row_id, action)])
 
     def write(
-        self, decisions: Sequence[NewDecision], group: str | None = None, why: str = ""
+        self,
+        decisions: Sequence[NewDecision],
+        group: str | None = None,
+        why: str = "",
+        alike: tuple[Codes, str] | None = None,
     ) -> tuple[Decision, ...]:
-        """Write decisions as one `group`, which is written once however often it is sent."""
+        """Write decisions as one `group`, which is written once however often it is sent.
+
+        `alike` says where many fields stand that all come to one state, and raise nothing.
+        """
         if not decisions:
             return ()
         if group is None and len(decisions) > 1:
             group = uuid.uuid4().hex
         with self.lock:
             written = self.folder.book.decide(decisions, by=self.by, why=why, group=group)
-            self._note(written)
+            if alike is None or written[0].id != self.standing.state + 1:
+                self._note(written)
+            else:  # one by one, 50,000 fields would take seconds
+                self.standing = self.standing.renewed(self.folder.book)
+                self.index.set_states(*alike)
             return written
 
     def undo(self, ids: Sequence[int]) -> tuple[Decision, ...]:
@@ -211,11 +217,15 @@ class Desk:
     def _note(self, decisions: Sequence[Decision]) -> None:
         """Take over into the index what was decided or taken back."""
         self.standing = self.standing.renewed(self.folder.book)
-        for row_id in dict.fromkeys(one.row_id for one in decisions):
+        names: dict[str, set[str | None]] = {}
+        for one in decisions:
+            names.setdefault(one.row_id, set()).add(one.field)
+        for row_id, fields in names.items():
             row = self.index.row(row_id)
             if row is not None:
+                named = None if None in fields else {name for name in fields if name}
                 decided = self.standing.row(row_id)
-                note(self.index, row, decided, self.folder, self.standing)
+                note(self.index, row, decided, self.folder, self.standing, named)
 
     def read_value(self, row_id: str, name: str, text: str) -> Any:
         """An edit as it was typed: by the recipe's name for it, JSON where the field has such."""

@@ -212,31 +212,35 @@ class Index:
         """Where the fields of a choice stand."""
         return np.flatnonzero(self.mask(choice)).astype(np.int32)
 
-    def row_count(self, places: Codes) -> int:
+    def row_count(self, places: Codes | Mask) -> int:
         """In how many rows these fields stand."""
-        return int(np.unique(self.columns["row"][places]).size)
+        return int(self._hit(places).sum())
+
+    def _hit(self, places: Codes | Mask) -> Mask:
+        """Which rows have one of these fields."""
+        hit = np.zeros(len(self.rows), np.bool_)
+        hit[self.columns["row"][places]] = True
+        return hit
 
     def page(self, choice: Choice, mask: Mask, start: int, size: int) -> list[int]:
         """Up to `size` row numbers with a field of `mask`, in order, from the `start`-th place of
         that order on. `position` says where to go on."""
-        hit = np.zeros(len(self.rows), np.bool_)
-        hit[self.columns["row"][mask]] = True
-        order = self._orders.get(choice.order, self._orders["worst"])
+        order, hit = self._order(choice), self._hit(mask)
         found = np.flatnonzero(hit[order[start:]])[:size]
         return [int(row) for row in order[start:][found]]
 
     def before(self, choice: Choice, mask: Mask, start: int, size: int) -> int:
         """The place from which a page of `size` rows ends before `start`."""
-        hit = np.zeros(len(self.rows), np.bool_)
-        hit[self.columns["row"][mask]] = True
-        order = self._orders.get(choice.order, self._orders["worst"])
+        order, hit = self._order(choice), self._hit(mask)
         found = np.flatnonzero(hit[order[:start]])[-size:]
         return int(found[0]) if found.size else 0
 
     def position(self, choice: Choice, row: int) -> int:
         """The place of a row in the order of a choice."""
-        order = self._orders.get(choice.order, self._orders["worst"])
-        return int(np.flatnonzero(order == row)[0])
+        return int(np.flatnonzero(self._order(choice) == row)[0])
+
+    def _order(self, choice: Choice) -> Codes:
+        return self._orders.get(choice.order, self._orders["worst"])
 
     def fields_of(self, row: int) -> range:
         """Where the fields of a row stand."""
@@ -246,11 +250,10 @@ class Index:
         """Of the fields that need a person: how many there are and are left, and decided at all."""
         flagged, state = self._flagged(), self.columns["state"]
         is_open = (state == 0) | (state == STATES.index("skipped"))
-        rows = self.columns["row"]
         return {
             "flagged": int(flagged.sum()),
             "left": int((flagged & is_open).sum()),
-            "rows_left": int(np.unique(rows[flagged & is_open]).size),
+            "rows_left": int(self._hit(flagged & is_open).sum()),
             "decided": int((~is_open).sum()),
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -69,15 +69,26 @@ def load(folder: Folder, spec: BatchSpec, standing: Standing) -> Loaded:
 
 
 def note(
-    index: Index, number: int, decided: RowStanding | None, folder: Folder, standing: Standing
+    index: Index,
+    number: int,
+    decided: RowStanding | None,
+    folder: Folder,
+    standing: Standing,
+    names: Collection[str] | None = None,
 ) -> None:
-    """Note in the index what stands decided of each field of a row, and what that raises anew."""
+    """Note in the index what stands decided of fields of a row, and what that raises anew.
+
+    `names` are the fields that were decided of just now; without them it is of all.
+    """
     raised: Mapping[str, Field] = {}
     if decided is not None and _may_raise(decided, index.rows[number].version):
         _, said, now = read_row(index, number, folder, standing)
         raised = {name: one for name, one in now.fields.items() if is_raised(one, said, name)}
+        names = None  # what is decided of one field may raise another
     for place in index.fields_of(number):
         name = index.key(place)[1]
+        if names is not None and name not in names:
+            continue
         again = raised.get(name)
         index.flag(place, None if again is None else finding(name, again.model_dump()))
         index.set_states([place], "open" if again else state_of(decided, name)[0])
@@ -103,7 +114,9 @@ def is_raised(now: Field, said: Result, name: str) -> bool:
 
 def _may_raise(decided: RowStanding, version: int) -> bool:
     """Whether decisions may leave something for review: what is approved as it stands may not."""
-    return any(one.action == "edit" or one.version != version for one in decided.history)
+    return any(
+        one.action in ("edit", "reject") or one.version != version for one in decided.history
+    )
 
 
 def state_of(decided: RowStanding | None, name: str) -> tuple[str, Decision | None]:

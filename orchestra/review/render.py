@@ -66,21 +66,20 @@ def work_of(desk: Desk, shown: Shown) -> Work:
     with desk.lock:
         index, choice = desk.index, shown.choice
         mask = index.mask(choice)
-        places = index.places(choice)
         cards, groups, onward, back = [], list[tuple[str, int]](), None, None
         if shown.group:
             counted = index.counts(choice, shown.group)
             groups = sorted(counted, key=lambda one: -one[1])
         else:
             rows = index.page(choice, mask, shown.start, PAGE_ROWS + 1)
-            cards = desk.cards(rows[:PAGE_ROWS], places)
+            cards = desk.cards(rows[:PAGE_ROWS], mask)
             if len(rows) > PAGE_ROWS:
                 onward = index.position(choice, rows[PAGE_ROWS])
             if shown.start:
                 back = index.before(choice, mask, shown.start, PAGE_ROWS)
         return Work(
-            fields=len(places),
-            rows=index.row_count(places),
+            fields=int(mask.sum()),
+            rows=index.row_count(mask),
             cards=cards,
             groups=groups,
             facets={name: index.counts(choice, name) for name in FACETS},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
@@ -225,7 +225,7 @@ class Workbench:
 
     def _changed(self, shown: Shown, made: Sequence[Decision], said: str) -> Response:
         """What of the page is another now."""
-        items = self._desk.items(_fields(made), MOST_ITEMS)
+        items = self._desk.items(dict.fromkeys(one.row_id for one in made), MOST_ITEMS)
         return JSONResponse(
             {
                 "items": self._render.items(shown, items),
@@ -233,10 +233,6 @@ class Workbench:
                 "said": said,
             }
         )
-
-
-def _fields(made: Iterable[Decision]) -> list[tuple[str, str | None]]:
-    return list(dict.fromkeys((one.row_id, one.field) for one in made))
 
 
 def _shown(request: Request) -> Shown:
@@ -277,11 +273,14 @@ def listen(port: int) -> socket.socket:
     return own
 
 
-def serve(desk: Desk, own: socket.socket, secret: str) -> None:
-    """Serve the workbench on `own` until the process is told to end."""
+def server_of(desk: Desk, port: int, secret: str) -> uvicorn.Server:
+    """What serves the workbench under `/secret` of a socket on `port`, until it is told to end."""
     app = Workbench(desk, f"/{secret}").app()
-    guarded = Guard(app, secret, own.getsockname()[1])
     config = uvicorn.Config(
-        guarded, log_level="warning", access_log=False, server_header=False, lifespan="off"
+        Guard(app, secret, port),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
     )
-    uvicorn.Server(config).run(sockets=[own])
+    return uvicorn.Server(config)
