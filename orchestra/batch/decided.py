@@ -109,16 +109,36 @@ class Past:
     source: str
 
 
+class _Records(Mapping[int, Past]):
+    """All records of a book, read one by one."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def __getitem__(self, version: int) -> Past:
+        row = self._book.record(version)
+        if row is None:
+            raise KeyError(version)
+        return Past(row.record_json, row.source)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return self._book.versions
+
+
 @dataclass(slots=True)
 class Standing:
     """The decisions of a book up to a `state`, by row.
 
-    `past` holds the records that decisions were about and that stand no longer, by version.
+    `past` holds the records that decisions were about and that stand no longer, by version; in an
+    earlier state it reads them from the book.
     """
 
     state: int = 0
     versions: int = 0
-    past: dict[int, Past] = field(default_factory=dict)
+    past: Mapping[int, Past] = field(default_factory=dict[int, "Past"])
     _decisions: dict[str, list[Decision]] = field(default_factory=dict)
     _rows: dict[str, RowStanding | None] = field(default_factory=dict)
     _read: dict[int, Mapping[str, Field]] = field(default_factory=dict)
@@ -137,10 +157,13 @@ class Standing:
         for one in book.decisions(self.state, up_to=state):
             self._decisions.setdefault(one.row_id, []).append(one)
             self._rows.pop(one.row_id, None)
-        if (versions := book.versions) != self.versions or state != self.state:
+        if up_to is not None:  # a record of then may stand again now
+            self.past = _Records(book)
+        elif (versions := book.versions) != self.versions or state != self.state:
             found = book.records_decided_of()
             self.past = {version: Past(*kept) for version, kept in found.items()}
-        self.state, self.versions = state, versions
+            self.versions = versions
+        self.state = state
         return self
 
     def __len__(self) -> int:

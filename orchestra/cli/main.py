@@ -20,12 +20,15 @@ Examples:
 # The command `run` is `run_command` of `orchestra.cli.run`, and so are the others.
 COMMANDS = (
     "advise",
+    "apply",
     "attend",
     "batch",
     "bench",
     "calibrate",
     "compare",
     "costs",
+    "decisions",
+    "diff",
     "eval",
     "finetune",
     "init",
@@ -36,6 +39,7 @@ COMMANDS = (
     "replay",
     "resume",
     "review",
+    "rollback",
     "run",
     "serve",
     "show",

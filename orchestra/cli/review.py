@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from orchestra.batch.redo import why_not_refreshed
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
 from orchestra.core.atomic import atomic_file
@@ -49,9 +50,11 @@ def review_command(
         _serve(desk, port, is_opened)
         made = desk.folder.book.state - before
         progress = dict(desk.index.progress())
+    left_as_they_were = why_not_refreshed(out) if made else ""
     return Output(
         {"out": str(out), "by": name, "decisions": made, **progress},
         [f"review   {made} decisions by {name}, {progress['left']} fields left"],
+        [left_as_they_were] if left_as_they_were else (),
     )
 
 

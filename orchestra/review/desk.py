@@ -219,7 +219,9 @@ class Desk:
         self.standing = self.standing.renewed(self.folder.book)
         names: dict[str, set[str | None]] = {}
         for one in decisions:
-            names.setdefault(one.row_id, set()).add(one.field)
+            # What changes a value may raise another field, or no longer raise it.
+            is_of_all = one.action in ("edit", "reject")
+            names.setdefault(one.row_id, set()).add(None if is_of_all else one.field)
         for row_id, fields in names.items():
             row = self.index.row(row_id)
             if row is not None:
