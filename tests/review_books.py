@@ -14,9 +14,10 @@ from graphs.listing import build
 from orchestra.batch.folder import Folder
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import BatchSpec
+from orchestra.batch.tables.table import open_table
 from orchestra.book.messages import FinishRow
 from orchestra.core.errors import DuplicateId, ImageTruncated
-from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Result, Status
+from orchestra.core.job import Budget, CallRecord, ErrorRecord, Evidence, Field, Result, Status
 from workers.synthetic.drawn import KINDS, RESERVED_SEED, draw_product
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +49,10 @@ def make_batch(folder: Path, rows: int, photos: int = 24, side_px: int = 320) ->
         text_columns=("name", "description"),
         image_column="photo",
         id_column="sku",
-        table_hash="drawn",
+        table_hash=open_table(table).fingerprint,
     ).named()
     book_folder = Folder.open(out, spec)
+    book_folder.open_account(Budget())
     kinds = [(kind, colour) for kind in sorted(KINDS) for colour in KINDS[kind]]
     keys = [
         book_folder.images.put(
@@ -158,7 +160,7 @@ def _fields(
         "material": _read(text, "cotton", 0.99),
         "brand": _read(text, "Norrsken", 0.98),
         "origin": _read(text, country, 0.97),
-        "title": Field(value=f"{cells[1]} in {colour}", source="derived", confidence=0.9),
+        "title": Field(value=f"{cells[1]} in {seen.value}", source="derived", confidence=0.9),
     }
 
 

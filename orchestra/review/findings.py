@@ -14,8 +14,9 @@ from typing import Any
 from orchestra.core.values import agree, shown
 
 # From what only a person can tell to what is fine; a row is as urgent as its most urgent field.
-KINDS = ("conflict", "doubt", "unsure", "asks", "error", "aside", "empty", "fine")
-FLAGGED = ("conflict", "doubt", "unsure", "asks", "error")
+KINDS = ("conflict", "stale", "doubt", "unsure", "asks", "error", "aside", "empty", "fine")
+FLAGGED = ("conflict", "stale", "doubt", "unsure", "asks", "error")
+STALE = "stale"  # something it rests on has changed since it was decided
 WHOLE_ROW = ""  # the field of a finding that is of the row itself
 UNSURE_BELOW = 0.5
 _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])\d[\d.,]*(?![\w])")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import from_json
@@ -17,7 +17,7 @@ from orchestra.book.decisions import Decision
 from orchestra.book.journal import FinishedRow
 from orchestra.core.errors import DuplicateId, InvalidTable
 from orchestra.core.job import Field, Result
-from orchestra.review.findings import WHOLE_ROW, finding, findings
+from orchestra.review.findings import STALE, WHOLE_ROW, Finding, finding, findings
 from orchestra.review.index import Index, RowOf
 from orchestra.review.texts import Cells
 
@@ -90,7 +90,7 @@ def note(
         if names is not None and name not in names:
             continue
         again = raised.get(name)
-        index.flag(place, None if again is None else finding(name, again.model_dump()))
+        index.flag(place, None if again is None else _raised(name, again))
         index.set_states([place], "open" if again else state_of(decided, name)[0])
 
 
@@ -110,6 +110,11 @@ def is_raised(now: Field, said: Result, name: str) -> bool:
     before = said.fields.get(name)
     is_flagged = bool(now.doubt or now.contradiction)
     return is_flagged and (now.decided is not None or before is None or now.doubt != before.doubt)
+
+
+def _raised(name: str, now: Field) -> Finding:
+    found = finding(name, now.model_dump())
+    return replace(found, kind=STALE) if found.kind == "doubt" else found
 
 
 def _may_raise(decided: RowStanding, version: int) -> bool:

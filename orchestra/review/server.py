@@ -264,6 +264,7 @@ def listen(port: int) -> socket.socket:
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         own.bind((LOOPBACK, port))
+        own.listen()  # who opens the page at once waits until it is served
     except OSError as error:
         own.close()
         raise PortTaken(

@@ -31,6 +31,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "kind_error": ("failed", "失败"),
     "kind_asks": ("asks a person", "等待回答"),
     "kind_conflict": ("photo and text disagree", "图文不符"),
+    "kind_stale": ("changed since", "其后有变化"),
     "kind_doubt": ("less sure than promised", "低于承诺的把握"),
     "kind_unsure": ("unsure", "把握不足"),
     "kind_aside": ("another reading set aside", "另一读法未采用"),

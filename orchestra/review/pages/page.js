@@ -31,7 +31,7 @@ async function post(path, body) {
 }
 
 // ---- fields and focus
-const items = () => [...document.querySelectorAll(".item")].filter((one) => one.offsetParent);
+const items = () => [...document.querySelectorAll(".item")].filter((one) => one.checkVisibility());
 const current = () => document.activeElement?.closest?.(".item");
 const cardOf = (element) => element?.closest(".card");
 
@@ -55,10 +55,12 @@ function moveCard(step) {
   card?.scrollIntoView({ block: "start" });
 }
 
-// The next field that is open; after the last of the page, the way to the next page.
+// The next field that is asked about; after the last of the page, the way to the next page.
+const isAsked = (item) =>
+  item.dataset.state === "open" && (!item.closest(".rest") || item.matches(".stale, .conflict"));
 function goOn(item) {
   const all = items();
-  const next = all.slice(all.indexOf(item) + 1).find((one) => one.dataset.state === "open");
+  const next = all.slice(all.indexOf(item) + 1).find(isAsked);
   if (next) go(next);
   else document.querySelector(".pager [rel=next]")?.focus();
 }
@@ -83,7 +85,10 @@ function put(told) {
     if (!old) continue;
     const holder = document.createElement("template");
     holder.innerHTML = html;
-    old.replaceWith(holder.content.firstElementChild);
+    const item = holder.content.firstElementChild;
+    old.replaceWith(item);
+    const isRaised = item.matches(".open.stale, .open.conflict") && !old.matches(".stale, .conflict");
+    if (isRaised && item.closest("details")) item.closest("details").open = true;
   }
   if (told.progress) $("progress").innerHTML = told.progress;
   say(told.said);
@@ -103,7 +108,7 @@ async function decideRow(card, action) {
   const told = card && (await post("row", { row: card.dataset.row, action }));
   if (!told) return;
   put(told);
-  const last = [...card.querySelectorAll(".item")].filter((one) => one.offsetParent).pop();
+  const last = [...card.querySelectorAll(".item")].filter((one) => one.checkVisibility()).pop();
   if (last) goOn(last);
 }
 

@@ -98,7 +98,7 @@ def test_a_title_that_still_says_what_was_edited_is_raised_and_clears_with_the_u
     assert item(desk, SECOND, "colour").value in title.value
     (made,) = desk.decide(SECOND, "colour", "edit", "blue")
     title = item(desk, SECOND, "title")
-    assert (title.kind, title.state) == ("doubt", "open")
+    assert (title.kind, title.state) == ("stale", "open")
     assert "changed in 'colour'" in title.note
     desk.undo([made.id])
     assert item(desk, SECOND, "title").kind == "fine"

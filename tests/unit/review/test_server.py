@@ -184,7 +184,5 @@ async def test_the_page_speaks_the_language_of_the_browser_or_the_one_asked_for(
 
 
 def test_a_port_that_is_taken_is_told() -> None:
-    with listen(0) as own:
-        own.listen()
-        with pytest.raises(PortTaken, match="--port"):
-            listen(own.getsockname()[1])
+    with listen(0) as own, pytest.raises(PortTaken, match="--port"):
+        listen(own.getsockname()[1])
