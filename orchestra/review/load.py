@@ -91,7 +91,8 @@ def note(
             continue
         again = raised.get(name)
         index.flag(place, None if again is None else _raised(name, again))
-        index.set_states([place], "open" if again else state_of(decided, name)[0])
+        state = state_of(decided, name)[0]
+        index.set_states([place], "open" if again and state != "skipped" else state)
 
 
 def read_row(

@@ -87,14 +87,16 @@ def test_a_product_is_reviewed_from_the_keyboard_alone(page: Page, served: Serve
     expect(conflict.nth(1)).to_have_class("item conflict approved")
     page.keyboard.press("r")
     expect(conflict.nth(2)).to_have_class("item conflict rejected")
+    assert focused(page) == "title"
     page.keyboard.press("s")
-    expect(conflict.nth(3)).to_have_class("item conflict skipped")
+    title = page.locator(".card").nth(2).locator(".item[data-field=title]")
+    expect(title).to_have_class("item stale skipped")
     page.keyboard.press("e")
     page.keyboard.type("blue")
     page.keyboard.press("Tab")
     page.keyboard.type("held against the light")
     page.keyboard.press("Control+Enter")
-    expect(conflict.nth(4)).to_have_class("item conflict edited")
+    expect(conflict.nth(3)).to_have_class("item conflict edited")
 
     made = served.decisions()
     assert [one.action for one in made] == ["edit", "approve", "approve", "reject", "skip", "edit"]
@@ -104,7 +106,7 @@ def test_a_product_is_reviewed_from_the_keyboard_alone(page: Page, served: Serve
     page.keyboard.press("u")  # of any, here an earlier one
     expect(conflict.nth(1)).to_have_class("item conflict open")
     page.keyboard.press("z")  # of the last that stands
-    expect(conflict.nth(4)).to_have_class("item conflict open")
+    expect(conflict.nth(3)).to_have_class("item conflict open")
     left = served.desk.index.progress()["left"]
     expect(page.locator("#progress")).to_contain_text(f"{left} left in")
     page.reload()

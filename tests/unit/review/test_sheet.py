@@ -74,12 +74,12 @@ def test_a_filled_sheet_is_read_back_as_decisions(desk: Desk, tmp_path: Path) ->
         if not name:
             continue
         if len(filled) == 0:
-            sheet.cell(row, place["new value"]).value = "blue"
+            sheet.cell(row, place["new value"], "blue")
         elif len(filled) == 1:
-            sheet.cell(row, place["decision"]).value = "Approve"
+            sheet.cell(row, place["decision"], "Approve")
         elif len(filled) == 2:
-            sheet.cell(row, place["decision"]).value = "reject"
-            sheet.cell(row, place["why"]).value = "not on the pack"
+            sheet.cell(row, place["decision"], "reject")
+            sheet.cell(row, place["why"], "not on the pack")
         filled.append((row_id, name))
     book.save(path)
     found = read_corrections(desk.folder, path, by="ben")
