@@ -159,7 +159,7 @@ class Standing:
             self._rows.pop(one.row_id, None)
         if up_to is not None:  # a record of then may stand again now
             self.past = _Records(book)
-        elif (versions := book.versions) != self.versions or state != self.state:
+        elif (versions := book.versions) != self.versions:  # else they are of what stands now
             found = book.records_decided_of()
             self.past = {version: Past(*kept) for version, kept in found.items()}
             self.versions = versions
