@@ -225,9 +225,15 @@ def item_of(
         source="person" if now.source == "person" else own.source,
         confidence=sure if own.answered and now.source != "person" else None,
         model=own.model,
-        note="; ".join(filter(None, (told.doubt, told.note))),
+        note=_note(told),
         readings=readings_of(told),
         decision=decision,
         is_long=len(raw) > LONG_CHARS or "\n" in raw,
         is_matched=is_matched,
     )
+
+
+def _note(field: Field) -> str:
+    """Why a field is doubted and what is noted of it; once where one says the other."""
+    doubt, note = field.doubt or "", field.note or ""
+    return doubt if note in doubt else "; ".join(filter(None, (doubt, note)))

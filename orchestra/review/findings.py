@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestra.combine.match import DOUBTFUL, MATCH, NO
 from orchestra.core.values import agree, shown
 
 # From what only a person can tell to what is fine; a row is as urgent as its most urgent field.
-KINDS = ("conflict", "stale", "doubt", "unsure", "asks", "error", "aside", "empty", "fine")
-FLAGGED = ("conflict", "stale", "doubt", "unsure", "asks", "error")
+KINDS = ("photo", "conflict", "stale", "doubt", "unsure", "asks", "error", "aside", "empty", "fine")
+FLAGGED = ("photo", "conflict", "stale", "doubt", "unsure", "asks", "error")
 STALE = "stale"  # something it rests on has changed since it was decided
 WHOLE_ROW = ""  # the field of a finding that is of the row itself
 UNSURE_BELOW = 0.5
@@ -38,6 +39,16 @@ class Finding:
     other: str = ""
     other_source: str = ""
     confidence: float | None = None
+
+    @property
+    def fault(self) -> float:
+        """How likely the value is wrong, 0 to 1; evens where nobody says.
+
+        Of a photo that may be another product's, the confidence is that it is.
+        """
+        if self.confidence is None:
+            return 0.5
+        return self.confidence if self.kind == "photo" else 1 - self.confidence
 
 
 def findings(record: Mapping[str, Any], names: Sequence[str]) -> Iterator[Finding]:
@@ -64,6 +75,8 @@ def finding(name: str, field: Mapping[str, Any]) -> Finding:
     sure = field.get("confidence") if sure is None else sure
     other = _other(field)
     kind, reason = _kind(field, source, sure, other)
+    if kind == "doubt" and name == MATCH and value in (DOUBTFUL, NO):
+        kind = "photo"
     return Finding(
         field=name,
         kind=kind,

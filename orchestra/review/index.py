@@ -114,8 +114,7 @@ class Index:
         status = self.names["status"].code(row.status)
         for finding in found:
             kind = KINDS.index(finding.kind)
-            sure = 0.5 if finding.confidence is None else finding.confidence
-            rank = min(rank, kind + min(max(sure, 0.0), 0.999))
+            rank = min(rank, kind + min(max(1 - finding.fault, 0.0), 0.999))
             into["row"].append(number)
             into["kind"].append(kind)
             into["state"].append(0)

@@ -30,6 +30,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "kind_all": ("every field", "全部字段"),
     "kind_error": ("failed", "失败"),
     "kind_asks": ("asks a person", "等待回答"),
+    "kind_photo": ("photo of another product?", "图片可能不是该商品"),
     "kind_conflict": ("photo and text disagree", "图文不符"),
     "kind_stale": ("changed since", "其后有变化"),
     "kind_doubt": ("less sure than promised", "低于承诺的把握"),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from orchestra.combine.match import MATCH
 from orchestra.core.errors import ImageTruncated
 from orchestra.core.job import ErrorRecord, Field, Result
 from orchestra.review.findings import WHOLE_ROW, findings, general
@@ -46,6 +47,17 @@ def test_a_row_that_failed_is_to_be_looked_at_as_a_whole_and_lacks_every_field()
         "colour": ("empty", ""),
         "brand": ("empty", ""),
     }
+
+
+def test_a_photo_that_may_be_another_products_is_a_kind_of_its_own_ranked_by_how_likely() -> None:
+    match = Field(value="no", source="both", confidence=0.8, doubt="it may be of another product")
+    record = json.loads(Result(status="review", fields={MATCH: match}).model_dump_json())
+    (found,) = findings(record, ())
+    assert (found.kind, found.fault) == ("photo", 0.8)
+    (unsure,) = findings(
+        {"fields": {"colour": {"value": "red", "source": "text", "confidence": 0.2}}}, ()
+    )
+    assert (unsure.kind, unsure.fault) == ("unsure", 0.8)
 
 
 def test_a_row_that_waits_asks_and_keeps_what_it_has() -> None:
