@@ -34,6 +34,7 @@ MANUALS = (
     "docs/checkpoints.md",
     "docs/attention.md",
     "docs/planning.md",
+    "docs/review.md",
     "docs/finetune.md",
     "docs/routing.md",
     "docs/calibration.md",
