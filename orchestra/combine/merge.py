@@ -62,7 +62,9 @@ def merge_readings(
         matched = _matched(rules.match, found.get(rules.match.of, []), words)
         merged = _judged(merged, matched, rules.match)
     identity = merged.get(rules.identity or "")
-    if (identity is not None and identity.contradiction) or (matched is not None and is_fault(matched)):
+    if (identity is not None and identity.contradiction) or (
+        matched is not None and is_fault(matched)
+    ):
         merged = {
             name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
             for name, joined in merged.items()

@@ -21,14 +21,14 @@ from orchestra.core.job import ErrorRecord, Evidence, Field, Question, Result
 from orchestra.core.values import shown, text_of
 from orchestra.images.attention import glow_of
 from orchestra.images.store import ImageStore
-from orchestra.review.marks import Part, marked
+from orchestra.review.marks import TextPart, marked
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 LONG_CHARS = 60  # from here on a value is edited in a box of several lines
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class CardPhoto:
     """A photo by its key in the store, with its size in pixels."""
 
     key: str
@@ -52,7 +52,7 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SideReading:
     """What one side says: its source, value and confidence, and which model read it."""
 
     source: str
@@ -84,14 +84,14 @@ class Item:
     confidence: float | None
     model: str | None
     note: str
-    readings: tuple[Reading, ...]
+    readings: tuple[SideReading, ...]
     decision: Decision | None
     is_long: bool
     is_matched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ProductCard:
     """One product.
 
     `text` is what the models read, in parts; `columns` is what the table has beside it.
@@ -102,9 +102,9 @@ class Card:
     row_id: str
     name: str
     status: str
-    photos: tuple[Photo, ...]
+    photos: tuple[CardPhoto, ...]
     regions: tuple[Region, ...]
-    text: tuple[Part, ...]
+    text: tuple[TextPart, ...]
     columns: tuple[tuple[str, str], ...]
     errors: tuple[ErrorRecord, ...]
     notes: tuple[str, ...]
@@ -112,16 +112,16 @@ class Card:
     items: tuple[Item, ...]
 
 
-def photos_of(result: Result, store: ImageStore) -> tuple[Photo, ...]:
+def photos_of(result: Result, store: ImageStore) -> tuple[CardPhoto, ...]:
     """The photos of a result that are in the store, each with its size."""
-    found: list[Photo] = []
+    found: list[CardPhoto] = []
     for key in dict.fromkeys(result.images):
         with suppress(ImageError, OSError):
             path = store.path(key)
             if path is None:
                 continue
             with Image.open(path) as picture:  # reads the head of the file alone
-                found.append(Photo(key, *picture.size))
+                found.append(CardPhoto(key, *picture.size))
     return tuple(found)
 
 
@@ -156,7 +156,7 @@ def proofs(field: Field) -> tuple[Evidence, ...]:
     return (*field.evidence, *(proof for one in field.alternatives for proof in one.evidence))
 
 
-def text_parts(result: Result) -> tuple[Part, ...]:
+def text_parts(result: Result) -> tuple[TextPart, ...]:
     """The text that models read, with the evidence of each field marked."""
     text = next((call.data for call in result.calls if call.data and not call.images), None)
     if text is None:
@@ -167,7 +167,7 @@ def text_parts(result: Result) -> tuple[Part, ...]:
 
 
 def columns_beside(
-    row_id: str, values: Mapping[str, str], parts: Sequence[Part]
+    row_id: str, values: Mapping[str, str], parts: Sequence[TextPart]
 ) -> tuple[tuple[str, str], ...]:
     """The columns that neither the text nor the head of the card shows."""
     text = "".join(part.text for part in parts)
@@ -181,14 +181,16 @@ def columns_beside(
     )
 
 
-def readings_of(field: Field) -> tuple[Reading, ...]:
+def readings_of(field: Field) -> tuple[SideReading, ...]:
     """What each side says, the photo first; nothing where they say one thing."""
     others = [one for one in field.alternatives if one.value is not None]
     if not others or all(shown(one.value) == shown(field.value) for one in others):
         return ()
     both = sorted((field, *others), key=lambda one: one.source != "photo")
     return tuple(
-        Reading(one.source, shown(one.value), text_of(one.value) or "", one.confidence, one.model)
+        SideReading(
+            one.source, shown(one.value), text_of(one.value) or "", one.confidence, one.model
+        )
         for one in both
         if one.value is not None
     )

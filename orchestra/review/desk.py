@@ -26,7 +26,7 @@ from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded
 from orchestra.review.card import (
-    Card,
+    ProductCard,
     Item,
     columns_beside,
     item_of,
@@ -95,7 +95,7 @@ class Desk:
             elif self.folder.book.state != self.standing.state:
                 self._note(list(self.folder.book.decisions(self.standing.state)))
 
-    def cards(self, rows: Sequence[int], matched: Mask) -> list[Card]:
+    def cards(self, rows: Sequence[int], matched: Mask) -> list[ProductCard]:
         """The products with these numbers; fields outside `matched` come last, marked as such."""
         with self.lock:
             return [self._card(row, matched) for row in rows]
@@ -116,11 +116,11 @@ class Desk:
         """What stands decided of a field; it may be open all the same."""
         return state_of(self.standing.row(row_id), name)[0]
 
-    def _card(self, number: int, matched: Mask) -> Card:
+    def _card(self, number: int, matched: Mask) -> ProductCard:
         key = self.index.rows[number]
         found, result, now = self.results(number)
         values, parts = self._loaded.cells.of(number), text_parts(result)
-        return Card(
+        return ProductCard(
             number=number,
             ordinal=key.ordinal,
             row_id=key.row_id,

@@ -14,7 +14,7 @@ NAMED = 3  # of a group
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One decision, or a group of them: the first few of it, and how many it has.
 
     `ids` are those of it that stand, `oldest` the number of its first.
@@ -36,7 +36,7 @@ class Entry:
         return self.last.undoes is not None
 
 
-def entries(book: Book, before: int | None = None) -> Iterator[Entry]:
+def entries(book: Book, before: int | None = None) -> Iterator[HistoryEntry]:
     """Entries from the latest on, or from the one before the decision `before`."""
     group: list[Decision] = []
     undone: set[int] = set()
@@ -56,14 +56,14 @@ def entries(book: Book, before: int | None = None) -> Iterator[Entry]:
         yield _entry(group, taken)
 
 
-def latest(book: Book) -> Entry | None:
+def latest(book: Book) -> HistoryEntry | None:
     """The latest entry that stands and takes back nothing; None where there is none."""
     return next((one for one in entries(book) if one.ids and not one.is_undo), None)
 
 
-def _entry(group: list[Decision], taken: set[int]) -> Entry:
+def _entry(group: list[Decision], taken: set[int]) -> HistoryEntry:
     standing = tuple(one.id for one in group if one.id not in taken)
-    return Entry(tuple(group[:NAMED]), len(group), standing, group[-1].id)
+    return HistoryEntry(tuple(group[:NAMED]), len(group), standing, group[-1].id)
 
 
 def _backwards(book: Book) -> Iterator[Decision]:

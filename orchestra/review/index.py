@@ -58,7 +58,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class Names:
+class Codebook:
     """Codes of the words of one dimension, in the order in which they were met."""
 
     words: list[str] = field(default_factory=list)
@@ -93,7 +93,7 @@ class Index:
     def __init__(self) -> None:
         self.rows: list[RowKey] = []
         self.texts = Texts()
-        self.names = {name: Names() for name in DIMENSIONS}
+        self.names = {name: Codebook() for name in DIMENSIONS}
         for name, words in (("kind", KINDS), ("state", STATES), ("sure", BANDS)):
             for word in words:
                 self.names[name].code(word)

@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from orchestra.batch.output.report import language_of, share
 from orchestra.review.bulk import Preview
-from orchestra.review.card import Card, Item
+from orchestra.review.card import ProductCard, Item
 from orchestra.review.desk import Desk
-from orchestra.review.history import Entry
+from orchestra.review.history import HistoryEntry
 from orchestra.review.index import NONE_GIVEN, Choice
 from orchestra.review.words import LANGUAGES, word, word_or
 
@@ -49,19 +49,19 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Queue:
     """The queue as it is shown: cards or groups, and how many there are in all."""
 
     fields: int
     rows: int
-    cards: Sequence[Card]
+    cards: Sequence[ProductCard]
     groups: Sequence[tuple[str, int]]
     facets: Mapping[str, Sequence[tuple[str, int]]]
     next: int | None
     previous: int | None
 
 
-def work_of(desk: Desk, shown: Shown) -> Work:
+def work_of(desk: Desk, shown: Shown) -> Queue:
     """Find what a page shows."""
     with desk.lock:
         index, choice = desk.index, shown.choice
@@ -77,7 +77,7 @@ def work_of(desk: Desk, shown: Shown) -> Work:
                 onward = index.position(choice, rows[PAGE_ROWS])
             if shown.start:
                 back = index.before(choice, mask, shown.start, PAGE_ROWS)
-        return Work(
+        return Queue(
             fields=int(mask.sum()),
             rows=index.row_count(mask),
             cards=cards,
@@ -103,7 +103,7 @@ class Renderer:
         """The part of it that filters change."""
         return self._render("work.html.j2", shown, **self._work(shown))
 
-    def history(self, shown: Shown, entries: Sequence[Entry], older: int | None) -> str:
+    def history(self, shown: Shown, entries: Sequence[HistoryEntry], older: int | None) -> str:
         """The page of what was decided."""
         return self._render("history.html.j2", shown, entries=entries, older=older)
 

@@ -133,8 +133,13 @@ async def test_a_table_of_other_products_is_another_batch(tmp_path: Path) -> Non
     out = tmp_path / "out"
     await run(write(tmp_path / "t.csv", rows_of(3)), out)
     other = [[f"X{n}", "Brand", RED, "1"] for n in range(3)]
-    with pytest.raises(OutputMismatch, match=r"not one row of 'o.csv' stands in it by its id"):
+    with pytest.raises(
+        OutputMismatch, match=r"not one row of 'o.csv' stands in it as it is\. Give"
+    ):
         await run(write(tmp_path / "o.csv", other), out)
+    same_ids = [[f"S{n}", "Another", RED, "1"] for n in range(1, 4)]
+    with pytest.raises(OutputMismatch, match=r"as it is \(3 of its ids do\)"):
+        await run(write(tmp_path / "o.csv", same_ids), out)
     _, calls = await run(tmp_path / "t.csv", out)
     assert calls == 0
 

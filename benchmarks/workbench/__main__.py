@@ -1,6 +1,6 @@
 """The workbench at 50,000 rows in a real Chromium: how long a person waits for each thing.
 
-    python -m benchmarks.review --rows 50000
+    python -m benchmarks.workbench --rows 50000
 
 A book is built by code and served by `orchestra review`. Times are taken inside the page: from the
 click to the frame in which the answer is shown; of a page, from the navigation to its first
