@@ -24,7 +24,7 @@ SAMPLED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
+class BulkChange:
     """One field of the preview: its value now and then, and what will be decided of it."""
 
     row_id: str
@@ -43,7 +43,7 @@ class Preview:
     rows: int
     decided: int
     without: int
-    sample: tuple[FieldChange, ...]
+    sample: tuple[BulkChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _field(desk: Desk, place: int, name: str) -> Field:
     return now.fields.get(name, Field())
 
 
-def _change(desk: Desk, place: int, deed: Deed, value: str) -> FieldChange:
+def _change(desk: Desk, place: int, deed: Deed, value: str) -> BulkChange:
     row_id, name = desk.index.key(place)
     field = _field(desk, place, name)
     now, state = shown(field.value), STATE_OF.get(deed, "approved")
@@ -159,7 +159,7 @@ def _change(desk: Desk, place: int, deed: Deed, value: str) -> FieldChange:
         then = shown(desk.read_value(row_id, name, value))
     elif deed in SIDES and int(desk.index.columns["other"][place]) == SIDES[deed]:
         then, state = shown(other_of(field)), "edited"
-    return FieldChange(row_id, name, now, then, state)
+    return BulkChange(row_id, name, now, then, state)
 
 
 def _check(desk: Desk, choice: Choice, deed: str) -> None:

@@ -21,7 +21,7 @@ from orchestra.core.job import ErrorRecord, Evidence, Field, Question, Result
 from orchestra.core.values import shown, text_of
 from orchestra.images.attention import glow_of
 from orchestra.images.store import ImageStore
-from orchestra.review.marks import TextPart, marked
+from orchestra.review.marks import Stretch, marked
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 LONG_CHARS = 60  # from here on a value is edited in a box of several lines
@@ -41,14 +41,13 @@ class Region:
     """Where on a photo a field was seen: a box (left, top, width, height) in percent of the photo.
 
     `heat` is a map of what counted, as a data URI of a small picture to be stretched over the
-    photo. `words` were read there.
+    photo.
     """
 
     field: str
     photo: str
     box: tuple[float, float, float, float] | None
     heat: str | None
-    words: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class ProductCard:
     status: str
     photos: tuple[CardPhoto, ...]
     regions: tuple[Region, ...]
-    text: tuple[TextPart, ...]
+    text: tuple[Stretch, ...]
     columns: tuple[tuple[str, str], ...]
     errors: tuple[ErrorRecord, ...]
     notes: tuple[str, ...]
@@ -141,7 +140,7 @@ def _region(name: str, proof: Evidence) -> Region:
         left, top, right, bottom = (round(100 * edge, 2) for edge in proof.box)
         box = (left, top, round(right - left, 2), round(bottom - top, 2))
     heat = None if proof.heat is None else _uri(proof.heat)
-    return Region(name, proof.image or "", box, heat, proof.text)
+    return Region(name, proof.image or "", box, heat)
 
 
 @lru_cache(256)
@@ -156,7 +155,7 @@ def proofs(field: Field) -> tuple[Evidence, ...]:
     return (*field.evidence, *(proof for one in field.alternatives for proof in one.evidence))
 
 
-def text_parts(result: Result) -> tuple[TextPart, ...]:
+def text_parts(result: Result) -> tuple[Stretch, ...]:
     """The text that models read, with the evidence of each field marked."""
     text = next((call.data for call in result.calls if call.data and not call.images), None)
     if text is None:
@@ -167,7 +166,7 @@ def text_parts(result: Result) -> tuple[TextPart, ...]:
 
 
 def columns_beside(
-    row_id: str, values: Mapping[str, str], parts: Sequence[TextPart]
+    row_id: str, values: Mapping[str, str], parts: Sequence[Stretch]
 ) -> tuple[tuple[str, str], ...]:
     """The columns that neither the text nor the head of the card shows."""
     text = "".join(part.text for part in parts)

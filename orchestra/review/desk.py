@@ -26,8 +26,8 @@ from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded
 from orchestra.review.card import (
-    ProductCard,
     Item,
+    ProductCard,
     columns_beside,
     item_of,
     photos_of,

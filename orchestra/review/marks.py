@@ -10,14 +10,14 @@ from orchestra.core.job import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class TextPart:
+class Stretch:
     """A stretch of a text, with the fields that rest on it."""
 
     text: str
     fields: tuple[str, ...] = ()
 
 
-def marked(text: str, evidence: Mapping[str, Sequence[Evidence]]) -> Iterator[TextPart]:
+def marked(text: str, evidence: Mapping[str, Sequence[Evidence]]) -> Iterator[Stretch]:
     """`text` in parts, whole and in order; `evidence` is that of each field by name.
 
     Offsets count in the job's own text, which a long prompt may have cut, so a span that is not
@@ -31,7 +31,7 @@ def marked(text: str, evidence: Mapping[str, Sequence[Evidence]]) -> Iterator[Te
     edges = sorted({0, len(text), *(edge for start, end, _ in spans for edge in (start, end))})
     for start, end in pairwise(edges):
         names = (name for left, right, name in spans if left <= start and end <= right)
-        yield TextPart(text[start:end], tuple(dict.fromkeys(names)))
+        yield Stretch(text[start:end], tuple(dict.fromkeys(names)))
 
 
 def _spans(text: str, proofs: Iterable[Evidence]) -> Iterator[tuple[int, int]]:

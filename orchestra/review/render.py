@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from orchestra.batch.output.report import language_of, share
 from orchestra.review.bulk import Preview
-from orchestra.review.card import ProductCard, Item
+from orchestra.review.card import Item, ProductCard
 from orchestra.review.desk import Desk
 from orchestra.review.history import HistoryEntry
 from orchestra.review.index import NONE_GIVEN, Choice
