@@ -10,6 +10,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table, resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
+from orchestra.images.addresses import named_photos
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -77,16 +78,18 @@ class Columns:
         return f"{_digest([job.text or ''])}.{_digest(job.images)}"
 
     def job(self, row: Row, language: Language) -> Job:
-        """The job of a row: one line a text column, and its photo."""
+        """The job of a row: one line a text column, and the photos that its cell names."""
         lines = [
             f"{name}: {' '.join(value.split())}"
             for name in self.text
             if (value := row.values.get(name, "").strip())
         ]
-        photo = row.values.get(self.image, "").strip() if self.image else ""
+        cells = [(self.image, row.values.get(self.image, ""))] if self.image else []
+        photos = named_photos(cells)
         return Job(
             text="\n".join(lines) or None,
-            images=(photo,) if photo else (),
+            images=photos.images,
+            roles=photos.roles,
             language=language,
             id=self.row_id(row),
         )

@@ -40,6 +40,13 @@ class OutputRow:
         return REJECTED if is_rejected else self.result.status
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the row is not complete; none of a row that has not been run."""
+        own = self.row.error
+        told = () if own is None else (f"{own.stage}: {own.message}",)
+        return tuple(dict.fromkeys((*told, *self.outcome.reasons)))
+
+    @property
     def is_approved(self) -> bool:
         """Whether a person approved the whole row, and nothing of it is for review since."""
         is_approved = self.standing is not None and self.standing.is_approved
