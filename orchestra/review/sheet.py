@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.styles import Alignment, Font
+from openpyxl.styles import Font
 
 from orchestra.batch.output.exports import guarded
 from orchestra.core.job import Field, Result
@@ -42,37 +41,37 @@ COMMON = Field()
 
 
 def sheet_bytes(desk: Desk, choice: Choice) -> bytes:
-    """The fields of a choice as an .xlsx file; its rows are read one after another."""
+    """The fields of a choice as an .xlsx file, in the order of the table."""
+    lines = _lines(desk, choice)
     book = Workbook(write_only=True)
     sheet = book.create_sheet(SHEET)
     sheet.freeze_panes = "A2"
     for number, width in enumerate(WIDTHS):
-        sheet.column_dimensions[chr(ord("A") + number)].width = width
+        column = sheet.column_dimensions[chr(ord("A") + number)]
+        column.width = width
+        column.number_format = AS_TEXT  # what is typed into an empty cell stays as it was typed
     head = [WriteOnlyCell(sheet, name) for name in COLUMNS]
     for cell in head:
         cell.font = Font(bold=True)
     sheet.append(head)
-    for line in _lines(desk, choice):
-        cells = [WriteOnlyCell(sheet, _plain(text)) for text in line]
-        for cell in cells:
-            cell.number_format = AS_TEXT
-            cell.alignment = Alignment(vertical="top", wrap_text=True)
-        sheet.append(cells)
+    for line in lines:
+        sheet.append([_plain(text) or None for text in line])
     stream = io.BytesIO()
     book.save(stream)
     return stream.getvalue()
 
 
-def _lines(desk: Desk, choice: Choice) -> Iterator[list[str]]:
+def _lines(desk: Desk, choice: Choice) -> list[list[str]]:
     with desk.lock:
-        index, last = desk.index, -1
+        index, last, found = desk.index, -1, list[list[str]]()
         results: tuple[Result, Result] | None = None
         for place in map(int, index.places(choice)):
             row = int(index.columns["row"][place])
             if row != last or results is None:
                 _, said, now = desk.results(row)
                 results, last = (said, now), row
-            yield _line(desk, place, *results)
+            found.append(_line(desk, place, *results))
+        return found
 
 
 def _line(desk: Desk, place: int, said: Result, now: Result) -> list[str]:

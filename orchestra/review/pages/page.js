@@ -161,12 +161,16 @@ function leave(item) {
 }
 
 // ---- the queue: filters, pages and groups change the address, and this part of the page
+let shows = 0;
 async function show(address, { isBack = false, focus = "" } = {}) {
   const search = new URL(address, location.href).search;
+  const own = ++shows;
   try {
     const answer = await fetch(`${base}/work${search}`);
     if (!answer.ok) throw new Error();
-    $("work").innerHTML = await answer.text();
+    const html = await answer.text();
+    if (own !== shows) return; // something else was asked for since
+    $("work").innerHTML = html;
   } catch {
     say(document.body.dataset.lost, true);
     return;

@@ -62,6 +62,11 @@ def test_a_cell_is_text_and_never_a_formula(desk: Desk) -> None:
     assert "'=cmd|' /C calc'!A0" in [line["value"] for line in found]
 
 
+def test_what_is_typed_into_an_empty_cell_stays_text(desk: Desk) -> None:
+    sheet = load_workbook(io.BytesIO(sheet_bytes(desk, Choice()))).worksheets[0]
+    assert sheet.column_dimensions["D"].number_format == "@"  # new value: 00123 stays 00123
+
+
 def test_a_filled_sheet_is_read_back_as_decisions(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "queue.xlsx"
     path.write_bytes(sheet_bytes(desk, Choice()))
