@@ -216,12 +216,12 @@ def _take_table(path: Path, book: Book, spec: BatchSpec, table: Table) -> TableS
 
 
 def _seats(spec: BatchSpec, table: Table) -> Iterator[Seat]:
-    columns, work = spec.columns, spec.work
+    columns, work, base = spec.columns, spec.work, spec.base
     for row in table.rows():
         row_id = columns.row_id(row)
         key = row_key(work, row_id, row.ordinal)
         named = row.error is None and columns.has_id(row)
-        yield Seat(row.ordinal, key, row_id, columns.source(row), named)
+        yield Seat(row.ordinal, key, row_id, columns.source(row, base), named)
 
 
 def _kept_spec(path: Path, book: Book) -> BatchSpec:

@@ -8,11 +8,12 @@ are of rows that somebody looked at, which are not like all others; each stands 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestra.batch.decided import RowStanding, Standing
 from orchestra.batch.folder import Folder
+from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.gold import GOLD, NOTHING, Drawn, read_gold, read_truths
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Result
@@ -24,14 +25,16 @@ DECIDED = "decided"  # the stratum of rows that people decided of
 
 def decided_rows(folder: Folder) -> list[Drawn]:
     """A row of a gold set for each row of which a decision tells a true value."""
-    standing, found = Standing.of(folder.book), []
+    standing, found, recipe = Standing.of(folder.book), [], folder.spec.recipe
     groups = Counter(one.group for one in folder.book.decisions())
     for row_id, decided in standing.rows():
         row = folder.book.row_by_id(row_id)
         if row is None or decided.is_rejected:
             continue
         said = Result.model_validate_json(row.record_json)
-        values = _values(decided, said, standing.applied(row, said), groups)
+        now = standing.applied(row, said)
+        names = [name for name in now.fields if _is_read(name, recipe, said)]
+        values = _values(decided, now, names, groups)
         if values:
             states = {name: state for name, (_, state) in values.items()}
             true = {name: value for name, (value, _) in values.items()}
@@ -40,14 +43,13 @@ def decided_rows(folder: Folder) -> list[Drawn]:
 
 
 def _values(
-    decided: RowStanding, said: Result, now: Result, groups: Mapping[str | None, int]
+    decided: RowStanding, now: Result, names: Sequence[str], groups: Mapping[str | None, int]
 ) -> dict[str, tuple[str, str]]:
-    """The true value of each field that was read and decided of, with how that was said."""
+    """The true value of each of the fields that was decided of, with how that was said."""
     found: dict[str, tuple[str, str]] = {}
-    for name, field in now.fields.items():
-        held, own = decided.held(name), said.fields.get(name)
-        is_written = own is not None and own.source == "derived"
-        if held is None or is_written or field.doubt or held.said.action == "reject":
+    for name in names:
+        held, field = decided.held(name), now.fields[name]
+        if held is None or field.doubt or held.said.action == "reject":
             continue
         group = held.last.group
         is_bulk = group is not None and groups[group] > 1 and held.last.action == "approve"
@@ -57,6 +59,13 @@ def _values(
         state = ("corrected" if is_edit else "accepted") if value is not None else "nothing"
         found[name] = (NOTHING if value is None else value, state)
     return found
+
+
+def _is_read(name: str, recipe: Recipe | None, said: Result) -> bool:
+    """Whether a field is read off text or photo: what is written of it is no label."""
+    if recipe is not None:
+        return name in recipe.fields
+    return name not in said.fields or said.fields[name].source != "derived"
 
 
 def labelled_rows(folder: Folder) -> tuple[list[Drawn], list[str]]:

@@ -147,8 +147,8 @@ class Recipe(Word):
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
     `open`, or `always`, so that print and text can contradict each other. Of several photos of a
-    product the main one is looked at, and up to `photos` in all for what it leaves open. `identity` is the
-    field that says what the thing is; a row without a field that is `required` goes to review.
+    product the main one is looked at, and up to `photos` in all for what it leaves open. `identity`
+    is the field that says what the thing is; a row without one that is `required` goes to review.
     """
 
     name: str
