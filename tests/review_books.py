@@ -47,7 +47,7 @@ def make_batch(folder: Path, rows: int, photos: int = 24, side_px: int = 320) ->
         fleet="mini",
         recipe=Recipe.load(ROOT / "graphs" / "recipes" / "listing.yaml"),
         text_columns=("name", "description"),
-        image_column="photo",
+        image_column=("photo",),
         id_column="sku",
         table_hash=open_table(table).fingerprint,
     ).named()

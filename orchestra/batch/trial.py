@@ -66,7 +66,7 @@ class Trial:
     field: str
     settings: RunSettings
     id_column: str | None = None
-    image_column: str | None = None
+    image_column: tuple[str, ...] | None = None
     text_columns: tuple[str, ...] | None = None
 
 
@@ -157,11 +157,11 @@ def write_rows(trial: Trial, recipes: Sequence[Recipe | None]) -> Path:
         )
     found = [
         Columns.resolve(
-            table, recipe, text=trial.text_columns, image=trial.image_column, id=trial.id_column
+            table, recipe, text=trial.text_columns, images=trial.image_column, id=trial.id_column
         )
         for recipe in recipes
     ]
-    photos = {columns.image for columns in found if columns.image is not None}
+    photos = {name for columns in found for name in columns.images}
     true = {row_id for row_id, value in trial.truths.field(trial.field).items() if value.strip()}
     names = [name for name in table.columns if name != trial.field and name != ID]
     text = io.StringIO()

@@ -79,7 +79,7 @@ def _find(out: Path, row: str) -> ShownRow:
 
 
 async def _rerun(found: ShownRow) -> Result:
-    spec, table = found.spec, open_table(found.spec.table)
+    spec, table = found.spec, open_table(found.spec.table, found.spec.read_as)
     row: Row | None = next(islice(table.rows(), found.ordinal - 1, None), None)
     if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(

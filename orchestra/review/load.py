@@ -147,5 +147,5 @@ def text_read(record: Mapping[str, Any]) -> str:
 def _inputs(spec: BatchSpec) -> Iterator[tuple[int, Mapping[str, str]]]:
     """The table's columns by ordinal; nothing where it is gone or cannot be read."""
     with suppress(InvalidTable, OSError):
-        for row in open_table(spec.table).rows():
+        for row in open_table(spec.table, spec.read_as).rows():
             yield row.ordinal, row.values
