@@ -39,6 +39,7 @@ COMMANDS = (
     "refit",
     "replay",
     "resume",
+    "review",
     "rollback",
     "run",
     "serve",
