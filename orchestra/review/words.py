@@ -33,7 +33,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "kind_photo": ("photo of another product?", "图片可能不是该商品"),
     "kind_conflict": ("photo and text disagree", "图文不符"),
     "kind_stale": ("changed since", "其后有变化"),
-    "kind_doubt": ("less sure than promised", "低于承诺的把握"),
+    "kind_doubt": ("in doubt", "存疑"),
     "kind_unsure": ("unsure", "把握不足"),
     "kind_aside": ("another reading set aside", "另一读法未采用"),
     "kind_empty": ("left blank", "留空"),
