@@ -20,7 +20,7 @@ from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import TsvWriter, plain_cell
 from orchestra.batch.channels.google_xml import XmlWriter, from_json
-from orchestra.batch.channels.listing import Item, Listing
+from orchestra.batch.channels.listing import SoldItem, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 from orchestra.batch.tables.structured import STRUCTURED, structured_cell
 from orchestra.core.values import compact
@@ -161,7 +161,7 @@ def _named(column: str) -> str:
     return column.strip().lower().replace(" ", "_")
 
 
-def _item(listing: Listing, item: Item) -> dict[str, Any]:
+def _item(listing: Listing, item: SoldItem) -> dict[str, Any]:
     photos = listing.addresses(item)
     category = listing.values.get("category_id", "")
     highlights = [part.text for part in listing.bullets]

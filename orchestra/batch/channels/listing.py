@@ -51,7 +51,7 @@ NOTHING = CopyText("")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SoldItem:
     """One thing to buy: its row of the table, its options by name, and its own attributes."""
 
     row: Mapping[str, str]
@@ -77,7 +77,7 @@ class Listing:
     rows: Sequence[Mapping[str, str]]
     own: int
     format: str
-    items: Sequence[Item]
+    items: Sequence[SoldItem]
     photos: tuple[str, ...]
     copy: Mapping[str, CopyText]
     bullets: tuple[CopyText, ...]
@@ -97,7 +97,7 @@ class Listing:
             return self.values["group"]
         return (self.values.get("handle") or self.id) if len(self.items) > 1 else ""
 
-    def text(self, name: str, item: Item | None = None) -> str:
+    def text(self, name: str, item: SoldItem | None = None) -> str:
         """The attribute `name` of an item, or of the product; "" where nothing says it."""
         constant = self.settings.constants.get(name)
         if constant is not None:
@@ -109,7 +109,7 @@ class Listing:
             return self.copy[name].text
         return (item.value(name) if item is not None else "") or self.values.get(name, "")
 
-    def _mapped(self, name: str, item: Item | None) -> str:
+    def _mapped(self, name: str, item: SoldItem | None) -> str:
         """What the column or field holds that the settings name for the attribute."""
         column = self.settings.columns.get(name)
         if column is None:
@@ -119,24 +119,24 @@ class Listing:
         read = (text_of(field.value) or "") if field is not None else ""
         return own or self.entry.row.values.get(column, "") or read
 
-    def item_id(self, item: Item) -> str:
+    def item_id(self, item: SoldItem) -> str:
         """The item's own id: its SKU; of a product without variants else the row's id."""
         own = self.text("sku", item)
         if own or len(self.items) == 1:
             return own or self.id
         return f"{self.id}-{self.items.index(item) + 1}"
 
-    def plain(self, name: str, item: Item | None = None) -> str:
+    def plain(self, name: str, item: SoldItem | None = None) -> str:
         """The attribute as plain text; HTML of the table becomes a line a block."""
         text = self.text(name, item)
         part = self.copy.get(name)
         return text if part is not None and part.text == text else words_of(text)
 
-    def link(self, item: Item) -> str:
+    def link(self, item: SoldItem) -> str:
         """The address of the product's page."""
         return self.text("link", item) or self._filled(self.settings.link, item.row, self.id)
 
-    def addresses(self, item: Item | None = None) -> tuple[str, ...]:
+    def addresses(self, item: SoldItem | None = None) -> tuple[str, ...]:
         """The addresses of its photos, the item's own first; local paths as the settings say."""
         own = _split([item.values.get("photo", "")]) if item is not None else ()
         said = self.settings.constants.get("photo", "")  # a shop's placeholder
@@ -155,7 +155,7 @@ class Listing:
             return ""
         return PLACEHOLDER.sub(lambda found: cells[found[1]], pattern)
 
-    def price(self, item: Item, name: str = "price") -> str:
+    def price(self, item: SoldItem, name: str = "price") -> str:
         """A price with its currency ("79.99 USD"), as far as they are known."""
         value = self.text(name, item).strip()
         currency = self.settings.currency
@@ -163,7 +163,7 @@ class Listing:
             return value
         return f"{value.replace(',', '.')} {currency}"
 
-    def availability(self, item: Item) -> str:
+    def availability(self, item: SoldItem) -> str:
         """in_stock, out_of_stock, preorder or backorder; "" where the table does not say."""
         said = self.text("availability", item).strip().lower().replace(" ", "_")
         if said:
@@ -271,21 +271,22 @@ class Listings:
                 found.setdefault("category_id", chosen)
         return found
 
-    def _items(self, rows: Sequence[Mapping[str, str]], own: int) -> list[Item]:
+    def _items(self, rows: Sequence[Mapping[str, str]], own: int) -> list[SoldItem]:
         if self.format == "shopify":
             return self._shopify_items(rows, own)
         if self.format != "woocommerce":
-            return [Item(rows[own], {}, _read(rows[own], self._variant))]
+            return [SoldItem(rows[own], {}, _read(rows[own], self._variant))]
         variations = [row for at, row in enumerate(rows) if at != own] or [rows[own]]
         return [
-            Item(row, _woocommerce_options(row), _read(row, self._variant)) for row in variations
+            SoldItem(row, _woocommerce_options(row), _read(row, self._variant))
+            for row in variations
         ]
 
-    def _shopify_items(self, rows: Sequence[Mapping[str, str]], own: int) -> list[Item]:
+    def _shopify_items(self, rows: Sequence[Mapping[str, str]], own: int) -> list[SoldItem]:
         """Rows with an option or a variant's cell; the others hold photos alone."""
         first = {name.casefold(): value for name, value in rows[own].items()}
         names = [first.get(f"option{n} name", "") for n in range(1, OPTIONS + 1)]
-        items: list[Item] = []
+        items: list[SoldItem] = []
         for at, row in enumerate(rows):
             folded = {name.casefold(): value for name, value in row.items()}
             chosen = [folded.get(f"option{n} value", "") for n in range(1, OPTIONS + 1)]
@@ -295,7 +296,7 @@ class Listings:
             options = {n: v for n, v in zip(names, chosen, strict=True) if n and v}
             if options == {"Title": "Default Title"}:
                 options = {}
-            items.append(Item(row, options, _reduced(values)))
+            items.append(SoldItem(row, options, _reduced(values)))
         return items
 
 

@@ -21,7 +21,7 @@ from typing import IO, Any, ClassVar, cast
 from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter, plain_cell
-from orchestra.batch.channels.listing import Item, Listing
+from orchestra.batch.channels.listing import SoldItem, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 SELLER = "Set export: {{seller: {{{}: …}}}}."
@@ -227,7 +227,7 @@ def _words(value: Any) -> str | Sequence[str]:
     return list(map(str, value)) if isinstance(value, list | tuple) else plain_cell(value)
 
 
-def _item(listing: Listing, item: Item) -> dict[str, Any]:
+def _item(listing: Listing, item: SoldItem) -> dict[str, Any]:
     settings, photos = listing.settings, listing.addresses(item)
     availability = listing.availability(item)
     several = len(listing.items) > 1 or bool(listing.group)

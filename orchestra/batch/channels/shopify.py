@@ -22,7 +22,7 @@ from typing import IO, ClassVar
 from orchestra.batch.channels.ai_labels import html_copy
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter
-from orchestra.batch.channels.listing import AMOUNT, OPTIONS, Item, Listing
+from orchestra.batch.channels.listing import AMOUNT, OPTIONS, SoldItem, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 HANDLE = re.compile(r"[^\W_]+(?:-+[^\W_]+)*")
@@ -198,7 +198,7 @@ def _product(listing: Listing) -> Mapping[str, str]:
     return {name: value for name, value in made.items() if value}
 
 
-def _variant(listing: Listing, item: Item) -> dict[str, str]:
+def _variant(listing: Listing, item: SoldItem) -> dict[str, str]:
     several = len(listing.items) > 1
     options = list(item.options.items())[:OPTIONS] if several else []
     if not options:

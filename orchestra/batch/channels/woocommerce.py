@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar
 from orchestra.batch.channels.ai_labels import html_copy
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter, plain_cell
-from orchestra.batch.channels.listing import AMOUNT, Item, Listing
+from orchestra.batch.channels.listing import AMOUNT, SoldItem, Listing
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 ATTRIBUTES = (("Brand", "brand"), ("Color", "colour"), ("Size", "size"), ("Material", "material"))
@@ -104,7 +104,7 @@ class WooCommerce(Channel):
         variations = [self._variation(listing, item) for item in listing.items]
         return [whole, *variations]
 
-    def _variation(self, listing: Listing, item: Item) -> Line:
+    def _variation(self, listing: Listing, item: SoldItem) -> Line:
         line = {
             "Type": "variation",
             "SKU": listing.item_id(item),
@@ -159,7 +159,7 @@ def _escaped(value: str) -> str:
     return value.replace(",", "\\,")
 
 
-def _selling(listing: Listing, item: Item) -> dict[str, str]:
+def _selling(listing: Listing, item: SoldItem) -> dict[str, str]:
     availability = listing.availability(item)
     return {
         "GTIN, UPC, EAN, or ISBN": listing.text("gtin", item),
@@ -170,7 +170,7 @@ def _selling(listing: Listing, item: Item) -> dict[str, str]:
     }
 
 
-def _attributes(listing: Listing, item: Item) -> dict[str, str]:
+def _attributes(listing: Listing, item: SoldItem) -> dict[str, str]:
     """Attributes of the product; of one with variations, all the values of each option."""
     found: list[tuple[str, str]] = []
     if len(listing.items) > 1:
