@@ -23,7 +23,7 @@ from typing import IO, ClassVar
 from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import TsvWriter, plain_cell
-from orchestra.batch.channels.listing import SoldItem, Listing
+from orchestra.batch.channels.listing import Listing, SoldItem
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 BULLETS = 5

@@ -20,7 +20,7 @@ from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import TsvWriter, plain_cell
 from orchestra.batch.channels.google_xml import XmlWriter, from_json
-from orchestra.batch.channels.listing import SoldItem, Listing
+from orchestra.batch.channels.listing import Listing, SoldItem
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 from orchestra.batch.tables.structured import STRUCTURED, structured_cell
 from orchestra.core.values import compact

@@ -21,7 +21,7 @@ from typing import IO, Any, ClassVar, cast
 from orchestra.batch.channels.ai_labels import with_label
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter, plain_cell
-from orchestra.batch.channels.listing import SoldItem, Listing
+from orchestra.batch.channels.listing import Listing, SoldItem
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 SELLER = "Set export: {{seller: {{{}: …}}}}."

@@ -22,7 +22,7 @@ from typing import IO, ClassVar
 from orchestra.batch.channels.ai_labels import html_copy
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter
-from orchestra.batch.channels.listing import AMOUNT, OPTIONS, SoldItem, Listing
+from orchestra.batch.channels.listing import AMOUNT, OPTIONS, Listing, SoldItem
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 HANDLE = re.compile(r"[^\W_]+(?:-+[^\W_]+)*")

@@ -19,7 +19,7 @@ from typing import IO, Any, ClassVar
 from orchestra.batch.channels.ai_labels import html_copy
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import CsvWriter, plain_cell
-from orchestra.batch.channels.listing import AMOUNT, SoldItem, Listing
+from orchestra.batch.channels.listing import AMOUNT, Listing, SoldItem
 from orchestra.batch.channels.rules import Fault, Rule, faults_of
 
 ATTRIBUTES = (("Brand", "brand"), ("Color", "colour"), ("Size", "size"), ("Material", "material"))
