@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from openpyxl import Workbook
 
 from orchestra.batch.redo import refresh_outputs
 from orchestra.book.book import Book
@@ -249,3 +250,14 @@ def test_parquet_has_what_was_decided_as_well(out: Path) -> None:
     rows = pq.read_table(out / "products.parquet").to_pylist()
     assert (rows[0]["colour"], rows[0]["colour_source"]) == ("green", "person")
     assert rows[0]["decided"].endswith("UTC: seen") and rows[1]["decided"] == ""
+
+
+def test_an_excel_file_of_corrections_is_read(tmp_path: Path, out: Path) -> None:
+    book = Workbook()
+    book.active.append(["id", "field", "value", "new value", "decision", "why"])
+    book.active.append(["S1", "colour", "red", "green", "", "seen"])
+    book.active.append(["S2", "colour", "red", "", "approve", ""])
+    book.save(tmp_path / "review.xlsx")
+    done = called_json("apply", out, "--file", tmp_path / "review.xlsx", "--by", "ana")
+    assert (len(done["decisions"]), done["wrong"]) == (2, [])
+    assert products(out)["S1"]["colour_source"] == "person"
