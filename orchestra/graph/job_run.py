@@ -42,7 +42,14 @@ from orchestra.graph.escalation import (
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
-from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.translation import (
+    Tools,
+    call_of,
+    fitted,
+    read_fields,
+    usage_notes,
+    with_beside,
+)
 from orchestra.graph.unplanned import planned_alone
 from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
@@ -328,6 +335,7 @@ class JobRun:
         images = tuple(self._photo(key, ask) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
         call, notes = await fitted(call, ask, visit.state, card, client)
+        call = with_beside(call, ask, card, self.fleet.beside)
         speech = await Speech.begin(card.name, call) if self.in_graph else None
         ticket = Ticket(
             node=node,

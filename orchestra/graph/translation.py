@@ -87,6 +87,16 @@ async def fitted(
     return call if knows_tools(card) else as_schema(call), notes
 
 
+def with_beside(call: Call, ask: Ask, card: Card, texts: tuple[str, ...]) -> Call:
+    """`call` with the other `texts` of its table, where the model reads its choices by them."""
+    if not (texts and card.settles and call.text and ask.schema_json and ask.data is None):
+        return call
+    names = parsed(ask.schema_json)["properties"]
+    if all(choices_of(ask.schema_json, name) is None for name in names):
+        return call
+    return replace(call, beside=texts)
+
+
 def _instruction(ask: Ask, job: Job) -> str:
     """What the model is told to do; the job's own text where that is the question."""
     if ask.question:
