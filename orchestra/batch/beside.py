@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from orchestra.batch.folder import Folder
 from orchestra.batch.request import Request
 from orchestra.core.card import FleetFile
-from orchestra.core.labels import choices_of
-from orchestra.core.schema import parsed
+from orchestra.core.labels import named_choices
 from orchestra.core.text import clip, sanitise
 from orchestra.routing.introspect import view
 
@@ -40,14 +39,9 @@ def texts_beside(file: FleetFile, request: Request, folder: Folder) -> tuple[str
 
 
 def _has_choices(request: Request) -> bool:
-    """Whether an ask of the graph chooses a field's value."""
+    """Whether an ask of the graph chooses a field's value among names."""
     schemas = [ask.schema_json for ask in view(request.graph).asks.values()]
-    return any(
-        choices_of(schema, name) is not None
-        for schema in schemas
-        if schema is not None
-        for name in parsed(schema)["properties"]
-    )
+    return any(named_choices(schema) for schema in schemas if schema is not None)
 
 
 def _drawn(request: Request) -> list[str]:

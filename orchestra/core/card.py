@@ -230,7 +230,8 @@ class Card(Word):
     its field abstains (docs/adr/0041). `answers` are the asks that it takes, where it does not take
     all. `reads` are the fields that it was taught to read off a text: others are another model's,
     where the fleet has one (docs/adr/0049). One that `settles` is shown other texts of a batch's
-    table beside a row's choices, which mean what they mean there (docs/adr/0062). `example` is a question that it can answer, for checks.
+    table beside a row's choices, which mean what they mean there (docs/adr/0062). `example` is a
+    question that it can answer, for checks.
     """
 
     name: str = Field(min_length=1)
