@@ -20,8 +20,9 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
 from workers.choice.chooser import Vectors
 from workers.choice.known import FOLDER
+from workers.choice.ridge import train
 from workers.encoder.encoder import shared_encoder
-from workers.training.choice.ridge import left_out, scaled, train
+from workers.training.choice.ridge import left_out, scaled
 
 Floats = NDArray[np.floating[Any]]
 HERE = Path(__file__).parent

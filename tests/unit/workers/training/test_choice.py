@@ -16,9 +16,10 @@ from workers.choice.calibration import ChoiceCalibration
 from workers.choice.chooser import Chooser
 from workers.choice.known import TrainedHead
 from workers.choice.options import ChoiceOptions
+from workers.choice.ridge import train
 from workers.choice.space import Space
 from workers.training.choice.fit import chinese_texts, fit, read_lines
-from workers.training.choice.ridge import left_out, scaled, train
+from workers.training.choice.ridge import left_out, scaled
 from workers.training.choice.sentiment import HELD_BACK, LEARNT, ratings
 from workers.training.choice.sentiment import fit as fit_sentiment
 
