@@ -172,8 +172,7 @@ class Chooser:
         scores = fitted.head.scores(places) + numbers.spoken * said
         share = shares(scores, numbers.temperature)
         if fitted.learnt is not None:
-            share = share * fitted.learnt.shares(places)
-            share = share / share.sum(axis=1, keepdims=True)
+            share = _joined(share, fitted.learnt.shares(places), fitted.head.taught.mean())
         if fitted.mixture is not None:
             share = fitted.mixture.shares(places, share, self.calibration.settled)
         return share, scores
@@ -187,6 +186,13 @@ def _learnt(places: Floats, owners: Sequence[int], names: int) -> TrainedHead | 
     head = train(places[own], [owners[at] for at in own], np.ones(len(own)))
     slopes, offsets = SHARP * head.slopes, SHARP * head.offsets
     return TrainedHead(slopes.astype(np.float32), offsets.astype(np.float32))
+
+
+def _joined(share: Floats, learnt: Floats, examples: float) -> Floats:
+    """Both opinions (N, K), that of the linear head the weightier the more `examples` a name."""
+    trust = examples / (examples + MANY)
+    logit = 2 * (1 - trust) * np.log(np.maximum(share, 1e-9))
+    return shares(logit + 2 * trust * np.log(np.maximum(learnt, 1e-9)), 1.0)
 
 
 def _chosen(names: tuple[str, ...], row: Floats, least: float) -> Chosen:
