@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
@@ -131,7 +132,7 @@ async def run_batch(
             models = list(dict.fromkeys(node.model for node in typical.nodes))
             kind = partial(ClusterRun, models=models)
         run = kind(
-            fleet=fleet.scoped(ledger, folder.images),
+            fleet=fleet.scoped(ledger, folder.images, texts_beside(fleet.file, request, folder)),
             ledger=ledger,
             request=request,
             folder=folder,

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import TableShape
@@ -148,7 +149,8 @@ class Survey:
         silent, `BudgetExceeded` when the cap does not hold the sample.
         """
         ledger = LocalLedger(folder.book)
-        fleet = self.fleet.scoped(ledger, folder.images)
+        beside = texts_beside(self.fleet.file, self.request, folder)
+        fleet = self.fleet.scoped(ledger, folder.images, beside)
         graph, spec = self.request.graph, self.request.spec
         rows = RowRun(fleet, ledger, graph, spec, self.wish.budget)
         folder.open_account(self.wish.budget)
