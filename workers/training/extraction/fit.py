@@ -144,7 +144,12 @@ class Guess:
 
 
 def read(
-    reader: Reader, lessons: Sequence[ReadingLesson], field_of: FieldOf, *, batch: int = 32
+    reader: Reader,
+    lessons: Sequence[ReadingLesson],
+    field_of: FieldOf,
+    *,
+    temperature: float = 1.0,
+    batch: int = 32,
 ) -> list[Mapping[str, Guess]]:
     """The best span of every field of each lesson, in order."""
     found: list[Mapping[str, Guess]] = [{} for _ in lessons]
@@ -154,7 +159,7 @@ def read(
             rows = order[at : at + batch]
             part = [lessons[i] for i in rows]
             made = batch_of(part, [range(len(one.names)) for one in part], field_of)
-            sure = logits_of(reader, made).softmax(-1)[..., 1:]
+            sure = (logits_of(reader, made) / temperature).softmax(-1)[..., 1:]
             best, place = sure.max(-1)
             for row, (i, one) in enumerate(zip(rows, part, strict=True)):
                 found[i] = {

@@ -36,7 +36,7 @@ from workers.training.extraction.titles import Title, only, read_titles, score, 
 
 LAYERS, DEPTH, RANK = 12, 6, 32
 SETS = ("oamine", "ae110k")
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+LEVELS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
 
 
 class Fields:
@@ -149,10 +149,15 @@ def main() -> None:
     if args.out:
         config = {"states_of": encodings.layer, "temperature": args.temperature}
         export(reader, args.out, {**config, "least": args.least})
+    found: list[Mapping[str, Guess]] = []
     for name, part in held.items():
         asked = lessons_of([replace(title, values={}) for title in part], encodings)
+        found += read(reader, asked, fields, temperature=args.temperature)
         print(f"{name}: {len(part)} titles")
-        print("\n".join(measured(part, read(reader, asked, fields))), flush=True)
+        print("\n".join(measured(part, found[-len(part) :])), flush=True)
+    if len(held) > 1:
+        every = [title for part in held.values() for title in part]
+        print(f"all: {len(every)} titles\n" + "\n".join(measured(every, found)))
 
 
 if __name__ == "__main__":
