@@ -6,6 +6,7 @@ It knows no model. It becomes response schemas, merge rules and the words a text
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,9 +15,11 @@ from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
 from orchestra.batch.tables.row import output_columns
+from orchestra.combine.match import MATCH, MatchRules
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import Word, first_problem
+from orchestra.core.schema import choice_terms
 from orchestra.core.values import canonical, shown
 from orchestra.core.yaml_file import load_yaml
 
@@ -155,12 +158,14 @@ class Recipe(Word):
         clash = sorted(set(self.fields) & set(written))
         if clash:
             raise ValueError(f"the field {clash[0]!r} has the name of a written part")
+        if MATCH in self.fields:
+            raise ValueError(f"the field {MATCH!r} has the name of what photo and text come to")
         columns = output_columns([*self.fields, *written])
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ValueError(
                 f"two output columns would be called {twice[0]!r}: each field also writes "
-                "<field>_source and <field>_confidence, and each row 'status'"
+                "<field>_source and <field>_confidence, and each row 'decided' and 'status'"
             )
         locked = sorted(set(self.locked) & set(columns))
         if locked:
@@ -241,7 +246,17 @@ class Recipe(Word):
             sources={name: _sides(rule) for name, rule in self.fields.items()},
             seen=frozenset(name for name, rule in self.fields.items() if rule.prefer == "image"),
             identity=self.identity,
+            match=self._match_rules(),
         )
+
+    def _match_rules(self) -> MatchRules | None:
+        """How a photo is compared with the text: by the choice that says what the thing is."""
+        rule = self.fields.get(self.identity or "")
+        if self.identity is None or rule is None or not {"photo", "text"} <= set(rule.sources):
+            return None
+        terms = choice_terms(json.dumps(self.text_schema()), self.identity)
+        groups = tuple(frozenset(canonical(value) for value in group) for group in rule.alike)
+        return MatchRules(self.identity, terms, self.contradiction_confidence, MATCH, groups)
 
     @cached_property
     def from_chinese(self) -> dict[str, str]:

@@ -59,7 +59,7 @@ async def plan_batch(
     if out is None:
         return await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     await fleet.prepare(typical_plan(fleet, request, wish.budget))
-    folder = Folder.open(out, request.spec)
+    folder = Folder.open(out, request.spec, table=request.table)
     with closing(folder.book):
         return await plan_table(
             fleet, request, wish, folder=folder, in_flight=in_flight, progress=progress
@@ -98,9 +98,13 @@ async def run_batch(
     if on is None:
         await fleet.prepare(typical)
     with ExitStack() as stack:
-        folder = Folder.open(settings.out, request.spec, patient=on is not None)
+        folder = Folder.open(
+            settings.out, request.spec, table=request.table, patient=on is not None
+        )
         stack.callback(folder.book.close)
         progress = progress or Progress()
+        if folder.came is not None:
+            progress.say(str(folder.came))
         plan = followed_plan(plan, folder, fleet)
         if plan is None and settings.spread and on is None:
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestra.combine.match import MatchRules, is_fault, photo_match
 from orchestra.core.job import Field
 from orchestra.core.values import agree, comparable, fuller
 
@@ -27,7 +28,9 @@ class MergeRules:
 
     A field of `seen` is better seen than read: there the photo's value stands whenever it is sure
     enough to contradict. `identity` names the field that says what the thing is: a photo that
-    contradicts the text there may show another product, and nothing else is taken from it.
+    contradicts the text there may show another product, and nothing else is taken from it. With
+    `match` the two are compared by all that the photo may show, which decides whether they
+    contradict each other, and is told in a field of its own.
     """
 
     prefer: Side = "image"
@@ -38,12 +41,14 @@ class MergeRules:
     sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
     seen: frozenset[str] = frozenset()
     identity: str | None = None
+    match: MatchRules | None = None
 
 
 def merge_readings(
-    readings: list[Mapping[str, Field]], rules: MergeRules | None = None
+    readings: list[Mapping[str, Field]], rules: MergeRules | None = None, words: str = ""
 ) -> dict[str, Field]:
-    """Join readings of the same job; the first that answers stands for each side.
+    """Join readings of the same job, whose text is `words`; the first that answers stands for each
+    side.
 
     No answer from a source that the rules allow is lost: it is the value, or an alternative. Of an
     object or list that both sides agree on, each adds what the other leaves open.
@@ -52,12 +57,46 @@ def merge_readings(
     names = dict.fromkeys(name for reading in readings for name in reading)
     found = {name: [reading[name] for reading in readings if name in reading] for name in names}
     merged = {name: _merge_field(name, entries, rules) for name, entries in found.items()}
-    if rules.identity not in merged or not merged[rules.identity].contradiction:
+    matched = None
+    if rules.match is not None:
+        matched = _matched(rules.match, found.get(rules.match.of, []), words)
+        merged = _judged(merged, matched, rules.match)
+    identity = merged.get(rules.identity or "")
+    if (identity is not None and identity.contradiction) or (matched is not None and is_fault(matched)):
+        merged = {
+            name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
+            for name, joined in merged.items()
+        }
+    if rules.match is None or matched is None:
         return merged
-    return {
-        name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
-        for name, joined in merged.items()
-    }
+    return {name: _plain(joined) for name, joined in merged.items()} | {rules.match.name: matched}
+
+
+def _matched(match: MatchRules, found: list[Field], words: str) -> Field:
+    """Whether the photo shows what the text sells, by what each side said the thing is."""
+    photo = next((entry for entry in found if _is_seen(entry)), None)
+    text = next((e for e in found if e.answered and e.source in ("text", "both")), None)
+    return photo_match(match, photo, text, words)
+
+
+def _is_seen(entry: Field) -> bool:
+    return bool(entry.shares) or (entry.answered and entry.source in ("photo", "both"))
+
+
+def _judged(merged: dict[str, Field], matched: Field, match: MatchRules) -> dict[str, Field]:
+    """The field that says what the thing is: contradicted where the photo is judged another's."""
+    joined = merged.get(match.of)
+    if joined is None or not matched.answered or not joined.answered or joined.source == "both":
+        return merged
+    both = any(other.answered and other.source != joined.source for other in joined.alternatives)
+    clashes = both and is_fault(matched)
+    return {**merged, match.of: joined.model_copy(update={"contradiction": clashes})}
+
+
+def _plain(field: Field) -> Field:
+    """`field` without what its choices were weighed by."""
+    others = tuple(map(_plain, field.alternatives))
+    return field.model_copy(update={"shares": {}, "alternatives": others})
 
 
 def _apart(name: str, joined: Field, found: list[Field], rules: MergeRules) -> Field:

@@ -12,6 +12,7 @@ OrchestraError
 |   |-- InvalidPolicy       a routing policy that is broken or of another version
 |   |-- NothingLearnt       calls that are too few, or tell no better: what was known stays
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
+|   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
@@ -122,6 +123,10 @@ class NothingLearnt(UsageError):
 
 class InvalidPlan(UsageError):
     """A saved plan of a batch is broken, of another version, or of another batch."""
+
+
+class InvalidDecision(UsageError):
+    """A person's decision is of a row, a field or a state that there is not, or says nothing."""
 
 
 class EmptyJob(UsageError):

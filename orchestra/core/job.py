@@ -26,7 +26,7 @@ from orchestra.core.tags import problem
 from orchestra.core.view.result import field_line, result_html, result_lines
 
 T = TypeVar("T")
-Source = Literal["photo", "text", "both", "derived", "none"]
+Source = Literal["photo", "text", "both", "derived", "person", "none"]
 Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
 
@@ -217,6 +217,19 @@ class Evidence(Word):
     leaf: str | None = None
 
 
+class Decided(Word):
+    """What a person decided of a field: `by` whom, `at` what time (UTC), why, in which state.
+
+    An `edit` gave the value, an `approve` locked the one that stood, a `reject` emptied it.
+    """
+
+    action: Literal["edit", "approve", "reject"]
+    by: str
+    at: str
+    why: str = ""
+    state: int
+
+
 class Field(Word):
     """One value with where it comes from.
 
@@ -229,7 +242,10 @@ class Field(Word):
     `promised` is the share of such answers that the policy proved to be right, where the answer is
     sure enough for that; `doubt` says why it is not, and sends the job to review.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
-    other reading in `alternatives`.
+    other reading in `alternatives`. `shares` says how likely a model took each choice to be; a
+    field that was joined has none.
+    other reading in `alternatives`. `decided` is what a person said of it; where that is another
+    value (source `person`), the model's own reading is the first of `alternatives`.
     """
 
     value: Any = None
@@ -244,6 +260,8 @@ class Field(Word):
     doubt: str | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
+    shares: Mapping[str, float] = Attribute(default_factory=dict)
+    decided: Decided | None = None
 
     @property
     def answered(self) -> bool:
