@@ -28,6 +28,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
+from orchestra.images.limits import ImageLimits
 from orchestra.routing import planner
 from orchestra.routing.candidates import JobShape, price_unknown
 from orchestra.routing.introspect import view
@@ -83,7 +84,13 @@ async def run_batch(
     """
     on, budget = settings.on, _budget_of(settings.budget, plan)
     cache = None if fleet.cache is None else fleet.cache.folder.resolve()
-    settings = settings.model_copy(update={"budget": budget, "cache": cache})
+    settings = settings.model_copy(
+        update={
+            "budget": budget,
+            "cache": cache,
+            "allow_private": fleet.image_limits.allow_private,
+        }
+    )
     if on is not None and on.startswith("ray://"):
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
@@ -137,7 +144,10 @@ async def run_batch(
 
 async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | None) -> Summary:
     """Run a batch that was asked for elsewhere, on the cluster of this machine."""
-    async with OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache) as fleet:
+    limits = ImageLimits(allow_private=settings.allow_private)
+    async with OpenFleet.open(
+        spec.fleet, policy=spec.policy, cache=settings.cache, image_limits=limits
+    ) as fleet:
         here = settings.model_copy(update={"on": "auto"})
         return await run_batch(fleet, spec, here, plan=plan)
 

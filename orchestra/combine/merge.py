@@ -5,11 +5,14 @@ Pure. It knows no model and no graph: readings in, fields out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestra.combine.claims import CLAIMS, Claims, claims_of
+from orchestra.combine.context import all_in_context, head_of
 from orchestra.combine.match import MatchRules, is_fault, photo_match
+from orchestra.combine.own import own_value, with_own
 from orchestra.core.job import Field
 from orchestra.core.values import agree, comparable, fuller
 
@@ -30,7 +33,12 @@ class MergeRules:
     enough to contradict. `identity` names the field that says what the thing is: a photo that
     contradicts the text there may show another product, and nothing else is taken from it. With
     `match` the two are compared by all that the photo may show, which decides whether they
-    contradict each other, and is told in a field of its own.
+    contradict each other, and is told in a field of its own. A field of `required` that nobody
+    answers sends the job to review. A choice of `terms`, by the (word, value) pairs that mean it,
+    is taken from a place of the text where it is meant, one of `origins` from where the text says
+    that the thing is made. Of a field of `columns` the table's own column says what it is; that
+    of `named_by` names the thing, and so says its `identity`. What of `claims` stands in the text
+    is a field of its own.
     """
 
     prefer: Side = "image"
@@ -42,6 +50,12 @@ class MergeRules:
     seen: frozenset[str] = frozenset()
     identity: str | None = None
     match: MatchRules | None = None
+    required: frozenset[str] = frozenset()
+    terms: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    origins: frozenset[str] = frozenset()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    named_by: str | None = None
+    claims: tuple[Claims, ...] = ()
 
 
 def merge_readings(
@@ -54,6 +68,9 @@ def merge_readings(
     object or list that both sides agree on, each adds what the other leaves open.
     """
     rules = rules or MergeRules()
+    own = own_value(words, rules.columns.get(rules.named_by or "", ()))
+    heads = {} if own is None or rules.identity is None else {rules.identity: head_of(own)}
+    readings = [all_in_context(one, words, rules.terms, rules.origins, heads) for one in readings]
     names = dict.fromkeys(name for reading in readings for name in reading)
     found = {name: [reading[name] for reading in readings if name in reading] for name in names}
     merged = {name: _merge_field(name, entries, rules) for name, entries in found.items()}
@@ -62,14 +79,26 @@ def merge_readings(
         matched = _matched(rules.match, found.get(rules.match.of, []), words)
         merged = _judged(merged, matched, rules.match)
     identity = merged.get(rules.identity or "")
-    if (identity is not None and identity.contradiction) or (matched is not None and is_fault(matched)):
+    clashes = identity is not None and identity.contradiction
+    if clashes or (matched is not None and is_fault(matched)):
         merged = {
             name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
             for name, joined in merged.items()
         }
-    if rules.match is None or matched is None:
-        return merged
-    return {name: _plain(joined) for name, joined in merged.items()} | {rules.match.name: matched}
+    merged = with_own(merged, words, rules.columns)
+    merged = {name: _held(name, joined, rules) for name, joined in merged.items()}
+    if rules.match is not None and matched is not None:
+        merged = {name: _plain(joined) for name, joined in merged.items()}
+        merged[rules.match.name] = matched
+    claimed = claims_of(words, rules.claims)
+    return merged if claimed is None else {**merged, CLAIMS: claimed}
+
+
+def _held(name: str, joined: Field, rules: MergeRules) -> Field:
+    """A field that is required is in doubt without a value."""
+    if name not in rules.required or joined.answered:
+        return joined
+    return joined.model_copy(update={"doubt": f"it is required; {joined.note or 'nobody says it'}"})
 
 
 def _matched(match: MatchRules, found: list[Field], words: str) -> Field:

@@ -1,8 +1,9 @@
 """Writes a batch's tables: products.csv, products.parquet and errors.jsonl.
 
 One pass in bounded memory; it knows no book and no graph. Columns are the input's in order,
-then for each field its value, source and confidence, then the status; before that what people
-decided of the row, where they decided anything. A list is written as a JSON array, in both tables.
+then for each field its value, source and confidence, then the status and why; before that what
+people decided of the row, where they decided anything. A list is written as a JSON array, in both
+tables.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from orchestra.batch.decided import told
 from orchestra.batch.output.rows import OutputRow
-from orchestra.batch.tables.row import DECIDED, STATUS, output_columns
+from orchestra.batch.tables.row import DECIDED, REASONS, STATUS, output_columns
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field
@@ -86,8 +87,8 @@ def _output_columns(field_names: Sequence[str], decided: bool) -> list[str]:
     if twice:
         raise InvalidRecipe(
             f"Two output columns would be called {twice[0]!r}: each field also writes "
-            f"<field>_source and <field>_confidence, and each row {STATUS!r} and, once somebody "
-            f"decided of one, {DECIDED!r}. Rename the field."
+            f"<field>_source and <field>_confidence, and each row {STATUS!r}, {REASONS!r} and, "
+            f"once somebody decided of one, {DECIDED!r}. Rename the field."
         )
     return names
 
@@ -112,7 +113,8 @@ def _cells(
     for name in field_names:
         field = entry.outcome.fields.get(name, ABSENT)
         cells += [text_of(field.value), field.source, field.confidence]
-    return [*cells, _decided(entry), entry.status] if decided else [*cells, entry.status]
+    own = [entry.status, " | ".join(entry.reasons)]
+    return [*cells, _decided(entry), *own] if decided else [*cells, *own]
 
 
 def _decided(entry: OutputRow) -> str:

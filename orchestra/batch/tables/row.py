@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
 
-STATUS, DECIDED = "status", "decided"
+STATUS, REASONS, DECIDED = "status", "reasons", "decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,11 @@ def named(header: list[str], path: str) -> tuple[str, ...]:
 
 
 def output_columns(field_names: Sequence[str], *, decided: bool = True) -> list[str]:
-    """The columns that fields come to: each with its source and confidence, then the status.
+    """The columns that fields come to: each with its source and confidence, then the status and its
+    reasons.
 
     Before that stands what people `decided`, where they did.
     """
     suffixes = ("", "_source", "_confidence")
-    own = [DECIDED, STATUS] if decided else [STATUS]
+    own = [DECIDED, STATUS, REASONS] if decided else [STATUS, REASONS]
     return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + own

@@ -141,4 +141,3 @@ def test_costs_of_past_rows_keep_their_names(book):
     book.do(FinishRow("k", 1, "A", "complete", "{}", "row:1:x", source="1"))
     take(book, "B1")
     assert {place.row_id for place in book.places().values()} == {"A"}
-

@@ -122,3 +122,10 @@ def test_the_joined_fields_keep_no_shares() -> None:
 
 def test_the_least_fault_is_far_above_what_is_usual() -> None:
     assert faulty(0.5) < LEAST_FAULT / 4
+
+
+def test_a_required_field_without_a_value_is_in_doubt() -> None:
+    rules = MergeRules(required=frozenset({"brand"}))
+    found = merge_readings([{"brand": Field(note="the text does not say")}], rules)
+    assert found["brand"].doubt == "it is required; the text does not say"
+    assert merge_readings([{"brand": read("Arla")}], rules)["brand"].doubt is None
