@@ -23,7 +23,7 @@ from orchestra.core.text import sanitise
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched, shown
-from orchestra.images.intake import normalise
+from orchestra.images.intake import taken
 from orchestra.images.patience import pause_s
 from orchestra.images.store import KEY
 from orchestra.quality.learned.expected import Expectations
@@ -151,7 +151,7 @@ def _keep(fleet: Backing, photo: _Photo) -> tuple[str, Image.Image]:
     source, limits = photo.source, fleet.image_limits
     if KEY.fullmatch(source) and source in fleet.images:
         return source, fleet.images.get(source)  # a node sends a photo on that its job brought
-    return fleet.images.keep(normalise(source, base=photo.base, limits=limits, fine=photo.fine))
+    return fleet.images.keep(*taken(source, base=photo.base, limits=limits, fine=photo.fine))
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

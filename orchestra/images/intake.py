@@ -11,7 +11,7 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from PIL import ExifTags, Image, ImageFile
 
@@ -21,9 +21,24 @@ from orchestra.images.limits import ImageLimits
 from orchestra.images.pixels import flatten, to_eight_bits
 from orchestra.images.signatures import ends_early, foreign_format
 
+T = TypeVar("T")
 DEFAULT_LIMITS = ImageLimits()
+# What a file may tell beside its pixels and still be kept as it is: how it is coded, and no more.
+PLAIN_INFO = frozenset(
+    "adobe adobe_transform aspect background compression dpi duration gamma icc_profile interlace "
+    "jfif jfif_density jfif_unit jfif_version loop progression progressive srgb timestamp "
+    "transparency version".split()
+)
 MOST_SIDE_PX = 16_383  # of a file that the store writes
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = {  # of the formats that are read
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "AVIF": ".avif",
+}
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,6 +67,31 @@ def normalise(
     """
     if isinstance(source, Image.Image):
         return _from_pil(source, limits, fine)
+    return taken(source, base=base, limits=limits, fine=fine).pixels
+
+
+class PhotoFile(NamedTuple):
+    """A photo's own file: it holds the photo's pixels, and no more."""
+
+    content: bytes
+    suffix: str
+
+
+class Taken(NamedTuple):
+    """A photo as it was taken in, and its file where that may be kept instead."""
+
+    pixels: Image.Image
+    file: PhotoFile | None
+
+
+def taken(
+    source: str | bytes | Path,
+    *,
+    base: Path | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    fine: bool = False,
+) -> Taken:
+    """As `normalise`, with the file that the photo may be kept in. Raises as that does."""
     data = source if isinstance(source, bytes) else read_source(source, base, limits)
     name = f"<{len(data)} bytes>" if isinstance(source, bytes) else shown(source)
     if len(data) > limits.max_bytes:
@@ -74,7 +114,7 @@ def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> Image.Ima
     return _translated(None, name, decode)
 
 
-def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]) -> Image.Image:
+def _translated(data: bytes | None, name: str, decode: Callable[[], T]) -> T:
     """Run `decode`; what Pillow's decoders raise becomes a typed error.
 
     They raise nearly anything on damaged data (OSError, SyntaxError, struct.error, ValueError,
@@ -96,14 +136,29 @@ def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]
         ) from error
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> Image.Image:
+def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> Taken:
     image = _open(data, name)
     _check_size(image, name, limits)
     size = fitting(image.size, limits, fine=fine)
+    is_whole = size == image.size
     if image.format == "JPEG":
         image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
     image.load()
-    return _finish(image, size)
+    pixels = _finish(image, size)
+    suffix = SUFFIXES.get(image.format or "")
+    if suffix is None or not is_whole or not _is_plain(image, len(data)):
+        return Taken(pixels, None)
+    return Taken(pixels, PhotoFile(data, suffix))
+
+
+def _is_plain(image: Image.Image, file_bytes: int) -> bool:
+    """Whether a loaded image's file is no larger than its pixels, and says nothing beside them."""
+    if file_bytes > 3 * image.width * image.height or not image.info.keys() <= PLAIN_INFO:
+        return False
+    try:
+        return not image.getexif()
+    except Exception:  # EXIF's parser raises as freely as the decoders
+        return False
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -115,10 +170,10 @@ def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     if not data:
         raise ImageUnreadable(f"Image {name} is empty (0 bytes). Copy or download it again.")
     Image.preinit()
-    if any(format not in Image.OPEN for format in FORMATS):
+    if any(format not in Image.OPEN for format in SUFFIXES):
         Image.init()
     failure: Exception | None = None
-    for format in FORMATS:
+    for format in SUFFIXES:
         if format not in Image.OPEN:
             continue
         factory, accepts = Image.OPEN[format]
@@ -132,7 +187,7 @@ def _open(data: bytes, name: str) -> ImageFile.ImageFile:
         raise failure
     raise ImageUnreadable(
         f"Image {name} is not a photo that can be read: {foreign_format(data)}. "
-        f"Formats read: {', '.join(FORMATS)}."
+        f"Formats read: {', '.join(SUFFIXES)}."
     )
 
 

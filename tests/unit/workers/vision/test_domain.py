@@ -63,8 +63,8 @@ def test_a_wide_batch_stands_where_plain_products_say():
     shapes = {"axes": (300, 20), "inner": (20, 20), "outer": (20, 20), "span": (300, 7)}
     parts = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     middle, centres = rng.normal(size=300), rng.normal(size=(5, 20))
-    level = np.float32([0, 1, 0, 1, 0])
-    world = World(np.float32(middle), centres=np.float32(centres), level=level, **parts)
+    parts |= {"middle": middle.astype(np.float32), "centres": centres.astype(np.float32)}
+    world = World(**parts, level=np.array([0, 1, 0, 1, 0], np.float32))
     photos_BE = rng.normal(size=(37, 300)).astype(np.float32)
 
     seen_BQ = (photos_BE - middle) @ parts["axes"]
