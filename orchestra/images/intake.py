@@ -24,11 +24,11 @@ from orchestra.images.signatures import ends_early, foreign_format
 T = TypeVar("T")
 DEFAULT_LIMITS = ImageLimits()
 # What a file may tell beside its pixels and still be kept as it is: how it is coded, and no more.
-PLAIN_INFO = frozenset(
-    "adobe adobe_transform aspect background compression dpi duration gamma icc_profile interlace "
-    "jfif jfif_density jfif_unit jfif_version loop progression progressive srgb timestamp "
-    "transparency version".split()
-)
+PLAIN_INFO = {
+    *("adobe", "adobe_transform", "aspect", "background", "compression", "dpi", "duration"),
+    *("gamma", "icc_profile", "interlace", "jfif", "jfif_density", "jfif_unit", "jfif_version"),
+    *("loop", "progression", "progressive", "srgb", "timestamp", "transparency", "version"),
+}
 MOST_SIDE_PX = 16_383  # of a file that the store writes
 SUFFIXES = {  # of the formats that are read
     "JPEG": ".jpg",
