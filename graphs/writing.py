@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from graphs.compose import Sentences, description_pattern, title_pattern
+from graphs.rubric import faults, is_foreign, joined, sayable
 from orchestra import Recipe
 from orchestra.batch.recipe import FieldRule, Language, Writing
-from orchestra.combine.ground import SENTENCE_END, Support, ground_text, holds_word, unsupported
+from orchestra.combine.ground import SENTENCE_END, Support, ground_text, unsupported
+from orchestra.combine.own import own_value
 from orchestra.core.job import Field
 from orchestra.core.text import find_span
 from orchestra.core.values import CJK
 
 # Names stay as they are in every language; other words in the wrong one are left out.
 ARTICLE = re.compile(r"\b(?P<article>[Aa]n?) (?P<next>\w)")
+MOST_NAME_CHARS = 150
 KEPT_IN_ANY_LANGUAGE = frozenset({"name", "brand", "quantity"})
 
 # `check_field` drops what the facts do not support, so a server need not know the pattern.
 GROUNDED = {"x-grounded": True}
 
+Part = Literal["title", "description"]
 Facts = Mapping[str, tuple[str, Field]]
 
 
@@ -40,6 +44,10 @@ def known_facts(recipe: Recipe, fields: Mapping[str, Field], language: Language)
         if wrong_photo and field.source == "photo":
             continue
         value = recipe.in_language(name, field.value, language)
+        if recipe.fields[name].columns:
+            value = sayable(value, recipe.unsayable, MOST_NAME_CHARS, is_title=True)
+        if not value:
+            continue
         foreign = bool(CJK.search(value)) != (language == "zh")
         if not foreign or name in KEPT_IN_ANY_LANGUAGE:
             facts[name] = (value, field)
@@ -56,7 +64,7 @@ def check_field(recipe: Recipe, field: Field, facts: Facts, language: Language) 
         dropped = [f"{item!r}: not supported" for item in field.value if item not in kept_items]
         kept: Any = kept_items
     else:
-        kept, dropped = ground_text(field.value, support, recipe.banned_words)
+        kept, dropped = ground_text(field.value, support, recipe.unsayable)
         kept = _tidy(kept, [value for value, _ in facts.values()], language)
     if not kept:
         return Field(note="the inputs do not support what was written: " + "; ".join(dropped))
@@ -65,6 +73,62 @@ def check_field(recipe: Recipe, field: Field, facts: Facts, language: Language) 
     evidence = tuple(item for entry in used for item in entry.evidence)
     note = "dropped " + "; ".join(dropped) if dropped else field.note
     return field.model_copy(update={"value": kept, "evidence": evidence, "note": note})
+
+
+def published(
+    recipe: Recipe,
+    part: Part,
+    ours: Field,
+    words: str,
+    facts: Facts,
+    language: Language,
+    title: str,
+) -> Field:
+    """What stands as `part`: what was written, or the table's own text where ours is poorer.
+
+    `words` is the text of the job, `title` that of the listing, for its description. Where neither
+    is fit to be published the field abstains, and says why.
+    """
+    columns = recipe.write.own if recipe.write else {}
+    most = recipe.write_schema()["properties"][part]["maxLength"]
+    own = own_value(words, columns.get(part, ()))
+    source = ""
+    if own is not None and own.text and not is_foreign(own.text, language):
+        source = sayable(own.text, recipe.unsayable, most, is_title=part == "title")
+    written = _as_spelt(ours.value if isinstance(ours.value, str) else "", source)
+    banned = recipe.unsayable
+    wrong = faults(written, language, source=source, title=title, banned=banned)
+    if written and not wrong and written != source:
+        return ours.model_copy(update={"value": written})
+    why = ours.note or "nothing was written"
+    if written:
+        why = f"what was written is poorer: {wrong[0]}" if wrong else "nothing better was written"
+    sources_own = (
+        faults(source, language, title=title, banned=banned, is_own=True) if source else []
+    )
+    if own is None or not source or sources_own:
+        if sources_own:
+            why = f"{why}; the table's own text will not do: {sources_own[0]}"
+        return Field(note=why, model=ours.model, prompt_hash=ours.prompt_hash)
+    told = [value for name, (value, _) in facts.items() if name not in KEPT_IN_ANY_LANGUAGE]
+    value = joined(source, written, told) if part == "description" else source
+    if value == source:
+        return Field(
+            value=value,
+            source="text",
+            confidence=1.0,
+            evidence=(own,),
+            note=f"the table's own; {why}",
+        )
+    note = "the table's own, with what it leaves out"
+    return ours.model_copy(update={"value": value, "evidence": (own, *ours.evidence), "note": note})
+
+
+def _as_spelt(text: str, source: str) -> str:
+    """`text` with the capitals of `source`, where it holds that whole."""
+    start = text.casefold().find(source.casefold()) if source else -1
+    is_whole = start >= 0 and len(text.casefold()) == len(text)
+    return text[:start] + source + text[start + len(source) :] if is_whole else text
 
 
 def _tidy(text: str, facts: list[str], language: Language) -> str:
@@ -100,8 +164,8 @@ def _own_words(recipe: Recipe, language: Language) -> list[str]:
 
 
 def _stands(item: str, support: Support, recipe: Recipe) -> bool:
-    banned = any(holds_word(item, word) for word in recipe.banned_words)
-    return bool(item.strip()) and not banned and not unsupported(item, support)
+    is_banned = recipe.unsayable.first(item) is not None
+    return bool(item.strip()) and not is_banned and not unsupported(item, support)
 
 
 def shape_of(recipe: Recipe, facts: Mapping[str, str], language: Language) -> Mapping[str, Any]:
@@ -218,9 +282,9 @@ def _is_said(rule: FieldRule, value: str, name: str) -> bool:
 
 
 def bullets_of(recipe: Recipe, facts: Mapping[str, str], language: Language) -> list[str]:
-    """Each fact that the recipe labels, behind its label; the category where there is none."""
+    """Each fact that the recipe labels, behind its label."""
     writing = recipe.write
     labels = writing.labels.get(language, {}) if writing else {}
     colon = "：" if language == "zh" else ": "
     lines = [f"{label}{colon}{facts[name]}" for name, label in labels.items() if name in facts]
-    return lines or list(facts.values())[:1]
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table, resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
+from orchestra.images.addresses import named_photos
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -64,17 +66,34 @@ class Columns:
         """Whether the row names its own id, so that using it twice is an error."""
         return bool(self.id and row.values.get(self.id, "").strip())
 
+    def source(self, row: Row) -> str:
+        """What tells the row's job from another of its id: a digest of its text, one of its photos.
+
+        Cells that no job reads, the file's form and the row's place in it are not in it.
+        """
+        if row.error is not None:
+            read = [row.error.type, row.error.message, *row.values.values()]
+            return f"{_digest(read)}.error"
+        job = self.job(row, "auto")
+        return f"{_digest([job.text or ''])}.{_digest(job.images)}"
+
     def job(self, row: Row, language: Language) -> Job:
-        """The job of a row: one line a text column, and its photo."""
+        """The job of a row: one line a text column, and the photos that its cell names."""
         lines = [
             f"{name}: {' '.join(value.split())}"
             for name in self.text
             if (value := row.values.get(name, "").strip())
         ]
-        photo = row.values.get(self.image, "").strip() if self.image else ""
+        cells = [(self.image, row.values.get(self.image, ""))] if self.image else []
+        photos = named_photos(cells)
         return Job(
             text="\n".join(lines) or None,
-            images=(photo,) if photo else (),
+            images=photos.images,
+            roles=photos.roles,
             language=language,
             id=self.row_id(row),
         )
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]

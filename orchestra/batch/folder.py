@@ -1,4 +1,7 @@
-"""The output folder of a batch: its book, photos and specification; it resumes only itself."""
+"""The output folder of a batch: its book, photos and specification; it resumes only itself.
+
+Another table of the same products is the same batch: what is finished of it takes its place there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +18,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from orchestra.batch.mismatch import differences
-from orchestra.batch.spec import BatchSpec
+from orchestra.batch.spec import TABLE, BatchSpec, row_key
+from orchestra.batch.tables.table import Table
 from orchestra.book.book import Book
 from orchestra.book.messages import OpenAccount
+from orchestra.book.tables import Seat, TableState
 from orchestra.core.errors import BookError, BookLocked, DiskFull, OutputMismatch
 from orchestra.core.job import Budget, Result
 from orchestra.core.money import limit_micro
@@ -30,24 +35,29 @@ IDENTITY = "identity"
 BATCH_ACCOUNT = "batch"
 LOCKED_S = 20.0
 SECONDS = "seconds"
+PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An opened output folder."""
+    """An opened output folder; `came` is the table that has just taken another's place in it."""
 
     path: Path
     book: Book
     images: ImageStore
+    came: TableState | None = None
 
     @classmethod
-    def open(cls, path: Path, spec: BatchSpec, *, patient: bool = False) -> Folder:
+    def open(
+        cls, path: Path, spec: BatchSpec, *, table: Table | None = None, patient: bool = False
+    ) -> Folder:
         """Open or make the folder of the settled batch `spec`, and keep that in it.
 
-        `patient` waits for the processes of a run on a cluster whose driver was killed.
+        With its `table` the batch may have had another one: rows that it has as they were stay
+        finished. `patient` waits for the processes of a run on a cluster whose driver was killed.
 
-        Raises `OutputMismatch` when it holds another batch, `BookLocked` when that batch runs
-        now, `DiskFull`.
+        Raises `OutputMismatch` when it holds another batch, or another table without `table`,
+        `BookLocked` when that batch runs now, `DiskFull`.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -71,11 +81,11 @@ class Folder:
             )
         book = open_patiently(path / BOOK) if patient else Book.open(path / BOOK)
         try:
-            _keep(path, book, spec)
+            came = _keep(path, book, spec, table)
         except BaseException:
             book.close()
             raise
-        return cls(path, book, ImageStore(path / IMAGES))
+        return cls(path, book, ImageStore(path / IMAGES), came)
 
     @classmethod
     def read(cls, path: Path) -> Folder:
@@ -151,22 +161,63 @@ def open_patiently(path: Path) -> Book:
             time.sleep(0.2)
 
 
-def _keep(path: Path, book: Book, spec: BatchSpec) -> None:
+def _keep(path: Path, book: Book, spec: BatchSpec, table: Table | None) -> TableState | None:
     """Keep `spec`, also of the same batch again: its files may have moved.
 
-    The identity is kept as it was derived: keys of finished rows were made of it.
+    The identity is kept as it was derived: keys of finished rows were made of it. The table that
+    came in the place of another, where one did.
     """
-    begun, before = book.meta(IDENTITY), None
+    begun, before, came = book.meta(IDENTITY), None, None
     with suppress(BookError):  # identities can be told apart without
         before = _kept_spec(path, book)
-    differing = differences(json.loads(begun), spec.identity, before, spec) if begun else []
-    if differing:
+    known, now = json.loads(begun or "{}"), spec.identity
+    is_new_table = bool(begun) and table is not None and known.get(TABLE) != now[TABLE]
+    if is_new_table:
+        known[TABLE] = now[TABLE]
+    if begun and (differing := differences(known, now, before, spec)):
         raise OutputMismatch(
             f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
-            "Give --out a new folder, or run the batch it holds."
+            "Give --out a new folder, or run the batch it holds. What people decided of it can be "
+            "taken along: `orchestra decisions OUT --save FILE`, then `orchestra apply NEW`."
         )
-    book.set_meta(SPEC, spec.model_dump_json(by_alias=True))
-    book.set_meta(IDENTITY, json.dumps(spec.identity))
+    with book.transaction():
+        if not begun:
+            book.begin_table(str(spec.table))
+        elif is_new_table and table is not None:
+            came = _take_table(path, book, spec, table)
+        book.set_meta(SPEC, spec.model_dump_json(by_alias=True))
+        book.set_meta(IDENTITY, json.dumps(now))
+    return came
+
+
+def _take_table(path: Path, book: Book, spec: BatchSpec, table: Table) -> TableState:
+    """Seat the finished rows in another table. Raises `OutputMismatch` where that cannot be."""
+    by_id = spec.columns.id is not None
+    if not by_id and next(book.decisions(), None) is not None:
+        raise OutputMismatch(
+            f"The table {spec.table.name!r} has other content than the one that people decided of, "
+            f"and no column of ids, so nobody can tell which row of {str(path)!r} is which. Run it "
+            "into a new folder with --id-column, or put the table back as it was."
+        )
+    had_rows = bool(book.counts())
+    came = book.seat(str(spec.table), _seats(spec, table), by_id=by_id)
+    if had_rows and not (came.kept or came.back or came.changed):
+        raise OutputMismatch(
+            f"The folder {str(path)!r} holds another batch: not one row of {spec.table.name!r} "
+            f"stands in it{' by its id' if by_id else ''}. Give --out a new folder, or run the "
+            "batch it holds."
+        )
+    book.drop_meta(PLAN)  # it was of the rows of the table before
+    return came
+
+
+def _seats(spec: BatchSpec, table: Table) -> Iterator[Seat]:
+    columns, work = spec.columns, spec.work
+    for row in table.rows():
+        row_id = columns.row_id(row)
+        key = row_key(work, row_id, row.ordinal)
+        named = row.error is None and columns.has_id(row)
+        yield Seat(row.ordinal, key, row_id, columns.source(row), named)
 
 
 def _kept_spec(path: Path, book: Book) -> BatchSpec:

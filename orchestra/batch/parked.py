@@ -18,13 +18,14 @@ MOST_NAMED = 5
 class WaitingRow:
     """A row whose graph asks a person; `result` is what it came to so far.
 
-    `key` and `ordinal` are those of the journal and the table.
+    `key` and `ordinal` are those of the journal and the table, `source` tells what its job read.
     """
 
     row_id: str
     ordinal: int
     key: str
     result: Result
+    source: str = ""
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -61,7 +62,7 @@ def waiting_rows(folder: Folder) -> Iterator[WaitingRow]:
     """The rows that wait, in the table's order."""
     for row in folder.book.rows(status=WAITING):
         result = Result.model_validate_json(row.record_json)
-        yield WaitingRow(row.row_id, row.ordinal, row.key, result)
+        yield WaitingRow(row.row_id, row.ordinal, row.key, result, row.source)
 
 
 def answered_rows(

@@ -6,6 +6,7 @@ It knows no model. It becomes response schemas, merge rules and the words a text
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,9 +15,13 @@ from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
 from orchestra.batch.tables.row import output_columns
+from orchestra.combine.claims import CLAIMS, Claims
+from orchestra.combine.ground import Unsayable
+from orchestra.combine.match import MATCH, MatchRules
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import Word, first_problem
+from orchestra.core.schema import Terms, choice_terms
 from orchestra.core.values import canonical, shown
 from orchestra.core.yaml_file import load_yaml
 
@@ -39,7 +44,9 @@ class FieldRule(Word):
     """One field: its type, where it may come from, and its allowed values or length.
 
     `print` is what is printed on the photo, read by a model that offers `read`. With
-    `prefer: image` the photo's value stands where it is sure enough to contradict the text.
+    `prefer: image` the photo's value stands where it is sure enough to contradict the text. What
+    the first of `columns` that a table has says stands as it is. A choice whose `role` is `origin`
+    is the place where the thing is made, not one that it ships from.
     """
 
     type: Literal["choice", "span", "sentence", "measure"]
@@ -48,11 +55,17 @@ class FieldRule(Word):
     max_chars: int = Attribute(default=80, ge=1, le=2000)
     alike: tuple[tuple[str, ...], ...] = ()
     prefer: Literal["image"] | None = None
+    columns: tuple[str, ...] = ()
+    role: Literal["origin"] | None = None
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         if (self.type == "choice") != bool(self.values):
             raise ValueError("a choice lists its values, and only a choice does")
+        if self.role is not None and self.type != "choice":
+            raise ValueError(f"a role is that of a choice, and this is a {self.type}")
+        if self.columns and ("text" not in self.sources or self.type == "choice"):
+            raise ValueError("columns hold a span, a sentence or a measure from: [text]")
         if self.prefer == "image" and not {"photo", "print"} & set(self.sources):
             raise ValueError("prefer: image needs a photo to read from; add photo to from")
         if "print" in self.sources and self.type == "sentence":
@@ -86,6 +99,17 @@ class FieldRule(Word):
         }
 
 
+class ClaimList(Word):
+    """Words that a listing does not say, and why.
+
+    With `review` a text of the table that says one goes to a person.
+    """
+
+    reason: str
+    words: tuple[str, ...] = Attribute(min_length=1)
+    review: bool = True
+
+
 class Length(Word):
     """How long a written part may be."""
 
@@ -99,9 +123,11 @@ class Writing(Word):
     A sentence is an opener, the `subject` fields, a link, and the `predicate` fields; openers and
     links go by the field they lead to. `phrases`
     say how a field's value is put ("from {}"; "{}" allows it bare, and is what a field without
-    phrases has); fields in `proper` keep their capitals. `labels` name the fields in bullets.
+    phrases has); fields in `proper` keep their capitals. `labels` name the fields in bullets. `own`
+    names the table's columns that hold a part already, which stands where ours says less.
     """
 
+    own: dict[Literal["title", "description"], tuple[str, ...]] = Attribute(default_factory=dict)
     title: Length = Length(max_chars=150)
     description: Length = Length(max_chars=5000)
     bullets: Length = Length(max_chars=120)
@@ -120,7 +146,9 @@ class Recipe(Word):
     """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
-    `open`, or `always`, so that print and text can contradict each other.
+    `open`, or `always`, so that print and text can contradict each other. Of several photos of a
+    product the main one is looked at, and up to `photos` in all for what it leaves open. `identity`
+    is the field that says what the thing is; a row without one that is `required` goes to review.
     """
 
     name: str
@@ -135,10 +163,14 @@ class Recipe(Word):
     write: Writing | None = Writing()
     glossary: dict[str, str] = Attribute(default_factory=dict)
     banned_words: tuple[str, ...] = ()
+    allowed_words: tuple[str, ...] = ()
+    claims: tuple[ClaimList, ...] = ()
     maps: bool = False
     read_print: Literal["open", "always"] = "open"
+    photos: int = Attribute(default=3, ge=1, le=64)
     prefer: Side = "text"
     identity: str | None = None
+    required: tuple[str, ...] = ()
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
     least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
     contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
@@ -151,16 +183,22 @@ class Recipe(Word):
             raise ValueError("languages names one of them twice")
         if self.identity is not None and self.identity not in self.fields:
             raise ValueError(f"identity names {self.identity!r}, which is not among the fields")
+        missing = [name for name in self.required if name not in self.fields]
+        if missing:
+            raise ValueError(f"required names {missing[0]!r}, which is not among the fields")
         written = self.written_parts()
         clash = sorted(set(self.fields) & set(written))
         if clash:
             raise ValueError(f"the field {clash[0]!r} has the name of a written part")
+        taken = sorted({MATCH, CLAIMS} & set(self.fields))
+        if taken:
+            raise ValueError(f"the field {taken[0]!r} has the name of one that every recipe has")
         columns = output_columns([*self.fields, *written])
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ValueError(
                 f"two output columns would be called {twice[0]!r}: each field also writes "
-                "<field>_source and <field>_confidence, and each row 'status'"
+                "<field>_source and <field>_confidence, and each row 'decided' and 'status'"
             )
         locked = sorted(set(self.locked) & set(columns))
         if locked:
@@ -189,7 +227,11 @@ class Recipe(Word):
     @property
     def fingerprint(self) -> str:
         """Hash of the whole recipe: a change of any part is another job."""
-        new = {"read_print"} if self.read_print == "open" else None  # as it was without the key
+        new = {  # as it was without the key
+            name
+            for name, default in (("read_print", "open"), ("photos", 3))
+            if getattr(self, name) == default
+        }
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:
@@ -241,7 +283,38 @@ class Recipe(Word):
             sources={name: _sides(rule) for name, rule in self.fields.items()},
             seen=frozenset(name for name, rule in self.fields.items() if rule.prefer == "image"),
             identity=self.identity,
+            match=self._match_rules(),
+            required=frozenset(self.required),
+            terms=self._text_terms(),
+            origins=frozenset(name for name, rule in self.fields.items() if rule.role == "origin"),
+            columns={name: rule.columns for name, rule in self.fields.items() if rule.columns},
+            named_by="name" if "name" in self.fields else None,
+            claims=tuple(Claims(one.words, one.reason, one.review) for one in self.claims),
         )
+
+    def _text_terms(self) -> dict[str, Terms]:
+        """By field that is a choice from text, the words that mean its values."""
+        schema = json.dumps(self.text_schema())
+        return {
+            name: choice_terms(schema, name)
+            for name, rule in self.fields.items()
+            if rule.type == "choice" and "text" in rule.sources
+        }
+
+    def _match_rules(self) -> MatchRules | None:
+        """How a photo is compared with the text: by the choice that says what the thing is."""
+        rule = self.fields.get(self.identity or "")
+        if self.identity is None or rule is None or not {"photo", "text"} <= set(rule.sources):
+            return None
+        terms = self._text_terms()[self.identity]
+        groups = tuple(frozenset(canonical(value) for value in group) for group in rule.alike)
+        return MatchRules(self.identity, terms, self.contradiction_confidence, MATCH, groups)
+
+    @cached_property
+    def unsayable(self) -> Unsayable:
+        """Words that no listing says: those that are banned, and claims."""
+        claimed = (word for one in self.claims for word in one.words)
+        return Unsayable((*self.banned_words, *claimed), self.allowed_words)
 
     @cached_property
     def from_chinese(self) -> dict[str, str]:

@@ -8,8 +8,6 @@ one message to the ledger, so a row is done and paid, or neither.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.batch.folder import BATCH_ACCOUNT
 from orchestra.batch.parked import WaitingRow
-from orchestra.batch.spec import BatchSpec
+from orchestra.batch.spec import BatchSpec, row_key
 from orchestra.batch.tables.row import Row
 from orchestra.book.ledger import RowLedger
 from orchestra.book.messages import Candidate, CloseAccount, FinishRow, ReadSpent, Spent
@@ -101,7 +99,7 @@ class RowRun:
         self.ledger = ledger
         self.graph = graph
         self.columns = spec.columns
-        self._identity = spec.identity
+        self._work = spec.work
         self._language: Language = spec.language or "auto"
         self._base = spec.base
         self._budget = row_budget(budget)
@@ -118,7 +116,7 @@ class RowRun:
 
     def key(self, row: Row) -> str:
         """The row's key in the journal."""
-        return row_key(self._identity, self.columns.row_id(row), row.ordinal)
+        return row_key(self._work, self.columns.row_id(row), row.ordinal)
 
     def candidate(self, row: Row) -> Candidate:
         """The row as the ledger admits it. Rows are admitted in the table's order."""
@@ -183,7 +181,7 @@ class RowRun:
             await self._give_back(record.account)
             return left
         ended = None if result.questions else parked.thread_id
-        row = (parked.key, parked.ordinal, parked.row_id)
+        row = (parked.key, parked.ordinal, parked.row_id, parked.source)
         await self._record(self._finish(*row, result, record.account, again=True, thread=ended))
         return Ran("waiting" if result.questions else "finished")
 
@@ -260,7 +258,8 @@ class RowRun:
 
     def _end_of(self, row: Row, result: Result, account: str | None) -> FinishRow:
         """What records the row with `result`."""
-        place = (self.key(row), row.ordinal, self.columns.row_id(row))
+        row_id, source = self.columns.row_id(row), self.columns.source(row)
+        place = (self.key(row), row.ordinal, row_id, source)
         return self._finish(*place, result, account, again=row.again)
 
     def _finish(
@@ -268,6 +267,7 @@ class RowRun:
         key: str,
         ordinal: int,
         row_id: str,
+        source: str,
         result: Result,
         account: str | None,
         *,
@@ -284,6 +284,7 @@ class RowRun:
             names=tuple(name for name in result.fields if name not in self._noted),
             again=again,
             thread=thread,
+            source=source,
         )
 
     async def rehearse(self, row: Row, models: Models | None) -> Result:
@@ -400,12 +401,6 @@ def _is_silent(call: CallRecord) -> bool:
 
 class _NoRoom(Exception):
     """The batch's budget has no room for another row."""
-
-
-def row_key(identity: Mapping[str, str], row_id: str, ordinal: int) -> str:
-    """The journal's key of a row: the batch, the row's id, and its place in the table."""
-    text = json.dumps([dict(sorted(identity.items())), row_id, ordinal])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def row_account(row: Row) -> str:

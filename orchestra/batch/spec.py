@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from orchestra.fleet.source import graph_place, load_graph
 from orchestra.quality.policy import Policy
 
 DEFAULT_IN_FLIGHT = 32
+TABLE = "table"
 PROBE_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -66,10 +68,13 @@ class BatchSpec(Word):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What makes a settled batch this one and no other: a folder resumes only its own."""
+        """What makes a settled batch this one and no other: a folder resumes only its own.
+
+        Of a batch that is the same but for its table the finished rows are taken over.
+        """
         columns = self.columns
         return {
-            "table": self.table_hash,
+            TABLE: self.table_hash,
             "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
             "graph": place_of(self.graph),
             "recipe": self.recipe.fingerprint if self.recipe else "",
@@ -79,6 +84,11 @@ class BatchSpec(Word):
             "models": json.dumps(dict(self.models), sort_keys=True),
             **({} if self.policy is None else {"policy": self.policy.fingerprint}),
         }
+
+    @property
+    def work(self) -> dict[str, str]:
+        """What a settled batch does with a row, whatever table that comes in."""
+        return {name: value for name, value in self.identity.items() if name != TABLE}
 
     @property
     def columns(self) -> Columns:
@@ -122,7 +132,8 @@ class RunSettings(Word):
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
     nodes; `in_flight` counts for each host, and each node has a `cache` of its own at that path.
     With "ray://host:port" the batch is run by the head node: table, photos, fleet and `out` are
-    its paths, and there is no progress to see.
+    its paths, and there is no progress to see. `cache` and `allow_private` are those of the fleet
+    that runs it.
     """
 
     out: Path
@@ -137,3 +148,10 @@ class RunSettings(Word):
     yes: bool = False
     on: str | None = None
     cache: Path | None = None
+    allow_private: bool = False
+
+
+def row_key(work: Mapping[str, str], row_id: str, ordinal: int) -> str:
+    """The journal's key of a row: what is done with it, its id, and its place in the table."""
+    text = json.dumps([dict(sorted(work.items())), row_id, ordinal])
+    return hashlib.sha256(text.encode()).hexdigest()

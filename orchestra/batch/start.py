@@ -29,6 +29,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
+from orchestra.images.limits import ImageLimits
 from orchestra.routing import planner
 from orchestra.routing.candidates import JobShape, price_unknown
 from orchestra.routing.introspect import view
@@ -60,7 +61,7 @@ async def plan_batch(
     if out is None:
         return await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     await fleet.prepare(typical_plan(fleet, request, wish.budget))
-    folder = Folder.open(out, request.spec)
+    folder = Folder.open(out, request.spec, table=request.table)
     with closing(folder.book):
         return await plan_table(
             fleet, request, wish, folder=folder, in_flight=in_flight, progress=progress
@@ -84,7 +85,13 @@ async def run_batch(
     """
     on, budget = settings.on, _budget_of(settings.budget, plan)
     cache = None if fleet.cache is None else fleet.cache.folder.resolve()
-    settings = settings.model_copy(update={"budget": budget, "cache": cache})
+    settings = settings.model_copy(
+        update={
+            "budget": budget,
+            "cache": cache,
+            "allow_private": fleet.image_limits.allow_private,
+        }
+    )
     if on is not None and on.startswith("ray://"):
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
@@ -100,9 +107,13 @@ async def run_batch(
         await fleet.prepare(typical)
     with ExitStack() as stack:
         stack.enter_context(collected_seldom())
-        folder = Folder.open(settings.out, request.spec, patient=on is not None)
+        folder = Folder.open(
+            settings.out, request.spec, table=request.table, patient=on is not None
+        )
         stack.callback(folder.book.close)
         progress = progress or Progress()
+        if folder.came is not None:
+            progress.say(str(folder.came))
         plan = followed_plan(plan, folder, fleet)
         if plan is None and settings.spread and on is None:
             wish, in_flight = Wish(budget=budget, limit=settings.limit), settings.in_flight
@@ -135,7 +146,10 @@ async def run_batch(
 
 async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | None) -> Summary:
     """Run a batch that was asked for elsewhere, on the cluster of this machine."""
-    async with OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache) as fleet:
+    limits = ImageLimits(allow_private=settings.allow_private)
+    async with OpenFleet.open(
+        spec.fleet, policy=spec.policy, cache=settings.cache, image_limits=limits
+    ) as fleet:
         here = settings.model_copy(update={"on": "auto"})
         return await run_batch(fleet, spec, here, plan=plan)
 

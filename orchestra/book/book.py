@@ -24,6 +24,7 @@ from orchestra.book.messages import (
 )
 from orchestra.book.schema import prepare
 from orchestra.book.spending import Spending
+from orchestra.book.tables import Tables
 from orchestra.book.threads import Threads
 from orchestra.book.timings import Timings
 from orchestra.core.errors import BookError
@@ -32,12 +33,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Journal, Spending, Timings):
+class Book(Threads, Entries, Tables, Spending, Timings):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
-    several. What it can be asked stands with the tables: `accounts`, `entries` (with `recover`),
-    `journal`, `spending`, `threads` and `timings`.
+    several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
+    `recover`), `journal`, `spending`, `tables`, `threads` and `timings`.
     """
 
     _lock: FileLock | None

@@ -13,7 +13,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,10 @@ class Database:
         self._process = os.getpid()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, is_shared: bool = False) -> Iterator[None]:
         """Group operations into one commit; another thread waits, so never `await` inside.
+
+        One that `is_shared` belongs to no epoch: any process may do it, whoever has the book.
 
         An operation that fails inside takes back only itself; an exception that leaves the block
         takes back the whole group. Raises `DiskFull` and `BookError`.
@@ -126,7 +128,7 @@ class Database:
         with self._mutex:
             level = self._level
             try:
-                self._enter(level)
+                self._enter(level, is_shared)
                 self._level = level + 1
                 yield
                 self._database.execute("COMMIT" if level == 0 else f"RELEASE level{level}")
@@ -138,7 +140,7 @@ class Database:
             finally:
                 self._level = level
 
-    def _enter(self, level: int) -> None:
+    def _enter(self, level: int, is_shared: bool) -> None:
         self._check_usable()
         if level:
             if not self._database.in_transaction:
@@ -153,7 +155,7 @@ class Database:
         if version != self._version:  # another process has written since
             self._version = version
             self._forget()
-        if self._fenced:
+        if self._fenced and not is_shared:
             row = self._database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
             if int(row[0]) != self._epoch:
                 raise BookLocked(
@@ -185,6 +187,10 @@ class Database:
     def _write(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         """Run one statement; only inside `transaction()`, which translates its errors."""
         return self._database.execute(statement, parameters)
+
+    def _write_many(self, statement: str, rows: Iterable[Parameters]) -> None:
+        """Run one statement for each of `rows`; as `_write`."""
+        self._database.executemany(statement, rows)
 
     def _read(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """All rows of `query`; callers page, so that no read stays open between calls."""

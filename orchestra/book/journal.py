@@ -19,13 +19,18 @@ PAGE_ROWS = 256
 FIELDS = "fields"  # the note that lists the names of all fields met
 ATTEMPTS = "attempts."  # notes that list the accounts of a row's failed tries, by its key
 
-_ROW = """SELECT finished.ordinal, key, row_id, status, record, accounts.id
-    FROM finished LEFT JOIN accounts ON accounts.number = finished.account"""
+_TABLE = "(SELECT ifnull(max(state), 0) FROM tables)"  # the state of the table of now
+_ROW = """SELECT ordinal, key, finished.row_id, status, record, accounts.id, finished.source,
+    version FROM finished JOIN records USING (version)
+    LEFT JOIN accounts ON accounts.number = records.account"""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRow:
-    """A row of the journal; `account` is where its calls stand in the ledger, when it had one."""
+    """A row of the journal; `account` is where its calls stand in the ledger, when it had one.
+
+    `source` tells what its job read, and each record has a `version` of its own.
+    """
 
     ordinal: int
     key: str
@@ -33,6 +38,8 @@ class FinishedRow:
     status: str
     record_json: str
     account: str | None
+    source: str
+    version: int
 
 
 class Journal(Accounts):
@@ -40,7 +47,9 @@ class Journal(Accounts):
 
     def row_by_id(self, row_id: str) -> FinishedRow | None:
         """The finished row with this id; of several, the first in the table."""
-        found = self._read_one(f"{_ROW} WHERE row_id = ? ORDER BY ordinal LIMIT 1", (row_id,))
+        found = self._read_one(
+            f"{_ROW} WHERE finished.row_id = ? ORDER BY ordinal LIMIT 1", (row_id,)
+        )
         return None if found is None else FinishedRow(*found)
 
     def rows(
@@ -60,6 +69,21 @@ class Journal(Accounts):
             for found in page:
                 yield FinishedRow(*found)
 
+    @property
+    def versions(self) -> int:
+        """The last record's version; another number says that a row was run since."""
+        found = self._read_one("SELECT max(version) FROM records")
+        return 0 if found is None or found[0] is None else int(found[0])
+
+    def records_decided_of(self) -> dict[int, tuple[str, str]]:
+        """Record and source, by version, of what decisions are about and stands no longer."""
+        found = self._read(
+            "SELECT version, record, source FROM records"
+            " WHERE version IN (SELECT version FROM decisions)"
+            " AND version NOT IN (SELECT version FROM finished)"
+        )
+        return {version: (record, source) for version, record, source in found}
+
     def finished_ordinals(self) -> set[int]:
         """Places of all finished rows in the table."""
         return {row[0] for row in self._read("SELECT ordinal FROM finished")}
@@ -67,7 +91,8 @@ class Journal(Accounts):
     def with_errors(self, kinds: Collection[str]) -> dict[str, int]:
         """Places, by key, of the finished rows whose records have an error of these types."""
         found = self._read(
-            "SELECT key, ordinal FROM finished WHERE status IN ('failed', 'partial') AND EXISTS"
+            "SELECT key, ordinal FROM finished JOIN records USING (version)"
+            " WHERE status IN ('failed', 'partial') AND EXISTS"
             " (SELECT 1 FROM json_each(record, '$.errors') AS error"
             " WHERE json_extract(error.value, '$.type') IN (SELECT value FROM json_each(?)))"
             " ORDER BY ordinal",
@@ -97,7 +122,7 @@ class Journal(Accounts):
             self._write(
                 "DELETE FROM threads WHERE substr(id, 1, ?) = ? AND id NOT IN (SELECT"
                 " ifnull(json_extract(record, '$.thread_id'), '') FROM finished"
-                " WHERE status = 'waiting')",
+                " JOIN records USING (version) WHERE status = 'waiting')",
                 (len(prefix), prefix),
             )
 
@@ -118,6 +143,11 @@ class Journal(Accounts):
                 " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 (f"note.{key}", value),
             )
+
+    def drop_meta(self, key: str) -> None:
+        """Forget the note under `key`, if there is one."""
+        with self.transaction():
+            self._write("DELETE FROM meta WHERE key = ?", (f"note.{key}",))
 
     def _admit_rows(self, message: AdmitRows) -> list[int | None]:
         keys = json.dumps([row.key for row in message.rows])  # sqlite bounds its parameters
@@ -171,10 +201,7 @@ class Journal(Accounts):
         )
         if any(key == row.key for key, _ in taken):
             if row.again:
-                self._write(
-                    "UPDATE finished SET status = ?, account = ?, record = ? WHERE key = ?",
-                    (row.status, account, row.record_json, row.key),
-                )
+                self._replace_record(row, account)
             return row.again
         if taken:
             raise BookError(
@@ -182,8 +209,38 @@ class Journal(Accounts):
                 f"as {row.key!r}. Give each row of a table its own ordinal and key."
             )
         self._write(
-            "INSERT INTO finished (ordinal, key, row_id, status, account, record)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (row.ordinal, row.key, row.row_id, row.status, account, row.record_json),
+            "INSERT INTO finished (ordinal, key, row_id, status, source, version, since)"
+            f" VALUES (?, ?, ?, ?, ?, ?, {_TABLE})",
+            (
+                row.ordinal,
+                row.key,
+                row.row_id,
+                row.status,
+                row.source,
+                self._insert_record(row, account),
+            ),
         )
         return True
+
+    def _replace_record(self, row: FinishRow, account: int | None) -> None:
+        """Put a new record in the place of one, which is kept where somebody decided of it."""
+        before = self._read("SELECT version FROM finished WHERE key = ?", (row.key,))[0][0]
+        self._write(
+            "UPDATE finished SET status = ?, source = ?, version = ? WHERE key = ?",
+            (row.status, row.source, self._insert_record(row, account), row.key),
+        )
+        self._write(
+            "DELETE FROM records WHERE version = ? AND NOT EXISTS (SELECT 1 FROM decisions"
+            " WHERE row_id = ? AND version = ?) AND NOT EXISTS (SELECT 1 FROM past"
+            " WHERE past.version = records.version)",
+            (before, row.row_id, before),
+        )
+
+    def _insert_record(self, row: FinishRow, account: int | None) -> int:
+        """Keep a record; its version, which no other ever had: the last one is never dropped."""
+        inserted = self._write(
+            "INSERT INTO records (row_id, account, source, record) VALUES (?, ?, ?, ?)"
+            " RETURNING version",
+            (row.row_id, account, row.source, row.record_json),
+        )
+        return int(inserted.fetchone()[0])

@@ -330,7 +330,8 @@ class FinishRow(RowMessage[bool]):
     it was answered it is recorded `again`, and the `thread` that it waited as ends with it. False
     when the row was recorded before, by this message or another: the first record stays, unless
     the row was run `again`, whose record takes its place. What the row has spent stays spent.
-    Raises `BookError` for another row's ordinal, and as `CloseAccount` does.
+    `source` tells what the row's job read. Raises `BookError` for another row's ordinal, and as
+    `CloseAccount` does.
     """
 
     key: str
@@ -342,6 +343,7 @@ class FinishRow(RowMessage[bool]):
     names: tuple[str, ...] = ()
     again: bool = False
     thread: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

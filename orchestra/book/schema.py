@@ -10,6 +10,9 @@ entries and held children behind `open_*`, because both may be zero-sized.
 A `cached` entry is a call that a shared cache answered: it cost nothing, and `saved_*` is what it
 would have cost. What is presumed spent is in `spent_*` and, for the report, in `presumed_*` as
 well; so is what calls cost beyond their reservation, in `overrun_*`, and by model in `overruns`.
+What a row came to is one of the `records`, with the `source` that tells what its job read. A
+finished row has the one of its `version`, which stands since the table of the state `since`; one
+that stood until that of `until` is `past`.
 A thread is had by its `holder` while `held` is the epoch of now: who had it in another one is dead.
 """
 
@@ -20,7 +23,7 @@ import sqlite3
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 8
+VERSION = 9
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
@@ -98,16 +101,61 @@ _TABLES = (
         entry INTEGER NOT NULL REFERENCES entries (number),
         reply TEXT NOT NULL
     )""",
+    """CREATE TABLE records (
+        version INTEGER PRIMARY KEY,
+        row_id TEXT NOT NULL,
+        account INTEGER REFERENCES accounts (number),
+        source TEXT NOT NULL,
+        record TEXT NOT NULL
+    )""",
     """CREATE TABLE finished (
         ordinal INTEGER PRIMARY KEY,
         key TEXT NOT NULL UNIQUE,
         row_id TEXT NOT NULL,
         status TEXT NOT NULL,
-        account INTEGER REFERENCES accounts (number),
-        record TEXT NOT NULL
+        source TEXT NOT NULL,
+        version INTEGER NOT NULL UNIQUE REFERENCES records (version),
+        since INTEGER NOT NULL
     )""",
-    """CREATE INDEX finished_row_id ON finished (row_id)""",
+    """CREATE INDEX finished_row_id ON finished (row_id, ordinal, version)""",
     """CREATE INDEX finished_status ON finished (status)""",
+    """CREATE TABLE past (
+        ordinal INTEGER NOT NULL,
+        row_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        source TEXT NOT NULL,
+        version INTEGER NOT NULL REFERENCES records (version),
+        since INTEGER NOT NULL,
+        until INTEGER NOT NULL CHECK (until > since)
+    )""",
+    """CREATE INDEX past_row_id ON past (row_id, source)""",
+    """CREATE INDEX past_version ON past (version)""",
+    # Both only grow, and take their numbers from one count.
+    """CREATE TABLE tables (
+        state INTEGER PRIMARY KEY,
+        at TEXT NOT NULL,
+        about TEXT NOT NULL
+    )""",
+    """CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY,
+        row_id TEXT NOT NULL,
+        field TEXT,
+        action TEXT NOT NULL CHECK (action IN ('edit', 'approve', 'reject', 'skip')),
+        value TEXT CHECK ((value IS NULL) = (action <> 'edit')),
+        by TEXT NOT NULL CHECK (by <> ''),
+        at TEXT NOT NULL,
+        why TEXT NOT NULL,
+        grp TEXT,
+        undoes INTEGER REFERENCES decisions (id) CHECK (undoes < id),
+        version INTEGER NOT NULL,
+        CHECK (action <> 'edit' OR field IS NOT NULL)
+    )""",
+    """CREATE INDEX decisions_row_id ON decisions (row_id, version)""",
+    """CREATE INDEX decisions_grp ON decisions (grp) WHERE grp IS NOT NULL""",
+    """CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
+        BEGIN SELECT raise(ABORT, 'a decision is never changed'); END""",
+    """CREATE TRIGGER decisions_are_kept BEFORE DELETE ON decisions
+        BEGIN SELECT raise(ABORT, 'a decision is never deleted'); END""",
     """CREATE TABLE claims (row_id TEXT PRIMARY KEY, ordinal INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE threads (
         number INTEGER PRIMARY KEY,

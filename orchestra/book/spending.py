@@ -81,7 +81,7 @@ class Spending(Database):
         """All accounts by number."""
         rows = self._read(
             "SELECT accounts.number, id, parent, label, row_id FROM accounts"
-            " LEFT JOIN finished ON finished.account = accounts.number"
+            " LEFT JOIN records ON records.account = accounts.number"
         )
         return {row[0]: SpendingAccount(*row) for row in rows}
 

@@ -134,6 +134,8 @@ def to_json(reply: Reply) -> str:
         kept["notes"] = dict(reply.notes)
     if reply.words:
         kept["words"] = dict(reply.words)
+    if reply.shares:
+        kept["shares"] = {name: dict(shares) for name, shares in reply.shares.items()}
     if reply.vectors is not None:
         kept["vectors"] = [len(reply.vectors), floats_to_text(reply.vectors)]
     return json.dumps(kept, ensure_ascii=False)
@@ -157,6 +159,7 @@ def from_json(stored: str) -> Reply:
         read_off={place: tuple(span) for place, span in raw.get("read_off", {}).items()},
         judged=tuple(raw.get("judged", ())),
         words=raw.get("words", {}),
+        shares=raw.get("shares", {}),
         vectors=_vectors(*raw["vectors"]) if "vectors" in raw else None,
     )
 

@@ -10,6 +10,7 @@ import click
 
 from orchestra.cache.store import ReplyStore
 from orchestra.core.errors import UsageError
+from orchestra.images.limits import ImageLimits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -22,6 +23,9 @@ images_option = click.option(
 )
 local_option = click.option(
     "--local", is_flag=True, help="Use only models that keep data on this machine."
+)
+private_option = click.option(
+    "--allow-private", is_flag=True, help="Fetch photos also from addresses of your own network."
 )
 policy_option = click.option(
     "--policy",
@@ -91,6 +95,11 @@ def cache_of(folder: Path | None, most_mib: int | None) -> ReplyStore | None:
     if folder is None and most_mib is not None:
         raise UsageError(f"--cache-mib {most_mib} bounds no cache. Give --cache DIR as well.")
     return None if folder is None else ReplyStore(folder, most_mib=most_mib)
+
+
+def image_limits_of(allow_private: bool) -> ImageLimits:
+    """The bounds of photos, with what `private_option` was given."""
+    return ImageLimits(allow_private=allow_private)
 
 
 def columns_by_field(option: str, pairs: Iterable[str]) -> dict[str, str]:

@@ -108,11 +108,47 @@ def _foreign(run: str, terms: frozenset[str]) -> list[str]:
     return missing
 
 
-def ground_text(text: str, support: Support, banned: Iterable[str] = ()) -> tuple[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Unsayable:
+    """Words that a listing does not use; inside one of the phrases `allowed` they are no fault."""
+
+    words: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+
+    def first(self, text: str) -> str | None:
+        """The first of the words that `text` uses on its own: "free" is not in "sugar-free"."""
+        return next((word for word in self.words if word and self._places(word, text)), None)
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` they stand; of two that overlap, the longer one."""
+        found = [place for word in self.words if word for place in self._places(word, text)]
+        taken: list[tuple[int, int]] = []
+        for start, end in sorted(found, key=lambda place: (place[0] - place[1], place)):
+            if not any(start < last and first < end for first, last in taken):
+                taken.append((start, end))
+        return sorted(taken)
+
+    def _places(self, word: str, text: str) -> list[tuple[int, int]]:
+        found = list(_places(word, text, "-"))
+        held = (
+            [place for phrase in self.allowed for place in _places(phrase, text)] if found else []
+        )
+        return [
+            (start, end)
+            for start, end in found
+            if not any(first <= start and end <= last for first, last in held)
+        ]
+
+
+NOTHING_BANNED = Unsayable()
+
+
+def ground_text(
+    text: str, support: Support, banned: Unsayable = NOTHING_BANNED
+) -> tuple[str, list[str]]:
     """`text` without the sentences that are unsupported or use a banned word, and why each went."""
     kept: list[str] = []
     dropped: list[str] = []
-    banned = tuple(filter(None, banned))
     for sentence in SENTENCE_END.split(text):
         if sentence.strip() and sentence.strip() in map(str.strip, kept):
             continue  # said already
@@ -132,16 +168,11 @@ def _joined(sentences: Iterable[str]) -> str:
     return text
 
 
-def _objection(sentence: str, support: Support, banned: tuple[str, ...]) -> str | None:
-    for word in banned:
-        if holds_word(sentence, word):
-            return f"uses the banned word {word!r}"
+def _objection(sentence: str, support: Support, banned: Unsayable) -> str | None:
+    word = banned.first(sentence)
+    if word is not None:
+        return f"uses the banned word {word!r}"
     if not WORD.search(sentence) and not CJK_RUN.search(sentence):
         return "says nothing"
     missing = unsupported(sentence, support)
     return f"the inputs do not support {', '.join(missing)}" if missing else None
-
-
-def holds_word(text: str, word: str) -> bool:
-    """Whether `text` uses `word` on its own: "free" is not in "sugar-free"."""
-    return any(_places(word, text, marks="-"))

@@ -5,10 +5,14 @@ Pure. It knows no model and no graph: readings in, fields out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestra.combine.claims import CLAIMS, Claims, claims_of
+from orchestra.combine.context import all_in_context, head_of
+from orchestra.combine.match import MatchRules, is_fault, photo_match
+from orchestra.combine.own import own_value, with_own
 from orchestra.core.job import Field
 from orchestra.core.values import agree, comparable, fuller
 
@@ -27,7 +31,14 @@ class MergeRules:
 
     A field of `seen` is better seen than read: there the photo's value stands whenever it is sure
     enough to contradict. `identity` names the field that says what the thing is: a photo that
-    contradicts the text there may show another product, and nothing else is taken from it.
+    contradicts the text there may show another product, and nothing else is taken from it. With
+    `match` the two are compared by all that the photo may show, which decides whether they
+    contradict each other, and is told in a field of its own. A field of `required` that nobody
+    answers sends the job to review. A choice of `terms`, by the (word, value) pairs that mean it,
+    is taken from a place of the text where it is meant, one of `origins` from where the text says
+    that the thing is made. Of a field of `columns` the table's own column says what it is; that
+    of `named_by` names the thing, and so says its `identity`. What of `claims` stands in the text
+    is a field of its own.
     """
 
     prefer: Side = "image"
@@ -38,26 +49,83 @@ class MergeRules:
     sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
     seen: frozenset[str] = frozenset()
     identity: str | None = None
+    match: MatchRules | None = None
+    required: frozenset[str] = frozenset()
+    terms: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    origins: frozenset[str] = frozenset()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    named_by: str | None = None
+    claims: tuple[Claims, ...] = ()
 
 
 def merge_readings(
-    readings: list[Mapping[str, Field]], rules: MergeRules | None = None
+    readings: list[Mapping[str, Field]], rules: MergeRules | None = None, words: str = ""
 ) -> dict[str, Field]:
-    """Join readings of the same job; the first that answers stands for each side.
+    """Join readings of the same job, whose text is `words`; the first that answers stands for each
+    side.
 
     No answer from a source that the rules allow is lost: it is the value, or an alternative. Of an
     object or list that both sides agree on, each adds what the other leaves open.
     """
     rules = rules or MergeRules()
+    own = own_value(words, rules.columns.get(rules.named_by or "", ()))
+    heads = {} if own is None or rules.identity is None else {rules.identity: head_of(own)}
+    readings = [all_in_context(one, words, rules.terms, rules.origins, heads) for one in readings]
     names = dict.fromkeys(name for reading in readings for name in reading)
     found = {name: [reading[name] for reading in readings if name in reading] for name in names}
     merged = {name: _merge_field(name, entries, rules) for name, entries in found.items()}
-    if rules.identity not in merged or not merged[rules.identity].contradiction:
+    matched = None
+    if rules.match is not None:
+        matched = _matched(rules.match, found.get(rules.match.of, []), words)
+        merged = _judged(merged, matched, rules.match)
+    identity = merged.get(rules.identity or "")
+    clashes = identity is not None and identity.contradiction
+    if clashes or (matched is not None and is_fault(matched)):
+        merged = {
+            name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
+            for name, joined in merged.items()
+        }
+    merged = with_own(merged, words, rules.columns)
+    merged = {name: _held(name, joined, rules) for name, joined in merged.items()}
+    if rules.match is not None and matched is not None:
+        merged = {name: _plain(joined) for name, joined in merged.items()}
+        merged[rules.match.name] = matched
+    claimed = claims_of(words, rules.claims)
+    return merged if claimed is None else {**merged, CLAIMS: claimed}
+
+
+def _held(name: str, joined: Field, rules: MergeRules) -> Field:
+    """A field that is required is in doubt without a value."""
+    if name not in rules.required or joined.answered:
+        return joined
+    return joined.model_copy(update={"doubt": f"it is required; {joined.note or 'nobody says it'}"})
+
+
+def _matched(match: MatchRules, found: list[Field], words: str) -> Field:
+    """Whether the photo shows what the text sells, by what each side said the thing is."""
+    photo = next((entry for entry in found if _is_seen(entry)), None)
+    text = next((e for e in found if e.answered and e.source in ("text", "both")), None)
+    return photo_match(match, photo, text, words)
+
+
+def _is_seen(entry: Field) -> bool:
+    return bool(entry.shares) or (entry.answered and entry.source in ("photo", "both"))
+
+
+def _judged(merged: dict[str, Field], matched: Field, match: MatchRules) -> dict[str, Field]:
+    """The field that says what the thing is: contradicted where the photo is judged another's."""
+    joined = merged.get(match.of)
+    if joined is None or not matched.answered or not joined.answered or joined.source == "both":
         return merged
-    return {
-        name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
-        for name, joined in merged.items()
-    }
+    both = any(other.answered and other.source != joined.source for other in joined.alternatives)
+    clashes = both and is_fault(matched)
+    return {**merged, match.of: joined.model_copy(update={"contradiction": clashes})}
+
+
+def _plain(field: Field) -> Field:
+    """`field` without what its choices were weighed by."""
+    others = tuple(map(_plain, field.alternatives))
+    return field.model_copy(update={"shares": {}, "alternatives": others})
 
 
 def _apart(name: str, joined: Field, found: list[Field], rules: MergeRules) -> Field:

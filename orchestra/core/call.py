@@ -113,6 +113,8 @@ class Reply:
     value may be another form of them, as a number in another unit. `judged` are properties whose
     value is a choice that the whole text was given, and that need not stand in it. `cached`: a
     cache gave it, and no model was called. `vectors` (texts, width) are of the call's `texts`.
+    `shares` says of a property how likely each of its choices is, in all 1 or less, by models that
+    weigh them all; one that is missing has hardly any.
     """
 
     text: str
@@ -130,6 +132,7 @@ class Reply:
     judged: tuple[str, ...] = ()
     cached: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     vectors: NDArray[np.float32] | None = field(default=None, compare=False)
 
 

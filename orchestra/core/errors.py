@@ -12,6 +12,7 @@ OrchestraError
 |   |-- InvalidPolicy       a routing policy that is broken or of another version
 |   |-- NothingLearnt       calls that are too few, or tell no better: what was known stays
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
+|   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
@@ -26,6 +27,7 @@ OrchestraError
 |   |-- ImageUnavailable    its server cannot give it now; retryable, the next run asks again
 |   |-- ImageTruncated
 |   |-- ImageTooLarge
+|   |-- ImageBlank          a placeholder: white, black, transparent, or a single pixel
 |   |-- ImageUnreadable     not an image, or a format that is not read
 |   `-- ImageForbidden      an address that may not be fetched
 |-- PlanError               no plan can be made
@@ -124,6 +126,10 @@ class InvalidPlan(UsageError):
     """A saved plan of a batch is broken, of another version, or of another batch."""
 
 
+class InvalidDecision(UsageError):
+    """A person's decision is of a row, a field or a state that there is not, or says nothing."""
+
+
 class EmptyJob(UsageError):
     """A job has neither text nor an image that can be used."""
 
@@ -188,6 +194,10 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+
+class ImageBlank(ImageError):
+    """An image that shows nothing: a placeholder, or wholly transparent."""
 
 
 class ImageUnreadable(ImageError):

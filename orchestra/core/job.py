@@ -12,9 +12,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic import Field as Attribute
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
@@ -26,9 +33,10 @@ from orchestra.core.tags import problem
 from orchestra.core.view.result import field_line, result_html, result_lines
 
 T = TypeVar("T")
-Source = Literal["photo", "text", "both", "derived", "none"]
+Source = Literal["photo", "text", "both", "derived", "person", "none"]
 Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
+PhotoRole = Literal["main", "additional", "packaging", "lifestyle", "detail", "variant", "swatch"]
 
 
 def plain_json(value: Any) -> Any:
@@ -162,7 +170,8 @@ def _limit(name: str, value: Any) -> Any:
 class Job(Word):
     """One unit of work: text, images, or both, with what is asked and what it may cost.
 
-    `images` holds paths, URLs, data URIs or, once taken in, content hashes. `text` is data, and
+    `images` holds paths, URLs, data URIs or, once taken in, content hashes; `roles` what each of
+    them shows, where that is known (else the first is the main one). `text` is data, and
     never instructions, unless a node declares it to be the user's question. `language` is the
     language to write in. `data` = "local" forbids models that run elsewhere. With `cache` false no
     reply is taken from a cache that the fleet has, or kept there. `tags` are noted in the book with
@@ -171,6 +180,7 @@ class Job(Word):
 
     text: str | None = None
     images: tuple[str, ...] = ()
+    roles: tuple[PhotoRole, ...] = ()
     language: Language = "auto"
     budget: Budget = Budget()
     data: Literal["any", "local"] = "any"
@@ -184,6 +194,15 @@ class Job(Word):
                 str(image) if isinstance(image, PurePath) else image for image in values["images"]
             )
         super().__init__(**values)
+
+    @model_validator(mode="after")
+    def _roles_are_of_images(self) -> Self:
+        if self.roles and len(self.roles) != len(self.images):
+            raise ValueError(
+                f"roles names {len(self.roles)} photos, and images {len(self.images)}; give each "
+                "photo one, or leave roles out"
+            )
+        return self
 
     @field_validator("tags")
     @classmethod
@@ -217,6 +236,19 @@ class Evidence(Word):
     leaf: str | None = None
 
 
+class Decided(Word):
+    """What a person decided of a field: `by` whom, `at` what time (UTC), why, in which state.
+
+    An `edit` gave the value, an `approve` locked the one that stood, a `reject` emptied it.
+    """
+
+    action: Literal["edit", "approve", "reject"]
+    by: str
+    at: str
+    why: str = ""
+    state: int
+
+
 class Field(Word):
     """One value with where it comes from.
 
@@ -229,7 +261,10 @@ class Field(Word):
     `promised` is the share of such answers that the policy proved to be right, where the answer is
     sure enough for that; `doubt` says why it is not, and sends the job to review.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
-    other reading in `alternatives`.
+    other reading in `alternatives`. `shares` says how likely a model took each choice to be; a
+    field that was joined has none.
+    other reading in `alternatives`. `decided` is what a person said of it; where that is another
+    value (source `person`), the model's own reading is the first of `alternatives`.
     """
 
     value: Any = None
@@ -244,6 +279,8 @@ class Field(Word):
     doubt: str | None = None
     contradiction: bool = False
     alternatives: tuple[Field, ...] = ()
+    shares: Mapping[str, float] = Attribute(default_factory=dict)
+    decided: Decided | None = None
 
     @property
     def answered(self) -> bool:
@@ -342,8 +379,9 @@ class Result(Word):
     """What a job came to.
 
     `branches` holds what each branch of a fan-out answered, by its name (`look[2]`); `state` the
-    keys of a state of the user's own. A run that is `waiting` has asked `questions`, and goes on
-    with `Fleet.resume(build, thread_id, answer)`.
+    keys of a state of the user's own. `images` are the content hashes of the photos that could be
+    read, `roles` what each of them shows, where the job says so. A run that is `waiting` has asked
+    `questions`, and goes on with `Fleet.resume(build, thread_id, answer)`.
 
     `intake_seconds` went by before `seconds` began: photos and text were taken in. In
     `model_seconds` of `seconds` at least one model was at work on the job.
@@ -362,6 +400,7 @@ class Result(Word):
     notes: tuple[str, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     images: tuple[str, ...] = ()
+    roles: tuple[PhotoRole, ...] = ()
     plan: Mapping[str, Any] = Attribute(default_factory=dict)
     cost_usd: Usd = Decimal(0)
     tokens: int = 0
@@ -385,6 +424,15 @@ class Result(Word):
 
     def _repr_html_(self) -> str:
         return result_html(self)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the job is not complete, a text each: what went wrong, and fields in doubt."""
+        told = [f"{error.stage}: {error.message}" for error in self.errors]
+        for name, field in self.fields.items():
+            if field.doubt or field.contradiction:
+                told.append(f"{name}: {field.doubt or field.note or 'the readings differ'}")
+        return tuple(dict.fromkeys(told))
 
     @property
     def contradictions(self) -> int:

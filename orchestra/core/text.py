@@ -50,8 +50,23 @@ MARKUP = re.compile(r"<(?=[|｜]|\s*/?\s*data\b|image_placeholder>)", re.IGNOREC
 
 
 def sanitise(text: str) -> str:
-    """Text as it is put into a prompt: same length, no quotes, controls or role marks."""
+    """Text as it is put into a prompt: same length, no quotes, controls or role marks.
+
+    The quote behind a number is one of inches, and has a sign of its own: 32" is 32″.
+    """
+    text = _with_inches(text)
     return MARKUP.sub(" ", CONTROL.sub(" ", text.translate(SANITISED)))
+
+
+def _with_inches(text: str) -> str:
+    """`text` with the sign of inches behind a number, where no quotation is open."""
+    parts = text.split('"')
+    made, is_open = parts[0], False
+    for part in parts[1:]:
+        is_inches = not is_open and made[-1:].isdigit() and not part[:1].isalnum()
+        is_open ^= not is_inches
+        made += ("″" if is_inches else '"') + part
+    return made
 
 
 def occurrences(terms: Sequence[tuple[str, str]], text: str) -> list[tuple[str, int]]:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, get_args
 from langgraph.runtime import Runtime
 
 from orchestra.combine.merge import MergeRules, Side, merge_readings
-from orchestra.core.ask import run_of
+from orchestra.core.ask import Run, run_of
 from orchestra.core.errors import InvalidGraph
-from orchestra.core.job import Field
+from orchestra.core.job import Field, Job
 from orchestra.core.place import branches_of
 from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome, outcomes_of
@@ -35,22 +35,30 @@ class Merge:
         """
         run = None if runtime is None else await run_of(runtime.context)
         outcomes = outcomes_of(state) if run is None else run.outcomes(state)
-        merged = self._joined(outcomes)
+        words = _words(state, run)
+        merged = self._joined(outcomes, words)
         clashing = [name for name, field in merged.items() if field.contradiction]
         changed: dict[str, Outcome] = {}
         if clashing and run is not None:
             changed = await run.settle(clashing, self.nodes, state)
-            merged = self._joined(outcomes | changed) if changed else merged
+            merged = self._joined(outcomes | changed, words) if changed else merged
         joined = {name: field.model_dump(mode="json") for name, field in merged.items()}
         if not changed:
             return {"fields": joined}
         kept = {node: outcome.model_dump(mode="json") for node, outcome in changed.items()}
         return {"fields": joined, "outcomes": kept}
 
-    def _joined(self, outcomes: Mapping[str, Outcome]) -> dict[str, Field]:
+    def _joined(self, outcomes: Mapping[str, Outcome], words: str) -> dict[str, Field]:
         found = (branches_of(outcomes, node).values() for node in self.nodes)
         readings = [outcome.fields for branches in found for outcome in branches]
-        return merge_readings(readings, self.rules)
+        return merge_readings(readings, self.rules, words)
+
+
+def _words(state: JobState, run: Run | None) -> str:
+    """The text of the job."""
+    job = Job.model_validate(state["job"]) if run is None and "job" in state else None
+    job = job if run is None else run.job
+    return (job.text if job else None) or ""
 
 
 def merge(*nodes: str, prefer: Side = "image", rules: MergeRules | None = None) -> Merge:

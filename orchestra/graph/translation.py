@@ -196,7 +196,9 @@ class _Leaves:
         reply, name = self.reply, self.name
         dot = "." * bool(place and not place.startswith("["))
         whole = f"{name}{dot}{place}"
-        base = {**self.base, "confidence": reply.confidence.get(whole)}
+        base: dict[str, Any] = {**self.base, "confidence": reply.confidence.get(whole)}
+        if whole in reply.shares:
+            base["shares"] = reply.shares[whole]
         if whole in reply.abstained:
             return Field(note=reply.abstained[whole], **base)
         if self.ask.derived:

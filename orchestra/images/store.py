@@ -19,12 +19,11 @@ from weakref import WeakValueDictionary
 from PIL import Image
 
 from orchestra.core.atomic import atomic_file
-from orchestra.core.errors import ImageError, ImageNotFound, ImageTooLarge, ImageTruncated
-from orchestra.images.intake import MOST_SIDE_PX, SUFFIXES, PhotoFile, normalise
-from orchestra.images.limits import ImageLimits
+from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
+from orchestra.images.files import SUFFIXES, PhotoFile
+from orchestra.images.intake import MOST_SIDE_PX, normalise
 
 KEY = re.compile(r"[0-9a-f]{64}")
-ANY_SIZE = ImageLimits(max_bytes=1 << 40, max_pixels=MOST_SIDE_PX**2, side_px=MOST_SIDE_PX)
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -57,7 +56,7 @@ class ImageStore:
         """Keep a photo; its key, and the photo, which is there for as long as one holds it.
 
         It is the store's own, not to be changed. An image that is not RGB is normalised first.
-        `file` is a file of just these pixels, as `taken` gives it, which saves writing another.
+        `file` holds just these pixels, as `read_photo` gives it, which saves writing another.
         Raises DiskFull, and ImageTooLarge above 16,383 pixels a side.
         """
         photo = image.copy() if image.mode == "RGB" else normalise(image)
@@ -93,8 +92,8 @@ class ImageStore:
         if not KEY.fullmatch(key):
             raise ImageNotFound(f"{key!r} is not a photo's key: a key is 64 hexadecimal digits.")
         place = self.folder / key[:2]
-        usual, *others = (place / f"{key}{suffix}" for suffix in (".webp", *SUFFIXES.values()))
-        return next((path for path in (usual, *others) if path.exists()), usual)
+        paths = [place / f"{key}{suffix}" for suffix in SUFFIXES.values()]
+        return next((path for path in paths if path.exists()), paths[0])
 
     def thumbnail(self, key: str, side_px: int) -> bytes:
         """The photo as JPEG bytes, its longest side at most `side_px`."""
@@ -135,12 +134,13 @@ class ImageStore:
                 f"place ({self._memory_bytes >> 20} MiB are kept). Open the store with a folder."
             )
         try:
-            photo = normalise(path.read_bytes(), limits=ANY_SIZE)
+            with Image.open(path, formats=tuple(SUFFIXES)) as image:
+                photo = image.convert("RGB")
         except FileNotFoundError as error:
             raise ImageNotFound(
                 f"Photo {key[:12]!r} is not in {str(self.folder)!r}. Read its source again."
             ) from error
-        except (OSError, ImageError) as error:
+        except (OSError, ValueError) as error:
             raise _damaged(path, str(error)) from error
         if pixel_hash(photo) != key:
             raise _damaged(path, "it holds other pixels")

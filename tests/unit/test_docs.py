@@ -33,6 +33,7 @@ MANUALS = (
     "docs/endpoints.md",
     "docs/checkpoints.md",
     "docs/attention.md",
+    "docs/photos.md",
     "docs/planning.md",
     "docs/finetune.md",
     "docs/routing.md",

@@ -91,7 +91,16 @@ class Reworded:
             value=value,
             confidence=confidence,
             abstained={**refused, **reply.abstained},
+            shares={name: self._shares(name, part) for name, part in reply.shares.items()},
         )
+
+    def _shares(self, name: str, shares: Mapping[str, float]) -> Mapping[str, float]:
+        """How likely the user's choices are, of those of the model's words."""
+        wording = self.wordings.get((name,))
+        if wording is None:
+            return shares
+        given = ((wording.given(word)[0], share) for word, share in shares.items())
+        return {choice: share for choice, share in given if choice is not None}
 
     def choice(self, key: str, value: Any) -> Any:
         """The user's choice for the `value` of one key, or what was said where that is none."""

@@ -111,12 +111,15 @@ class KindHead:
         """Whether every kind is one of `choices`."""
         return all(kind.words & set(choices) for kind in self.kinds)
 
+    def inside(self, choices: Sequence[str], share_VK: Array) -> float:
+        """How likely the photo shows one of `choices` at all."""
+        named = np.array([bool(kind.words & set(choices)) for kind in self.kinds])
+        return float(share_VK.mean(axis=0)[named].sum())
+
     def foreign(self, choices: Sequence[str], share_VK: Array) -> ShownKind | None:
         """The kind that a photo surely shows and that is none of `choices`, else None."""
-        share_K = share_VK.mean(axis=0)
-        inside = np.array([bool(kind.words & set(choices)) for kind in self.kinds])
-        best = self.kinds[int(share_K.argmax())]
-        is_foreign = float(share_K[inside].sum()) < FOREIGN and not best.words & set(choices)
+        best = self.kinds[int(share_VK.mean(axis=0).argmax())]
+        is_foreign = self.inside(choices, share_VK) < FOREIGN and not best.words & set(choices)
         return best if is_foreign else None
 
     def names(self) -> Names:

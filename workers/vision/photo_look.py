@@ -27,6 +27,7 @@ from workers.vision.palette import Palette, palette_of
 
 PHOTOS = 0  # the world of a domain that holds photos, not drawings
 GARMENTS = "Clothing"  # the department whose colours no kind decides
+LEAST_SHARE = 1e-4  # of a choice, to be told
 GUESS = "a guess: the photo hardly tells it from other choices"
 FOREIGN = "the model sees {!r}, which is none of the choices"
 BY_NAME = "the model knows it as {!r}; that it is this choice was found by the names alone"
@@ -62,9 +63,10 @@ class PhotoLook:
         colours = [one for one in found.fields if one.is_colour]
         found.named = [one for one in asked_of(posed) if self.kinds.knows(one.choices)]
         has_kind = bool(found.named) or any(one.is_kind for one in found.fields)
-        if not is_outside and (has_kind or colours):
+        if found.named or (not is_outside and (has_kind or colours)):
             views = [prompt.seen[0], self.embed(closer(photo))] if has_kind else prompt.seen[:1]
-            found.share_VK = self.kinds.shares(np.stack(views))
+            found.rated_VK = self.kinds.shares(np.stack(views))
+            found.share_VK = None if is_outside else found.rated_VK
         if colours:
             found.palette = palette_of(photo)
         if is_outside and has_kind:
@@ -77,6 +79,7 @@ class PhotoOpinion:
     """What the second look found of one photo; see `workers.decoding.model.SecondOpinion`.
 
     `share_VK` are the kinds of a photo within the domain, by view; `thing` what one beyond it is.
+    `rated_VK` are the kinds of either: of one beyond it they say what it hardly shows.
     """
 
     kinds: KindHead
@@ -84,6 +87,7 @@ class PhotoOpinion:
     fields: list[AskedField]
     named: list[AskedField] = field(default_factory=list)
     share_VK: Array | None = None
+    rated_VK: Array | None = None
     palette: Palette | None = None
     thing: ThingSeen | None = None
     guesses: set[str] = field(default_factory=set)
@@ -96,22 +100,34 @@ class PhotoOpinion:
             return reply
         value, confidence = dict(reply.value), dict(reply.confidence)
         self.decoded = {name: (said, confidence.get(name, 0.0)) for name, said in value.items()}
-        for one in self.named if self.share_VK is not None else ():
-            if self.share_VK is None or one.name not in value or one.is_list:
+        shares: dict[str, Mapping[str, float]] = {}
+        for one in self.named if self.rated_VK is not None else ():
+            if self.rated_VK is None or one.name not in value or one.is_list:
                 continue
             said, sure = self.decoded[one.name]
+            rated = self.kinds.rated(one.choices, self.rated_VK, said, sure)
+            shares[one.name] = self._shares(one.choices, rated)
+            if self.share_VK is None:
+                continue
             foreign = self.kinds.foreign(one.choices, self.share_VK)
             if foreign is not None:
                 value[one.name] = None
                 confidence.pop(one.name, None)
                 self.foreign[one.name] = FOREIGN.format(foreign.name)
                 continue
-            rated = self.kinds.rated(one.choices, self.share_VK, said, sure)
             value[one.name] = max(rated, key=lambda choice: rated[choice])
             confidence[one.name] = rated[value[one.name]]
             if confidence[one.name] * self.likely < self.kinds.mixing.sure:
                 self.guesses.add(one.name)
-        return replace(reply, value=value, confidence=confidence, text=compact(value))
+        return replace(
+            reply, value=value, confidence=confidence, text=compact(value), shares=shares
+        )
+
+    def _shares(self, choices: Sequence[str], rated: Mapping[str, float]) -> Mapping[str, float]:
+        """The choices that are not quite unlikely, beside all that the photo may show."""
+        inside = 1.0 if self.rated_VK is None else self.kinds.inside(choices, self.rated_VK)
+        found = {choice: round(share * inside, 5) for choice, share in rated.items()}
+        return {choice: share for choice, share in found.items() if share >= LEAST_SHARE}
 
     def told(self, reply: Reply) -> Reply:
         """With the colours, the names of things, and what must be known of a value."""

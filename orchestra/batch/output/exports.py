@@ -1,8 +1,9 @@
 """Writes a batch's tables: products.csv, products.parquet and errors.jsonl.
 
 One pass in bounded memory; it knows no book and no graph. Columns are the input's in order,
-then for each field its value, source and confidence, then the status. A list is written as a
-JSON array, in both tables.
+then for each field its value, source and confidence, then the status and why; before that what
+people decided of the row, where they decided anything. A list is written as a JSON array, in both
+tables.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from orchestra.batch.decided import told
 from orchestra.batch.output.rows import OutputRow
-from orchestra.batch.tables.row import STATUS, output_columns
+from orchestra.batch.tables.row import DECIDED, REASONS, STATUS, output_columns
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import ErrorRecord, Field
@@ -33,16 +35,19 @@ def write_exports(
     input_columns: Sequence[str],
     field_names: Sequence[str],
     rows: Iterable[OutputRow],
+    *,
+    decided: bool = False,
 ) -> dict[str, Path]:
     """Write the table, its Parquet and the errors into `folder`; where they are, by these names.
 
+    `decided` adds the column that says who decided what of a row, when and why.
     There is no Parquet where the extra `parquet` is not installed. Each file replaces its
     predecessor whole.
 
     Raises InvalidRecipe when two output columns would share a name, `DiskFull`; then the files
     of an earlier run stay as they were.
     """
-    outputs = _output_columns(field_names)
+    outputs = _output_columns(field_names, decided)
     columns = [*_input_names(input_columns, outputs), *outputs]
     paths = {"table": folder / "products.csv", "errors": folder / "errors.jsonl"}
     with ExitStack() as stack:
@@ -58,7 +63,7 @@ def write_exports(
             file = stack.enter_context(atomic_file(paths["parquet"]))
             groups = stack.enter_context(row_groups(file, columns, field_names))
         for entry in rows:
-            cells = _cells(entry, input_columns, field_names)
+            cells = _cells(entry, input_columns, field_names, decided)
             table.writerow([_csv_cell(cell) for cell in cells])
             if groups is not None:
                 groups.add(cells)
@@ -76,13 +81,14 @@ def _row_groups() -> Callable[..., Any] | None:
     return RowGroups
 
 
-def _output_columns(field_names: Sequence[str]) -> list[str]:
-    names = output_columns(field_names)
+def _output_columns(field_names: Sequence[str], decided: bool) -> list[str]:
+    names = output_columns(field_names, decided=decided)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidRecipe(
             f"Two output columns would be called {twice[0]!r}: each field also writes "
-            f"<field>_source and <field>_confidence, and each row {STATUS!r}. Rename the field."
+            f"<field>_source and <field>_confidence, and each row {STATUS!r}, {REASONS!r} and, "
+            f"once somebody decided of one, {DECIDED!r}. Rename the field."
         )
     return names
 
@@ -101,14 +107,24 @@ def _input_names(input_columns: Sequence[str], outputs: Sequence[str]) -> list[s
 
 
 def _cells(
-    entry: OutputRow, input_columns: Sequence[str], field_names: Sequence[str]
+    entry: OutputRow, input_columns: Sequence[str], field_names: Sequence[str], decided: bool
 ) -> list[str | float | None]:
     cells: list[str | float | None] = [entry.row.values.get(name, "") for name in input_columns]
     for name in field_names:
         field = entry.outcome.fields.get(name, ABSENT)
         cells += [text_of(field.value), field.source, field.confidence]
-    cells.append(entry.status)
-    return cells
+    own = [entry.status, " | ".join(entry.reasons)]
+    return [*cells, _decided(entry), *own] if decided else [*cells, *own]
+
+
+def _decided(entry: OutputRow) -> str:
+    """Who decided what of a row, when and why: of the row as a whole, then of its fields."""
+    standing = entry.standing
+    if standing is None:
+        return ""
+    whole = [] if standing.row is None else [f"row: {told(standing.row)}"]
+    fields = [f"{name}: {told(one)}" for name, one in standing.fields.items()]
+    return "; ".join(whole + fields)
 
 
 def _csv_cell(cell: str | float | None) -> str:

@@ -69,7 +69,9 @@ def renew_outputs(
     summary = _begin_summary(folder, fleet)
     summary.stopped = stopped
     fields = folder.book.field_names()
-    written = write_exports(folder.path, table.columns, fields, _counted(rows(), summary))
+    decided = next(folder.book.decisions(), None) is not None
+    counted = _counted(rows(), summary)
+    written = write_exports(folder.path, table.columns, fields, counted, decided=decided)
     report = folder.path / "report.html"
     asked = write_questions(folder.path, waiting_rows(folder))
     files = {**written, "report": report} | ({} if asked is None else {"waiting": asked})
@@ -92,8 +94,9 @@ def renew_outputs(
 
 
 def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
-    spent = folder.book.spent(BATCH_ACCOUNT)
+    spent, tables = folder.book.spent(BATCH_ACCOUNT), folder.book.tables()
     return Summary(
+        table=tables[-1].public() if tables else None,
         cost_usd=usd(spent.cost_micro),
         presumed_usd=usd(spent.presumed_micro),
         overruns=spent.overruns,

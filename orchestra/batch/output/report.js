@@ -15,7 +15,7 @@ const cards = [...list.querySelectorAll(".card")].map((element, listed) => ({
     .map((part) => part.textContent.toLowerCase())
     .join("\n"),
 }));
-const urgency = { waiting: 0, failed: 1, review: 2, partial: 3, complete: 4 };
+const urgency = { waiting: 0, failed: 1, review: 2, partial: 3, complete: 4, rejected: 5 };
 const orders = {
   shown: () => 0,
   person: (a, b) => urgency[a.status] - urgency[b.status],

@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.batch.output.report_view import view_row
-from orchestra.batch.output.rows import OutputRow
+from orchestra.batch.output.rows import REJECTED, OutputRow
 from orchestra.batch.output.summary import promise_lines
 from orchestra.batch.parked import WAITING
 from orchestra.core.atomic import atomic_file
@@ -29,7 +29,7 @@ from orchestra.core.card import Card
 from orchestra.core.values import CJK, dollars, duration
 
 TABLE = "products.csv"
-STATUSES = ("complete", "review", "partial", WAITING, "failed")
+STATUSES = ("complete", "review", "partial", WAITING, "failed", REJECTED)
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class _Selection:
         self.total += 1
         self.error_types.update(error.type for error in row.outcome.errors)
         self.models.update({call.model for call in row.outcome.calls})
-        if row.status == "complete":
+        if row.status in ("complete", REJECTED):
             if len(self.needing) + len(self.others) < self.max_rows:
                 self.others.append(row)
         elif len(self.needing) < self.max_rows:

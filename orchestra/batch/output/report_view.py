@@ -14,6 +14,7 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
+from orchestra.batch.decided import told
 from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
 from orchestra.core.values import shown
@@ -159,10 +160,17 @@ def _field(name: str, field: Field, photos: Mapping[str, Photo], texts: list[str
         name=name,
         field=field,
         value=shown(field.value, "\n" if LISTING_PART.match(name) else ", "),
-        note="; ".join(filter(None, (field.doubt and f"for review: {field.doubt}", field.note))),
+        note="; ".join(filter(None, _notes(field))),
         proofs=tuple(_proof(evidence, photos, texts) for evidence in field.evidence),
         readings=readings,
     )
+
+
+def _notes(field: Field) -> Iterator[str | None]:
+    yield field.doubt and f"for review: {field.doubt}"
+    yield field.decided and told(field.decided)
+    # What is rejected or said to be none has the same in its note.
+    yield field.note if field.answered or field.decided is None else None
 
 
 def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) -> Proof:

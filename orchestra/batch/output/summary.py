@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow
+from orchestra.batch.output.rows import OVER_BUDGET, PENDING, REJECTED, OutputRow
 from orchestra.batch.parked import WAITING
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.plan.worth import Gold, right_of
@@ -22,7 +22,7 @@ from orchestra.core.values import dollars, duration
 from orchestra.core.view.notebook import bar, folded_away, head, line, table, view
 from orchestra.core.view.result import counts
 
-STATUSES = ("complete", "partial", "review", WAITING, "failed")
+STATUSES = ("complete", "partial", "review", WAITING, "failed", REJECTED)
 ELSEWHERE = "ran_on_cluster"  # in a book's meta, once rows of it have run on one
 NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cluster"
 
@@ -30,6 +30,9 @@ NOT_COMPARED = "quoted for one host with its models loaded, and this ran on a cl
 @dataclass(slots=True)
 class Summary:
     """What a batch came to, as in summary.json. `pending` rows have not been run.
+
+    `table` says how many of its rows were kept from tables before, and what became of the others.
+    `rejected` are the rows that a person rejected, and `decided` those that somebody decided of.
 
     `waiting` rows have asked a person, and go on with `orchestra resume`. Of the pending
     `over_budget` were left so that others could be served; `quote` is the plan's figures beside the
@@ -44,8 +47,10 @@ class Summary:
     review: int = 0
     waiting: int = 0
     failed: int = 0
+    rejected: int = 0
     pending: int = 0
     over_budget: int = 0
+    decided: int = 0
     contradictions: int = 0
     reused: int = 0
     cached: int = 0
@@ -59,6 +64,7 @@ class Summary:
     fleet: str = ""
     snapshot: str = ""
     stopped: str = ""
+    table: dict[str, Any] | None = None
     quote: dict[str, Any] | None = None
     promise: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -69,6 +75,7 @@ class Summary:
         status = PENDING if entry.result is None else entry.status
         setattr(self, status, getattr(self, status) + 1)
         self.over_budget += entry.status == OVER_BUDGET
+        self.decided += entry.standing is not None
         if entry.result is not None:
             self.contradictions += entry.result.contradictions
             self.reused += entry.result.reused

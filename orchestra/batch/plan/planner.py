@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from statistics import fmean
 
-from orchestra.batch.folder import Folder
+from orchestra.batch.folder import PLAN, Folder
 from orchestra.batch.plan.allocation import (
     Allotment,
     Group,
@@ -34,7 +34,6 @@ from orchestra.core.stats import Estimate, Right, share_of, wilson
 from orchestra.fleet.opened import OpenFleet
 from orchestra.routing.routes import Route
 
-PLAN = "plan"  # in a book's meta
 HOUR_S = 3600.0
 MOST_RESERVE = 0.05  # of the budget, kept so that the last rows can be reserved
 ROUNDS = 6  # until what is allocated agrees with what is forecast
@@ -209,8 +208,26 @@ class _Planner:
             replicas=self._replicas(forecast, seconds),
             next_dollar=self._next_dollar(shares, is_full),
             next_hour=self._next_hour(shares, seconds, hosts, whole, is_full),
-            notes=tuple(survey.notes),
+            notes=(*survey.notes, *self._unseen(shares)),
         )
+
+    def _unseen(self, shares: Shares) -> list[str]:
+        """What is said of photos that no model looks at within the budget."""
+        asks = self.survey.view.asks
+
+        def looks(route: Route) -> bool:
+            return any(asks[node].reads == "image" for node, *_ in route.parts)
+
+        seen = [kind for kind in shares if looks(self.fullest[kind])]
+        left = [(route, rows) for kind in seen for route, rows in shares[kind]]
+        unseen = sum(rows for route, rows in left if route is not None and not looks(route))
+        if not unseen:
+            return []
+        of = sum(len(self.kinds[kind]) for kind in seen)
+        return [
+            f"{unseen} of {of} photos are not looked at within this budget, so nobody tells "
+            "whether they show what their texts sell; a larger budget does"
+        ]
 
     def _group(self, kind: str) -> Group:
         """The kind's rows that are still to be paid, and the ways that the plan may choose: with a

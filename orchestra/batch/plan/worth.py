@@ -13,6 +13,7 @@ from statistics import fmean
 
 from orchestra.batch.plan.sample import SampledRow
 from orchestra.batch.tables.row import Row
+from orchestra.combine.match import MATCH
 from orchestra.core.card import FleetFile
 from orchestra.core.job import Result
 from orchestra.core.values import folded
@@ -24,6 +25,7 @@ from orchestra.routing.routes import Route
 SERVED = 0.05  # of a row's worth, for any answer at all
 PRIOR_ROWS = 0.5  # of all kinds, added to what few rows of one kind say
 UNKNOWN_QUALITY = 0.5
+CHECKED = 3  # fields that a photo compared with its text is worth as much as
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,20 @@ def worth_of(
 ) -> float:
     """The worth of one row's answers, 0 to 1. `fields` are those that count; none means all.
 
-    Written parts are not compared: two texts may say the same.
+    Written parts are not compared: two texts may say the same. Whether photo and text were compared
+    counts in any case, as `CHECKED` fields: who saves money on it does not hear of wrong photos.
     """
     if result.status == "failed":
         return 0.0
     counted = list(fields) or [
         name
         for name, one in fullest.fields.items()
-        if name in judged or (one.answered and one.source != "derived")
+        if name in judged or (one.answered and one.source != "derived" and name != MATCH)
     ]
     credits: list[float] = []
+    if said(fullest.fields.get(MATCH)) is not None:
+        compared = said(result.fields.get(MATCH)) is not None
+        credits += [float(compared)] * CHECKED
     for name in counted:
         full = said(fullest.fields.get(name))
         if name in judged:

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import ErrorRecord
 
-STATUS = "status"
+STATUS, REASONS, DECIDED = "status", "reasons", "decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,12 @@ def named(header: list[str], path: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def output_columns(field_names: Sequence[str]) -> list[str]:
-    """The columns that fields come to: each with its source and confidence, then the status."""
+def output_columns(field_names: Sequence[str], *, decided: bool = True) -> list[str]:
+    """The columns that fields come to: each with its source and confidence, then the status and its
+    reasons.
+
+    Before that stands what people `decided`, where they did.
+    """
     suffixes = ("", "_source", "_confidence")
-    return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + [STATUS]
+    own = [DECIDED, STATUS, REASONS] if decided else [STATUS, REASONS]
+    return [f"{name}{suffix}" for name in field_names for suffix in suffixes] + own

@@ -14,7 +14,7 @@ from langgraph.graph import START, StateGraph
 from graphs.listing import build
 from orchestra import Budget
 from orchestra.batch.folder import BATCH_ACCOUNT
-from orchestra.batch.row_run import RowRun, heard_from, row_key
+from orchestra.batch.row_run import RowRun, heard_from
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.row import Row, row_error
 from orchestra.book.book import Book
@@ -193,18 +193,6 @@ async def test_a_row_whose_node_raises_keeps_what_others_answered_and_gives_back
     spent = book.spent(BATCH_ACCOUNT)
     assert spent.tokens > 0
     assert (spent.open_cost_micro, spent.open_tokens) == (0, 0)
-
-
-def test_a_rows_key_depends_on_the_batch_the_id_and_the_place() -> None:
-    identity = {"table": "abc123", "graph": "graphs.listing:build"}
-    key = row_key(identity, "a", 1)
-    assert key == row_key(dict(reversed(identity.items())), "a", 1)
-    others = [
-        row_key(identity, "b", 1),
-        row_key(identity, "a", 2),
-        row_key({**identity, "table": "other"}, "a", 1),
-    ]
-    assert len({key, *others}) == 4
 
 
 def call(node: str, model: str, kind: str | None = None, **changes: Any) -> CallRecord:

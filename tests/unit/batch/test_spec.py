@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from graphs.listing import build, default_recipe
 from orchestra.batch.request import settle
-from orchestra.batch.spec import BatchSpec, RunSettings
+from orchestra.batch.spec import BatchSpec, RunSettings, row_key
 from orchestra.core.errors import UsageError
 from orchestra.quality.policy import FieldPolicy, Policy
 from tests.scripted import scripted_fleet
@@ -118,3 +118,15 @@ async def test_a_misspelt_option_is_refused_before_anything_is_opened(tmp_path: 
     with pytest.raises(UsageError, match=r"language: .*got 'fr'"):
         await fleet.batch(build, "none.csv", out=tmp_path, language="fr")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_rows_key_depends_on_the_batch_the_id_and_the_place() -> None:
+    work = {"fleet": "mini", "graph": "graphs.listing:build"}
+    key = row_key(work, "a", 1)
+    assert key == row_key(dict(reversed(work.items())), "a", 1)
+    others = [
+        row_key(work, "b", 1),
+        row_key(work, "a", 2),
+        row_key({**work, "fleet": "other"}, "a", 1),
+    ]
+    assert len({key, *others}) == 4

@@ -190,7 +190,7 @@ except DiskFull as error:
 
     def allow_only_small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 
     path = tmp_path / "book.sqlite"
     done = subprocess.run(

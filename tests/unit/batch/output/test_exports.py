@@ -57,6 +57,7 @@ def test_columns_are_input_then_fields_then_status(tmp_path: Path) -> None:
             "brand_source": "none",
             "brand_confidence": "",
             "status": "complete",
+            "reasons": "",
         }
     ]
     table = pq.read_table(tmp_path / "products.parquet")
@@ -170,7 +171,7 @@ def test_written_table_reads_back_as_it_was(tmp_path: Path) -> None:
     for name in ("products.csv", "products.parquet"):
         rows = list(open_table(tmp_path / name).rows())
         assert len(rows) == 5000
-        assert dict(rows[4999].values) == values | {"status": "complete"}
+        assert dict(rows[4999].values) == values | {"status": "complete", "reasons": ""}
 
 
 def test_failure_half_way_keeps_the_earlier_files(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_failure_half_way_keeps_the_earlier_files(tmp_path: Path) -> None:
         write_exports(tmp_path, ["id"], [], failing(KeyError("x")))
     with pytest.raises(DiskFull, match="run the same command again"):
         write_exports(tmp_path, ["id"], [], failing(OSError(errno.ENOSPC, "No space left")))
-    assert read_csv(tmp_path) == [{"id": "old", "status": "complete"}]
+    assert read_csv(tmp_path) == [{"id": "old", "status": "complete", "reasons": ""}]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
@@ -227,3 +228,19 @@ def test_long_export_runs_in_bounded_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak_bytes < (tmp_path / "products.csv").stat().st_size * 0.6
+
+
+def test_every_row_says_why_it_is_not_complete(tmp_path: Path) -> None:
+    doubted = Field(note="nobody says it", doubt="it is required; nobody says it")
+    clash = Field(value="red", source="photo", contradiction=True, note="red against blue")
+    error = ErrorRecord(stage="image", type="ImageNotFound", message="no 'a.jpg'")
+    result = Result(
+        status="partial", fields={"category": doubted, "colour": clash}, errors=(error,)
+    )
+    bad = Row(2, {"id": "B"}, ErrorRecord(stage="table", type="InvalidTable", message="short row"))
+    rows = [OutputRow(Row(1, {"id": "A"}), "A", result), OutputRow(bad, "B", None)]
+    write_exports(tmp_path, ["id"], [], rows)
+    assert [row["reasons"] for row in read_csv(tmp_path)] == [
+        "image: no 'a.jpg' | category: it is required; nobody says it | colour: red against blue",
+        "table: short row",
+    ]

@@ -127,6 +127,8 @@ def page(tmp_path: Path, rows: list[OutputRow], **changes: Any) -> Node:
         "rows": len(rows),
         **{s: sum(r.status == s for r in rows) for s in ("complete", "review")},
         **{s: sum(r.status == s for r in rows) for s in ("partial", "waiting", "failed")},
+        "rejected": 0,
+        "decided": 0,
         "contradictions": 0,
         "reused": 0,
         "cached": 0,

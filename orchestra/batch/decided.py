@@ -1,0 +1,350 @@
+"""What people decided of a batch's rows, laid over what the models said.
+
+A decision holds for its row's id, whatever the table does. A value that was edited or approved is
+locked: a row that is run again keeps it, and where what it was read from has changed since, it is
+for review with both values. It knows no folder and no table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from orchestra.book.book import Book
+from orchestra.book.decisions import Decision, live
+from orchestra.book.journal import FinishedRow
+from orchestra.core.errors import DuplicateId
+from orchestra.core.job import Decided, Field, Result, Status
+from orchestra.core.values import folded, text_of
+
+NEVER_SAID = Field()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What holds of a field: who gave or locked its value, and the last who looked at it.
+
+    `locks` are approvals without an edit or a rejection, the first first.
+    """
+
+    said: Decision
+    last: Decision
+    locks: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowStanding:
+    """What stands of a row's decisions: `history` holds those that nobody took back."""
+
+    history: tuple[Decision, ...]
+
+    @cached_property
+    def row(self) -> Decision | None:
+        """The last approval or rejection of the whole row."""
+        whole = (one for one in reversed(self._said) if one.field is None)
+        return next((one for one in whole if one.action != "skip"), None)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Decision]:
+        """By field, the decision that gave, locked or emptied its value; of fields by name."""
+        names = dict.fromkeys(one.field for one in self._said if one.field is not None)
+        held = {name: self.held(name) for name in names}
+        return {name: one.said for name, one in held.items() if one is not None}
+
+    @property
+    def skipped(self) -> Decision | None:
+        """The last decision, where that was to leave the row for later."""
+        last = self._said[-1] if self._said else None
+        return last if last is not None and last.action == "skip" else None
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the whole row was rejected."""
+        return self.row is not None and self.row.action == "reject"
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether the whole row was approved."""
+        return self.row is not None and self.row.action == "approve"
+
+    def is_decided(self, name: str) -> bool:
+        """Whether a person said what becomes of the field."""
+        return self.held(name) is not None
+
+    def held(self, name: str) -> Held | None:
+        """What holds of the field `name`; None where nobody decided of it or its row.
+
+        Approving what was edited or rejected keeps that; approving a rejected field by its name
+        takes the model's value.
+        """
+        found: Held | None = None
+        for one in self._said:
+            if one.field not in (None, name) or one.action == "skip":
+                continue
+            if one.field is None and one.action == "reject":
+                continue  # of the row, whose fields are as they were when it is approved again
+            if one.action != "approve":
+                found = Held(one, one)
+            elif found is None or (found.said.action == "reject" and one.field == name):
+                found = Held(one, one, (one,))
+            elif found.said.action == "approve":
+                found = Held(found.said, one, (*found.locks, one))
+            else:
+                found = Held(found.said, one)
+        return found
+
+    @property
+    def _said(self) -> list[Decision]:
+        return [one for one in self.history if one.undoes is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A record that another has taken the place of, and what its job had read."""
+
+    record_json: str
+    source: str
+
+
+@dataclass(slots=True)
+class Standing:
+    """The decisions of a book up to a `state`, by row.
+
+    `past` holds the records that decisions were about and that stand no longer, by version.
+    """
+
+    state: int = 0
+    versions: int = 0
+    past: dict[int, Past] = field(default_factory=dict)
+    _decisions: dict[str, list[Decision]] = field(default_factory=dict)
+    _rows: dict[str, RowStanding | None] = field(default_factory=dict)
+    _read: dict[int, Mapping[str, Field]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, book: Book, up_to: int | None = None) -> Standing:
+        """What stands in `book`, or stood in the state `up_to`. Raises `BookError`."""
+        return cls()._taken_in(book, up_to)
+
+    def renewed(self, book: Book) -> Standing:
+        """This one, with what was decided since. Raises `BookError`."""
+        return self._taken_in(book, None)
+
+    def _taken_in(self, book: Book, up_to: int | None) -> Standing:
+        state = book.state if up_to is None else up_to
+        for one in book.decisions(self.state, up_to=state):
+            self._decisions.setdefault(one.row_id, []).append(one)
+            self._rows.pop(one.row_id, None)
+        if (versions := book.versions) != self.versions or state != self.state:
+            found = book.records_decided_of()
+            self.past = {version: Past(*kept) for version, kept in found.items()}
+        self.state, self.versions = state, versions
+        return self
+
+    def __len__(self) -> int:
+        """How many rows somebody decided of."""
+        return len(self._decisions)
+
+    def rows(self) -> Iterator[tuple[str, RowStanding]]:
+        """Every row of which a decision stands."""
+        for row_id in self._decisions:
+            standing = self.row(row_id)
+            if standing is not None:
+                yield row_id, standing
+
+    def row(self, row_id: str) -> RowStanding | None:
+        """What stands of a row; None where nobody decided anything of it."""
+        if row_id not in self._decisions:
+            return None
+        if row_id not in self._rows:
+            kept = tuple(live(self._decisions[row_id]))
+            said = any(one.undoes is None for one in kept)
+            self._rows[row_id] = RowStanding(kept) if said else None
+        return self._rows[row_id]
+
+    def of_record(self, row: FinishedRow, result: Result) -> RowStanding | None:
+        """What stands of this row; None too for one whose id is another row's."""
+        return None if _is_double(result) else self.row(row.row_id)
+
+    def applied(self, row: FinishedRow, result: Result) -> Result:
+        """`result` of `row` with what people decided of it: values, locks and status."""
+        standing = self.of_record(row, result)
+        if standing is None:
+            return result
+        names = dict.fromkeys([*result.fields, *standing.fields])
+        fields = {
+            name: self._field(name, standing, row, result.fields.get(name, NEVER_SAID))
+            for name in names
+        }
+        if standing.is_rejected and standing.row is not None:
+            empty = {name: _rejected(one, standing.row) for name, one in fields.items()}
+            return result.model_copy(update={"fields": empty, "answer": None, "status": "failed"})
+        fields |= dict(_outdated(fields, result.fields))
+        answer = text_of(fields["answer"].value) if "answer" in fields else result.answer
+        status = _status(result, fields, is_approved=standing.is_approved)
+        return result.model_copy(update={"fields": fields, "status": status, "answer": answer})
+
+    def _field(self, name: str, standing: RowStanding, row: FinishedRow, now: Field) -> Field:
+        held = standing.held(name)
+        if held is None:
+            return now
+        if held.said.action == "reject":
+            return _rejected(now, held.said)
+        kept = _edited(now, held.said) if held.said.action == "edit" else None
+        if kept is None:
+            kept = self._locked(name, held, row, now)
+        if not self._is_stale(name, held.last, row) or _is_same(kept, now):
+            return kept
+        return _flagged(kept, now, held.last)
+
+    def _locked(self, name: str, held: Held, row: FinishedRow, now: Field) -> Field:
+        """The first value that was approved; none was where the field was empty each time."""
+        for lock in held.locks:
+            then = now if lock.version == row.version else self._then(lock.version, name, now)
+            if then.answered:
+                return _approved(then, now, lock)
+        if held.last.version == row.version:
+            return _approved(now, now, held.last)
+        if not now.answered:
+            return now.model_copy(update={"decided": _decided(held.last)})
+        why = f"it was empty when {held.last.by} approved the row"
+        return now.model_copy(update={"doubt": why})
+
+    def _then(self, version: int, name: str, now: Field) -> Field:
+        """The field as it was in a record that was decided of."""
+        if version not in self.past:
+            return now
+        if version not in self._read:
+            record = Result.model_validate_json(self.past[version].record_json)
+            self._read[version] = record.fields
+        return self._read[version].get(name, NEVER_SAID)
+
+    def _is_stale(self, name: str, last: Decision, row: FinishedRow) -> bool:
+        """Whether what the field was read from is another now than who decided saw."""
+        if last.version == row.version or last.version not in self.past:
+            return False
+        then, now = self.past[last.version].source.split("."), row.source.split(".")
+        if len(then) != 2 or len(now) != 2:
+            return then != now
+        read = self._then(last.version, name, NEVER_SAID).source
+        if read == "text":
+            return then[0] != now[0]
+        return then[1] != now[1] if read == "photo" else then != now
+
+
+def _is_double(result: Result) -> bool:
+    """Whether the row has an id that another row has; decisions of the id are of the other."""
+    return any(error.type == DuplicateId.__name__ for error in result.errors)
+
+
+def told(one: Decision | Decided) -> str:
+    """Who decided, when and why, in a line."""
+    past = {"edit": "edited", "approve": "approved", "reject": "rejected", "skip": "left for later"}
+    at = one.at[:16].replace("T", " ")
+    return _told(f"{past[one.action]} by {one.by} on {at} UTC", one.why)
+
+
+def _decided(one: Decision) -> Decided:
+    action: Literal["edit", "approve", "reject"] = "approve" if one.action == "skip" else one.action
+    return Decided(action=action, by=one.by, at=one.at, why=one.why, state=one.id)
+
+
+def _edited(now: Field, edit: Decision) -> Field:
+    has_value = edit.value not in (None, "", [])
+    return Field(
+        value=edit.value if has_value else None,
+        source="person" if has_value else "none",
+        note=None if has_value else _told(f"{edit.by} says that it has none", edit.why),
+        alternatives=_readings(now),
+        decided=_decided(edit),
+    )
+
+
+def _approved(then: Field, now: Field, lock: Decision) -> Field:
+    others = then.alternatives if _is_same(then, now) else (*_readings(now), *then.alternatives)
+    return then.model_copy(
+        update={
+            "contradiction": False,
+            "doubt": None,
+            "alternatives": others,
+            "decided": _decided(lock),
+        }
+    )
+
+
+def _rejected(now: Field, reject: Decision) -> Field:
+    told = _told(f"rejected by {reject.by}", reject.why)
+    return Field(note=told, alternatives=_readings(now), decided=_decided(reject))
+
+
+def _flagged(kept: Field, now: Field, last: Decision) -> Field:
+    """A value whose source has changed since: it stays, and the new reading stands beside it."""
+    said = repr(text_of(now.value)) if now.answered else "nothing"
+    verb = "gave it" if last.action == "edit" else "approved it"
+    doubt = f"what it was read from has changed since {last.by} {verb}; it reads {said} now"
+    readings = _readings(now)
+    others = (*readings, *(one for one in kept.alternatives if one not in readings))
+    update = {"contradiction": now.answered, "doubt": doubt, "alternatives": others}
+    return kept.model_copy(update=update)
+
+
+def _readings(now: Field) -> tuple[Field, ...]:
+    """The model's own reading, then those beside it, as alternatives of another value."""
+    if not now.answered:
+        return now.alternatives
+    return (now.model_copy(update={"alternatives": (), "contradiction": False}), *now.alternatives)
+
+
+def _is_same(one: Field, other: Field) -> bool:
+    return folded(text_of(one.value) or "") == folded(text_of(other.value) or "")
+
+
+def _told(fact: str, why: str) -> str:
+    return f"{fact}: {why}" if why else fact
+
+
+def _outdated(
+    fields: Mapping[str, Field], said: Mapping[str, Field]
+) -> Iterable[tuple[str, Field]]:
+    """What was written of values that a person has changed since, and says them still."""
+    changed = {
+        name: (said[name], one)
+        for name, one in fields.items()
+        if one.decided is not None and name in said and not _is_same(said[name], one)
+    }
+    for name, one in fields.items():
+        if one.source != "derived" or one.decided is not None or not one.answered:
+            continue
+        text = text_of(one.value) or ""
+        for changed_name, (before, now) in changed.items():
+            word = text_of(before.value) or ""
+            if now.decided is None or before.source == "derived" or not _says(text, word):
+                continue
+            if not _says(text_of(now.value) or "", word):
+                told = f"it says {word!r} still, which {now.decided.by} changed in {changed_name!r}"
+                yield name, one.model_copy(update={"doubt": told})
+                break
+
+
+def _says(text: str, word: str) -> bool:
+    """Whether `word` stands in `text` as a word of its own; where none is parted, anywhere."""
+    found = re.escape(word.strip())
+    whole = rf"\b{found}\b" if word.isascii() else found
+    return bool(word.strip()) and re.search(whole, text, re.IGNORECASE) is not None
+
+
+def _status(result: Result, fields: Mapping[str, Field], *, is_approved: bool) -> Status:
+    """The status of a row that somebody decided of: complete once nothing of it is left open."""
+    if result.status == "waiting":
+        return "waiting"
+    is_answered = any(one.answered for one in fields.values()) or result.answer is not None
+    is_open = any(one.contradiction or one.doubt for one in fields.values())
+    is_settled = is_approved or all(one.decided is not None for one in fields.values())
+    if not is_answered:
+        # Of a row that is empty because its fields were rejected nothing is left to decide.
+        return "complete" if fields and is_settled and not result.errors else result.status
+    if is_open:
+        return "review"
+    return "complete" if is_settled or not result.errors else "partial"
