@@ -22,8 +22,8 @@ WORD = re.compile(
 SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 EMPTY = frozenset(
     ("a", "an", "and", "are", "as", "at", "by", "for", "from", "has", "in", "is", "it", "its", "of",
-     "on", "or", "that", "the", "these", "they", "this", "to", "was", "with", "meet", "here", "come",
-     "comes", "der", "die", "das", "und", "mit", "von", "et", "de", "la", "le", "och", "med", "av",
+     "on", "or", "that", "the", "these", "they", "this", "to", "was", "with", "meet", "here",
+     "come", "comes", "der", "die", "das", "und", "mit", "von", "et", "de", "la", "le", "och", "med", "av",
      "en", "ett")
 )  # fmt: skip
 LOOSE_END = re.compile(

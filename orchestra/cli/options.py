@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from orchestra.cache.store import ReplyStore
-from orchestra.core.errors import UsageError
+from orchestra.core.errors import InvalidDecision, UsageError
 from orchestra.images.limits import ImageLimits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -39,6 +40,20 @@ tag_option = click.option(
     metavar="KEY=VALUE",
     help="Note what is spent under this tag in the book; may be given again.",
 )
+by_option = click.option(
+    "--by", metavar="NAME", help="Who decides (default: the user of this machine)."
+)
+
+
+def who(by: str | None) -> str:
+    """Who decides: as given, else the user of this machine. Raises `InvalidDecision` for nobody."""
+    try:
+        name = getpass.getuser() if by is None else by.strip()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        name = ""
+    if not name:
+        raise InvalidDecision("Nobody is named as who decides. Give --by NAME.")
+    return name
 
 
 def graph_option(default: str) -> Callable[[Function], Function]:

@@ -318,6 +318,8 @@ class CallRecord(Word):
     and price are its worst case. `overrun_usd` is the part of `cost_usd` above its worst case.
     `modality_weights` are the parts of text and image in the answer, of models that tell.
     `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
+    `said` is what was read in the reply, by field: a choice by its name, and nothing without
+    evidence; None where no fields were asked for, or the reply could not be read.
     """
 
     node: str
@@ -328,6 +330,7 @@ class CallRecord(Word):
     raw: str | None = None
     thinking: str = ""
     finish: Literal["stop", "length"] = "stop"
+    said: Mapping[str, Any] | None = None
     confidence: Mapping[str, float] = Attribute(default_factory=dict)
     modality_weights: Mapping[str, float] = Attribute(default_factory=dict)
     prompt_hash: str = ""

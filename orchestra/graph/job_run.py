@@ -22,7 +22,7 @@ from orchestra.core.errors import (
     OrchestraError,
     VisitsExceeded,
 )
-from orchestra.core.job import ErrorRecord, Job
+from orchestra.core.job import ErrorRecord, Field, Job
 from orchestra.core.place import Place, branches_of
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
@@ -43,7 +43,14 @@ from orchestra.graph.in_turn import look_in_turn, photos_held
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
-from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.translation import (
+    Tools,
+    call_of,
+    fitted,
+    read_fields,
+    usage_notes,
+    with_said,
+)
 from orchestra.graph.unplanned import planned_alone
 from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
@@ -365,15 +372,19 @@ class JobRun:
             record = record.model_copy(update={"error": error})
             self.progress.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
-        self.progress.calls.append(record)
-        fields = read_fields(
-            ask,
-            answer,
-            model=card.name,
-            text=call.text,
-            images=keys,
-            classifies=card.classifies,
-        )
+        fields: dict[str, Field] = {}
+        try:
+            fields = read_fields(
+                ask,
+                answer,
+                model=card.name,
+                text=call.text,
+                images=keys,
+                classifies=card.classifies,
+            )
+        finally:
+            record = with_said(record, fields)
+            self.progress.calls.append(record)
         text = answer.text if ask.schema_json is None else None
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade

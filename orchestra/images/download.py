@@ -33,8 +33,8 @@ MOST_FRESH_S = 7 * 24 * 3600.0  # a photo is asked for again after a week, whate
 class Kept:
     """A photo as it was fetched: from which address in the end, and how to ask whether it changed.
 
-    Until `fresh_until` (seconds since 1970) its server need not be asked. One of a private network is
-    for those alone who may fetch from there.
+    Until `fresh_until` (seconds since 1970) its server need not be asked. One of a private network
+    is for those alone who may fetch from there.
     """
 
     body: bytes

@@ -38,6 +38,7 @@ MANUALS = (
     "docs/finetune.md",
     "docs/routing.md",
     "docs/calibration.md",
+    "docs/decisions.md",
 )
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
