@@ -37,7 +37,7 @@ CANONICAL = {
 }
 
 
-@lru_cache(maxsize=512)  # a text is searched for dozens of words
+@lru_cache(maxsize=256)  # a text is searched for dozens of words
 def lower(text: str) -> str:
     """Lower case of the same length, so that offsets stay true."""
     lowered = text.lower()
