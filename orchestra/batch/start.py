@@ -58,6 +58,7 @@ async def plan_batch(
     if out is not None:
         _confirm_paid(fleet, wish.budget, yes)
     request = settle(fleet, spec)
+    _tell(request, progress)
     if out is None:
         return await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     await fleet.prepare(typical_plan(fleet, request, wish.budget))
@@ -100,6 +101,7 @@ async def run_batch(
     kinds = retried_kinds(settings.retry_failed)
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
+    _tell(request, progress)
     if plan is not None:
         plan.check(request.spec.identity)
     typical = typical_plan(fleet, request, budget)
@@ -154,6 +156,13 @@ async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | Non
         return await run_batch(fleet, spec, here, plan=plan)
 
 
+def _tell(request: Request, progress: Progress | None) -> None:
+    """Say how the table is read."""
+    if progress is not None:
+        for line in request.said:
+            progress.say(line)
+
+
 def _budget_of(budget: Budget, plan: BatchPlan | None) -> Budget:
     """The budget given, with the plan's cost where it sets none."""
     if budget.cost_usd is not None or plan is None or plan.cost_usd is None:
@@ -187,6 +196,6 @@ def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
 def typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     columns = request.spec.columns
-    shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
+    shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.images else 0)
     limits = row_budget(budget)
     return planner.plan(view(request.graph), shape, limits, fleet.file, policy=fleet.policy)

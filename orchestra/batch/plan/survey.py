@@ -63,7 +63,7 @@ class Wish:
         if self.hosts is not None and self.hosts < 1:
             raise InvalidBudget(f"hosts={self.hosts!r} is not a number of hosts; give 1 or more.")
         resolve_columns(request.table.columns, list(self.gold.values()), [], "gold")
-        read = [*request.spec.columns.text, request.spec.columns.image]
+        read = [*request.spec.columns.text, *request.spec.columns.images]
         for name, column in self.gold.items():
             if column in read:
                 raise InvalidTable(
