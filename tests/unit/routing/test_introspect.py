@@ -218,6 +218,7 @@ def test_the_shipped_graph_stops_for_nobody_and_a_function_of_the_users_may() ->
     assert not may_wait(compile_graph(listing()))
     for made in ("data", "shape"):
         graph = graph_with("read")
-        graph.add_node("write", ask("text", "Write.", schema=Made, derived=True, **{made: dict}))
+        given: dict[str, Any] = {made: dict}
+        graph.add_node("write", ask("text", "Write.", schema=Made, derived=True, **given))
         graph.add_edge(START, "write")
         assert may_wait(compile_graph(graph))
