@@ -132,6 +132,7 @@ def page(tmp_path: Path, rows: list[OutputRow], **changes: Any) -> Node:
         "contradictions": 0,
         "reused": 0,
         "cached": 0,
+        "quote": None,
         "cost_usd": "0.001234",
         "presumed_usd": 0,
         "overrun_usd": 0,
