@@ -90,7 +90,7 @@ async function cardOf(row) {
   const holder = document.createElement("template");
   holder.innerHTML = cards[row.place % pageSize];
   const card = holder.content.querySelector(".card");
-  translate(card);
+  if (language !== "en") translate(card); // as it is written
   return card;
 }
 
@@ -166,6 +166,7 @@ function openAll(open) {
 }
 
 function missing() {
+  byId("loading")?.remove();
   const note = byId("missing");
   if (note) note.hidden = false;
 }

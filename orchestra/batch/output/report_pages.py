@@ -24,7 +24,8 @@ from typing import IO, Any
 from orchestra.batch.output.fault import order_of
 from orchestra.batch.output.report_view import RowView
 from orchestra.batch.output.rows import OutputRow
-from orchestra.core.atomic import atomic_file
+from orchestra.core.atomic import NO_SPACE, atomic_file
+from orchestra.core.errors import DiskFull
 from orchestra.core.values import lower, shown
 
 FOLDER = "report_files"
@@ -124,9 +125,17 @@ class Pages:
 
 @contextmanager
 def pages(folder: Path, most: int) -> Iterator[Pages]:
-    """Pages whose cards lie in a temporary file of `folder` meanwhile."""
-    with tempfile.TemporaryFile(dir=folder) as spool:
-        yield Pages(spool, most)
+    """Pages whose cards lie in a temporary file of `folder` meanwhile. Raises `DiskFull`."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as spool:
+            yield Pages(spool, most)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise DiskFull(
+            f"No space left in {str(folder)!r} for the report's rows ({error.strerror}). "
+            "Free some and run the same command again; what was finished is kept."
+        ) from error
 
 
 def drop_sets(folder: Path, *, but: str = "", only: str = "*") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 
 from markupsafe import Markup
 
@@ -211,12 +212,17 @@ WORDS: Mapping[str, tuple[str, str]] = {
 
 def word(key: str, **values: object) -> Markup:
     """The English words under `key` as an element that the page can turn to Chinese."""
+    if not values:
+        return _plain(key)
     told = {name: _told(value) for name, value in values.items()}
     text = WORDS[key][0].format(**told)
-    if not told:
-        return Markup('<span data-w="{}">{}</span>').format(key, text)
     given = json.dumps(told, ensure_ascii=False)
     return Markup('<span data-w="{}" data-v="{}">{}</span>').format(key, given, text)
+
+
+@cache
+def _plain(key: str) -> Markup:
+    return Markup('<span data-w="{}">{}</span>').format(key, WORDS[key][0])
 
 
 def said(attribute: str, key: str) -> Markup:
