@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 from langgraph.graph import END, START, StateGraph
 
 from graphs.writing import check_field, known_facts, published, shape_of, with_left_out
-from orchestra import Context, Job, JobState, Recipe, ask, cascade, merge, serve
+from orchestra import Context, Job, JobState, Recipe, ask, cascade, in_turn, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
+from orchestra.core.ask import Ask
 from orchestra.core.job import Field
 from orchestra.core.state import fields_of, outcomes_of
 
@@ -34,7 +35,7 @@ def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
     graph = StateGraph(JobState, context_schema=Context)
     photo = recipe.photo_schema()
     look = ask("vision", "Describe the product shown.", schema=photo, regions=recipe.maps)
-    graph.add_node("look", look)
+    graph.add_node("look", _over_photos(look, recipe))
     graph.add_node(
         "read", ask("text", "Extract what the text states.", schema=recipe.text_schema())
     )
@@ -52,12 +53,21 @@ def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
     return graph
 
 
+def _over_photos(look: Ask, recipe: Recipe) -> Ask:
+    """A look at the main photo, and at further ones for what it leaves open."""
+    if not look.fields:
+        return look
+    return in_turn(look, most=recipe.photos, least=recipe.least_photo_confidence)
+
+
 def _add_print(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
     """The node that reads print: after the text, for what that left open, or beside it."""
     printed = recipe.print_schema()
     if printed is None:
         return
-    reading = ask("read", "Read what is printed on the product.", schema=printed)
+    reading = _over_photos(
+        ask("read", "Read what is printed on the product.", schema=printed), recipe
+    )
     if recipe.read_print == "open":
         reading = cascade(reading, after="read", least=recipe.least_text_confidence)
     graph.add_node("print", reading)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestra.core.job import Budget, Evidence, Field, Job, Result
     from orchestra.core.state import Context, JobState
     from orchestra.graph.cascade import cascade
+    from orchestra.graph.in_turn import in_turn
     from orchestra.graph.joins import gather, vote
     from orchestra.graph.merge import merge
     from orchestra.routing.plan import Plan
@@ -45,6 +46,7 @@ _HOMES = {
     "cascade": "orchestra.graph.cascade",
     "each_photo": "orchestra.core.fan_out",
     "gather": "orchestra.graph.joins",
+    "in_turn": "orchestra.graph.in_turn",
     "merge": "orchestra.graph.merge",
     "serve": "orchestra.serving.app",
     "vote": "orchestra.graph.joins",
@@ -68,6 +70,7 @@ __all__ = [
     "cascade",
     "each_photo",
     "gather",
+    "in_turn",
     "merge",
     "serve",
     "vote",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.table import Row, Table, resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
+from orchestra.images.addresses import named_photos
 
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
@@ -65,28 +68,32 @@ class Columns:
         """Whether the row names its own id, so that using it twice is an error."""
         return bool(self.id and row.values.get(self.id, "").strip())
 
-    def source(self, row: Row) -> str:
+    def source(self, row: Row, base: Path) -> str:
         """What tells the row's job from another of its id: a digest of its text, one of its photos.
 
-        Cells that no job reads, the file's form and the row's place in it are not in it.
+        A photo is told by its address and, where it is a file under `base`, by its size. Cells that
+        no job reads, the table's form and the row's place in it are not in it.
         """
         if row.error is not None:
             read = [row.error.type, row.error.message, *row.values.values()]
             return f"{_digest(read)}.error"
         job = self.job(row, "auto")
-        return f"{_digest([job.text or ''])}.{_digest(job.images)}"
+        photos = [f"{address} {_size(base, address)}" for address in job.images]
+        return f"{_digest([job.text or ''])}.{_digest(photos)}"
 
     def job(self, row: Row, language: Language) -> Job:
-        """The job of a row: one line a text column, and its photo."""
+        """The job of a row: one line a text column, and the photos that its cell names."""
         lines = [
             f"{name}: {' '.join(value.split())}"
             for name in self.text
             if (value := row.values.get(name, "").strip())
         ]
-        photo = row.values.get(self.image, "").strip() if self.image else ""
+        cells = [(self.image, row.values.get(self.image, ""))] if self.image else []
+        photos = named_photos(cells)
         return Job(
             text="\n".join(lines) or None,
-            images=(photo,) if photo else (),
+            images=photos.images,
+            roles=photos.roles,
             language=language,
             id=self.row_id(row),
         )
@@ -94,3 +101,11 @@ class Columns:
 
 def _digest(parts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _size(base: Path, address: str) -> str:
+    """Bytes of a photo's file; "" for an address that is none of a file that is there."""
+    try:
+        return str(os.stat(base / address).st_size)
+    except (OSError, ValueError):
+        return ""

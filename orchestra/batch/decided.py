@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from orchestra.book.book import Book
 from orchestra.book.decisions import Decision, live
@@ -96,9 +96,19 @@ class RowStanding:
                 found = Held(found.said, one)
         return found
 
-    @property
+    @cached_property
     def _said(self) -> list[Decision]:
         return [one for one in self.history if one.undoes is None]
+
+    def shown(self, one: Decision) -> Decided:
+        """A decision as the fields that it is of show it."""
+        if one.id not in self._shown:
+            self._shown[one.id] = _decided(one)
+        return self._shown[one.id]
+
+    @cached_property
+    def _shown(self) -> dict[int, Decided]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +119,36 @@ class Past:
     source: str
 
 
+class _Records(Mapping[int, Past]):
+    """All records of a book, read one by one."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def __getitem__(self, version: int) -> Past:
+        row = self._book.record(version)
+        if row is None:
+            raise KeyError(version)
+        return Past(row.record_json, row.source)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return self._book.versions
+
+
 @dataclass(slots=True)
 class Standing:
     """The decisions of a book up to a `state`, by row.
 
-    `past` holds the records that decisions were about and that stand no longer, by version.
+    `past` holds the records that decisions were about and that stand no longer, by version; in an
+    earlier state it reads them from the book.
     """
 
     state: int = 0
     versions: int = 0
-    past: dict[int, Past] = field(default_factory=dict)
+    past: Mapping[int, Past] = field(default_factory=dict[int, "Past"])
     _decisions: dict[str, list[Decision]] = field(default_factory=dict)
     _rows: dict[str, RowStanding | None] = field(default_factory=dict)
     _read: dict[int, Mapping[str, Field]] = field(default_factory=dict)
@@ -137,10 +167,13 @@ class Standing:
         for one in book.decisions(self.state, up_to=state):
             self._decisions.setdefault(one.row_id, []).append(one)
             self._rows.pop(one.row_id, None)
-        if (versions := book.versions) != self.versions or state != self.state:
+        if up_to is not None:  # a record of then may stand again now
+            self.past = _Records(book)
+        elif (versions := book.versions) != self.versions:  # else they are of what stands now
             found = book.records_decided_of()
             self.past = {version: Past(*kept) for version, kept in found.items()}
-        self.state, self.versions = state, versions
+            self.versions = versions
+        self.state = state
         return self
 
     def __len__(self) -> int:
@@ -179,7 +212,8 @@ class Standing:
             for name in names
         }
         if standing.is_rejected and standing.row is not None:
-            empty = {name: _rejected(one, standing.row) for name, one in fields.items()}
+            shown = standing.shown(standing.row)
+            empty = {name: _rejected(one, shown) for name, one in fields.items()}
             return result.model_copy(update={"fields": empty, "answer": None, "status": "failed"})
         fields |= dict(_outdated(fields, result.fields))
         answer = text_of(fields["answer"].value) if "answer" in fields else result.answer
@@ -191,24 +225,28 @@ class Standing:
         if held is None:
             return now
         if held.said.action == "reject":
-            return _rejected(now, held.said)
-        kept = _edited(now, held.said) if held.said.action == "edit" else None
-        if kept is None:
-            kept = self._locked(name, held, row, now)
+            return _rejected(now, standing.shown(held.said))
+        if held.said.action == "edit":
+            kept = _edited(now, held.said.value, standing.shown(held.said))
+        else:
+            kept = self._locked(name, held, standing, row, now)
         if not self._is_stale(name, held.last, row) or _is_same(kept, now):
             return kept
         return _flagged(kept, now, held.last)
 
-    def _locked(self, name: str, held: Held, row: FinishedRow, now: Field) -> Field:
+    def _locked(
+        self, name: str, held: Held, standing: RowStanding, row: FinishedRow, now: Field
+    ) -> Field:
         """The first value that was approved; none was where the field was empty each time."""
         for lock in held.locks:
             then = now if lock.version == row.version else self._then(lock.version, name, now)
             if then.answered:
-                return _approved(then, now, lock)
+                return _approved(then, now, standing.shown(lock))
+        last = standing.shown(held.last)
         if held.last.version == row.version:
-            return _approved(now, now, held.last)
+            return _approved(now, now, last)
         if not now.answered:
-            return now.model_copy(update={"decided": _decided(held.last)})
+            return now.model_copy(update={"decided": last})
         why = f"it was empty when {held.last.by} approved the row"
         return now.model_copy(update={"doubt": why})
 
@@ -251,32 +289,28 @@ def _decided(one: Decision) -> Decided:
     return Decided(action=action, by=one.by, at=one.at, why=one.why, state=one.id)
 
 
-def _edited(now: Field, edit: Decision) -> Field:
-    has_value = edit.value not in (None, "", [])
+def _edited(now: Field, value: Any, edit: Decided) -> Field:
+    has_value = value not in (None, "", [])
     return Field(
-        value=edit.value if has_value else None,
+        value=value if has_value else None,
         source="person" if has_value else "none",
         note=None if has_value else _told(f"{edit.by} says that it has none", edit.why),
         alternatives=_readings(now),
-        decided=_decided(edit),
+        decided=edit,
     )
 
 
-def _approved(then: Field, now: Field, lock: Decision) -> Field:
-    others = then.alternatives if _is_same(then, now) else (*_readings(now), *then.alternatives)
+def _approved(then: Field, now: Field, lock: Decided) -> Field:
+    is_own = then is now or _is_same(then, now)
+    others = then.alternatives if is_own else (*_readings(now), *then.alternatives)
     return then.model_copy(
-        update={
-            "contradiction": False,
-            "doubt": None,
-            "alternatives": others,
-            "decided": _decided(lock),
-        }
+        update={"contradiction": False, "doubt": None, "alternatives": others, "decided": lock}
     )
 
 
-def _rejected(now: Field, reject: Decision) -> Field:
+def _rejected(now: Field, reject: Decided) -> Field:
     told = _told(f"rejected by {reject.by}", reject.why)
-    return Field(note=told, alternatives=_readings(now), decided=_decided(reject))
+    return Field(note=told, alternatives=_readings(now), decided=reject)
 
 
 def _flagged(kept: Field, now: Field, last: Decision) -> Field:
@@ -312,8 +346,13 @@ def _outdated(
     changed = {
         name: (said[name], one)
         for name, one in fields.items()
-        if one.decided is not None and name in said and not _is_same(said[name], one)
+        if one.decided is not None
+        and name in said
+        and said[name].value is not one.value
+        and not _is_same(said[name], one)
     }
+    if not changed:
+        return
     for name, one in fields.items():
         if one.source != "derived" or one.decided is not None or not one.answered:
             continue

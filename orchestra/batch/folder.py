@@ -36,6 +36,10 @@ BATCH_ACCOUNT = "batch"
 LOCKED_S = 20.0
 SECONDS = "seconds"
 PLAN = "plan"
+TAKEN_ALONG = (
+    "What people decided can be taken along: `orchestra decisions OUT --save FILE`, then "
+    "`orchestra apply NEW --file FILE`."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,7 @@ def _keep(path: Path, book: Book, spec: BatchSpec, table: Table | None) -> Table
     if begun and (differing := differences(known, now, before, spec)):
         raise OutputMismatch(
             f"The folder {str(path)!r} holds another batch: {'; '.join(differing)}. "
-            "Give --out a new folder, or run the batch it holds. What people decided of it can be "
-            "taken along: `orchestra decisions OUT --save FILE`, then `orchestra apply NEW`."
+            f"Give --out a new folder, or run the batch it holds. {TAKEN_ALONG}"
         )
     with book.transaction():
         if not begun:
@@ -201,23 +204,24 @@ def _take_table(path: Path, book: Book, spec: BatchSpec, table: Table) -> TableS
         )
     had_rows = bool(book.counts())
     came = book.seat(str(spec.table), _seats(spec, table), by_id=by_id)
-    if had_rows and not (came.kept or came.back or came.changed):
+    if had_rows and not (came.kept or came.back):
+        known = f" ({came.changed} of its ids do)" if came.changed else ""
         raise OutputMismatch(
             f"The folder {str(path)!r} holds another batch: not one row of {spec.table.name!r} "
-            f"stands in it{' by its id' if by_id else ''}. Give --out a new folder, or run the "
-            "batch it holds."
+            f"stands in it as it is{known}. Give --out a new folder, or run the batch it holds. "
+            f"{TAKEN_ALONG}"
         )
     book.drop_meta(PLAN)  # it was of the rows of the table before
     return came
 
 
 def _seats(spec: BatchSpec, table: Table) -> Iterator[Seat]:
-    columns, work = spec.columns, spec.work
+    columns, work, base = spec.columns, spec.work, spec.base
     for row in table.rows():
         row_id = columns.row_id(row)
         key = row_key(work, row_id, row.ordinal)
         named = row.error is None and columns.has_id(row)
-        yield Seat(row.ordinal, key, row_id, columns.source(row), named)
+        yield Seat(row.ordinal, key, row_id, columns.source(row, base), named)
 
 
 def _kept_spec(path: Path, book: Book) -> BatchSpec:

@@ -146,8 +146,9 @@ class Recipe(Word):
     """A recipe as it stands in YAML. `maps` marks in the photo what decided each of its values.
 
     What is printed on a photo is read for the fields that name `print`: where the text leaves one
-    `open`, or `always`, so that print and text can contradict each other. `identity` is the field
-    that says what the thing is; a row without a field that is `required` goes to review.
+    `open`, or `always`, so that print and text can contradict each other. Of several photos of a
+    product the main one is looked at, and up to `photos` in all for what it leaves open. `identity`
+    is the field that says what the thing is; a row without one that is `required` goes to review.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Recipe(Word):
     claims: tuple[ClaimList, ...] = ()
     maps: bool = False
     read_print: Literal["open", "always"] = "open"
+    photos: int = Attribute(default=3, ge=1, le=64)
     prefer: Side = "text"
     identity: str | None = None
     required: tuple[str, ...] = ()
@@ -225,7 +227,11 @@ class Recipe(Word):
     @property
     def fingerprint(self) -> str:
         """Hash of the whole recipe: a change of any part is another job."""
-        new = {"read_print"} if self.read_print == "open" else None  # as it was without the key
+        new = {  # as it was without the key
+            name
+            for name, default in (("read_print", "open"), ("photos", 3))
+            if getattr(self, name) == default
+        }
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:

@@ -258,7 +258,7 @@ class RowRun:
 
     def _end_of(self, row: Row, result: Result, account: str | None) -> FinishRow:
         """What records the row with `result`."""
-        row_id, source = self.columns.row_id(row), self.columns.source(row)
+        row_id, source = self.columns.row_id(row), self.columns.source(row, self._base)
         place = (self.key(row), row.ordinal, row_id, source)
         return self._finish(*place, result, account, again=row.again)
 

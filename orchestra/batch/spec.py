@@ -132,7 +132,8 @@ class RunSettings(Word):
     uses one that this machine belongs to. Photos and fleet must then have the same paths on all
     nodes; `in_flight` counts for each host, and each node has a `cache` of its own at that path.
     With "ray://host:port" the batch is run by the head node: table, photos, fleet and `out` are
-    its paths, and there is no progress to see.
+    its paths, and there is no progress to see. `cache` and `allow_private` are those of the fleet
+    that runs it.
     """
 
     out: Path
@@ -147,6 +148,7 @@ class RunSettings(Word):
     yes: bool = False
     on: str | None = None
     cache: Path | None = None
+    allow_private: bool = False
 
 
 def row_key(work: Mapping[str, str], row_id: str, ordinal: int) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.pilot import quoted_plan
 from orchestra.batch.plan.planner import allotment_of, followed_plan, plan_table, plan_where_tight
 from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
@@ -28,6 +29,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
+from orchestra.images.limits import ImageLimits
 from orchestra.routing import planner
 from orchestra.routing.candidates import JobShape, price_unknown
 from orchestra.routing.introspect import view
@@ -83,7 +85,13 @@ async def run_batch(
     """
     on, budget = settings.on, _budget_of(settings.budget, plan)
     cache = None if fleet.cache is None else fleet.cache.folder.resolve()
-    settings = settings.model_copy(update={"budget": budget, "cache": cache})
+    settings = settings.model_copy(
+        update={
+            "budget": budget,
+            "cache": cache,
+            "allow_private": fleet.image_limits.allow_private,
+        }
+    )
     if on is not None and on.startswith("ray://"):
         with connected(on, fleet.file):
             return await run_far(run_here, spec.named(), settings, plan)
@@ -113,6 +121,7 @@ async def run_batch(
         allotment = allotment_of(
             plan, request, folder, budget, settings.limit, again, fleet.reader.expect
         )
+        quote = quoted_plan(plan, request, folder, settings.limit, fleet.reader.expect)
         ledger = LocalLedger(folder.book)
         kind: Callable[..., BatchRun] = BatchRun
         if on is not None:
@@ -128,7 +137,7 @@ async def run_batch(
             folder=folder,
             settings=settings,
             progress=progress,
-            plan=plan,
+            plan=quote,
             allotment=allotment,
         )
         stack.callback(lambda: run.book.close())  # on a cluster it is opened again
@@ -137,7 +146,10 @@ async def run_batch(
 
 async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | None) -> Summary:
     """Run a batch that was asked for elsewhere, on the cluster of this machine."""
-    async with OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache) as fleet:
+    limits = ImageLimits(allow_private=settings.allow_private)
+    async with OpenFleet.open(
+        spec.fleet, policy=spec.policy, cache=settings.cache, image_limits=limits
+    ) as fleet:
         here = settings.model_copy(update={"on": "auto"})
         return await run_batch(fleet, spec, here, plan=plan)
 

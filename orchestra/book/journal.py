@@ -71,9 +71,11 @@ class Journal(Accounts):
 
     @property
     def versions(self) -> int:
-        """The last record's version; another number says that a row was run since."""
-        found = self._read_one("SELECT max(version) FROM records")
-        return 0 if found is None or found[0] is None else int(found[0])
+        """A number that grows as rows are run and tables come: the same one, the same records."""
+        found = self._read_one(
+            "SELECT ifnull(max(version), 0) + (SELECT count(*) FROM tables) FROM records"
+        )
+        return 0 if found is None else int(found[0])
 
     def records_decided_of(self) -> dict[int, tuple[str, str]]:
         """Record and source, by version, of what decisions are about and stands no longer."""

@@ -8,18 +8,25 @@ run or paid for here, and no record is read: only ids and what tells their sourc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestra.book.decisions import Decisions
+from orchestra.book.journal import FinishedRow
 
 _SEATS = """CREATE TEMP TABLE seats (ordinal INTEGER PRIMARY KEY, key TEXT, row_id TEXT,
     source TEXT, named INTEGER, match TEXT)"""
 # The first row with an id has it; the others are errors, which are recorded anew.
 _FIRSTS = """DELETE FROM seats WHERE named AND ordinal NOT IN
     (SELECT min(ordinal) FROM seats WHERE named GROUP BY row_id)"""
+# What stood for each row under the table of a state; of two rows of an id the first.
+_AT = "(SELECT ifnull(max(state), 0) FROM tables WHERE state <= ?)"
+_STANDING_AT = f"""SELECT row_id, version, min(ordinal) AS ordinal FROM (
+    SELECT row_id, version, ordinal FROM finished WHERE since <= {_AT}
+    UNION ALL SELECT row_id, version, ordinal FROM past, (SELECT {_AT} AS at)
+        WHERE since <= at AND until > at) GROUP BY row_id"""
 _RANKED = "row_number() OVER (PARTITION BY {}, source ORDER BY ordinal) AS place"
 
 
@@ -35,6 +42,15 @@ class Seat:
     row_id: str
     source: str
     named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """The record that stood for a row, and the one that does; None where it was in no table."""
+
+    row_id: str
+    before: FinishedRow | None
+    after: FinishedRow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,40 @@ class Tables(Decisions):
             for name in ("seats", "found"):
                 self._write(f"DROP TABLE temp.{name}")
             return state
+
+    def changes(self, before: int, after: int, *, by_id: bool) -> Iterator[RowChange]:
+        """Rows that another record stands for in the state `after` than `before`, or that somebody
+        decided of between them; in the order of the later table, those that are gone last.
+
+        Without ids a row is the same where its record is.
+        """
+        key = "row_id" if by_id else "version"
+        found = self._read(
+            f"""WITH one AS ({_STANDING_AT}), other AS ({_STANDING_AT})
+            SELECT other.row_id, one.version, other.version, other.ordinal, 0 AS is_gone FROM other
+                LEFT JOIN one ON one.{key} = other.{key}
+                WHERE one.version IS NOT other.version OR other.row_id IN
+                    (SELECT row_id FROM decisions WHERE id > ? AND id <= ?)
+            UNION ALL
+            SELECT row_id, version, NULL, ordinal, 1 FROM one
+                WHERE {key} NOT IN (SELECT {key} FROM other)
+            ORDER BY is_gone, ordinal""",
+            (before, before, after, after, min(before, after), max(before, after)),
+        )
+        for row_id, was, now, *_ in found:
+            yield RowChange(row_id, self.record(was), self.record(now))
+
+    def record(self, version: int | None) -> FinishedRow | None:
+        """The record of that version, as a row that stood once; None for None.
+
+        Its key is not known any more, nor its account, and its place is 0.
+        """
+        if version is None:
+            return None
+        row_id, source, record = self._read(
+            "SELECT row_id, source, record FROM records WHERE version = ?", (version,)
+        )[0]
+        return FinishedRow(0, "", row_id, "", record, None, source, version)
 
     def _find(self, *, by_id: bool) -> None:
         """In `found`, which record each seat has: its finished one, else a past one."""

@@ -26,7 +26,9 @@ from orchestra.cli.options import (
     cache_options,
     fleet_option,
     graph_option,
+    image_limits_of,
     policy_option,
+    private_option,
     tag_option,
 )
 from orchestra.cli.spec import spec_of, spec_options
@@ -94,6 +96,7 @@ Examples:
     help="Spend the budget in the table's order, without a sample and a plan.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
+@private_option
 @policy_option
 @tag_option
 @cache_options
@@ -103,6 +106,7 @@ def batch_command(
     graph: str,
     fleet: str,
     policy: Path | None,
+    allow_private: bool,
     cache: Path | None,
     cache_mib: int | None,
     out: Path,
@@ -143,8 +147,9 @@ def batch_command(
     known = None if plan is None else load_plan(plan)
 
     async def run(settings: RunSettings) -> Summary:
-        store = cache_of(cache, cache_mib)
-        async with Fleet.open(fleet, policy=policy, cache=store) as opened:
+        store, photos = cache_of(cache, cache_mib), image_limits_of(allow_private)
+        opening = Fleet.open(fleet, policy=policy, cache=store, image_limits=photos)
+        async with opening as opened:
             spec = spec_of(table, graph, opened, **spec_values)
             return await run_batch(opened, spec, settings, plan=known, progress=Bar())
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
+from orchestra.batch.labels import truths_of
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
 from orchestra.core.atomic import write_text
 from orchestra.core.job import Result
 from orchestra.fleet.encoders import DEFAULT, encoder_of
-from orchestra.label.session import GOLD
 from orchestra.quality.calibrate import Fitted, calibrate
 from orchestra.quality.policy import save_policy
 from orchestra.quality.readings import Truths
@@ -36,7 +36,9 @@ Use the policy with `plan`, `run`, `batch` and `replay` --policy.
 
 @command("calibrate", EPILOG)
 @click.argument("out", nargs=-1, required=True, type=PATH)
-@click.option("--gold", type=PATH, help="True values (default: OUT/gold.csv).")
+@click.option(
+    "--gold", type=PATH, help="True values (default: OUT/gold.csv, and what people decided)."
+)
 @click.option("--id-column", help="The id column of --gold (default: as the batch's).")
 @click.option(
     "--target-quality", type=float, help="Share of a field's answers that has to be right."
@@ -67,7 +69,7 @@ def calibrate_command(
     Curves are judged on rows held out. Where the labels show no gain, none is claimed.
     """
     batches, fleet, models, own_id = _read(out)
-    truths = read_truths(gold or out[0] / GOLD, id_column or own_id)
+    truths = _truths(out[0]) if gold is None else read_truths(gold, id_column or own_id)
     options = {"target": target_quality, "spend_usd": spend_usd, "seed": seed}
     found = encoder_of(encoder)
     fitted = calibrate(batches, truths, fleet=fleet, models=models, encoder=found, **options)
@@ -77,6 +79,12 @@ def calibrate_command(
         write_text(svg, picture(fitted))
     public = {"policy": fitted.policy.model_dump(mode="json"), "refused": list(fitted.refused)}
     return Output(public, _lines(fitted, truths, file, svg))
+
+
+def _truths(out: Path) -> Truths:
+    folder = Folder.read(out)
+    with closing(folder.book):
+        return truths_of(folder)
 
 
 def _read(

@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
+from orchestra.batch.labels import labelled_rows
+from orchestra.batch.tables.gold import GOLD
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH, columns_by_field
 from orchestra.core.errors import ImageError, UsageError
 from orchestra.label.page import read_page, write_page
-from orchestra.label.session import GOLD, ROWS, FinishedBatch, LabelSession, begin, take
+from orchestra.label.session import ROWS, FinishedBatch, LabelSession, begin, take
 from orchestra.label.terminal import ask_all
 
 EPILOG = """\b
@@ -21,6 +23,7 @@ Examples:
   orchestra label out --rows 50
   orchestra label out --rows 50 --page
   orchestra label out --read labels.csv
+  orchestra label out --decided
   orchestra label out --gold products.csv --columns category=category
 \b
 The gold set (default: OUT/gold.csv) is written after every answer; the same command goes on where
@@ -51,6 +54,7 @@ THUMBNAIL_PX = 320
 @click.option("--page", is_flag=True, help="Write a page to label on, instead of asking here.")
 @click.option("--read", "saved", type=PATH, help="File saved by the page.")
 @click.option("--gold", type=PATH, help="Table that has the true values.")
+@click.option("--decided", is_flag=True, help="Take what people decided of the batch, ask nothing.")
 @click.option("--columns", multiple=True, metavar="FIELD=COLUMN", help="Where --gold has them.")
 @click.option("--id-column", help="The id column of --gold (default: as the batch's).")
 def label_command(
@@ -63,6 +67,7 @@ def label_command(
     page: bool,
     saved: Path | None,
     gold: Path | None,
+    decided: bool,
     columns: tuple[str, ...],
     id_column: str | None,
 ) -> Output:
@@ -75,6 +80,11 @@ def label_command(
     folder = Folder.read(out)
     with closing(folder.book):
         batch = FinishedBatch.of(folder)
+        if decided:
+            drawn, named = labelled_rows(folder)
+            session = LabelSession(path, batch.id_column, named, drawn, batch.results, batch.terms)
+            session.save()
+            return _output(session, path)
         if gold is None:
             session = begin(batch, path, rows=rows, seed=seed, fields=fields, teach=teach)
         elif not columns:

@@ -20,12 +20,15 @@ Examples:
 # The command `run` is `run_command` of `orchestra.cli.run`, and so are the others.
 COMMANDS = (
     "advise",
+    "apply",
     "attend",
     "batch",
     "bench",
     "calibrate",
     "compare",
     "costs",
+    "decisions",
+    "diff",
     "eval",
     "finetune",
     "init",
@@ -35,6 +38,7 @@ COMMANDS = (
     "refit",
     "replay",
     "resume",
+    "rollback",
     "run",
     "serve",
     "show",

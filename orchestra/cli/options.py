@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from orchestra.cache.store import ReplyStore
-from orchestra.core.errors import UsageError
+from orchestra.core.errors import InvalidDecision, UsageError
+from orchestra.images.limits import ImageLimits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -23,6 +25,9 @@ images_option = click.option(
 local_option = click.option(
     "--local", is_flag=True, help="Use only models that keep data on this machine."
 )
+private_option = click.option(
+    "--allow-private", is_flag=True, help="Fetch photos also from addresses of your own network."
+)
 policy_option = click.option(
     "--policy",
     type=PATH,
@@ -35,6 +40,20 @@ tag_option = click.option(
     metavar="KEY=VALUE",
     help="Note what is spent under this tag in the book; may be given again.",
 )
+by_option = click.option(
+    "--by", metavar="NAME", help="Who decides (default: the user of this machine)."
+)
+
+
+def who(by: str | None) -> str:
+    """Who decides: as given, else the user of this machine. Raises `InvalidDecision` for nobody."""
+    try:
+        name = getpass.getuser() if by is None else by.strip()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        name = ""
+    if not name:
+        raise InvalidDecision("Nobody is named as who decides. Give --by NAME.")
+    return name
 
 
 def graph_option(default: str) -> Callable[[Function], Function]:
@@ -91,6 +110,11 @@ def cache_of(folder: Path | None, most_mib: int | None) -> ReplyStore | None:
     if folder is None and most_mib is not None:
         raise UsageError(f"--cache-mib {most_mib} bounds no cache. Give --cache DIR as well.")
     return None if folder is None else ReplyStore(folder, most_mib=most_mib)
+
+
+def image_limits_of(allow_private: bool) -> ImageLimits:
+    """The bounds of photos, with what `private_option` was given."""
+    return ImageLimits(allow_private=allow_private)
 
 
 def columns_by_field(option: str, pairs: Iterable[str]) -> dict[str, str]:

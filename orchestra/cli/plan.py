@@ -25,9 +25,11 @@ from orchestra.cli.options import (
     budget_options,
     columns_by_field,
     fleet_option,
+    image_limits_of,
     images_option,
     local_option,
     policy_option,
+    private_option,
     stack,
 )
 from orchestra.cli.spec import spec_of, spec_options
@@ -66,6 +68,7 @@ table_options = stack(
         metavar="FIELD=COLUMN",
         help="A column of the table with true values of a field.",
     ),
+    click.option("--routes", is_flag=True, help="Print also which rows take which route, and why."),
     click.option("--field", "fields", multiple=True, help="Field that counts  [default: all]."),
     spec_options,
     click.option("--limit", type=int, help="Plan only the first N rows."),
@@ -80,6 +83,7 @@ table_options = stack(
 @click.option("--graph", help="Graph  [default: answer, of a table listing].")
 @fleet_option
 @local_option
+@private_option
 @click.option("--explain", is_flag=True, help="Say also which budget would change the plan.")
 @click.option("--picture", is_flag=True, help="Print a mermaid flowchart instead of the table.")
 @policy_option
@@ -97,6 +101,7 @@ def plan_command(
     graph: str | None,
     fleet: str,
     local: bool,
+    allow_private: bool,
     explain: bool,
     picture: bool,
     policy: Path | None,
@@ -106,11 +111,13 @@ def plan_command(
     """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
 
     For a table (.csv, .tsv, .jsonl, .ndjson or .parquet) a small sample is run, which is paid
-    into the batch's book in --out. Then it prints what the whole batch will come to.
+    into the batch's book in --out. Then it prints what the whole batch will come to: money, time,
+    rows for a person, quality and what is left out; with --routes also by which routes.
     """
     limits = {name: options.pop(name) for name in LIMITS}
+    photos = image_limits_of(allow_private)
     if text is not None and Path(text).suffix.lower() in READERS and "\n" not in text:
-        opened = Fleet.open(fleet, policy=policy, cache=cache)
+        opened = Fleet.open(fleet, policy=policy, cache=cache, image_limits=photos)
         return _plan_table(opened, Path(text), graph or "listing", limits, **options)
     _refuse_table_options(options)
     data = "local" if local else "any"
@@ -120,7 +127,8 @@ def plan_command(
             "--cache prices one plan; --explain and --picture compare plans, which a cache does "
             "not change. Give one or the other."
         )
-    opened, build = Fleet.open(fleet, policy=policy, cache=cache), load_graph(graph or "answer")
+    opened = Fleet.open(fleet, policy=policy, cache=cache, image_limits=photos)
+    build = load_graph(graph or "answer")
     if cache is not None:
         planned = asyncio.run(_with_cache(opened, build, job))
     else:
@@ -163,6 +171,7 @@ def _plan_table(
     save: Path | None,
     in_flight: int | None,
     yes: bool,
+    routes: bool,
     **spec_values: Any,
 ) -> Output:
     async def plan() -> BatchPlan:
@@ -188,7 +197,7 @@ def _plan_table(
             )
 
     planned = asyncio.run(plan())
-    lines = [str(planned)]
+    lines = [str(planned), *(["", planned.routes()] if routes else [])]
     if save is not None:
         planned.save(save)
         lines.append(f"saved to {save}: orchestra batch {table} --plan {save}")

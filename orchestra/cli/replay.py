@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.rows import results_of, said_of
 from orchestra.batch.score.replay import Replay, replay
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.command import Output, command
@@ -40,7 +40,7 @@ def replay_command(out: Path, policy: Path, truth: Path | None, id_column: str |
     rows, own_id = results_of(out)
     known = None if truth is None else read_truths(truth, id_column or own_id)
     truths = known and {row_id: row.values for row_id, row in known.rows.items()}
-    found = replay(rows, other, truths)
+    found = replay(said_of(out), other, truths, rows)
     return Output(found.public(), _lines(found), is_failed=bool(found.missed))
 
 

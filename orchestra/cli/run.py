@@ -19,9 +19,11 @@ from orchestra.cli.options import (
     cache_options,
     fleet_option,
     graph_option,
+    image_limits_of,
     images_option,
     local_option,
     policy_option,
+    private_option,
     tag_option,
 )
 from orchestra.core.job import Budget, Field, Job, Result
@@ -49,6 +51,7 @@ Examples:
 @fleet_option
 @click.option("--language", type=LANGUAGE, default="auto")
 @local_option
+@private_option
 @policy_option
 @click.option(
     "--book", type=PATH, help="Keep in this book what is spent, and a run that asks something."
@@ -64,6 +67,7 @@ def run_command(
     fleet: str,
     language: str,
     local: bool,
+    allow_private: bool,
     policy: Path | None,
     book: Path | None,
     thread: str | None,
@@ -82,7 +86,8 @@ def run_command(
         tags=read_tags(tags),
     )
     build, shared = load_graph(graph), cache_of(cache, cache_mib)
-    opened = Runs.open(fleet, policy=policy, book=book, cache=shared)
+    photos = image_limits_of(allow_private)
+    opened = Runs.open(fleet, policy=policy, book=book, cache=shared, image_limits=photos)
     result = asyncio.run(_run(opened, build, job, graph, thread))
     return Output(
         result.model_dump(mode="json"),
@@ -111,6 +116,7 @@ def notes(result: Result, book: Path | None, fleet: str, policy: Path | None) ->
     """What went wrong, how a run that waits goes on, and what it came to."""
     for error in result.errors:
         yield f"{error.stage}: {error.type}: {error.message}"
+    yield from result.notes
     if result.status == "waiting" and book is None:
         yield "The run waits for an answer, and nothing keeps it: run it again with --book FILE."
     elif result.status == "waiting":

@@ -50,6 +50,18 @@ class After:
 
 
 @dataclass(frozen=True, slots=True)
+class InTurn:
+    """How an ask goes through a job's photos, one a call.
+
+    After the first, `most - 1` further ones are looked at, as long as a field has no answer, or one
+    that is less sure than `least`.
+    """
+
+    most: int
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One question to a model, as a graph node; frozen, so a planner can read it.
 
@@ -58,7 +70,8 @@ class Ask:
     marks answers that are written rather than read off, so they carry no span. With `question`
     the job's text is the instruction. With `regions` its values carry the part of the photo that
     decided them. Without `cache` its replies are never shared by runs. `key` names what in a state
-    of the user's own takes the answer. With `after` it is the second of a cascade.
+    of the user's own takes the answer. With `after` it is the second of a cascade,
+    with `turn` it goes through the photos one by one.
     """
 
     capability: Capability
@@ -75,6 +88,7 @@ class Ask:
     cache: bool = True
     key: str | None = None
     after: After | None = None
+    turn: InTurn | None = None
 
     @property
     def is_fine(self) -> bool:

@@ -27,6 +27,7 @@ OrchestraError
 |   |-- ImageUnavailable    its server cannot give it now; retryable, the next run asks again
 |   |-- ImageTruncated
 |   |-- ImageTooLarge
+|   |-- ImageBlank          a placeholder: white, black, transparent, or a single pixel
 |   |-- ImageUnreadable     not an image, or a format that is not read
 |   `-- ImageForbidden      an address that may not be fetched
 |-- PlanError               no plan can be made
@@ -193,6 +194,10 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+
+class ImageBlank(ImageError):
+    """An image that shows nothing: a placeholder, or wholly transparent."""
 
 
 class ImageUnreadable(ImageError):

@@ -1,19 +1,26 @@
-"""`each_photo`: the conditional edge that sends each photo of a job along a branch of its own.
+"""`each_photo`: the conditional edge that sends each photo of a job along a branch of its own; and
+in which order photos are looked at where they are not.
 
 It names no model and reads no photo. A planner reads it off the graph, so it is frozen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from langgraph.types import Send
 from pydantic import BaseModel
 
 from orchestra.core.ask import CURRENT_RUN
 from orchestra.core.errors import InvalidGraph
+from orchestra.core.job import PhotoRole
 from orchestra.core.state import JobState
+
+ORDER: tuple[PhotoRole, ...] = get_args(PhotoRole)
+# They show another colour or size than the product's own, or a piece of cloth.
+APART = frozenset[PhotoRole](("variant", "swatch"))
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class EachPhoto:
         """A `Send` a photo; without photos the node itself, so that what stands behind it runs."""
         job = _job_of(state)
         return [
-            Send(self.node, {**_plain(state), "job": {**job, "images": [photo]}})
-            for photo in job.get("images") or ()
+            Send(self.node, {**_plain(state), "job": alone(job, at)})
+            for at in range(len(job.get("images") or ()))
         ] or [self.node]
 
 
@@ -51,6 +58,25 @@ def each_photo(node: str) -> EachPhoto:
             f"each_photo({node!r}) names no node. Name the one that looks: each_photo('look')."
         )
     return EachPhoto(node)
+
+
+def looked_at(count: int, roles: Sequence[PhotoRole], most: int) -> list[int]:
+    """The places of the photos that are looked at one after the other, `most` of `count`.
+
+    Without `roles` that is their own order. Photos of variants and swatches are passed over, unless
+    there are no others.
+    """
+    places = list(range(count))
+    if len(roles) == count:
+        own = [place for place in places if roles[place] not in APART]
+        places = sorted(own or places, key=lambda place: ORDER.index(roles[place]))
+    return places[:most]
+
+
+def alone(job: dict[str, Any], at: int) -> dict[str, Any]:
+    """A job as JSON with one of its photos, and what that shows."""
+    images, roles = job["images"], job.get("roles") or ()
+    return {**job, "images": [images[at]], "roles": list(roles[at : at + 1])}
 
 
 def _job_of(state: JobState) -> dict[str, Any]:

@@ -12,9 +12,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic import Field as Attribute
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
@@ -29,6 +36,7 @@ T = TypeVar("T")
 Source = Literal["photo", "text", "both", "derived", "person", "none"]
 Status = Literal["complete", "partial", "review", "failed", "waiting"]
 Language = Literal["en", "zh", "auto"]  # to write in
+PhotoRole = Literal["main", "additional", "packaging", "lifestyle", "detail", "variant", "swatch"]
 
 
 def plain_json(value: Any) -> Any:
@@ -162,7 +170,8 @@ def _limit(name: str, value: Any) -> Any:
 class Job(Word):
     """One unit of work: text, images, or both, with what is asked and what it may cost.
 
-    `images` holds paths, URLs, data URIs or, once taken in, content hashes. `text` is data, and
+    `images` holds paths, URLs, data URIs or, once taken in, content hashes; `roles` what each of
+    them shows, where that is known (else the first is the main one). `text` is data, and
     never instructions, unless a node declares it to be the user's question. `language` is the
     language to write in. `data` = "local" forbids models that run elsewhere. With `cache` false no
     reply is taken from a cache that the fleet has, or kept there. `tags` are noted in the book with
@@ -171,6 +180,7 @@ class Job(Word):
 
     text: str | None = None
     images: tuple[str, ...] = ()
+    roles: tuple[PhotoRole, ...] = ()
     language: Language = "auto"
     budget: Budget = Budget()
     data: Literal["any", "local"] = "any"
@@ -184,6 +194,15 @@ class Job(Word):
                 str(image) if isinstance(image, PurePath) else image for image in values["images"]
             )
         super().__init__(**values)
+
+    @model_validator(mode="after")
+    def _roles_are_of_images(self) -> Self:
+        if self.roles and len(self.roles) != len(self.images):
+            raise ValueError(
+                f"roles names {len(self.roles)} photos, and images {len(self.images)}; give each "
+                "photo one, or leave roles out"
+            )
+        return self
 
     @field_validator("tags")
     @classmethod
@@ -299,6 +318,8 @@ class CallRecord(Word):
     and price are its worst case. `overrun_usd` is the part of `cost_usd` above its worst case.
     `modality_weights` are the parts of text and image in the answer, of models that tell.
     `model_seconds` is the part of `seconds` that the model had the call, its batch awaited.
+    `said` is what was read in the reply, by field: a choice by its name, and nothing without
+    evidence; None where no fields were asked for, or the reply could not be read.
     """
 
     node: str
@@ -309,6 +330,7 @@ class CallRecord(Word):
     raw: str | None = None
     thinking: str = ""
     finish: Literal["stop", "length"] = "stop"
+    said: Mapping[str, Any] | None = None
     confidence: Mapping[str, float] = Attribute(default_factory=dict)
     modality_weights: Mapping[str, float] = Attribute(default_factory=dict)
     prompt_hash: str = ""
@@ -360,8 +382,9 @@ class Result(Word):
     """What a job came to.
 
     `branches` holds what each branch of a fan-out answered, by its name (`look[2]`); `state` the
-    keys of a state of the user's own. A run that is `waiting` has asked `questions`, and goes on
-    with `Fleet.resume(build, thread_id, answer)`.
+    keys of a state of the user's own. `images` are the content hashes of the photos that could be
+    read, `roles` what each of them shows, where the job says so. A run that is `waiting` has asked
+    `questions`, and goes on with `Fleet.resume(build, thread_id, answer)`.
 
     `intake_seconds` went by before `seconds` began: photos and text were taken in. In
     `model_seconds` of `seconds` at least one model was at work on the job.
@@ -380,6 +403,7 @@ class Result(Word):
     notes: tuple[str, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     images: tuple[str, ...] = ()
+    roles: tuple[PhotoRole, ...] = ()
     plan: Mapping[str, Any] = Attribute(default_factory=dict)
     cost_usd: Usd = Decimal(0)
     tokens: int = 0

@@ -15,13 +15,12 @@ from typing import Any
 
 from orchestra.batch.columns import TEXT_NAMES
 from orchestra.batch.folder import Folder
+from orchestra.batch.labels import labelled_rows
 from orchestra.batch.tables.gold import NOTHING, STATE, STRATUM, WEIGHT, read_gold
 from orchestra.batch.tables.table import Table, open_table, resolve_columns
 from orchestra.core.errors import InvalidTable
 from orchestra.finetune.rows import read_rows
 from orchestra.finetune.values import texts_of
-
-GOLD = "gold.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +112,9 @@ def _of_table(labels: Labels) -> Iterator[LabelledRow]:
 
 
 def _of_batch(labels: Labels) -> Iterator[LabelledRow]:
-    path = labels.gold or labels.data / GOLD
-    if not path.is_file():
-        raise InvalidTable(
-            f"The batch in {str(labels.data)!r} has no labels at {str(path)!r}. Label it first: "
-            f"orchestra label {labels.data}."
-        )
-    drawn, fields = read_gold(path)
     folder = Folder.read(labels.data)
     with closing(folder.book):
+        drawn, fields = labelled_rows(folder) if labels.gold is None else read_gold(labels.gold)
         results = folder.results()
     for one in drawn:
         result = results.get(one.row_id)

@@ -18,6 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
+from orchestra.cache.downloads import DownloadStore
 from orchestra.cache.replies import SharedReplies
 from orchestra.cache.store import ReplyStore
 from orchestra.clients.endpoint import EndpointClient
@@ -37,6 +38,7 @@ from orchestra.graph.intake import take_in
 from orchestra.graph.job_run import JobRun
 from orchestra.graph.run import unprepared_run
 from orchestra.graph.savers import Savers
+from orchestra.images.download import Downloads
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.learned.expected import Expectations
@@ -63,7 +65,8 @@ class OpenFleet:
     `book`, which is closed with the fleet, or in `ledger`, or without either in memory.
     `image_limits` bounds the photos of jobs, and says whether they may name files of this
     machine. `cache` holds the replies that runs share, in a folder of its own: identical calls of
-    greedy models cost nothing, whichever run made them first. It is closed with the fleet.
+    greedy models cost nothing, whichever run made them first. It is closed with the fleet. Photos
+    fetched by their addresses are kept beside them, and fetched again where they changed.
     `find_encoder` finds what reads texts for a policy that learnt from them.
     """
 
@@ -91,6 +94,9 @@ class OpenFleet:
         self.image_limits = image_limits
         self.ledger: Ledger = ledger or (LocalLedger(book) if book else MemoryLedger())
         self.cache = cache
+        self.downloads: Downloads | None = cache and DownloadStore(
+            cache.folder, cache.size.most_bytes
+        )
         self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self.savers = Savers()
         self.reader = TextReader(policy, find_encoder)

@@ -12,6 +12,7 @@ from orchestra.core.card import FleetFile
 from orchestra.core.job import Budget
 from orchestra.graph.caller import Caller
 from orchestra.graph.savers import Savers
+from orchestra.images.download import Downloads
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.quality.learned.expected import Expectations
@@ -29,6 +30,7 @@ class Backing(Protocol):
     ledger: Ledger
     images: ImageStore
     image_limits: ImageLimits
+    downloads: Downloads | None
     caller: Caller
     savers: Savers
 

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
@@ -22,15 +22,19 @@ from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
-from orchestra.images.fetch import is_fetched, shown
-from orchestra.images.intake import normalise
+from orchestra.images.fetch import is_fetched
+from orchestra.images.intake import read_photo
+from orchestra.images.naming import shown
 from orchestra.images.patience import pause_s
+from orchestra.images.politeness import HostTurns
 from orchestra.images.store import KEY
 from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
+TURNS = HostTurns()
+NAME_CHARS = 60  # of a photo in a note: the end of a long one tells most
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Intake:
 
     `seconds` were spent on that, and are not left for the models. `photos` are only held, so that
     the store has them until the job ends, however many others come meanwhile. `expected` is how
-    well models will answer the text, where the fleet's policy learnt that.
+    well models will answer the text, where the fleet's policy learnt that. `notes` say what was
+    mended in photos, or left out of their files.
     """
 
     job: Job
@@ -47,6 +52,7 @@ class Intake:
     seconds: float = 0.0
     photos: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
     expected: Expectations = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_lost(self) -> bool:
@@ -70,6 +76,14 @@ class _Photo:
     fine: bool
 
 
+class _Taken(NamedTuple):
+    """A photo in the store."""
+
+    key: str
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
 async def take_in(
     fleet: Backing, job: Job, base: Path | None = None, *, fine: bool = False
 ) -> Intake:
@@ -77,7 +91,8 @@ async def take_in(
 
     They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
-    asked for again until then. Raises `UsageError` for more photos than a job may have.
+    asked for again until then. Photos are brought side by side; what was mended in one is noted.
+    Raises `UsageError` for more photos than a job may have.
     """
     most = fleet.image_limits.max_photos
     if len(job.images) > most:
@@ -85,19 +100,42 @@ async def take_in(
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
     ends_at = None if limit_ms is None else started + limit_ms / 1000
-    kept: list[tuple[str, Image.Image]] = []
-    errors: list[ErrorRecord] = []
-    for source in job.images:
-        try:
-            kept.append(await _patiently(fleet, _Photo(source, base, fine), ends_at))
-        except (ImageError, DeadlineExceeded) as error:
-            errors.append(ErrorRecord.of("images", error))
+    photos = [_Photo(source, base, fine) for source in job.images]
+    found = await asyncio.gather(*(_kept_or_error(fleet, photo, ends_at) for photo in photos))
+    kept = [(at, one) for at, one in enumerate(found) if not isinstance(one, ErrorRecord)]
     text = None if job.text is None else sanitise(job.text)
     language = language_of(text) if job.language == "auto" else job.language
-    keys, photos = tuple(key for key, _ in kept), tuple(photo for _, photo in kept)
-    done = job.model_copy(update={"images": keys, "text": text, "language": language})
-    expected = await _expected(fleet, text)
-    return Intake(done, tuple(errors), time.monotonic() - started, photos, expected)
+    taken = {
+        "images": tuple(one.key for _, one in kept),
+        "roles": tuple(job.roles[at] for at, _ in kept) if job.roles else (),
+    }
+    done = job.model_copy(update={**taken, "text": text, "language": language})
+    return Intake(
+        done,
+        tuple(one for one in found if isinstance(one, ErrorRecord)),
+        time.monotonic() - started,
+        tuple(one.image for _, one in kept),
+        await _expected(fleet, text),
+        tuple(f"photo {_named(job, at)}: {note}" for at, one in kept for note in one.notes),
+    )
+
+
+def _named(job: Job, at: int) -> str:
+    """A photo of a job as a note names it: by its place, where there are several, and its name."""
+    place = f"{at + 1} of {len(job.images)} " if len(job.images) > 1 else ""
+    source = job.images[at]
+    is_long = len(source) > NAME_CHARS and source[:5].lower() != "data:"
+    return place + shown(f"…{source[-NAME_CHARS:]}" if is_long else source, NAME_CHARS + 1)
+
+
+async def _kept_or_error(
+    fleet: Backing, photo: _Photo, ends_at: float | None
+) -> _Taken | ErrorRecord:
+    """A photo, or what is wrong with it."""
+    try:
+        return await _patiently(fleet, photo, ends_at)
+    except (ImageError, DeadlineExceeded) as error:
+        return ErrorRecord.of("images", error)
 
 
 async def _expected(fleet: Backing, text: str | None) -> Expectations:
@@ -108,10 +146,8 @@ async def _expected(fleet: Backing, text: str | None) -> Expectations:
     return await loop.run_in_executor(None, fleet.expected_of, text.strip())
 
 
-async def _patiently(
-    fleet: Backing, photo: _Photo, ends_at: float | None
-) -> tuple[str, Image.Image]:
-    """An image and its key, asked for again while its server cannot give it.
+async def _patiently(fleet: Backing, photo: _Photo, ends_at: float | None) -> _Taken:
+    """A photo, asked for again while its server cannot give it.
 
     Raises `ImageError`, or `DeadlineExceeded` after `ends_at`.
     """
@@ -124,6 +160,7 @@ async def _patiently(
             pause = pause_s(error, tried, waited_s, _left_s(ends_at), fleet.image_limits)
             if pause is None:
                 raise
+            TURNS.rest(photo.source, error.again_s or 0.0, fleet.image_limits)
         await asyncio.sleep(pause)  # no thread waits with it
         waited_s += pause
 
@@ -132,12 +169,13 @@ def _left_s(ends_at: float | None) -> float | None:
     return None if ends_at is None else ends_at - time.monotonic()
 
 
-async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> tuple[str, Image.Image]:
-    """An image and its key. Raises `ImageError`, or `DeadlineExceeded` after `left_s`."""
+async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> _Taken:
+    """A photo, when its server's turn has come. Raises `ImageError`, or `DeadlineExceeded` after
+    `left_s`."""
     threads = FETCHES if is_fetched(photo.source) else None
     keep = functools.partial(_keep, fleet, photo)
     try:
-        async with asyncio.timeout(left_s):
+        async with asyncio.timeout(left_s), TURNS.turn(photo.source, fleet.image_limits):
             return await asyncio.get_running_loop().run_in_executor(threads, keep)
     except TimeoutError:
         raise DeadlineExceeded(
@@ -146,12 +184,15 @@ async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> tuple
         ) from None
 
 
-def _keep(fleet: Backing, photo: _Photo) -> tuple[str, Image.Image]:
+def _keep(fleet: Backing, photo: _Photo) -> _Taken:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
     source, limits = photo.source, fleet.image_limits
     if KEY.fullmatch(source) and source in fleet.images:
-        return source, fleet.images.get(source)  # a node sends a photo on that its job brought
-    return fleet.images.keep(normalise(source, base=photo.base, limits=limits, fine=photo.fine))
+        return _Taken(source, fleet.images.get(source))  # a node sends on what its job brought
+    found = read_photo(
+        source, base=photo.base, limits=limits, fine=photo.fine, downloads=fleet.downloads
+    )
+    return _Taken(*fleet.images.keep(found.image), found.notes)
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

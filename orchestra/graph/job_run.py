@@ -22,7 +22,7 @@ from orchestra.core.errors import (
     OrchestraError,
     VisitsExceeded,
 )
-from orchestra.core.job import ErrorRecord, Job
+from orchestra.core.job import ErrorRecord, Field, Job
 from orchestra.core.place import Place, branches_of
 from orchestra.core.pricing import Work
 from orchestra.core.state import JobState, Outcome, fields_of, outcomes_of
@@ -39,10 +39,18 @@ from orchestra.graph.escalation import (
     with_probability,
     with_second,
 )
+from orchestra.graph.in_turn import look_in_turn, photos_held
 from orchestra.graph.intake import Intake
 from orchestra.graph.progress import Progress
 from orchestra.graph.speech import Speech
-from orchestra.graph.translation import Tools, call_of, fitted, read_fields, usage_notes
+from orchestra.graph.translation import (
+    Tools,
+    call_of,
+    fitted,
+    read_fields,
+    usage_notes,
+    with_said,
+)
 from orchestra.graph.unplanned import planned_alone
 from orchestra.graph.voice import Voice
 from orchestra.graph.waiting import Waiting
@@ -171,13 +179,13 @@ class JobRun:
                 return await self._outcome_alone(visit, allowance)
             if planned is None:
                 return Outcome(skipped=self._skip_reason(node))
-            self._check_visits(visit, planned.visits)
+            self._check_visits(visit, planned.visits // photos_held(visit.ask, visit.job, planned))
             spared = visit.spared
             if planned.condition is not None and visit.ask.after is None:
                 spared = await self.waiting.spared(planned.condition)
             if spared is not None:
                 return Outcome(skipped=spared, notes=(f"{node} was not asked, as {spared}",))
-            return await self._ask(visit, planned)
+            return await self._look(visit, planned)
         except BookError:
             raise  # the book itself failed (a full disk): nothing may go on as if it had not
         except OrchestraError as error:
@@ -191,7 +199,7 @@ class JobRun:
         if ask.max_visits is not None:
             self._check_visits(visit, ask.max_visits)
         async with planned_alone(self.fleet, node, ask, job, allowance) as (planned, account):
-            return await self._ask(replace(visit, account=account), planned)
+            return await self._look(replace(visit, account=account), planned)
 
     def _check_visits(self, visit: _Visit, most: int) -> None:
         """Raise `VisitsExceeded` for a visit that the plan did not price."""
@@ -225,6 +233,17 @@ class JobRun:
     def _skip_reason(self, node: str) -> str:
         skipped = self.plan.skipped if self.plan else ()
         return next((entry.reason for entry in skipped if entry.option == node), "not planned")
+
+    async def _look(self, visit: _Visit, planned: NodePlan) -> Outcome:
+        """Ask once, or about one photo after the other where the ask goes through them in turn."""
+
+        async def ask_about(ask: Ask, job: Job) -> Outcome:
+            return await self._ask(replace(visit, ask=ask, job=job), planned)
+
+        if visit.ask.turn is None or len(visit.job.images) < 2:
+            return await self._ask(visit, planned)
+        held = photos_held(visit.ask, visit.job, planned)
+        return await look_in_turn(visit.ask, visit.job, held, ask_about)
 
     async def _ask(self, visit: _Visit, planned: NodePlan) -> Outcome:
         """Ask the planned model, and its fallback when it is unavailable and time is left.
@@ -353,15 +372,19 @@ class JobRun:
             record = record.model_copy(update={"error": error})
             self.progress.calls.append(record)
             return Outcome(error=error, call=record, notes=notes), answer
-        self.progress.calls.append(record)
-        fields = read_fields(
-            ask,
-            answer,
-            model=card.name,
-            text=call.text,
-            images=keys,
-            classifies=card.classifies,
-        )
+        fields: dict[str, Field] = {}
+        try:
+            fields = read_fields(
+                ask,
+                answer,
+                model=card.name,
+                text=call.text,
+                images=keys,
+                classifies=card.classifies,
+            )
+        finally:
+            record = with_said(record, fields)
+            self.progress.calls.append(record)
         text = answer.text if ask.schema_json is None else None
         outcome = Outcome(fields=fields, answer=text, call=record, notes=notes)
         policy, is_cascade = self.fleet.policy, attempt.is_cascade

@@ -59,6 +59,7 @@ class ThreadRecord(Word):
     cost_micro: int
     tokens: int
     errors: tuple[ErrorRecord, ...] = ()
+    notes: tuple[str, ...] = ()
     models: Mapping[str, str] = Attribute(default_factory=dict)
     used_s: float = 0.0
     outcomes: Mapping[str, Outcome] = Attribute(default_factory=dict)
@@ -116,7 +117,7 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
     record = record.model_copy(update={"version": kept.version})
     photos = [Image.open(io.BytesIO(raw)).convert("RGB") for raw in kept.photos.values()]
     held = tuple(fleet.images.keep(photo)[1] for photo in photos)
-    return record, Intake(record.job, record.errors, record.used_s, held)
+    return record, Intake(record.job, record.errors, record.used_s, held, notes=record.notes)
 
 
 async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thread]:
@@ -159,6 +160,7 @@ def record_of(
         cost_micro=ceiling.cost_micro,
         tokens=ceiling.tokens,
         errors=intake.errors,
+        notes=intake.notes,
         models={} if plan is None else {node.node: node.part for node in plan.nodes},
         used_s=used_s,
         outcomes=progress.outcomes,

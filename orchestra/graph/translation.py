@@ -180,6 +180,14 @@ def read_fields(
     return {name: _flagged(field) for name, field in fields.items()}
 
 
+def with_said(record: CallRecord, fields: Mapping[str, Field]) -> CallRecord:
+    """The call's record with what was read in its reply."""
+    if not fields:
+        return record
+    said = {name: field.value for name, field in fields.items() if field.answered}
+    return record.model_copy(update={"said": said})
+
+
 @dataclass(frozen=True, slots=True)
 class _Leaves:
     """Reads the leaves of one property of a reply; a property that is none has the place ""."""

@@ -7,23 +7,37 @@ for that photo alone.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image
 
-from orchestra.core.errors import ImageError, ImageTooLarge, ImageTruncated, ImageUnreadable
-from orchestra.images.fetch import read_source, shown
+from orchestra.core.errors import (
+    ImageBlank,
+    ImageError,
+    ImageTooLarge,
+    ImageTruncated,
+    ImageUnreadable,
+)
+from orchestra.images.colour import to_srgb
+from orchestra.images.download import Downloads
+from orchestra.images.fetch import read_source
+from orchestra.images.formats import UNTURNED, open_image
+from orchestra.images.frames import blank_of, show_frame
+from orchestra.images.jpeg_end import ended
 from orchestra.images.limits import ImageLimits
-from orchestra.images.pixels import flatten, to_eight_bits
-from orchestra.images.signatures import ends_early, foreign_format
+from orchestra.images.naming import shown
+from orchestra.images.pixels import flatten, is_clear, to_eight_bits
+from orchestra.images.signatures import ends_early, has_end, without_prefix
 
 DEFAULT_LIMITS = ImageLimits()
 MOST_SIDE_PX = 16_383  # of a file that the store writes
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MOST_ASPECT = 100  # the long side of a photo over its short one
+TRACKER_PX = 2  # a side: as large as what counts visits
+PROFILED = ("RGB", "L", "CMYK", "LAB")  # modes that a colour profile can be of
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,6 +49,14 @@ UPRIGHT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPhoto:
+    """A photo as models see it, and what is to be told of its file: what was mended or left out."""
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
 def normalise(
     source: str | bytes | Path | Image.Image,
     *,
@@ -42,39 +64,76 @@ def normalise(
     limits: ImageLimits = DEFAULT_LIMITS,
     fine: bool = False,
 ) -> Image.Image:
-    """The photo as mode RGB, 8 bits, upright, its longest side at most `limits.side_px`.
+    """The photo as mode RGB, 8 bits, sRGB, upright, its longest side at most `limits.side_px`.
+
+    See `read_photo`, which also tells what was mended.
+    """
+    return read_photo(source, base=base, limits=limits, fine=fine).image
+
+
+def read_photo(
+    source: str | bytes | Path | Image.Image,
+    *,
+    base: Path | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    fine: bool = False,
+    downloads: Downloads | None = None,
+) -> ReadPhoto:
+    """The photo as mode RGB, 8 bits, sRGB, upright, its longest side at most `limits.side_px`.
 
     One that is to be `fine`, so that small print can be read, keeps its own size up to
     `limits.fine_pixels` in all and 16,383 a side. A relative path is read from `base` (the working
-    directory without it). Alpha lies on white, an animation gives its first frame, deeper pixels
-    are scaled to 8 bits. Raises ImageNotFound, ImageTruncated, ImageTooLarge, ImageUnreadable or
-    ImageForbidden.
+    directory without it); an address may be answered from `downloads`. Alpha lies on white, or on
+    grey where white would hide it; an animation gives its first frame that shows something, deeper
+    pixels are scaled to 8 bits. Raises ImageNotFound, ImageTruncated, ImageTooLarge,
+    ImageUnreadable, ImageForbidden, ImageUnavailable, or ImageBlank for a file of one white, black
+    or no pixel.
     """
     if isinstance(source, Image.Image):
         return _from_pil(source, limits, fine)
-    data = source if isinstance(source, bytes) else read_source(source, base, limits)
+    data = source if isinstance(source, bytes) else read_source(source, base, limits, downloads)
     name = f"<{len(data)} bytes>" if isinstance(source, bytes) else shown(source)
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
             f"Image {name} has {len(data):,} bytes; the limit is {limits.max_bytes:,}. "
             "Save it smaller, or raise max_bytes."
         )
-    return _translated(data, name, lambda: _decode(data, name, limits, fine))
+    bare = without_prefix(data)
+    if bare is not data:
+        found = _of_bytes(bare, name, limits, fine)
+        return replace(
+            found, notes=(f"{len(data) - len(bare)} bytes before it were left out", *found.notes)
+        )
+    return _of_bytes(data, name, limits, fine)
 
 
-def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> Image.Image:
+def _of_bytes(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhoto:
+    """The photo of a file's bytes; one that lacks only its end is read, and that is told."""
+    try:
+        found = _translated(data, name, lambda: _decode(data, name, limits, fine))
+        if has_end(data):  # some decoders stop at the last pixel
+            return found
+    except ImageTruncated:
+        mended = ended(data)
+        if mended is None:
+            raise
+        found = _translated(mended, name, lambda: _decode(mended, name, limits, fine))
+    return replace(found, notes=("it lacks its end marker; all its pixels are there", *found.notes))
+
+
+def _from_pil(source: Image.Image, limits: ImageLimits, fine: bool) -> ReadPhoto:
     """Normalise a PIL image without changing the caller's object beyond loading it."""
     name = f"<PIL {source.mode} image>"
     _check_size(source, name, limits)
 
-    def decode() -> Image.Image:
+    def decode() -> ReadPhoto:
         source.load()
         return _finish(source, fitting(source.size, limits, fine=fine))
 
     return _translated(None, name, decode)
 
 
-def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]) -> Image.Image:
+def _translated(data: bytes | None, name: str, decode: Callable[[], ReadPhoto]) -> ReadPhoto:
     """Run `decode`; what Pillow's decoders raise becomes a typed error.
 
     They raise nearly anything on damaged data (OSError, SyntaxError, struct.error, ValueError,
@@ -96,43 +155,38 @@ def _translated(data: bytes | None, name: str, decode: Callable[[], Image.Image]
         ) from error
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> Image.Image:
-    image = _open(data, name)
+def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhoto:
+    image = open_image(data, name)
     _check_size(image, name, limits)
+    _check_shape(image, name)
     size = fitting(image.size, limits, fine=fine)
     if image.format == "JPEG":
         image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
-    image.load()
-    return _finish(image, size)
+    told = show_frame(image, limits.max_pixels)
+    if image.size != size:
+        size = fitting(image.size, limits, fine=fine)  # a page has a size of its own
+    return _finish(image, size, told, name)
 
 
-def _open(data: bytes, name: str) -> ImageFile.ImageFile:
-    """Read the header only.
+def _check_shape(image: Image.Image, name: str) -> None:
+    """Raise `ImageBlank` for a pixel that counts visits, or a strip that no model can look at."""
+    width, height = image.size
+    if max(width, height) <= TRACKER_PX:
+        raise ImageBlank(
+            f"Image {name} is {width}x{height} pixels: it marks a place, and shows nothing. Give "
+            "the photo of the product."
+        )
+    if max(width, height) > MOST_ASPECT * min(width, height):
+        raise ImageUnreadable(
+            f"Image {name} is {width}x{height} pixels, a strip: at most {MOST_ASPECT} times as "
+            "long as it is wide can be looked at. Cut the product out of it."
+        )
 
-    The plugins are called directly because `Image.open` answers a large header with a warning
-    or an error that hides the size; the limit is ours and is checked by the caller.
-    """
-    if not data:
-        raise ImageUnreadable(f"Image {name} is empty (0 bytes). Copy or download it again.")
-    Image.preinit()
-    if any(format not in Image.OPEN for format in FORMATS):
-        Image.init()
-    failure: Exception | None = None
-    for format in FORMATS:
-        if format not in Image.OPEN:
-            continue
-        factory, accepts = Image.OPEN[format]
-        if accepts is not None and accepts(data[:16]) is not True:
-            continue
-        try:
-            return factory(io.BytesIO(data), "")
-        except Exception as error:  # any plugin error: see _translated
-            failure = error
-    if failure is not None:
-        raise failure
-    raise ImageUnreadable(
-        f"Image {name} is not a photo that can be read: {foreign_format(data)}. "
-        f"Formats read: {', '.join(FORMATS)}."
+
+def _blank(name: str, colour: str) -> ImageBlank:
+    return ImageBlank(
+        f"Image {name} is {colour} all over, as a placeholder is, and shows nothing. Give a photo "
+        "of the product."
     )
 
 
@@ -158,28 +212,38 @@ def fitting(size: tuple[int, int], limits: ImageLimits, *, fine: bool = False) -
     return max(1, round(wide * scale)), max(1, round(high * scale))
 
 
-def _finish(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _finish(
+    image: Image.Image, size: tuple[int, int], told: str | None = None, file: str | None = None
+) -> ReadPhoto:
     """Scale, flatten and turn a loaded image; what comes out carries no metadata.
 
     Orientation is read first and applied last, on fewer pixels. Metadata must not survive:
-    a second pass over the result would turn it once more.
+    a second pass over the result would turn it once more. A `file` has to show something; an
+    image that a program made is as it was meant.
     """
-    turn = UPRIGHT.get(_orientation(image))
-    pixels = to_eight_bits(image)
+    turn, info = UPRIGHT.get(_orientation(image)), dict(image.info)
+    keeps = image.mode in PROFILED and not image.has_transparency_data
+    pixels = image if keeps else to_eight_bits(image)
     if pixels.size != size:
         pixels = pixels.resize(size, Image.Resampling.LANCZOS)
-    pixels = flatten(pixels)
+    pixels, colours = to_srgb(pixels, info)
+    pixels = to_eight_bits(pixels)
+    if file is not None and is_clear(pixels):
+        raise _blank(file, "transparent")
+    pixels, ground = flatten(pixels)
+    if file is not None and (colour := blank_of(pixels)) is not None:
+        raise _blank(file, colour)
     if turn is not None:
         pixels = pixels.transpose(turn)
     clean = Image.new("RGB", pixels.size)
     clean.paste(pixels)
-    return clean
+    return ReadPhoto(clean, tuple(note for note in (told, colours, ground) if note))
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation 1-8; a damaged EXIF block counts as upright."""
     try:
         value: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return int(value)
+        return int(image.info.get(UNTURNED, value))
     except Exception:  # EXIF is optional, and its parser raises as freely as the decoders
         return 1

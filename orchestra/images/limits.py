@@ -13,7 +13,8 @@ class ImageLimits:
     what comes out, and of a photo whose print is read (`normalise(fine=True)`) `fine_pixels` are
     the most that it has. `allow_private` lets addresses of private networks be fetched;
     `allow_files` = False refuses paths, for a server that takes photos from strangers. A photo that
-    its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits.
+    its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits. Of
+    one server at most `per_host` photos are fetched at once, and no two within `host_gap_s`.
     """
 
     max_bytes: int = 32 * 2**20
@@ -25,5 +26,7 @@ class ImageLimits:
     max_redirects: int = 5
     attempts: int = 4
     patience_s: float = 60.0
+    per_host: int = 4
+    host_gap_s: float = 0.02
     allow_private: bool = False
     allow_files: bool = True

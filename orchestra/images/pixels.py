@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from orchestra.core.errors import ImageUnreadable
 
 SIXTEEN_BITS = 65535
+WHITE, GREY = (255, 255, 255, 255), (128, 128, 128, 255)
+FAINT = 2  # of 255: alpha that nobody sees
+PALE = 240  # the darkest channel of what white swallows
+LOST_SHARE = 0.8  # of what is there
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
@@ -21,12 +25,46 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def flatten(image: Image.Image) -> Image.Image:
+def on_white(image: Image.Image) -> Image.Image:
     """RGBA laid on white; RGB as it is."""
+    return image if image.mode != "RGBA" else _laid_on(image, WHITE)
+
+
+def flatten(image: Image.Image) -> tuple[Image.Image, str | None]:
+    """RGBA laid on white, or on grey where most of what it shows is white, and that is told.
+
+    RGB comes back as it is.
+    """
     if image.mode != "RGBA":
-        return image
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+        return image, None
+    if _is_lost_on_white(image):
+        return _laid_on(image, GREY), "it is white on a transparent ground, and was laid on grey"
+    return _laid_on(image, WHITE), None
+
+
+def is_clear(image: Image.Image) -> bool:
+    """Whether nothing of an image of 8 bits is there to be seen: it is wholly transparent."""
+    if image.mode != "RGBA":
+        return False
+    return cast("tuple[int, int]", image.getchannel("A").getextrema())[1] <= FAINT
+
+
+def _laid_on(image: Image.Image, ground: tuple[int, int, int, int]) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
+
+
+def _is_lost_on_white(image: Image.Image) -> bool:
+    """Whether most of what is there, beside a transparent ground, is as white as the ground.
+
+    A pixel counts as much as it is there, so that a soft shadow is little.
+    """
+    red, green, blue, alpha = image.split()
+    if cast("tuple[int, int]", alpha.getextrema())[0] > FAINT:
+        return False
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    pale = darkest.point([0] * PALE + [255] * (256 - PALE))
+    shown, lost = ImageStat.Stat(alpha), ImageStat.Stat(ImageChops.multiply(alpha, pale))
+    return bool(shown.sum[0]) and lost.sum[0] >= LOST_SHARE * shown.sum[0]
 
 
 def _scaled(image: Image.Image) -> Image.Image:

@@ -20,7 +20,6 @@ from orchestra.core.values import folded, text_of
 from orchestra.label.draw import draw, fields_of_batch, sureness
 from orchestra.label.teach import TEACHES, teaching
 
-GOLD = "gold.csv"
 ROWS = 50
 ABSENT = Field(note="the batch has no such field in this row")
 Verdict = Literal["accepted", "corrected", "nothing", "skipped"]

@@ -1,8 +1,8 @@
 """What each node and model said of each field in recorded results, and whether it was right.
 
-A reading is found among a field's value and its alternatives by the model and the prompt that
-made it, so that it is judged as the graph read it: a synonym by its value, a span as it stands in
-the text. Known answers come as tables of true values and gold sets hold them. It knows no file.
+A reading is judged as the graph read it, which the record of its call says: a synonym by its value,
+a span as it stands in the text, nothing where it had no evidence. Known answers come as tables of
+true values and gold sets hold them. It knows no file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -135,18 +136,22 @@ def _readings(result: Result) -> Iterator[tuple[Place, FieldReading]]:
         for name, joined in result.fields.items():
             if joined.source == "derived" or name not in call.confidence:
                 continue
-            said = reading_of(call, joined)
-            value = text_of(said.value) if said is not None else None
+            value = text_of(said_by(call, name, joined))
             sure = call.confidence.get(name)
             reading = FieldReading(value, sure, content, call.prompt_hash, joined.contradiction)
             yield (call.node, call.model, name), reading
 
 
-def reading_of(call: CallRecord, joined: Field) -> Field | None:
-    """The call's own reading among the value that stands and the others."""
+def said_by(call: CallRecord, name: str, joined: Field) -> Any:
+    """The call's own value of the field `name`, as the graph read it; None where it read none.
+
+    Of a record that does not say so it is found among the value that stands and the others.
+    """
+    if call.said is not None:
+        return call.said.get(name)
     for entry in _all(joined):
         if entry.answered and (entry.model, entry.prompt_hash) == (call.model, call.prompt_hash):
-            return entry
+            return entry.value
     return None
 
 

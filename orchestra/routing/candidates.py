@@ -93,7 +93,7 @@ def photos_a_call(view: GraphView, node: str, shape: JobShape, card: Card) -> in
     """
     if view.asks[node].reads != "image":
         return 0
-    if node in view.each:
+    if node in view.each or view.asks[node].turn is not None:
         return min(1, shape.images)
     if node in view.spread:
         return min(shape.images, max(1, card.limits.max_images))

@@ -32,6 +32,7 @@ class GraphView:
     `visits` bounds how often each ask is made: in turn for nodes of `loops`, else side by side (a
     `Send` for each). `together` are pairs of asks that are sure to begin in one step. Asks of
     `each` are visited so for each photo, and see one; what visits of `spread` see is not known.
+    With `most_photos` asks that go through the photos in turn look at so many at most.
     """
 
     nodes: tuple[str, ...]
@@ -43,6 +44,7 @@ class GraphView:
     together: frozenset[frozenset[str]] = frozenset()
     each: frozenset[str] = frozenset()
     spread: frozenset[str] = frozenset()
+    most_photos: int | None = None
     _before: dict[str, list[str]] = field(init=False, compare=False, repr=False)
 
     @classmethod
@@ -70,7 +72,21 @@ class GraphView:
 
     def visits_in(self, node: str, photos: int) -> int:
         """How often `node` is visited at most, in a job of so many photos."""
-        return self.visits[node] * (max(1, photos) if node in self.each else 1)
+        if node in self.each:
+            return self.visits[node] * max(1, photos)
+        return self.visits[node] * self.in_turn(node, photos)
+
+    def in_turn(self, node: str, photos: int) -> int:
+        """How many photos of so many a visit of `node` looks at, one after the other."""
+        turn = self.asks[node].turn
+        if turn is None:
+            return 1
+        most = turn.most if self.most_photos is None else min(turn.most, self.most_photos)
+        return max(1, min(most, photos))
+
+    def most_in_turn(self, photos: int) -> int:
+        """The most photos that any node looks at one after the other."""
+        return max((self.in_turn(node, photos) for node in self.asks), default=1)
 
     def predecessors(self, node: str) -> list[str]:
         """Nodes with an edge into `node`, START left out."""

@@ -7,7 +7,7 @@ clock. What an assignment takes stands in `options`, how the best one is found i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -75,6 +75,10 @@ def weigh(
     if active:
         options = options_of(view, active, shape, budget, fleet, load, policy)
         best = best_judged(options)
+        most = view.most_in_turn(shape.images)
+        if best is None and most > 1:  # fewer photos are better than none
+            fewer = replace(view, most_photos=most - 1)
+            return weigh(fewer, shape, budget, fleet, load, policy)
         if best is None:
             raise _nothing_fits(options, budget)
     elif view.unpriced and not view.asks:  # all nodes are the user's own: listed, and bounded

@@ -33,10 +33,12 @@ MANUALS = (
     "docs/endpoints.md",
     "docs/checkpoints.md",
     "docs/attention.md",
+    "docs/photos.md",
     "docs/planning.md",
     "docs/finetune.md",
     "docs/routing.md",
     "docs/calibration.md",
+    "docs/decisions.md",
 )
 PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)

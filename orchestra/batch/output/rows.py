@@ -11,6 +11,7 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.decided import RowStanding, Standing
 from orchestra.batch.folder import Folder
 from orchestra.batch.tables.table import Row, Table
+from orchestra.book.journal import FinishedRow
 from orchestra.core.job import Result
 
 PENDING, OVER_BUDGET, REJECTED = "pending", "over budget", "rejected"
@@ -86,8 +87,17 @@ def results_of(out: Path) -> tuple[list[tuple[str, Result]], str | None]:
     folder = Folder.read(out)
     with closing(folder.book):
         standing = Standing.of(folder.book)
-        rows = [
-            (row.row_id, standing.applied(row, Result.model_validate_json(row.record_json)))
-            for row in folder.book.rows()
-        ]
+        rows = [(row.row_id, standing.applied(row, said)) for row, said in _said(folder)]
         return rows, folder.spec.columns.id
+
+
+def said_of(out: Path) -> list[tuple[str, Result]]:
+    """What models said of the rows of the batch in `out`, by row id, whatever people decided."""
+    folder = Folder.read(out)
+    with closing(folder.book):
+        return [(row.row_id, said) for row, said in _said(folder)]
+
+
+def _said(folder: Folder) -> Iterator[tuple[FinishedRow, Result]]:
+    for row in folder.book.rows():
+        yield row, Result.model_validate_json(row.record_json)

@@ -8,7 +8,6 @@ longer than memory.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 from array import array
 from bisect import bisect_right
@@ -23,7 +22,7 @@ from orchestra.batch.columns import Columns
 from orchestra.batch.tables.row import Row
 from orchestra.core.job import Word
 from orchestra.core.text import sanitise
-from orchestra.images.fetch import is_fetched
+from orchestra.images.fetch import name_of_photo
 from orchestra.quality.learned.expected import Expectations
 from orchestra.routing.candidates import JobShape
 
@@ -38,17 +37,19 @@ Expect = Callable[[Sequence[str]], list[Expectations]]
 
 class RowShape(NamedTuple):
     """What pricing needs of a row. Keys are equal for equal texts and photos, 0 for none. `gain` is
-    what the best model at each node is expected to add to the cheapest, in thousandths."""
+    what the best model at each node is expected to add to the cheapest, in thousandths;
+    the key of several photos is that of the first, `photos` how many there are."""
 
     text_bytes: int
     text_key: int
     photo_key: int
     gain: int = NO_GAIN
+    photos: int = 0
 
     @property
     def job(self) -> JobShape:
         """As the planner sees it."""
-        return JobShape(self.text_bytes, int(self.photo_key != NO_KEY))
+        return JobShape(self.text_bytes, max(self.photos, 1) if self.photo_key else 0)
 
 
 NOTHING = RowShape(0, NO_KEY, NO_KEY)
@@ -91,11 +92,9 @@ def row_shape(row: Row, columns: Columns, base: Path) -> RowShape:
         return NOTHING
     job = columns.job(row, "auto")
     text = sanitise(job.text or "").strip()
-    photo = job.images[0] if job.images else ""
-    if photo and not is_fetched(photo) and not photo.startswith("data:"):
-        photo = os.path.join(base, photo)
-        photo = photo if os.path.isfile(photo) else ""
-    return RowShape(len(text.encode()), _key(text), _key(photo))
+    photos = [name for photo in job.images if (name := name_of_photo(photo, base))]
+    main = photos[0] if photos else ""
+    return RowShape(len(text.encode()), _key(text), _key(main), photos=len(photos))
 
 
 def _key(text: str) -> int:
@@ -112,7 +111,7 @@ class TableShape:
     kinds: Kinds = field(default_factory=Kinds)
     labelled: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
-    _numbers: array[int] = field(default_factory=lambda: array("q"))  # four a row, as in its shape
+    _numbers: array[int] = field(default_factory=lambda: array("q"))  # five a row, as in its shape
     _forms: list[Expectations] = field(default_factory=list)  # of which each expectation is one
     _expected: list[tuple[int, array[float]] | None] = field(default_factory=list)
 
@@ -207,6 +206,14 @@ class TableShape:
             shuffled.sort(key=lambda ordinal: ordinal not in self.labelled)
             drawn[kind] = shuffled[:count]
         return drawn
+
+
+def fresh_of(shapes: Sequence[RowShape]) -> float:
+    """The share of the rows' texts and photos that no row before them has: others cost nothing."""
+    texts = [shape.text_key for shape in shapes if shape.text_key != NO_KEY]
+    photos = [shape.photo_key for shape in shapes if shape.photo_key != NO_KEY]
+    shares = [len(set(keys)) / len(keys) for keys in (texts, photos) if keys]
+    return fmean(shares) if shares else 1.0
 
 
 def _edges(values: Sequence[int], parts: int) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.remote import RemoteLedger, Send
 from orchestra.fleet.opened import OpenFleet
+from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
 from orchestra.routing.compiled import compile_graph
 
@@ -32,7 +33,10 @@ class RowHost:
         reach: Callable[[str], Send],
     ) -> None:
         ledger = RemoteLedger(reach(keeper))
-        opened = OpenFleet.open(spec.fleet, policy=spec.policy, cache=settings.cache)
+        limits = ImageLimits(allow_private=settings.allow_private)
+        opened = OpenFleet.open(
+            spec.fleet, policy=spec.policy, cache=settings.cache, image_limits=limits
+        )
         self._fleet = opened.scoped(ledger, ImageStore(images))
         graph = compile_graph(spec.build())
         budget, tags = settings.budget, settings.tags

@@ -7,7 +7,6 @@ longer reaches is not paid for. It knows no folder and no terminal.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -18,7 +17,7 @@ from orchestra.core.job import CallRecord, Field, Result
 from orchestra.core.stats import Interval, wilson
 from orchestra.core.values import folded, text_of
 from orchestra.quality.policy import FieldPolicy, Gate, Policy
-from orchestra.quality.readings import reading_of, said
+from orchestra.quality.readings import said, said_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,11 @@ def replay(
     results: Iterable[tuple[str, Result]],
     policy: Policy,
     truths: Mapping[str, Mapping[str, str]] | None = None,
+    decided: Iterable[tuple[str, Result]] | None = None,
 ) -> Replay:
     """`results` (by row id) under `policy`; `truths` are true values by id and field.
+
+    What is recorded is what people `decided` of the same rows, where that is given.
 
     Raises `InvalidTable` for a batch without rows, or a gate of accuracy without true values;
     `InvalidRecipe` for a node that no row has called.
@@ -78,7 +80,8 @@ def replay(
         for name, rule in policy.fields.items():
             answers[name].append(_answer(name, rule, result, reached))
         cost += sum((result.calls[at].cost_usd for at in reached), Decimal(0))
-    scored = tuple(_replayed(name, answers[name], rows, truths or {}) for name in policy.fields)
+    recorded = rows if decided is None else list(decided)
+    scored = tuple(_replayed(name, answers[name], recorded, truths or {}) for name in policy.fields)
     recorded_cost = sum((result.cost_usd for _, result in rows), Decimal(0))
     missed = tuple(_missed(policy.gate, scored, cost / len(rows)))
     return Replay(scored, len(rows), float(cost), float(recorded_cost), missed)
@@ -110,19 +113,9 @@ def _answer(name: str, rule: FieldPolicy, result: Result, reached: set[int]) -> 
 
 
 def _said(call: CallRecord, name: str, joined: Field | None) -> tuple[str | None, float | None]:
-    """What the call says of a field, as the batch read it: a choice as the schema lists it."""
-    read = None if joined is None else reading_of(call, joined)
-    value = said(read) if read is not None else _raw(call, name)
-    return value, call.confidence.get(name)
-
-
-def _raw(call: CallRecord, name: str) -> str | None:
-    """What the reply says of a field where its reading was not kept."""
-    try:
-        given = json.loads(call.raw or "")[name]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return None if given in (None, "", []) else folded(text_of(given) or "")
+    """What the call says of a field, as the graph read it, and how sure it is."""
+    value = text_of(said_by(call, name, joined or Field()))
+    return None if value in (None, "", "[]") else folded(value), call.confidence.get(name)
 
 
 def _replayed(

@@ -17,6 +17,7 @@ from orchestra.batch.tables.table import Row, Table, open_table
 from orchestra.core.errors import InvalidTable
 from orchestra.quality.readings import Truth, Truths
 
+GOLD = "gold.csv"  # the gold set of a batch, in its folder
 WEIGHT = "label_weight"  # how many rows of the batch a row stands for
 STRATUM = "label_stratum"
 STATE = "label_state"

@@ -82,6 +82,12 @@ def test_a_job_has_a_line_for_each_text_column_that_says_something_and_the_photo
     assert (made.images, made.language, made.id) == (("p.jpg",), "zh", "a")
 
 
+def test_a_cell_of_several_photos_is_several_photos_with_their_roles() -> None:
+    made = ALL.job(row(photo="a.jpg, https://x.com/w_1,h_2/b.jpg|c,d.jpg"), "auto")
+    assert made.images == ("a.jpg", "https://x.com/w_1,h_2/b.jpg", "c,d.jpg")
+    assert made.roles == ("main", "additional", "additional")
+
+
 def test_a_column_that_is_not_named_never_reaches_a_job() -> None:
     made = ALL.job(row(name="Arla", price="9.90", secret="x"), "auto")
     assert made.text == "name: Arla"

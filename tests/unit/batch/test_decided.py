@@ -10,6 +10,7 @@ from orchestra.batch.decided import Standing
 from orchestra.book.book import Book
 from orchestra.book.decisions import NewDecision
 from orchestra.book.messages import FinishRow
+from orchestra.book.tables import Seat
 from orchestra.core.errors import DuplicateId
 from orchestra.core.job import ErrorRecord, Field, Result
 
@@ -218,3 +219,18 @@ def test_what_stands_follows_what_is_taken_back_and_what_comes_later(book):
     book.undo([kept.id], by="ana")
     assert standing.renewed(book).row("A") is None
     assert now(book).fields["colour"] == TEXT
+
+
+def test_what_stands_is_renewed_where_a_table_brings_an_earlier_record_back(book):
+    def take(source: str) -> None:
+        book.seat("t.csv", [Seat(1, "kA", "A", source, True)], by_id=True)
+
+    run(book, {"colour": TEXT}, "t.p1")
+    take("t.p2")
+    run(book, {"colour": PHOTO}, "t.p2")
+    say(book, approve("colour"))
+    standing = Standing.of(book)
+    take("t.p1")
+    row = book.row_by_id("A")
+    found = standing.renewed(book).applied(row, Result.model_validate_json(row.record_json))
+    assert (found.fields["colour"].value, found.status) == ("red", "review")

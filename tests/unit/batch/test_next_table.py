@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from graphs.listing import build, default_recipe
 from orchestra.batch.folder import Folder
@@ -133,8 +134,13 @@ async def test_a_table_of_other_products_is_another_batch(tmp_path: Path) -> Non
     out = tmp_path / "out"
     await run(write(tmp_path / "t.csv", rows_of(3)), out)
     other = [[f"X{n}", "Brand", RED, "1"] for n in range(3)]
-    with pytest.raises(OutputMismatch, match=r"not one row of 'o.csv' stands in it by its id"):
+    with pytest.raises(
+        OutputMismatch, match=r"not one row of 'o.csv' stands in it as it is\. Give"
+    ):
         await run(write(tmp_path / "o.csv", other), out)
+    same_ids = [[f"S{n}", "Another", RED, "1"] for n in range(1, 4)]
+    with pytest.raises(OutputMismatch, match=r"as it is \(3 of its ids do\)"):
+        await run(write(tmp_path / "o.csv", same_ids), out)
     _, calls = await run(tmp_path / "t.csv", out)
     assert calls == 0
 
@@ -171,3 +177,15 @@ async def test_a_row_with_an_error_is_run_once_the_table_has_mended_it(tmp_path:
     rows.append(["S4", "Twin", RED, "1"])
     second, calls = await run(write(tmp_path / "t.csv", rows), out)
     assert (second.failed, second.complete, calls) == (0, 4, 2)
+
+
+async def test_a_photo_that_was_replaced_under_its_name_is_looked_at_again(tmp_path: Path) -> None:
+    out, rows = tmp_path / "out", [[f"S{n}", "", "", f"{n}.png"] for n in range(1, 4)]
+    for n in range(1, 4):
+        Image.new("RGB", (64, 64), (40 * n, 0, 0)).save(tmp_path / f"{n}.png")
+    options = {"image_column": "price", "text_columns": ()}
+    await run(write(tmp_path / "t.csv", rows), out, **options)
+    Image.effect_noise((80, 80), 50).save(tmp_path / "2.png")
+    rows.append(["S4", "", "", "1.png"])
+    summary, _ = await run(write(tmp_path / "t.csv", rows), out, **options)
+    assert (summary.table["kept"], summary.table["changed"]) == (2, 1)

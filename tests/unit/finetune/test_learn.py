@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestra import Fleet, Job
-from orchestra.core.errors import InvalidTable, OutputMismatch, UsageError
+from orchestra.core.errors import BookError, InvalidTable, OutputMismatch, UsageError
 from orchestra.finetune.labelled import Labels, read_labelled
 from orchestra.finetune.learn import learn
 from orchestra.finetune.reading import ReadingOrder
@@ -71,7 +71,7 @@ def test_a_table_without_labels_or_columns_is_told_with_its_cure(tmp_path: Path)
         read_labelled(Labels(path))
     with pytest.raises(InvalidTable, match="no field column 'b'"):
         read_labelled(Labels(path, fields=("b",)))
-    with pytest.raises(InvalidTable, match="has no labels at"):
+    with pytest.raises(BookError, match="holds no batch"):
         read_labelled(Labels(tmp_path))
 
 

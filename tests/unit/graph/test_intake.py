@@ -67,7 +67,7 @@ def opened() -> Fleet:
     clients: dict[str, Any] = {
         name: InProcessClient(name, lambda: ScriptedEngine(first_allowed)) for name in ("r1", "vl")
     }
-    limits = ImageLimits(allow_private=True, timeout_s=20)
+    limits = ImageLimits(allow_private=True, timeout_s=20, per_host=FETCHES._max_workers)
     return Fleet.open("mini", clients=clients, image_limits=limits)
 
 

@@ -72,7 +72,7 @@ def fleet(pack: Pack, **text: Any) -> Fleet:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
-    Image.new("RGB", (40, 30), "white").save(tmp_path / "pack.png")
+    Image.new("RGB", (40, 30), "beige").save(tmp_path / "pack.png")
     return str(tmp_path / "pack.png")
 
 

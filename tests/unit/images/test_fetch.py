@@ -20,9 +20,9 @@ from orchestra.core.errors import (
     ImageUnavailable,
     ImageUnreadable,
 )
-from orchestra.images.fetch import shown
 from orchestra.images.intake import normalise
 from orchestra.images.limits import ImageLimits
+from orchestra.images.naming import shown
 
 LOCAL = ImageLimits(allow_private=True, timeout_s=5, max_bytes=20_000)
 

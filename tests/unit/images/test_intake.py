@@ -124,9 +124,9 @@ def test_half_transparent_red_is_pink() -> None:
 
 def test_transparent_parts_of_a_large_photo_do_not_darken_its_edge() -> None:
     image = Image.new("RGBA", (3000, 300), (0, 0, 0, 0))
-    image.paste((255, 255, 255, 255), (0, 0, 1501, 300))
+    image.paste((255, 230, 255, 255), (0, 0, 1501, 300))
     small = normalise(image)
-    assert small.getextrema() == ((255, 255), (255, 255), (255, 255))
+    assert small.getextrema() == ((255, 255), (230, 255), (255, 255))
 
 
 def test_transparent_palette_and_grey_alpha_lie_on_white() -> None:
@@ -135,9 +135,12 @@ def test_transparent_palette_and_grey_alpha_lie_on_white() -> None:
     palette.putpixel((3, 3), 1)
     image = normalise(encoded(palette, transparency=0))
     assert (pixel(image, 0, 0), pixel(image, 3, 3)) == (WHITE, RED)
-    assert pixel(normalise(encoded(Image.new("LA", (4, 4), (0, 0)))), 1, 1) == WHITE
-    keyed = encoded(Image.new("RGB", (4, 4), BLUE), transparency=BLUE)
-    assert pixel(normalise(keyed), 1, 1) == WHITE
+    grey = Image.new("LA", (4, 4), (0, 0))
+    grey.putpixel((3, 3), (90, 255))
+    assert pixel(normalise(encoded(grey)), 1, 1) == WHITE
+    keyed = Image.new("RGB", (4, 4), BLUE)
+    keyed.putpixel((3, 3), RED)
+    assert pixel(normalise(encoded(keyed, transparency=BLUE)), 1, 1) == WHITE
 
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
@@ -152,16 +155,17 @@ def test_cmyk_keeps_its_colours(format: str) -> None:
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
-    ramp = Image.new("I;16", (256, 1))
+    ramp = Image.new("I;16", (256, 4))
     for x in range(256):
-        ramp.putpixel((x, 0), x * 257)
+        for y in range(4):
+            ramp.putpixel((x, y), x * 257)
     for data in (encoded(ramp), encoded(ramp, "TIFF")):
         image = normalise(data)
         assert [pixel(image, x, 0)[0] for x in range(256)] == list(range(256))
 
 
 def test_sixteen_bit_grey_with_a_transparent_value_lies_on_white() -> None:
-    image = Image.new("I;16", (2, 1), 1000)
+    image = Image.new("I;16", (3, 1), 1000)
     image.putpixel((1, 0), 257 * 100)
     result = normalise(encoded(image, transparency=1000))
     assert (pixel(result, 0, 0), pixel(result, 1, 0)) == (WHITE, (100, 100, 100))
@@ -192,7 +196,7 @@ def test_animation_gives_its_first_frame(format: str) -> None:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((1, 1), (1, 1)), ((8000, 1000), (1024, 128)), ((20_000, 2), (1024, 1)), ((300, 1024), None)],
+    [((3, 1), None), ((8000, 1000), (1024, 128)), ((20_000, 200), (1024, 10)), ((300, 1024), None)],
 )
 def test_longest_side_is_at_most_1024(size: tuple[int, int], expected: Any) -> None:
     for format in ("PNG", "JPEG"):
@@ -316,9 +320,8 @@ def test_bad_data_uri_is_unreadable(uri: str) -> None:
     ("data", "said"),
     [
         (b"", "empty"),
-        (b"hello, this is text", "starts with"),
+        (b"hello, this is text", "plain text"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns='x'/>", "SVG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"<!DOCTYPE html><html></html>", "web page"),
         (b"%PDF-1.7", "PDF"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),

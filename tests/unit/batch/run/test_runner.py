@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from graphs.listing import build, default_recipe
+from graphs.listing import build
 from orchestra import Budget
 from orchestra.app import Fleet
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
@@ -30,7 +30,6 @@ from orchestra.core.errors import (
     InvalidTable,
     NoFeasiblePlan,
     NoModel,
-    OutputMismatch,
 )
 from tests.scripted import first_allowed, scripted_fleet
 
@@ -233,15 +232,6 @@ async def test_bad_rows_fail_alone_with_their_type(tmp_path: Path) -> None:
     statuses = [row["status"] for row in products(tmp_path / "out")]
     assert statuses == ["complete", "failed", "failed", "partial", "complete"]
     assert summary.reused == 1
-
-
-async def test_another_table_does_not_write_into_the_folder(tmp_path: Path) -> None:
-    await run(table(tmp_path, 2), tmp_path / "out")
-    with pytest.raises(OutputMismatch, match=r"its table was 'products.csv', now 'other.csv'"):
-        await run(table(tmp_path, 3, "other.csv"), tmp_path / "out")
-    with pytest.raises(OutputMismatch, match=r"its recipe was another \(it differs in: tone\)"):
-        recipe = default_recipe().model_copy(update={"tone": "warm"})
-        await run(tmp_path / "products.csv", tmp_path / "out", recipe=recipe)
 
 
 async def test_one_process_at_a_time_writes_a_folder(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ def call(node: str, value: str | None, sure: float | None, cost: str) -> CallRec
         model=node,
         instruction="Say.",
         raw=json.dumps({"colour": value}),
+        said={} if value is None else {"colour": value},
         confidence={} if sure is None else {"colour": sure},
         cost_usd=Decimal(cost),
     )
@@ -63,11 +64,30 @@ def test_a_cascade_pays_only_for_the_nodes_it_reaches() -> None:
 
 
 def test_a_choice_in_another_form_is_what_the_batch_read() -> None:
-    made = call("read", "REDS", 0.9, "0.001").model_copy(update={"prompt_hash": "p"})
-    field = Field(value="red", source="text", model="read", prompt_hash="p")
+    made = call("read", "REDS", 0.9, "0.001").model_copy(update={"said": {"colour": "red"}})
+    # Two models agreed, and the other's reading stands.
+    field = Field(value="red", source="both", model="look", prompt_hash="q")
     result = Result(status="complete", fields={"colour": field}, calls=(made,))
     colour = replay([("1", result)], policy(["read"]), TRUTHS).fields[0]
     assert (colour.changed, colour.accuracy) == (0, 1.0)
+
+
+def test_what_the_batch_read_without_evidence_is_no_answer() -> None:
+    made = call("read", "red", 0.9, "0.001").model_copy(update={"said": {}})
+    field = Field(note="the text does not say it", model="read", prompt_hash="p")
+    result = Result(status="complete", fields={"colour": field}, calls=(made,))
+    colour = replay([("1", result)], policy(["read"]), TRUTHS).fields[0]
+    assert (colour.coverage, colour.changed, colour.accuracy) == (0.0, 0, None)
+
+
+def test_what_people_decided_is_what_is_recorded() -> None:
+    rows = [(row_id, result) for row_id, result in ROWS[:2]]
+    fixed = rows[1][1].model_copy(
+        update={"fields": {"colour": Field(value="blue", source="person")}}
+    )
+    found = replay(rows, policy(["look"]), {"2": {"colour": "blue"}}, [rows[0], ("2", fixed)])
+    colour = found.fields[0]
+    assert (colour.accuracy, colour.recorded_accuracy, colour.changed) == (0.0, 1.0, 1)
 
 
 def test_without_a_threshold_every_first_answer_stands() -> None:

@@ -1,0 +1,45 @@
+"""Derives the outputs of a batch anew, after people decided of its rows; it runs no model."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from orchestra.batch.folder import PLAN, Folder
+from orchestra.batch.output.files import renew_outputs
+from orchestra.batch.output.summary import Summary
+from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.tables.table import open_table
+from orchestra.core.errors import OrchestraError, OutputMismatch
+from orchestra.fleet.source import load_fleet
+
+
+def refresh_outputs(out: Path) -> Summary:
+    """Write tables, report and summary of the batch in `out` from its book and its table.
+
+    Raises `OutputMismatch` where the table is another than the batch has run: the next run of the
+    batch writes them. Raises `BookError` when `out` holds no batch, `InvalidTable`, `InvalidFleet`
+    and `DiskFull`; what was decided is kept in any case.
+    """
+    folder = Folder.read(out)
+    with closing(folder.book):
+        spec = folder.spec
+        table = open_table(spec.table)
+        if table.fingerprint != spec.table_hash:
+            raise OutputMismatch(
+                f"The table {str(spec.table)!r} has changed since the batch ran. Run `orchestra "
+                "batch` again: it takes the new table, and writes them."
+            )
+        text = folder.book.meta(PLAN)
+        plan = None if text is None else BatchPlan.of_json(text, origin=str(out))
+        fleet, _ = load_fleet(spec.fleet)
+        return renew_outputs(folder, table, spec.columns, fleet, stopped="", plan=plan)
+
+
+def why_not_refreshed(out: Path) -> str:
+    """Write the outputs again after a decision; where that cannot be, why: it is kept anyway."""
+    try:
+        refresh_outputs(out)
+    except OrchestraError as error:
+        return f"What was decided is kept, but the outputs are as they were: {error}"
+    return ""
