@@ -56,7 +56,9 @@ class Photos:
         reach = MOST_RMS * looks.shape[1] ** 0.5
         for start in range(0, len(order), BLOCK):
             block = along[start : start + BLOCK]
-            end = int(np.searchsorted(first, first[min(start + BLOCK, len(order)) - 1] + reach, "right"))
+            end = int(
+                np.searchsorted(first, first[min(start + BLOCK, len(order)) - 1] + reach, "right")
+            )
             near = _near(block, along[start:end], reach)
             for place, others in enumerate(near):
                 for other in others[others > place][:MOST_NEAR]:
@@ -90,7 +92,9 @@ def _along(looks: Looks) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _near(block: NDArray[np.float32], others: NDArray[np.float32], reach: float) -> list[NDArray[np.intp]]:
+def _near(
+    block: NDArray[np.float32], others: NDArray[np.float32], reach: float
+) -> list[NDArray[np.intp]]:
     """Of each photo of a block, the places of those within reach."""
     squares = (block**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None]
     within = squares - 2 * block @ others.T <= reach * reach * 1.001

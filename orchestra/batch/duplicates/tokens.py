@@ -29,10 +29,13 @@ SIZES = (
     "kingsize queensize size"
 )
 UNITS = (
-    "mm cm m km kg g mg l ml cl dl oz fl lb lbs inch inches in ft yd pcs pc pieces piece pack packs "
-    "ct count pint pints quart gal litre litres liter liters gram grams dozen"
+    "mm cm m km kg g mg l ml cl dl oz fl lb lbs inch inches in ft yd pcs pc pieces piece pack "
+    "packs ct count pint pints quart gal litre litres liter liters gram grams dozen"
 )
-CHINESE_UNITS = "千克|公斤|毫克|毫升|厘米|毫米|英寸|件装|片装|支装|瓶装|袋装|升|克|斤|米|寸|码|件|片|支|瓶|袋|包|盒"
+CHINESE_UNITS = (
+    "千克|公斤|毫克|毫升|厘米|毫米|英寸|件装|片装|支装|瓶装|袋装|"
+    "升|克|斤|米|寸|码|件|片|支|瓶|袋|包|盒"
+)
 _COLOUR_ZH = "|".join((*COLOURS.values(), "灰", "金", "银", "青", "咖啡", "卡其", "米白", "藏青"))
 _NUMBER = r"\d+(?:[.,]\d+)?(?:\s?[x×*]\s?\d+(?:[.,]\d+)?)*"
 _WORD = re.compile(

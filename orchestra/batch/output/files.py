@@ -120,9 +120,7 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
     )
 
 
-def _looked_at(
-    rows: Iterator[OutputRow], columns: Columns, finder: Finder
-) -> Iterator[OutputRow]:
+def _looked_at(rows: Iterator[OutputRow], columns: Columns, finder: Finder) -> Iterator[OutputRow]:
     """Pass the rows on, showing them to `finder`."""
     for entry in rows:
         texts = [entry.row.values.get(name, "") for name in columns.text]

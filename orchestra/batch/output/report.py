@@ -24,7 +24,7 @@ from markupsafe import Markup
 from orchestra.batch.duplicates.groups import NONE_FOUND, Groups
 from orchestra.batch.output.report_digest import Digest
 from orchestra.batch.output.report_pages import FOLDER, PAGE_ROWS, drop_sets, entry_of, pages
-from orchestra.batch.output.report_view import RowView, view_row
+from orchestra.batch.output.report_view import view_row
 from orchestra.batch.output.report_words import said, word, words_json
 from orchestra.batch.output.rows import REJECTED, OutputRow
 from orchestra.batch.output.summary import promise_lines
@@ -125,13 +125,17 @@ def _write_beside(
 def _write_page(path: Path, told: Mapping[str, Any]) -> None:
     summary = told["summary"]
     promise = summary["promise"]
-    stream = _environment().get_template("report.html.j2").stream(
-        **told,
-        statuses=STATUSES,
-        table=TABLE,
-        page_rows=PAGE_ROWS,
-        pending=summary["rows"] - sum(summary[status] for status in STATUSES),
-        promised=promise_lines(promise, summary["rows"]) if promise else [],
+    stream = (
+        _environment()
+        .get_template("report.html.j2")
+        .stream(
+            **told,
+            statuses=STATUSES,
+            table=TABLE,
+            page_rows=PAGE_ROWS,
+            pending=summary["rows"] - sum(summary[status] for status in STATUSES),
+            promised=promise_lines(promise, summary["rows"]) if promise else [],
+        )
     )
     stream.enable_buffering(64)
     with atomic_file(path, durable=False) as file:

@@ -90,8 +90,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{rows} rows show one photo twice.",
         "{rows} 行重复使用了同一图片。",
     ),
-    "doubled_where": ("duplicates.csv lists them; no row was dropped.",
-                      "详见 duplicates.csv；没有删除任何行。"),
+    "doubled_where": (
+        "duplicates.csv lists them; no row was dropped.",
+        "详见 duplicates.csv；没有删除任何行。",
+    ),
     # the tools
     "filter_label": ("Filter the products", "筛选商品"),
     "search": ("Search ids, names, values", "搜索编号、名称、值"),
@@ -130,8 +132,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "policy": ("By the policy:", "按策略："),
     "show_all": ("Show all evidence", "显示全部依据"),
     "hide_all": ("Hide all evidence", "隐藏全部依据"),
-    "wait_for": ("{waiting} of {rows} rows wait for a person.",
-                 "{rows} 行中有 {waiting} 行等待人工回答。"),
+    "wait_for": (
+        "{waiting} of {rows} rows wait for a person.",
+        "{rows} 行中有 {waiting} 行等待人工回答。",
+    ),
     "wait_how": (
         "`orchestra resume` lists what they ask, and takes the answers; so does the column "
         "“answer” of waiting.csv.",
@@ -232,8 +236,9 @@ def said(attribute: str, key: str) -> Markup:
 
 def words_json() -> str:
     """All words by language and key, for the page's script."""
-    tables = {name: {key: pair[at] for key, pair in WORDS.items()}
-              for at, name in enumerate(LANGUAGES)}
+    tables = {
+        name: {key: pair[at] for key, pair in WORDS.items()} for at, name in enumerate(LANGUAGES)
+    }
     return json.dumps(tables, ensure_ascii=False, separators=(",", ":"))
 
 

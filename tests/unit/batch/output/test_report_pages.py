@@ -1,4 +1,4 @@
-"""A report whose rows lie beside its page: every row is in it, the worst first, in bounded pages."""
+"""A report whose rows lie beside its page: every row is in it, the worst first."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_groups_of_duplicates_stand_on_the_cards_and_in_the_index(tmp_path: Path
     for one in rows:
         finder.add(one.row.ordinal, one.row_id, ["Apple"], ())
     root = page(tmp_path, rows, inline_rows=1, kin=finder.groups())
-    assert [entry[9] for entry in held(files(tmp_path) / "index.js")["rows"]] == [["duplicate:1"]] * 3
+    assert [entry[9] for entry in held(files(tmp_path) / "index.js")["rows"]] == [
+        ["duplicate:1"]
+    ] * 3
     assert "3 rows in 1 groups say the same product twice" in root.text
     assert 'data-group="duplicate:1"' in held(files(tmp_path) / "rows-0.js")[1]
 
