@@ -18,10 +18,9 @@ SIDE = 16
 MOST_RMS = 5.0  # of 255, over all pixels: what JPEG and scaling change
 MOST_PATCH = 26.0  # of 255, of one pixel: another label, badge or print
 MOST_RATIO = 0.04  # of width by height, by which two may differ
-DIRECTIONS = 24
+TILES = 4  # a side: photos that differ there are not looked at pixel by pixel
 BLOCK = 512
 MOST_NEAR = 64  # earlier photos that one is tried against
-SAMPLED = 4000  # photos, to find directions by
 
 Looks = NDArray[np.uint8]
 
@@ -79,17 +78,24 @@ class Photos:
 
 
 def _along(looks: Looks) -> NDArray[np.float32]:
-    """Photos along the directions in which they differ most, the first one most.
+    """Photos by what lies in each of 16 squares of them, along the directions in which that
+    differs most, the first one most.
 
-    Directions are at right angles, so photos are at most as far apart along them as they are.
+    It is a turn of a part of the space, so photos are at most as far apart here as they are.
     """
-    step = max(1, len(looks) // SAMPLED)
-    some = looks[::step].astype(np.float32)
-    mean = some.mean(axis=0)
-    _, directions = np.linalg.eigh((some - mean).T @ (some - mean))
-    chosen = directions[:, ::-1][:, :DIRECTIONS].astype(np.float32)
-    parts = [(looks[at : at + BLOCK] - mean) @ chosen for at in range(0, len(looks), BLOCK)]
-    return np.concatenate(parts)
+    tiles = SIDE // TILES
+    squares = np.concatenate(
+        [
+            looks[at : at + BLOCK]
+            .reshape(-1, TILES, tiles, TILES, tiles, 3)
+            .sum(axis=(2, 4), dtype=np.float32)
+            .reshape(-1, TILES * TILES * 3)
+            for at in range(0, len(looks), BLOCK)
+        ]
+    )
+    squares = (squares - squares.mean(axis=0)) / tiles
+    _, directions = np.linalg.eigh(squares.T @ squares)
+    return squares @ directions[:, ::-1].astype(np.float32)
 
 
 def _near(

@@ -35,7 +35,7 @@ from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
 from orchestra.core.values import CJK, dollars, duration
 
-TABLE = "products.csv"
+TABLE, CARD = "products.csv", "report_card.html.j2"
 STATUSES = ("complete", "review", "partial", WAITING, "failed", REJECTED)
 INLINE_ROWS = 300  # a page with more is slow to open, and its rows lie beside it
 MOST_ROWS = 100_000  # beyond, an index of them is too much for a browser
@@ -101,7 +101,7 @@ def _write_beside(
 ) -> None:
     """A page with its rows in a folder of its own, so that an earlier page keeps its own."""
     digest, errors, numbers = Digest(), list[dict[str, Any]](), dict[str, int]()
-    card = _environment().get_template("report_card.html.j2").module.card
+    card: Callable[..., str] = vars(_environment().get_template(CARD).module)["card"]
     token = secrets.token_hex(6)
     name = f"set-{token}"
     try:

@@ -38,7 +38,8 @@ class Summary:
     `over_budget` were left so that others could be served; `quote` is the plan's figures beside the
     actual ones. `duplicates` counts groups of rows that say or show the same. `promise` is what a
     policy promises of the rows that are let through. `cached` calls were answered by a cache,
-    which saved `saved_usd`. Of `cost_usd` nobody reported `presumed_usd`, and `overruns` lay beyond the worst case of their calls.
+    which saved `saved_usd`. Of `cost_usd` nobody reported `presumed_usd`, and
+    `overruns` lay beyond the worst case of their calls.
     """
 
     rows: int = 0
