@@ -24,7 +24,7 @@ EMPTY = frozenset(
     ("a", "an", "and", "are", "as", "at", "by", "for", "from", "has", "in", "is", "it", "its", "of",
      "on", "or", "that", "the", "these", "they", "this", "to", "was", "with", "meet", "here",
      "come", "comes", "der", "die", "das", "und", "mit", "von", "et", "de", "la", "le", "och",
-     "med", "av", "en", "ett")
+     "med", "av", "en", "ett", "这是", "为您", "带来")
 )  # fmt: skip
 LOOSE_END = re.compile(
     r"(?:\b(?:an?|the|of|from|with|and|or|it|though|by|for|in|to|is|are)|[,:;&+(/-]|的|和|是|为|产自)\s*[.。]?$",
