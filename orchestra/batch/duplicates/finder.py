@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestra.batch.duplicates.groups import KINDS, Groups, Kin
 from orchestra.batch.duplicates.photos import Photos
-from orchestra.batch.duplicates.texts import Link, Texts
+from orchestra.batch.duplicates.texts import KnownTexts, Likeness
 from orchestra.batch.duplicates.tokens import difference, tokens_of
 
 MOST_ROWS = 200_000
@@ -35,10 +35,10 @@ class Finder:
         self._picture_of = picture_of
         self._most_rows = most_rows
         self._rows: list[_Row] = []
-        self._texts = Texts()
+        self._texts = KnownTexts()
         self._photos = Photos()
         self._numbers: dict[str, int | None] = {}  # of photos, by content hash
-        self._links: list[Link] = []
+        self._links: list[Likeness] = []
         self._left_out = 0
 
     def add(self, ordinal: int, row_id: str, texts: Sequence[str], photos: Sequence[str]) -> None:
@@ -72,13 +72,13 @@ class Finder:
 
     def _by_photo(
         self, same: Joined, alike: dict[int, float], by_text: dict[str, Joined]
-    ) -> Iterator[Link]:
+    ) -> Iterator[Likeness]:
         """What rows with one photo are of each other."""
         beside: dict[int, list[int]] = {}
         for place, row in enumerate(self._rows):
             looks = [same.root(number) for number in row.photos]
             if len(set(looks)) < len(looks):
-                yield Link("repeat", place, place, "one photo twice in the product", 1.0)
+                yield Likeness("repeat", place, place, "one photo twice in the product", 1.0)
             for look, number in dict(zip(looks, row.photos, strict=True)).items():
                 rows = beside.setdefault(look, [])
                 if rows:
@@ -88,35 +88,37 @@ class Finder:
 
     def _beside(
         self, place: int, rows: list[int], alike: float, by_text: dict[str, Joined]
-    ) -> Link:
+    ) -> Likeness:
         """What a row is of the earlier rows with its photo."""
         for kind in ("duplicate", "variant"):
             roots = by_text[kind]
             for other in rows:
                 if roots.root(other) == roots.root(place):
-                    return Link(kind, place, other, "same photo", alike)
+                    return Likeness(kind, place, other, "same photo", alike)
         mine = self._texts.of(place)
         for other in rows:
             theirs = self._texts.of(other)
             if mine is None and theirs is None:
-                return Link("duplicate", place, other, "same photo, no text", alike)
+                return Likeness("duplicate", place, other, "same photo, no text", alike)
             if mine is None or theirs is None:
                 continue
             apart = difference(mine, theirs)
             if apart.alike >= LEAST_WITH_PHOTO and not (apart.numbered or apart.renamed):
                 kind = "variant" if apart.varies else "duplicate"
-                return Link(kind, place, other, "same photo, alike text", min(alike, apart.alike))
-        return Link("photo", place, rows[0], "same photo, other text", alike)
+                return Likeness(
+                    kind, place, other, "same photo, alike text", min(alike, apart.alike)
+                )
+        return Likeness("photo", place, rows[0], "same photo, other text", alike)
 
-    def _members(self, links: Sequence[Link]) -> Iterator[Kin]:
+    def _members(self, links: Sequence[Likeness]) -> Iterator[Kin]:
         """The rows of each group, in order, each with all that tells why it is in it."""
-        found: list[tuple[int, str, dict[int, list[Link]]]] = []
+        found: list[tuple[int, str, dict[int, list[Likeness]]]] = []
         for kind in KINDS:
-            joined, why = Joined(), dict[int, list[Link]]()
+            joined, why = Joined(), dict[int, list[Likeness]]()
             for link in (one for one in links if one.kind == kind):
                 joined.join(link.like, link.row)
                 why.setdefault(link.row, []).append(link)
-            groups: dict[int, dict[int, list[Link]]] = {}
+            groups: dict[int, dict[int, list[Likeness]]] = {}
             for place in sorted(joined.known):
                 groups.setdefault(joined.root(place), {})[place] = why.get(place, [])
             found += ((first, kind, rows) for first, rows in groups.items())
@@ -124,7 +126,7 @@ class Finder:
             for place, why in rows.items():
                 yield self._kin(number, kind, place, why)
 
-    def _kin(self, number: int, kind: str, place: int, why: Sequence[Link]) -> Kin:
+    def _kin(self, number: int, kind: str, place: int, why: Sequence[Likeness]) -> Kin:
         row, like = self._rows[place], self._rows[why[0].like if why else place]
         return Kin(
             group=number,

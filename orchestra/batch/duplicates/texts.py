@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestra.batch.duplicates.minhash import Bands
-from orchestra.batch.duplicates.tokens import Tokens, difference
+from orchestra.batch.duplicates.tokens import ProductWords, difference
 
 LEAST_ALIKE = 0.8  # of words, for texts to say the same
 MOST_VARIANTS = 20  # of a product, that a row is compared with
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Likeness:
     """A row that is a `duplicate` or a `variant` of an earlier one, why, and how alike (0 to 1)."""
 
     kind: str
@@ -27,27 +27,27 @@ class Link:
     alike: float
 
 
-class Texts:
+class KnownTexts:
     """The texts seen so far."""
 
     def __init__(self) -> None:
         self._by_all: dict[bytes, int] = {}
         self._by_plain: dict[bytes, list[int]] = {}
-        self._tokens: dict[int, Tokens] = {}
+        self._tokens: dict[int, ProductWords] = {}
         self._bands = Bands()
 
-    def of(self, row: int) -> Tokens | None:
+    def of(self, row: int) -> ProductWords | None:
         """The words of a row; None where it has none."""
         return self._tokens.get(row)
 
-    def add(self, row: int, tokens: Tokens) -> Iterator[Link]:
+    def add(self, row: int, tokens: ProductWords) -> Iterator[Likeness]:
         """What the next row is of earlier ones. A text without words is of none."""
         if not tokens.all:
             return
         self._tokens[row] = tokens
         same = self._by_all.setdefault(tokens.all.tobytes(), row)
         if same != row:
-            yield Link("duplicate", row, same, "same text", 1.0)
+            yield Likeness("duplicate", row, same, "same text", 1.0)
             return
         plain = tokens.plain
         if not plain:
@@ -56,15 +56,15 @@ class Texts:
         known.append(row)
         if len(known) > 1:
             alike = difference(tokens, self._tokens[known[0]]).alike
-            yield Link("variant", row, known[0], "same text but for sizes or colours", alike)
+            yield Likeness("variant", row, known[0], "same text but for sizes or colours", alike)
             return
         signature = self._bands.signature(plain)
         yield from self._nearly(row, tokens, self._bands.met(signature))
         self._bands.add(row, signature)
 
-    def _nearly(self, row: int, tokens: Tokens, met: list[int]) -> Iterator[Link]:
+    def _nearly(self, row: int, tokens: ProductWords, met: list[int]) -> Iterator[Likeness]:
         """The most alike of the rows that were met, and of their variants."""
-        best: dict[str, Link] = {}
+        best: dict[str, Likeness] = {}
         for first in met:
             others = self._by_plain.get(repr(self._tokens[first].plain).encode(), [first])
             for other in others[:MOST_VARIANTS]:
@@ -73,11 +73,11 @@ class Texts:
                     best[link.kind] = link
         yield from best.values()
 
-    def _link(self, row: int, tokens: Tokens, other: int) -> Link | None:
+    def _link(self, row: int, tokens: ProductWords, other: int) -> Likeness | None:
         apart = difference(tokens, self._tokens[other])
         if apart.alike < LEAST_ALIKE or apart.numbered or apart.renamed:
             return None
         if apart.varies:
             why = "nearly the same text, other sizes or colours"
-            return Link("variant", row, other, why, apart.alike)
-        return Link("duplicate", row, other, "nearly the same text", apart.alike)
+            return Likeness("variant", row, other, why, apart.alike)
+        return Likeness("duplicate", row, other, "nearly the same text", apart.alike)

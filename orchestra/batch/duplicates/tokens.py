@@ -50,7 +50,7 @@ _VARYING = frozenset((*COLOURS, *MORE_COLOURS.split(), *SIZES.split()))
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class ProductWords:
     """A product's words, sorted: of its title, and of all its text (with the title's)."""
 
     title: array[int]
@@ -62,11 +62,11 @@ class Tokens:
         return [token for token in self.all if token & KIND_BITS != VARIES]
 
 
-def tokens_of(title: str, rest: Iterable[str]) -> Tokens:
+def tokens_of(title: str, rest: Iterable[str]) -> ProductWords:
     """The words of a product, whatever their case, width, punctuation and order."""
     head = sorted(_numbers(title))
     body = [token for text in rest for token in _numbers(text)]
-    return Tokens(array("Q", head), array("Q", sorted((*head, *body))))
+    return ProductWords(array("Q", head), array("Q", sorted((*head, *body))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Difference:
     renamed: bool
 
 
-def difference(one: Tokens, other: Tokens) -> Difference:
+def difference(one: ProductWords, other: ProductWords) -> Difference:
     """Compare two texts word by word."""
     left, right = Counter(one.all), Counter(other.all)
     apart = [*(left - right), *(right - left)]

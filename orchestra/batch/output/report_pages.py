@@ -35,7 +35,7 @@ VALUE_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """A row as the index has it. `reasons` are numbers of reasons, `groups` of duplicates."""
 
     ordinal: int
@@ -59,14 +59,14 @@ class Entry:
         ]  # fmt: skip
 
 
-def entry_of(view: RowView, reasons: Sequence[int]) -> Entry:
+def entry_of(view: RowView, reasons: Sequence[int]) -> IndexEntry:
     """The index's entry of a row that is shown."""
     row, fields = view.row, view.row.outcome.fields.values()
     values = [text for one in fields if len(text := shown(one.value)) <= VALUE_CHARS]
     errors = [error.type for error in row.outcome.errors]
     inputs = [value for _, value in view.inputs]
     words = " ".join(dict.fromkeys([view.name, *errors, *values, *inputs]))
-    return Entry(
+    return IndexEntry(
         ordinal=row.row.ordinal,
         row_id=row.row_id,
         name=view.name[:VALUE_CHARS],
@@ -88,13 +88,13 @@ class Pages:
         self._spool = spool
         self._most = most
         self._starts = array("q", [0])
-        self._kept: list[tuple[tuple[float, ...], int, Entry]] = []  # the least urgent on top
+        self._kept: list[tuple[tuple[float, ...], int, IndexEntry]] = []  # the least urgent on top
 
     def takes(self, row: OutputRow) -> bool:
         """Whether there is room for a row, or it is more urgent than one that is kept."""
         return len(self._kept) < self._most or _worst_first(row) > self._kept[0][0]
 
-    def add(self, row: OutputRow, entry: Entry, card: str) -> None:
+    def add(self, row: OutputRow, entry: IndexEntry, card: str) -> None:
         """Keep the card of a row that is taken."""
         packed = zlib.compress(card.encode("utf-8", "replace"), 1)
         self._starts.append(self._starts[-1] + self._spool.write(packed))
