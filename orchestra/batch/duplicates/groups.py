@@ -67,10 +67,10 @@ NONE_FOUND = Groups()
 def duplicate_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What was found, for a person; `found` as in summary.json."""
     told = {
-        "duplicate": "{rows} rows in {groups} groups say the same product twice",
-        "variant": "{rows} rows in {groups} groups differ only in size or colour",
-        "photo": "{rows} rows in {groups} groups share a photo though their texts differ",
-        "repeat": "{rows} rows show one photo twice",
+        "duplicate": "{rows} rows say the same products more than once (groups: {groups})",
+        "variant": "{rows} rows differ from others only in size or colour (groups: {groups})",
+        "photo": "{rows} rows share photos though their texts differ (groups: {groups})",
+        "repeat": "rows that show one photo twice: {rows}",
     }
     for kind, words in told.items():
         if kind in found:

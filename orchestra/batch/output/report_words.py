@@ -75,19 +75,19 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "from_person": ("by a person", "人工"),
     "doubled": ("Duplicates and variants", "重复与变体"),
     "doubled_duplicate": (
-        "{rows} rows in {groups} groups say the same product twice.",
+        "{rows} rows say the same products more than once (groups: {groups}).",
         "{groups} 组共 {rows} 行描述了同一商品。",
     ),
     "doubled_variant": (
-        "{rows} rows in {groups} groups differ only in size or colour.",
+        "{rows} rows differ from others only in size or colour (groups: {groups}).",
         "{groups} 组共 {rows} 行仅尺码或颜色不同。",
     ),
     "doubled_photo": (
-        "{rows} rows in {groups} groups share a photo though their texts differ.",
+        "{rows} rows share photos though their texts differ (groups: {groups}).",
         "{groups} 组共 {rows} 行文本不同但使用同一图片。",
     ),
     "doubled_repeat": (
-        "{rows} rows show one photo twice.",
+        "Rows that show one photo twice: {rows}.",
         "{rows} 行重复使用了同一图片。",
     ),
     "doubled_where": (

@@ -306,13 +306,13 @@ def _review(plan: BatchPlan) -> str:
 
 def _left_out(plan: BatchPlan) -> Iterator[str]:
     if plan.left:
-        yield f"{plan.left} rows over budget (all of them: {money(plan.full_usd)})"
+        yield f"rows over budget: {plan.left} (the whole table: {money(plan.full_usd)})"
     if plan.unusable:
-        yield f"{plan.unusable} rows unusable (no text and no photo that is there)"
+        yield f"unusable rows: {plan.unusable} (no text, and no photo that is there)"
     if plan.unseen:
         yield (
-            f"{plan.unseen} of {plan.photos} photos not looked at within this budget: nobody tells "
-            "whether they show what their texts sell"
+            f"photos not looked at: {plan.unseen} of {plan.photos}, so nobody tells whether they show "
+            "what their texts sell"
         )
 
 

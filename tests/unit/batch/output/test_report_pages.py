@@ -78,7 +78,7 @@ def test_groups_of_duplicates_stand_on_the_cards_and_in_the_index(tmp_path: Path
     assert [entry[9] for entry in held(files(tmp_path) / "index.js")["rows"]] == [
         ["duplicate:1"]
     ] * 3
-    assert "3 rows in 1 groups say the same product twice" in root.text
+    assert "3 rows say the same products more than once (groups: 1)" in root.text
     assert 'data-group="duplicate:1"' in held(files(tmp_path) / "rows-0.js")[1]
 
 
