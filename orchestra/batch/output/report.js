@@ -38,6 +38,7 @@ function speak() {
 // ---- rows: those of the page, or those of the files beside it
 const waiting = new Map();
 const files = new Map();
+const MOST_HELD = 200; // files, of 50 cards each
 
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
@@ -49,7 +50,6 @@ window.orchestraReport = (name, text) => waiting.get(name)?.(unpacked(text));
 
 function file(name) {
   if (!files.has(name)) {
-    if (files.size > 40) files.delete([...files.keys()].find((key) => key !== "index"));
     files.set(name, new Promise((resolve, reject) => {
       const script = document.createElement("script");
       waiting.set(name, resolve);
@@ -133,6 +133,9 @@ async function show(page = 0) {
   const first = state.page * pageSize;
   const rows = state.found.slice(first, first + pageSize);
   const mine = (showing += 1);
+  if (files.size > MOST_HELD) {
+    for (const name of [...files.keys()]) if (name !== "index") files.delete(name);
+  }
   const cards = await Promise.all(rows.map(cardOf));
   if (mine !== showing) return; // another page was asked for meanwhile
   list.replaceChildren(...cards);
