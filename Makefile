@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO   := build/demo
+CHROMIUMS := chromium chromium-browser google-chrome google-chrome-stable
 
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
@@ -12,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test format clean
+.PHONY: help setup demo check test browser format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,8 +46,18 @@ check: $(VENV)/.dev ## format, lint, types and the import rule
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: $(VENV)/.dev ## every test
+test: $(VENV)/.dev browser ## every test
 	$(BIN)/python -m pytest
+
+# The workbench is tested in a real browser: Debian's, where there is none and this is root.
+browser:
+	@for name in $(CHROMIUMS); do command -v $$name > /dev/null && exit 0; done; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "== no chromium: the tests in a browser are skipped"; exit 0; fi; \
+	echo "== installing chromium for the tests in a browser (once)"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends chromium 2>&1) \
+		|| { echo "$$told" | tail -5; echo "== no chromium: the tests in a browser are skipped"; }
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from langgraph.graph import END, START, StateGraph
 
+from graphs.details import CategoryDetails, KeepDetails
 from graphs.writing import check_field, known_facts, published, shape_of, with_left_out
 from orchestra import Context, Job, JobState, Recipe, ask, cascade, in_turn, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
@@ -46,11 +47,26 @@ def build(recipe: Recipe | None = None) -> StateGraph[JobState, Context]:
     graph.add_edge("look", "merge")
     graph.add_edge("read", "merge")
     _add_print(graph, recipe)
+    known = "merge" if recipe.details is None else _add_details(graph, recipe)
     if recipe.write is None:
-        graph.add_edge("merge", END)
+        graph.add_edge(known, END)
         return graph
-    _add_writing(graph, recipe)
+    _add_writing(graph, recipe, known)
     return graph
+
+
+def _add_details(graph: StateGraph[JobState, Context], recipe: Recipe) -> str:
+    """The second step of a taxonomy: the fields of the category that was found, and no others.
+
+    The node that leaves them.
+    """
+    details = CategoryDetails(recipe)
+    reading = ask("text", "Extract what the text states.", schema=details.schema, shape=details)
+    graph.add_node("detail", reading)
+    graph.add_node("settle", KeepDetails(details))
+    graph.add_conditional_edges("merge", details.route, {"detail": "detail", "settle": "settle"})
+    graph.add_edge("detail", "settle")
+    return "settle"
 
 
 def _over_photos(look: Ask, recipe: Recipe) -> Ask:
@@ -75,8 +91,8 @@ def _add_print(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
     graph.add_edge("print", "merge")
 
 
-def _add_writing(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
-    """One write node a language, then the check of all of them."""
+def _add_writing(graph: StateGraph[JobState, Context], recipe: Recipe, known: str) -> None:
+    """One write node a language once the facts are `known`, then the check of all of them."""
     writers: dict[str, str] = {}
     for language in recipe.languages:
         node = "write" if len(recipe.languages) == 1 else f"write_{language}"
@@ -93,7 +109,7 @@ def _add_writing(graph: StateGraph[JobState, Context], recipe: Recipe) -> None:
                 derived=True,
             ),
         )
-        graph.add_edge("merge", node)
+        graph.add_edge(known, node)
         graph.add_edge(node, "check")
     graph.add_node("check", CheckWriting(recipe, tuple(writers.items())), defer=True)
     graph.add_edge("check", END)

@@ -16,6 +16,7 @@ from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
+from orchestra.batch.tables.reading import ReadAs
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Budget, Language, first_problem
 from orchestra.core.spelling import did_you_mean
@@ -30,8 +31,9 @@ class SpecOptions(TypedDict, total=False):
 
     recipe: Recipe | None
     text_columns: Sequence[str] | None
-    image_column: str | None
+    image_column: str | Sequence[str] | None
     id_column: str | None
+    read_as: ReadAs
     language: Language | None
     maps: bool
     images: str | Path | None

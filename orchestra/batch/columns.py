@@ -1,15 +1,22 @@
-"""Which columns of a table are text, photo and id, and the job that a row comes to."""
+"""Which columns of a table are text, photos and id, and the job that a row comes to."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.batch.recipe import Recipe
-from orchestra.batch.tables.table import Row, Table, resolve_columns
+from orchestra.batch.tables.formats import PLAIN
+from orchestra.batch.tables.markup import words_of
+from orchestra.batch.tables.row import repeated
+from orchestra.batch.tables.said import suspects
+from orchestra.batch.tables.structured import STRUCTURED, structured
+from orchestra.batch.tables.table import Row, Table, resolve_columns, some_names
+from orchestra.batch.tables.variants import filled_cells, filled_rows
 from orchestra.core.errors import InvalidTable
 from orchestra.core.job import Job, Language
 from orchestra.images.addresses import named_photos
@@ -17,6 +24,29 @@ from orchestra.images.addresses import named_photos
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
 ID_NAMES = ["id", "sku"]
+# Where a plain table has none of these, nor of the recipe's, what else people call them.
+OTHER_NAMES = {
+    "text": """
+        product_name product_title item_name product_description item_description body body_html
+        long_description short_description 商品名 名称 标题 描述 produktname produktbezeichnung
+        artikelname bezeichnung titel beschreibung produktbeschreibung langtext nom titre nombre
+        titulo título descripcion descripción nome descrizione descrição
+        """,
+    "image": """
+        images photos pictures image_link image_url image_path img picture_url photo_url main_image
+        image_src image_1 image1 photo_1 photo1 图片 主图 商品图片 bild bilder bild_url foto imagen
+        imágenes immagine
+        """,
+    "id": """
+        product_id item_id handle article_number item_number product_code code asin 编号 货号
+        artikelnummer artikel_nr art_nr ref reference referencia
+        """,
+}
+LABELS = {
+    "body (html)": "description",
+    "structured_title": "title",
+    "structured_description": "description",
+}  # what a column is called before a model
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +54,7 @@ class Columns:
     """The columns in use. Without an id column a row's id is its ordinal."""
 
     text: tuple[str, ...]
-    image: str | None
+    images: tuple[str, ...]
     id: str | None
 
     @classmethod
@@ -34,30 +64,46 @@ class Columns:
         recipe: Recipe | None,
         *,
         text: Sequence[str] | None = None,
-        image: str | None = None,
+        images: Sequence[str] | None = None,
         id: str | None = None,
     ) -> Columns:
-        """Take the columns named, else those of the recipe that the table has.
+        """Take the columns named, else those of the table's format, then those of the recipe that
+        the table has; in a plain table the first of the recipe's photo columns is the photo.
 
-        Raises `InvalidTable` for a name the table does not have, or when neither text nor
-        photo is left.
+        Raises `InvalidTable` for a name the table does not have, for one that it has twice, or when
+        neither text nor photo is left.
         """
+        own, listed = table.format, recipe or NO_RECIPE
 
         def named(
-            names: Sequence[str] | None, listed: Sequence[str], usual: Sequence[str], what: str
+            names: Sequence[str] | None,
+            formatted: Sequence[str],
+            listed: Sequence[str],
+            usual: Sequence[str],
+            what: str,
         ) -> list[str]:
-            return resolve_columns(table.columns, names, listed or usual, what)
+            if names is not None:
+                return resolve_columns(table.columns, names, (), what)
+            found = resolve_columns(table.columns, None, [*formatted, *(listed or usual)], what)
+            if not found:
+                found = _otherwise_called(table.columns, what)
+            _refuse_repeated(table, found, what)
+            return found
 
-        photo, own_id = (None if name is None else [name] for name in (image, id))
-        texts = named(text, recipe.text_columns if recipe else (), TEXT_NAMES, "text")
-        images = named(photo, recipe.image_columns if recipe else (), IMAGE_NAMES, "image")
-        ids = named(own_id, recipe.id_columns if recipe else (), ID_NAMES, "id")
-        if not texts and not images:
+        own_id = None if id is None else [id]
+        texts = named(text, own.text, listed.text_columns, TEXT_NAMES, "text")
+        photos = named(images, own.images, listed.image_columns, IMAGE_NAMES, "image")
+        ids = named(own_id, own.ids, listed.id_columns, ID_NAMES, "id")
+        if images is None and own is PLAIN:
+            photos = photos[:1]
+        if not texts and not photos:
+            likely = "; ".join(f"{name!r} looks like {what}" for name, what in suspects(table))
             raise InvalidTable(
-                f"The table has no column to work on (it has: {', '.join(table.columns)}). "
-                "Name them: --text-columns name,description --image-column photo."
+                f"The table has no column to work on (it has: {some_names(table.columns)})."
+                f"{f' Of these {likely}.' if likely else ''} Name them: --text-columns "
+                "name,description --image-column photo."
             )
-        return cls(tuple(texts), images[0] if images else None, ids[0] if ids else None)
+        return cls(tuple(texts), tuple(photos), ids[0] if ids else None)
 
     def row_id(self, row: Row) -> str:
         """The row's id; its ordinal where the column is absent or empty."""
@@ -67,6 +113,15 @@ class Columns:
     def has_id(self, row: Row) -> bool:
         """Whether the row names its own id, so that using it twice is an error."""
         return bool(self.id and row.values.get(self.id, "").strip())
+
+    def photo_cells(self, row: Row) -> Iterator[tuple[str, str]]:
+        """The cells of photos with the names of their columns, over all rows of the product.
+
+        A variation's own photos, in a column that the product has too, stand under `variation`.
+        """
+        for name in self.images:
+            for is_variation, cell in filled_rows(row.values, name):
+                yield f"variation {name}" if is_variation else name, cell
 
     def source(self, row: Row, base: Path) -> str:
         """What tells the row's job from another of its id: a digest of its text, one of its photos.
@@ -82,14 +137,15 @@ class Columns:
         return f"{_digest([job.text or ''])}.{_digest(photos)}"
 
     def job(self, row: Row, language: Language) -> Job:
-        """The job of a row: one line a text column, and the photos that its cell names."""
-        lines = [
-            f"{name}: {' '.join(value.split())}"
-            for name in self.text
-            if (value := row.values.get(name, "").strip())
-        ]
-        cells = [(self.image, row.values.get(self.image, ""))] if self.image else []
-        photos = named_photos(cells)
+        """The job of a row: what each text column says, after its name, and the photos."""
+        lines: list[str] = []
+        for name in self.text:
+            label = LABELS.get(name.casefold(), name)
+            cell = next(filled_cells(row.values, name), "")
+            said = words_of(structured(cell)[0] if name in STRUCTURED else cell, label)
+            if said:
+                lines.append(f"{label}: {said}")
+        photos = named_photos(self.photo_cells(row))
         return Job(
             text="\n".join(lines) or None,
             images=photos.images,
@@ -97,6 +153,29 @@ class Columns:
             language=language,
             id=self.row_id(row),
         )
+
+
+NO_RECIPE = Recipe.model_construct(text_columns=(), image_columns=(), id_columns=())
+
+
+def _otherwise_called(columns: Sequence[str], what: str) -> list[str]:
+    """Columns by their other usual names; `Product Name` and `product-name` are `product_name`."""
+    joined = {
+        re.sub(r"[\W_]+", "_", name.casefold()).strip("_"): name for name in reversed(columns)
+    }
+    return [joined[name] for name in OTHER_NAMES[what].split() if name in joined]
+
+
+def _refuse_repeated(table: Table, names: Sequence[str], what: str) -> None:
+    twice = repeated(table.written)
+    for name in names:
+        if name in twice:
+            option = {"text": "--text-columns"}.get(what, f"--{what}-column")
+            raise InvalidTable(
+                f"Table {str(table.path)!r} has the {what} column {name!r} more than once. Name "
+                f"the one that is meant, the first with {option} {name!r}, the second with "
+                f"{f'{name} (2)'!r}; or give each column its own name."
+            )
 
 
 def _digest(parts: Sequence[str]) -> str:

@@ -5,8 +5,9 @@ stands; and what stands, in a form that another folder takes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from orchestra.batch.decided import Standing
@@ -71,6 +72,31 @@ def history(folder: Folder, row_id: str | None = None) -> list[Event]:
     if row_id is None:
         events += [Event(table) for table in folder.book.tables()]
     return sorted(events, key=lambda event: event.state)
+
+
+def event_lines(events: Iterable[Event]) -> Iterator[str]:
+    """The history for a person: a group of decisions of one kind in one line."""
+    for _, group in groupby(events, key=_alike):
+        many = list(group)
+        first, last = many[0].what, many[-1]
+        if len(many) == 1 or isinstance(first, TableState):
+            yield from map(str, many)
+            continue
+        did = (
+            f"takes back {len(many)}" if first.undoes is not None else f"{first.action} {len(many)}"
+        )
+        of = "rows" if first.field is None else f"fields {first.field!r}"
+        why = f"  ({first.why})" if first.why else ""
+        back = "" if last.stands else "  [taken back]"
+        at = first.at[:16].replace("T", " ")
+        yield f"{many[0].state:>5}  {at}  {first.by}: {did} {of}, to state {last.state}{why}{back}"
+
+
+def _alike(event: Event) -> tuple[Any, ...]:
+    one = event.what
+    if isinstance(one, TableState) or one.group is None:
+        return (event.state,)
+    return one.group, one.action, one.field, one.why, one.undoes is None, event.stands
 
 
 def standing_lines(folder: Folder) -> Iterator[str]:

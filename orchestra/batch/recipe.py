@@ -14,7 +14,9 @@ from typing import Any, Literal, Self
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
+from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.tables.row import output_columns
+from orchestra.batch.taxonomy.field import CategoryTree, with_trees
 from orchestra.combine.claims import CLAIMS, Claims
 from orchestra.combine.ground import Unsayable
 from orchestra.combine.match import MATCH, MatchRules
@@ -55,6 +57,7 @@ class FieldRule(Word):
     max_chars: int = Attribute(default=80, ge=1, le=2000)
     alike: tuple[tuple[str, ...], ...] = ()
     prefer: Literal["image"] | None = None
+    taxonomy: CategoryTree | None = None
     columns: tuple[str, ...] = ()
     role: Literal["origin"] | None = None
 
@@ -93,8 +96,10 @@ class FieldRule(Word):
     @cached_property
     def terms(self) -> dict[str, list[str]]:
         """Each value with every word that means it."""
+        # A category's own names are among its synonyms where no other has them.
+        own = self.taxonomy is None
         return {
-            name: [term.strip() for term in (name, value.zh, *value.synonyms) if term.strip()]
+            name: [term.strip() for term in (name, value.zh * own, *value.synonyms) if term.strip()]
             for name, value in self.values.items()
         }
 
@@ -174,6 +179,7 @@ class Recipe(Word):
     least_photo_confidence: float = Attribute(default=0.5, ge=0, le=1)
     least_text_confidence: float = Attribute(default=0.4, ge=0, le=1)
     contradiction_confidence: float = Attribute(default=0.8, ge=0, le=1)
+    export: ExportSettings = ExportSettings()
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
@@ -218,7 +224,7 @@ class Recipe(Word):
         """Read a recipe. Raises `InvalidRecipe` naming the key and the cure."""
         raw = load_yaml(path, what="recipe", error=InvalidRecipe)
         try:
-            return cls.model_validate(raw)
+            return cls.model_validate(with_trees(raw, path.parent))
         except ValidationError as error:
             raise InvalidRecipe(
                 f"{path} is not a recipe: {first_problem(error, cls)}. See docs/recipe.md."
@@ -226,12 +232,13 @@ class Recipe(Word):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the whole recipe: a change of any part is another job."""
-        new = {  # as it was without the key
-            name
-            for name, default in (("read_print", "open"), ("photos", 3))
-            if getattr(self, name) == default
-        }
+        """Hash of what decides the answers: a change of any such part is another job."""
+        # What is left out is as it was before these keys were there.
+        new: dict[str, Any] = {"export": True}
+        for name, default in (("read_print", "open"), ("photos", 3)):
+            if getattr(self, name) == default:
+                new[name] = True
+        new["fields"] = {n: {"taxonomy"} for n, rule in self.fields.items() if not rule.taxonomy}
         return hashlib.sha256(self.model_dump_json(exclude=new).encode()).hexdigest()[:16]
 
     def photo_schema(self) -> dict[str, Any]:
@@ -254,6 +261,12 @@ class Recipe(Word):
         """JSON schema of what is read off the photo's print; None where no field names it."""
         wanted = {name: rule for name, rule in self.fields.items() if "print" in rule.sources}
         return _object({n: _text_shape(rule) for n, rule in wanted.items()}) if wanted else None
+
+    @cached_property
+    def details(self) -> tuple[str, CategoryTree] | None:
+        """The field whose category has fields of its own, and its tree; None without one."""
+        trees = ((name, rule.taxonomy) for name, rule in self.fields.items())
+        return next(((n, tree) for n, tree in trees if tree and tree.attributes), None)
 
     def write_schema(self) -> dict[str, Any]:
         """JSON schema of the written parts."""
@@ -354,7 +367,8 @@ def _sides(rule: FieldRule) -> frozenset[str]:
 
 def _text_shape(rule: FieldRule) -> dict[str, Any]:
     if rule.type == "choice":
-        return {"x-choice": rule.terms}
+        is_open = {} if rule.taxonomy is None else {"x-open": True}
+        return {"x-choice": rule.terms, **is_open}
     if rule.type in ("sentence", "measure"):
         return {"type": "string", f"x-{rule.type}": True, "maxLength": rule.max_chars}
     string = {"type": "string", "maxLength": rule.max_chars}

@@ -24,7 +24,7 @@ def refresh_outputs(out: Path) -> Summary:
     folder = Folder.read(out)
     with closing(folder.book):
         spec = folder.spec
-        table = open_table(spec.table)
+        table = open_table(spec.table, spec.read_as)
         if table.fingerprint != spec.table_hash:
             raise OutputMismatch(
                 f"The table {str(spec.table)!r} has changed since the batch ran. Run `orchestra "

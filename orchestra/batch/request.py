@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.spec import BatchSpec, place_of
+from orchestra.batch.tables.said import found_as, said_of
 from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.identity import fingerprints
@@ -26,11 +27,13 @@ from orchestra.routing.compiled import compile_graph
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A settled batch with what its specification names opened."""
+    """A settled batch with what its specification names opened; `said` are lines for a person that
+    tell how the table is read."""
 
     spec: BatchSpec
     graph: CompiledStateGraph
     table: Table
+    said: tuple[str, ...] = ()
 
 
 def settle(fleet: OpenFleet, spec: BatchSpec) -> Request:
@@ -40,19 +43,20 @@ def settle(fleet: OpenFleet, spec: BatchSpec) -> Request:
     """
     function = spec.function()
     recipe = recipe_of(function, spec)
-    table = open_table(spec.table)
+    table = open_table(spec.table, spec.read_as)
     columns = Columns.resolve(
-        table, recipe, text=spec.text_columns, image=spec.image_column, id=spec.id_column
+        table, recipe, text=spec.text_columns, images=spec.image_column, id=spec.id_column
     )
     is_file = fleet.name.endswith((".yaml", ".yml"))
     bound = spec.model_copy(update={"graph": function, "recipe": recipe})
     settled = bound.named().model_copy(
         update={
-            "table": spec.table.absolute(),
+            "table": table.path.absolute(),
             "fleet": str(Path(fleet.name).resolve()) if is_file else fleet.name,
             "text_columns": columns.text,
-            "image_column": columns.image or "",
+            "image_column": columns.images,
             "id_column": columns.id or "",
+            "read_as": found_as(table),
             "images": None if spec.images is None else spec.images.resolve(),
             "policy": fleet.policy,
             "table_hash": table.fingerprint,
@@ -60,7 +64,8 @@ def settle(fleet: OpenFleet, spec: BatchSpec) -> Request:
             "models": fingerprints(fleet.file, fleet.folder),
         }
     )
-    return Request(settled, compile_graph(bound.build()), table)
+    said = said_of(table, columns.text, columns.images, columns.id)
+    return Request(settled, compile_graph(bound.build()), table, tuple(said))
 
 
 def recipe_of(function: Callable[..., Any], spec: BatchSpec) -> Recipe | None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.files import renew_outputs
 from orchestra.batch.output.summary import Summary
@@ -86,7 +87,8 @@ async def _go_on(
 ) -> dict[str, str]:
     """Go on with rows, so many at once; why some wait as before, by row id."""
     started, ledger = time.monotonic(), LocalLedger(folder.book)
-    scoped = fleet.scoped(ledger, folder.images)
+    beside = texts_beside(fleet.file, request, folder)
+    scoped = fleet.scoped(ledger, folder.images, beside)
     rows = RowRun(scoped, ledger, request.graph, request.spec, Budget())
     left: dict[str, str] = {}
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from pydantic import BeforeValidator, PlainSerializer
 from pydantic import Field as Attribute
-from pydantic import PlainSerializer
 
 from orchestra.batch.columns import Columns
 from orchestra.batch.recipe import Recipe
+from orchestra.batch.tables.reading import ReadAs
 from orchestra.core.job import Budget, Language, Word
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.quality.policy import Policy
@@ -41,14 +42,19 @@ GraphName = Annotated[
 ]
 
 
+def _column_names(value: Any) -> Any:
+    """One name stands for a list of it, "" for an empty one."""
+    return tuple(filter(None, (value,))) if isinstance(value, str) else value
+
+
 class BatchSpec(Word):
     """A batch as it is asked for, and once it is settled with nothing left open.
 
     `graph` is a name, or a function that has none to be found by. What is None is taken from
-    the recipe and the table; a column "" is none. `maps` turns on the recipe's own: each value
-    read from a photo is marked there. `images` is what photo paths are relative to (default: the
-    table's folder). `table_hash` to `models` are what the names stood for when the batch was
-    settled; a spec that is asked for leaves them out.
+    the recipe and the table; a column "" is none. `read_as` says how the table is read. `maps`
+    turns on the recipe's own: each value read from a photo is marked there. `images` is what photo
+    paths are relative to (default: the table's folder). `table_hash` to `models` are what the names
+    stood for when the batch was settled; a spec that is asked for leaves them out.
     """
 
     table: Path
@@ -56,8 +62,9 @@ class BatchSpec(Word):
     fleet: str
     recipe: Recipe | None = None
     text_columns: tuple[str, ...] | None = None
-    image_column: str | None = None
+    image_column: Annotated[tuple[str, ...] | None, BeforeValidator(_column_names)] = None
     id_column: str | None = None
+    read_as: ReadAs = ReadAs()
     language: Language | None = None
     maps: bool = False
     images: Path | None = None
@@ -73,15 +80,17 @@ class BatchSpec(Word):
         Of a batch that is the same but for its table the finished rows are taken over.
         """
         columns = self.columns
+        images = ",".join(columns.images) or None
         return {
             TABLE: self.table_hash,
-            "columns": f"text={','.join(columns.text)} image={columns.image} id={columns.id}",
+            "columns": f"text={','.join(columns.text)} image={images} id={columns.id}",
             "graph": place_of(self.graph),
             "recipe": self.recipe.fingerprint if self.recipe else "",
             "language": self.language or "",
             # Not the fleet's snapshot: at other prices a row's answers are the same.
             "fleet": self.fleet_name,
             "models": json.dumps(dict(self.models), sort_keys=True),
+            **({"read_as": self.read_as.format or ""} if self.read_as.is_grouped else {}),
             **({} if self.policy is None else {"policy": self.policy.fingerprint}),
         }
 
@@ -93,12 +102,13 @@ class BatchSpec(Word):
     @property
     def columns(self) -> Columns:
         """The columns of a settled batch."""
-        return Columns(self.text_columns or (), self.image_column or None, self.id_column or None)
+        return Columns(self.text_columns or (), self.image_column or (), self.id_column or None)
 
     @property
     def base(self) -> Path:
-        """What photo paths are relative to."""
-        return (self.images or self.table.parent).resolve()
+        """What photo paths are relative to: the table's folder, or the folder that is the table."""
+        folder = self.table if self.table.is_dir() else self.table.parent
+        return (self.images or folder).resolve()
 
     def named(self) -> Self:
         """With the graph by its name, where another process finds it by that."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
@@ -58,6 +59,7 @@ async def plan_batch(
     if out is not None:
         _confirm_paid(fleet, wish.budget, yes)
     request = settle(fleet, spec)
+    _tell(request, progress)
     if out is None:
         return await plan_table(fleet, request, wish, folder=None, in_flight=in_flight)
     await fleet.prepare(typical_plan(fleet, request, wish.budget))
@@ -100,6 +102,7 @@ async def run_batch(
     kinds = retried_kinds(settings.retry_failed)
     _confirm_paid(fleet, budget, settings.yes)
     request = settle(fleet, spec)
+    _tell(request, progress)
     if plan is not None:
         plan.check(request.spec.identity)
     typical = typical_plan(fleet, request, budget)
@@ -131,7 +134,7 @@ async def run_batch(
             models = list(dict.fromkeys(node.model for node in typical.nodes))
             kind = partial(ClusterRun, models=models)
         run = kind(
-            fleet=fleet.scoped(ledger, folder.images),
+            fleet=fleet.scoped(ledger, folder.images, texts_beside(fleet.file, request, folder)),
             ledger=ledger,
             request=request,
             folder=folder,
@@ -152,6 +155,13 @@ async def run_here(spec: BatchSpec, settings: RunSettings, plan: BatchPlan | Non
     ) as fleet:
         here = settings.model_copy(update={"on": "auto"})
         return await run_batch(fleet, spec, here, plan=plan)
+
+
+def _tell(request: Request, progress: Progress | None) -> None:
+    """Say how the table is read."""
+    if progress is not None:
+        for line in request.said:
+            progress.say(line)
 
 
 def _budget_of(budget: Budget, plan: BatchPlan | None) -> Budget:
@@ -187,6 +197,6 @@ def _confirm_paid(fleet: OpenFleet, budget: Budget, yes: bool) -> None:
 def typical_plan(fleet: OpenFleet, request: Request, budget: Budget) -> Plan:
     """The plan of a typical row: a fleet that cannot work fails before any row."""
     columns = request.spec.columns
-    shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.image else 0)
+    shape = JobShape(SAMPLE_TEXT_BYTES if columns.text else 0, 1 if columns.images else 0)
     limits = row_budget(budget)
     return planner.plan(view(request.graph), shape, limits, fleet.file, policy=fleet.policy)

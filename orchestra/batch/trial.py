@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.rows import said_of
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Progress
 from orchestra.batch.recipe import Recipe
@@ -66,7 +66,7 @@ class Trial:
     field: str
     settings: RunSettings
     id_column: str | None = None
-    image_column: str | None = None
+    image_column: tuple[str, ...] | None = None
     text_columns: tuple[str, ...] | None = None
 
 
@@ -122,7 +122,7 @@ async def try_both(
             )
             settings = trial.settings.model_copy(update={"out": out})
             summaries.append(await run_batch(fleet, spec, settings, progress=progress))
-    first, second = (results_of(out)[0] for out in outs)
+    first, second = (said_of(out) for out in outs)
     truths = trial.truths.field(trial.field)
     found = compare((a.name, first), (b.name, second), truths, trial.field)
     return found, (summaries[0], summaries[1])
@@ -157,11 +157,11 @@ def write_rows(trial: Trial, recipes: Sequence[Recipe | None]) -> Path:
         )
     found = [
         Columns.resolve(
-            table, recipe, text=trial.text_columns, image=trial.image_column, id=trial.id_column
+            table, recipe, text=trial.text_columns, images=trial.image_column, id=trial.id_column
         )
         for recipe in recipes
     ]
-    photos = {columns.image for columns in found if columns.image is not None}
+    photos = {name for columns in found for name in columns.images}
     true = {row_id for row_id, value in trial.truths.field(trial.field).items() if value.strip()}
     names = [name for name in table.columns if name != trial.field and name != ID]
     text = io.StringIO()

@@ -86,7 +86,7 @@ class TableState:
         ]
         facts += [f"{self.back:,} are back as they had been"] * bool(self.back)
         facts += [f"{self.changed:,} changed"] * bool(self.changed)
-        facts += [f"{self.gone:,} are gone"] * bool(self.gone)
+        facts += [f"{self.gone:,} gone"] * bool(self.gone)
         told = f"Another table than before ({self.table}): {', '.join(facts)}."
         return f"{told} {self.left:,} are to run."
 
@@ -197,7 +197,9 @@ class Tables(Decisions):
                 "INSERT OR IGNORE INTO found SELECT s.ordinal, s.key, s.row_id, NULL, p.status,"
                 " p.source, p.version, NULL, 1 FROM seats AS s JOIN past AS p"
                 " ON p.row_id = s.row_id AND p.source = s.source"
-                " WHERE s.ordinal NOT IN (SELECT ordinal FROM found) ORDER BY p.until DESC"
+                # What a waiting row waits as is forgotten once it is gone.
+                " WHERE p.status <> 'waiting' AND s.ordinal NOT IN (SELECT ordinal FROM found)"
+                " ORDER BY p.until DESC"
             )
 
     def _leave(self, *, by_id: bool) -> dict[str, int]:

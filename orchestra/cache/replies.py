@@ -101,6 +101,8 @@ def call_key(call: Call, images: tuple[str, ...], model: str) -> str:
         parts += [[asdict(tool) for tool in call.tools], call.tool_choice]
     if call.texts:
         parts.append({"texts": call.texts})
+    if call.beside:
+        parts.append({"beside": call.beside})
     text = json.dumps(parts, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

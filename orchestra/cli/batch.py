@@ -47,6 +47,8 @@ Examples:
   orchestra batch products.csv --out out --on ray
   orchestra batch products.csv --out out --tag client=acme --tag season=spring
   orchestra batch photos.csv --image-column photo --text-columns "" --out out
+  orchestra batch shopify_export.csv --out out
+  orchestra batch export.txt --delimiter tab --encoding cp1252 --out out
 """
 
 
@@ -125,7 +127,9 @@ def batch_command(
     tokens: str | None,
     **spec_values: Any,
 ) -> Output:
-    """Enrich TABLE (CSV, TSV, JSONL or Parquet). Run it again to continue where it stopped.
+    """Enrich TABLE: a file, an address, or a folder of photos (see docs/tables.md).
+
+    Run it again to continue where it stopped.
 
     A budget that may not do for all rows is spent where it helps most: a small sample is run
     first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
@@ -190,6 +194,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     )
     if summary.duplicates is not None:
         yield from duplicate_lines(summary.duplicates)
+    if summary.decided:
+        told = f"orchestra decisions {_folder_of(summary)}"
+        yield f"people decided of {summary.decided} rows: {told}"
     for overrun in summary.overruns:
         yield str(overrun)
     if summary.presumed_usd:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from orchestra.batch.columns import Columns
-from orchestra.batch.output.rows import results_of
+from orchestra.batch.output.rows import results_of, said_of
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.progress import Bar
 from orchestra.batch.score.compare import Comparison, compare
@@ -20,6 +20,7 @@ from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.batch.trial import Trial, read_way, try_both
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH, budget_options, fleet_option, graph_option
+from orchestra.cli.spec import names_of
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Budget
 from orchestra.quality.readings import Truths
@@ -76,8 +77,8 @@ def compare_command(
         return _tried(gold, field, id_column, **trial)
     if first is None or second is None or truth is None:
         raise UsageError("Give two batches and --truth, or --gold with --a and --b.")
-    results, own_id = results_of(first)
-    others, _ = results_of(second)
+    _, own_id = results_of(first)
+    results, others = said_of(first), said_of(second)  # what people decided is neither's answer
     truths = read_truths(truth, id_column or own_id)
     resolve_columns(truths.columns, [field], [], "truth")
     found = compare((str(first), results), (str(second), others), truths.field(field), field)
@@ -107,11 +108,10 @@ def _tried(
     settings = RunSettings(out=out, limit=limit, budget=budget, in_flight=in_flight, yes=yes)
     table = table or gold
     a, b = (read_way(way, fleet=fleet, graph=graph) for way in (way_a, way_b))
-    columns = Columns.resolve(
-        open_table(table), a.loaded_recipe(), image=image_column, id=id_column
-    )
+    photos = names_of(image_column)
+    columns = Columns.resolve(open_table(table), a.loaded_recipe(), images=photos, id=id_column)
     truths = read_truths(gold, id_column or columns.id)
-    trial = Trial(table, truths, field, settings, id_column, image_column)
+    trial = Trial(table, truths, field, settings, id_column, photos)
     found, summaries = asyncio.run(try_both(trial, a, b, cache=cache, progress=Bar()))
     return Output(found.public(), _lines(found, truths, summaries))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestra.batch.folder import Folder
-from orchestra.batch.history import history, standing_lines
+from orchestra.batch.history import event_lines, history, standing_lines
 from orchestra.batch.proposals import Proposal, proposals
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
@@ -40,7 +40,7 @@ def decisions_command(out: Path, row: str | None, save: Path | None, rules: bool
             return Output([one.public() for one in found], list(_rule_lines(found)))
         events = history(folder, row)
         saved = None if save is None else list(standing_lines(folder))
-    lines = [str(event) for event in events]
+    lines = list(event_lines(events))
     if save is not None and saved is not None:
         write_text(save, "".join(f"{line}\n" for line in saved))
         lines = [f"{len(saved)} decisions that stand are in {save}"]

@@ -18,7 +18,7 @@ from orchestra.batch.plan.survey import DEFAULT_SAMPLE, Wish
 from orchestra.batch.progress import Bar
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT
 from orchestra.batch.start import plan_batch
-from orchestra.batch.tables.table import READERS
+from orchestra.batch.tables.table import SUFFIXES, is_table_name
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import (
     PATH,
@@ -52,6 +52,7 @@ Examples:
   orchestra plan products.csv --cost-usd 40 --gold category=true_category --dry
 """
 UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+OPTION_NAMES = {"fields": "field", "photos": "images", "format_": "format"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?\s*", re.IGNORECASE)
 # None, empty or false where they are not given: a job's plan takes none of them.
 table_options = stack(
@@ -110,13 +111,13 @@ def plan_command(
 ) -> Output:
     """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
 
-    For a table (.csv, .tsv, .jsonl, .ndjson or .parquet) a small sample is run, which is paid
-    into the batch's book in --out. Then it prints what the whole batch will come to: money, time,
-    rows for a person, quality and what is left out; with --routes also by which routes.
+    For a table (see docs/tables.md) a small sample is run, which is paid into the batch's book in
+    --out. Then it prints what the whole batch will come to: money, time, rows for a person, quality
+    and what is left out; with --routes also by which routes.
     """
     limits = {name: options.pop(name) for name in LIMITS}
     photos = image_limits_of(allow_private)
-    if text is not None and Path(text).suffix.lower() in READERS and "\n" not in text:
+    if text is not None and is_table_name(text):
         opened = Fleet.open(fleet, policy=policy, cache=cache, image_limits=photos)
         return _plan_table(opened, Path(text), graph or "listing", limits, **options)
     _refuse_table_options(options)
@@ -146,10 +147,10 @@ async def _with_cache(opened: Fleet, build: Build, job: Job) -> Plan:
 def _refuse_table_options(options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value not in (None, (), False):
-            option = {"fields": "field", "photos": "images"}.get(name, name).replace("_", "-")
+            option = OPTION_NAMES.get(name, name).replace("_", "-")
             raise UsageError(
                 f"--{option} is for the plan of a table, and the argument names none. "
-                f"Give a file that ends with {', '.join(READERS)}."
+                f"Give a file that ends with {', '.join(SUFFIXES)}."
             )
 
 

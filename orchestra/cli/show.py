@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
+from orchestra.batch.decided import Standing, told
 from orchestra.batch.folder import Folder
 from orchestra.batch.spec import BatchSpec
 from orchestra.batch.tables.table import Row, open_table
@@ -33,10 +34,14 @@ Examples:
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """A finished row of a batch, and the files of its photos."""
+    """A finished row of a batch, and the files of its photos.
+
+    `result` is what models `said`, with what people decided.
+    """
 
     row_id: str
     ordinal: int
+    said: Result
     result: Result
     photos: list[str]
     spec: BatchSpec
@@ -73,13 +78,14 @@ def _find(out: Path, row: str) -> ShownRow:
                 f"The batch in {str(out)!r} has no finished row {row!r}. "
                 "Give a row's id, or its number from 1."
             )
-        result = Result.model_validate_json(record.record_json)
+        said = Result.model_validate_json(record.record_json)
+        result = Standing.of(folder.book).applied(record, said)
         photos = [str(folder.images.path(key)) for key in result.images]
-        return ShownRow(record.row_id, record.ordinal, result, photos, folder.spec)
+        return ShownRow(record.row_id, record.ordinal, said, result, photos, folder.spec)
 
 
 async def _rerun(found: ShownRow) -> Result:
-    spec, table = found.spec, open_table(found.spec.table)
+    spec, table = found.spec, open_table(found.spec.table, found.spec.read_as)
     row: Row | None = next(islice(table.rows(), found.ordinal - 1, None), None)
     if row is None or table.fingerprint != spec.table_hash:
         raise OutputMismatch(
@@ -112,7 +118,7 @@ def _lines(found: ShownRow, again: Result | None) -> Iterator[str]:
         for line in field_lines(again):
             yield f"  {line}"
         values = [
-            {name: field.value for name, field in one.fields.items()} for one in (again, result)
+            {name: field.value for name, field in one.fields.items()} for one in (again, found.said)
         ]
         yield "  the same values" if values[0] == values[1] else "  the values DIFFER"
 
@@ -124,8 +130,13 @@ def _field_lines(name: str, field: Field) -> Iterator[str]:
     for evidence in field.evidence:
         of_leaf = f" for {evidence.leaf}" if evidence.leaf else ""
         yield f"  evidence {_evidence(evidence)}{of_leaf}"
+    if field.decided is not None:
+        yield f"  {told(field.decided)}"
+    if field.doubt:
+        yield f"  for review: {field.doubt}"
     if field.contradiction:
-        yield f"  CONTRADICTION {field.note}"
+        others = ", ".join(repr(one.value) for one in field.alternatives)
+        yield f"  CONTRADICTION {field.note or others}"
 
 
 def _evidence(evidence: Evidence) -> str:

@@ -21,7 +21,7 @@ MOST_NAMED = 3  # kinds of the text that a note names
 LEAST_SHARE = 1e-5
 OTHERS = 16  # kinds that what is left of one answer may fall on
 # How likely a photo is a wrong one, by the log odds of the text's kinds: fitted by
-# `python -m benchmarks.verification --fit` on val photos, one in twenty of them wrong.
+# `python -m benchmarks.catalogs.verification --fit` on val photos, one in twenty of them wrong.
 AT_EVENS, SLOPE = -7.1, -0.71
 LEAST_FAULT = 0.12  # of a photo that a person should see: two thirds of those are wrong ones
 

@@ -72,6 +72,7 @@ class Call:
     `tools` may be asked for instead of an answer; `tool_choice` is `auto`, `any`, or a tool's name.
     With `texts` a model that offers `encode` gives a vector of each, instead of an answer; the
     instruction is empty then.
+    `beside` are texts of the same table, without answers, for a model whose card says `settles`.
     """
 
     instruction: str
@@ -86,6 +87,7 @@ class Call:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     texts: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def written_tokens(self) -> int:

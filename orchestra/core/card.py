@@ -229,7 +229,9 @@ class Card(Word):
     chooses from a schema is kept. Of any other model a value that it read stands in the text, or
     its field abstains (docs/adr/0041). `answers` are the asks that it takes, where it does not take
     all. `reads` are the fields that it was taught to read off a text: others are another model's,
-    where the fleet has one (docs/adr/0049). `example` is a question that it can answer, for checks.
+    where the fleet has one (docs/adr/0049). One that `settles` is shown other texts of a batch's
+    table beside a row's choices, which mean what they mean there (docs/adr/0062). `example` is a
+    question that it can answer, for checks.
     """
 
     name: str = Field(min_length=1)
@@ -239,6 +241,7 @@ class Card(Word):
     classifies: bool = False
     answers: tuple[Answers, ...] = ()
     reads: tuple[str, ...] = ()
+    settles: bool = False
     price: Price
     profile: Profile
     latency: Latency | None = None  # measured; without it the profile tells the time as well

@@ -6,6 +6,7 @@ OrchestraError
 |   |-- InvalidFleet        a fleet file or card that does not validate
 |   |-- InvalidGraph        a graph that cannot be planned or run
 |   |-- InvalidRecipe       a recipe with an unknown key or type
+|   |   `-- InvalidTaxonomy a file of categories that is damaged, doubled or a circle
 |   |-- InvalidTable        unreadable, empty, or without a named column
 |   |-- InvalidSchema       a response schema an engine cannot be held to
 |   |-- InvalidLabels       labels that nothing can be learnt from
@@ -100,6 +101,10 @@ class InvalidGraph(UsageError):
 
 class InvalidRecipe(UsageError):
     """A recipe does not validate."""
+
+
+class InvalidTaxonomy(InvalidRecipe):
+    """A file of categories is damaged, names one twice, or has one above itself."""
 
 
 class InvalidTable(UsageError):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from orchestra.core.answers.choices import indexed
-from orchestra.core.schema import parsed
+from orchestra.core.schema import parsed, resolved
 
 DEEPEST = 8  # an engine refuses schemas that are nested deeper
 BOTH = (True, False)
@@ -21,6 +21,21 @@ def choices_of(schema_json: str, name: str) -> tuple[Any, ...] | None:
     """
     root = parsed(schema_json)
     return _choices(root["properties"][name], root, DEEPEST)
+
+
+@lru_cache(maxsize=512)
+def named_choices(schema_json: str) -> Mapping[str, tuple[str, ...]]:
+    """The properties whose value is one of several names, with these; lists are none of them."""
+    root = parsed(schema_json)
+    found = {name: choices_of(schema_json, name) for name in root["properties"]}
+    return {
+        name: choices
+        for name, choices in found.items()
+        if choices is not None
+        and len(choices) > 1
+        and all(isinstance(choice, str) for choice in choices)
+        and not _is_list(root["properties"][name], root)
+    }
 
 
 def with_choices(schema_json: str) -> dict[str, Any]:
@@ -38,6 +53,12 @@ def chosen(value: Any, choices: tuple[Any, ...]) -> Any:
     if isinstance(value, str):
         return indexed(tuple(choice for choice in choices if isinstance(choice, str))).find(value)
     return next((c for c in choices if type(c) is type(value) and c == value), None)
+
+
+def _is_list(shape: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+    whole, _ = resolved(shape, root, ())
+    options = [resolved(option, root, ())[0] for option in whole.get("anyOf", (whole,))]
+    return any("items" in option or option.get("type") == "array" for option in options)
 
 
 def _choices(

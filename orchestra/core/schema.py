@@ -80,6 +80,13 @@ def listed_choices(shape: Schema, root: Schema) -> tuple[str, ...]:
     return tuple(w for option in options for w in option.get("enum", ()) if isinstance(w, str))
 
 
+@lru_cache(maxsize=512)
+def open_choices(schema_json: str) -> frozenset[str]:
+    """The properties that are chosen among all their values where the text says no word of one."""
+    shapes = parsed(schema_json).get("properties", {})
+    return frozenset(name for name, shape in shapes.items() if shape.get("x-open"))
+
+
 def inner(shape: Schema, root: Schema, step: str) -> Schema:
     """The shape of what lies under the key `step`, or of a list's items; empty where unsaid."""
     shape, _ = resolved(shape, root, ())
@@ -99,7 +106,9 @@ def narrow(schema_json: str, text: str) -> dict[str, Any]:
     for name, shape in schema["properties"].items():
         if "x-choice" in shape:
             found = occurrences(choice_terms(schema_json, name), text)
-            properties[name] = {"enum": [*dict.fromkeys(words for words, _ in found), None]}
+            words = dict.fromkeys(words for words, _ in found)
+            listed = shape["x-choice"] if shape.get("x-open") and not words else words
+            properties[name] = {"enum": [*listed, None]}
         else:
             properties[name] = _narrow(shape, text, schema, ())
     return {**schema, "properties": properties}

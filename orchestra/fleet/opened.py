@@ -99,6 +99,7 @@ class OpenFleet:
         )
         self.caller = Caller(self.ledger, folder, cache and SharedReplies(cache, folder))
         self.savers = Savers()
+        self.beside: tuple[str, ...] = ()
         self.reader = TextReader(policy, find_encoder)
         self._clients: dict[str, Client] = {} if clients is None else clients
         self._plans: tuple[FleetFile, dict[tuple[Any, ...], Plan]] = (file, {})
@@ -142,8 +143,10 @@ class OpenFleet:
             cache=ReplyStore(Path(cache)) if isinstance(cache, str | Path) else cache,
         )
 
-    def scoped(self, ledger: Ledger, images: ImageStore) -> Self:
-        """The same cards and clients, spending into `ledger`."""
+    def scoped(
+        self, ledger: Ledger, images: ImageStore, beside: tuple[str, ...] | None = None
+    ) -> Self:
+        """The same cards and clients, spending into `ledger`, for rows `beside` these texts."""
         scoped = type(self)(
             self.file,
             self.folder,
@@ -156,6 +159,7 @@ class OpenFleet:
             cache=self.cache,
         )
         scoped.reader = self.reader
+        scoped.beside = self.beside if beside is None else beside
         # They share the models, and so their time and their minutes.
         scoped.caller.traffic, scoped.caller.paces = self.caller.traffic, self.caller.paces
         return scoped

@@ -33,6 +33,7 @@ class Backing(Protocol):
     downloads: Downloads | None
     caller: Caller
     savers: Savers
+    beside: tuple[str, ...]  # texts of the table whose rows are run
 
     def client(self, model: str) -> Client:
         """How to reach `model`. Raises `InvalidFleet` for a card that is for planning only."""

@@ -49,6 +49,7 @@ from orchestra.graph.translation import (
     fitted,
     read_fields,
     usage_notes,
+    with_beside,
     with_said,
 )
 from orchestra.graph.unplanned import planned_alone
@@ -347,6 +348,7 @@ class JobRun:
         images = tuple(self._photo(key, ask) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
         call, notes = await fitted(call, ask, visit.state, card, client)
+        call = with_beside(call, ask, card, self.fleet.beside)
         speech = await Speech.begin(card.name, call) if self.in_graph else None
         ticket = Ticket(
             node=node,

@@ -19,7 +19,7 @@ from orchestra.core.call import Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import AnswerInvalid, OrchestraError
 from orchestra.core.job import CallRecord, Evidence, Field, Job
-from orchestra.core.labels import choices_of, chosen, with_choices
+from orchestra.core.labels import choices_of, chosen, named_choices, with_choices
 from orchestra.core.placeholders import filled
 from orchestra.core.schema import (
     Schema,
@@ -39,6 +39,7 @@ from orchestra.routing.prompt_size import schema_copies
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
 UNKNOWN = "its confidence is unknown: the model reports none"
+SAID = ("title", "description")  # what a schema tells of a field in words
 WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -85,6 +86,23 @@ async def fitted(
     call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
     call = _constrained(call, ask, state, card)
     return call if knows_tools(card) else as_schema(call), notes
+
+
+def with_beside(call: Call, ask: Ask, card: Card, texts: tuple[str, ...]) -> Call:
+    """`call` with the other `texts` of its table, where the model reads its choices by them.
+
+    It then chooses among all names, whichever of them stand in the call's text.
+    """
+    if not (texts and card.settles and call.text and call.schema and ask.schema_json):
+        return call
+    choices = named_choices(ask.schema_json)
+    if not choices or ask.data is not None or ask.shape is not None:
+        return call
+    properties = dict(call.schema["properties"])
+    for name, names in choices.items():
+        said = {key: properties[name][key] for key in SAID if key in properties[name]}
+        properties[name] = {**said, "enum": [*names, None]}
+    return replace(call, schema={**call.schema, "properties": properties}, beside=texts)
 
 
 def _instruction(ask: Ask, job: Job) -> str:

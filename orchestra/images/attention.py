@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,7 @@ def _around_peak(fine: Sequence[Sequence[float]], level: float) -> set[tuple[int
     return found
 
 
+@cache
 def _palette() -> list[list[int]]:
     """What red, green and blue are at each of 256 levels."""
     bands: list[list[int]] = [[], [], []]

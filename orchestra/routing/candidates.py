@@ -19,6 +19,7 @@ from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import NoModel, PriceUnknown
 from orchestra.core.pricing import Work, cost_micro, latency_ms
+from orchestra.core.schema import open_choices
 from orchestra.core.spelling import nearest
 from orchestra.quality.learned.expected import Expectations, Expected
 from orchestra.quality.policy import Accuracy, Cascade, Policy
@@ -122,7 +123,9 @@ def _untaught(card: Card, ask: Ask) -> str | None:
     """Which fields of an ask a card's model was not taught to read, as a reason."""
     if not card.reads or ask.wants != "fields" or ask.reads == "image":
         return None
-    others = [name for name in ask.fields if name not in card.reads]
+    # It was taught values of its own, which are not those of a user's taxonomy.
+    unknown = open_choices(ask.schema_json or "{}")
+    others = [name for name in ask.fields if name not in card.reads or name in unknown]
     if not others:
         return None
     return f"was not taught to read {', '.join(map(repr, others[:3]))}, and another model was"

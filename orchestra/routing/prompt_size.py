@@ -86,6 +86,9 @@ def _parts(schema_json: str, is_narrowed: bool) -> tuple[int, tuple[int, ...]]:
     properties: dict[str, Any] = {}
     listed: list[int] = []
     for name, shape in schema["properties"].items():
+        if shape.get("x-open"):  # all its values may be listed, whatever the text holds
+            properties[name] = {"enum": [*shape["x-choice"], None]}
+            continue
         count = _most_listed(shape)
         listed += [] if count is None else [count]
         properties[name] = {"enum": [None]} if count is not None else {**shape, "x-span": True}

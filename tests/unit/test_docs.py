@@ -35,6 +35,7 @@ MANUALS = (
     "docs/attention.md",
     "docs/photos.md",
     "docs/planning.md",
+    "docs/review.md",
     "docs/finetune.md",
     "docs/routing.md",
     "docs/calibration.md",

@@ -12,14 +12,21 @@ import pytest
 from benchmarks.house.structure import Structure, largest_folders
 
 ROOT = Path(__file__).parents[2]
-OPTIONAL = {"ray", "peft", "opentelemetry", "prometheus_client"}  # what only an extra brings
-SLOW = {"pint"}  # it takes longer to read than most runs take, and few answers need it
+OPTIONAL = {
+    "ray",
+    "peft",
+    "opentelemetry",
+    "prometheus_client",
+    "fsspec",
+}  # what only an extra brings
+SLOW = {"ftfy", "pint"}  # reading them takes longer than most runs, and few need them
 NEED_RAY = {
     "orchestra.batch.run.cluster",
     "orchestra.clients.handle",
     "orchestra.serving.deployment",
 }
 NEED_PYARROW = {"orchestra.batch.output.parquet", "orchestra.batch.tables.parquet"}
+NEED_OPENPYXL = {"orchestra.batch.tables.excel"}  # slow as those are
 MOST_NAMES_TWICE = 10
 MOST_FILES_SIDE_BY_SIDE = 30
 
@@ -66,7 +73,8 @@ def test_imports_are_deferred_only_where_an_extra_is_optional(structure: Structu
         for name, path in structure.files.items()
         if name != "orchestra"  # its names load at first use
         for module in deferred(ast.parse(path.read_text(encoding="utf-8")))
-        if module.partition(".")[0] not in OPTIONAL | SLOW and module not in NEED_RAY | NEED_PYARROW
+        if module.partition(".")[0] not in OPTIONAL | SLOW
+        and module not in NEED_RAY | NEED_PYARROW | NEED_OPENPYXL
     }
     assert late == set()
 

@@ -19,8 +19,9 @@ from workers.choice.calibration import ChoiceCalibration, fitting, shares, signs
 from workers.choice.directions import directions
 from workers.choice.fitted import FittedOptions
 from workers.choice.head import PROMISED, Head
-from workers.choice.known import trained
+from workers.choice.known import TrainedHead, trained
 from workers.choice.options import ChoiceOptions
+from workers.choice.ridge import train
 from workers.choice.settle import settled
 from workers.choice.space import Space
 from workers.choice.spoken import spoken
@@ -29,6 +30,8 @@ from workers.choice.taxonomy import deepest
 Floats = NDArray[np.floating[Any]]
 KEPT = 64  # fitted options
 RANKED = 5
+MANY = 10  # examples a name, on average, from which a linear head joins the centres
+SHARP = 6.0  # of its scores, which least squares holds between 0 and 1
 
 
 class Vectors(Protocol):
@@ -134,7 +137,10 @@ class Chooser:
         if texts:
             places = self.space.of_texts(self.encoder.vectors(texts), texts)
         known = None if options.examples else trained(options.names)
-        return FittedOptions(options, pointed, Head.of(pointed, places, owners), trained=known)
+        head = Head.of(pointed, places, owners)
+        return FittedOptions(
+            options, pointed, head, trained=known, learnt=_learnt(places, owners, len(pointed))
+        )
 
     def _settled(self, fitted: FittedOptions, table: Sequence[ReadText]) -> FittedOptions:
         texts = [text.text for text in table]
@@ -165,9 +171,28 @@ class Chooser:
         numbers = getattr(self.calibration, fitted.kind)
         scores = fitted.head.scores(places) + numbers.spoken * said
         share = shares(scores, numbers.temperature)
+        if fitted.learnt is not None:
+            share = _joined(share, fitted.learnt.shares(places), fitted.head.taught.mean())
         if fitted.mixture is not None:
             share = fitted.mixture.shares(places, share, self.calibration.settled)
         return share, scores
+
+
+def _learnt(places: Floats, owners: Sequence[int], names: int) -> TrainedHead | None:
+    """A linear head of the examples' places, where there are many for all `names`."""
+    own = [at for at, owner in enumerate(owners) if owner >= 0]
+    if len(own) < MANY * names or len({owners[at] for at in own}) < names:
+        return None
+    head = train(places[own], [owners[at] for at in own], np.ones(len(own)))
+    slopes, offsets = SHARP * head.slopes, SHARP * head.offsets
+    return TrainedHead(slopes.astype(np.float32), offsets.astype(np.float32))
+
+
+def _joined(share: Floats, learnt: Floats, examples: float) -> Floats:
+    """Both opinions (N, K), that of the linear head the weightier the more `examples` a name."""
+    trust = examples / (examples + MANY)
+    logit = 2 * (1 - trust) * np.log(np.maximum(share, 1e-9))
+    return shares(logit + 2 * trust * np.log(np.maximum(learnt, 1e-9)), 1.0)
 
 
 def _chosen(names: tuple[str, ...], row: Floats, least: float) -> Chosen:

@@ -27,18 +27,20 @@ Floats = NDArray[np.floating[Any]]
 OPTIONS, HEAD = "options.json", "head.safetensors"
 OF_HEAD = ("centres", "taught", "nothing")
 OF_MIXTURE = ("middle", "axes", "slopes", "offset")
+OF_LEARNT = ("slopes", "offsets")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedOptions:
     """`names` (K, W) are the names' own directions; `mixture` is there where a table settled them,
-    `trained` where they form a known set."""
+    `trained` where they form a known set, `learnt` where each has many examples."""
 
     options: ChoiceOptions
     names: Floats
     head: Head
     mixture: Mixture | None = None
     trained: TrainedHead | None = None
+    learnt: TrainedHead | None = None
 
     @property
     def kind(self) -> Kind:
@@ -58,6 +60,8 @@ class FittedOptions:
         arrays = {"names": self.names, **_arrays("head", self.head, OF_HEAD)}
         if self.mixture is not None:
             arrays |= _arrays("mixture", self.mixture, OF_MIXTURE)
+        if self.learnt is not None:
+            arrays |= _arrays("learnt", self.learnt, OF_LEARNT)
         save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / HEAD)
 
     @classmethod
@@ -78,12 +82,15 @@ class FittedOptions:
             mixture = None
             if "mixture.middle" in arrays:
                 mixture = Mixture(*(arrays[f"mixture.{name}"] for name in OF_MIXTURE))
+            learnt = None
+            if "learnt.slopes" in arrays:
+                learnt = TrainedHead(*(arrays[f"learnt.{name}"] for name in OF_LEARNT))
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as cause:
             raise CheckpointInvalid(
                 f"{str(folder)!r} holds no fitted options: {cause}. Fit them again."
             ) from cause
         known = None if options.examples else trained(options.names)
-        return cls(options, arrays["names"], head, mixture, known)
+        return cls(options, arrays["names"], head, mixture, known, learnt)
 
 
 def _arrays(prefix: str, whole: object, names: tuple[str, ...]) -> dict[str, Floats]:

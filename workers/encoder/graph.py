@@ -1,6 +1,6 @@
 """Writes the encoder's ONNX graphs, without weights: needed once for a depth, not to run it.
 
-    python -m workers.encoder.graph 12 9 6
+    python -m workers.encoder.graph 12 6
 
 Products multiply whole numbers: a token's 384 or 1536 values are rounded to 255 steps of their own
 largest, weights lie in 8 bits with a scale an output, so that a token is the same in any batch

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from orchestra.core.errors import InvalidTable
-from workers.tagging.chooser import LabelChooser, train_chooser
+from orchestra.core.errors import InvalidTable, MissingExtra
+from workers.tagging.chooser import NONE, LabelChooser, train_chooser
 from workers.tagging.rows import TaggedRow
 from workers.tagging.tagger import TaggedValue, Tagger, train
 
@@ -17,7 +17,6 @@ STANDS = 0.5  # the share of a field's values that stand in their texts, from wh
 LABELS = 50  # choices that a field may have
 ROWS_A_LABEL = 3  # on average, for a field to be a choice
 LIKE_NONE = 0.02  # how well a group fits that has no field that is asked
-NONE = ""  # the label of a row whose field is known to have no value
 FEWEST = 10  # labelled rows
 
 Say = Callable[[str], None]
@@ -41,7 +40,7 @@ class TaughtReader:
     def encodes(self) -> bool:
         """Whether it asks the shared encoder of each text."""
         states = self.tagger is not None and self.tagger.states is not None
-        return states or any(len(one.middle) for one in self.choosers.values())
+        return states or bool(self.choosers) or self.groups is not None
 
     def read(
         self, text: str, group: str | None = None, asked: Collection[str] = ()
@@ -86,10 +85,15 @@ def train_reader(
     if spans:
         kept = [row.only(spans) for row in rows]
         tagger = train(kept, say, seed=seed)
-    by_group = None
-    if len(groups) > 1:
-        by_group = train_chooser([row.text for row in rows], [row.group for row in rows])
-    return TaughtReader(tagger, choosers, by_group)
+    return TaughtReader(tagger, choosers, _grouped(rows) if len(groups) > 1 else None)
+
+
+def _grouped(rows: Sequence[TaggedRow]) -> LabelChooser | None:
+    """What tells groups apart; without the encoder nothing does, and each text is of all."""
+    try:
+        return train_chooser([row.text for row in rows], [row.group for row in rows])
+    except MissingExtra:
+        return None
 
 
 def _chooser(rows: Sequence[TaggedRow], name: str) -> LabelChooser:

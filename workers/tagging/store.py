@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from orchestra.core.errors import CheckpointInvalid
+from workers.choice.fitted import FittedOptions
 from workers.tagging.chooser import LabelChooser
 from workers.tagging.emission import Emission
 from workers.tagging.gazetteer import Gazetteer
@@ -29,12 +31,12 @@ from workers.tagging.spans import ChainPlace, SpanModel
 from workers.tagging.strings import Strings
 from workers.tagging.tagger import Tagger
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, ARRAYS, ROWS, SUMS = "config.json", "model.safetensors", "rows.jsonl", "checksums.json"
 RESTORE = "Restore the folder, or run `orchestra finetune` again."
 RANKER = ("mean", "spread", "layer", "bias", "output", "shortcut", "shift")
 STATES = ("mean", "spread", "layer", "bias", "output", "shift")
-CHOOSER = ("rarity", "weights", "middle", "slopes", "shift")
+CHOICES = "choices"  # the folder that has one for each choice
 Arrays = dict[str, np.ndarray]
 
 
@@ -49,14 +51,20 @@ def save(reader: TaughtReader, folder: Path) -> None:
             for row in tagger.strings.rows:
                 line = {"text": row.text, "group": row.group, "values": row.values}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    for name, chooser in reader.choosers.items():
-        config["choices"][name] = _chooser_out(chooser, arrays, f"choice.{name}.")
+    shutil.rmtree(folder / CHOICES, ignore_errors=True)
+    for at, (name, chooser) in enumerate(reader.choosers.items()):
+        config["choices"][name] = _chooser_out(chooser, folder, f"{CHOICES}/{at}")
     if reader.groups is not None:
-        config["groups"] = _chooser_out(reader.groups, arrays, "groups.")
+        config["groups"] = _chooser_out(reader.groups, folder, f"{CHOICES}/groups")
     save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / ARRAYS)
     text = json.dumps(config, ensure_ascii=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
     kept = [name for name in (CONFIG, ARRAYS, ROWS) if (folder / name).is_file()]
+    kept += sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder / CHOICES).rglob("*")
+        if path.is_file()
+    )
     sums = {name: _sha256(folder / name) for name in kept}
     (folder / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
@@ -66,7 +74,7 @@ def load(folder: Path) -> TaughtReader:
     try:
         sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
         for name, expected in sums.items():
-            if _sha256(folder / Path(name).name) != expected:
+            if _sha256(_inside(folder, name)) != expected:
                 raise CheckpointInvalid(
                     f"{str(folder / name)!r} is not what checksums.json says. {RESTORE}"
                 )
@@ -78,10 +86,9 @@ def load(folder: Path) -> TaughtReader:
             )
         arrays = load_file(folder / ARRAYS)
         tagger = _tagger_in(config["tagger"], arrays, folder) if "tagger" in config else None
-        choosers = {name: _chooser_in(raw, arrays, f"choice.{name}.")
-                    for name, raw in config["choices"].items()}  # fmt: skip
+        choosers = {name: _chooser_in(raw, folder) for name, raw in config["choices"].items()}
         raw = config.get("groups")
-        groups = None if raw is None else _chooser_in(raw, arrays, "groups.")
+        groups = None if raw is None else _chooser_in(raw, folder)
         return TaughtReader(tagger, choosers, groups)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointInvalid(
@@ -146,14 +153,21 @@ def _tagger_in(raw: Mapping[str, Any], arrays: Arrays, folder: Path) -> Tagger:
     return Tagger(spans, states, Strings(rows), rankers, arrays["levels"], raw["threshold"], lists)
 
 
-def _chooser_out(chooser: LabelChooser, arrays: Arrays, prefix: str) -> dict[str, Any]:
-    arrays |= {prefix + part: getattr(chooser, part) for part in CHOOSER}
-    return {"labels": chooser.labels, "words": list(chooser.words)}
+def _chooser_out(chooser: LabelChooser, folder: Path, place: str) -> dict[str, Any]:
+    chooser.fitted.save(folder / place)
+    return {"folder": place, "has_none": chooser.has_none}
 
 
-def _chooser_in(raw: Mapping[str, Any], arrays: Arrays, prefix: str) -> LabelChooser:
-    words = {word: at for at, word in enumerate(raw["words"])}
-    return LabelChooser(raw["labels"], words, *(arrays[prefix + part] for part in CHOOSER))
+def _chooser_in(raw: Mapping[str, Any], folder: Path) -> LabelChooser:
+    return LabelChooser(FittedOptions.load(_inside(folder, raw["folder"])), raw["has_none"])
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The path of `name`, which a damaged file may not have lead elsewhere."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name!r} leads out of the folder")
+    return path
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 NUMBER = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+]?\d+(?:[.,]\d+)?|[-+]?\.\d+")
-UNIT = re.compile(r"\s*-?\s*(fl\.? ?oz|fluid ounces?|[^\W\d_]+|\")", re.IGNORECASE)
+UNIT = re.compile(r"\s*-?\s*(fl\.? ?oz|fluid ounces?|[^\W\d_]+|\"|″)", re.IGNORECASE)
 # Units of goods by how they are written; pint knows many more, and "bag" is one of them.
 UNITS = {
     "kilogram": "kg kilo kilogram kilograms 千克 公斤", "gram": "g gr gms gram grams 克",
@@ -17,7 +17,7 @@ UNITS = {
     "ounce": "oz ounce ounces", "pound": "lb lbs pound pounds", "gallon": "gal gallon gallons",
     "quart": "qt quart quarts", "pint": "pint pints", "meter": "m meter meters metre metres 米",
     "centimeter": "cm centimeter centimeters 厘米", "millimeter": "mm millimeter millimeters",
-    "inch": 'in inch inches "', "foot": "ft foot feet", "yard": "yd yard yards",
+    "inch": 'in inch inches " ″', "foot": "ft foot feet", "yard": "yd yard yards",
     "watt": "w watt watts", "kilowatt": "kw", "volt": "v volt volts",
     "gigabyte": "gb", "megabyte": "mb", "terabyte": "tb",
 }  # fmt: skip

@@ -48,7 +48,7 @@ def write_exports(
     of an earlier run stay as they were.
     """
     outputs = _output_columns(field_names, decided)
-    columns = [*_input_names(input_columns, outputs), *outputs]
+    columns = [*input_names(input_columns, outputs), *outputs]
     paths = {"table": folder / "products.csv", "errors": folder / "errors.jsonl"}
     with ExitStack() as stack:
         csv_file, errors_file = (stack.enter_context(atomic_file(path)) for path in paths.values())
@@ -61,7 +61,8 @@ def write_exports(
         if row_groups is not None:
             paths["parquet"] = folder / "products.parquet"
             file = stack.enter_context(atomic_file(paths["parquet"]))
-            groups = stack.enter_context(row_groups(file, columns, field_names))
+            numbers = {f"{name}_confidence" for name in field_names}
+            groups = stack.enter_context(row_groups(file, columns, numbers))
         for entry in rows:
             cells = _cells(entry, input_columns, field_names, decided)
             table.writerow([_csv_cell(cell) for cell in cells])
@@ -93,7 +94,7 @@ def _output_columns(field_names: Sequence[str], decided: bool) -> list[str]:
     return names
 
 
-def _input_names(input_columns: Sequence[str], outputs: Sequence[str]) -> list[str]:
+def input_names(input_columns: Sequence[str], outputs: Sequence[str]) -> list[str]:
     """Input column names; one that an output takes becomes input_<name>."""
     taken = {*outputs, *input_columns}
     names: list[str] = []

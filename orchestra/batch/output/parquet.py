@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -16,9 +16,8 @@ GROUP_CHARS = 32 << 20  # photos may stand in a table's cells
 class RowGroups:
     """Gathers rows and writes them as Parquet row groups."""
 
-    def __init__(self, file: IO[bytes], columns: Sequence[str], field_names: Sequence[str]) -> None:
-        """`columns` are texts, but for the confidences of the fields of `field_names`."""
-        numbers = {f"{name}_confidence" for name in field_names}
+    def __init__(self, file: IO[bytes], columns: Sequence[str], numbers: Collection[str]) -> None:
+        """`columns` are texts, but for those that are `numbers`."""
         self._schema = pa.schema(
             [(name, pa.float64() if name in numbers else pa.string()) for name in columns]
         )
@@ -43,6 +42,10 @@ class RowGroups:
         self._chars += sum(len(cell) for cell in cells if isinstance(cell, str))
         if len(self._rows) >= GROUP_ROWS or self._chars >= GROUP_CHARS:
             self._write()
+
+    def note(self, key: str, text: str) -> None:
+        """Keep `text` among the file's own metadata."""
+        self._writer.add_key_value_metadata({key: text})
 
     def _write(self) -> None:
         if not self._rows:

@@ -118,7 +118,7 @@ def view_row(
     return RowView(
         row=row,
         anchor=anchor,
-        name=_display_name(row.row_id, values),
+        name=display_name(row.row_id, values),
         inputs=tuple(_inputs(row.row_id, values)),
         photos=tuple(photos.values()),
         photo_failed=any(error.type.startswith("Image") for error in result.errors),
@@ -134,14 +134,15 @@ def view_row(
     )
 
 
-def _display_name(row_id: str, values: Mapping[str, str]) -> str:
+def display_name(row_id: str, values: Mapping[str, str]) -> str:
+    """What a product is called: by a column that names it, else by its id."""
     named = (values.get(column, "") for column in NAME_COLUMNS)
     return next((name for name in named if name.strip()), row_id)
 
 
 def _inputs(row_id: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The columns that the head of the card does not show already."""
-    name = _display_name(row_id, values)
+    name = display_name(row_id, values)
     for column, value in values.items():
         if value.strip() and value not in (row_id, name):
             yield column, value

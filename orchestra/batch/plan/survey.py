@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.plan.forecast import Forecaster
 from orchestra.batch.plan.kinds import TableShape
@@ -63,7 +64,7 @@ class Wish:
         if self.hosts is not None and self.hosts < 1:
             raise InvalidBudget(f"hosts={self.hosts!r} is not a number of hosts; give 1 or more.")
         resolve_columns(request.table.columns, list(self.gold.values()), [], "gold")
-        read = [*request.spec.columns.text, request.spec.columns.image]
+        read = [*request.spec.columns.text, *request.spec.columns.images]
         for name, column in self.gold.items():
             if column in read:
                 raise InvalidTable(
@@ -148,7 +149,8 @@ class Survey:
         silent, `BudgetExceeded` when the cap does not hold the sample.
         """
         ledger = LocalLedger(folder.book)
-        fleet = self.fleet.scoped(ledger, folder.images)
+        beside = texts_beside(self.fleet.file, self.request, folder)
+        fleet = self.fleet.scoped(ledger, folder.images, beside)
         graph, spec = self.request.graph, self.request.spec
         rows = RowRun(fleet, ledger, graph, spec, self.wish.budget)
         folder.open_account(self.wish.budget)

@@ -105,6 +105,7 @@ class ClusterRun(BatchRun):
             self.folder.path.resolve() / IMAGES,
             keeper,
             reach,
+            self.fleet.beside,
             num_cpus=1,
             num_gpus=self._gpus,
             max_restarts=-1,

@@ -21,7 +21,7 @@ from orchestra.routing.compiled import compile_graph
 class RowHost:
     """Runs rows with engines of its own; the ledger is reached through `reach(keeper)`.
 
-    Photos are kept in the folder `images`, which all hosts share.
+    Photos are kept in the folder `images`, which all hosts share; `beside` are texts of the table.
     """
 
     def __init__(
@@ -31,13 +31,14 @@ class RowHost:
         images: Path,
         keeper: str,
         reach: Callable[[str], Send],
+        beside: tuple[str, ...] = (),
     ) -> None:
         ledger = RemoteLedger(reach(keeper))
         limits = ImageLimits(allow_private=settings.allow_private)
         opened = OpenFleet.open(
             spec.fleet, policy=spec.policy, cache=settings.cache, image_limits=limits
         )
-        self._fleet = opened.scoped(ledger, ImageStore(images))
+        self._fleet = opened.scoped(ledger, ImageStore(images), beside)
         graph = compile_graph(spec.build())
         budget, tags = settings.budget, settings.tags
         self._rows = RowRun(self._fleet, ledger, graph, spec, budget, tags)

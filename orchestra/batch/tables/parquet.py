@@ -1,44 +1,46 @@
-"""Reads Parquet row by row, each value as text; it knows no column's meaning."""
+"""Reads Parquet row by row, each value as text; it knows no column's meaning.
+
+A photo is a data URI, whether its bytes stand alone or in a struct, as image data sets have them.
+"""
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.batch.tables.encodings import content_hash
-from orchestra.batch.tables.row import Row, Table
+from orchestra.batch.tables.row import Row, Table, named
+from orchestra.batch.tables.source import Source
 from orchestra.core.errors import InvalidTable
 from orchestra.core.values import compact
 
 BATCH_ROWS = 1024
+PHOTO_KEYS = frozenset(("bytes", "path", "mime_type", "height", "width"))
 
 
 class ParquetTable(Table):
     """A Parquet file. Raises InvalidTable when it is damaged, without columns or rows."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.fingerprint = content_hash(path)
+    def __init__(self, source: Source) -> None:
+        self.path = source.path
+        self._source = source
+        self.fingerprint = source.content_hash()
         with self._file() as file:
-            self.columns = tuple(file.schema_arrow.names)
+            self.written = tuple(file.schema_arrow.names)
             self._count = file.metadata.num_rows
-        if not self.columns or not self._count:
+        if not self.written or not self._count:
             raise InvalidTable(
-                f"Table {str(path)!r} is empty: {len(self.columns)} columns, {self._count} rows. "
-                "Write one product a row."
+                f"Table {str(self.path)!r} is empty: {len(self.written)} columns, {self._count} "
+                "rows. Write one product a row."
             )
-        if len(set(self.columns)) < len(self.columns):
-            raise InvalidTable(
-                f"Table {str(path)!r} has a column name twice: {self.columns}. "
-                "Give each column its own name."
-            )
+        self.columns = named(self.written, str(self.path))
+        self.told = ("Parquet",)
 
     def rows(self) -> Iterator[Row]:
         """Rows one at a time. Raises InvalidTable where the file is damaged."""
@@ -74,11 +76,15 @@ class ParquetTable(Table):
             return [value or "" for value in column.cast(pa.string()).to_pylist()]
         return [_text(value) for value in column.to_pylist()]
 
-    def _file(self) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self.path)
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged(error) from error
+    @contextmanager
+    def _file(self) -> Iterator[pq.ParquetFile]:
+        with self._source.seekable() as raw:
+            try:
+                file = pq.ParquetFile(raw)
+            except (pa.ArrowException, OSError) as error:
+                raise self._damaged(error) from error
+            with file:
+                yield file
 
     def _damaged(self, error: Exception) -> InvalidTable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -89,7 +95,26 @@ class ParquetTable(Table):
 
 def _text(value: Any) -> str:
     printer = PRINTERS.get(type(value))
-    return printer(value) if printer else compact(value)
+    if printer is not None:
+        return printer(value)
+    plain = _without_bytes(value)
+    return plain if isinstance(plain, str) else compact(plain)
+
+
+def _without_bytes(value: Any) -> Any:
+    """A nested value with its photos as data URIs; a struct that is a photo is nothing else."""
+    if isinstance(value, bytes):
+        return _bytes(value)
+    if isinstance(value, Mapping):
+        packed = value.get("bytes")
+        if isinstance(packed, bytes) and set(value) <= PHOTO_KEYS:
+            return _bytes(packed)
+        if packed is None and isinstance(value.get("path"), str) and set(value) <= PHOTO_KEYS:
+            return value["path"]
+        return {key: _without_bytes(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_bytes(part) for part in value]
+    return value
 
 
 def _number(value: float) -> str:

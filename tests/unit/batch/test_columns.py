@@ -14,7 +14,7 @@ from orchestra.batch.tables.row import Row
 from orchestra.batch.tables.table import Table, open_table
 from orchestra.core.errors import InvalidTable
 
-ALL = Columns(text=("name", "description"), image="photo", id="sku")
+ALL = Columns(text=("name", "description"), images=("photo",), id="sku")
 
 
 def table(folder: Path, header: str) -> Table:
@@ -33,32 +33,33 @@ def row(ordinal: int = 1, **values: str) -> Row:
 
 def test_without_a_recipe_usual_names_serve(tmp_path: Path) -> None:
     found = resolve(tmp_path, "SKU,Title,price,Photo")
-    assert found == Columns(text=("Title",), image="Photo", id="SKU")
+    assert found == Columns(text=("Title",), images=("Photo",), id="SKU")
 
 
 def test_a_recipes_names_serve_in_its_own_order(tmp_path: Path) -> None:
     found = resolve(tmp_path, "编号,描述,名称,price,图片", default_recipe())
-    assert found == Columns(text=("名称", "描述"), image="图片", id="编号")
+    assert found == Columns(text=("名称", "描述"), images=("图片",), id="编号")
 
 
 def test_a_recipe_without_names_leaves_the_usual_ones(tmp_path: Path) -> None:
     plain = default_recipe().model_copy(
         update={"text_columns": (), "image_columns": (), "id_columns": ()}
     )
-    assert resolve(tmp_path, "id,name,image", plain) == Columns(("name",), "image", "id")
+    assert resolve(tmp_path, "id,name,image", plain) == Columns(("name",), ("image",), "id")
 
 
 def test_named_columns_replace_the_usual_ones_and_empty_names_mean_none(tmp_path: Path) -> None:
     header = "id,name,note,image"
     assert resolve(tmp_path, header, text=["note", "name"]).text == ("note", "name")
     assert resolve(tmp_path, header, text=[]).text == ()
-    assert resolve(tmp_path, header, image="").image is None
+    assert resolve(tmp_path, header, images=[""]).images == ()
     assert resolve(tmp_path, header, id="").id is None
 
 
 @pytest.mark.parametrize("what", ["text", "image", "id"])
 def test_a_named_column_that_is_not_there_is_refused(tmp_path: Path, what: str) -> None:
-    named: Any = {what: ["nmae"] if what == "text" else "nmae"}
+    option = "images" if what == "image" else what
+    named: Any = {option: "nmae" if what == "id" else ["nmae"]}
     with pytest.raises(InvalidTable, match=rf"no {what} column 'nmae'.*Did you mean 'name'"):
         resolve(tmp_path, "id,name,image", **named)
 
@@ -67,13 +68,13 @@ def test_a_table_without_text_and_photo_is_refused_with_what_it_has(tmp_path: Pa
     with pytest.raises(InvalidTable, match=r"no column to work on \(it has: price, stock\)"):
         resolve(tmp_path, "price,stock")
     with pytest.raises(InvalidTable, match="--text-columns"):
-        resolve(tmp_path, "name,image", text=[], image="")
+        resolve(tmp_path, "name,image", text=[], images=[])
 
 
 def test_a_row_is_called_by_its_id_or_by_its_place() -> None:
     assert (ALL.row_id(row(7, sku=" 00123 ")), ALL.has_id(row(7, sku=" 00123 "))) == ("00123", True)
     assert (ALL.row_id(row(7, sku=" ")), ALL.has_id(row(7, sku=" "))) == ("7", False)
-    assert Columns(("name",), None, None).row_id(row(7, sku="00123")) == "7"
+    assert Columns(("name",), (), None).row_id(row(7, sku="00123")) == "7"
 
 
 def test_a_job_has_a_line_for_each_text_column_that_says_something_and_the_photo() -> None:

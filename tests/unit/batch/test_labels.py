@@ -100,7 +100,7 @@ def test_the_gold_set_is_written_of_what_was_decided(out: Path) -> None:
 def test_a_word_that_people_correct_alike_is_proposed_as_a_synonym(out: Path) -> None:
     folder = Folder.read(out)
     words = {
-        row_id: [e.text for e in result.fields["colour"].evidence] for row_id, result in
+        row_id: [e.text or "" for e in result.fields["colour"].evidence] for row_id, result in
         folder.results().items()
     }  # fmt: skip
     folder.book.close()

@@ -36,7 +36,7 @@ def asked(folder: Path) -> BatchSpec:
         graph=build,
         fleet="mini",
         text_columns=("name",),
-        image_column="",
+        image_column=(),
         id_column="id",
         language="en",
     )

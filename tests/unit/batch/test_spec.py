@@ -35,7 +35,7 @@ def settled(table: Path, **asked: Any) -> BatchSpec:
 
 def test_a_settled_batch_leaves_nothing_to_a_default(table: Path) -> None:
     spec = settled(table)
-    assert (spec.text_columns, spec.image_column, spec.id_column) == (("name",), "photo", "sku")
+    assert (spec.text_columns, spec.image_column, spec.id_column) == (("name",), ("photo",), "sku")
     assert (spec.graph, spec.recipe) == ("graphs.listing:build", default_recipe())
     assert spec.fleet_name == "mini" and {"r1", "vl"} <= set(spec.models)
     assert spec.table.is_absolute() and spec.base == table.parent.resolve()

@@ -141,3 +141,11 @@ def test_costs_of_past_rows_keep_their_names(book):
     book.do(FinishRow("k", 1, "A", "complete", "{}", "row:1:x", source="1"))
     take(book, "B1")
     assert {place.row_id for place in book.places().values()} == {"A"}
+
+
+def test_a_row_that_waited_and_was_gone_is_run_anew_when_it_is_back(book):
+    run(book, "B1")
+    book.do(FinishRow(key(2, "A"), 2, "A", "waiting", "{}", source="1"))
+    take(book, "B1")
+    assert take(book, "B1", "A1").back == 0
+    assert run(book, "B1", "A1") == ["A"]

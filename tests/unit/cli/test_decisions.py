@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from openpyxl import Workbook
 
+from orchestra.batch.redo import refresh_outputs
 from orchestra.book.book import Book
 from orchestra.book.decisions import NewDecision
 from tests.decided_batch import ROWS, batch, decide, products, table
@@ -122,7 +126,7 @@ def test_the_review_sheet_is_read_back(tmp_path: Path, out: Path) -> None:
     ]  # fmt: skip
 
 
-def called_json_failed(*words: object) -> dict:
+def called_json_failed(*words: str | Path) -> Any:
     done = call(*words, "--json")
     assert done.exit_code == 1
     return json.loads(done.stdout)
@@ -216,3 +220,44 @@ def test_a_batch_that_runs_does_not_hinder_decisions(tmp_path: Path, out: Path) 
         done = call("apply", out, "--file", file, "--by", "ana")
     assert done.exit_code == 0, done.output
     assert products(out)["S2"]["colour"] == "green"
+
+
+def test_a_row_is_shown_with_what_was_decided_of_it(out: Path) -> None:
+    decide(out, NewDecision("S1", "edit", field="colour", value="green"), why="seen")
+    lines = call("show", out, "S1").stdout.splitlines()
+    at = lines.index("colour: green")
+    assert lines[at + 1] == "  source person model None"
+    assert lines[at + 2].startswith("  edited by ana on ") and lines[at + 2].endswith("UTC: seen")
+    told = called_json("show", out, "S1")["result"]["fields"]["colour"]
+    assert (told["decided"]["action"], told["alternatives"][0]["value"]) == ("edit", "red")
+
+
+def test_a_group_is_one_line_of_the_history(out: Path) -> None:
+    with Book.open(out / "book.sqlite", exclusive=False) as book:
+        many = [NewDecision(f"S{n}", "approve") for n in range(1, 5)]
+        book.decide(many, by="ana", why="all fine", group="g")
+        book.undo([one.id for one in book.group("g")], by="bo", group="h")
+    lines = call("decisions", out).stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith("ana: approve 4 rows, to state 5  (all fine)  [taken back]")
+    assert lines[2].endswith("bo: takes back 4 rows, to state 9")
+    assert len(called_json("decisions", out)) == 9
+
+
+def test_parquet_has_what_was_decided_as_well(out: Path) -> None:
+    decide(out, NewDecision("S1", "edit", field="colour", value="green"), why="seen")
+    refresh_outputs(out)
+    rows = pq.read_table(out / "products.parquet").to_pylist()
+    assert (rows[0]["colour"], rows[0]["colour_source"]) == ("green", "person")
+    assert rows[0]["decided"].endswith("UTC: seen") and rows[1]["decided"] == ""
+
+
+def test_an_excel_file_of_corrections_is_read(tmp_path: Path, out: Path) -> None:
+    book = Workbook()
+    book.active.append(["id", "field", "value", "new value", "decision", "why"])
+    book.active.append(["S1", "colour", "red", "green", "", "seen"])
+    book.active.append(["S2", "colour", "red", "", "approve", ""])
+    book.save(tmp_path / "review.xlsx")
+    done = called_json("apply", out, "--file", tmp_path / "review.xlsx", "--by", "ana")
+    assert (len(done["decisions"]), done["wrong"]) == (2, [])
+    assert products(out)["S1"]["colour_source"] == "person"

@@ -68,6 +68,7 @@ async def test_labels_of_a_classifier_are_kept_with_the_whole_text_as_evidence()
         "spam": False,
         "product": "shirt",
     }
+    assert result.calls[0].said == kept  # the call's record has them as they were read
     whole, read = result.fields["tone"], result.fields["product"]
     assert (whole.source, whole.confidence) == ("text", 1.0)
     assert [(e.kind, e.text, e.start) for e in whole.evidence] == [("text", None, None)]
@@ -83,6 +84,7 @@ async def test_a_model_that_reads_off_abstains_where_its_choice_is_not_in_the_te
     result, _ = await sorted_by(LABELS | {"product": "shirt"}, classifies=False)
     answered = [name for name, field in result.fields.items() if field.answered]
     assert answered == ["product"]
+    assert result.calls[0].said == {"product": "shirt"}
     assert "which the text does not" in (result.fields["tone"].note or "")
 
 

@@ -14,8 +14,9 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
 from workers.choice.chooser import Vectors
 from workers.choice.known import FOLDER
+from workers.choice.ridge import train
 from workers.encoder.encoder import shared_encoder
-from workers.training.choice.ridge import left_out, scaled, train
+from workers.training.choice.ridge import left_out, scaled
 
 SENTENCES = Path(__file__).parent / "languages.yaml"
 PENALTY = 0.1

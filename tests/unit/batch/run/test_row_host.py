@@ -38,7 +38,7 @@ def row_host(
         graph="listing",
         fleet=str(fleet or write_fleet(folder)),
         text_columns=("name",),
-        image_column="",
+        image_column=(),
         id_column="id",
         language="en",
     )

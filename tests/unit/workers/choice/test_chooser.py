@@ -228,3 +228,42 @@ def test_thousands_of_names_are_said_once_each_and_only_once() -> None:
     said = encoder.asked
     assert said <= 2 * 2000 + 47
     assert chooser.fit(ChoiceOptions.of(names)) is first and encoder.asked == said
+
+
+def test_many_examples_add_a_linear_head_which_survives_the_folder(tmp_path: Path) -> None:
+    """Each label has two unlike kinds of text, and a small difference that all of them share."""
+    random = np.random.default_rng(0)
+
+    class Crossed:
+        def vectors(self, texts: Sequence[str]) -> NDArray[Any]:
+            made = []
+            for text in texts:
+                drawn = random.normal(size=384) * 0.02
+                drawn[200] = 0.4 * (text.count("up") - text.count("down"))
+                drawn[201 + text.count("odd")] += 1
+                made.append(drawn / np.linalg.norm(drawn))
+            return np.array(made, np.float32)
+
+    kinds = {"A7": "up", "B2": "down"}
+    examples = [
+        (f"{kinds[name]} {'odd ' * (at % 2)}{at}", name) for at in range(40) for name in kinds
+    ]
+    chooser = Chooser(Crossed())
+    few, many = (
+        chooser.fit(ChoiceOptions.of(kinds, examples=shown)) for shown in (examples[:8], examples)
+    )
+    assert (few.learnt, many.learnt is None) == (None, False)
+    many.save(tmp_path)
+    loaded = FittedOptions.load(tmp_path)
+    asked = ["up again", "down odd again"]
+    read = [
+        _Read(text, vector) for text, vector in zip(asked, Crossed().vectors(asked), strict=True)
+    ]
+    found = [one.ranked[0][0] for one in chooser.choose(read, loaded)]
+    assert found == ["A7", "B2"]
+    assert np.allclose(chooser.probabilities(read, loaded), chooser.probabilities(read, many))
+
+
+class _Read:
+    def __init__(self, text: str, vector: NDArray[Any]) -> None:
+        self.text, self.vector = text, vector

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from orchestra.core.errors import InvalidTable
 from workers.choice.calibration import ChoiceCalibration
 from workers.choice.chooser import Chooser
+from workers.choice.known import TrainedHead
 from workers.choice.options import ChoiceOptions
+from workers.choice.ridge import train
 from workers.choice.space import Space
 from workers.training.choice.fit import chinese_texts, fit, read_lines
-from workers.training.choice.ridge import left_out, scaled, train
-from workers.training.choice.sentiment import lines, opinions, rated, some
+from workers.training.choice.ridge import left_out, scaled
+from workers.training.choice.sentiment import HELD_BACK, LEARNT, ratings
+from workers.training.choice.sentiment import fit as fit_sentiment
 
 TOPICS = ("tea", "shoe", "lamp", "tent", "drum", "soap")
 
@@ -91,18 +94,33 @@ def test_a_head_tells_classes_that_it_did_not_train() -> None:
     assert head.shares(vectors).max(axis=1).mean() > 0.8
 
 
-def test_reviews_are_read_by_their_ratings(tmp_path: Path) -> None:
-    path = tmp_path / "rated.txt"
-    path.write_text(
-        "1\t2.1\tvery good indeed\n2\t-1.5\tbad and broken\n3\t0.1\tit is a box\n4\t.6\tso so\n"
-    )
-    assert [each.tone for each in rated(path)] == [2, 0, 1]
-    path.write_text("还不错，很满意很喜欢\n短\n还不错，很满意很喜欢\n", encoding="utf-8")
-    assert [each.text for each in lines(path, 2)] == ["还不错，很满意很喜欢"]
-    assert some(opinions()) == some(opinions())
+def test_a_sentiment_head_tells_held_back_reviews_it_never_saw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Toned:
+        """An encoder that hears the tone of what `held_back.yaml` says, and of what trains."""
+
+        def vectors(self, texts: Sequence[str]) -> NDArray[Any]:
+            tone = {each.text: each.tone for each in ratings(*LEARNT, HELD_BACK)}
+            return np.eye(3, dtype=np.float32)[[tone[text] for text in texts]]
+
+    fit_sentiment(ratings(*LEARNT), tmp_path, Toned())
+    head = TrainedHead.load(tmp_path / "sentiment.safetensors")
+    assert head.shares(np.eye(3, dtype=np.float32)).argmax(axis=1).tolist() == [0, 1, 2]
+    assert capsys.readouterr().out.count("100.0% of three") == 2
 
 
-def test_no_opinion_that_trains_is_among_the_reviews_that_measure() -> None:
+def test_what_trains_is_neither_measured_nor_held_back_nor_near_it() -> None:
     reviews = Path(__file__).parents[4] / "benchmarks" / "choice" / "reviews.jsonl"
-    measured = {json.loads(line)["input"] for line in reviews.read_text("utf-8").splitlines()}
-    assert not measured & {each.text for each in opinions()}
+    measured = [json.loads(line)["input"] for line in reviews.read_text("utf-8").splitlines()]
+    held = [each.text for each in ratings(HELD_BACK)]
+    learnt = [_threes(each.text) for each in ratings(*LEARNT)]
+    for text in (*measured, *held):
+        own = _threes(text)
+        nearest = max(len(own & other) / len(own | other) for other in learnt)
+        assert nearest < 0.5, text
+
+
+def _threes(text: str) -> set[str]:
+    plain = f"  {text.casefold()}  "
+    return {plain[at : at + 3] for at in range(len(plain) - 2)}

@@ -13,6 +13,8 @@ from PIL import Image
 
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import Cancelled, InvalidFleet, InvalidSchema
+from workers.choice.chooser import Chosen
+from workers.choice.options import ChoiceOptions
 from workers.extraction.head import WIDEST, Floats, Scores
 from workers.understanding.engine import UnderstandingEngine
 
@@ -140,6 +142,41 @@ def test_objects_and_lists_are_read_leaf_by_leaf() -> None:
 def test_a_choice_is_taken_from_the_text() -> None:
     shape = schema(colour={"enum": ["red", "blue", None]})
     assert read(engine((0, 6, 0)), shape).value == {"colour": "red"}
+
+
+class TableChooser:
+    """Gives each text the name after the fitted number of texts, where so many were beside it."""
+
+    def __init__(self, taken: float) -> None:
+        self.taken = taken
+
+    def fit(self, options: ChoiceOptions, table: Sequence[Seen] = ()) -> Any:
+        return options.names[len(table) % len(options.names)]
+
+    def choose(self, texts: Sequence[Seen], options: Any) -> list[Chosen]:
+        most = len(texts) if len(texts) == 1 else int(self.taken * len(texts))
+        return [
+            Chosen(options if at < most else None, 0.8, ((options, 0.8),))
+            for at in range(len(texts))
+        ]
+
+
+@pytest.mark.parametrize(("taken", "found"), [(0.9, "green"), (0.3, None)])
+def test_where_a_word_stands_a_choice_is_judged_only_of_what_most_of_a_table_is(
+    taken: float, found: str | None
+) -> None:
+    reader = UnderstandingEngine(WordEncoder(), TableHead(), TableChooser(taken))  # type: ignore[arg-type]
+    shape = schema(kind={"enum": ["red", "green", None]})
+    beside = tuple(f"tin {number}" for number in range(31))
+    (reply,) = reader.generate([Call("Extract.", TEXT, schema=shape, beside=beside)])
+    assert isinstance(reply, Reply)
+    assert (reply.value["kind"], reply.judged) == (found, ("kind",) if found else ())
+    (alone,) = reader.generate([Call("Extract.", TEXT, schema=shape)])
+    assert isinstance(alone, Reply)
+    assert alone.value["kind"] is None
+    (unsaid,) = reader.generate([Call("Extract.", "a tin", schema=shape, beside=beside)])
+    assert isinstance(unsaid, Reply)
+    assert unsaid.value["kind"] == "green"
 
 
 def test_an_empty_text_states_nothing() -> None:

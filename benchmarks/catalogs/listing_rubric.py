@@ -1,6 +1,6 @@
 """Whether listings are better than the texts they are made of, by a rubric of this file alone.
 
-    python -m benchmarks.listing_rubric DATA [--titles 200] [--language en] [--show 20] [--json]
+    python -m benchmarks.catalogs.listing_rubric DATA [--titles 200] [--language zh] [--show 20]
 
 The products of `DATA/grocery/products.csv` and titles of `DATA/extraction` go through the graph
 `listing` as a table. A title or description is worse than none where it loses a number or more than

@@ -1,6 +1,6 @@
 """How well a wrong photo is found: photos of one catalog are swapped among its rows, and it is run.
 
-    python -m benchmarks.verification DATA [--split val] [--swapped 0.2] [--fit] [--json]
+    python -m benchmarks.catalogs.verification DATA [--split val] [--swapped 0.2] [--fit] [--json]
 
 DATA holds `grocery/` and `clothing/` with a table of photos for the split. A grocery's text is its
 shop's, a garment's is written here. The share of wrong photos that is counted on is `USUAL`; more

@@ -1,0 +1,1 @@
+"""The review workbench, measured in a browser."""
