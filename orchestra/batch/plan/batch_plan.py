@@ -311,8 +311,8 @@ def _left_out(plan: BatchPlan) -> Iterator[str]:
         yield f"unusable rows: {plan.unusable} (no text, and no photo that is there)"
     if plan.unseen:
         yield (
-            f"photos not looked at: {plan.unseen} of {plan.photos}, so nobody tells whether they show "
-            "what their texts sell"
+            f"photos not looked at: {plan.unseen} of {plan.photos}, so nobody tells whether they "
+            "show what their texts sell"
         )
 
 
