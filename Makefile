@@ -27,14 +27,21 @@ $(VENV)/.run: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.run
 	@echo "== adding torch, transformers, ray and the development tools"
 	$(PIP) install -q -c constraints.txt -e ".[local,ray,dev]"
+	@# pip compiles what it installs, but not what .run left; a few templates in there are no Python.
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib orchestra graphs workers >/dev/null 2>&1 || true
 	@touch $@
 
 setup: $(VENV)/.dev ## make .venv with everything, for development
 
-demo: $(VENV)/.run ## enrich a catalog of 40 drawn products with the bundled models
+# The catalog is drawn again when what draws it has changed.
+$(DEMO)-catalog/.drawn: examples/demo/make_catalog.py $(wildcard workers/synthetic/*.py) $(VENV)/.run
 	@echo "== drawing a catalog of 40 products into $(DEMO)-catalog"
-	@rm -rf $(DEMO) $(DEMO)-catalog
+	@rm -rf $(DEMO)-catalog
 	$(BIN)/python examples/demo/make_catalog.py --out $(DEMO)-catalog
+	@touch $@
+
+demo: $(VENV)/.run $(DEMO)-catalog/.drawn ## enrich a catalog of 40 drawn products with the bundled models
+	@rm -rf $(DEMO)
 	@echo "== enriching it"
 	$(BIN)/orchestra batch $(DEMO)-catalog/products.csv --out $(DEMO) --language auto
 	@echo "== how right the category is (the truth is what was drawn)"

@@ -121,6 +121,7 @@ class RenderFacts:
 
     recipe: Recipe
     language: str
+    asks_nobody: ClassVar[bool] = True
 
     def __call__(self, state: JobState) -> str | None:
         """`name: value` lines, or None when there is nothing to write about."""
@@ -134,6 +135,7 @@ class ShapeListing:
 
     recipe: Recipe
     language: str
+    asks_nobody: ClassVar[bool] = True
 
     def __call__(self, state: JobState) -> Mapping[str, Any]:
         """JSON schema of title, description and bullets."""

@@ -23,6 +23,7 @@ from orchestra.batch.request import Request, settle
 from orchestra.batch.retry import retried_kinds
 from orchestra.batch.row_run import row_budget
 from orchestra.batch.run.far import run_far
+from orchestra.batch.run.garbage import collected_seldom
 from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.book.ledger import LocalLedger
@@ -109,6 +110,7 @@ async def run_batch(
     if on is None:
         await fleet.prepare(typical)
     with ExitStack() as stack:
+        stack.enter_context(collected_seldom())
         folder = Folder.open(
             settings.out, request.spec, table=request.table, patient=on is not None
         )

@@ -46,6 +46,8 @@ COMMANDS = (
     "show",
 )
 
+LEARNING = ("finetune", "label")  # commands that work out large products, and little beside them
+
 
 class Commands(click.Group):
     """Imports a command's module when it is asked for: LangGraph takes seconds to import."""
@@ -58,6 +60,9 @@ class Commands(click.Group):
         """The command called `cmd_name`, or None."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in LEARNING:
+            # Engines have their own threads. Those of BLAS would wait for each other between them.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with _uncollected():
             return getattr(import_module(f"orchestra.cli.{cmd_name}"), f"{cmd_name}_command")
 

@@ -33,10 +33,16 @@ class Support:
     def of(cls, facts: Iterable[str], connectives: Iterable[str] = ()) -> Support:
         """Support by `facts` (values as they were given) and `connectives`."""
         quotes = tuple(fact for fact in facts if fact)
-        sources = [*quotes, *connectives]
-        words = {word.casefold() for source in sources for word in WORD.findall(source)}
-        terms = {run for source in sources for run in CJK_RUN.findall(source)}
-        return cls(frozenset(words), frozenset(terms), quotes)
+        (words, terms), (linking, runs) = _parts(quotes), _parts(tuple(connectives))
+        return cls(words | linking, terms | runs, quotes)
+
+
+@lru_cache(maxsize=64)
+def _parts(sources: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """Words and Chinese runs; a recipe's connectives are those of all its rows."""
+    words = {word.casefold() for source in sources for word in WORD.findall(source)}
+    terms = {run for source in sources for run in CJK_RUN.findall(source)}
+    return frozenset(words), frozenset(terms)
 
 
 def unsupported(text: str, support: Support) -> list[str]:

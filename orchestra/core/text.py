@@ -76,7 +76,7 @@ def occurrences(terms: Sequence[tuple[str, str]], text: str) -> list[tuple[str, 
     """
     lowered = lower(text)
     taken: list[tuple[int, int]] = []
-    for term, _ in terms:
+    for term in [term for term, _ in terms if term in lowered]:  # few of hundreds
         start = lowered.find(term)
         while start >= 0:
             end = start + len(term)

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -36,6 +37,7 @@ CANONICAL = {
 }
 
 
+@lru_cache(maxsize=256)  # a text is searched for dozens of words
 def lower(text: str) -> str:
     """Lower case of the same length, so that offsets stay true."""
     lowered = text.lower()

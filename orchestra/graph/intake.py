@@ -192,7 +192,7 @@ def _keep(fleet: Backing, photo: _Photo) -> _Taken:
     found = read_photo(
         source, base=photo.base, limits=limits, fine=photo.fine, downloads=fleet.downloads
     )
-    return _Taken(*fleet.images.keep(found.image), found.notes)
+    return _Taken(*fleet.images.keep(found.image, found.file), found.notes)
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:

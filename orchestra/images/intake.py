@@ -25,6 +25,7 @@ from orchestra.core.errors import (
 from orchestra.images.colour import to_srgb
 from orchestra.images.download import Downloads
 from orchestra.images.fetch import read_source
+from orchestra.images.files import PhotoFile, plain_file
 from orchestra.images.formats import UNTURNED, open_image
 from orchestra.images.frames import blank_of, show_frame
 from orchestra.images.jpeg_end import ended
@@ -51,10 +52,14 @@ UPRIGHT = {
 
 @dataclass(frozen=True, slots=True)
 class ReadPhoto:
-    """A photo as models see it, and what is to be told of its file: what was mended or left out."""
+    """A photo as models see it, and what is to be told of its file: what was mended or left out.
+
+    `file` holds just these pixels, and may be kept instead of them.
+    """
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    file: PhotoFile | None = None
 
 
 def normalise(
@@ -159,13 +164,15 @@ def _decode(data: bytes, name: str, limits: ImageLimits, fine: bool) -> ReadPhot
     image = open_image(data, name)
     _check_size(image, name, limits)
     _check_shape(image, name)
-    size = fitting(image.size, limits, fine=fine)
+    whole, size = image.size, fitting(image.size, limits, fine=fine)
     if image.format == "JPEG":
         image.draft(None, size)  # decodes at 1/2, 1/4 or 1/8, never below that size
     told = show_frame(image, limits.max_pixels)
     if image.size != size:
         size = fitting(image.size, limits, fine=fine)  # a page has a size of its own
-    return _finish(image, size, told, name)
+    found = _finish(image, size, told, name)
+    is_as_it_was = image.size == size == whole and not found.notes
+    return replace(found, file=plain_file(image, data)) if is_as_it_was else found
 
 
 def _check_shape(image: Image.Image, name: str) -> None:

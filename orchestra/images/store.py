@@ -1,9 +1,9 @@
 """Keeps photos under the hash of their decoded pixels; it knows neither sources nor jobs.
 
-Two files whose decoded pixels are the same are one photo. With a folder each photo is a
-lossless WebP file, written beside its place and renamed into it, so that several processes may
-share the folder; without one the photos live in memory, and the least recently used go first,
-except those that somebody still holds (`keep`).
+Two files whose decoded pixels are the same are one photo. With a folder each photo is a file,
+its own where that holds just the pixels, else lossless WebP; it is written beside its place and
+renamed into it, so that several processes may share the folder. Without one the photos live in
+memory, and the least recently used go first, except those that somebody still holds (`keep`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
+from orchestra.images.files import SUFFIXES, PhotoFile
 from orchestra.images.intake import MOST_SIDE_PX, normalise
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -51,10 +52,11 @@ class ImageStore:
         """Keep a photo and return its key; see `keep`."""
         return self.keep(image)[0]
 
-    def keep(self, image: Image.Image) -> tuple[str, Image.Image]:
+    def keep(self, image: Image.Image, file: PhotoFile | None = None) -> tuple[str, Image.Image]:
         """Keep a photo; its key, and the photo, which is there for as long as one holds it.
 
         It is the store's own, not to be changed. An image that is not RGB is normalised first.
+        `file` holds just these pixels, as `read_photo` gives it, which saves writing another.
         Raises DiskFull, and ImageTooLarge above 16,383 pixels a side.
         """
         photo = image.copy() if image.mode == "RGB" else normalise(image)
@@ -66,7 +68,7 @@ class ImageStore:
         key = pixel_hash(photo)
         path = self.path(key)
         if path is not None and not path.exists():
-            self._write(path, photo)
+            self._write(path, photo, file)
         return key, self._hold(key, photo)
 
     def get(self, key: str) -> Image.Image:
@@ -89,7 +91,9 @@ class ImageStore:
             return None
         if not KEY.fullmatch(key):
             raise ImageNotFound(f"{key!r} is not a photo's key: a key is 64 hexadecimal digits.")
-        return self.folder / key[:2] / f"{key}.webp"
+        place = self.folder / key[:2]
+        paths = [place / f"{key}{suffix}" for suffix in SUFFIXES.values()]
+        return next((path for path in paths if path.exists()), paths[0])
 
     def thumbnail(self, key: str, side_px: int) -> bytes:
         """The photo as JPEG bytes, its longest side at most `side_px`."""
@@ -130,24 +134,31 @@ class ImageStore:
                 f"place ({self._memory_bytes >> 20} MiB are kept). Open the store with a folder."
             )
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=tuple(SUFFIXES)) as image:
                 photo = image.convert("RGB")
         except FileNotFoundError as error:
             raise ImageNotFound(
                 f"Photo {key[:12]!r} is not in {str(self.folder)!r}. Read its source again."
             ) from error
         except (OSError, ValueError) as error:
-            raise ImageTruncated(
-                f"Photo file {str(path)!r} is damaged ({error}). Delete it and run again."
-            ) from error
+            raise _damaged(path, str(error)) from error
+        if pixel_hash(photo) != key:
+            raise _damaged(path, "it holds other pixels")
         return photo
 
-    def _write(self, path: Path, photo: Image.Image) -> None:
+    def _write(self, path: Path, photo: Image.Image, file: PhotoFile | None) -> None:
         """Write beside `path` and rename: a reader never sees half a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path, durable=False) as file:
-            # Effort 0: 75 ms for 1024x1024 against 133 ms of PNG, and smaller.
-            photo.save(file, "WEBP", lossless=True, quality=0, method=0)
+        target = path if file is None else path.with_suffix(file.suffix)
+        with atomic_file(target, durable=False) as opened:
+            if file is not None:
+                opened.write(file.content)
+            else:  # Effort 0: 75 ms for 1024x1024 against 133 ms of PNG, and smaller.
+                photo.save(opened, "WEBP", lossless=True, quality=0, method=0)
+
+
+def _damaged(path: Path, why: str) -> ImageTruncated:
+    return ImageTruncated(f"Photo file {str(path)!r} is damaged ({why}). Delete it and run again.")
 
 
 def _bytes(photo: Image.Image) -> int:

@@ -122,13 +122,15 @@ class Flat(NamedTuple):
 def may_wait(compiled: CompiledStateGraph) -> bool:
     """Whether a run of the graph may stop and ask a person: a function in it is not ours.
 
-    That is a node, what renders or shapes an ask, or what decides a conditional edge.
+    That is a node, what renders or shapes an ask, or what decides a conditional edge. What renders
+    or shapes an ask, and says `asks_nobody`, never stops a run.
     """
     if compiled.interrupt_before_nodes or compiled.interrupt_after_nodes:
         return True
     seen = view(compiled)
-    renders = any(ask.data or ask.shape for ask in seen.asks.values())
-    return bool(seen.unpriced) or renders or _decides(compiled)
+    given = (made for ask in seen.asks.values() for made in (ask.data, ask.shape) if made)
+    stops = any(not getattr(made, "asks_nobody", False) for made in given)
+    return bool(seen.unpriced) or stops or _decides(compiled)
 
 
 def _decides(compiled: CompiledStateGraph) -> bool:

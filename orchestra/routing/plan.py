@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from orchestra.core.job import Usd, Word
@@ -127,6 +127,10 @@ class Rejected:
     option: str
     reason: str
 
+    def public(self) -> dict[str, str]:
+        """As it stands in `plan --json`; a plan has dozens, and each row's record has its plan."""
+        return {"option": self.option, "reason": self.reason}
+
 
 class Hosted(Word):
     """A model that is billed by the hour, asked or not: what its replicas cost while they wait."""
@@ -198,8 +202,8 @@ class Plan:
                 "tokens": self.tokens,
                 "quality": round(sum(known) / len(known), 2) if known else None,
             },
-            "rejected": [asdict(entry) for entry in self.rejected],
-            "skipped": [asdict(entry) for entry in self.skipped],
+            "rejected": [entry.public() for entry in self.rejected],
+            "skipped": [entry.public() for entry in self.skipped],
             "unpriced": list(self.unpriced),
             "unknown_prices": list(self.unknown_prices),
             "cold_start_ms": round(self.cold_start_ms, 3),

@@ -48,6 +48,7 @@ class Vocabulary:
         self.end = int(tokenizer.eos_token_id)
         self.tokens = grammar_tokens(tokenizer, size, self.end)
         self._matchers: dict[str, LLMatcher] = {}
+        self._lengths: dict[int, int] = {}
         self.mask_words = -(-size // WORD_BITS)
         # Added single letters go, too: as tokens they spell broken bytes.
         added = set(tokenizer.get_added_vocab().values()) - {self.end}
@@ -66,6 +67,13 @@ class Vocabulary:
     def spell(self, tokens: list[int]) -> bytes:
         """The bytes that `tokens` stand for."""
         return self.tokens.decode_bytes(tokens)
+
+    def length(self, token: int) -> int:
+        """How many bytes `token` stands for."""
+        known = self._lengths.get(token)
+        if known is None:
+            known = self._lengths[token] = len(self.spell([token]))
+        return known
 
     def matcher(self, lark: str) -> LLMatcher:
         """What holds an answer to a grammar, at its start.
@@ -256,7 +264,7 @@ class Completion:
             return Reply(text=text, value=text, finish=finish, thinking=thinking)
         value = json.loads(text)
         self.grammar.check(value)
-        lengths = [len(self.vocabulary.spell([token])) for token in self.tokens]
+        lengths = [self.vocabulary.length(token) for token in self.tokens]
         scores = confidences(text, self.grammar.shape, lengths, self.probabilities)
         return Reply(text=text, value=value, confidence=scores, finish=finish, thinking=thinking)
 

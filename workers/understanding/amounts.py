@@ -6,7 +6,11 @@ import re
 from functools import cache
 from typing import Any
 
-NUMBER = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[-+]?\d+(?:[.,]\d+)?|[-+]?\.\d+")
+SHARE = r"[1-9]\d?/(?:2|3|4|5|8|16|32|64)(?![\d/])"  # as sizes and weights are given
+THOUSANDS = r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
+NUMBER = re.compile(
+    rf"(?<![\d/.,])(?:\d\d?[ -])?{SHARE}|{THOUSANDS}|[-+]?\d+(?:[.,]\d+)?|[-+]?\.\d+"
+)
 UNIT = re.compile(r"\s*-?\s*(fl\.? ?oz|fluid ounces?|[^\W\d_]+|\"|″)", re.IGNORECASE)
 # Units of goods by how they are written; pint knows many more, and "bag" is one of them.
 UNITS = {
@@ -28,33 +32,47 @@ SPELT = {
 }
 
 
-def number_in(words: str) -> str | None:
-    """The first number of `words`, as it stands there."""
-    match = NUMBER.search(words)
-    return None if match is None else match[0]
+def amount(words: str, asked: str, *, whole: bool) -> tuple[float | int, int] | None:
+    """The number of `words` and where it begins, in the unit that `asked` names if it has one.
 
-
-def amount(words: str, asked: str, *, whole: bool) -> float | int | None:
-    """The number of `words`, in the unit that `asked` names if both have one of a kind.
-
-    None where no number is, or it is no whole one and `whole` is asked.
+    Of several numbers the first in that unit counts, else the first in one of its kind, else the
+    first. None where no number is, or it is no whole one and `whole` is asked.
     """
-    match = NUMBER.search(words)
-    if match is None:
+    wanted = _asked_unit(asked)
+    found = [(_given(words, match.end()), match) for match in NUMBER.finditer(words)]
+    if not found:
         return None
-    value: float = _value(match[0])
-    wanted, given = _asked_unit(asked), UNIT.match(words, match.end())
-    if wanted is not None and given is not None:
-        value = _converted(value, given[1], wanted)
-    if not whole:
-        return value
-    return int(value) if float(value).is_integer() else None
+    best = min(found, key=lambda one: _strangeness(one[0], wanted))
+    value = _converted(_value(best[1][0]), best[0], wanted)
+    if whole and not float(value).is_integer():
+        return None
+    return (int(value) if whole else value), best[1].start()
 
 
 def _value(number: str) -> float:
-    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", number):
+    if "/" in number:
+        whole, _, share = number.replace("-", " ").rpartition(" ")
+        above, below = map(int, share.split("/"))
+        if above >= below:  # "3/2 mm" are two sizes
+            return float(whole or above)
+        return float(whole or 0) + above / below
+    if re.fullmatch(THOUSANDS, number):
         return float(number.replace(",", ""))
     return float(number.replace(",", "."))
+
+
+def _given(words: str, end: int) -> str | None:
+    """The unit that stands behind a number."""
+    match = UNIT.match(words, end)
+    written = match[1].lower().replace(".", "").replace("floz", "fl oz") if match else ""
+    return SPELT.get(written)
+
+
+def _strangeness(unit: str | None, wanted: str | None) -> int:
+    """0 for a number in the wanted unit, 1 for one that converts to it, 2 for another."""
+    if wanted is None or unit == wanted:
+        return 0
+    return 1 if unit is not None and _factor(unit, wanted) is not None else 2
 
 
 def _asked_unit(asked: str) -> str | None:
@@ -63,16 +81,21 @@ def _asked_unit(asked: str) -> str | None:
     return next((SPELT[word] for word in reversed(words) if word in SPELT and word != "in"), None)
 
 
-def _converted(value: float, given: str, wanted: str) -> float:
+def _converted(value: float, given: str | None, wanted: str | None) -> float:
     """`value` in `wanted`, or as it is where it is given in no unit, or in one of another kind."""
-    unit = SPELT.get(given.lower().replace(".", "").replace("floz", "fl oz"))
-    if unit is None or unit == wanted:
+    if given is None or wanted is None or given == wanted:
         return value
+    factor = _factor(given, wanted)
+    return value if factor is None else round(value * factor, 6)
+
+
+@cache
+def _factor(given: str, wanted: str) -> float | None:
+    """How many `wanted` one `given` is; None for units of two kinds."""
     try:
-        made = _registry().Quantity(value, unit).to(wanted).magnitude
+        return float(_registry().Quantity(1.0, given).to(wanted).magnitude)
     except TypeError:  # pint's own error for units of two kinds is one
-        return value
-    return round(float(made), 6)
+        return None
 
 
 @cache

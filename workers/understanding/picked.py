@@ -12,7 +12,7 @@ from orchestra.core.values import lower
 from workers.decoding.shape import ValueShape
 from workers.extraction.reader import Found
 from workers.extraction.words import Span
-from workers.understanding.amounts import amount, number_in
+from workers.understanding.amounts import amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ def _counted(text: str, found: Found, shape: ValueShape, asked: str) -> Iterable
     known: dict[float, Pick] = {}
     for span, share in found.pairs():
         words = text[slice(*span)]
-        value = amount(words, asked, whole=shape.kind == "integer")
-        if value is None or not shape.is_within(value):
+        found_here = amount(words, asked, whole=shape.kind == "integer")
+        if found_here is None or not shape.is_within(found_here[0]):
             continue
-        at = span[0] + words.index(number_in(words) or "")
+        value, at = found_here[0], span[0] + found_here[1]
         before = known.get(value)
         where = before.span if before else (at, span[1])
         known[value] = Pick(value, share + (before.probability if before else 0.0), where)

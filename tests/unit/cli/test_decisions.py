@@ -254,9 +254,11 @@ def test_parquet_has_what_was_decided_as_well(out: Path) -> None:
 
 def test_an_excel_file_of_corrections_is_read(tmp_path: Path, out: Path) -> None:
     book = Workbook()
-    book.active.append(["id", "field", "value", "new value", "decision", "why"])
-    book.active.append(["S1", "colour", "red", "green", "", "seen"])
-    book.active.append(["S2", "colour", "red", "", "approve", ""])
+    sheet = book.create_sheet("review", 0)
+    book.active = sheet
+    sheet.append(["id", "field", "value", "new value", "decision", "why"])
+    sheet.append(["S1", "colour", "red", "green", "", "seen"])
+    sheet.append(["S2", "colour", "red", "", "approve", ""])
     book.save(tmp_path / "review.xlsx")
     done = called_json("apply", out, "--file", tmp_path / "review.xlsx", "--by", "ana")
     assert (len(done["decisions"]), done["wrong"]) == (2, [])

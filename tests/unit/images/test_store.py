@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
-from orchestra.images.intake import normalise
+from orchestra.images.intake import normalise, read_photo
 from orchestra.images.store import ImageStore
 
 
@@ -20,7 +20,7 @@ def photo(seed: int = 0, size: tuple[int, int] = (60, 40)) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image, format: str, **options: int) -> bytes:
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
@@ -102,6 +102,53 @@ def test_path_names_the_file_that_holds_the_photo(tmp_path: Path) -> None:
     assert path is not None
     with Image.open(path) as image:
         assert image.convert("RGB").tobytes() == photo().tobytes()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_file_that_holds_just_the_pixels_is_kept_as_it_is(tmp_path: Path, format: str) -> None:
+    found = read_photo(encoded(photo(), format))
+    pixels, file = found.image, found.file
+    assert file is not None
+    key, _ = ImageStore(tmp_path).keep(pixels, file)
+    store = ImageStore(tmp_path)
+    path = store.path(key)
+    assert path is not None and path.read_bytes() == file.content
+    assert store.get(key).tobytes() == pixels.tobytes()
+    assert store.keep(pixels)[0] == key
+    assert len([each for each in tmp_path.rglob("*") if each.is_file()]) == 1
+
+
+def test_a_file_that_says_more_or_was_scaled_is_written_anew(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "at home"
+    wide = Image.radial_gradient("L").resize((1500, 800))
+    clear = photo().convert("RGBA")
+    clear.putpixel((1, 1), (9, 9, 9, 0))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    files = (
+        encoded(photo(), "JPEG", exif=exif),
+        encoded(photo(), "JPEG", comment=b"at home"),
+        encoded(photo(), "PNG", icc_profile=srgb),
+        encoded(clear, "PNG"),
+        encoded(wide, "JPEG"),
+        encoded(photo(), "GIF"),
+        encoded(photo(), "JPEG") + bytes(60 * 40 * 3),
+    )
+    for data in files:
+        found = read_photo(data)
+        assert found.file is None
+        key, _ = ImageStore(tmp_path).keep(found.image, found.file)
+        path = ImageStore(tmp_path).path(key)
+        assert path is not None and path.suffix == ".webp"
+
+
+def test_a_file_of_other_pixels_is_told_apart(tmp_path: Path) -> None:
+    key = ImageStore(tmp_path).put(photo())
+    path = ImageStore(tmp_path).path(key)
+    assert path is not None
+    path.write_bytes(encoded(photo(1), "WEBP", lossless=True))
+    with pytest.raises(ImageTruncated, match="other pixels"):
+        ImageStore(tmp_path).get(key)
 
 
 def test_damaged_file_is_a_typed_error(tmp_path: Path) -> None:

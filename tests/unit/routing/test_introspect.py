@@ -8,14 +8,19 @@ import pytest
 from langgraph.func import entrypoint
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
+from pydantic import BaseModel
 
 from graphs.listing import build as listing
 from orchestra.core.ask import ask
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.state import Context, JobState
 from orchestra.routing.compiled import compile_graph
-from orchestra.routing.introspect import view
+from orchestra.routing.introspect import may_wait, view
 from tests.meeting import Meeting, at_once
+
+
+class Made(BaseModel):
+    title: str | None
 
 
 def decide(state: JobState) -> str:
@@ -207,3 +212,13 @@ def test_a_graph_is_compiled_once_and_again_when_it_has_grown() -> None:
     graph.add_node("again", ask("text", "Again."))
     graph.add_edge("read", "again")
     assert set(view(compile_graph(graph)).asks) == {"read", "again"}
+
+
+def test_the_shipped_graph_stops_for_nobody_and_a_function_of_the_users_may() -> None:
+    assert not may_wait(compile_graph(listing()))
+    for made in ("data", "shape"):
+        graph = graph_with("read")
+        given: dict[str, Any] = {made: dict}
+        graph.add_node("write", ask("text", "Write.", schema=Made, derived=True, **given))
+        graph.add_edge(START, "write")
+        assert may_wait(compile_graph(graph))

@@ -174,8 +174,8 @@ LINE_NAMES = ("line", "sub brand", "product line", "series", "collection", "rang
 
 
 def _title(draw: random.Random, kind: ProductKind, common: tuple[Attribute, ...]) -> Title:
-    own = draw.sample(kind.has, min(len(kind.has), draw.randint(0, 3)))
-    shared = draw.sample(common, draw.randint(0, 4))
+    own = draw.sample(kind.has, min(len(kind.has), draw.randint(1, 5)))
+    shared = draw.sample(common, draw.randint(0, 3))
     stated: list[_Piece] = []
     for attribute in [*own, *shared]:
         piece = _piece(draw, attribute)
@@ -227,6 +227,10 @@ def _laid_out(draw: random.Random, kind: ProductKind, stated: list[_Piece]) -> l
     if draw.random() < 0.4:
         after = sorted(after, key=lambda piece: any(c.isdigit() for c in piece.text))
     pieces = [*before, noun, *after]
+    if draw.random() < 0.35:  # as shops do that are found by many words
+        for _ in range(draw.choice((1, 2, 3))):
+            again = _Piece(_cased(draw, draw.choice(kind.nouns)), PRODUCT)
+            pieces.insert(draw.randint(0, len(pieces)), again)
     for _ in range(draw.choice((0, 0, 1, 2, 3))):
         pieces.insert(draw.randint(0, len(pieces)), _Piece(draw.choice(FILLERS)))
     if draw.random() < 0.45:

@@ -47,6 +47,32 @@ class Standard(nn.Module):
         self.seen = None
 
 
+class Adapted(nn.Module):
+    """A matrix that stays as it is, plus the product of two thin ones that learn (LoRA).
+
+    Hu et al. 2021, arXiv:2106.09685. At first the product is zero.
+    """
+
+    def __init__(self, still: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.still = still.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(rank, still.in_features) / still.in_features**0.5)
+        self.up = nn.Parameter(torch.zeros(still.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (..., I) to (..., O)."""
+        return self.still(x) + x @ self.down.T @ self.up.T
+
+
+def adapt(layer: nn.Module, rank: int) -> None:
+    """Put an adapter on every matrix of `layer`; nothing else of it learns."""
+    layer.requires_grad_(False)
+    for part in list(layer.modules()):
+        for name, child in list(part.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(part, name, Adapted(child, rank))
+
+
 class Reader(nn.Module):
     """Scores every span of a text for every field, and that a field is not stated.
 

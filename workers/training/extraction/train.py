@@ -28,14 +28,15 @@ from workers.training.extraction.export import export
 from workers.training.extraction.fit import Guess, Schedule, fit, read
 from workers.training.extraction.generated import generate
 from workers.training.extraction.lessons import ReadingLesson, lesson_of
-from workers.training.extraction.network import Reader
+from workers.training.extraction.network import Reader, adapt
 from workers.training.extraction.products import product_titles
 from workers.training.extraction.renamed import renamed
+from workers.training.extraction.swapped import swapped
 from workers.training.extraction.titles import Title, only, read_titles, score, without
 
-LAYERS, DEPTH = 12, 2
+LAYERS, DEPTH, RANK = 12, 6, 32
 SETS = ("oamine", "ae110k")
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+LEVELS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
 
 
 class Fields:
@@ -60,8 +61,8 @@ def lessons_of(titles: Sequence[Title], encodings: Encodings) -> list[ReadingLes
     return [lesson_of(title, encodings[title.text]) for title in titles]
 
 
-def fresh_reader() -> Reader:
-    """A reader whose layers are the encoder's last."""
+def fresh_reader(depth: int = DEPTH) -> Reader:
+    """A reader whose layers are the encoder's last, with adapters that add nothing yet."""
     config = BertConfig(
         hidden_size=384,
         num_attention_heads=12,
@@ -70,12 +71,13 @@ def fresh_reader() -> Reader:
         attention_probs_dropout_prob=0.0,
     )
     config._attn_implementation = "eager"
-    reader = Reader(config, DEPTH, COUNT)
+    reader = Reader(config, depth, COUNT)
     weights = bert_weights()
     for place, layer in enumerate(reader.layers):
-        start = f"encoder.layer.{LAYERS - DEPTH + place}."
+        start = f"encoder.layer.{LAYERS - depth + place}."
         own = {n.removeprefix(start): v for n, v in weights.items() if n.startswith(start)}
         layer.load_state_dict({name: torch.tensor(value) for name, value in own.items()})
+        adapt(layer, RANK)
     return reader
 
 
@@ -84,7 +86,9 @@ def taught(args: argparse.Namespace) -> tuple[list[Title], dict[str, list[Title]
     sets = {name: read_titles(args.data / f"{name}_train.jsonl") for name in SETS}
     own = [args.only] if args.only else list(SETS)
     real = [title for name in own for title in without(sets[name], args.without)]
-    titles = [t for k in range(args.turns) for t in (renamed(real, seed=k) if k % 2 else real)]
+    titles = [*real, *renamed(real, seed=1)]
+    for turn in range(args.turns):
+        titles += renamed(swapped(real, seed=turn), seed=100 + turn)
     titles += generate(args.generated, seed=args.seed)
     titles += product_titles(args.products, seed=args.seed)
     held = {name: only(sets[name], args.without) for name in own if args.without}
@@ -120,10 +124,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--only", choices=SETS)
-    parser.add_argument("--turns", type=int, default=6)
-    parser.add_argument("--generated", type=int, default=6000)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--generated", type=int, default=9000)
     parser.add_argument("--products", type=int, default=1000)
-    parser.add_argument("--epochs", type=float, default=2.5)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--weights", type=Path, help="where to keep the weights as float32")
     parser.add_argument("--temperature", type=float, default=2.2)
@@ -138,17 +142,22 @@ def main() -> None:
     random.Random(args.seed).shuffle(lessons)
     print(f"{len(lessons)} texts, {sum(len(one.names) for one in lessons)} fields", flush=True)
     reader, fields = fresh_reader(), Fields(encodings)
-    recipe = Schedule(epochs=args.epochs, seed=args.seed)
+    recipe = Schedule(steps=args.steps, seed=args.seed)
     fit(reader, lessons, fields, recipe, told=lambda line: print(line, flush=True))
     if args.weights:
         save_file(reader.state_dict(), args.weights)
     if args.out:
         config = {"states_of": encodings.layer, "temperature": args.temperature}
         export(reader, args.out, {**config, "least": args.least})
+    found: list[Mapping[str, Guess]] = []
     for name, part in held.items():
         asked = lessons_of([replace(title, values={}) for title in part], encodings)
+        found += read(reader, asked, fields, temperature=args.temperature)
         print(f"{name}: {len(part)} titles")
-        print("\n".join(measured(part, read(reader, asked, fields))), flush=True)
+        print("\n".join(measured(part, found[-len(part) :])), flush=True)
+    if len(held) > 1:
+        every = [title for part in held.values() for title in part]
+        print(f"all: {len(every)} titles\n" + "\n".join(measured(every, found)))
 
 
 if __name__ == "__main__":

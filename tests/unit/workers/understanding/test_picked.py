@@ -70,12 +70,22 @@ def test_a_number_out_of_bounds_is_not_taken() -> None:
         ("2 lb", "weight in oz", 32),
         ("12 fl oz", "volume ml", 354.882355),
         ("5 bags", "weight g", 5),
+        ("1/2 lb", "weight in grams", 226.796),
+        ("1 1/4 in", "length cm", 3.175),
+        ("3/2 mm", "thickness", 3),
+        ("24 Bag, 0.02 Pound", "weight_g", 9.0718),
+        ("16oz/453g", "net weight g", 453),
+        ("12 x 330 ml", "volume ml", 330),
         ("no number", "count", None),
     ],
 )
 def test_amounts(words: str, asked: str, value: float | None) -> None:
     read = amount(words, asked, whole=False)
-    assert read == (None if value is None else pytest.approx(value, rel=1e-4))
+    assert (read and read[0]) == (None if value is None else pytest.approx(value, rel=1e-4))
+
+
+def test_the_place_of_an_amount_is_that_of_the_number_that_was_taken() -> None:
+    assert amount("24 Bag, 0.02 Pound", "weight_lb", whole=False) == (0.02, 8)
 
 
 def test_a_fraction_is_no_whole_number() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -55,6 +56,28 @@ def test_kinds_that_were_shown_are_nearer_than_others():
     known, new = domain(4)
     far = strangeness(known, new)
     assert auroc(-far[: 4 * EACH], -far[4 * EACH :]) > 0.95
+
+
+def test_a_wide_batch_stands_where_plain_products_say():
+    rng = np.random.default_rng(4)
+    shapes = {"axes": (300, 20), "inner": (20, 20), "outer": (20, 20), "span": (300, 7)}
+    parts = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    middle, centres = rng.normal(size=300), rng.normal(size=(5, 20))
+    parts |= {"middle": middle.astype(np.float32), "centres": centres.astype(np.float32)}
+    world = World(**parts, level=np.array([0, 1, 0, 1, 0], np.float32))
+    photos_BE = rng.normal(size=(37, 300)).astype(np.float32)
+
+    seen_BQ = (photos_BE - middle) @ parts["axes"]
+    apart_BKQ = (seen_BQ @ parts["inner"])[:, None] - centres
+    far_B = np.linalg.norm(apart_BKQ, axis=2).min(axis=1)
+    far_B -= np.linalg.norm(seen_BQ @ parts["outer"], axis=1)
+    lengths_B = np.linalg.norm(photos_BE, axis=1)
+    beside_B = -np.linalg.norm(photos_BE @ parts["span"], axis=1) / lengths_B
+    assert world.strangeness(photos_BE) == pytest.approx(far_B + beside_B, rel=1e-4, abs=1e-2)
+    settings = {"slope": "0.01", "turn": "1", "least": "0.3", "reason": "unknown"}
+    known = Domain([world], settings)
+    stood = [standing.likely for standing in known.standings(photos_BE)]
+    assert stood == pytest.approx(known.likely(photos_BE).tolist())
 
 
 def test_a_saved_domain_says_the_same(tmp_path: Path):

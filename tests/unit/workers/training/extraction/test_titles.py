@@ -9,6 +9,7 @@ from workers.extraction.words import words_of
 from workers.training.extraction.generated import generate
 from workers.training.extraction.lessons import word_spans
 from workers.training.extraction.renamed import renamed
+from workers.training.extraction.swapped import swapped
 from workers.training.extraction.titles import Title, only, read_titles, score, without
 
 TITLE = Title("Acme tea 20 bags", "Tea", ("Brand", "Color"), {"Brand": ("Acme",)})
@@ -48,3 +49,24 @@ def test_other_names_keep_the_values() -> None:
     (again,) = renamed([TITLE], seed=1)
     assert list(again.values.values()) == [("Acme",)]
     assert len(again.asked) == 2
+
+
+def test_swapped_values_stand_in_the_new_text_and_those_left_out_do_not() -> None:
+    asked = ("Brand", "Color", "Weight")
+    titles = [
+        Title(f"Brand{n} mug, shade{n}, {n} oz", "Mug", asked,
+              {"Brand": (f"Brand{n}",), "Color": (f"shade{n}",), "Weight": (f"{n} oz",)})
+        for n in range(10, 50)
+    ]  # fmt: skip
+    again = swapped(titles, seed=0)
+    assert again == swapped(titles, seed=0)
+    old, new = ([dict(title.values) for title in some] for some in (titles, again))
+    for before, title in zip(titles, again, strict=True):
+        assert title.asked == asked
+        assert all(value in title.text for (value,) in title.values.values())
+        gone = [before.values[name][0] for name in asked if name not in title.values]
+        assert not any(value in title.text for value in gone)
+    stated = [name for values in new for name in values]
+    kept = [name for a, b in zip(old, new, strict=True) for name in b if a[name] == b[name]]
+    assert 0.85 * 120 < len(stated) < 120
+    assert 0.35 * 120 < len(kept) < 0.7 * 120
