@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from orchestra.batch.folder import PLAN, Folder
+from orchestra.batch.folder import Folder
 from orchestra.batch.output.files import renew_outputs
 from orchestra.batch.output.summary import Summary
-from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.pilot import kept_quote
 from orchestra.batch.tables.table import open_table
 from orchestra.core.errors import OrchestraError, OutputMismatch
 from orchestra.fleet.source import load_fleet
@@ -30,8 +30,7 @@ def refresh_outputs(out: Path) -> Summary:
                 f"The table {str(spec.table)!r} has changed since the batch ran. Run `orchestra "
                 "batch` again: it takes the new table, and writes them."
             )
-        text = folder.book.meta(PLAN)
-        plan = None if text is None else BatchPlan.of_json(text, origin=str(out))
+        plan = kept_quote(folder)
         fleet, _ = load_fleet(spec.fleet)
         return renew_outputs(folder, table, spec.columns, fleet, stopped="", plan=plan)
 

@@ -14,7 +14,7 @@ from orchestra.batch.folder import BATCH_ACCOUNT, Folder
 from orchestra.batch.output.files import renew_outputs
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.parked import WaitingRow, answered_rows, waiting_rows
-from orchestra.batch.plan.planner import followed_plan
+from orchestra.batch.plan.pilot import kept_quote
 from orchestra.batch.progress import Progress
 from orchestra.batch.request import Request, settle
 from orchestra.batch.row_run import RowRun
@@ -73,7 +73,7 @@ async def resume_batch(
             request.spec.columns,
             fleet.file,
             stopped=_told(left, len(chosen)),
-            plan=followed_plan(None, folder, fleet),
+            plan=kept_quote(folder),
         )
 
 

@@ -15,6 +15,7 @@ from orchestra.batch.beside import texts_beside
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.batch_plan import BatchPlan
+from orchestra.batch.plan.pilot import quoted_plan
 from orchestra.batch.plan.planner import allotment_of, followed_plan, plan_table, plan_where_tight
 from orchestra.batch.plan.survey import Wish
 from orchestra.batch.progress import Progress
@@ -125,6 +126,7 @@ async def run_batch(
         allotment = allotment_of(
             plan, request, folder, budget, settings.limit, again, fleet.reader.expect
         )
+        quote = quoted_plan(plan, request, folder, settings.limit, fleet.reader.expect)
         ledger = LocalLedger(folder.book)
         kind: Callable[..., BatchRun] = BatchRun
         if on is not None:
@@ -140,7 +142,7 @@ async def run_batch(
             folder=folder,
             settings=settings,
             progress=progress,
-            plan=plan,
+            plan=quote,
             allotment=allotment,
         )
         stack.callback(lambda: run.book.close())  # on a cluster it is opened again

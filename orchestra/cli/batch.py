@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from orchestra.app import Fleet
+from orchestra.batch.duplicates.groups import duplicate_lines
 from orchestra.batch.output.summary import Summary, promise_lines
 from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
@@ -191,6 +192,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         f"${summary.cost_usd:f} in {summary.seconds:.1f} s, {summary.reused} reused, "
         f"{summary.contradictions} contradictions"
     )
+    if summary.duplicates is not None:
+        yield from duplicate_lines(summary.duplicates)
     if summary.decided:
         told = f"orchestra decisions {_folder_of(summary)}"
         yield f"people decided of {summary.decided} rows: {told}"

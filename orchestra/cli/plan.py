@@ -69,6 +69,7 @@ table_options = stack(
         metavar="FIELD=COLUMN",
         help="A column of the table with true values of a field.",
     ),
+    click.option("--routes", is_flag=True, help="Print also which rows take which route, and why."),
     click.option("--field", "fields", multiple=True, help="Field that counts  [default: all]."),
     spec_options,
     click.option("--limit", type=int, help="Plan only the first N rows."),
@@ -111,7 +112,8 @@ def plan_command(
     """Print the plan for TEXT and photos, or for a table: routes, prices, and why not others.
 
     For a table (see docs/tables.md) a small sample is run, which is paid into the batch's book in
-    --out. Then it prints what the whole batch will come to.
+    --out. Then it prints what the whole batch will come to: money, time, rows for a person, quality
+    and what is left out; with --routes also by which routes.
     """
     limits = {name: options.pop(name) for name in LIMITS}
     photos = image_limits_of(allow_private)
@@ -170,6 +172,7 @@ def _plan_table(
     save: Path | None,
     in_flight: int | None,
     yes: bool,
+    routes: bool,
     **spec_values: Any,
 ) -> Output:
     async def plan() -> BatchPlan:
@@ -195,7 +198,7 @@ def _plan_table(
             )
 
     planned = asyncio.run(plan())
-    lines = [str(planned)]
+    lines = [str(planned), *(["", planned.routes()] if routes else [])]
     if save is not None:
         planned.save(save)
         lines.append(f"saved to {save}: orchestra batch {table} --plan {save}")

@@ -33,6 +33,15 @@ class Estimate(Word):
         """Whether the interval contains `actual`."""
         return self.low <= actual <= self.high
 
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """Low end, figure and high end."""
+        return self.low, self.value, self.high
+
+    def times(self, factor: float) -> Estimate:
+        """The same of `factor` as much."""
+        return Estimate(low=self.low * factor, value=self.value * factor, high=self.high * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Stratum:

@@ -10,12 +10,16 @@ from collections import Counter
 from collections.abc import Iterator
 
 from orchestra.batch.columns import Columns
+from orchestra.batch.duplicates.finder import Finder
 from orchestra.batch.folder import BATCH_ACCOUNT, Folder
+from orchestra.batch.output.duplicates_file import write_duplicates
 from orchestra.batch.output.exports import write_exports
 from orchestra.batch.output.questions import write_questions
 from orchestra.batch.output.report import write_report
+from orchestra.batch.output.report_pages import FOLDER
 from orchestra.batch.output.rows import OVER_BUDGET, PENDING, OutputRow, output_rows
 from orchestra.batch.output.summary import ELSEWHERE, Promise, Summary, beside
+from orchestra.batch.output.thumbnails import Thumbnails
 from orchestra.batch.parked import waiting_rows
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
@@ -41,7 +45,8 @@ def write_outputs(
 ) -> Summary:
     """Write products.parquet, products.csv, errors.jsonl, summary.json and report.html.
 
-    Where rows wait for a person, waiting.csv is written too. In a batch that is allotted and was
+    Where rows wait for a person, waiting.csv is written too, and where rows say or show the same,
+    duplicates.csv. In a batch that is allotted and was
     not stopped, rows without a result are over budget. Raises `DiskFull`; the book keeps every
     finished row, so running again writes them.
     """
@@ -70,12 +75,19 @@ def renew_outputs(
     summary.stopped = stopped
     fields = folder.book.field_names()
     decided = next(folder.book.decisions(), None) is not None
-    counted = _counted(rows(), summary)
+    pictures = Thumbnails(
+        folder.path / FOLDER, lambda key: folder.images.thumbnail(key, THUMBNAIL_PX)
+    )
+    finder = Finder(pictures)
+    counted = _looked_at(_counted(rows(), summary), columns, finder)
     written = write_exports(folder.path, table.columns, fields, counted, decided=decided)
     report = folder.path / "report.html"
     asked = write_questions(folder.path, waiting_rows(folder))
-    files = {**written, "report": report} | ({} if asked is None else {"waiting": asked})
-    summary.files = {name: str(path) for name, path in files.items()}
+    kin = finder.groups()
+    summary.duplicates = kin.public()
+    more = {"duplicates": write_duplicates(folder.path, kin), "waiting": asked}
+    files = {**written, "report": report} | more
+    summary.files = {name: str(path) for name, path in files.items() if path is not None}
     if plan is not None:
         cost, is_elsewhere = float(summary.cost_usd), bool(folder.book.meta(ELSEWHERE))
         summary.quote = beside(plan, rows(), cost, summary.seconds, is_elsewhere=is_elsewhere)
@@ -88,7 +100,8 @@ def renew_outputs(
         summary=public,
         rows=rows(),
         models=[card for card in fleet.models if card.is_hosted],
-        thumbnail=lambda key: folder.images.thumbnail(key, THUMBNAIL_PX),
+        thumbnail=pictures,
+        kin=kin,
     )
     return summary
 
@@ -105,6 +118,14 @@ def _begin_summary(folder: Folder, fleet: FleetFile) -> Summary:
         fleet=fleet.name,
         snapshot=snapshot(fleet),
     )
+
+
+def _looked_at(rows: Iterator[OutputRow], columns: Columns, finder: Finder) -> Iterator[OutputRow]:
+    """Pass the rows on, showing them to `finder`."""
+    for entry in rows:
+        texts = [entry.row.values.get(name, "") for name in columns.text]
+        finder.add(entry.row.ordinal, entry.row_id, texts, entry.outcome.images)
+        yield entry
 
 
 def _counted(rows: Iterator[OutputRow], summary: Summary) -> Iterator[OutputRow]:

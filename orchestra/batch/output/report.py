@@ -1,8 +1,9 @@
-"""Writes the report of a batch as one self-contained HTML file; it knows no model and no graph.
+"""Writes the report of a batch as an HTML page; it knows no model and no graph.
 
-The page makes no request: styles, script and pictures stand in the file, and its content
-security policy allows nothing else. Product text is escaped by the template. Memory is bounded:
-at most `max_rows` results are held, and one product's pictures at a time.
+A small table's page is one self-contained file, which makes no request: styles, script and
+pictures stand in it. The rows of a larger table lie in a folder beside the page, from which it
+loads those that are looked at. The content security policy allows nothing else, and product text
+is escaped by the template. Memory is bounded, whatever the table's size.
 """
 
 from __future__ import annotations
@@ -10,60 +11,35 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestra.batch.duplicates.groups import NONE_FOUND, Groups
+from orchestra.batch.output.report_digest import Digest
+from orchestra.batch.output.report_pages import FOLDER, PAGE_ROWS, drop_sets, entry_of, pages
 from orchestra.batch.output.report_view import view_row
+from orchestra.batch.output.report_words import said, word, words_json
 from orchestra.batch.output.rows import REJECTED, OutputRow
 from orchestra.batch.output.summary import promise_lines
+from orchestra.batch.output.thumbnails import link_of
 from orchestra.batch.parked import WAITING
+from orchestra.batch.plan.batch_plan import money
 from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
 from orchestra.core.values import CJK, dollars, duration
 
-TABLE = "products.csv"
+TABLE, CARD = "products.csv", "report_card.html.j2"
 STATUSES = ("complete", "review", "partial", WAITING, "failed", REJECTED)
-
-
-@dataclass(slots=True)
-class _Selection:
-    """The rows to show, chosen in one pass: those that need a person, then the first others."""
-
-    max_rows: int
-    total: int = 0
-    needing: list[OutputRow] = field(default_factory=list)
-    others: list[OutputRow] = field(default_factory=list)
-    error_types: Counter[str] = field(default_factory=Counter)
-    models: Counter[str] = field(default_factory=Counter)
-
-    def add(self, row: OutputRow) -> None:
-        self.total += 1
-        self.error_types.update(error.type for error in row.outcome.errors)
-        self.models.update({call.model for call in row.outcome.calls})
-        if row.status in ("complete", REJECTED):
-            if len(self.needing) + len(self.others) < self.max_rows:
-                self.others.append(row)
-        elif len(self.needing) < self.max_rows:
-            self.needing.append(row)
-            if len(self.needing) + len(self.others) > self.max_rows:
-                self.others.pop()
-
-    @property
-    def whole(self) -> bool:
-        return len(self.needing) + len(self.others) == self.total
-
-    @property
-    def shown(self) -> list[OutputRow]:
-        if not self.whole:
-            return self.needing + self.others
-        return sorted(self.needing + self.others, key=lambda one: one.row.ordinal)
+INLINE_ROWS = 300  # a page with more is slow to open, and its rows lie beside it
+MOST_ROWS = 100_000  # beyond, an index of them is too much for a browser
+MOST_ERRORS = 100  # in the list of errors; each row has its own as well
 
 
 def write_report(
@@ -74,42 +50,106 @@ def write_report(
     rows: Iterable[OutputRow],
     models: Sequence[Card],
     thumbnail: Callable[[str], bytes | None],
-    max_rows: int = 300,
+    kin: Groups = NONE_FOUND,
+    inline_rows: int = INLINE_ROWS,
+    most_rows: int = MOST_ROWS,
 ) -> None:
     """Write the page to `path`, replacing it whole or not at all.
 
     `summary` is the content of summary.json. `rows` is read once; those without a result are left
     out. `models` say what they can and cannot do. `thumbnail` maps a content hash to a small
-    picture (JPEG, PNG, WebP or GIF bytes), or None when there is none. A table of more than
-    `max_rows` rows shows those that need a person first; the page says how many are missing.
-    Raises `DiskFull`, or `OSError` when the file cannot be written for another reason.
+    picture (JPEG, PNG, WebP or GIF bytes), or None when there is none. `kin` are the duplicates
+    among the rows. More than `inline_rows` rows lie in the folder `report_files` beside the page,
+    as do their pictures; beyond `most_rows` those that need a person are shown, and the page says
+    how many are missing.
+
+    Raises `DiskFull`, or `OSError` when the files cannot be written for another reason.
     """
-    selection = _Selection(max_rows)
-    for row in rows:
-        if row.result is not None:
-            selection.add(row)
-    shown, promise = selection.shown, summary["promise"]
-    page = _environment().get_template("report.html.j2")
-    stream = page.stream(
-        title=title,
-        summary=summary,
-        statuses=STATUSES,
-        selection=selection,
-        shown=len(shown),
-        table=TABLE,
-        rows=(view_row(row, thumbnail) for row in shown),
-        errors=[
-            {"ordinal": row.row.ordinal, "row_id": row.row_id, "error": error}
-            for row in shown
-            for error in row.outcome.errors
-        ],
-        models=models,
-        pending=summary["rows"] - sum(summary[status] for status in STATUSES),
-        promised=promise_lines(promise, summary["rows"]) if promise else [],
+    done = (row for row in rows if row.result is not None)
+    first = list(islice(done, inline_rows + 1))
+    about = {"title": title, "summary": summary, "models": models}
+    if len(first) <= inline_rows:
+        _write_whole(path, about, first, thumbnail, kin)
+    else:
+        _write_beside(path, about, chain(first, done), thumbnail, kin, most_rows)
+
+
+def _write_whole(
+    path: Path,
+    about: Mapping[str, Any],
+    rows: Sequence[OutputRow],
+    thumbnail: Callable[[str], bytes | None],
+    kin: Groups,
+) -> None:
+    """One file, with a card for each row in the table's order."""
+    digest = Digest()
+    reasons = {row.row.ordinal: digest.add(row) for row in rows}
+    views = (view_row(row, thumbnail, kin=kin.of(row.row.ordinal)) for row in rows)
+    errors = list(islice(_errors(rows), MOST_ERRORS))
+    told = {"cards": views, "reasons": reasons, "shown": len(rows), "beside": None}
+    _write_page(path, {**about, **told, "digest": digest, "errors": errors, "kin": kin})
+    drop_sets(path.parent / FOLDER)
+
+
+def _write_beside(
+    path: Path,
+    about: Mapping[str, Any],
+    rows: Iterable[OutputRow],
+    thumbnail: Callable[[str], bytes | None],
+    kin: Groups,
+    most_rows: int,
+) -> None:
+    """A page with its rows in a folder of its own, so that an earlier page keeps its own."""
+    digest, errors, numbers = Digest(), list[dict[str, Any]](), dict[str, int]()
+    card: Callable[..., str] = vars(_environment().get_template(CARD).module)["card"]
+    token = secrets.token_hex(6)
+    name = f"set-{token}"
+    try:
+        with pages(path.parent, most_rows) as kept:
+            for row in rows:
+                why = [numbers.setdefault(one, len(numbers)) for one in digest.add(row)]
+                errors += islice(_errors([row]), max(0, MOST_ERRORS - len(errors)))
+                if not kept.takes(row):
+                    continue
+                view = view_row(row, thumbnail, link=_linked, kin=kin.of(row.row.ordinal))
+                kept.add(row, entry_of(view, why), card(view, ()))
+            kept.write(path.parent / FOLDER / name, list(numbers))
+        told = {"cards": (), "reasons": {}, "shown": len(kept), "beside": f"{FOLDER}/{name}"}
+        _write_page(path, {**about, **told, "digest": digest, "errors": errors, "kin": kin})
+    except BaseException:
+        drop_sets(path.parent / FOLDER, only=token)
+        raise
+    drop_sets(path.parent / FOLDER, but=token)
+
+
+def _write_page(path: Path, told: Mapping[str, Any]) -> None:
+    summary = told["summary"]
+    promise = summary["promise"]
+    stream = (
+        _environment()
+        .get_template("report.html.j2")
+        .stream(
+            **told,
+            statuses=STATUSES,
+            table=TABLE,
+            page_rows=PAGE_ROWS,
+            pending=summary["rows"] - sum(summary[status] for status in STATUSES),
+            promised=promise_lines(promise, summary["rows"]) if promise else [],
+        )
     )
     stream.enable_buffering(64)
     with atomic_file(path, durable=False) as file:
         file.writelines(chunk.encode("utf-8") for chunk in stream)
+
+
+def _linked(key: str, content: bytes, kind: str) -> str:
+    return f"{FOLDER}/{link_of(key)}"
+
+
+def _errors(rows: Iterable[OutputRow]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        for error in row.outcome.errors:
+            yield {"ordinal": row.row.ordinal, "row_id": row.row_id, "error": error}
 
 
 @cache
@@ -124,12 +164,14 @@ def _environment() -> Environment:
     environment.filters.update(
         dollars=dollars,
         duration=duration,
+        figure=figure,
         lang=language_of,
         lines=lines_of,
         share=share,
     )
-    environment.globals["asset"] = _asset
-    environment.globals["script_hash"] = _script_hash
+    environment.globals.update(
+        asset=_asset, script_hash=_script_hash, w=word, wa=said, words_json=words_json
+    )
     return environment
 
 
@@ -147,6 +189,13 @@ def _script_hash() -> str:
 def share(probability: float) -> str:
     """Show a probability with two digits, cut and not rounded: only certainty is 1.00."""
     return f"{math.floor(probability * 100 + 1e-9) / 100:.2f}"
+
+
+def figure(value: float, name: str) -> str:
+    """A figure of a plan, `spend_usd`, `seconds` or a share, as people read it."""
+    if name == "seconds":
+        return duration(value)
+    return money(value) if name.endswith("_usd") else f"{value:.1%}"
 
 
 def language_of(text: Any) -> str:

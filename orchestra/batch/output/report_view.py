@@ -15,6 +15,8 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 
 from orchestra.batch.decided import told
+from orchestra.batch.duplicates.groups import Kin
+from orchestra.batch.output.fault import fault_of
 from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
 from orchestra.core.values import shown
@@ -25,6 +27,8 @@ PARTS = ("title", "description", "bullets")
 NAME_COLUMNS = ("name", "title", "product", "product_name", "商品名称", "名称", "标题")
 CONTEXT_CHARS = 240
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+Link = Callable[[str, bytes, str], str]  # of a photo's key, its picture and the picture's kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,24 @@ class RowView:
     abstained: tuple[FieldView, ...]
     listings: Mapping[str, Mapping[str, FieldView]]
     lowest_confidence: float
+    fault: float
+    kin: tuple[Kin, ...]
 
 
-def view_row(row: OutputRow, thumbnail: Callable[[str], bytes | None]) -> RowView:
-    """Lay out one row; `thumbnail` maps a content hash to picture bytes, or None without one."""
+def view_row(
+    row: OutputRow,
+    thumbnail: Callable[[str], bytes | None],
+    *,
+    link: Link | None = None,
+    kin: tuple[Kin, ...] = (),
+) -> RowView:
+    """Lay out one row; `thumbnail` maps a content hash to picture bytes, or None without one.
+
+    `link` says where the page finds a picture; without it pictures stand in the page. `kin` are
+    the groups of duplicates that the row is in.
+    """
     values, result, anchor = row.row.values, row.outcome, f"row-{row.row.ordinal}"
-    photos = dict(_photos(anchor, result.images, thumbnail))
+    photos = dict(_photos(anchor, result.images, thumbnail, link or _in_page))
     texts = list(_texts(values, result))
     views = [_field(name, field, photos, texts) for name, field in result.fields.items()]
     plain = [v for v in views if not LISTING_PART.match(v.name)]
@@ -113,6 +129,8 @@ def view_row(row: OutputRow, thumbnail: Callable[[str], bytes | None]) -> RowVie
         lowest_confidence=min(
             (field.confidence for field in answered if field.confidence is not None), default=1.0
         ),
+        fault=fault_of(row),
+        kin=kin,
     )
 
 
@@ -131,7 +149,7 @@ def _inputs(row_id: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 
 def _photos(
-    anchor: str, images: tuple[str, ...], thumbnail: Callable[[str], bytes | None]
+    anchor: str, images: tuple[str, ...], thumbnail: Callable[[str], bytes | None], link: Link
 ) -> Iterator[tuple[str, Photo]]:
     for index, image in enumerate(images):
         content = thumbnail(image)
@@ -142,7 +160,12 @@ def _photos(
                 (width, height), kind = picture.size, (picture.format or "").lower()
         except (UnidentifiedImageError, OSError):
             continue
-        yield image, Photo(f"{anchor}-photo-{index}", _uri(content, kind), width, height)
+        uri = link(image, content, kind)
+        yield image, Photo(f"{anchor}-photo-{index}", uri, width, height)
+
+
+def _in_page(key: str, content: bytes, kind: str) -> str:
+    return _uri(content, kind)
 
 
 def _texts(values: Mapping[str, str], result: Result) -> Iterator[str]:

@@ -36,9 +36,10 @@ class Summary:
 
     `waiting` rows have asked a person, and go on with `orchestra resume`. Of the pending
     `over_budget` were left so that others could be served; `quote` is the plan's figures beside the
-    actual ones. `promise` is what a policy promises of the rows that are let through. `cached`
-    calls were answered by a cache, which saved `saved_usd`. Of `cost_usd` nobody reported
-    `presumed_usd`, and `overruns` lay beyond the worst case of their calls.
+    actual ones. `duplicates` counts groups of rows that say or show the same. `promise` is what a
+    policy promises of the rows that are let through. `cached` calls were answered by a cache,
+    which saved `saved_usd`. Of `cost_usd` nobody reported `presumed_usd`, and
+    `overruns` lay beyond the worst case of their calls.
     """
 
     rows: int = 0
@@ -66,6 +67,7 @@ class Summary:
     stopped: str = ""
     table: dict[str, Any] | None = None
     quote: dict[str, Any] | None = None
+    duplicates: Mapping[str, Any] | None = None
     promise: dict[str, Any] | None = None
     files: dict[str, str] = field(default_factory=dict)
 

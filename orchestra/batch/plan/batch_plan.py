@@ -41,7 +41,10 @@ class WayPlan(Word):
 
 
 class KindPlan(Word):
-    """Rows that are alike. The first way is the fullest; `left` rows are over budget."""
+    """Rows that are alike. The first way is the fullest; `left` rows are over budget.
+
+    `fresh` is the share of their texts and photos that no row before them has.
+    """
 
     name: str
     rows: int
@@ -50,6 +53,7 @@ class KindPlan(Word):
     ways: tuple[WayPlan, ...]
     complete: Estimate | None = None
     confidence: float | None = None
+    fresh: float = 1.0
 
 
 class More(Word):
@@ -77,7 +81,8 @@ class BatchPlan(Word):
     """A plan for one table. Money in dollars, time in seconds on one host like this one.
 
     `worth` is the mean over all rows, as the routes were chosen by it; `spend` counts the sample.
-    An estimate that is None is unknown.
+    An estimate that is None is unknown. `review` is how many rows will need a person, and `unseen`
+    how many of the `photos` no model looks at.
     """
 
     version: int = VERSION
@@ -106,6 +111,9 @@ class BatchPlan(Word):
     spend: Estimate | None
     seconds: Estimate | None
     quality: Estimate | None
+    review: Estimate | None = None
+    photos: int = 0
+    unseen: int = 0
     worth: float
     expected_usd: float
     work_s: float
@@ -168,7 +176,7 @@ class BatchPlan(Word):
         left = f", {self.left} over budget" * bool(self.left)
         return (
             f"BatchPlan({Path(self.table).name}: {self.rows} rows{left}, {self.fleet})\n"
-            f"  spend {figures['spend']}\n  time {figures['time']}"
+            f"  spend {figures['money']}\n  time {figures['time']}"
         )
 
     def _repr_html_(self) -> str:
@@ -189,7 +197,7 @@ class BatchPlan(Word):
         )
 
     def __str__(self) -> str:
-        """What was sampled, routes by kind, and what the batch will come to."""
+        """The answer in five lines, then what it rests on; `routes` has the routes."""
         sample = "none (dry): prices and quality are those of the cards"
         if self.sampled:
             sample = (
@@ -197,20 +205,22 @@ class BatchPlan(Word):
                 f"{duration(self.sample_s)}, counted in the batch's book"
             )
         lines = [
-            f"table     {Path(self.table).name}: {self.rows} rows, {self.unusable} unusable",
-            f"fleet     {self.fleet}   budget: {_limits(self)}",
+            *(f"{label:<9} {text}" for label, text in _answer(self)),
+            "",
+            f"table     {Path(self.table).name}: {self.rows} rows, fleet {self.fleet}, "
+            f"budget: {_limits(self)}",
             f"sample    {sample}",
-            "",
-            *_kind_lines(self),
-            "",
             *(f"note      {note}" for note in self.notes),
-            *(f"{label:<8}  {text}" for label, text in _figures(self)),
         ]
         if self.next_dollar is not None:
             lines.append(f"one more dollar  {self.next_dollar}")
         if self.next_hour is not None:
             lines.append(f"one more hour    {self.next_hour}")
         return "\n".join(lines)
+
+    def routes(self) -> str:
+        """Routes by kind of row, with what a row costs and is worth along each."""
+        return "\n".join([*_kind_lines(self), "", *(f"{a:<8}  {b}" for a, b in _beyond(self))])
 
 
 def load_plan(path: Path) -> BatchPlan:
@@ -257,22 +267,53 @@ def _kind_rows(kind: KindPlan) -> list[tuple[str, ...]]:
 
 def _figures(plan: BatchPlan) -> Iterator[tuple[str, str]]:
     """What the batch will come to, each figure with its label."""
+    yield from _answer(plan)
+    yield from _beyond(plan)
+
+
+def _answer(plan: BatchPlan) -> Iterator[tuple[str, str]]:
+    """What who pays asks first: money, time, work for people, quality, and what is left out."""
     spend = f"{money(plan.expected_usd)} by the cards"
     time = f"{duration(plan.work_s)} by the cards, one call at a time on one host"
     if plan.spend is not None:
         low, high = money(plan.spend.low), money(plan.spend.high)
         spend, time = f"{money(plan.spend.value)} [{low}, {high}]", _time(plan.seconds)
-    whole = (
-        "the whole table fits" if plan.is_full else f"in full it would be {money(plan.full_usd)}"
-    )
-    left = f"; {plan.left} rows are over budget" if plan.left else ""
-    yield "spend", f"{spend}; at most {money(plan.at_most_usd)}, guaranteed"
-    yield "time", time
-    yield "quality", _quality(plan)
-    yield "worth", f"{plan.worth:.3f} of 1 a row; {whole}{left}"
     if plan.hosts is not None:
-        replicas = ", ".join(f"{model} {count}" for model, count in plan.replicas.items())
-        yield "hosts", f"{plan.hosts} for the deadline; as replicas: {replicas}"
+        time += f"; {plan.hosts} such hosts for the deadline"
+    yield "money", f"{spend}; at most {money(plan.at_most_usd)}, guaranteed"
+    yield "time", time
+    yield "review", _review(plan)
+    yield "quality", _quality(plan)
+    yield "left out", "; ".join(_left_out(plan)) or "nothing: every row is served"
+
+
+def _beyond(plan: BatchPlan) -> Iterator[tuple[str, str]]:
+    """What the routes were chosen by, and what they need to run."""
+    whole = "the whole table fits"
+    if not plan.is_full:
+        whole = f"in full it would be {money(plan.full_usd)}"
+    yield "worth", f"{plan.worth:.3f} of 1 a row; {whole}"
+    if plan.hosts is not None:
+        yield "replicas", ", ".join(f"{model} {count}" for model, count in plan.replicas.items())
+
+
+def _review(plan: BatchPlan) -> str:
+    if plan.review is None:
+        return "unknown: no sample was run"
+    low, value, high = (round(one) for one in plan.review.interval)
+    return f"{value} of {plan.rows} rows for a person [{low}, {high}]"
+
+
+def _left_out(plan: BatchPlan) -> Iterator[str]:
+    if plan.left:
+        yield f"rows over budget: {plan.left} (the whole table: {money(plan.full_usd)})"
+    if plan.unusable:
+        yield f"unusable rows: {plan.unusable} (no text, and no photo that is there)"
+    if plan.unseen:
+        yield (
+            f"photos not looked at: {plan.unseen} of {plan.photos}, so nobody tells whether they "
+            "show what their texts sell"
+        )
 
 
 def _quality(plan: BatchPlan) -> str:

@@ -208,6 +208,14 @@ class TableShape:
         return drawn
 
 
+def fresh_of(shapes: Sequence[RowShape]) -> float:
+    """The share of the rows' texts and photos that no row before them has: others cost nothing."""
+    texts = [shape.text_key for shape in shapes if shape.text_key != NO_KEY]
+    photos = [shape.photo_key for shape in shapes if shape.photo_key != NO_KEY]
+    shares = [len(set(keys)) / len(keys) for keys in (texts, photos) if keys]
+    return fmean(shares) if shares else 1.0
+
+
 def _edges(values: Sequence[int], parts: int) -> tuple[int, ...]:
     """Quantiles of sorted values, where they differ."""
     if not values:

@@ -21,7 +21,7 @@ from orchestra.batch.plan.allocation import (
 )
 from orchestra.batch.plan.batch_plan import BatchPlan, KindPlan, More, WayPlan
 from orchestra.batch.plan.forecast import Forecast, RouteOf
-from orchestra.batch.plan.kinds import Expect, TableShape
+from orchestra.batch.plan.kinds import Expect, TableShape, fresh_of
 from orchestra.batch.plan.survey import Survey, Wish
 from orchestra.batch.plan.worth import Appraisal, Gold, sure_of, worth_unsampled
 from orchestra.batch.progress import Progress
@@ -174,6 +174,7 @@ class _Planner:
         seconds = self.forecaster.seconds(forecast, _counts(shares))
         spend, hosts = self._spend(shares, forecast), self._hosts(seconds)
         at_most = before + self.forecaster.at_most(self._along(shares))
+        photos, unseen = self._photos(shares)
         usable = len(survey.table.finished) + sum(map(len, self.kinds.values()))
         return BatchPlan(
             table=str(survey.request.table.path),
@@ -201,6 +202,9 @@ class _Planner:
             spend=_in_dollars(before, spend) if self.sampled else None,
             seconds=seconds,
             quality=self._quality(shares, is_full) if self.wish.gold else None,
+            review=self._review(shares) if self.sampled else None,
+            photos=photos,
+            unseen=unseen,
             worth=self._worth(shares),
             expected_usd=(before + forecast.cost_micro) / MICRO_PER_USD,
             work_s=forecast.work_s,
@@ -208,11 +212,11 @@ class _Planner:
             replicas=self._replicas(forecast, seconds),
             next_dollar=self._next_dollar(shares, is_full),
             next_hour=self._next_hour(shares, seconds, hosts, whole, is_full),
-            notes=(*survey.notes, *self._unseen(shares)),
+            notes=tuple(survey.notes),
         )
 
-    def _unseen(self, shares: Shares) -> list[str]:
-        """What is said of photos that no model looks at within the budget."""
+    def _photos(self, shares: Shares) -> tuple[int, int]:
+        """Photos of rows to be paid, and how many of them no model looks at within the budget."""
         asks = self.survey.view.asks
 
         def looks(route: Route) -> bool:
@@ -221,13 +225,7 @@ class _Planner:
         seen = [kind for kind in shares if looks(self.fullest[kind])]
         left = [(route, rows) for kind in seen for route, rows in shares[kind]]
         unseen = sum(rows for route, rows in left if route is not None and not looks(route))
-        if not unseen:
-            return []
-        of = sum(len(self.kinds[kind]) for kind in seen)
-        return [
-            f"{unseen} of {of} photos are not looked at within this budget, so nobody tells "
-            "whether they show what their texts sell; a larger budget does"
-        ]
+        return sum(len(self.kinds[kind]) for kind in seen), unseen
 
     def _group(self, kind: str) -> Group:
         """The kind's rows that are still to be paid, and the ways that the plan may choose: with a
@@ -338,6 +336,7 @@ class _Planner:
             complete=interval
             and Estimate(low=interval[0], value=done / len(results), high=interval[1]),
             confidence=fmean(sure) if sure else None,
+            fresh=fresh_of([self.survey.table.shape(at) for at in self.kinds[kind]]),
         )
 
     def _worth(self, shares: Shares) -> float:
@@ -372,6 +371,20 @@ class _Planner:
             value=max(0.0, quality.value - flattered),
             high=quality.high,
         )
+
+    def _review(self, shares: Shares) -> Estimate | None:
+        """How many rows will need a person; None where a kind was not sampled."""
+        share = share_of(
+            [
+                Right(
+                    list(self.appraisal.reviews(kind, shares[kind]).values()),
+                    part,
+                    len(self.kinds[kind]),
+                )
+                for kind, part in self._parts()
+            ]
+        )
+        return None if share is None else share.times(sum(map(len, self.kinds.values())))
 
     def _parts(self) -> list[tuple[str, float]]:
         """Each kind with its part of all usable rows."""

@@ -127,12 +127,14 @@ def worth_unsampled(
 class Appraisal:
     """What a sample says of a kind's rows along a route: by ordinal, their worth and rightness.
 
-    `full` are the results of each kind along its fullest route.
+    `full` are the results of each kind along its fullest route; `review` is 1 where a row came to
+    need a person, else 0.
     """
 
     fullest: Mapping[str, Route]
     worths: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
     right: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
+    review: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
     full: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
@@ -155,6 +157,8 @@ class Appraisal:
             judged = gold(sampled.row, sampled.result)
             worth = worth_of(sampled.result, full[ordinal], judged, fields)
             appraisal.worths.setdefault(key, {})[ordinal] = worth
+            needs_person = float(sampled.result.status != "complete")
+            appraisal.review.setdefault(key, {})[ordinal] = needs_person
             right = right_of(judged, fields)
             if right is not None:
                 appraisal.right.setdefault(key, {})[ordinal] = right
@@ -182,15 +186,27 @@ class Appraisal:
 
     def rights(self, kind: str, share: Sequence[tuple[Route | None, int]]) -> dict[int, float]:
         """How right each judged row of the sample is, over the routes of its kind."""
+        return self._over(self.right, kind, share)
+
+    def reviews(self, kind: str, share: Sequence[tuple[Route | None, int]]) -> dict[int, float]:
+        """How likely each row of the sample needs a person, over the routes of its kind."""
+        return self._over(self.review, kind, share)
+
+    def _over(
+        self,
+        told: Mapping[tuple[str, str], Mapping[int, float]],
+        kind: str,
+        share: Sequence[tuple[Route | None, int]],
+    ) -> dict[int, float]:
         count = sum(rows for _, rows in share)
         parts = [(route, rows / count) for route, rows in share if rows]
         if not parts:  # every row of the kind is in the sample, which takes the fullest route
             parts = [(self.fullest[kind], 1.0)]
         return {
             ordinal: sum(
-                part * self.right.get((kind, route.name), {}).get(ordinal, 0.0)
+                part * told.get((kind, route.name), {}).get(ordinal, 0.0)
                 for route, part in parts
                 if route is not None
             )
-            for ordinal in self.right.get((kind, self.fullest[kind].name), ())
+            for ordinal in told.get((kind, self.fullest[kind].name), ())
         }

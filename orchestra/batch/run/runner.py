@@ -35,6 +35,10 @@ from orchestra.core.errors import BatchPaused
 from orchestra.fleet.opened import OpenFleet
 
 ROWS_A_PAGE = 64  # admitted together, in one transaction
+STOPPED_BY = {
+    signal.SIGINT: "Interrupted",
+    signal.SIGTERM: "Terminated",  # by a scheduler, a container's stop or a shutdown
+}
 ATTEMPTS = 3  # at a row whose model has no server, and so no `attempts` on its card
 
 
@@ -337,19 +341,24 @@ async def _one_done(under_way: set[asyncio.Task[None]]) -> None:
 
 @asynccontextmanager
 async def _stopped_by_signals(stop: Callable[[str], None]) -> AsyncIterator[None]:
-    """First Ctrl-C asks the batch to stop; the second one interrupts it at once."""
-    loop = asyncio.get_running_loop()
+    """First Ctrl-C or SIGTERM asks the batch to stop; the second one ends it at once."""
+    loop, held = asyncio.get_running_loop(), list[signal.Signals]()
 
-    def first() -> None:
-        stop("Interrupted")
-        loop.remove_signal_handler(signal.SIGINT)
+    def first(why: str) -> None:
+        release()
+        stop(why)
+
+    def release() -> None:
+        while held:
+            loop.remove_signal_handler(held.pop())
 
     try:
-        loop.add_signal_handler(signal.SIGINT, first)
+        for number, why in STOPPED_BY.items():
+            loop.add_signal_handler(number, first, why)
+            held.append(number)
     except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
-        yield
-        return
+        release()
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        release()

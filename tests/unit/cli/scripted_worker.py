@@ -29,14 +29,22 @@ class SilentWorker:
         return ScriptedEngine(_nothing)
 
 
+class SlowWorker:
+    """Takes its time over every call, so that a batch can be ended under way."""
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, threads: int) -> ScriptedEngine:
+        """An engine of some calls a second."""
+        return ScriptedEngine(first_allowed, delay_s=0.05)
+
+
 def _nothing(call: Call) -> dict[str, None]:
     return dict.fromkeys((call.schema or {})["properties"])
 
 
-def fleet_file(path: Path) -> Path:
+def fleet_file(path: Path, worker: type = ScriptedWorker) -> Path:
     """Write to `path` the cards of `mini` with an engine that needs no weights."""
     shipped = (load_fleet("mini")[1] / "mini.yaml").read_text(encoding="utf-8")
-    worker = f"{__name__}:ScriptedWorker"
     engines = r"workers\.(onnx\.|edge\.)?engine:\w+"
-    path.write_text(re.sub(engines, worker, shipped), encoding="utf-8")
+    path.write_text(re.sub(engines, f"{__name__}:{worker.__name__}", shipped), encoding="utf-8")
     return path

@@ -46,13 +46,42 @@ def test_a_table_is_planned_saved_and_run_by_its_plan(
         "--gold", "category=truth", "--out", out, "--save", saved,
     )  # fmt: skip
     assert shown.exit_code == 0, shown.output
-    for word in ("sample ", "spend ", "time ", "quality ", "hosts ", "one more dollar", "kind "):
+    first = [line.split("  ")[0] for line in shown.stdout.splitlines()[:5]]
+    assert first == ["money", "time", "review", "quality", "left out"]
+    assert re.search(r"review +\d+ of 30 rows for a person \[\d+, \d+\]", shown.stdout)
+    for word in ("sample ", "hosts for the deadline", "one more dollar"):
         assert word in shown.stdout
+    assert "kind " not in shown.stdout
     ran = call("batch", products, "--fleet", scripted, "--out", out, "--plan", saved)
     assert ran.exit_code == 0, ran.output
     assert re.search(r"spend +\$[\d.]+, quoted \$[\d.]+ \[.*\]: (within|outside)", ran.stdout)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["quote"]["quality"]["actual"] is not None
+
+
+def test_routes_are_printed_where_they_are_asked_for(products: Path) -> None:
+    short, long = call("plan", products, "--dry"), call("plan", products, "--dry", "--routes")
+    assert long.stdout.startswith(short.stdout.rstrip())
+    assert re.search(r"^kind +rows +route +takes it", long.stdout, re.MULTILINE)
+    assert "worth " in long.stdout and "worth " not in short.stdout
+
+
+def test_a_pilot_is_told_beside_its_own_quote_and_the_whole_beside_its_own(
+    tmp_path: Path, scripted: Path, products: Path
+) -> None:
+    out, saved = tmp_path / "out", tmp_path / "plan.json"
+    asked = ("--fleet", scripted, "--out", out)
+    call("plan", products, *asked, "--cost-usd", "1", "--save", saved)
+    whole = json.loads(saved.read_text(encoding="utf-8"))
+    call("batch", products, *asked, "--plan", saved, "--limit", "9")
+    pilot = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert pilot["rows"] == 9
+    assert pilot["quote"]["spend_usd"]["quoted"] < whole["spend"]["value"] * 0.75
+    assert pilot["quote"]["spend_usd"]["within"]
+    call("batch", products, *asked, "--plan", saved)
+    full = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert full["quote"]["spend_usd"]["quoted"] == whole["spend"]["value"]
+    assert full["quote"]["spend_usd"]["within"]
 
 
 def test_a_dry_plan_makes_no_folder(tmp_path: Path, products: Path) -> None:
@@ -67,6 +96,7 @@ def test_a_dry_plan_makes_no_folder(tmp_path: Path, products: Path) -> None:
     [
         (["A red shirt", "--deadline", "2h"], "UsageError"),
         (["A red shirt", "--dry"], "UsageError"),
+        (["A red shirt", "--routes"], "UsageError"),
         (["gone.csv", "--dry"], "InvalidTable"),
         (["PRODUCTS", "--dry", "--gold", "category"], "UsageError"),
         (["PRODUCTS", "--dry", "--deadline", "soon"], "InvalidBudget"),

@@ -176,6 +176,23 @@ async def test_rows_that_no_money_is_left_for_are_over_budget_and_resume(tmp_pat
     assert (more.pending, more.over_budget) == (0, 0)
 
 
+async def test_the_plan_begins_with_what_it_comes_to_and_what_is_left_out(tmp_path: Path) -> None:
+    source = table(tmp_path, 60)
+    whole = await planned(source, None, wish())
+    assert whole.review is None and "review    unknown" in str(whole)
+    tight = await planned(source, tmp_path / "out", wish(f"{whole.full_usd * 0.5:.6f}"))
+    lines = str(tight).splitlines()
+    labels = [line[:10].strip() for line in lines[:6]]
+    assert labels == ["money", "time", "review", "quality", "left out", ""]
+    assert tight.review is not None
+    assert 0 <= tight.review.low <= tight.review.value <= tight.review.high <= 60
+    assert tight.left + tight.unseen > 0
+    assert (f"rows over budget: {tight.left} " in lines[4]) == bool(tight.left)
+    assert (f"photos not looked at: {tight.unseen} of 60" in lines[4]) == bool(tight.unseen)
+    assert not any(line.startswith("kind ") for line in lines)
+    assert tight.routes().startswith("kind ")
+
+
 async def test_the_batch_does_not_pay_the_sample_again(tmp_path: Path) -> None:
     source = table(tmp_path)
     made = await planned(source, tmp_path / "out", wish("1", sample=8))
