@@ -26,7 +26,8 @@ from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 HEADER = (
     "Handle", "Title", "Body (HTML)", "Vendor", "Option1 Name", "Option1 Value", "Variant SKU",
-    "Variant Price", "Variant Inventory Qty", "Image Src", "Custom (product.metafields.a.b)",
+    "Variant Price", "Variant Barcode", "Variant Inventory Qty", "Image Src",
+    "Custom (product.metafields.a.b)",
 )  # fmt: skip
 # handle, title, body, kind and colour of the photo, sizes
 Product = tuple[str, str, str, str | None, str | None, tuple[str, ...]]
@@ -71,20 +72,27 @@ def export_of(folder: Path, products: tuple[Product, ...] = PRODUCTS) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        for at, (handle, title, body, kind, colour, sizes) in enumerate(products):
+        for handle, title, body, kind, colour, sizes in products:
             photo = ""
             if kind is not None and colour is not None:
                 photo = f"{handle}.jpg"
                 shown = SWAPPED.get(handle, (kind, colour))
-                drawn = draw_product(*shown, seed=RESERVED_SEED + at)
+                drawn = draw_product(*shown, seed=RESERVED_SEED + sum(map(ord, handle)))
                 drawn.save(folder / photo, quality=95)
             option = "Size" if sizes else "Title"
             for line, size in enumerate(sizes or ("Default Title",)):
                 head = (handle, title, body, "Nordic") if line == 0 else (handle, "", "", "")
                 own = (photo, "=kept") if line == 0 else ("", "")
                 sku = f"{handle}-{size}".replace(" ", "")
-                writer.writerow((*head, option, size, sku, "9.90", "3", *own))
+                writer.writerow((*head, option, size, sku, "9.90", ean_of(sku), "3", *own))
     return path
+
+
+def ean_of(sku: str) -> str:
+    """A barcode of 13 digits with its check digit."""
+    digits = f"4006381{sum(map(ord, sku)) % 100_000:05d}"
+    weighed = sum(int(digit) * (3 if at % 2 else 1) for at, digit in enumerate(digits))
+    return f"{digits}{-weighed % 10}"
 
 
 def heavier(product: Product) -> Product:
@@ -141,7 +149,7 @@ def test_a_week_of_a_catalog(tmp_path: Path) -> None:
     assert decided["tomatoes"]["status"] == "rejected"
     assert decided["shirt"]["colour"] == "pink"
     assert decided["shirt"]["colour_source"] == "person"
-    state = json.loads(command(tmp_path, "decisions", "out", "--json"))["state"]
+    state = json.loads(command(tmp_path, "decisions", "out", "--json"))[-1]["state"]
 
     # Next week: a price row changed, a text changed, one product gone, one new; only those run.
     new: Product = (

@@ -141,13 +141,15 @@ class Listing:
         own = _split([item.values.get("photo", "")]) if item is not None else ()
         said = self.settings.constants.get("photo", "")  # a shop's placeholder
         found = dict.fromkeys((*own, *self.photos) or _split([said]))
+        return tuple(map(self.public, found))
+
+    def public(self, photo: str) -> str:
+        """The address of a photo; one with a local path has that of the settings."""
+        is_public = photo.startswith(("http://", "https://", "//"))
+        if is_public or not photo or not self.settings.photos:
+            return photo
         row = self.entry.row.values
-        return tuple(
-            photo
-            if photo.startswith(("http://", "https://", "//")) or not self.settings.photos
-            else self._filled(self.settings.photos, {**row, "photo": photo}, self.id)
-            for photo in found
-        )
+        return self._filled(self.settings.photos, {**row, "photo": photo}, self.id)
 
     def _filled(self, pattern: str, row: Mapping[str, str], row_id: str) -> str:
         cells = {**self.entry.row.values, **row, "id": row_id, **{"handle": self.text("handle")}}

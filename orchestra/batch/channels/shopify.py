@@ -67,6 +67,7 @@ OLDER = {
 # What changes in a table of Shopify's: copy that was written, and of attributes cells that are
 # empty, or that a person decided.
 COPY = ("Title", "Description")
+PHOTOS = ("Product image URL", "Variant image URL")
 CHANGED = {"Vendor": "brand", "Product category": "category", "Type": "product_type"}
 RULES = (
     Rule("Title", required=True, most=255),
@@ -107,6 +108,9 @@ class Shopify(Channel):
             for row in rows:  # some files repeat the product's cells on its variants
                 if row is first or (before and row[column] == before):
                     row[column] = value
+        for column in filter(None, map(self._column, PHOTOS)):
+            for row in rows:
+                row[column] = listing.public(row.get(column, "").strip())
         return [*rows]
 
     def _column(self, name: str) -> str | None:
