@@ -6,11 +6,11 @@ workbench opens, and validating each result would take minutes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestra.batch.output.fault import general
 from orchestra.combine.match import DOUBTFUL, MATCH, NO
 from orchestra.core.values import agree, shown
 
@@ -20,7 +20,6 @@ FLAGGED = ("photo", "conflict", "stale", "doubt", "unsure", "asks", "error")
 STALE = "stale"  # something it rests on has changed since it was decided
 WHOLE_ROW = ""  # the field of a finding that is of the row itself
 UNSURE_BELOW = 0.5
-_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])\d[\d.,]*(?![\w])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +110,3 @@ def _kind(
     if sure is not None and sure < UNSURE_BELOW:
         return "unsure", note
     return ("aside", note) if other is not None else ("fine", "")
-
-
-def general(reason: str) -> str:
-    """A reason without what differs from row to row: quoted values and numbers."""
-    return " ".join(_VARIES.sub("…", reason).split())

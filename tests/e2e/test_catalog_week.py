@@ -22,6 +22,7 @@ from orchestra.batch.tables.table import open_table
 from orchestra.batch.tables.variants import original_rows
 from tests.browser import MISSING, chromium, chromium_path
 from tests.channel_rules import google, openai, shopify, woocommerce
+from tests.commands import command
 from workers.synthetic.drawn import RESERVED_SEED, draw_product
 
 HEADER = (
@@ -99,21 +100,6 @@ def heavier(product: Product) -> Product:
     """The product with another text."""
     handle, title, body, kind, colour, sizes = product
     return (handle, title, body.replace("1 kg", "2 kg"), kind, colour, sizes)
-
-
-def command(folder: Path, *arguments: str | Path, code: int = 0) -> str:
-    """Run `orchestra`; its stdout. A traceback never reaches a user."""
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestra", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        cwd=folder,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, done.stderr
-    return done.stdout
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +17,7 @@ from orchestra.batch.tables.table import open_table
 from orchestra.batch.tables.variants import original_rows
 from orchestra.book.decisions import NewDecision
 from tests.channel_rules import amazon, google, openai, shopify, woocommerce
+from tests.commands import command
 
 SHOP = """Handle,Title,Body (HTML),Vendor,Type,Option1 Name,Option1 Value,Variant SKU,\
 Variant Price,Variant Barcode,Variant Inventory Qty,Image Src,Custom (product.metafields.a.b)
@@ -48,21 +47,6 @@ PROBLEMS: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
     "openai": ("o.jsonl", openai.problems),
     "amazon": ("a.txt", amazon.problems),
 }
-
-
-def command(folder: Path, *arguments: str | Path, code: int = 0) -> str:
-    """Run `orchestra`; its stdout. A traceback never reaches a user."""
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestra", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        cwd=folder,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from orchestra.batch.output.fault import general
 from orchestra.combine.match import MATCH
 from orchestra.core.errors import ImageTruncated
 from orchestra.core.job import ErrorRecord, Field, Result
-from orchestra.review.findings import WHOLE_ROW, findings, general
+from orchestra.review.findings import WHOLE_ROW, findings
 
 GREEN = Field(value="green", source="photo", confidence=0.9)
 
