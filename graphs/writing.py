@@ -92,6 +92,8 @@ def published(
     columns = recipe.write.own if recipe.write else {}
     most = recipe.write_schema()["properties"][part]["maxLength"]
     own = own_value(words, columns.get(part, ()))
+    if part == "description" and (named := own_value(words, columns.get("title", ()))):
+        title = f"{title} {named.text}"
     source = ""
     if own is not None and own.text and not is_foreign(own.text, language):
         source = sayable(own.text, recipe.unsayable, most, is_title=part == "title")

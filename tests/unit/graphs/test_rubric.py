@@ -84,3 +84,10 @@ def test_where_neither_will_do_the_part_abstains_and_says_why() -> None:
     assert "breaks off" in (found.note or "")
     nothing = stands(None, "a text without columns")
     assert (nothing.answered, nothing.note) == (False, "nothing was written")
+
+
+def test_a_description_says_more_than_the_tables_title_too() -> None:
+    ours = Field(value="这是 Starbucks Sumatra。", source="derived", model="r1")
+    words = "title: Starbucks Sumatra"
+    found = published(default_recipe(), "description", ours, words, {}, "zh", "")
+    assert not found.answered and "no more than the title" in (found.note or "")
