@@ -48,8 +48,9 @@ def fitted(place: Path) -> Any:
 
 def plan(place: Path, text: str, *more: str | Path) -> Any:
     graph = f"{place / 'colours.py'}:build"
+    # A row's text begins with its column; without that a text is at the edge of what was learnt.
     return called(
-        "plan", text, "--graph", graph, "--fleet", place / "both.yaml",
+        "plan", f"text: {text}", "--graph", graph, "--fleet", place / "both.yaml",
         "--policy", place / "policy.yaml", "--json", *more,
     )  # fmt: skip
 

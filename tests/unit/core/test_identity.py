@@ -294,7 +294,7 @@ DECIDES: dict[type[BaseModel], set[str]] = {
 PLANS: dict[type[BaseModel], set[str]] = {
     FleetFile: {"name", "models", "overhead", "whole_jobs", "machines"},
     Card: {"name", "role", "capabilities", "price", "profile", "latency", "hosting", "limits"}
-    | {"quality", "data_goes_to", "fallback", "suits", "answers", "reads"},
+    | {"quality", "data_goes_to", "fallback", "suits", "answers", "reads", "settles"},
     Hosting: {"memory_gib", "max_batch", "cache", "scaling"},
     Endpoint: {"api_key_env", "connect_timeout_s", "timeout_s", "attempts", "failures_in_row"}
     | {"rest_s"},
