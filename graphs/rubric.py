@@ -89,9 +89,19 @@ def sayable(text: str, banned: Unsayable, most_chars: int, *, is_title: bool) ->
         kept = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(kept.split())).strip(" ,;:-–|/")
         kept = REPEATED.sub(r"\1", kept)
     else:
-        sentences = (one.strip() for one in SENTENCE.split(text))
-        kept = " ".join(one for one in sentences if one and banned.first(one) is None)
+        sentences = (_without_claims(one.strip(), banned) for one in SENTENCE.split(text))
+        kept = re.sub(r"(?<=[。！？]) ", "", " ".join(filter(None, sentences)))
     return clip(kept, most_chars).rstrip(" ,;:-–|/&+")
+
+
+def _without_claims(sentence: str, banned: Unsayable) -> str:
+    """The sentence, if it says nothing that may not be said; of a Chinese one its other clauses."""
+    if banned.first(sentence) is None:
+        return sentence
+    end = sentence[-1:] if sentence[-1:] in "。！？" else ""
+    clauses = sentence.removesuffix(end).split("，")
+    kept = [one for one in clauses if banned.first(one) is None]
+    return "，".join(kept) + end if len(clauses) > 1 and kept else ""
 
 
 def joined(source: str, ours: str, told: Iterable[str]) -> str:

@@ -51,6 +51,9 @@ def test_a_shops_text_loses_only_what_may_not_be_said() -> None:
     assert sayable(title, FREE, 150, is_title=True) == "Gluten Free Oats"
     told = "Oats are rich. The best ever. From Sweden."
     assert sayable(told, FREE, 500, is_title=False) == "Oats are rich. From Sweden."
+    lists = Unsayable(("全网第一",))
+    assert sayable("白色纯棉，全网第一。圆领。", lists, 99, is_title=False) == "白色纯棉。圆领。"
+    assert sayable("全网第一。", lists, 99, is_title=False) == ""
     assert sayable("Alpha beta gamma", FREE, 12, is_title=True) == "Alpha beta"
 
 
