@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import html
 import json
 import random
 import re
@@ -92,13 +93,14 @@ def faults(title: str, description: str, source: Source, language: str) -> Itera
 def _lost(title: str, description: str, source: Source) -> Iterator[str]:
     """What of an English source a listing leaves out."""
     held = set(map(str.casefold, TOKEN.findall(title)))
-    wanted = list(dict.fromkeys(map(str.casefold, TOKEN.findall(source.title))))
+    told = html.unescape(source.title)  # its entities are no words
+    wanted = list(dict.fromkeys(map(str.casefold, TOKEN.findall(told))))
     lost = [word for word in wanted if word not in held and word not in DROPPED]
     has_number = any(word[0].isdigit() for word in lost)
     if title and (has_number or len(lost) > MOST_LOST * len(wanted)):
         yield "title says less"
-    said, told = (len(set(TOKEN.findall(text))) for text in (description, source.description))
-    if description and source.description and said < 0.8 * min(told, 60):
+    said, had = (len(set(TOKEN.findall(text))) for text in (description, source.description))
+    if description and source.description and said < 0.8 * min(had, 60):
         yield "description says less"
 
 
