@@ -51,6 +51,8 @@ def claims_of(text: str, lists: Sequence[Claims]) -> Field | None:
 def _found(text: str, lists: Sequence[Claims]) -> Iterator[tuple[int, int, Claims]]:
     taken: list[tuple[int, int]] = []
     words = [(word, one) for one in lists for word in one.words]
+    if not Unsayable(tuple(word for word, _ in words)).first(text):
+        return
     for word, one in sorted(words, key=lambda pair: -len(pair[0])):
         for start, end in Unsayable((word,)).places(text):
             if any(start < other and at < end for at, other in taken):

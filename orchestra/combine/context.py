@@ -17,6 +17,7 @@ from orchestra.core.values import lower
 CLAUSE = re.compile(
     r"[.,;:!?()\n\r，。；：！？、]|\s[-–—]\s|\b(?:but|however|aber|men|mais)\b|但", re.I
 )
+SAID = 2  # of a place: that the thing is made there
 MOST_WORDS = 6  # between a denial and what it denies
 DENIED = re.compile(
     r"\b(?:not|no|non|never|without|isn't|isn’t|aren't|aren’t|doesn't|doesn’t|don't|don’t|neither"
@@ -61,15 +62,15 @@ def meant(text: str, start: int, end: int) -> bool:
 
 
 def as_origin(text: str, start: int) -> int:
-    """How a place is named in the clause before `start`: 2 as where the thing is made, 0 as where
-    something else happens, 1 as neither.
+    """How a place is named in the clause before `start`: `SAID` to be where the thing is made, 0
+    as where something else happens, 1 as neither.
     """
     before = _clause(text, start)
     made = [found.end() for found in MADE.finditer(before)]
     other = [found.end() for found in OTHER_PLACE.finditer(before)]
     if not made and not other:
         return 1
-    return 2 if max(made, default=-1) > max(other, default=-1) else 0
+    return SAID if max(made, default=-1) > max(other, default=-1) else 0
 
 
 def in_context(
@@ -92,6 +93,10 @@ def in_context(
     spans = [proof for proof in field.evidence if proof.start is not None and proof.end is not None]
     if not spans:  # a label of the whole text
         return field
+    own = (spans[0].start or 0, spans[0].end or 0)
+    is_best = head is None and (not is_origin or as_origin(text, own[0]) == SAID)
+    if is_best and meant(text, *own):  # as of nearly all
+        return field
     meaning = dict(terms)
     places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
     fit = {
@@ -100,7 +105,6 @@ def in_context(
         if meant(text, start, end)
     }
     fit = {place: role for place, role in fit.items() if role}
-    own = (spans[0].start or 0, spans[0].end or 0)
     named = [] if head is None else [p for p in fit if head[0] <= p[0] and p[1] <= head[1]]
     if named and own != named[-1]:
         return _moved(field, text, named[-1], meaning)

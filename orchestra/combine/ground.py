@@ -117,16 +117,22 @@ class Unsayable:
 
     def first(self, text: str) -> str | None:
         """The first of the words that `text` uses on its own: "free" is not in "sugar-free"."""
-        return next((word for word in self.words if word and self._places(word, text)), None)
+        words = self.words if self._holds_one(text) else ()
+        return next((word for word in words if word and self._places(word, text)), None)
 
     def places(self, text: str) -> list[tuple[int, int]]:
         """Where in `text` they stand; of two that overlap, the longer one."""
-        found = [place for word in self.words if word for place in self._places(word, text)]
+        words = self.words if self._holds_one(text) else ()
+        found = [place for word in words if word for place in self._places(word, text)]
         taken: list[tuple[int, int]] = []
         for start, end in sorted(found, key=lambda place: (place[0] - place[1], place)):
             if not any(start < last and first < end for first, last in taken):
                 taken.append((start, end))
         return sorted(taken)
+
+    def _holds_one(self, text: str) -> bool:
+        """Whether one of the words may be in `text`: asked of every sentence, and mostly not so."""
+        return _any_of(self.words).search(lower(text)) is not None
 
     def _places(self, word: str, text: str) -> list[tuple[int, int]]:
         found = list(_places(word, text, "-"))
@@ -138,6 +144,12 @@ class Unsayable:
             for start, end in found
             if not any(first <= start and end <= last for first, last in held)
         ]
+
+
+@lru_cache(maxsize=64)
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of `words`, in a text that is in lower case; without a word it matches nothing."""
+    return re.compile("|".join(re.escape(lower(word)) for word in words if word) or r"(?!)")
 
 
 NOTHING_BANNED = Unsayable()
