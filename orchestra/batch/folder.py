@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from orchestra.batch.mismatch import differences
 from orchestra.batch.spec import TABLE, BatchSpec, row_key
-from orchestra.batch.tables.table import Table
+from orchestra.batch.tables.table import Table, open_table
 from orchestra.book.book import Book
 from orchestra.book.messages import OpenAccount
 from orchestra.book.tables import Seat, TableState
@@ -129,6 +129,19 @@ class Folder:
         for row in self.book.rows():
             results.setdefault(row.row_id, Result.model_validate_json(row.record_json))
         return results
+
+    def own_table(self) -> Table:
+        """The table that the batch ran, as it was read. Raises `OutputMismatch` where it has
+        changed since, `BookError` when the batch never started, and `InvalidTable`.
+        """
+        spec = self.spec
+        table = open_table(spec.table, spec.read_as)
+        if table.fingerprint != spec.table_hash:
+            raise OutputMismatch(
+                f"The table {str(spec.table)!r} has changed since the batch in {str(self.path)!r} "
+                "ran. Run `orchestra batch` again, which takes the new table, or put the old back."
+            )
+        return table
 
     @property
     def spec(self) -> BatchSpec:

@@ -9,8 +9,7 @@ from orchestra.batch.folder import Folder
 from orchestra.batch.output.files import renew_outputs
 from orchestra.batch.output.summary import Summary
 from orchestra.batch.plan.pilot import kept_quote
-from orchestra.batch.tables.table import open_table
-from orchestra.core.errors import OrchestraError, OutputMismatch
+from orchestra.core.errors import OrchestraError
 from orchestra.fleet.source import load_fleet
 
 
@@ -24,12 +23,7 @@ def refresh_outputs(out: Path) -> Summary:
     folder = Folder.read(out)
     with closing(folder.book):
         spec = folder.spec
-        table = open_table(spec.table, spec.read_as)
-        if table.fingerprint != spec.table_hash:
-            raise OutputMismatch(
-                f"The table {str(spec.table)!r} has changed since the batch ran. Run `orchestra "
-                "batch` again: it takes the new table, and writes them."
-            )
+        table = folder.own_table()
         plan = kept_quote(folder)
         fleet, _ = load_fleet(spec.fleet)
         return renew_outputs(folder, table, spec.columns, fleet, stopped="", plan=plan)

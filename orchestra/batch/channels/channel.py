@@ -9,6 +9,8 @@ from typing import IO, Any, ClassVar
 
 from orchestra.batch.channels.listing import Listing
 from orchestra.batch.channels.rules import Fault
+from orchestra.batch.output.exports import input_names
+from orchestra.batch.tables.row import STATUS
 from orchestra.batch.tables.table import Table
 
 Line = Mapping[str, Any]  # an attribute's value, or several
@@ -73,3 +75,28 @@ class Channel(ABC):
         if self.key is None:
             return ()
         return tuple(dict.fromkeys(str(line.get(self.key, "")) for line in lines))
+
+
+class WholeTable(Channel):
+    """A channel of every column: the table's, then each field's in its `parts`, then the status.
+
+    `fields` are the batch's.
+    """
+
+    parts: ClassVar[tuple[str, ...]]
+    fields: Sequence[str] = ()
+
+    @property
+    def outputs(self) -> list[str]:
+        """The columns that the fields come to."""
+        return [*(column_of(name, part) for name in self.fields for part in self.parts), STATUS]
+
+    @property
+    def inputs(self) -> list[str]:
+        """The table's columns, by other names where an output takes one."""
+        return input_names(self.table.columns, self.outputs)
+
+
+def column_of(name: str, part: str) -> str:
+    """What the column of a part of the field `name` is called; "" is its value."""
+    return f"{name}_{part}" if part else name

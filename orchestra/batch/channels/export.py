@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from orchestra.batch.channels.ai_labels import file_label, label_lines
 from orchestra.batch.channels.amazon import Amazon
-from orchestra.batch.channels.channel import Channel, Writer
+from orchestra.batch.channels.channel import Channel, WholeTable, Writer
 from orchestra.batch.channels.google import Google
 from orchestra.batch.channels.listing import Listings
 from orchestra.batch.channels.openai import OpenAi
@@ -29,9 +29,8 @@ from orchestra.batch.channels.woocommerce import WooCommerce
 from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.rows import REJECTED, OutputRow, output_rows
-from orchestra.batch.tables.table import open_table
 from orchestra.core.atomic import atomic_file
-from orchestra.core.errors import MissingExtra, OutputMismatch, UsageError
+from orchestra.core.errors import MissingExtra, UsageError
 
 CHANNELS: dict[str, type[Channel]] = {
     one.name: one for one in (Shopify, WooCommerce, Google, Amazon, OpenAi, Sheets, Provenance)
@@ -100,16 +99,11 @@ def export(
     folder = Folder.read(out)
     with closing(folder.book):
         spec = folder.spec
-        table = open_table(spec.table, spec.read_as)
-        if table.fingerprint != spec.table_hash:
-            raise OutputMismatch(
-                f"The table {str(spec.table)!r} has changed since the batch in {str(out)!r} ran. "
-                "Put the table back, or run the batch with the new one, and export again."
-            )
+        table = folder.own_table()
         own = spec.recipe.export if spec.recipe else ExportSettings()
         listings = Listings(table, spec.columns, spec.recipe, settings or own)
         channel = kind(table)
-        if isinstance(channel, Sheets | Provenance):
+        if isinstance(channel, WholeTable):
             channel.fields = folder.book.field_names()
         exporter = Exporter(channel, listings, approved, Exported(file, to))
         exporter.write(output_rows(folder, table, spec.columns), suffix)

@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any, ClassVar
 
 from orchestra.batch.channels.ai_labels import authorship
-from orchestra.batch.channels.channel import Channel, Line, Writer
+from orchestra.batch.channels.channel import Line, WholeTable, Writer, column_of
 from orchestra.batch.channels.listing import Listing
 from orchestra.batch.channels.rules import Fault
-from orchestra.batch.output.exports import input_names
 from orchestra.batch.tables.row import STATUS
 from orchestra.core.job import Field
 from orchestra.core.values import text_of
@@ -39,29 +38,21 @@ PARTS = (
 )
 
 
-class Provenance(Channel):
+class Provenance(WholeTable):
     """Parquet with full provenance."""
 
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
-    fields: Sequence[str] = ()
-
-    @property
-    def _outputs(self) -> list[str]:
-        return [*(_column(name, part) for name in self.fields for part in PARTS), STATUS]
-
-    @property
-    def _inputs(self) -> list[str]:
-        return input_names(self.table.columns, self._outputs)
+    parts: ClassVar[tuple[str, ...]] = PARTS
 
     def lines(self, listing: Listing) -> list[Line]:
         """One row a product."""
         entry = listing.entry
         values = (entry.row.values.get(name, "") for name in self.table.columns)
-        row: dict[str, Any] = dict(zip(self._inputs, values, strict=True))
+        row: dict[str, Any] = dict(zip(self.inputs, values, strict=True))
         for name in self.fields:
             told = _told(name, entry.outcome.fields.get(name, Field()))
-            row |= {_column(name, part): told[part] for part in PARTS}
+            row |= {column_of(name, part): told[part] for part in PARTS}
         return [{**row, STATUS: entry.status}]
 
     def faults(self, listing: Listing, lines: Sequence[Line]) -> list[Fault]:
@@ -70,13 +61,9 @@ class Provenance(Channel):
 
     def writer(self, file: IO[bytes], suffix: str) -> Writer:
         """Row groups, in bounded memory."""
-        columns = [*self._inputs, *self._outputs]
-        numbers = {_column(name, part) for name in self.fields for part in NUMBERS}
+        columns = [*self.inputs, *self.outputs]
+        numbers = {column_of(name, part) for name in self.fields for part in NUMBERS}
         return _RowGroups(file, columns, numbers)
-
-
-def _column(name: str, part: str) -> str:
-    return f"{name}_{part}" if part else name
 
 
 def _told(name: str, field: Field) -> Mapping[str, Any]:

@@ -16,38 +16,29 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.packaging.custom import StringProperty
 
 from orchestra.batch.channels.ai_labels import authorship
-from orchestra.batch.channels.channel import Channel, Line, Writer
+from orchestra.batch.channels.channel import Line, WholeTable, Writer, column_of
 from orchestra.batch.channels.listing import Listing
 from orchestra.batch.channels.rules import Fault
-from orchestra.batch.output.exports import input_names
 from orchestra.batch.tables.row import STATUS
 from orchestra.core.values import text_of
 
 MOST_CHARS = 32_767  # of a cell; support.microsoft.com, "Excel specifications and limits"
 MOST_ROWS = 1_048_576  # of a sheet, the header among them
 ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # what openpyxl refuses, as XML 1.0 does
-PARTS = ("", "_source", "_confidence", "_written_by_model", "_reviewer")
+PARTS = ("", "source", "confidence", "written_by_model", "reviewer")
 
 
-class Sheets(Channel):
+class Sheets(WholeTable):
     """An Excel workbook."""
 
     name: ClassVar[str] = "xlsx"
     suffixes: ClassVar[tuple[str, ...]] = (".xlsx",)
-    fields: Sequence[str] = ()
-
-    @property
-    def _outputs(self) -> list[str]:
-        return [*(_column(name, part) for name in self.fields for part in PARTS), STATUS]
-
-    @property
-    def _inputs(self) -> list[str]:
-        return input_names(self.table.columns, self._outputs)
+    parts: ClassVar[tuple[str, ...]] = PARTS
 
     def lines(self, listing: Listing) -> list[Line]:
         """One row a product."""
         values = (listing.entry.row.values.get(name, "") for name in self.table.columns)
-        row = dict(zip(self._inputs, values, strict=True))
+        row = dict(zip(self.inputs, values, strict=True))
         for name in self.fields:
             field = listing.entry.outcome.fields.get(name)
             if field is None:
@@ -61,7 +52,7 @@ class Sheets(Channel):
                 wrote.reviewer,
             )
             row |= {
-                _column(name, part): value or "" for part, value in zip(PARTS, told, strict=True)
+                column_of(name, part): value or "" for part, value in zip(PARTS, told, strict=True)
             }
         return [{**row, STATUS: listing.entry.status}]
 
@@ -77,11 +68,7 @@ class Sheets(Channel):
 
     def writer(self, file: IO[bytes], suffix: str) -> Writer:
         """A workbook that is written row by row."""
-        return _Workbook(file, [*self._inputs, *self._outputs])
-
-
-def _column(name: str, part: str) -> str:
-    return f"{name}{part}"
+        return _Workbook(file, [*self.inputs, *self.outputs])
 
 
 class _Workbook(Writer):

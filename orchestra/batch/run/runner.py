@@ -356,7 +356,7 @@ async def _stopped_by_signals(stop: Callable[[str], None]) -> AsyncIterator[None
         for number, why in STOPPED_BY.items():
             loop.add_signal_handler(number, first, why)
             held.append(number)
-    except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or a thread of its own
         release()
     try:
         yield
