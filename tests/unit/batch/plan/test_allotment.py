@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import zlib
 from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
@@ -22,6 +24,7 @@ from orchestra.batch.plan.survey import Wish
 from orchestra.core.call import Call, Reply, Usage
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.job import Budget
+from orchestra.core.money import usd
 from tests.scripted import first_allowed, scripted_fleet
 
 FACTS = default_recipe().model_copy(update={"write": None})
@@ -142,33 +145,35 @@ def test_rows_of_the_sample_take_the_route_that_is_paid() -> None:
     share=st.floats(0.05, 1.5),
     seed=st.integers(0, 10_000),
     raises=st.lists(st.floats(1.0, 3.0), max_size=2),
+    honest=st.booleans(),
 )
 @settings(
-    max_examples=6,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_no_cap_is_ever_passed_whatever_calls_cost_fail_or_are_resumed(
-    tmp_path_factory: Any, rows: int, share: float, seed: int, raises: list[float]
+    tmp_path_factory: Any, rows: int, share: float, seed: int, raises: list[float], honest: bool
 ) -> None:
-    import asyncio
-
     folder: Path = tmp_path_factory.mktemp("cap")
-    asyncio.run(_never_passed(folder, rows, share, seed, raises))
+    asyncio.run(_never_passed(folder, rows, share, seed, raises, honest))
 
 
 async def _never_passed(
-    folder: Path, rows: int, share: float, seed: int, raises: list[float]
+    folder: Path, rows: int, share: float, seed: int, raises: list[float], honest: bool
 ) -> None:
+    """A model that is not `honest` charges for more than its call allowed it to write."""
+
     def moody(call: Call) -> Any:
         """Answers of any length, and now and then none."""
-        dice = hash((seed, call.text)) % 97
+        dice = zlib.crc32(f"{seed} {call.text}".encode()) % 97
         if dice % 11 == 0:
             return AnswerInvalid("The answer is no JSON.")
         value = first_allowed(call)
         if dice % 3 == 0:
             value = dict.fromkeys(value)  # the text leaves all open, so that the photo is asked
-        usage = Usage(input_tokens=dice % 60, output_tokens=1 + dice, images=len(call.images))
+        written = min(1 + dice, call.written_tokens) if honest else 1 + dice
+        usage = Usage(input_tokens=dice % 30, output_tokens=written, images=len(call.images))
         return Reply(text="{}", value=value, confidence={}, usage=usage)
 
     source = folder / "t.csv"
@@ -195,6 +200,10 @@ async def _never_passed(
         book = Folder.read(folder / "out").book
         spent = book.spent(BATCH_ACCOUNT)
         book.close()
-        assert summary.cost_usd <= cap and spent.open_cost_micro == 0
+        assert spent.open_cost_micro == 0
+        assert summary.cost_usd == usd(spent.cost_micro)
+        # What was charged beyond a call's worst case is spent, and no bound of ours could hold it.
+        assert usd(spent.cost_micro - spent.overrun_micro) <= cap
+        assert not (honest and spent.overrun_micro)
         assert summary.rows == rows == sum(summary.counts().values())
     await fleet.close()
