@@ -23,7 +23,7 @@ import sqlite3
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
-VERSION = 9
+VERSION = 10
 
 _TABLES = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
