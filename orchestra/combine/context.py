@@ -124,7 +124,7 @@ def in_context(
 
 
 def stated_origin(text: str, terms: Sequence[tuple[str, str]]) -> Field | None:
-    """The one place that the text says the thing is made in ("越南制造"), where no model read it."""
+    """The one place that a text calls the origin ("越南制造"), where no model read it."""
     places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
     said = [one for one in places if as_origin(text, *one) == SAID and meant(text, *one)]
     meaning = dict(terms)
