@@ -18,6 +18,8 @@ CLAUSE = re.compile(
     r"[.,;:!?()\n\r，。；：！？、]|\s[-–—]\s|\b(?:but|however|aber|men|mais)\b|但", re.I
 )
 SAID = 2  # of a place: that the thing is made there
+CLAUSE_CHARS = 400  # before a word, at most; a clause of more is none
+MOST_PLACES = 500  # that one text is judged by: a text of more repeats itself
 MOST_WORDS = 6  # between a denial and what it denies
 DENIED = re.compile(
     r"\b(?:not|no|non|never|without|isn't|isn’t|aren't|aren’t|doesn't|doesn’t|don't|don’t|neither"
@@ -98,7 +100,8 @@ def in_context(
     if is_best and meant(text, *own):  # as of nearly all
         return field
     meaning = dict(terms)
-    places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
+    named_at = occurrences(terms, text)[:MOST_PLACES]
+    places = [(start, start + len(word)) for word, start in named_at]
     fit = {
         (start, end): as_origin(text, start) if is_origin else 1
         for start, end in places
@@ -152,6 +155,7 @@ def all_in_context(
 
 
 def _clause(text: str, end: int) -> str:
-    """What stands before `end` in its clause."""
-    start = max((found.end() for found in CLAUSE.finditer(text, 0, end)), default=0)
+    """What stands before `end` in its clause, as far back as a clause reaches."""
+    first = max(0, end - CLAUSE_CHARS)
+    start = max((found.end() for found in CLAUSE.finditer(text, first, end)), default=first)
     return text[start:end]

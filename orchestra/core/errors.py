@@ -15,6 +15,7 @@ OrchestraError
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
 |   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
+|   |-- TextTooLong         a text that no model would read
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
@@ -137,6 +138,10 @@ class InvalidDecision(UsageError):
 
 class EmptyJob(UsageError):
     """A job has neither text nor an image that can be used."""
+
+
+class TextTooLong(UsageError):
+    """A text of a job has more bytes than any model would read."""
 
 
 class DuplicateId(UsageError):

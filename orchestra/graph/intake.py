@@ -20,6 +20,7 @@ from PIL import Image
 from orchestra.core.errors import DeadlineExceeded, ImageError, ImageUnavailable, UsageError
 from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
+from orchestra.core.text_limits import check_text
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
 from orchestra.images.fetch import is_fetched
@@ -34,6 +35,8 @@ from orchestra.routing.candidates import JobShape
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
 TURNS = HostTurns()
+LANGUAGE_CHARS = 20_000  # of a text tell which language it is in
+EXPECTED_CHARS = 65_536  # of a text tell how well models will read it
 NAME_CHARS = 60  # of a photo in a note: the end of a long one tells most
 
 
@@ -92,11 +95,12 @@ async def take_in(
     They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
     asked for again until then. Photos are brought side by side; what was mended in one is noted.
-    Raises `UsageError` for more photos than a job may have.
+    Raises `UsageError` for more photos than a job may have, and `TextTooLong`.
     """
     most = fleet.image_limits.max_photos
     if len(job.images) > most:
         raise UsageError(f"The job has {len(job.images)} photos; the limit is {most}. Send fewer.")
+    check_text(job.text)
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
     ends_at = None if limit_ms is None else started + limit_ms / 1000
@@ -143,7 +147,7 @@ async def _expected(fleet: Backing, text: str | None) -> Expectations:
     if not text or fleet.policy is None or not fleet.policy.routing:
         return ()
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, fleet.expected_of, text.strip())
+    return await loop.run_in_executor(None, fleet.expected_of, text.strip()[:EXPECTED_CHARS])
 
 
 async def _patiently(fleet: Backing, photo: _Photo, ends_at: float | None) -> _Taken:
@@ -196,8 +200,8 @@ def _keep(fleet: Backing, photo: _Photo) -> _Taken:
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:
-    """The language to write in for a text: Chinese when a tenth of its letters are."""
-    letters = [char for char in text or "" if char.isalpha()]
+    """The language to write in for a text: Chinese when a tenth of its first letters are."""
+    letters = [char for char in (text or "")[:LANGUAGE_CHARS] if char.isalpha()]
     chinese = sum(1 for char in letters if CJK.match(char))
     return "zh" if chinese * 10 >= max(1, len(letters)) else "en"
 
