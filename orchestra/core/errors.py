@@ -177,7 +177,12 @@ class MissingExtra(UsageError, ImportError):
 
 
 class ImageError(OrchestraError):
-    """One image cannot be used; other images and the text go on."""
+    """One image cannot be used; other images and the text go on.
+
+    One that `is_open` tells nothing of the network that its address was looked up in.
+    """
+
+    is_open = False
 
 
 class ImageNotFound(ImageError):
@@ -204,6 +209,8 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+    is_open = True
 
 
 class ImageBlank(ImageError):

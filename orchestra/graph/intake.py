@@ -23,9 +23,10 @@ from orchestra.core.text import sanitise
 from orchestra.core.text_limits import check_text
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
+from orchestra.images.discreet import told_of
 from orchestra.images.fetch import is_fetched
 from orchestra.images.intake import read_photo
-from orchestra.images.naming import shown
+from orchestra.images.naming import shown, shown_end
 from orchestra.images.patience import pause_s
 from orchestra.images.politeness import HostTurns
 from orchestra.images.store import KEY
@@ -127,9 +128,7 @@ async def take_in(
 def _named(job: Job, at: int) -> str:
     """A photo of a job as a note names it: by its place, where there are several, and its name."""
     place = f"{at + 1} of {len(job.images)} " if len(job.images) > 1 else ""
-    source = job.images[at]
-    is_long = len(source) > NAME_CHARS and source[:5].lower() != "data:"
-    return place + shown(f"…{source[-NAME_CHARS:]}" if is_long else source, NAME_CHARS + 1)
+    return place + shown_end(job.images[at], NAME_CHARS)
 
 
 async def _kept_or_error(
@@ -138,7 +137,9 @@ async def _kept_or_error(
     """A photo, or what is wrong with it."""
     try:
         return await _patiently(fleet, photo, ends_at)
-    except (ImageError, DeadlineExceeded) as error:
+    except ImageError as error:
+        return ErrorRecord.of("images", told_of(error, photo.source, fleet.image_limits))
+    except DeadlineExceeded as error:
         return ErrorRecord.of("images", error)
 
 

@@ -54,8 +54,8 @@ class Ingress:
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
-        # Strangers' jobs may not name files of this machine.
-        limits = ImageLimits(allow_files=False)
+        # Strangers' jobs may not name files of this machine, nor learn what its network holds.
+        limits = ImageLimits(allow_files=False, is_discreet=True)
         builds = {
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
