@@ -69,6 +69,13 @@ DEFAULT_GRAPHS = ("answer", "listing")
     help="Write the spans of every request to this file, one JSON object a line.",
 )
 @click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="Name that clients reach the server by, beside its addresses; may be given again.",
+)
+@click.option(
     "--write-config",
     type=PATH,
     help="Write the YAML for `serve deploy` here instead of serving.",
@@ -83,6 +90,7 @@ def serve_command(
     cache: Path | None,
     cache_mib: int | None,
     traces: Path | None,
+    host_names: tuple[str, ...],
     write_config: Path | None,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
@@ -90,6 +98,8 @@ def serve_command(
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if host_names:
+        args["host_names"] = ",".join(host_names)
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return

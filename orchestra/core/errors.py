@@ -15,6 +15,7 @@ OrchestraError
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
 |   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
+|   |-- TextTooLong         a text that no model would read
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
@@ -139,6 +140,10 @@ class EmptyJob(UsageError):
     """A job has neither text nor an image that can be used."""
 
 
+class TextTooLong(UsageError):
+    """A text of a job has more bytes than any model would read."""
+
+
 class DuplicateId(UsageError):
     """An id occurs a second time in one table."""
 
@@ -172,7 +177,12 @@ class MissingExtra(UsageError, ImportError):
 
 
 class ImageError(OrchestraError):
-    """One image cannot be used; other images and the text go on."""
+    """One image cannot be used; other images and the text go on.
+
+    One that `is_open` tells nothing of the network that its address was looked up in.
+    """
+
+    is_open = False
 
 
 class ImageNotFound(ImageError):
@@ -199,6 +209,8 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+    is_open = True
 
 
 class ImageBlank(ImageError):

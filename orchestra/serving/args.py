@@ -27,6 +27,8 @@ class AppArgs(BaseModel):
     spent since it started. `cache` is the folder of a cache of replies, one on each node that has
     an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
     calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
+    `host_names` are names, with commas, that clients may reach the server by beside its addresses
+    and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +40,7 @@ class AppArgs(BaseModel):
     book: str = ""
     cache: str = ""
     policy: str = ""
+    host_names: str = ""
 
     @model_validator(mode="after")
     def _one_writer(self) -> Self:

@@ -54,8 +54,8 @@ class Ingress:
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
-        # Strangers' jobs may not name files of this machine.
-        limits = ImageLimits(allow_files=False)
+        # Strangers' jobs may not name files of this machine, nor learn what its network holds.
+        limits = ImageLimits(allow_files=False, is_discreet=True)
         builds = {
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
@@ -75,10 +75,11 @@ class Ingress:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
         self._service = Service(fleet, builds, lost)
+        self._host_names = args.host_names.split(",")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service)
+        return make_app(self._service, host_names=self._host_names)
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

@@ -6,37 +6,56 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 
+from orchestra.core.text_limits import plain_bytes
+from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.guards import BodyLimit, NothingForeseen
+from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.words import ProblemBody
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemBody}
-    for status in sorted({413, *(status for _, status in STATUSES)} - {CLIENT_CLOSED})
+    for status in sorted(
+        {408, 413, 421, 431, *(status for _, status in STATUSES)} - {CLIENT_CLOSED}
+    )
 }
 
 
-def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
-    """The application of one ingress replica; a stream is not silent for longer than that."""
+def make_app(
+    service: Service,
+    *,
+    keepalive_s: float = KEEPALIVE_S,
+    host_names: Sequence[str] = (ANY,),
+) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
+
+    It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
+    """
+    limits = BodyLimits(plain_bytes(service.fleet.file))
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
     )
     # The last one added is met first.
-    app.add_middleware(BodyLimit)
+    app.router.route_class = StrictRoute
+    app.add_middleware(BodyLimit, limits)
+    app.add_middleware(HostGuard, host_names)
     app.add_middleware(NothingForeseen)
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    tell_limits(app, limits)
     return app

@@ -35,14 +35,20 @@ def add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
-        """No such route, a wrong method, or a body over the bound."""
-        codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
+        """No such route, a wrong method, or a body that is too large, too slow, or no JSON."""
+        codes = {
+            404: "NoSuchRoute",
+            405: "WrongMethod",
+            408: "BodyTooSlow",
+            413: "BodyTooLarge",
+        }
         code = codes.get(error.status_code, "InvalidRequest")
         message = str(error.detail)
         if error.status_code in (404, 405):
             message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
         metrics.count_problem(code)
-        return JSONResponse(body(error.status_code, code, message), error.status_code)
+        answer = body(error.status_code, code, message)
+        return JSONResponse(answer, error.status_code, error.headers)
 
     @app.exception_handler(HungUp)
     async def on_hung_up(request: Request, error: HungUp) -> Response:
