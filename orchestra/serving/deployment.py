@@ -69,12 +69,13 @@ class Ingress:
             cache=args.cache or None,
             policy=Path(args.policy) if args.policy else None,
         )
-        app = serve.get_replica_context().app_name
+        here = serve.get_replica_context()
+        app = here.app_name
 
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost)
+        self._service = Service(fleet, builds, lost, here.replica_id.unique_id)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""

@@ -16,6 +16,7 @@ from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.traced import Traced
 from orchestra.serving.words import ProblemBody
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -30,10 +31,13 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
+        # Its own would have a request's whole address; see `Traced`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # The last one added is met first.
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
+    app.add_middleware(Traced)
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
