@@ -10,19 +10,18 @@ an ingress has it of every replica, wherever that runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from orchestra.core.job import CallRecord, Result
-from orchestra.observe.trace import sampled_trace_id
 
 try:
     import prometheus_client as prometheus
-    from prometheus_client import exposition as formats
 except ImportError:  # comes with the `ray` extra
-    prometheus = formats = None
+    prometheus = None
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TOKEN_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0)
@@ -125,8 +124,7 @@ def count_result(result: Result, deadline_ms: float | None = None) -> None:
     if deadline_ms:
         DEADLINE.observe(result.seconds * 1000 / deadline_ms)
     JOBS.labels(result.status).inc()
-    trace = sampled_trace_id()
-    JOB_SECONDS.observe(result.seconds, {"trace_id": trace} if trace else None)
+    JOB_SECONDS.observe(result.seconds)
     for error in result.errors:
         ERRORS.labels(_types.of(error.type)).inc()
     count_calls(result.calls)
@@ -187,33 +185,9 @@ def note_ready(model: str, *, is_ready: bool) -> None:
         UNREADY.labels(model).set(0 if is_ready else 1)
 
 
-class _Named:
-    """Everything that was counted here, with the label `ingress` beside its own."""
-
-    def __init__(self, ingress: str) -> None:
-        self._ingress = ingress
-
-    def collect(self) -> Iterator[Any]:
-        """The metrics, as prometheus_client writes them."""
-        for metric in prometheus.REGISTRY.collect() if prometheus is not None else ():
-            metric.samples = [
-                sample._replace(labels={**sample.labels, "ingress": self._ingress})
-                for sample in metric.samples
-            ]
-            yield metric
-
-
-def exposition(accept: str = "", ingress: str = "") -> tuple[bytes, str]:
-    """All metrics of this process, and their content type: OpenMetrics where `accept` wants that.
-
-    With `ingress` each has that label. Several ingresses behind one address answer its scrapes in
-    turn, and no series of theirs may run backwards.
-    """
-    if prometheus is None or formats is None:
-        return b"", "text/plain; charset=utf-8"
-    write, content_type = formats.choose_encoder(accept)
-    registry: Any = _Named(ingress) if ingress else prometheus.REGISTRY
-    return write(registry), content_type
+def exposition() -> bytes:
+    """All metrics of this process in Prometheus' text format."""
+    return b"" if prometheus is None else prometheus.generate_latest()
 
 
 def _count_call(call: CallRecord) -> None:

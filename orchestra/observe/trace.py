@@ -111,13 +111,6 @@ def traceparent() -> dict[str, str]:
     return {name: value for name, value in sent.items() if name == "traceparent"}
 
 
-def sampled_trace_id() -> str:
-    """`trace_id` of a trace that is kept, so that somebody can look it up; else empty."""
-    if trace is None or not trace.get_current_span().get_span_context().trace_flags.sampled:
-        return ""
-    return trace_id()
-
-
 def trace_id() -> str:
     """The current trace as 32 hexadecimal digits, for a log line; empty without a span."""
     if trace is None:

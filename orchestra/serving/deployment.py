@@ -69,13 +69,12 @@ class Ingress:
             cache=args.cache or None,
             policy=Path(args.policy) if args.policy else None,
         )
-        here = serve.get_replica_context()
-        app = here.app_name
+        app = serve.get_replica_context().app_name
 
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost, here.replica_id.unique_id)
+        self._service = Service(fleet, builds, lost)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""

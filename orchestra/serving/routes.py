@@ -130,12 +130,10 @@ def add_state(app: FastAPI, service: Service) -> None:
         return JSONResponse(state.model_dump(), 200 if ready else 503)
 
     @app.get("/metrics", response_class=Response)
-    async def prometheus(request: Request) -> Response:
-        """Metrics of this ingress, and of the replicas behind it, in Prometheus' formats."""
+    async def prometheus() -> Response:
+        """Prometheus metrics of this ingress replica, and of the models behind it."""
         await service.note_lost()
-        accept = request.headers.get("accept", "")
-        content, kind = metrics.exposition(accept, service.ingress)
-        return Response(content, media_type=kind)
+        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
 def tags_of(request: Request, given: Mapping[str, str]) -> dict[str, str]:

@@ -66,14 +66,12 @@ INSIDE = (
 class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
-    `lost` tells of the models that nothing hosts at the moment why that is so; `ingress` tells this
-    one's metrics from those of others behind the same address.
+    `lost` tells of the models that nothing hosts at the moment why that is so.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
-    ingress: str = ""
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.

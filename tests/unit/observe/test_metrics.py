@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import prometheus_client
 import pytest
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from graphs.answer import build
@@ -18,12 +17,9 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Client
 from orchestra.core.job import CallRecord, ErrorRecord, Result
 from orchestra.observe import metrics
-from orchestra.observe.trace import span
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
-
-OPEN = "application/openmetrics-text; version=1.0.0"
 
 
 def value(name: str, **labels: str) -> float:
@@ -34,7 +30,7 @@ def value(name: str, **labels: str) -> float:
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """The HTTP face over the `mini` cards, with engines that answer two words."""
 
-    def told(call: Call) -> object:
+    def told(call: Call) -> Any:
         if call.schema is None:
             return "two words"
         return {name: call.text for name in call.schema["properties"]}
@@ -46,7 +42,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def lost() -> dict[str, str]:
         return {"vl": "no replica runs"}
 
-    service = Service(opened, {"answer": build}, lost, "first")
+    service = Service(opened, {"answer": build}, lost)
     transport = httpx.ASGITransport(make_app(service), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as client:
         yield client
@@ -96,8 +92,7 @@ def test_metrics_count_jobs_calls_seconds_dollars_tokens_errors_and_problems() -
     assert value("orchestra_saved_usd_total", model="tested") == pytest.approx(0.25)
     assert value("orchestra_tokens_total", model="tested", way="in") == 140  # of no reused one
     assert value("orchestra_tokens_total", model="tested", way="out") == 6
-    content, _ = metrics.exposition()
-    assert b'orchestra_tokens_total{model="tested",way="in"} 140.0' in content
+    assert b'orchestra_tokens_total{model="tested",way="in"} 140.0' in metrics.exposition()
 
 
 def test_an_answer_s_first_token_and_the_others_are_counted_apart() -> None:
@@ -140,30 +135,12 @@ def test_types_of_errors_are_bounded_whatever_raises_them() -> None:
     assert [bounded.of(kind) for kind in ("a", "b", "c", "a")] == ["a", "b", "other", "a"]
 
 
-async def test_series_of_an_ingress_are_told_apart_and_lost_models_are_known(
+async def test_a_model_that_nothing_hosts_is_known_by_the_next_scrape(
     http: httpx.AsyncClient,
 ) -> None:
-    text = (await http.get("/metrics")).text
-    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
-    assert {sample.labels["ingress"] for sample in samples} == {"first"}
-    lost = {s.labels["model"]: s.value for s in samples if s.name == "orchestra_model_lost"}
-    assert (lost["vl"], lost["r1"]) == (1.0, 0.0)
-
-
-async def test_a_scraper_that_reads_open_metrics_is_told_the_trace_of_a_slow_job(
-    http: httpx.AsyncClient, spans: InMemorySpanExporter
-) -> None:
-    with span("asking"):
-        await http.post("/v1/jobs", json={"text": "A red shirt"})
-    answer = await http.get("/metrics", headers={"Accept": OPEN})
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    samples = [s for family in open_metrics(answer.text) for s in family.samples]
-    told = {s.exemplar.labels["trace_id"] for s in samples if s.exemplar is not None}
-    traces = {f"{s.context.trace_id:032x}" for s in spans.get_finished_spans() if s.context}
-    assert told == traces
-    plain = await http.get("/metrics")
-    assert plain.headers["content-type"].startswith("text/plain")
-    assert "trace_id" not in plain.text
+    await http.get("/metrics")
+    lost = {name: value("orchestra_model_lost", model=name) for name in ("vl", "r1")}
+    assert lost == {"vl": 1.0, "r1": 0.0}
 
 
 async def test_a_call_is_timed_and_what_is_reused_is_counted_by_kind(
