@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from orchestra.core.job import CallRecord, Result
+from orchestra.core.job import CallRecord, Result, Status
 
 try:
     import prometheus_client as prometheus
@@ -28,6 +28,9 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0)
 CALLS_A_BATCH = (1, 2, 4, 8, 16, 32, 64)
 MOST_TYPES = 100  # of errors; there are forty, and a user's graph may raise its own
 OTHER = "other"
+
+# Errors that an operator is called for (deploy/observability).
+PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "DiskFull")
 
 Reuse = Literal["under_way", "book", "replies", "photos"]
 
@@ -96,6 +99,12 @@ if prometheus is not None:
     UNREADY = prometheus.Gauge(
         "orchestra_model_lost", "1 for a model that could not answer at the last look.", ["model"]
     )
+
+    # A rate knows a series from its second sample on: what is rare is there before it happens.
+    for _status in get_args(Status):
+        JOBS.labels(_status)
+    for _kind in PAGED:
+        PROBLEMS.labels(_kind)
 
 
 class Bounded:
@@ -197,12 +206,9 @@ def _count_call(call: CallRecord) -> None:
     CALLS.labels(call.model, outcome).inc()
     CALL_SECONDS.labels(call.model).observe(call.seconds)
     DOLLARS.labels(call.model).inc(float(call.cost_usd))
-    if call.overrun_usd:
-        OVERRUN.labels(call.model).inc(float(call.overrun_usd))
-    if call.presumed:
-        PRESUMED.labels(call.model).inc(float(call.cost_usd))
-    if call.saved_usd:
-        SAVED.labels(call.model).inc(float(call.saved_usd))
+    OVERRUN.labels(call.model).inc(float(call.overrun_usd))
+    PRESUMED.labels(call.model).inc(float(call.cost_usd) if call.presumed else 0.0)
+    SAVED.labels(call.model).inc(float(call.saved_usd))
     if not call.reused:
         TOKENS.labels(call.model, "in").inc(call.input_tokens)
         TOKENS.labels(call.model, "out").inc(call.output_tokens)
