@@ -25,6 +25,7 @@ from orchestra.cluster.owned import (
 )
 from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
+from orchestra.observe import otlp
 from orchestra.observe.export import TRACES_FILE
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
@@ -130,7 +131,10 @@ def _serve(
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     if traces is not None:
         os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
-    with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
+    if otlp.is_wanted():
+        otlp.check()
+    is_traced = traces is not None or otlp.is_wanted()
+    with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=is_traced):
         check_room(file)
         if not stop.finishes(lambda: _deploy(build, args)):
             click.echo("stopped before the models were loaded", err=True)

@@ -21,6 +21,7 @@ from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
+from orchestra.serving.traced import Traced
 from orchestra.serving.words import ProblemBody
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -46,12 +47,15 @@ def make_app(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
+        # Its own would have a request's whole address; see `Traced`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # The last one added is met first.
     app.router.route_class = StrictRoute
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(NothingForeseen)
+    app.add_middleware(Traced)
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)

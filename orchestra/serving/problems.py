@@ -33,6 +33,7 @@ from orchestra.core.errors import (
 )
 from orchestra.observe.log import log_bug, log_problem
 from orchestra.observe.metrics import count_problem
+from orchestra.observe.trace import note
 from orchestra.serving.words import Problem, ProblemBody
 
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
@@ -80,9 +81,11 @@ def reported(error: Exception) -> tuple[int, dict[str, Any]]:
     """
     if isinstance(error, OrchestraError):
         status, answer = problem(error)
+        note("orchestra.error", error.kind)
         count_problem(error.kind)
         log_problem(error.kind, status)
         return status, answer
+    note("orchestra.error", BUG)
     count_problem(BUG)
     log_bug(error)
     message = (

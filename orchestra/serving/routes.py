@@ -19,7 +19,6 @@ from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
 from orchestra.graph.threads import Thread
 from orchestra.observe import metrics
-from orchestra.observe.trace import span
 from orchestra.serving.chat import ChatChunks
 from orchestra.serving.gone import until_gone
 from orchestra.serving.problems import reported
@@ -58,18 +57,16 @@ def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
         With `stream`, an event for each chunk of `stream_mode`, then the result.
         """
-        with request_span(request, "jobs"):
-            tagged = job.model_copy(update={"tags": tags_of(request, job.tags)})
-            if not tagged.stream:
-                return await until_gone(request, service.job(tagged))
-            start = functools.partial(service.job, tagged)
-            return await until_gone(request, run_stream(start, keepalive_s))
+        tagged = job.model_copy(update={"tags": tags_of(request, job.tags)})
+        if not tagged.stream:
+            return await until_gone(request, service.job(tagged))
+        start = functools.partial(service.job, tagged)
+        return await until_gone(request, run_stream(start, keepalive_s))
 
     @app.post("/v1/plan")
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
-        with request_span(request, "plan"):
-            return (await service.plan(job)).public()
+        return (await service.plan(job)).public()
 
 
 def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
@@ -86,11 +83,10 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.post("/v1/threads/{thread_id:path}/answer", response_model=Result, responses=STREAMED)
     async def answer(thread_id: str, given: AnswerRequest, request: Request) -> Any:
         """Go on with a run: its result, or what it asks next. Of two answers one is heard."""
-        with request_span(request, "answer"):
-            if not given.stream:
-                return await until_gone(request, service.answer(thread_id, given))
-            start = functools.partial(service.answer, thread_id, given)
-            return await until_gone(request, run_stream(start, keepalive_s))
+        if not given.stream:
+            return await until_gone(request, service.answer(thread_id, given))
+        start = functools.partial(service.answer, thread_id, given)
+        return await until_gone(request, run_stream(start, keepalive_s))
 
 
 def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
@@ -99,16 +95,14 @@ def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
         tags = tags_of(request, chat_request.metadata or {})
         tagged = chat_request.model_copy(update={"metadata": tags})
-        with request_span(request, "chat"):
-            if tagged.stream:
-                return await until_gone(request, chat_stream(service, tagged, keepalive_s))
-            return await until_gone(request, service.chat(tagged))
+        if tagged.stream:
+            return await until_gone(request, chat_stream(service, tagged, keepalive_s))
+        return await until_gone(request, service.chat(tagged))
 
     @app.post("/v1/embeddings")
     async def embeddings(asked: VectorRequest, request: Request) -> VectorAnswer:
         """OpenAI's embeddings; `model` is a card that offers `encode`, or `auto`."""
-        with request_span(request, "embeddings"):
-            return await until_gone(request, service.vectors(asked, tags_of(request, {})))
+        return await until_gone(request, service.vectors(asked, tags_of(request, {})))
 
     @app.get("/v1/models")
     async def models() -> ModelList:
@@ -137,7 +131,8 @@ def add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
-        """Prometheus metrics of this ingress replica."""
+        """Prometheus metrics of this ingress replica, and of the models behind it."""
+        await service.note_lost()
         return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
@@ -151,12 +146,6 @@ def tags_of(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     if wrong is not None:
         raise UsageError(wrong)
     return tags
-
-
-def request_span(request: Request, route: str) -> Any:
-    """One span around a request, a child of the caller's if it sent a `traceparent`."""
-    sent = {name: request.headers[name] for name in ("traceparent",) if name in request.headers}
-    return span("orchestra.http", {"http.route": route}, sent)
 
 
 async def chat_stream(service: Service, request: ChatRequest, idle_s: float) -> EventStream:

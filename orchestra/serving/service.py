@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -30,7 +31,7 @@ from orchestra.graph.query import Query, answer_query
 from orchestra.graph.run import OWN_MODES
 from orchestra.graph.threads import Thread
 from orchestra.observe.log import log_result
-from orchestra.observe.metrics import count_calls, count_result
+from orchestra.observe.metrics import count_calls, count_result, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
@@ -48,7 +49,9 @@ from orchestra.serving.words import (
 )
 
 AUTO = "auto"
+READY = "ready"
 READY_S = 5.0
+LOST_S = 1.0  # a scrape waits no longer to be told of lost models
 DROPPED = (
     "What was told as it was written is not the answer that the graph ended with; POST /v1/jobs "
     "gives that."
@@ -104,14 +107,13 @@ class Service:
         answer = _answer_to(thread, request)
         made: list[CallRecord] = []
         listener = _listener(request.stream_mode, tell, made)
-        with span("orchestra.job", {"orchestra.graph": graph}):
-            build = self.graphs[graph]
-            result = await self.fleet.resume(build, thread_id, answer, listener=listener)
-            # What went before was counted when it ended; these are the calls of this part.
-            cost = sum((call.cost_usd for call in made), Decimal(0))
-            tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
-            part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
-            _record("answer", graph, result.model_copy(update=part))
+        build = self.graphs[graph]
+        result = await self.fleet.resume(build, thread_id, answer, listener=listener)
+        # What went before was counted when it ended; these are the calls of this part.
+        cost = sum((call.cost_usd for call in made), Decimal(0))
+        tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
+        part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
+        _record("answer", graph, result.model_copy(update=part))
         return _public(result)
 
     async def plan(self, request: JobRequest) -> Plan:
@@ -132,9 +134,9 @@ class Service:
             return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
         query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
-        with span("orchestra.chat", {"orchestra.model": request.model}):
+        with span("orchestra.chat"):
             result = await answer_query(self.fleet, query, job, on_piece)
-            _record("chat", request.model, result)
+            _record("chat", request.model, result, job.budget)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
 
@@ -142,7 +144,7 @@ class Service:
         """Vectors of texts. Raises what `encode_texts` does, and `UnknownModel`."""
         _in_time(request.orchestra.budget)
         model = None if request.model == AUTO else self._card(request.model)
-        with span("orchestra.vectors", {"orchestra.model": request.model}):
+        with span("orchestra.vectors"):
             started = monotonic()
             encoding = Encoding(request.texts, vector_job(request, tags), model)
             made = await encode_texts(self.fleet, encoding)
@@ -182,7 +184,20 @@ class Service:
         hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
         lost = {} if self.lost is None else await self.lost()
         states = await asyncio.gather(*map(self._state, hosted))
-        return {**dict(zip(hosted, states, strict=True)), **lost}
+        found = {**dict(zip(hosted, states, strict=True)), **lost}
+        for model, state in found.items():
+            note_ready(model, is_ready=state == READY)
+        return found
+
+    async def note_lost(self) -> None:
+        """Have the metrics tell of models without a replica, as far as that is known at once."""
+        if self.lost is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOST_S):
+                lost = await self.lost()
+            for model in [card.name for card in self.fleet.file.models if card.is_hosted]:
+                note_ready(model, is_ready=model not in lost)
 
     async def _state(self, model: str) -> str:
         try:
@@ -192,7 +207,7 @@ class Service:
             return f"loading for longer than {READY_S:g} s"
         except OrchestraError as error:
             return f"{error.kind}: {error}"
-        return "ready"
+        return READY
 
     async def _graph_chat(
         self, request: ChatRequest, job: Job, on_piece: OnPiece | None
@@ -228,11 +243,10 @@ class Service:
         listener: Listener | None = None,
         thread_id: str | None = None,
     ) -> Result:
-        with span("orchestra.job", {"orchestra.graph": graph}):
-            result = await self.fleet.run(
-                self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
-            )
-            _record(kind, graph, result)
+        result = await self.fleet.run(
+            self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
+        )
+        _record(kind, graph, result, job.budget)
         return _public(result)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
@@ -266,8 +280,8 @@ class Service:
         return UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
 
 
-def _record(kind: str, name: str, result: Result) -> None:
-    count_result(result)
+def _record(kind: str, name: str, result: Result, budget: Budget | None = None) -> None:
+    count_result(result, None if budget is None else budget.latency_ms)
     log_result(kind, name, result)
 
 
