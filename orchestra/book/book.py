@@ -98,6 +98,20 @@ class Book(Threads, Entries, Tables, Spending, Timings):
         with self.transaction():
             return _DEEDS[type(message)](self, message)
 
+    @property
+    def epoch(self) -> int:
+        """The number of the life of its owner that it is in."""
+        return self._epoch
+
+    def probe(self, size: int) -> None:
+        """Write so many bytes in place of those before. Raises what stops the book from writing."""
+        with self.transaction():
+            self._write(
+                "INSERT INTO meta (key, value) VALUES ('probe', hex(zeroblob(?))) ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value",
+                (size,),
+            )
+
     def close(self) -> None:
         """Close the file and let another process have it; a second call does nothing."""
         self._close_database()

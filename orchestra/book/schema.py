@@ -96,6 +96,17 @@ _TABLES = (
         tokens INTEGER NOT NULL,
         PRIMARY KEY (account, model)
     ) WITHOUT ROWID""",
+    # What calls came to in all; they only grow, whatever becomes of the entries.
+    """CREATE TABLE totals (
+        model TEXT NOT NULL,
+        state TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        overrun_micro INTEGER NOT NULL,
+        saved_micro INTEGER NOT NULL,
+        PRIMARY KEY (model, state)
+    ) WITHOUT ROWID""",
     """CREATE TABLE replies (
         key TEXT PRIMARY KEY,
         entry INTEGER NOT NULL REFERENCES entries (number),
