@@ -20,7 +20,6 @@ from orchestra.book.messages import (
     EndThread,
     LeaveThread,
     LedgerMessage,
-    OpenAccount,
     ReleaseCall,
     RowMessage,
     SettleCall,
@@ -70,16 +69,7 @@ class LedgerMember(RemoteLedger):
     async def send(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
         """Have the ledger do what `message` says. Raises as `Ledger.send` does."""
         self._begin_beating()
-        sending = super().send(message)
-        if not isinstance(message, OpenAccount):
-            return await sending
-        try:
-            return await sending
-        except asyncio.CancelledError:
-            # It may be open all the same, and who asked for it does not know.
-            with suppress(BookError):
-                await asyncio.shield(super().send(CloseAccount(message.id)))
-            raise
+        return await super().send(message)
 
     async def trouble(self, within_s: float = READY_S) -> str:
         """Why the ledger begins nothing at the moment; empty where it does."""

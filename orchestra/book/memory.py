@@ -220,7 +220,7 @@ class MemoryLedger(Calls[MemoryCall]):
 
     def totals(self) -> list[ModelTotal]:
         """What all calls came to, by model and state."""
-        return list(self._totals.values())
+        return [self._totals[key] for key in sorted(self._totals)]
 
     def _count(self, call: MemoryCall, cost: Amount, overrun: Amount) -> None:
         state = call.state if call.saved_micro is None else "cached"

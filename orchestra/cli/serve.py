@@ -61,6 +61,12 @@ DEFAULT_GRAPHS = ("answer", "listing")
     type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@click.option(
+    "--ingresses",
+    type=click.IntRange(1),
+    default=1,
+    help="Processes that run graphs; they share one ledger.",
+)
 @policy_option
 @cache_options
 @click.option(
@@ -79,6 +85,7 @@ def serve_command(
     port: int,
     cpus: int | None,
     book: Path | None,
+    ingresses: int,
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
@@ -90,6 +97,8 @@ def serve_command(
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if ingresses > 1:
+        args["ingresses"] = str(ingresses)
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return

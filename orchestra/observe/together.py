@@ -16,6 +16,7 @@ except ImportError:  # comes with the `ray` extra
 
 OURS = "orchestra_"
 KEPT = ("counter", "histogram", "summary")
+Sample = tuple[str, tuple[tuple[str, str], ...]]  # its name, and its labels in their order
 
 
 class Together:
@@ -51,7 +52,7 @@ def added(
         return b""
     wanted, left_out = None if kinds is None else set(kinds), set(without)
     families: dict[str, Metric] = {}
-    sums: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    sums: dict[str, dict[Sample, float]] = {}
     for exposition in expositions:
         for family in text_string_to_metric_families(exposition.decode()):
             name = family.name
@@ -65,20 +66,32 @@ def added(
                 if not sample.name.endswith("_created"):
                     key = (sample.name, tuple(sorted(sample.labels.items())))
                     of_family[key] = of_family.get(key, 0.0) + sample.value
-    return b"".join(_family(families[name], sums[name]) for name in sorted(families))
+    return b"".join(
+        family_text(name, families[name].type, families[name].documentation, sums[name])
+        for name in sorted(families)
+    )
 
 
-def _family(family: Metric, sums: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]) -> bytes:
-    lines = [f"# HELP {_told_name(family)} {_escaped(family.documentation)}"]
-    lines += [f"# TYPE {_told_name(family)} {family.type}"]
-    for (name, labels), value in sums.items():
+def beside_ours(exposition: bytes) -> bytes:
+    """What an exposition tells of its process alone, as it stands there."""
+    kept: list[str] = []
+    is_ours = False
+    for line in exposition.decode().splitlines(keepends=True):
+        if line.startswith("# HELP "):
+            is_ours = line.split(" ")[2].startswith(OURS)
+        if not is_ours:
+            kept.append(line)
+    return "".join(kept).encode()
+
+
+def family_text(name: str, kind: str, about: str, samples: Mapping[Sample, float]) -> bytes:
+    """One metric in Prometheus' text format; its `samples` by their names and labels."""
+    told = f"{name}_total" if kind == "counter" else name
+    lines = [f"# HELP {told} {_escaped(about)}", f"# TYPE {told} {kind}"]
+    for (sample, labels), value in samples.items():
         pairs = ",".join(f'{label}="{_quoted(of)}"' for label, of in labels)
-        lines.append(f"{name}{{{pairs}}} {value}" if pairs else f"{name} {value}")
+        lines.append(f"{sample}{{{pairs}}} {value}" if pairs else f"{sample} {value}")
     return ("\n".join(lines) + "\n").encode()
-
-
-def _told_name(family: Metric) -> str:
-    return f"{family.name}_total" if family.type == "counter" else family.name
 
 
 def _escaped(text: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from orchestra.book import health
 from orchestra.book.book import Book
+from orchestra.book.ledger import open_or_close
 from orchestra.book.member import LedgerMember
 from orchestra.book.messages import (
     BeginCall,
@@ -207,11 +208,11 @@ async def test_a_silent_member_is_dead_and_its_accounts_close(house: House) -> N
     assert (await other.send(ReadSpent("tenant"))).cost_micro == 10
 
 
-async def test_a_job_whose_client_leaves_while_its_account_opens_leaves_none_open(
+async def test_who_leaves_while_an_account_opens_leaves_none_open(
     house: House,
 ) -> None:
     member = house.member()
-    opening = asyncio.create_task(member.send(OpenAccount("job")))
+    opening = asyncio.create_task(open_or_close(member, OpenAccount("job")))
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
