@@ -62,6 +62,12 @@ DEFAULT_GRAPHS = ("answer", "listing")
     type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@click.option(
+    "--ingresses",
+    type=click.IntRange(1),
+    default=1,
+    help="Processes that run graphs; they share one ledger.",
+)
 @policy_option
 @cache_options
 @click.option(
@@ -87,6 +93,7 @@ def serve_command(
     port: int,
     cpus: int | None,
     book: Path | None,
+    ingresses: int,
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
@@ -101,6 +108,8 @@ def serve_command(
             args[name] = str(path.resolve())
     if host_names:
         args["host_names"] = ",".join(host_names)
+    if ingresses > 1:
+        args["ingresses"] = str(ingresses)
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return

@@ -57,6 +57,7 @@ OrchestraError
 |-- BookError               the ledger or journal cannot be used
 |   |-- BookLocked          another process writes this book
 |   |-- BookFormatMismatch  a book of a format that this release does not read
+|   |-- BookUnavailable     its file is gone, damaged or read-only, or its process does not answer
 |   `-- DiskFull            nothing more can be written; what was finished is kept
 `-- BatchPaused             a model stopped answering; resume continues
 """
@@ -358,6 +359,12 @@ class BookLocked(BookError):
 
 class BookFormatMismatch(BookError):
     """The book was written by a release that keeps another format."""
+
+
+class BookUnavailable(BookError):
+    """The book cannot be used now: nothing is begun until it is back."""
+
+    retryable = True
 
 
 class DiskFull(BookError):

@@ -16,7 +16,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Durability, StateSnapshot
 
 from orchestra.book.messages import (
-    CloseAccount,
     EndThread,
     LeaveThread,
     OpenAccount,
@@ -29,7 +28,7 @@ from orchestra.core.job import CallRecord, Job, Question, Result, Spend
 from orchestra.core.money import usd
 from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
-from orchestra.graph.accounts import Ceiling, deadline, open_account
+from orchestra.graph.accounts import Ceiling, close_account, deadline, open_account
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
@@ -257,9 +256,7 @@ class _Segment:
             with suppress(BookError):
                 await unplanned.close()
             if self.parent is None or is_waiting:
-                # A book that failed leaves calls open, and its own error is the one to tell.
-                with suppress(BookError):
-                    await self.fleet.ledger.send(CloseAccount(run.account))
+                await close_account(self.fleet, run.account)
             if self._is_named and self.record is None:
                 await _leave(self.fleet, self._thread_id, self.by)
 

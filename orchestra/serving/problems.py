@@ -10,6 +10,8 @@ from orchestra.core.errors import (
     AnswerRefused,
     AnswerTruncated,
     BookError,
+    BookLocked,
+    BookUnavailable,
     BudgetExceeded,
     Cancelled,
     DeadlineExceeded,
@@ -62,6 +64,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (AccessRefused, 502),
     (Cancelled, CLIENT_CLOSED),
     (DiskFull, 507),
+    (BookUnavailable, 503),
+    (BookLocked, 503),
     (BookError, 500),
 )
 RETRY_AFTER_S = 2

@@ -7,6 +7,7 @@ its end and comes as one piece.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -123,17 +124,17 @@ def add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
-        """Whether every model can answer, and why one cannot."""
-        models = await service.ready()
-        ready = all(state == "ready" for state in models.values())
-        state = Health(status="ok" if ready else "not ready", models=models)
+        """Whether every model can answer and the book can be used, and why not."""
+        models, book = await asyncio.gather(service.ready(), service.book())
+        ready = all(state == "ready" for state in (*models.values(), book or "ready"))
+        state = Health(status="ok" if ready else "not ready", models=models, book=book)
         return JSONResponse(state.model_dump(), 200 if ready else 503)
 
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
-        """Prometheus metrics of this ingress replica, and of the models behind it."""
+        """Prometheus metrics: of all ingresses, and what was spent as their book has it."""
         await service.note_lost()
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+        return Response(await service.metrics(), media_type=metrics.CONTENT_TYPE)
 
 
 def tags_of(request: Request, given: Mapping[str, str]) -> dict[str, str]:

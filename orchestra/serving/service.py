@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from orchestra.app import Fleet
+from orchestra.book.member import LedgerMember
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import (
     DeadlineExceeded,
@@ -35,6 +36,7 @@ from orchestra.observe.metrics import count_calls, count_result, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
+from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
@@ -66,12 +68,14 @@ INSIDE = (
 class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
-    `lost` tells of the models that nothing hosts at the moment why that is so.
+    `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
+    fleet's, where several ingresses share it.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    ledger: LedgerMember | None = None
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.
@@ -198,6 +202,14 @@ class Service:
                 lost = await self.lost()
             for model in [card.name for card in self.fleet.file.models if card.is_hosted]:
                 note_ready(model, is_ready=model not in lost)
+
+    async def book(self) -> str | None:
+        """`ready`, or why the ledger begins nothing now; None where it is this process's own."""
+        return None if self.ledger is None else await self.ledger.trouble() or "ready"
+
+    async def metrics(self) -> bytes:
+        """As Prometheus reads them."""
+        return await exposition(self.ledger)
 
     async def _state(self, model: str) -> str:
         try:

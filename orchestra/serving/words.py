@@ -351,7 +351,11 @@ class ProblemBody(BaseModel):
 
 
 class Health(BaseModel):
-    """Answer of /healthz and /readyz; `models` says of each one whether it can answer."""
+    """Answer of /healthz and /readyz; `models` says of each one whether it can answer.
+
+    `book` says the same of the ledger, where ingresses share one.
+    """
 
     status: Literal["ok", "not ready"]
     models: dict[str, str] = {}
+    book: str | None = None
