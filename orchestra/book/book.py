@@ -11,11 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.door import Door
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
+from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
+from orchestra.book.keys import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
     CountAttempt,
@@ -34,12 +38,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Tables, Spending, Timings, Folds):
+class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
     several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
-    `recover`), `folds`, `journal`, `spending`, `tables`, `threads` and `timings`.
+    `recover`), `folds`, `journal`, `keys`, `spending`, `tables`, `threads` and `timings`.
     """
 
     _lock: FileLock | None
@@ -88,6 +92,7 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
         book = cls(database, name, epoch=epoch, fenced=lock is None and path is not None)
         book._forget()
         book._lock = lock
+        book.door, book.now = Door(), utc_now
         return book
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
@@ -131,11 +136,17 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
         self.close()
 
 
-_DEEDS = DEEDS | {
-    AdmitRows: Journal._admit_rows,
-    CountAttempt: Journal._count_attempt,
-    FinishRow: Journal._finish_row,
-}
+_DEEDS = (
+    DEEDS
+    | GATE_DEEDS
+    | KEY_DEEDS
+    | ALERT_DEEDS
+    | {
+        AdmitRows: Journal._admit_rows,
+        CountAttempt: Journal._count_attempt,
+        FinishRow: Journal._finish_row,
+    }
+)
 
 
 def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:

@@ -36,6 +36,8 @@ OrchestraError
 |   |-- NoModel             no card takes the modality
 |   |-- PriceUnknown        a budget in dollars, and a model that nobody has priced
 |   `-- NoFeasiblePlan      every route breaks a limit
+|-- KeyRefused              no key, or one that is wrong, revoked or over
+|-- NotAllowed              a key that may not do this
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
@@ -72,12 +74,14 @@ class OrchestraError(Exception):
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
     settles such a call at its worst case instead of releasing it. `used` is what the server
-    reported of a call whose answer cannot be used; that is what it cost.
+    reported of a call whose answer cannot be used; that is what it cost. `retry_after_s` is how
+    long to wait before asking again, where that is known.
     """
 
     retryable = False
     may_have_spent = False
     used: Usage | None = None
+    retry_after_s: float | None = None
 
     @property
     def kind(self) -> str:
@@ -255,12 +259,26 @@ class NoFeasiblePlan(PlanError):
         self.rejected = rejected or []
 
 
+class KeyRefused(OrchestraError):
+    """No key came with a request, or none that is valid; `reason` is for the operator alone."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotAllowed(OrchestraError):
+    """A key may not do this; the message says what it may."""
+
+
 class GraphFailed(OrchestraError):
     """A node of the user's own raised in a row of a batch; the cause is chained."""
 
 
 class BudgetExceeded(OrchestraError):
-    """A reservation does not fit into what is left of a budget."""
+    """A reservation does not fit into what is left of a budget, that of `account` where known."""
+
+    account: str | None = None
 
 
 class DeadlineExceeded(OrchestraError):

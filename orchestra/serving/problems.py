@@ -19,9 +19,11 @@ from orchestra.core.errors import (
     ImageError,
     ImageUnavailable,
     InvalidFleet,
+    KeyRefused,
     MissingExtra,
     ModelUnavailable,
     NoFeasiblePlan,
+    NotAllowed,
     OrchestraError,
     OutsideDomain,
     PlanError,
@@ -41,6 +43,8 @@ from orchestra.serving.words import Problem, ProblemBody
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
 # The first class that fits decides, so the special ones stand before the general ones.
 STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
+    (KeyRefused, 401),
+    (NotAllowed, 403),
     (UnknownModel, 404),
     (UnknownThread, 404),
     (ThreadTaken, 409),

@@ -10,6 +10,7 @@ from orchestra.serving.problems import headers_of, problem
 
 # What a client may rely on; a class that is not listed has its parent's status.
 STATUSES = {
+    "KeyRefused": 401, "NotAllowed": 403,
     "UsageError": 400, "TextTooLong": 413, "UnknownModel": 404, "UnknownThread": 404,
     "ThreadTaken": 409, "MissingExtra": 500, "InvalidFleet": 500, "ImageError": 400,
     "ImageUnavailable": 503, "PlanError": 422, "BudgetExceeded": 402, "DeadlineExceeded": 504,
