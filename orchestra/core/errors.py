@@ -38,6 +38,8 @@ OrchestraError
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
+|-- Overloaded              it would end after its deadline, behind what waits already
+|   `-- QueueFull           the tenant's share of the queue is taken
 |-- VisitsExceeded          a node was reached more often than its ask allows
 |-- StepsExceeded           the graph took all the steps that LangGraph allows it
 |-- ModelError              a model was called and gave no usable answer
@@ -70,10 +72,12 @@ class OrchestraError(Exception):
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
     settles such a call at its worst case instead of releasing it. `used` is what the server
-    reported of a call whose answer cannot be used; that is what it cost.
+    reported of a call whose answer cannot be used; that is what it cost. `retry_after_s` is when
+    to ask again, in seconds from now, where that is known.
     """
 
     retryable = False
+    retry_after_s: float | None = None
     may_have_spent = False
     used: Usage | None = None
 
@@ -254,6 +258,20 @@ class DeadlineExceeded(OrchestraError):
     """The time left for a call has passed."""
 
     may_have_spent = True
+
+
+class Overloaded(OrchestraError):
+    """A server has so much to do that a request would end after its deadline; nothing was begun."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Overloaded):
+    """A server's queue is full, and who asks has its share of it."""
 
 
 class VisitsExceeded(OrchestraError):

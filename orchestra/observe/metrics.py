@@ -41,6 +41,13 @@ if prometheus is not None:
     PROBLEMS = prometheus.Counter(
         "orchestra_problems", "Requests that got an error, by its type.", ["type"]
     )
+    ADMISSION = prometheus.Counter(
+        "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
+    )
+    QUEUE_SECONDS = prometheus.Histogram(
+        "orchestra_queue_seconds", "Seconds in the queue.", ["lane"], buckets=SECONDS
+    )
+    QUEUE_DEPTH = prometheus.Gauge("orchestra_queue_depth", "Requests that wait.", ["lane"])
 
 
 def count_result(result: Result) -> None:
@@ -63,6 +70,24 @@ def count_problem(kind: str) -> None:
     """Count a request that got an error."""
     if prometheus is not None:
         PROBLEMS.labels(kind).inc()
+
+
+def count_admission(lane: str, outcome: str) -> None:
+    """Count a request that was admitted, refused with the error of that name, or left."""
+    if prometheus is not None:
+        ADMISSION.labels(lane, outcome).inc()
+
+
+def observe_queue(lane: str, seconds: float) -> None:
+    """Note how long a request that was admitted had waited in the queue."""
+    if prometheus is not None:
+        QUEUE_SECONDS.labels(lane).observe(seconds)
+
+
+def set_queue_depth(lane: str, count: int) -> None:
+    """How many requests wait now."""
+    if prometheus is not None:
+        QUEUE_DEPTH.labels(lane).set(count)
 
 
 def exposition() -> bytes:

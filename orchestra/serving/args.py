@@ -15,6 +15,7 @@ from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
 from orchestra.fleet.source import load_fleet
 from orchestra.quality.policy import load_policy
+from orchestra.serving.admission.guard import PLACES
 
 
 class AppArgs(BaseModel):
@@ -22,7 +23,8 @@ class AppArgs(BaseModel):
 
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
+    replicas that run graphs, `max_ongoing` how many requests each serves at once (0 has it found by
+    how long they take), `queue` how many may wait for that at each. `book` is a file
     on the head node that keeps the ledger over restarts; without it each ingress counts what it
     spent since it started. `cache` is the folder of a cache of replies, one on each node that has
     an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
@@ -34,7 +36,8 @@ class AppArgs(BaseModel):
     fleet: str = "mini"
     graphs: str = ""
     ingresses: int = Attribute(default=1, ge=1)
-    max_ongoing: int = Attribute(default=256, ge=1)
+    max_ongoing: int = Attribute(default=0, ge=0)
+    queue: int = Attribute(default=PLACES, ge=1)
     book: str = ""
     cache: str = ""
     policy: str = ""

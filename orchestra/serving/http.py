@@ -10,9 +10,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
-from orchestra.serving.refusals import add_errors
+from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
@@ -24,14 +25,25 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
-    """The application of one ingress replica; a stream is not silent for longer than that."""
+def make_app(
+    service: Service,
+    *,
+    keepalive_s: float = KEEPALIVE_S,
+    queue: int = PLACES,
+    max_ongoing: int = 0,
+) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
+
+    `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
+    most `queue` wait.
+    """
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
     )
     # The last one added is met first.
+    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
     add_errors(app)
