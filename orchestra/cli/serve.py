@@ -27,6 +27,7 @@ from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe import otlp
 from orchestra.observe.export import TRACES_FILE
+from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
@@ -71,6 +72,18 @@ DEFAULT_GRAPHS = ("answer", "listing")
 @policy_option
 @cache_options
 @click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=PLACES,
+    show_default=True,
+    help="Requests that may wait to be served; others are refused at once.",
+)
+@click.option(
+    "--max-ongoing",
+    type=click.IntRange(1),
+    help="Requests served at once (default: found by how long they take).",
+)
+@click.option(
     "--traces",
     type=PATH,
     help="Write the spans of every request to this file, one JSON object a line.",
@@ -97,12 +110,15 @@ def serve_command(
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
+    queue: int,
+    max_ongoing: int | None,
     traces: Path | None,
     host_names: tuple[str, ...],
     write_config: Path | None,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+    args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())

@@ -41,6 +41,8 @@ OrchestraError
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
+|-- Overloaded              it would end after its deadline, behind what waits already
+|   `-- QueueFull           the tenant's share of the queue is taken
 |-- VisitsExceeded          a node was reached more often than its ask allows
 |-- StepsExceeded           the graph took all the steps that LangGraph allows it
 |-- ModelError              a model was called and gave no usable answer
@@ -285,6 +287,20 @@ class DeadlineExceeded(OrchestraError):
     """The time left for a call has passed."""
 
     may_have_spent = True
+
+
+class Overloaded(OrchestraError):
+    """A server has so much to do that a request would end after its deadline; nothing was begun."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Overloaded):
+    """A server's queue is full, and who asks has its share of it."""
 
 
 class VisitsExceeded(OrchestraError):

@@ -96,6 +96,13 @@ if prometheus is not None:
     PROBLEMS = prometheus.Counter(
         "orchestra_problems", "Requests that got an error, by its type.", ["type"]
     )
+    ADMISSION = prometheus.Counter(
+        "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
+    )
+    QUEUE_SECONDS = prometheus.Histogram(
+        "orchestra_queue_seconds", "Seconds in the queue.", ["lane"], buckets=SECONDS
+    )
+    QUEUE_DEPTH = prometheus.Gauge("orchestra_queue_depth", "Requests that wait.", ["lane"])
     UNREADY = prometheus.Gauge(
         "orchestra_model_lost", "1 for a model that could not answer at the last look.", ["model"]
     )
@@ -192,6 +199,24 @@ def note_ready(model: str, *, is_ready: bool) -> None:
     """Keep whether `model` could answer as somebody asked."""
     if prometheus is not None:
         UNREADY.labels(model).set(0 if is_ready else 1)
+
+
+def count_admission(lane: str, outcome: str) -> None:
+    """Count a request that was admitted, refused with the error of that name, or left."""
+    if prometheus is not None:
+        ADMISSION.labels(lane, outcome).inc()
+
+
+def observe_queue(lane: str, seconds: float) -> None:
+    """Note how long a request that was admitted had waited in the queue."""
+    if prometheus is not None:
+        QUEUE_SECONDS.labels(lane).observe(seconds)
+
+
+def set_queue_depth(lane: str, count: int) -> None:
+    """How many requests wait now."""
+    if prometheus is not None:
+        QUEUE_DEPTH.labels(lane).set(count)
 
 
 def exposition() -> bytes:

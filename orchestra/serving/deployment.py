@@ -26,6 +26,7 @@ from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
+from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
 from orchestra.serving.ledger import member_of
@@ -40,6 +41,8 @@ PLACE = {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
+PASSING = 256  # requests at an ingress beside those that are served and that wait
+CALLS = 64 * MOST  # of a model that wait at an ingress: of each job that it serves, 64 photos
 STARTS = 3  # a checkpoint that cannot be loaded fails each time: three are enough to say so
 
 
@@ -54,6 +57,7 @@ class Ingress:
     ) -> None:
         listen_on_node()
         _log_with_serve()
+        self._args = args
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
@@ -82,7 +86,12 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service, host_names=self._host_names)
+        return make_app(
+            self._service,
+            host_names=self._host_names,
+            queue=self._args.queue,
+            max_ongoing=self._args.max_ongoing,
+        )
 
     async def __del__(self) -> None:
         """Called by Serve once the requests of a replica that is taken down have ended."""
@@ -163,7 +172,10 @@ def ingress_options(args: AppArgs) -> dict[str, Any]:
     return {
         "name": INGRESS,
         "num_replicas": args.ingresses,
-        "max_ongoing_requests": args.max_ongoing,
+        # Serve's own queue, which nobody is told of, begins where ours is full: those that are
+        # served, those that wait, and those that pass or are refused at once.
+        "max_ongoing_requests": (args.max_ongoing or MOST) + args.queue + PASSING,
+        "max_queued_requests": PASSING,
         "ray_actor_options": PLACE,
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
@@ -176,6 +188,7 @@ def model_options(card: Card) -> dict[str, Any]:
     options: dict[str, Any] = {
         "name": card.name,
         "max_ongoing_requests": scaling.max_ongoing,
+        "max_queued_requests": CALLS,
         "ray_actor_options": {
             "num_cpus": scaling.cpus,
             "num_gpus": scaling.gpus,

@@ -13,10 +13,11 @@ from fastapi import FastAPI
 
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.body_limits import BodyLimits, tell_limits
+from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
-from orchestra.serving.refusals import add_errors
+from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
@@ -37,10 +38,14 @@ def make_app(
     *,
     keepalive_s: float = KEEPALIVE_S,
     host_names: Sequence[str] = (ANY,),
+    queue: int = PLACES,
+    max_ongoing: int = 0,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
     It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
+    `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
+    most `queue` wait.
     """
     limits = BodyLimits(plain_bytes(service.fleet.file))
     app = FastAPI(
@@ -52,6 +57,7 @@ def make_app(
     )
     # The last one added is met first.
     app.router.route_class = StrictRoute
+    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(NothingForeseen)

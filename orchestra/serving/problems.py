@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from orchestra.core.errors import (
@@ -26,8 +27,10 @@ from orchestra.core.errors import (
     NotAllowed,
     OrchestraError,
     OutsideDomain,
+    Overloaded,
     PlanError,
     PromptTooLong,
+    QueueFull,
     RateLimited,
     TextTooLong,
     ThreadTaken,
@@ -58,6 +61,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (PlanError, 422),
     (BudgetExceeded, 402),
     (DeadlineExceeded, 504),
+    (QueueFull, 429),
+    (Overloaded, 503),
     (OutsideDomain, 422),
     (PromptTooLong, 400),
     (AnswerTruncated, 502),
@@ -110,6 +115,8 @@ def body(status: int, code: str, message: str, param: str | None = None) -> dict
     return ProblemBody(error=problem).model_dump()
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """Headers that tell a client when to come again."""
-    return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str]:
+    """Headers that tell a client when to come again, in whole seconds."""
+    if status not in (429, 503):
+        return {}
+    return {"Retry-After": str(math.ceil(retry_after_s or RETRY_AFTER_S))}

@@ -30,8 +30,7 @@ BODIES = {  # by path; see `_body`
 def add_errors(app: FastAPI) -> None:
     @app.exception_handler(OrchestraError)
     async def on_error(request: Request, error: OrchestraError) -> Response:
-        status, answer = reported(error)
-        return JSONResponse(answer, status, headers_of(status))
+        return refusal(error)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
@@ -68,6 +67,12 @@ def add_errors(app: FastAPI) -> None:
         message = f"{place}: {first['msg']} (got {shown}). Keys: {keys}. See /docs."
         metrics.count_problem("InvalidRequest")
         return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+
+
+def refusal(error: OrchestraError) -> Response:
+    """The answer of a request that got `error`, which is counted and logged."""
+    status, answer = reported(error)
+    return JSONResponse(answer, status, headers_of(status, error.retry_after_s))
 
 
 def _body(path: str) -> type[BaseModel]:

@@ -23,7 +23,7 @@ from orchestra.core.errors import (
     UnknownModel,
     UsageError,
 )
-from orchestra.core.job import Budget, CallRecord, Job, Result
+from orchestra.core.job import CallRecord, Job, Result
 from orchestra.fleet.opened import Build
 from orchestra.graph.drive import Listener
 from orchestra.graph.encode import Encoding, encode_texts
@@ -35,6 +35,7 @@ from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_calls, count_result, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
+from orchestra.serving.admission.arrival import left_of
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
@@ -132,8 +133,7 @@ class Service:
 
         Raises the typed error of a request that got no answer.
         """
-        job = job_of(request)
-        _in_time(job.budget)
+        job = _in_time(job_of(request))
         if request.model in self.graphs:
             return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
@@ -146,11 +146,11 @@ class Service:
 
     async def vectors(self, request: VectorRequest, tags: Mapping[str, str]) -> VectorAnswer:
         """Vectors of texts. Raises what `encode_texts` does, and `UnknownModel`."""
-        _in_time(request.orchestra.budget)
+        job = _in_time(vector_job(request, tags))
         model = None if request.model == AUTO else self._card(request.model)
         with span("orchestra.vectors"):
             started = monotonic()
-            encoding = Encoding(request.texts, vector_job(request, tags), model)
+            encoding = Encoding(request.texts, job, model)
             made = await encode_texts(self.fleet, encoding)
             count_calls(made.calls)
         return vector_answer(request, made, monotonic() - started)
@@ -263,8 +263,7 @@ class Service:
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))
-        _in_time(request.budget)
-        return name, Job(**request.model_dump(include=set(Job.model_fields)))
+        return name, _in_time(Job(**request.model_dump(include=set(Job.model_fields))))
 
     def _served(self, name: str) -> str:
         if name not in self.graphs:
@@ -354,9 +353,15 @@ def _raise_failure(result: Result) -> None:
         raise result.errors[0].error()
 
 
-def _in_time(budget: Budget) -> None:
+def _in_time(job: Job) -> Job:
+    """`job` with what is left of its deadline. Raises `DeadlineExceeded` where nothing is."""
+    given = job.budget.latency_ms
+    if given is None:
+        return job
+    budget = left_of(job.budget)
     if budget.latency_ms is not None and budget.latency_ms <= 0:
         raise DeadlineExceeded(
-            f"The deadline has passed already: latency_ms={budget.latency_ms:g}. "
+            f"The deadline has passed already: latency_ms={given:g}. "
             "Give the milliseconds that are left, more than 0."
         )
+    return job.model_copy(update={"budget": budget})
