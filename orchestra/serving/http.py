@@ -6,22 +6,16 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
 
+from orchestra.serving.bodies import StrictRoute
+from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.guards import BodyLimit, NothingForeseen
-from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
+from orchestra.serving.methods import Methods
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
-from orchestra.serving.words import ProblemBody
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody}
-    for status in sorted({413, *(status for _, status in STATUSES)} - {CLIENT_CLOSED})
-}
 
 
 def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
@@ -29,9 +23,12 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
-        responses=ERRORS,
+        responses=errors(*GUARDS),
+        redirect_slashes=False,
     )
+    app.router.route_class = StrictRoute
     # The last one added is met first.
+    app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
     add_errors(app)
@@ -39,4 +36,5 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    document(app)
     return app
