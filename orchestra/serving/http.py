@@ -7,30 +7,22 @@ stream with an event that holds the error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import FastAPI
 
 from orchestra.core.text_limits import plain_bytes
-from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.admission.guard import PLACES, Admission
+from orchestra.serving.body_limits import BodyLimits, tell_limits
+from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
-from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
+from orchestra.serving.methods import Methods
 from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.traced import Traced
-from orchestra.serving.words import ProblemBody
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody}
-    for status in sorted(
-        {408, 413, 421, 431, *(status for _, status in STATUSES)} - {CLIENT_CLOSED}
-    )
-}
 
 
 def make_app(
@@ -51,12 +43,14 @@ def make_app(
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
-        responses=ERRORS,
+        responses=errors(*GUARDS),
+        redirect_slashes=False,
         # Its own would have a request's whole address; see `Traced`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    # The last one added is met first.
     app.router.route_class = StrictRoute
+    # The last one added is met first.
+    app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
@@ -67,5 +61,6 @@ def make_app(
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    document(app)
     tell_limits(app, limits)
     return app

@@ -38,12 +38,11 @@ from orchestra.routing.plan import Plan
 from orchestra.serving.admission.arrival import left_of
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.told_metrics import exposition
+from orchestra.serving.chat_words import ChatAnswer, ChatRequest
 from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
-    ChatAnswer,
-    ChatRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
@@ -229,6 +228,13 @@ class Service:
                 f"The graph {request.model!r} takes one message and has its own fields; the "
                 f"request has {len(request.messages)} messages, response_format "
                 f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
+            )
+        bound = request.max_completion_tokens or request.max_tokens
+        if bound is not None:
+            raise UsageError(
+                f"max_tokens is {bound}, and the bounds of the graph {request.model!r} stand on "
+                "its own asks. Leave it out, and give orchestra.budget.tokens to bound the whole "
+                "run; or ask a card, or 'auto'."
             )
         heard: list[str] = []
 
