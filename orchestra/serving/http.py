@@ -10,6 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from orchestra.cluster.drain import Door
+from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
 from orchestra.serving.refusals import add_errors
@@ -24,8 +26,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
-    """The application of one ingress replica; a stream is not silent for longer than that."""
+def make_app(
+    service: Service, *, keepalive_s: float = KEEPALIVE_S, door: Door | None = None
+) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than that.
+
+    `door` is shut when the service stops; by default the one that the environment names.
+    """
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
@@ -33,6 +40,7 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     )
     # The last one added is met first.
     app.add_middleware(BodyLimit)
+    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
     app.add_middleware(NothingForeseen)
     add_errors(app)
     add_jobs(app, service, keepalive_s)

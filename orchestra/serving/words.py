@@ -353,5 +353,5 @@ class ProblemBody(BaseModel):
 class Health(BaseModel):
     """Answer of /healthz and /readyz; `models` says of each one whether it can answer."""
 
-    status: Literal["ok", "not ready"]
+    status: Literal["ok", "not ready", "stopping"]
     models: dict[str, str] = {}
