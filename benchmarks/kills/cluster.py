@@ -37,7 +37,7 @@ from benchmarks.kills.resume import (
     toll,
     write_table,
 )
-from benchmarks.parts.processes import descendants, seconds_until_gone
+from orchestra.cluster.processes import descendants, seconds_until_gone
 from benchmarks.parts.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra import Fleet, Job, Result

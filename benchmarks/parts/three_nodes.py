@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.parts.processes import Process, descendants
+from orchestra.cluster.processes import Process, descendants
 from orchestra.cluster.owned import LOOPBACK, SETTINGS
 from orchestra.serving.config import NODE_LOSS
 

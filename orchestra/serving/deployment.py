@@ -26,6 +26,7 @@ from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
+from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
@@ -123,6 +124,7 @@ class HostedModel(ModelReplica):
 
     def __init__(self, fleet: str, model: str) -> None:
         listen_on_node()
+        _log_with_serve()
         super().__init__(fleet, model, seen=_row_counter(model))
 
 
@@ -156,11 +158,15 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
 
 
 def _log_with_serve() -> None:
-    """Send our log lines to the replica's log file, where Serve's own lines go."""
+    """Send our log lines to the replica's log file, where Serve's own lines go.
+
+    And to `orchestra serve`, where that began this process.
+    """
     log = logging.getLogger("orchestra")
     log.setLevel(logging.INFO)
     for handler in logging.getLogger("ray.serve").handlers:
         log.addHandler(handler)
+    send_lines()
 
 
 def _deployed(plain: type, **options: Any) -> Any:

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.documented import GUARDS, document, errors
+from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.methods import Methods
@@ -32,12 +34,14 @@ def make_app(
     host_names: Sequence[str] = (ANY,),
     queue: int = PLACES,
     max_ongoing: int = 0,
+    door: Door | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
     It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
     `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
-    most `queue` wait.
+    most `queue` wait. `door` is shut when the service stops; by default the one that the
+    environment names.
     """
     limits = BodyLimits(plain_bytes(service.fleet.file))
     app = FastAPI(
@@ -54,6 +58,7 @@ def make_app(
     app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
+    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
     app.add_middleware(NothingForeseen)
     app.add_middleware(Traced)
     add_errors(app)

@@ -202,6 +202,6 @@ class Health(BaseModel):
     `book` says the same of the ledger, where ingresses share one.
     """
 
-    status: Literal["ok", "not ready"]
+    status: Literal["ok", "not ready", "stopping"]
     models: dict[str, str] = {}
     book: str | None = None
