@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from orchestra.serving.console.routes import add_console
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
 from orchestra.serving.refusals import add_errors
@@ -39,4 +40,5 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    add_console(app, service)
     return app
