@@ -14,6 +14,7 @@ from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.body_limits import BodyLimits, tell_limits
+from orchestra.serving.console.routes import add_console
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
@@ -66,6 +67,7 @@ def make_app(
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    add_console(app, service)
     document(app)
     tell_limits(app, limits)
     return app

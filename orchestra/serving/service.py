@@ -23,7 +23,7 @@ from orchestra.core.errors import (
     UnknownModel,
     UsageError,
 )
-from orchestra.core.job import CallRecord, Job, Result
+from orchestra.core.job import Budget, CallRecord, Job, Result
 from orchestra.fleet.opened import Build
 from orchestra.graph.drive import Listener
 from orchestra.graph.encode import Encoding, encode_texts
@@ -37,8 +37,8 @@ from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.admission.arrival import left_of
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
-from orchestra.serving.told_metrics import exposition
 from orchestra.serving.chat_words import ChatAnswer, ChatRequest
+from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
