@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test browser format clean
+.PHONY: help setup demo check audit test browser prometheus format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,13 +47,21 @@ demo: $(VENV)/.run $(DEMO)-catalog/.drawn ## enrich a catalog of 40 drawn produc
 	@echo "== how right the category is (the truth is what was drawn)"
 	$(BIN)/orchestra eval $(DEMO) --truth $(DEMO)-catalog/truth.csv --field category
 
-check: $(VENV)/.dev ## format, lint, types and the import rule
+check: $(VENV)/.dev ## format, lint, types, the import rule and unsafe code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r orchestra graphs workers
 
-test: $(VENV)/.dev browser ## every test
+# Asks PyPI's service of known faults, which a mirror may not have: so it is no part of check. What
+# could not be asked about is a failure, not a pass.
+audit: $(VENV)/.run ## known faults of the pinned packages, as PyPI's service tells them
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit \
+		&& build/audit/bin/python -m pip install -q pip-audit==2.10.1; }
+	build/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict
+
+test: $(VENV)/.dev browser prometheus ## every test
 	$(BIN)/python -m pytest
 
 # The workbench is tested in a real browser: Debian's, where there is none and this is root.
@@ -65,6 +73,17 @@ browser:
 	export DEBIAN_FRONTEND=noninteractive; \
 	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends chromium 2>&1) \
 		|| { echo "$$told" | tail -5; echo "== no chromium: the tests in a browser are skipped"; }
+
+# Dashboard and alerts are tested over a real Prometheus: Debian's, in the same way.
+prometheus:
+	@command -v prometheus > /dev/null && command -v promtool > /dev/null && exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "== no prometheus: the tests of dashboard and alerts are skipped"; exit 0; fi; \
+	echo "== installing prometheus for the tests of dashboard and alerts (once)"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends prometheus 2>&1) \
+		|| { echo "$$told" | tail -5; echo "== no prometheus: its tests are skipped"; exit 0; }; \
+	systemctl disable --now prometheus > /dev/null 2>&1 || true # the package would have it listen
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

@@ -198,6 +198,11 @@ class EndpointClient:
 
     async def _heard(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
         """The answer in the form that the server chose, which is not always what was asked for."""
+        spoken = await self._read(answer, on_piece)
+        spoken.model = self._connection.without_key(spoken.model)
+        return spoken
+
+    async def _read(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
         if "event-stream" in answer.headers.get("content-type", ""):
             return await self._listen(answer.aiter_bytes(), on_piece)
         raw = await answer.aread()

@@ -21,6 +21,7 @@ from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
 from orchestra.core.web.address import is_loopback
+from orchestra.observe.trace import traceparent
 
 
 class TurnedAway(Exception):
@@ -101,7 +102,7 @@ class Connection:
 
         Raises `TurnedAway`, `AccessRefused`, `DeadlineExceeded` or `ModelUnavailable`.
         """
-        headers = self._headers()
+        headers = self._headers() | traceparent()
         async with self._bounded(self.endpoint.timeout_s, left_s):
             http = self._http.here()
             request = http.build_request("POST", route, json=body, headers=headers)

@@ -42,7 +42,7 @@ class Instructions:
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where `text` instructs in this way."""
         for found in self._any.finditer(text):
-            start, end = found.span()
+            end = found.end()
             # What ends the sentence before may be what a pattern knows an order by.
             yield end - len(found[0].lstrip(ENDS)), end
 

@@ -16,6 +16,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.access.allowed import allowed_fleet, check_model, within
+from orchestra.access.principal import principal
 from orchestra.book.messages import CloseAccount
 from orchestra.core.call import ENCODE, Call, Reply
 from orchestra.core.card import Card, FleetFile
@@ -82,17 +84,21 @@ async def encode_texts(fleet: Backing, encoding: Encoding) -> EncodedTexts:
     """
     started = time.monotonic()
     job = encoding.job
-    card = encoder_card(fleet.file, encoding.model, is_local=job.data == "local")
+    if encoding.model is not None:
+        check_model(fleet.file, encoding.model)
+    file = allowed_fleet(fleet.file)
+    card = encoder_card(file, encoding.model, is_local=job.data == "local")
     checked = _checked(encoding.texts, card)
     calls = [Call("", texts=texts) for texts in _parts(checked)]
     if not calls:
         return EncodedTexts(np.zeros((0, 0), np.float32), card.name)
     works = [_most(call) for call in calls]
     ceiling = Ceiling(sum(cost_micro(card, w) for w in works), sum(w.tokens for w in works))
-    _check_budget(job.budget, card, ceiling)
+    _check_budget(within(job.budget), card, ceiling)
     await fleet.client(card.name).prepare()
     account = f"vectors:{uuid.uuid4().hex}"
-    await open_account(fleet, account, job, ceiling, parent=None)
+    payer = principal().account
+    await open_account(fleet, account, job, ceiling, parent=payer, hold=payer is not None)
     run = _Run(fleet, card, job, account, started)
     try:
         await run.make(list(zip(calls, works, strict=True)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 from PIL import Image
 
+from orchestra.access.principal import principal
 from orchestra.core.errors import DeadlineExceeded, ImageError, ImageUnavailable, UsageError
 from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
@@ -130,8 +132,14 @@ async def take_in(
         time.monotonic() - started,
         tuple(one.image for _, one in kept),
         await _expected(fleet, text),
-        tuple(f"photo {_named(job, at)}: {note}" for at, one in kept for note in one.notes),
+        (*principal().notes, *_mended(job, kept)),
     )
+
+
+def _mended(job: Job, kept: Sequence[tuple[int, _Taken]]) -> Iterator[str]:
+    """What was mended in photos."""
+    for at, one in kept:
+        yield from (f"photo {_named(job, at)}: {note}" for note in one.notes)
 
 
 def _named(job: Job, at: int) -> str:
