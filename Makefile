@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test browser prometheus format clean
+.PHONY: help setup demo check audit test browser prometheus format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,11 +47,19 @@ demo: $(VENV)/.run $(DEMO)-catalog/.drawn ## enrich a catalog of 40 drawn produc
 	@echo "== how right the category is (the truth is what was drawn)"
 	$(BIN)/orchestra eval $(DEMO) --truth $(DEMO)-catalog/truth.csv --field category
 
-check: $(VENV)/.dev ## format, lint, types and the import rule
+check: $(VENV)/.dev ## format, lint, types, the import rule and unsafe code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r orchestra graphs workers
+
+# Asks PyPI's service of known faults, which a mirror may not have: so it is no part of check. What
+# could not be asked about is a failure, not a pass.
+audit: $(VENV)/.run ## known faults of the pinned packages, as PyPI's service tells them
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit \
+		&& build/audit/bin/python -m pip install -q pip-audit==2.10.1; }
+	build/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict
 
 test: $(VENV)/.dev browser prometheus ## every test
 	$(BIN)/python -m pytest

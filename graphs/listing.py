@@ -19,6 +19,7 @@ from graphs.details import CategoryDetails, KeepDetails
 from graphs.writing import check_field, known_facts, published, shape_of, with_left_out
 from orchestra import Context, Job, JobState, Recipe, ask, cascade, in_turn, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
+from orchestra.combine.instructions import instructed
 from orchestra.core.ask import Ask
 from orchestra.core.job import Field
 from orchestra.core.state import fields_of, outcomes_of
@@ -163,7 +164,7 @@ class CheckWriting:
             language = written_in(wanted, state)
             facts = known_facts(self.recipe, fields_of(state), language)
             suffix = "" if len(self.writers) == 1 else f"_{language}"
-            words = Job.model_validate(state["job"]).text or ""
+            words = instructed(_text_of(state), self.recipe.instructing).rest
             title = ""
             for name in WRITTEN:
                 field = outcome.fields.get(name) or Field(note="nothing was written")
@@ -175,6 +176,10 @@ class CheckWriting:
                     title = title or str(kept.value or "")
                 checked[f"{name}{suffix}"] = kept.model_dump(mode="json")
         return {"fields": checked}
+
+
+def _text_of(state: JobState) -> str:
+    return Job.model_validate(state["job"]).text or ""
 
 
 def written_in(wanted: str, state: JobState) -> Language:

@@ -37,6 +37,7 @@ class SpecOptions(TypedDict, total=False):
     language: Language | None
     maps: bool
     images: str | Path | None
+    photo_root: str | Path | None
 
 
 class BatchOptions(SpecOptions, total=False):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,6 +20,7 @@ from orchestra.batch.tables.row import output_columns
 from orchestra.batch.taxonomy.field import CategoryTree, with_trees
 from orchestra.combine.claims import CLAIMS, Claims
 from orchestra.combine.ground import Unsayable
+from orchestra.combine.instructions import INSTRUCTIONS, OVERRIDING, Instructions
 from orchestra.combine.match import MATCH, MatchRules
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
@@ -115,6 +117,22 @@ class ClaimList(Word):
     review: bool = True
 
 
+class InstructionList(Word):
+    """Patterns (regular expressions, in any case) of a way to instruct a model, and what it is."""
+
+    reason: str
+    patterns: tuple[str, ...] = Attribute(min_length=1)
+
+    @model_validator(mode="after")
+    def _patterns_are_some(self) -> Self:
+        for pattern in self.patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern {pattern!r} is none ({error})") from error
+        return self
+
+
 class Length(Word):
     """How long a written part may be."""
 
@@ -170,6 +188,7 @@ class Recipe(Word):
     banned_words: tuple[str, ...] = ()
     allowed_words: tuple[str, ...] = ()
     claims: tuple[ClaimList, ...] = ()
+    instructions: tuple[InstructionList, ...] | None = None
     maps: bool = False
     read_print: Literal["open", "always"] = "open"
     photos: int = Attribute(default=3, ge=1, le=64)
@@ -196,7 +215,7 @@ class Recipe(Word):
         clash = sorted(set(self.fields) & set(written))
         if clash:
             raise ValueError(f"the field {clash[0]!r} has the name of a written part")
-        taken = sorted({MATCH, CLAIMS} & set(self.fields))
+        taken = sorted({MATCH, CLAIMS, INSTRUCTIONS} & set(self.fields))
         if taken:
             raise ValueError(f"the field {taken[0]!r} has the name of one that every recipe has")
         columns = output_columns([*self.fields, *written])
@@ -235,7 +254,7 @@ class Recipe(Word):
         """Hash of what decides the answers: a change of any such part is another job."""
         # What is left out is as it was before these keys were there.
         new: dict[str, Any] = {"export": True}
-        for name, default in (("read_print", "open"), ("photos", 3)):
+        for name, default in (("read_print", "open"), ("photos", 3), ("instructions", None)):
             if getattr(self, name) == default:
                 new[name] = True
         new["fields"] = {n: {"taxonomy"} for n, rule in self.fields.items() if not rule.taxonomy}
@@ -303,7 +322,15 @@ class Recipe(Word):
             columns={name: rule.columns for name, rule in self.fields.items() if rule.columns},
             named_by="name" if "name" in self.fields else None,
             claims=tuple(Claims(one.words, one.reason, one.review) for one in self.claims),
+            instructions=self.instructing,
         )
+
+    @cached_property
+    def instructing(self) -> tuple[Instructions, ...]:
+        """The ways to instruct a model that are looked for; without a list, the plainest one."""
+        if self.instructions is None:
+            return (OVERRIDING,)
+        return tuple(Instructions(one.patterns, one.reason) for one in self.instructions)
 
     def _text_terms(self) -> dict[str, Terms]:
         """By field that is a choice from text, the words that mean its values."""

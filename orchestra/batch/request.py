@@ -58,6 +58,7 @@ def settle(fleet: OpenFleet, spec: BatchSpec) -> Request:
             "id_column": columns.id or "",
             "read_as": found_as(table),
             "images": None if spec.images is None else spec.images.resolve(),
+            "photo_root": None if spec.photo_root is None else spec.photo_root.resolve(),
             "policy": fleet.policy,
             "table_hash": table.fingerprint,
             "fleet_name": fleet.file.name,

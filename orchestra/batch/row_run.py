@@ -104,7 +104,7 @@ class RowRun:
         self._work = spec.work
         self._name = Path(spec.graph).name if isinstance(spec.graph, str) else graph.get_name()
         self._language: Language = spec.language or "auto"
-        self._base = spec.base
+        self._base, self._roots = spec.base, spec.roots
         self._budget = row_budget(budget)
         self._tags = tags or {}
         self._stopping = False
@@ -315,7 +315,8 @@ class RowRun:
             return Result(status="failed", errors=(row.error,)), False
         try:
             fine = view(self.graph).is_fine
-            intake = await take_in(self.fleet, self._job(row), self._base, fine=fine)
+            job, base = self._job(row), self._base
+            intake = await take_in(self.fleet, job, base, fine=fine, roots=self._roots)
             return await self._run_within_budget(intake, account, self._plan(intake, models))
         except BookError:
             raise

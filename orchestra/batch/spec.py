@@ -53,7 +53,8 @@ class BatchSpec(Word):
     `graph` is a name, or a function that has none to be found by. What is None is taken from
     the recipe and the table; a column "" is none. `read_as` says how the table is read. `maps`
     turns on the recipe's own: each value read from a photo is marked there. `images` is what photo
-    paths are relative to (default: the table's folder). `table_hash` to `models` are what the names
+    paths are relative to (default: the table's folder); files lie there, or under `photo_root`.
+    `table_hash` to `models` are what the names
     stood for when the batch was settled; a spec that is asked for leaves them out.
     """
 
@@ -68,6 +69,7 @@ class BatchSpec(Word):
     language: Language | None = None
     maps: bool = False
     images: Path | None = None
+    photo_root: Path | None = None
     policy: Policy | None = None
     table_hash: str = ""
     fleet_name: str = ""
@@ -109,6 +111,11 @@ class BatchSpec(Word):
         """What photo paths are relative to: the table's folder, or the folder that is the table."""
         folder = self.table if self.table.is_dir() else self.table.parent
         return (self.images or folder).resolve()
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that the table's photos may lie in."""
+        return (self.base, *(() if self.photo_root is None else (self.photo_root.resolve(),)))
 
     def named(self) -> Self:
         """With the graph by its name, where another process finds it by that."""

@@ -24,6 +24,7 @@ from orchestra.core.errors import BookError, OutputMismatch
 from orchestra.core.job import CallRecord, Evidence, Field, Result
 from orchestra.core.values import shown
 from orchestra.graph.translation import WHOLE_IMAGE
+from orchestra.images.limits import ImageLimits
 
 EPILOG = """\b
 Examples:
@@ -92,7 +93,8 @@ async def _rerun(found: ShownRow) -> Result:
             f"The table {str(spec.table)!r} has changed since the batch, and the row with it. "
             "Put the table back as it was, or run a new batch."
         )
-    async with Fleet.open(spec.fleet, policy=spec.policy) as fleet:
+    limits = ImageLimits(roots=spec.roots)
+    async with Fleet.open(spec.fleet, policy=spec.policy, image_limits=limits) as fleet:
         job = spec.columns.job(row, spec.language or "auto")
         return await fleet.run(spec.build(), job, base=spec.base)
 

@@ -26,6 +26,7 @@ spec_options = stack(
     click.option("--id-column", help='Column of the row id; "" for the row number.'),
     click.option("--language", type=LANGUAGE, help="Language to write in."),
     click.option("--images", "photos", type=PATH, help="Folder of photos."),
+    click.option("--photo-root", type=PATH, help="Folder that files of photos may lie in as well."),
     click.option("--format", "format_", type=click.Choice(list(ALL)), help="Kind of export."),
     click.option("--delimiter", help='Between cells: one character, or "tab".'),
     click.option("--encoding", help="Of the table, such as utf-8, cp1252, gb18030, shift_jis."),

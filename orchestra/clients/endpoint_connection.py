@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 
 from orchestra.clients.endpoint_refusal import Refusal
-from orchestra.core.address import is_loopback
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
+from orchestra.core.web.address import is_loopback
 from orchestra.observe.trace import traceparent
 
 

@@ -11,6 +11,14 @@ from typing import Literal
 
 from orchestra.combine.claims import CLAIMS, Claims, claims_of
 from orchestra.combine.context import all_in_context, head_of, stated_origin
+from orchestra.combine.instructions import (
+    INSTRUCTIONS,
+    OVERRIDING,
+    Instructions,
+    instructed,
+    instructions_of,
+    without_instructed,
+)
 from orchestra.combine.match import MatchRules, is_fault, photo_match
 from orchestra.combine.own import own_value, with_own
 from orchestra.core.job import Field
@@ -38,7 +46,8 @@ class MergeRules:
     is taken from a place of the text where it is meant, one of `origins` from where the text says
     that the thing is made. Of a field of `columns` the table's own column says what it is; that
     of `named_by` names the thing, and so says its `identity`. What of `claims` stands in the text
-    is a field of its own.
+    is a field of its own, and so is where it instructs a model (`instructions`): nothing is taken
+    from there.
     """
 
     prefer: Side = "image"
@@ -56,6 +65,7 @@ class MergeRules:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named_by: str | None = None
     claims: tuple[Claims, ...] = ()
+    instructions: tuple[Instructions, ...] = (OVERRIDING,)
 
 
 def merge_readings(
@@ -68,6 +78,12 @@ def merge_readings(
     object or list that both sides agree on, each adds what the other leaves open.
     """
     rules = rules or MergeRules()
+    said, lists = words, rules.instructions
+    told = instructed(said, lists)
+    ordered = instructions_of(told, readings, lists)
+    if ordered is not None:
+        words = told.rest
+        readings = [without_instructed(one, told, lists) for one in readings]
     own = own_value(words, rules.columns.get(rules.named_by or "", ()))
     heads = {} if own is None or rules.identity is None else {rules.identity: head_of(own)}
     readings = [all_in_context(one, words, rules.terms, rules.origins, heads) for one in readings]
@@ -93,8 +109,8 @@ def merge_readings(
     if rules.match is not None and matched is not None:
         merged = {name: _plain(joined) for name, joined in merged.items()}
         merged[rules.match.name] = matched
-    claimed = claims_of(words, rules.claims)
-    return merged if claimed is None else {**merged, CLAIMS: claimed}
+    beside = {CLAIMS: claims_of(said, rules.claims), INSTRUCTIONS: ordered}
+    return {**merged, **{name: found for name, found in beside.items() if found is not None}}
 
 
 def _held(name: str, joined: Field, rules: MergeRules) -> Field:

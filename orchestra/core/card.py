@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from orchestra.core.address import is_loopback
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
-from orchestra.core.redact import redacted
 from orchestra.core.spelling import nearest
+from orchestra.core.web.address import is_loopback
+from orchestra.core.web.redact import redacted
 
 CAPABILITY = re.compile(r"[^\W\d_][\w-]*")
 

@@ -34,7 +34,7 @@ class _UniqueKeys(SAFE):
 def load_yaml(path: Path, *, what: str, error: type[OrchestraError]) -> Any:
     """Read one YAML file; `error` is raised, naming line and cure, where it cannot be read."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # nosec B506 # a safe loader
     except FileNotFoundError:
         near = nearest(path.name, _files_beside(path))
         cure = f"Did you mean {str(path.parent / near)!r}?" if near else "Check the path."

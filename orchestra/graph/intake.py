@@ -10,7 +10,7 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,7 @@ from orchestra.graph.backing import Backing
 from orchestra.images.discreet import told_of
 from orchestra.images.fetch import is_fetched
 from orchestra.images.intake import read_photo
+from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown, shown_end
 from orchestra.images.patience import pause_s
 from orchestra.images.politeness import HostTurns
@@ -80,6 +81,7 @@ class _Photo:
     source: str
     base: Path | None
     fine: bool
+    limits: ImageLimits
 
 
 class _Taken(NamedTuple):
@@ -91,11 +93,17 @@ class _Taken(NamedTuple):
 
 
 async def take_in(
-    fleet: Backing, job: Job, base: Path | None = None, *, fine: bool = False
+    fleet: Backing,
+    job: Job,
+    base: Path | None = None,
+    *,
+    fine: bool = False,
+    roots: tuple[Path, ...] = (),
 ) -> Intake:
     """Normalise and store the job's images; a bad one is an error for that image alone.
 
-    They are kept `fine` where a node reads their print; other nodes see them smaller.
+    They are kept `fine` where a node reads their print; other nodes see them smaller. Files may
+    lie in `roots`, or anywhere without any.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
     asked for again until then. Photos are brought side by side; what was mended in one is noted.
     Raises `UsageError` for more photos than a job may have, and `TextTooLong`.
@@ -107,7 +115,8 @@ async def take_in(
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
     ends_at = None if limit_ms is None else started + limit_ms / 1000
-    photos = [_Photo(source, base, fine) for source in job.images]
+    limits = replace(fleet.image_limits, roots=roots or fleet.image_limits.roots)
+    photos = [_Photo(source, base, fine, limits) for source in job.images]
     found = await asyncio.gather(*(_kept_or_error(fleet, photo, ends_at) for photo in photos))
     kept = [(at, one) for at, one in enumerate(found) if not isinstance(one, ErrorRecord)]
     text = None if job.text is None else sanitise(job.text)
@@ -146,7 +155,7 @@ async def _kept_or_error(
     try:
         return await _patiently(fleet, photo, ends_at)
     except ImageError as error:
-        return ErrorRecord.of("images", told_of(error, photo.source, fleet.image_limits))
+        return ErrorRecord.of("images", told_of(error, photo.source, photo.limits))
     except DeadlineExceeded as error:
         return ErrorRecord.of("images", error)
 
@@ -199,7 +208,7 @@ async def _in_time(fleet: Backing, photo: _Photo, left_s: float | None) -> _Take
 
 def _keep(fleet: Backing, photo: _Photo) -> _Taken:
     """Both steps in one turn of a thread: the way back between them costs more than they do."""
-    source, limits = photo.source, fleet.image_limits
+    source, limits = photo.source, photo.limits
     if KEY.fullmatch(source) and source in fleet.images:
         return _Taken(source, fleet.images.get(source))  # a node sends on what its job brought
     found = read_photo(

@@ -17,7 +17,7 @@ from typing import Protocol
 import httpx
 
 from orchestra.core.errors import ImageError, ImageForbidden, ImageNotFound, ImageUnavailable
-from orchestra.core.redact import redacted
+from orchestra.core.web.redact import redacted
 from orchestra.images.inside import Target, place_of
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown, too_large

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
@@ -103,6 +103,8 @@ def _read_path(source: str | Path, path: Path, base: Path | None, limits: ImageL
         )
     place = _place_of(path, base)
     try:
+        if limits.roots:
+            place = _inside(place, name, limits.roots)
         status = place.stat()
         if stat.S_ISDIR(status.st_mode):
             raise ImageUnreadable(f"Image {name} is a folder. Name the file inside it.")
@@ -124,6 +126,20 @@ def _read_path(source: str | Path, path: Path, base: Path | None, limits: ImageL
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = getattr(error, "strerror", None) or str(error)
         raise ImageNotFound(f"Image {name} cannot be read: {why}. Correct the path.") from error
+
+
+def _inside(place: Path, name: str, roots: Sequence[Path]) -> Path:
+    """`place` with all links followed. Raises `ImageForbidden` where it lies in none of `roots`,
+    whether or not there is anything.
+    """
+    real = Path(os.path.realpath(place))
+    if any(real.is_relative_to(os.path.realpath(root)) for root in roots):
+        return real
+    folders = " and ".join(repr(str(root)) for root in roots)
+    raise ImageForbidden(
+        f"Image {name} lies outside {folders}, and a table names photos of no other folder. Copy "
+        "the photo there, or say where photos may lie: --photo-root DIR (photo_root)."
+    )
 
 
 def _place_of(path: Path, base: Path | None) -> Path:

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from orchestra.core.errors import ImageForbidden, ImageNotFound, ImageUnavailable
-from orchestra.core.networks import reach_of
+from orchestra.core.web.networks import reach_of
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown
 

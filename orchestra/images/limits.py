@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class ImageLimits:
     `is_discreet` tells them no more of an address than that it gave no photo. A photo that
     its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits. Of
     one server at most `per_host` photos are fetched at once, and no two within `host_gap_s`.
+    `roots` are the folders that files may lie in, links followed; without any, anywhere.
     """
 
     max_bytes: int = 32 * 2**20
@@ -32,3 +34,4 @@ class ImageLimits:
     allow_private: bool = False
     allow_files: bool = True
     is_discreet: bool = False
+    roots: tuple[Path, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestra.core.errors import ImageTooLarge
-from orchestra.core.redact import redacted
+from orchestra.core.web.redact import redacted
 from orchestra.images.limits import ImageLimits
 
 MOST_READ = 4096  # characters of a source that may hold something to leave out

@@ -21,8 +21,8 @@ import httpx
 
 from orchestra.clients.endpoint_errors import access_cure, may_not_list
 from orchestra.clients.endpoint_refusal import Refusal
-from orchestra.core.address import is_loopback
 from orchestra.core.errors import AccessRefused, ModelUnavailable
+from orchestra.core.web.address import is_loopback
 
 PROBE_S = 2.0
 LIST_S = 20.0

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import IO
 from urllib.parse import urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape  # nosec B406 # it writes
 
 from orchestra.batch.channels.channel import Line, Writer
 from orchestra.batch.tables.structured import AI

@@ -19,8 +19,8 @@ from orchestra.batch.duplicates.groups import Kin
 from orchestra.batch.output.fault import fault_of
 from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
-from orchestra.core.redact import redacted
 from orchestra.core.values import shown
+from orchestra.core.web.redact import redacted
 from orchestra.images.attention import glow_of
 
 LISTING_PART = re.compile(r"^(title|description|bullets)(?:_(en|zh))?$")

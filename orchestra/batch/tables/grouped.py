@@ -134,7 +134,7 @@ class _Apart:
     def of(self, key: int | None) -> Iterator[Row]:
         """The rows of a product that were kept, in their order."""
         for place in self._places.get(key, ()):
-            assert self._file is not None
+            assert self._file is not None  # nosec B101 # a type, no input
             self._file.seek(place)
             ordinal, values, error = json.loads(self._file.readline())
             yield Row(ordinal, values, ErrorRecord(**error) if error else None)

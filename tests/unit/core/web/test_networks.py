@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.core.networks import reach_of
+from orchestra.core.web.networks import reach_of
 
 PUBLIC = "8.8.8.8 93.184.216.34 2606:4700::1111 64:ff9b::808:808 2002:808:808::1 ::ffff:8.8.8.8"
 PRIVATE = """

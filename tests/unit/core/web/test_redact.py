@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.core.redact import redacted
+from orchestra.core.web.redact import redacted
 
 S = "deadbeefdeadbeefdeadbeef42"
 
