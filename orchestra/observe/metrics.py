@@ -105,6 +105,9 @@ if prometheus is not None:
         JOBS.labels(_status)
     for _kind in PAGED:
         PROBLEMS.labels(_kind)
+    for _reuse in get_args(Reuse):
+        for _outcome in ("hit", "miss"):
+            CACHE.labels(_reuse, _outcome)
 
 
 class Bounded:
