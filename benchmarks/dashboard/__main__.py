@@ -2,7 +2,7 @@
 
     python -m benchmarks.dashboard --out docs/images
 
-A service with the bundled models answers jobs and chats (tests/served_here.py) at a load that rises
+A service with the bundled models answers jobs and chats (tests/observed/service.py) at a load that rises
 and falls; `docs/images/dashboard-*.png` are drawn from what Prometheus has of it. Prints what was
 asked and answered. Needs Debian's packages prometheus and chromium.
 """
@@ -25,8 +25,8 @@ from orchestra.app import Fleet
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.browser import chromium
-from tests.prometheus import MISSING, Panel, Prometheus, has_prometheus, panels, prometheus
-from tests.served_here import ask_all, served_here
+from tests.observed.prometheus import MISSING, Panel, Prometheus, has_prometheus, panels, prometheus
+from tests.observed.service import ask_all, served_here
 
 PHASES = ((20, 1), (25, 8), (25, 32), (20, 4))  # seconds, requests at once
 WINDOW, STEP_S = "10s", 1

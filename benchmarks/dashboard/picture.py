@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.prometheus import Panel
+from tests.observed.prometheus import Panel
 
 WIDTH, HEIGHT = 440, 150
 LEFT, TOP, BOTTOM = 52, 8, 18

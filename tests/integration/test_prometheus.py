@@ -17,7 +17,7 @@ from orchestra.core.errors import DiskFull
 from orchestra.serving.http import make_app
 from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
-from tests.prometheus import (
+from tests.observed.prometheus import (
     CONFIG,
     DASHBOARD,
     MISSING,
@@ -29,7 +29,7 @@ from tests.prometheus import (
     prometheus,
     promtool,
 )
-from tests.served_here import ask_all, served_here
+from tests.observed.service import ask_all, served_here
 
 pytestmark = pytest.mark.skipif(not has_prometheus(), reason=MISSING)
 
