@@ -2,8 +2,8 @@
 
     python -m benchmarks.dashboard --out docs/images
 
-A service with the bundled models answers jobs and chats (tests/observed/service.py) at a load that rises
-and falls; `docs/images/dashboard-*.png` are drawn from what Prometheus has of it. Prints what was
+A service with the bundled models answers jobs and chats (tests/observed/service.py), at a load that
+rises and falls; `docs/images/dashboard-*.png` are drawn from what Prometheus has of it. Prints what was
 asked and answered. Needs Debian's packages prometheus and chromium.
 """
 
