@@ -149,12 +149,17 @@ def _count_call(call: CallRecord) -> None:
         TOKENS.labels(call.model, "out").inc(call.output_tokens)
 
 
-if prometheus is not None:
-    # A rate knows a series from its second sample on: what is rare is there before it happens.
-    for _status in get_args(Status):
-        JOBS.labels(_status)
-    for _kind in PAGED:
-        PROBLEMS.labels(_kind)
-    for _reuse in get_args(Reuse):
-        for _outcome in ("hit", "miss"):
-            CACHE.labels(_reuse, _outcome)
+def _show_rare() -> None:
+    """Have what is rare exposed as 0: a rate knows a series from its second sample on."""
+    if prometheus is None:
+        return
+    for status in get_args(Status):
+        JOBS.labels(status)
+    for kind in PAGED:
+        PROBLEMS.labels(kind)
+    for reuse in get_args(Reuse):
+        for outcome in ("hit", "miss"):
+            CACHE.labels(reuse, outcome)
+
+
+_show_rare()
