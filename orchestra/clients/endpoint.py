@@ -219,8 +219,8 @@ class EndpointClient:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise AnswerInvalid(
-                f"The server {self._endpoint.url!r} answered {text[:80]!r}, which is not JSON. "
-                "Check hosting.endpoint.url on the card."
+                f"The server {self._endpoint.shown_url!r} answered {text[:80]!r}, which is not "
+                "JSON. Check hosting.endpoint.url on the card."
             ) from error
 
     async def _listen(self, chunks: AsyncIterable[bytes], on_piece: OnPiece) -> Spoken:
@@ -262,7 +262,10 @@ class EndpointClient:
         if part.lasts:
             self._without.add(part.name)
         LOG.warning(
-            "%s does not take %r (%s); it is left out", self._endpoint.url, part.name, refusal.said
+            "%s does not take %r (%s); it is left out",
+            self._endpoint.shown_url,
+            part.name,
+            refusal.said,
         )
         return TurnedAway(error_of(refusal, self._endpoint, []), part=part.name)
 

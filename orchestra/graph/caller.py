@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestra.access.own import own_name
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
@@ -240,7 +241,7 @@ class Caller:
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket.images, self._model(ticket.card))
+        key = own_name(call_key(call, ticket.images, self._model(ticket.card)))
         streams = ticket.on_piece is not None
         try:
             with watched(ticket.card, call, ticket.node, streams=streams) as tell:
@@ -387,7 +388,8 @@ class Caller:
         """The call's key in the cache; None when it is not to be shared."""
         if self.shared is None or not ticket.may_share:
             return None
-        return await self.shared.key(call, ticket.images, ticket.card)
+        key = await self.shared.key(call, ticket.images, ticket.card)
+        return None if key is None else own_name(key)
 
     async def _take(self, uid: str, key: str, found: Reply, ticket: Ticket) -> Paid:
         """Book a reply of the cache at nothing; one that the book has already is taken over."""

@@ -2,14 +2,14 @@
 
 Counted once, where things are made: jobs by status, calls by model and outcome, their seconds,
 dollars and tokens, what was reused, and errors by type. No label holds a text, an id or a key, so
-the number of series is bounded by the fleet.
-What answers took stands in `answers.py`.
+the number of series is bounded by the fleet. What answers took stands in `answers.py`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from orchestra.core.job import CallRecord, Result, Status
 
@@ -25,7 +25,7 @@ MOST_TYPES = 100  # of errors; there are forty, and a user's graph may raise its
 OTHER = "other"
 
 # Errors that an operator is called for (deploy/observability).
-PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "DiskFull")
+PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "BookUnavailable", "DiskFull")
 
 Reuse = Literal["under_way", "book", "replies", "photos"]
 
@@ -64,6 +64,13 @@ if prometheus is not None:
     ERRORS = prometheus.Counter(
         "orchestra_errors", "Errors within jobs and chats that ended, by type.", ["type"]
     )
+    ADMISSION = prometheus.Counter(
+        "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
+    )
+    QUEUE_SECONDS = prometheus.Histogram(
+        "orchestra_queue_seconds", "Seconds in the queue.", ["lane"], buckets=SECONDS
+    )
+    QUEUE_DEPTH = prometheus.Gauge("orchestra_queue_depth", "Requests that wait.", ["lane"])
     UNREADY = prometheus.Gauge(
         "orchestra_model_lost", "1 for a model that could not answer at the last look.", ["model"]
     )
@@ -127,6 +134,54 @@ def note_ready(model: str, *, is_ready: bool) -> None:
     """Keep whether `model` could answer as somebody asked."""
     if prometheus is not None:
         UNREADY.labels(model).set(0 if is_ready else 1)
+
+
+def count_admission(lane: str, outcome: str) -> None:
+    """Count a request that was admitted, refused with the error of that name, or left."""
+    if prometheus is not None:
+        ADMISSION.labels(lane, outcome).inc()
+
+
+def observe_queue(lane: str, seconds: float) -> None:
+    """Note how long a request that was admitted had waited in the queue."""
+    if prometheus is not None:
+        QUEUE_SECONDS.labels(lane).observe(seconds)
+
+
+def set_queue_depth(lane: str, count: int) -> None:
+    """How many requests wait now."""
+    if prometheus is not None:
+        QUEUE_DEPTH.labels(lane).set(count)
+
+
+class ModelSpend(NamedTuple):
+    """What this process has spent on a model since it began."""
+
+    model: str
+    cost_usd: float
+    calls: int
+    tokens: int
+
+
+def spent_by_model() -> list[ModelSpend]:
+    """What each model cost that was called here, in the order of their names."""
+    if prometheus is None:
+        return []
+    sums = [_sums(counter) for counter in (DOLLARS, CALLS, TOKENS)]
+    cost, calls, tokens = sums
+    return [
+        ModelSpend(model, cost.get(model, 0.0), int(calls[model]), int(tokens.get(model, 0)))
+        for model in sorted(calls)
+    ]
+
+
+def _sums(counter: Any) -> Counter[str]:
+    """What a counter came to by model, over its other labels."""
+    found: Counter[str] = Counter()
+    for sample in (sample for family in counter.collect() for sample in family.samples):
+        if sample.name.endswith("_total"):
+            found[sample.labels["model"]] += sample.value
+    return found
 
 
 def exposition() -> bytes:

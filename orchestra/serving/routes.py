@@ -7,6 +7,7 @@ its end and comes as one piece.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from orchestra.core.tags import problem, read_tags
 from orchestra.graph.threads import Thread
 from orchestra.observe import metrics
 from orchestra.serving.chat import ChatChunks
+from orchestra.serving.chat_words import ChatAnswer, ChatRequest
+from orchestra.serving.documented import READING, STREAMED, WORK, errors
 from orchestra.serving.gone import until_gone
 from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
@@ -27,8 +30,6 @@ from orchestra.serving.stream import KEEPALIVE, EventStream, Telling
 from orchestra.serving.told import run_stream
 from orchestra.serving.words import (
     AnswerRequest,
-    ChatAnswer,
-    ChatRequest,
     Health,
     JobRequest,
     ModelEntry,
@@ -40,18 +41,12 @@ from orchestra.serving.words import (
 )
 
 TAG_HEADER = "X-Orchestra-Tag"
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer; with `stream`, chunks of it as server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
-}
 DONE = "data: [DONE]\n\n"
 
 
 def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.post("/", include_in_schema=False)
-    @app.post("/v1/jobs", response_model=Result, responses=STREAMED)
+    @app.post("/v1/jobs", response_model=Result, responses=STREAMED | errors(*WORK))
     async def jobs(job: RunRequest, request: Request) -> Any:
         """Run a job through a graph: every field with its source, evidence and confidence.
 
@@ -63,7 +58,7 @@ def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
         start = functools.partial(service.job, tagged)
         return await until_gone(request, run_stream(start, keepalive_s))
 
-    @app.post("/v1/plan")
+    @app.post("/v1/plan", responses=errors(*WORK))
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
         return (await service.plan(job)).public()
@@ -75,12 +70,16 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
         """The runs that wait for an answer or were left, the first kept first."""
         return ThreadList(data=await service.threads())
 
-    @app.get("/v1/threads/{thread_id:path}")
+    @app.get("/v1/threads/{thread_id:path}", responses=errors(*READING))
     async def thread(thread_id: str) -> Thread:
         """One of them, and what it asks."""
         return await service.thread(thread_id)
 
-    @app.post("/v1/threads/{thread_id:path}/answer", response_model=Result, responses=STREAMED)
+    @app.post(
+        "/v1/threads/{thread_id:path}/answer",
+        response_model=Result,
+        responses=STREAMED | errors(*WORK),
+    )
     async def answer(thread_id: str, given: AnswerRequest, request: Request) -> Any:
         """Go on with a run: its result, or what it asks next. Of two answers one is heard."""
         if not given.stream:
@@ -90,7 +89,7 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
 
 def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
-    @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
+    @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED | errors(*WORK))
     async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
         tags = tags_of(request, chat_request.metadata or {})
@@ -99,7 +98,7 @@ def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
             return await until_gone(request, chat_stream(service, tagged, keepalive_s))
         return await until_gone(request, service.chat(tagged))
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", responses=errors(*WORK))
     async def embeddings(asked: VectorRequest, request: Request) -> VectorAnswer:
         """OpenAI's embeddings; `model` is a card that offers `encode`, or `auto`."""
         return await until_gone(request, service.vectors(asked, tags_of(request, {})))
@@ -109,7 +108,7 @@ def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
         """The names that `model` may take."""
         return ModelList(data=service.models())
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:path}", responses=errors(*READING))
     async def model(name: str) -> ModelEntry:
         """One of them."""
         return service.model(name)
@@ -123,17 +122,17 @@ def add_state(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", responses={503: {"model": Health}})
     async def readyz() -> JSONResponse:
-        """Whether every model can answer, and why one cannot."""
-        models = await service.ready()
-        ready = all(state == "ready" for state in models.values())
-        state = Health(status="ok" if ready else "not ready", models=models)
+        """Whether every model can answer and the book can be used, and why not."""
+        models, book = await asyncio.gather(service.ready(), service.book())
+        ready = all(state == "ready" for state in (*models.values(), book or "ready"))
+        state = Health(status="ok" if ready else "not ready", models=models, book=book)
         return JSONResponse(state.model_dump(), 200 if ready else 503)
 
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
-        """Prometheus metrics of this ingress replica, and of the models behind it."""
+        """Prometheus metrics: of all ingresses, and what was spent as their book has it."""
         await service.note_lost()
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+        return Response(await service.metrics(), media_type=metrics.CONTENT_TYPE)
 
 
 def tags_of(request: Request, given: Mapping[str, str]) -> dict[str, str]:

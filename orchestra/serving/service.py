@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from orchestra.app import Fleet
+from orchestra.book.member import LedgerMember
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import (
     DeadlineExceeded,
@@ -34,13 +35,14 @@ from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_calls, count_result, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
+from orchestra.serving.admission.arrival import left_of
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
+from orchestra.serving.chat_words import ChatAnswer, ChatRequest
+from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
-    ChatAnswer,
-    ChatRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
@@ -66,12 +68,14 @@ INSIDE = (
 class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
-    `lost` tells of the models that nothing hosts at the moment why that is so.
+    `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
+    fleet's, where several ingresses share it.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    ledger: LedgerMember | None = None
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.
@@ -128,8 +132,7 @@ class Service:
 
         Raises the typed error of a request that got no answer.
         """
-        job = job_of(request)
-        _in_time(job.budget)
+        job = _in_time(job_of(request))
         if request.model in self.graphs:
             return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
@@ -142,11 +145,11 @@ class Service:
 
     async def vectors(self, request: VectorRequest, tags: Mapping[str, str]) -> VectorAnswer:
         """Vectors of texts. Raises what `encode_texts` does, and `UnknownModel`."""
-        _in_time(request.orchestra.budget)
+        job = _in_time(vector_job(request, tags))
         model = None if request.model == AUTO else self._card(request.model)
         with span("orchestra.vectors"):
             started = monotonic()
-            encoding = Encoding(request.texts, vector_job(request, tags), model)
+            encoding = Encoding(request.texts, job, model)
             made = await encode_texts(self.fleet, encoding)
             count_calls(made.calls)
         return vector_answer(request, made, monotonic() - started)
@@ -199,6 +202,14 @@ class Service:
             for model in [card.name for card in self.fleet.file.models if card.is_hosted]:
                 note_ready(model, is_ready=model not in lost)
 
+    async def book(self) -> str | None:
+        """`ready`, or why the ledger begins nothing now; None where it is this process's own."""
+        return None if self.ledger is None else await self.ledger.trouble() or "ready"
+
+    async def metrics(self) -> bytes:
+        """As Prometheus reads them."""
+        return await exposition(self.ledger)
+
     async def _state(self, model: str) -> str:
         try:
             async with asyncio.timeout(READY_S):
@@ -217,6 +228,13 @@ class Service:
                 f"The graph {request.model!r} takes one message and has its own fields; the "
                 f"request has {len(request.messages)} messages, response_format "
                 f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
+            )
+        bound = request.max_completion_tokens or request.max_tokens
+        if bound is not None:
+            raise UsageError(
+                f"max_tokens is {bound}, and the bounds of the graph {request.model!r} stand on "
+                "its own asks. Leave it out, and give orchestra.budget.tokens to bound the whole "
+                "run; or ask a card, or 'auto'."
             )
         heard: list[str] = []
 
@@ -251,8 +269,7 @@ class Service:
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))
-        _in_time(request.budget)
-        return name, Job(**request.model_dump(include=set(Job.model_fields)))
+        return name, _in_time(Job(**request.model_dump(include=set(Job.model_fields))))
 
     def _served(self, name: str) -> str:
         if name not in self.graphs:
@@ -342,9 +359,15 @@ def _raise_failure(result: Result) -> None:
         raise result.errors[0].error()
 
 
-def _in_time(budget: Budget) -> None:
+def _in_time(job: Job) -> Job:
+    """`job` with what is left of its deadline. Raises `DeadlineExceeded` where nothing is."""
+    given = job.budget.latency_ms
+    if given is None:
+        return job
+    budget = left_of(job.budget)
     if budget.latency_ms is not None and budget.latency_ms <= 0:
         raise DeadlineExceeded(
-            f"The deadline has passed already: latency_ms={budget.latency_ms:g}. "
+            f"The deadline has passed already: latency_ms={given:g}. "
             "Give the milliseconds that are left, more than 0."
         )
+    return job.model_copy(update={"budget": budget})
