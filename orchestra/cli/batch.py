@@ -13,6 +13,7 @@ import click
 
 from orchestra.app import Fleet
 from orchestra.batch.duplicates.groups import duplicate_lines
+from orchestra.batch.output.metrics_file import check_metrics_file, write_metrics
 from orchestra.batch.output.summary import Summary, promise_lines
 from orchestra.batch.plan.batch_plan import load_plan, money
 from orchestra.batch.progress import Bar
@@ -98,6 +99,12 @@ Examples:
     is_flag=True,
     help="Spend the budget in the table's order, without a sample and a plan.",
 )
+@click.option(
+    "--metrics-file",
+    type=PATH,
+    metavar="FILE.prom",
+    help="Leave what the batch came to in this file, for node_exporter's textfile collector.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before a paid fleet runs without a budget.")
 @private_option
 @policy_option
@@ -120,6 +127,7 @@ def batch_command(
     kinds: tuple[str, ...],
     plan: Path | None,
     first_come: bool,
+    metrics_file: Path | None,
     yes: bool,
     tags: tuple[str, ...],
     cost_usd: str | None,
@@ -136,6 +144,8 @@ def batch_command(
     first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
     """
     otlp.begin()
+    if metrics_file is not None:
+        check_metrics_file(metrics_file)
     settings = RunSettings(
         out=out,
         limit=limit,
@@ -160,6 +170,8 @@ def batch_command(
             return await run_batch(opened, spec, settings, plan=known, progress=Bar())
 
     summary = _confirmed(run, settings)
+    if metrics_file is not None:
+        write_metrics(metrics_file, summary, out.resolve().name)
     return Output(summary.public(), summary_lines(summary), is_failed=bool(summary.stopped))
 
 

@@ -268,6 +268,7 @@ class Caller:
         """The answer of an identical call under way; None without one, or when that one failed."""
         first = self._under_way.here().get(key)
         if first is None:
+            count_reuse("under_way", is_hit=False)
             return None
         try:
             joined = await _within(asyncio.shield(first), ticket)

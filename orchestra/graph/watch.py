@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from orchestra.core.call import Call, OnPiece, Reply
 from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError
+from orchestra.observe.answers import Times, count_answer
 from orchestra.observe.genai import inference_span, response_of
-from orchestra.observe.metrics import Times, count_answer
 from orchestra.observe.trace import is_on, mark, note
 
 

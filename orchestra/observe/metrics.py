@@ -2,17 +2,13 @@
 
 Counted once, where things are made: jobs by status, calls by model and outcome, their seconds,
 dollars and tokens, what was reused, and errors by type. No label holds a text, an id or a key, so
-the number of series is bounded by the fleet.
-
-What an engine knows of a reply (its batch, its first token) comes with the reply, so one scrape of
-an ingress has it of every replica, wherever that runs.
+the number of series is bounded by the fleet. What answers took stands in `answers.py`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from orchestra.core.job import CallRecord, Result, Status
@@ -24,14 +20,12 @@ except ImportError:  # comes with the `ray` extra
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-TOKEN_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0)
-CALLS_A_BATCH = (1, 2, 4, 8, 16, 32, 64)
 MOST_TYPES = 100  # of errors; there are forty, and a user's graph may raise its own
 OTHER = "other"
 
 # Errors that an operator is called for (deploy/observability).
-PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "DiskFull")
+PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "BookUnavailable", "DiskFull")
 
 Reuse = Literal["under_way", "book", "replies", "photos"]
 
@@ -50,30 +44,6 @@ if prometheus is not None:
     )
     CALL_SECONDS = prometheus.Histogram(
         "orchestra_model_call_seconds", "Seconds a call waited.", ["model"], buckets=SECONDS
-    )
-    FIRST_TOKEN = prometheus.Histogram(
-        "orchestra_time_to_first_token_seconds",
-        "Seconds until the first token of an answer, by model; its queue is in it.",
-        ["model"],
-        buckets=SECONDS,
-    )
-    TOKEN = prometheus.Histogram(
-        "orchestra_time_per_token_seconds",
-        "Seconds for each token after the first, by model.",
-        ["model"],
-        buckets=TOKEN_SECONDS,
-    )
-    BATCH = prometheus.Histogram(
-        "orchestra_batch_size",
-        "Calls that an engine answered together, by model, counted once for each of them.",
-        ["model"],
-        buckets=CALLS_A_BATCH,
-    )
-    ENGINE_QUEUE = prometheus.Histogram(
-        "orchestra_engine_queue_seconds",
-        "Seconds that a call waited for its engine, by model.",
-        ["model"],
-        buckets=SECONDS,
     )
     DOLLARS = prometheus.Counter("orchestra_cost_usd", "Dollars spent, by model.", ["model"])
     OVERRUN = prometheus.Counter(
@@ -94,9 +64,6 @@ if prometheus is not None:
     ERRORS = prometheus.Counter(
         "orchestra_errors", "Errors within jobs and chats that ended, by type.", ["type"]
     )
-    PROBLEMS = prometheus.Counter(
-        "orchestra_problems", "Requests that got an error, by its type.", ["type"]
-    )
     ADMISSION = prometheus.Counter(
         "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
     )
@@ -107,12 +74,9 @@ if prometheus is not None:
     UNREADY = prometheus.Gauge(
         "orchestra_model_lost", "1 for a model that could not answer at the last look.", ["model"]
     )
-
-    # A rate knows a series from its second sample on: what is rare is there before it happens.
-    for _status in get_args(Status):
-        JOBS.labels(_status)
-    for _kind in PAGED:
-        PROBLEMS.labels(_kind)
+    PROBLEMS = prometheus.Counter(
+        "orchestra_problems", "Requests that got an error, by its type.", ["type"]
+    )
 
 
 class Bounded:
@@ -164,36 +128,6 @@ def count_reuse(kind: Reuse, *, is_hit: bool) -> None:
     """Count a look for something to reuse: an answer under way, in the book, in a cache."""
     if prometheus is not None:
         CACHE.labels(kind, "hit" if is_hit else "miss").inc()
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """What an answer took, in seconds: in all, to its first token, and how many tokens it has.
-
-    `batch` is how many calls were answered together, 0 where nobody says, `waited_s` how long it
-    waited for its engine; `first_s` is None where nobody knows.
-    """
-
-    seconds: float
-    tokens: int
-    first_s: float | None = None
-    batch: int = 0
-    waited_s: float = 0.0
-
-
-def count_answer(model: str, times: Times) -> None:
-    """Count an answer that `model` has just given."""
-    if prometheus is None:
-        return
-    if times.batch:
-        BATCH.labels(model).observe(times.batch)
-        ENGINE_QUEUE.labels(model).observe(times.waited_s)
-    if times.first_s is None:
-        return
-    FIRST_TOKEN.labels(model).observe(times.first_s)
-    rest_s = times.seconds - times.first_s
-    if times.tokens > 1 and rest_s > 0:
-        TOKEN.labels(model).observe(rest_s / (times.tokens - 1))
 
 
 def note_ready(model: str, *, is_ready: bool) -> None:
@@ -268,3 +202,19 @@ def _count_call(call: CallRecord) -> None:
     if not call.reused:
         TOKENS.labels(call.model, "in").inc(call.input_tokens)
         TOKENS.labels(call.model, "out").inc(call.output_tokens)
+
+
+def _show_rare() -> None:
+    """Have what is rare exposed as 0: a rate knows a series from its second sample on."""
+    if prometheus is None:
+        return
+    for status in get_args(Status):
+        JOBS.labels(status)
+    for kind in PAGED:
+        PROBLEMS.labels(kind)
+    for reuse in get_args(Reuse):
+        for outcome in ("hit", "miss"):
+            CACHE.labels(reuse, outcome)
+
+
+_show_rare()

@@ -168,7 +168,8 @@ def test_a_request_is_one_trace_from_http_to_the_replicas_engine(
     text = (serve.log.parent / "spans.jsonl").read_text(encoding="utf-8")
     spans = [json.loads(line) for line in text.splitlines()]
     mine = [one for one in spans if one["context"]["trace_id"] == "0x" + sent["traceparent"][3:35]]
-    assert {one["name"] for one in mine} >= {f"orchestra.{n}" for n in ("http", "job", "engine")}
+    ours = {"POST /v1/jobs", "invoke_workflow shop", "node read", "chat r1", "orchestra.engine"}
+    assert {one["name"] for one in mine} >= ours
     assert {one["resource"]["attributes"]["service.name"] for one in mine} == {"shop"}
     assert "cashmere" not in text
 

@@ -17,7 +17,7 @@ from orchestra.core.errors import DiskFull
 from orchestra.serving.http import make_app
 from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
-from tests.prometheus import (
+from tests.observed.prometheus import (
     CONFIG,
     DASHBOARD,
     MISSING,
@@ -29,11 +29,21 @@ from tests.prometheus import (
     prometheus,
     promtool,
 )
-from tests.served_here import ask_all, served_here
+from tests.observed.service import ask_all, served_here
 
 pytestmark = pytest.mark.skipif(not has_prometheus(), reason=MISSING)
 
-WINDOW = "30s"
+WINDOW = "5m"
+MOST_ASKED = 2400
+MOVED = (
+    "orchestra_job_seconds_count",
+    "orchestra_deadline_share_count",
+    "orchestra_time_per_token_seconds_count",
+    "orchestra_batch_size_count",
+    'orchestra_problems_total{type="UnknownModel"}',
+    "orchestra_errors_total",
+    'orchestra_cache_total{outcome="hit"}',
+)
 METRIC = re.compile(r"\b(orchestra_[a-z_]+)\b")
 # What this service has not: a queue, and keys.
 ABSENT = {
@@ -68,11 +78,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         prometheus(tmp_path_factory.mktemp("prometheus"), address) as server,
     ):
         server.wait_for('up{job="orchestra"} == 1')
-        statuses = ask_all(address, 48, 8)
-        assert {200, 404} <= set(statuses)
+        for number in range(0, MOST_ASKED, 24):  # a rate needs requests between two scrapes
+            assert {200, 404} <= set(ask_all(address, 24, 8, number))
+            if all(server.query(f"sum(rate({each}[{WINDOW}])) > 0") for each in MOVED):
+                break
         reported(DiskFull("no room"))  # as the ingress tells it
-        server.wait_for('increase(orchestra_problems_total{type="DiskFull"}[1m]) > 0')
-        server.wait_for(f'rate(orchestra_jobs_total{{status="complete"}}[{WINDOW}]) > 0')
+        server.wait_for('increase(orchestra_problems_total{type="DiskFull"}[5m]) > 0')
         yield server
     with fleet:
         """Close it."""

@@ -17,6 +17,7 @@ from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Client
 from orchestra.core.job import CallRecord, ErrorRecord, Result
 from orchestra.observe import metrics
+from orchestra.observe.answers import Times, count_answer
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
@@ -96,12 +97,12 @@ def test_metrics_count_jobs_calls_seconds_dollars_tokens_errors_and_problems() -
 
 
 def test_an_answer_s_first_token_and_the_others_are_counted_apart() -> None:
-    metrics.count_answer("quick", metrics.Times(1.0, 11, first_s=0.5, batch=4, waited_s=0.125))
+    count_answer("quick", Times(1.0, 11, first_s=0.5, batch=4, waited_s=0.125))
     assert value("orchestra_time_to_first_token_seconds_sum", model="quick") == 0.5
     assert value("orchestra_time_per_token_seconds_sum", model="quick") == 0.05
     assert value("orchestra_batch_size_sum", model="quick") == 4
     assert value("orchestra_engine_queue_seconds_sum", model="quick") == 0.125
-    metrics.count_answer("dumb", metrics.Times(1.0, 11))  # of a server that tells nothing
+    count_answer("dumb", Times(1.0, 11))  # of a server that tells nothing
     assert value("orchestra_time_to_first_token_seconds_count", model="dumb") == 0
     assert value("orchestra_batch_size_count", model="dumb") == 0
 

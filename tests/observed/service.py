@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 
 PATIENCE_S = 60.0
 TITLES = (
@@ -60,6 +63,8 @@ async def ask(client: httpx.AsyncClient, number: int) -> int:
     match number % 8:
         case 3:
             job = {"text": title, "images": ["data:image/png;base64,bm8="]}  # no photo
+        case 6:
+            job = {"images": [photo(number)]}
         case 5:
             chat["model"] = "no-such-model"
         case 7:
@@ -71,6 +76,14 @@ async def ask(client: httpx.AsyncClient, number: int) -> int:
     return (await client.post(route, json=body)).status_code
 
 
+def photo(number: int) -> str:
+    """A drawn photo that differs by its number, as a data URI."""
+    data = io.BytesIO()
+    colour = (number * 37 % 256, number * 11 % 256, number * 59 % 256)
+    Image.new("RGB", (96, 96), colour).save(data, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
 def ask_all(address: str, count: int, at_once: int, start: int = 0) -> list[int]:
     """The statuses of many requests, some at once."""
 
@@ -78,6 +91,7 @@ def ask_all(address: str, count: int, at_once: int, start: int = 0) -> list[int]
         statuses: list[int] = []
         numbers = iter(range(start, start + count))
         async with client_of(address) as client:
+            await client.get("/readyz")
 
             async def one() -> None:
                 for number in numbers:

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-DEPLOY = Path(__file__).parents[1] / "deploy" / "observability"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "observability"
 RULES, RULE_TESTS = DEPLOY / "orchestra.rules.yml", DEPLOY / "orchestra.rules.test.yml"
 CONFIG, DASHBOARD = DEPLOY / "prometheus.yml", DEPLOY / "grafana-orchestra.json"
 MISSING = (
