@@ -11,15 +11,21 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from orchestra.book.health import is_of_the_book
 from orchestra.book.messages import (
+    AbandonAccount,
     AnyMessage,
+    BeginCall,
+    BookHit,
     CloseAccount,
     EndThread,
     LeaveThread,
     LedgerMessage,
+    OpenAccount,
+    ReadSpent,
     ReleaseCall,
     RowMessage,
     SettleCall,
@@ -30,6 +36,8 @@ from orchestra.core.errors import BookError, BookUnavailable
 
 T = TypeVar("T")
 READY_S = 5.0
+POST_S = 0.02  # what nobody waits for goes alone after so long
+MOST_NOT_OPENED = 1024
 ENDINGS = (SettleCall, ReleaseCall, CloseAccount, LeaveThread, EndThread)
 
 
@@ -65,11 +73,24 @@ class LedgerMember(RemoteLedger):
         self._in_turn = asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
         self._owed: list[AnyMessage] = []
+        self._not_opened: dict[str, BaseException] = {}
 
     async def send(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
-        """Have the ledger do what `message` says. Raises as `Ledger.send` does."""
+        """Have the ledger do what `message` says. Raises as `Ledger.send` does.
+
+        To open an account that holds nothing, and to close one, nobody waits: it goes with what
+        comes next, and what is wrong with it is told to the first call in the account.
+        """
         self._begin_beating()
-        return await super().send(message)
+        said: AnyMessage = message
+        if isinstance(said, CloseAccount) or (isinstance(said, OpenAccount) and not said.hold):
+            self._post(said)
+            return cast(T, None)
+        try:
+            return await super().send(message)
+        except BookError as error:
+            account = said.account if isinstance(said, BeginCall | BookHit | ReadSpent) else ""
+            raise self._not_opened.get(account, error) from None
 
     async def trouble(self, within_s: float = READY_S) -> str:
         """Why the ledger begins nothing at the moment; empty where it does."""
@@ -91,8 +112,29 @@ class LedgerMember(RemoteLedger):
         """Say that this process ends. What it still has open is taken to be lost."""
         if self._beating is not None:
             self._beating.cancel()
+        self._go()
+        if self._sender is not None:
+            await self._sender
         with suppress(BookError):
             await self._reach.leave(self._name, self._samples())
+
+    def _post(self, message: OpenAccount | CloseAccount | AbandonAccount) -> None:
+        """Send a message with the others of the next moments."""
+        self._not_opened.pop(message.id, None)
+        self._put(message).add_done_callback(partial(self._posted, message))
+        asyncio.get_running_loop().call_later(POST_S, self._go)
+
+    def _posted(
+        self, message: OpenAccount | CloseAccount | AbandonAccount, answer: asyncio.Future[None]
+    ) -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if error is None or isinstance(message, AbandonAccount):
+            return
+        if isinstance(message, CloseAccount):
+            # Calls in it that nobody waits for any more, as of a client that hung up.
+            self._post(AbandonAccount(message.id))
+        elif len(self._not_opened) < MOST_NOT_OPENED:
+            self._not_opened[message.id] = error
 
     def _begin_beating(self) -> None:
         if self._beating is None:
