@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ from orchestra.book.messages import (
     SettleCall,
     TakeThread,
 )
-from orchestra.book.server import LedgerServer
-from orchestra.book.shared import GRACE_S, LEASE_S, Answered, Bundle, Collected
+from orchestra.book.shared import GRACE_S, LEASE_S, Bundle
 from orchestra.core.errors import (
     BookError,
     BookLocked,
@@ -35,49 +33,7 @@ from orchestra.core.errors import (
     DiskFull,
     ThreadTaken,
 )
-
-
-class Clock:
-    """A time that only tests move."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class House:
-    """A ledger's process that can die: the next one finds the book as that one left it."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.clock = Clock()
-        self._path = path
-        self.server = LedgerServer(path, self.clock)
-        self.is_away = False
-
-    def die(self) -> None:
-        """As by SIGKILL; another process begins at once."""
-        self.server.close()
-        self.server = LedgerServer(self._path, self.clock)
-
-    async def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-        await self.server.tick()
-
-    def member(self, samples: Callable[[], bytes] = bytes) -> LedgerMember:
-        return LedgerMember(self, samples, beat_s=3600)
-
-    async def apply(self, bundle: Bundle) -> Answered:
-        if self.is_away:
-            raise BookUnavailable("The ledger does not answer.")
-        return await self.server.apply(bundle)
-
-    async def collect(self, member: str, samples: bytes) -> Collected:
-        return await self.server.collect(member, samples)
-
-    async def leave(self, member: str, samples: bytes) -> None:
-        await self.server.leave(member, samples)
+from tests.ledger_house import House
 
 
 @pytest.fixture
@@ -250,10 +206,9 @@ async def test_who_leaves_while_an_account_opens_leaves_none_open(
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    await member.trouble()
+    assert (await member.send(ReadSpent("job"))).cost_micro == 0  # it was opened, and closed
     path = house.server._path
     assert path is not None and still_open(path) == {"shop"}
-    assert (await member.send(ReadSpent("job"))).cost_micro == 0  # it was opened, and closed
 
 
 async def test_the_book_is_whole_and_anybodys_when_the_last_member_has_left(house: House) -> None:
