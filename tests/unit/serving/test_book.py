@@ -113,11 +113,9 @@ async def test_a_full_disk_is_507_before_anything_is_called(house: House, one: I
     assert book is not None
     pages = book._read("PRAGMA page_count")[0][0]
     book._database.execute(f"PRAGMA max_page_count = {pages}")
-    for number in range(200):  # those under way as it fills are answered
-        answer = await one.job(f"A red apple, lot {number}.")
-        if answer.status_code != 200:
-            break
-    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "DiskFull")
+    answers = [await one.job(f"A red apple, lot {number}.") for number in range(40)]
+    assert answers[-1].json()["error"]["code"] == "DiskFull"
+    assert {answer.status_code for answer in answers} <= {200, 507}  # one under way is answered
     await house.wait(1)
     before = one.calls
     assert (await one.job("A green pear.")).status_code == 507 and one.calls == before
@@ -130,13 +128,9 @@ async def test_any_ingress_tells_what_all_of_them_spent_also_after_one_has_left(
     other, paid = ingress(house), 0.0
     for number, each in enumerate((one, other, one)):
         result = (await each.job(f"A red apple, lot {number}.")).json()
-        assert result["cost_usd"] > 0
+        paid += result["cost_usd"]
     spent = await one.metric("orchestra_cost_usd_total")
-    assert (
-        spent
-        == await other.metric("orchestra_cost_usd_total")
-        == pytest.approx(3 * result["cost_usd"], rel=0.2)
-    )
+    assert spent == await other.metric("orchestra_cost_usd_total") == pytest.approx(paid) > 0
     assert await one.metric("orchestra_booked_calls_total") == 3
     jobs = await one.metric("orchestra_jobs_total")
     await other.member.leave()
