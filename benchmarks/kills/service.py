@@ -1,6 +1,6 @@
 """Kills every part of a served application under load, one after the other, and adds up the money.
 
-    python -m benchmarks.kills.service --jobs 350
+    python -m benchmarks.kills.service --between 40
 
 A local cluster of three nodes serves the `answer` graph with two replicas of the bundled `r1` and
 two ingresses that share one book. While clients post jobs, each its own, a replica, an ingress, the
@@ -53,6 +53,7 @@ from orchestra.fleet.source import load_fleet
 APP = "answer"
 INGRESSES = 2
 SCRAPE_S = 0.5
+WAVE = 64  # jobs that clients share, until every part was struck
 COST = "orchestra_cost_usd_total"
 JOBS = "orchestra_jobs_total"
 
@@ -92,8 +93,10 @@ def _sum(text: str, name: str) -> float:
     )
 
 
-def serve_struck(fleet: Path, book: Path, jobs: list[Asked], watched: Watched) -> None:
-    """Have `jobs` answered while each part dies in its turn."""
+def serve_struck(
+    fleet: Path, book: Path, jobs: list[Asked], watched: Watched, between: int
+) -> None:
+    """Have jobs answered, which are added to `jobs`, while each part dies in its turn."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     args = {"fleet": str(fleet), "book": str(book), "ingresses": str(INGRESSES)}
@@ -107,7 +110,7 @@ def serve_struck(fleet: Path, book: Path, jobs: list[Asked], watched: Watched) -
 
         with served(port):
             deploy()
-            asyncio.run(_under_load(url, jobs, nodes, deploy, watched))
+            asyncio.run(_under_load(url, jobs, nodes, deploy, watched, between))
 
 
 async def _under_load(
@@ -116,10 +119,14 @@ async def _under_load(
     nodes: list[WorkerNode],
     deploy: Callable[..., None],
     watched: Watched,
+    between: int,
 ) -> None:
     scraping = asyncio.create_task(watched.scrape(url))
-    striking = asyncio.create_task(_strike(jobs, nodes, deploy))
-    await ask_all(url, jobs)
+    striking = asyncio.create_task(_strike(jobs, nodes, deploy, between))
+    while not striking.done():
+        wave = [Asked(text) for text in questions(len(jobs) + WAVE)[-WAVE:]]
+        jobs += wave
+        await ask_all(url, wave)
     await striking
     scraping.cancel()
     with suppress(asyncio.CancelledError):
@@ -129,7 +136,11 @@ async def _under_load(
     print(f"readiness at the end   {state['status']}, book {state['book']}")
 
 
-async def _strike(jobs: list[Asked], nodes: list[WorkerNode], deploy: Callable[..., None]) -> None:
+async def _strike(
+    jobs: list[Asked], nodes: list[WorkerNode], deploy: Callable[..., None], between: int
+) -> None:
+    """Kill each part in its turn, so many answers after the one before."""
+
     async def replica() -> str:
         return _kill(f"ServeReplica:{APP}:{MODEL}")
 
@@ -153,9 +164,10 @@ async def _strike(jobs: list[Asked], nodes: list[WorkerNode], deploy: Callable[.
         return f"killed a node with {lost} of the replicas"
 
     steps: list[Callable[[], Awaitable[str]]] = [replica, ingress, ledger, controller, roll, node]
-    for number, step in enumerate(steps, 1):
-        await answered(jobs, number * len(jobs) // (len(steps) + 1))
+    for step in steps:
+        await answered(jobs, sum(bool(job.answers) for job in jobs) + between)
         say(jobs, await step())
+    await answered(jobs, sum(bool(job.answers) for job in jobs) + between)
 
 
 def _kill(title: str) -> str:
@@ -213,13 +225,14 @@ def _slowest(jobs: list[Asked]) -> list[float]:
 def main() -> None:
     """Parse, and run it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--jobs", type=int, default=350)
+    parser.add_argument("--between", type=int, default=40, help="answers from a kill to the next")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         fleet, book = write_fleet(folder), folder / "book.sqlite"
-        jobs, watched = [Asked(text) for text in questions(options.jobs)], Watched()
-        serve_struck(fleet, book, jobs, watched)
+        jobs: list[Asked] = []
+        watched = Watched()
+        serve_struck(fleet, book, jobs, watched, options.between)
         print_toll(load_fleet(str(fleet))[0].card(MODEL), jobs, book, watched)
 
 

@@ -54,13 +54,15 @@ class Entries(Accounts, Calls[Entry]):
         self._living = 1
 
     def close_unused(self) -> int:
-        """Close accounts of earlier epochs that calls were made in and that nobody opened again;
-        how many. Those that only have others under them, as a tenant's, stay.
+        """Close accounts of earlier epochs that nobody opened again; how many.
+
+        Those that only have others under them, as a tenant's, stay.
         """
         with self.transaction():
             left = self._read(
                 "SELECT id FROM accounts WHERE epoch < ? AND NOT closed AND NOT pending"
-                " AND EXISTS (SELECT 1 FROM entries WHERE account = accounts.number)"
+                " AND (EXISTS (SELECT 1 FROM entries WHERE account = accounts.number)"
+                " OR NOT EXISTS (SELECT 1 FROM accounts AS one WHERE one.parent = accounts.number))"
                 " ORDER BY number DESC",
                 (self._epoch,),
             )
