@@ -75,7 +75,8 @@ class Watched:
                     answer = await http.get("/metrics")
                 except httpx.TransportError:
                     answer = None
-                if answer is None or not answer.is_success:
+                # While an ingress waits for the ledger it tells of neither.
+                if answer is None or not answer.is_success or COST not in answer.text:
                     self.silent += 1
                     continue
                 self.costs.append(_sum(answer.text, COST))
@@ -213,7 +214,7 @@ def print_toll(card: Card, jobs: list[Asked], book: Path, watched: Watched) -> N
     print(f"presumed beside it     {dollars(presumed)} of {calls.states['presumed']} calls")
     print(f"accounts left open     {open_now}")
     print(
-        f"/metrics               {len(watched.costs)} scrapes, {watched.silent} unanswered; "
+        f"/metrics               {len(watched.costs)} scrapes, {watched.silent} without the ledger; "
         f"spend ran backwards {backwards(watched.costs)} times, jobs {backwards(watched.jobs)}"
     )
 
