@@ -214,7 +214,7 @@ def print_toll(card: Card, jobs: list[Asked], book: Path, watched: Watched) -> N
     print(f"presumed beside it     {dollars(presumed)} of {calls.states['presumed']} calls")
     print(f"accounts left open     {open_now}")
     print(
-        f"/metrics               {len(watched.costs)} scrapes, {watched.silent} without the ledger; "
+        f"/metrics               {len(watched.costs)} scrapes, {watched.silent} without it; "
         f"spend ran backwards {backwards(watched.costs)} times, jobs {backwards(watched.jobs)}"
     )
 
