@@ -56,13 +56,14 @@ class Entries(Accounts, Calls[Entry]):
     def close_unused(self) -> int:
         """Close accounts of earlier epochs that nobody opened again; how many.
 
-        Those that only have others under them, as a tenant's, stay.
+        They are those of jobs: a plan gave them a ceiling, or calls were made in them. Those that
+        pay for others, as a tenant's, stay.
         """
         with self.transaction():
             left = self._read(
                 "SELECT id FROM accounts WHERE epoch < ? AND NOT closed AND NOT pending"
-                " AND (EXISTS (SELECT 1 FROM entries WHERE account = accounts.number)"
-                " OR NOT EXISTS (SELECT 1 FROM accounts AS one WHERE one.parent = accounts.number))"
+                " AND (coalesce(ceiling_micro, ceiling_tokens) IS NOT NULL"
+                " OR EXISTS (SELECT 1 FROM entries WHERE account = accounts.number))"
                 " ORDER BY number DESC",
                 (self._epoch,),
             )
