@@ -33,6 +33,7 @@ from orchestra.book.messages import (
 from orchestra.book.remote import RemoteLedger
 from orchestra.book.shared import BEAT_S, Answered, Bundle, Collected, Live
 from orchestra.core.errors import BookError, BookUnavailable
+from orchestra.observe.log import log_bug
 
 T = TypeVar("T")
 READY_S = 5.0
@@ -143,8 +144,12 @@ class LedgerMember(RemoteLedger):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._beat_s)
-            with suppress(BookError):
+            try:
                 await self._sign(self._samples())
+            except BookError:
+                """Whoever needs the book is told so."""
+            except Exception as error:  # a member that says nothing more is taken for dead
+                log_bug(error)
 
     async def _sign(self, samples: bytes | None = None) -> str:
         """Say that this member lives, and what it owes; what troubles the ledger."""
@@ -162,16 +167,17 @@ class LedgerMember(RemoteLedger):
         """The answers. What ends something is done later where the book cannot be used now."""
         async with self._in_turn:
             owed, self._owed = self._owed, []
+            answers: list[Any]
             try:
                 answers = list((await self._say((*owed, *messages))).answers)
-            except BookError as error:
+                self._owed = _refused([*owed, *messages], answers)
+            except Exception as error:  # also a defect: who waits must hear of it
                 answers = [error] * (len(owed) + len(messages))
-            said = answers[len(owed) :]
-            self._owed = _refused([*owed, *messages], answers)
+                self._owed = [each for each in (*owed, *messages) if isinstance(each, ENDINGS)]
         later = {id(message) for message in self._owed}
         return [
             None if id(message) in later else answer
-            for message, answer in zip(messages, said, strict=True)
+            for message, answer in zip(messages, answers[len(owed) :], strict=True)
         ]
 
     async def _say(
