@@ -125,23 +125,25 @@ async def _ask(http: httpx.AsyncClient, job: Asked) -> None:
 
 async def strike(jobs: list[Asked], nodes: list[WorkerNode]) -> None:
     """SIGKILL a replica when a third of the jobs is answered, and a node at two thirds."""
-    await _answered(jobs, len(jobs) // 3)
+    await answered(jobs, len(jobs) // 3)
     victim = nodes[0].actors(MODEL)[0]
     victim.kill()
-    _say(jobs, f"killed the replica {victim.title.strip(chr(0))!r} (process {victim.pid})")
-    await _answered(jobs, 2 * len(jobs) // 3)
+    say(jobs, f"killed the replica {victim.title.strip(chr(0))!r} (process {victim.pid})")
+    await answered(jobs, 2 * len(jobs) // 3)
     place = max(nodes, key=lambda node: len(node.actors(MODEL)))
     lost = len(place.actors(MODEL))
     place.kill()
-    _say(jobs, f"killed a node with {lost} of the replicas")
+    say(jobs, f"killed a node with {lost} of the replicas")
 
 
-async def _answered(jobs: list[Asked], count: int) -> None:
+async def answered(jobs: list[Asked], count: int) -> None:
+    """Wait until so many of the jobs are answered."""
     while sum(bool(job.answers) for job in jobs) < count:
         await asyncio.sleep(0.05)
 
 
-def _say(jobs: list[Asked], what: str) -> None:
+def say(jobs: list[Asked], what: str) -> None:
+    """Print what was done, and after how many answers."""
     print(f"{what} after {sum(bool(job.answers) for job in jobs)} answers", flush=True)
 
 

@@ -175,7 +175,7 @@ class _Names:
         if self.by == "row":
             return [self._row(expense.account)]
         if self.by == "graph":
-            return [self.graph]
+            return [expense.graph or self.graph]
         if self.by == "day":
             return [expense.day]
         return [expense.node if self.by == "node" else expense.model]
@@ -195,7 +195,7 @@ class _Names:
     def _tags(self, expense: Expense) -> list[str]:
         """As `key=value`, of the nearest account that has tags."""
         above = (place.label for place in self._chain(expense.account))
-        for label in (expense.label or "", *above):
+        for label in (expense.label, *above):
             tags = tags_of(label)
             if tags:
                 return [f"{key}={value}" for key, value in tags.items()]

@@ -54,13 +54,16 @@ class Entries(Accounts, Calls[Entry]):
         self._living = 1
 
     def close_unused(self) -> int:
-        """Close accounts of earlier epochs that calls were made in and that nobody opened again;
-        how many. Those that only have others under them, as a tenant's, stay.
+        """Close accounts of earlier epochs that nobody opened again; how many.
+
+        They are those of jobs: a plan gave them a ceiling, or calls were made in them. Those that
+        pay for others, as a tenant's, stay.
         """
         with self.transaction():
             left = self._read(
                 "SELECT id FROM accounts WHERE epoch < ? AND NOT closed AND NOT pending"
-                " AND EXISTS (SELECT 1 FROM entries WHERE account = accounts.number)"
+                " AND (coalesce(ceiling_micro, ceiling_tokens) IS NOT NULL"
+                " OR EXISTS (SELECT 1 FROM entries WHERE account = accounts.number))"
                 " ORDER BY number DESC",
                 (self._epoch,),
             )

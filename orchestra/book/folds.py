@@ -22,8 +22,8 @@ _OLD = """SELECT number, account, day, model, node, key, state, cost_micro, over
     cached, saved_micro,
     (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number)
     FROM entries WHERE number > ? AND day < ? AND state <> 'dispatched' ORDER BY number LIMIT ?"""
-_ADD = """INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (day, model, node, label, account) DO UPDATE SET
+_ADD = """INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (day, model, node, label, graph, account) DO UPDATE SET
     calls = calls + excluded.calls, hits = hits + excluded.hits, tokens = tokens + excluded.tokens,
     micro = micro + excluded.micro, more_micro = more_micro + excluded.more_micro,
     overrun_micro = overrun_micro + excluded.overrun_micro,
@@ -156,9 +156,9 @@ class _Fold:
             self.last = max(self.last, account)
             if state == "released":
                 continue
-            owner, label = self._owner(account), self._label(account)
+            (owner, graph), label = self._job(account), self._label(account)
             presumed = micro + more if state == "presumed" else 0
-            place = (day, model, node, label, owner)
+            place = (day, model, node, label, graph, owner)
             added.append((*place, 1, hit, tokens, micro, more, over, presumed, saved))
         self.write(_ADD, added)
         self.write(_FOLD_CORRECTIONS, [(f"[{','.join(map(str, numbers))}]",)])
@@ -166,15 +166,15 @@ class _Fold:
         self.write("DELETE FROM replies WHERE key = ? AND entry = ?", replies)
         self.write("DELETE FROM entries WHERE number = ?", [(one,) for one in numbers])
 
-    def _owner(self, number: int) -> int:
-        """Who paid for the job of an account: the first above it that is no part of the job."""
+    def _job(self, number: int) -> tuple[int, str]:
+        """Who paid for the job that an account is of, or 0, and its graph: it stands behind an @.
+
+        The parts of a job are named after it.
+        """
         own = self.known[number]
-        while own.parent is not None:
-            above = self.known[own.parent]
-            if not _is_of(own.id, above.id):
-                return own.parent
-            own = above
-        return 0
+        while own.parent is not None and _is_of(own.id, self.known[own.parent].id):
+            own = self.known[own.parent]
+        return own.parent or 0, own.id.partition("@")[2]
 
     def _label(self, number: int) -> str:
         """The nearest label of tags."""

@@ -11,15 +11,21 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 from orchestra.book.health import is_of_the_book
 from orchestra.book.messages import (
+    AbandonAccount,
     AnyMessage,
+    BeginCall,
+    BookHit,
     CloseAccount,
     EndThread,
     LeaveThread,
     LedgerMessage,
+    OpenAccount,
+    ReadSpent,
     ReleaseCall,
     RowMessage,
     SettleCall,
@@ -27,9 +33,12 @@ from orchestra.book.messages import (
 from orchestra.book.remote import RemoteLedger
 from orchestra.book.shared import BEAT_S, Answered, Bundle, Collected, Live
 from orchestra.core.errors import BookError, BookUnavailable
+from orchestra.observe.log import log_bug
 
 T = TypeVar("T")
 READY_S = 5.0
+POST_S = 0.02  # what nobody waits for goes alone after so long
+MOST_NOT_OPENED = 1024
 ENDINGS = (SettleCall, ReleaseCall, CloseAccount, LeaveThread, EndThread)
 
 
@@ -65,11 +74,24 @@ class LedgerMember(RemoteLedger):
         self._in_turn = asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
         self._owed: list[AnyMessage] = []
+        self._not_opened: dict[str, BaseException] = {}
 
     async def send(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
-        """Have the ledger do what `message` says. Raises as `Ledger.send` does."""
+        """Have the ledger do what `message` says. Raises as `Ledger.send` does.
+
+        To open an account that holds nothing, and to close one, nobody waits: it goes with what
+        comes next, and what is wrong with it is told to the first call in the account.
+        """
         self._begin_beating()
-        return await super().send(message)
+        said: AnyMessage = message
+        if isinstance(said, CloseAccount) or (isinstance(said, OpenAccount) and not said.hold):
+            self._post(said)
+            return cast(T, None)
+        try:
+            return await super().send(message)
+        except BookError as error:
+            account = said.account if isinstance(said, BeginCall | BookHit | ReadSpent) else ""
+            raise self._not_opened.get(account, error) from None
 
     async def trouble(self, within_s: float = READY_S) -> str:
         """Why the ledger begins nothing at the moment; empty where it does."""
@@ -91,8 +113,29 @@ class LedgerMember(RemoteLedger):
         """Say that this process ends. What it still has open is taken to be lost."""
         if self._beating is not None:
             self._beating.cancel()
+        self._go()
+        if self._sender is not None:
+            await self._sender
         with suppress(BookError):
             await self._reach.leave(self._name, self._samples())
+
+    def _post(self, message: OpenAccount | CloseAccount | AbandonAccount) -> None:
+        """Send a message with the others of the next moments."""
+        self._not_opened.pop(message.id, None)
+        self._put(message).add_done_callback(partial(self._posted, message))
+        asyncio.get_running_loop().call_later(POST_S, self._go)
+
+    def _posted(
+        self, message: OpenAccount | CloseAccount | AbandonAccount, answer: asyncio.Future[None]
+    ) -> None:
+        error = None if answer.cancelled() else answer.exception()
+        if error is None or isinstance(message, AbandonAccount):
+            return
+        if isinstance(message, CloseAccount):
+            # Calls in it that nobody waits for any more, as of a client that hung up.
+            self._post(AbandonAccount(message.id))
+        elif len(self._not_opened) < MOST_NOT_OPENED:
+            self._not_opened[message.id] = error
 
     def _begin_beating(self) -> None:
         if self._beating is None:
@@ -101,8 +144,12 @@ class LedgerMember(RemoteLedger):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._beat_s)
-            with suppress(BookError):
+            try:
                 await self._sign(self._samples())
+            except BookError:
+                """Whoever needs the book is told so."""
+            except Exception as error:  # a member that says nothing more is taken for dead
+                log_bug(error)
 
     async def _sign(self, samples: bytes | None = None) -> str:
         """Say that this member lives, and what it owes; what troubles the ledger."""
@@ -120,16 +167,17 @@ class LedgerMember(RemoteLedger):
         """The answers. What ends something is done later where the book cannot be used now."""
         async with self._in_turn:
             owed, self._owed = self._owed, []
+            answers: list[Any]
             try:
                 answers = list((await self._say((*owed, *messages))).answers)
-            except BookError as error:
+                self._owed = _refused([*owed, *messages], answers)
+            except Exception as error:  # also a defect: who waits must hear of it
                 answers = [error] * (len(owed) + len(messages))
-            said = answers[len(owed) :]
-            self._owed = _refused([*owed, *messages], answers)
+                self._owed = [each for each in (*owed, *messages) if isinstance(each, ENDINGS)]
         later = {id(message) for message in self._owed}
         return [
             None if id(message) in later else answer
-            for message, answer in zip(messages, said, strict=True)
+            for message, answer in zip(messages, answers[len(owed) :], strict=True)
         ]
 
     async def _say(

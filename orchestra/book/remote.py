@@ -48,11 +48,20 @@ class RemoteLedger:
 
     async def send(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
         """Have the keeper do what `message` says."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        answer = self._put(message)
+        self._go()
+        return await answer
+
+    def _put(self, message: AnyMessage) -> asyncio.Future[Any]:
+        """Have a message wait for the next bundle; its answer."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((message, answer))
+        return answer
+
+    def _go(self) -> None:
+        """Send what waits, as soon as no bundle is away."""
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all())
-        return await answer
 
     async def _send_all(self) -> None:
         """Send what waits, a bundle at a time, until nothing does."""

@@ -192,6 +192,7 @@ _TABLES = (
         model TEXT NOT NULL,
         node TEXT NOT NULL,
         label TEXT NOT NULL,
+        graph TEXT NOT NULL,
         account INTEGER NOT NULL,
         calls INTEGER NOT NULL,
         hits INTEGER NOT NULL,
@@ -201,7 +202,7 @@ _TABLES = (
         overrun_micro INTEGER NOT NULL,
         presumed_micro INTEGER NOT NULL,
         saved_micro INTEGER NOT NULL,
-        PRIMARY KEY (day, model, node, label, account)
+        PRIMARY KEY (day, model, node, label, graph, account)
     ) WITHOUT ROWID""",
     # Corrections of prices stand beside the entries, which stay as they were booked.
     """CREATE TABLE corrections (

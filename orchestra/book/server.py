@@ -87,7 +87,7 @@ class LedgerServer:
         if bundle.samples is not None:
             self._together.heard(bundle.member, bundle.samples)
         answers = await asyncio.gather(
-            *(self._answer(ledger, message) for message in bundle.messages)
+            *(self._answer(ledger, message, bundle.joins) for message in bundle.messages)
         )
         for message, answer in zip(bundle.messages, answers, strict=True):
             member.live.note(message, answer)
@@ -142,8 +142,8 @@ class LedgerServer:
         """Close the book, whoever needs it."""
         self._let_go()
 
-    async def _answer(self, ledger: Ledger, message: AnyMessage) -> Any:
-        if self._trouble is not None and isinstance(message, BEGINNINGS):
+    async def _answer(self, ledger: Ledger, message: AnyMessage, joins: bool) -> Any:
+        if self._trouble is not None and not joins and isinstance(message, BEGINNINGS):
             return self._trouble
         try:
             return await ledger.send(message)  # type: ignore[arg-type]  # a member sends what it may

@@ -25,10 +25,10 @@ class Expense:
     """One paid call: in which account, for what, booked at what, and corrected by what.
 
     Or so many `calls` that were folded into a sum: its `account` is who paid for their jobs, 0 for
-    nobody, and its `label` that of their tags. `overrun_micro` is the part of `booked_micro` beyond
-    the call's worst case. `saved_micro` is what a call that a shared cache answered would have
-    cost, and None for a call that was made. `work` is (input tokens, output tokens, images) where
-    its reply is kept, else None.
+    nobody, its `label` that of their tags, and its `graph` theirs. `overrun_micro` is the part of
+    `booked_micro` beyond the call's worst case. `saved_micro` is what a call that a shared cache
+    answered would have cost, and None for a call that was made. `work` is (input tokens, output
+    tokens, images) where its reply is kept, else None.
     """
 
     entry: int
@@ -46,7 +46,8 @@ class Expense:
     calls: int = 1
     hits: int = 0
     presumed_micro: int = 0
-    label: str | None = None
+    label: str = ""
+    graph: str = ""
 
     @property
     def cost_micro(self) -> int:
@@ -118,8 +119,8 @@ class Spending(Database):
     def _folded(self) -> Iterator[Expense]:
         for row in self._read(
             "SELECT account, node, model, day, micro, overrun_micro, more_micro, tokens,"
-            " saved_micro, calls, hits, presumed_micro, label FROM sums"
-            " ORDER BY day, model, node, label, account"
+            " saved_micro, calls, hits, presumed_micro, label, graph FROM sums"
+            " ORDER BY day, model, node, label, graph, account"
         ):
             account, node, model, day, micro, overrun, more, tokens, saved, calls, hits, *rest = row
             yield Expense(

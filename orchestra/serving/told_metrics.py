@@ -1,7 +1,7 @@
 """What `/metrics` tells: of all ingresses together, and what was spent as the book has it.
 
 Without a shared ledger it is of this process alone. An ingress that does not reach the ledger
-tells its own.
+tells nothing of it, so that no counter ever runs backwards.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def exposition(ledger: LedgerMember | None) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             found = await ledger.collect()
     except (TimeoutError, BookError):
-        return own + _up(False)
+        return beside_ours(own) + _up(False)  # its own counts would be less than those of all
     shared = added(found.samples, without=OF_THE_BOOK)
     return beside_ours(own) + shared + of_the_book(found.totals) + _up(not found.trouble)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ from orchestra.book.messages import (
     SettleCall,
     TakeThread,
 )
-from orchestra.book.server import LedgerServer
-from orchestra.book.shared import GRACE_S, LEASE_S, Answered, Bundle, Collected
+from orchestra.book.shared import GRACE_S, LEASE_S, Bundle
 from orchestra.core.errors import (
     BookError,
     BookLocked,
@@ -35,49 +33,7 @@ from orchestra.core.errors import (
     DiskFull,
     ThreadTaken,
 )
-
-
-class Clock:
-    """A time that only tests move."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class House:
-    """A ledger's process that can die: the next one finds the book as that one left it."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.clock = Clock()
-        self._path = path
-        self.server = LedgerServer(path, self.clock)
-        self.is_away = False
-
-    def die(self) -> None:
-        """As by SIGKILL; another process begins at once."""
-        self.server.close()
-        self.server = LedgerServer(self._path, self.clock)
-
-    async def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-        await self.server.tick()
-
-    def member(self, samples: Callable[[], bytes] = bytes) -> LedgerMember:
-        return LedgerMember(self, samples, beat_s=3600)
-
-    async def apply(self, bundle: Bundle) -> Answered:
-        if self.is_away:
-            raise BookUnavailable("The ledger does not answer.")
-        return await self.server.apply(bundle)
-
-    async def collect(self, member: str, samples: bytes) -> Collected:
-        return await self.server.collect(member, samples)
-
-    async def leave(self, member: str, samples: bytes) -> None:
-        await self.server.leave(member, samples)
+from tests.ledger_house import House
 
 
 @pytest.fixture
@@ -87,6 +43,12 @@ def house(tmp_path: Path) -> House:
 
 def begin(uid: str, account: str = "job", cost_micro: int = 10) -> BeginCall:
     return BeginCall(uid, account, f"key {uid}", "read", "r1", cost_micro, 5)
+
+
+async def opened(member: LedgerMember, id: str) -> None:
+    """Open an account, and wait until it is: by itself nobody does."""
+    await member.send(OpenAccount(id))
+    await member.send(ReadSpent(id))
 
 
 def entries(path: Path) -> dict[str, tuple[str, int]]:
@@ -114,6 +76,31 @@ async def test_two_members_share_one_budget(house: House) -> None:
     await one.send(SettleCall("a", 4, 2))
     await other.send(begin("b", "shop"))
     assert (await one.send(ReadSpent("shop"))).open_cost_micro == 10
+
+
+async def test_what_is_wrong_with_an_account_is_told_to_the_first_call_in_it(
+    house: House,
+) -> None:
+    member = house.member()
+    await opened(member, "job")
+    await member.send(OpenAccount("job", cost_micro=5))  # nobody waits for it
+    with pytest.raises(BookError, match="was opened with other values"):
+        await member.send(begin("a", cost_micro=-1))
+    await member.send(OpenAccount("shop", cost_micro=15))
+    with pytest.raises(BudgetExceeded):  # what is held is waited for
+        await member.send(OpenAccount("held", parent="shop", cost_micro=50, hold=True))
+
+
+async def test_a_close_that_comes_before_the_end_of_a_call_presumes_it(house: House) -> None:
+    member = house.member()
+    await opened(member, "job")
+    await member.send(begin("a"))
+    await member.send(CloseAccount("job"))
+    await member.trouble()
+    await asyncio.sleep(0.1)
+    path = house.server._path
+    assert path is not None and entries(path) == {"a": ("presumed", 10)}
+    assert still_open(path) == set()
 
 
 @pytest.mark.parametrize("has_file", [True, False])
@@ -212,14 +199,16 @@ async def test_who_leaves_while_an_account_opens_leaves_none_open(
     house: House,
 ) -> None:
     member = house.member()
-    opening = asyncio.create_task(open_or_close(member, OpenAccount("job")))
+    await opened(member, "shop")
+    held = OpenAccount("job", parent="shop", cost_micro=5, hold=True)
+    opening = asyncio.create_task(open_or_close(member, held))
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    path = house.server._path
-    assert path is not None and still_open(path) == set()
     assert (await member.send(ReadSpent("job"))).cost_micro == 0  # it was opened, and closed
+    path = house.server._path
+    assert path is not None and still_open(path) == {"shop"}
 
 
 async def test_the_book_is_whole_and_anybodys_when_the_last_member_has_left(house: House) -> None:
@@ -276,7 +265,7 @@ async def test_a_damaged_book_shuts_the_gate_until_a_copy_is_put_back(
 ) -> None:
     path, copy = tmp_path / "book.sqlite", tmp_path / "copy.sqlite"
     member = house.member()
-    await member.send(OpenAccount("job"))
+    await opened(member, "job")
     assert house.server._book is not None
     house.server._book.checkpoint()
     shutil.copy(path, copy)
@@ -304,14 +293,14 @@ async def test_a_full_disk_and_a_file_that_cannot_be_written_shut_the_gate(
     house: House, tmp_path: Path
 ) -> None:
     member = house.member()
-    await member.send(OpenAccount("job"))
+    await opened(member, "job")
     book = house.server._book
     assert book is not None
     pages = book._read("PRAGMA page_count")[0][0]
     book._database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(DiskFull):
         for number in range(1000):
-            await member.send(OpenAccount(f"job {number} {'x' * 500}"))
+            await opened(member, f"job {number} {'x' * 500}")
     await house.wait(1)
     await refuses_to_begin(member, DiskFull)
     book._database.execute("PRAGMA max_page_count = 100000")
@@ -332,7 +321,7 @@ async def test_a_book_that_another_program_has_is_told_and_opened_once_it_is_fre
     member = house.member()
     with Book.open(tmp_path / "book.sqlite"):
         with pytest.raises(BookLocked, match="being written"):
-            await member.send(OpenAccount("job"))
+            await opened(member, "job")
         assert "being written" in await member.trouble()
     await member.send(OpenAccount("job"))
     assert await member.trouble() == ""
@@ -346,7 +335,7 @@ async def test_an_ending_is_kept_while_the_ledger_does_not_answer(house: House) 
     await member.send(SettleCall("a", 3, 2))
     await member.send(CloseAccount("job"))
     with pytest.raises(BookUnavailable):
-        await member.send(OpenAccount("other"))
+        await opened(member, "other")
     house.is_away = False
     assert await member.trouble() == ""
     path: Any = house.server._path

@@ -132,6 +132,23 @@ def test_a_fold_changes_no_bill_and_leaves_what_is_open_waits_or_is_a_row(
     assert (again.calls, again.accounts) == (0, 0)
 
 
+def test_a_sum_knows_who_paid_for_the_job_and_its_graph(tmp_path: Path) -> None:
+    path = tmp_path / "book.sqlite"
+    with Book.open(path) as book:
+        book.do(OpenAccount("key:a@2026-11"))
+        book.do(OpenAccount("job:1@listing", parent="key:a@2026-11"))
+        book.do(OpenAccount("job:1@listing:unplanned", parent="job:1@listing"))
+        pay(book, "job:1@listing:unplanned", "c", 5)
+        book.do(CloseAccount("job:1@listing:unplanned"))
+        book.do(CloseAccount("job:1@listing"))
+    age(path, 40)
+    compact(path, 30)
+    with Book.open(path) as book:
+        (sum_,) = book.expenses()
+        assert (sum_.graph, book.places()[sum_.account].id) == ("listing", "key:a@2026-11")
+        assert len(book.places()) == 1
+
+
 def test_totals_only_grow_whatever_is_folded(path: Path) -> None:
     age(path, 40)
     with Book.open(path, exclusive=False) as book:

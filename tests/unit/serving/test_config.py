@@ -30,6 +30,13 @@ def test_the_written_file_is_a_deploy_file_for_each_model_and_the_ingress() -> N
     assert (parsed.http_options.host, parsed.http_options.port) == ("127.0.0.1", 8123)
 
 
+def test_several_ingresses_stand_beside_the_ledger_on_the_head_node() -> None:
+    (app,) = deploy_config("listing", {"book": "/b.sqlite", "ingresses": "2"}, 8000)["applications"]
+    ingress = app["deployments"][-1]
+    assert (ingress["name"], ingress["num_replicas"]) == ("ingress", 2)
+    assert list(ingress["ray_actor_options"]["resources"]) == ["node:__internal_head__"]
+
+
 def test_the_rayservice_example_holds_a_deploy_file() -> None:
     service = yaml.safe_load((ROOT / "examples/serve/rayservice.yaml").read_text(encoding="utf-8"))
     inner = yaml.safe_load(service["spec"]["serveConfigV2"])

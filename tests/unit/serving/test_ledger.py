@@ -1,0 +1,62 @@
+"""The way from an ingress to the ledger's actor, without Ray: what is lost on it is sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorUnavailableError
+
+from orchestra.book.shared import Answered, Bundle
+from orchestra.core.errors import BookUnavailable
+from orchestra.serving import ledger
+from orchestra.serving.ledger import ActorReach
+
+SAID = Answered("1")
+
+
+class Link:
+    """An actor that is away for some calls."""
+
+    def __init__(self, away: int) -> None:
+        self.away = away
+        self.heard: list[str] = []
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        self.heard.append(method)
+        if self.away:
+            self.away -= 1
+            raise ActorUnavailableError("it is started again", b"0" * 16)
+        return SAID
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "TRY_AGAIN_S", 0.0)
+
+
+def reach(link: Link, found: list[int]) -> ActorReach:
+    def find() -> Any:
+        found.append(1)
+        return link
+
+    return ActorReach(find)
+
+
+async def test_a_bundle_that_was_lost_is_sent_again_to_the_actor_of_that_name() -> None:
+    link, found = Link(away=2), list[int]()
+    assert await reach(link, found).apply(Bundle("me", "")) is SAID
+    assert link.heard == ["apply"] * 3 and len(found) == 3  # it may be another one by now
+
+
+async def test_who_comes_when_it_has_been_silent_for_long_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE_S", -1.0)
+    link = Link(away=2)
+    way = reach(link, [])
+    for _ in range(2):
+        with pytest.raises(BookUnavailable, match="started again by itself"):
+            await way.apply(Bundle("me", ""))
+    assert len(link.heard) == 2  # one try each
+    assert await way.apply(Bundle("me", "")) is SAID
