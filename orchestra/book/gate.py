@@ -18,7 +18,17 @@ from typing import Any, Literal, NoReturn
 
 from orchestra.book.budget_names import budget_parts
 from orchestra.book.door import Bound, Door
-from orchestra.book.key_messages import Enter, Entered, KeyEntry, Leave, Left, Stay, Tick, Ticked
+from orchestra.book.key_messages import (
+    Enter,
+    Entered,
+    KeyEntry,
+    Leave,
+    Left,
+    ReadLeft,
+    Stay,
+    Tick,
+    Ticked,
+)
 from orchestra.book.messages import OpenAccount
 from orchestra.book.reservation import Standing
 from orchestra.book.terms import (
@@ -357,7 +367,8 @@ GATE_DEEDS: dict[type, Callable[[Any, Any], Any]] = {
     Enter: Gate._let_in,
     Leave: Gate._let_out,
     Stay: Gate._let_stay,
-    Tick: lambda gate, message: gate._tick(message),
+    ReadLeft: lambda gate, asked: gate.left(asked.day_micro),
+    Tick: lambda gate, asked: gate._tick(asked),
 }
 
 

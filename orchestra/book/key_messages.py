@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from orchestra.book.messages import LedgerMessage
@@ -122,6 +123,13 @@ class Tick(LedgerMessage[Ticked]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadLeft(LedgerMessage[list[Left]]):
+    """What the budgets of this month have left, those of who never came in left out."""
+
+    day_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSent(LedgerMessage[None]):
     """The webhook of an alert was taken; it is not sent again."""
 
@@ -218,11 +226,25 @@ class ListKeys(LedgerMessage[list[KeyEntry]]):
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadUsage(LedgerMessage[dict[str, Any]]):
+    """What was used by these headings, as `usage.Usage.public` has it.
+
+    Days are 2026-11-29, both counted in. Raises `UsageError` for a heading that there is not.
+    """
+
+    by: Sequence[str]
+    since: date
+    until: date | None = None
+    tenant: str | None = None
+
+
 # What only a ledger with a book answers.
 KEY_MESSAGES: tuple[type, ...] = (
     AlertSent,
     ListKeys,
     ListTenants,
+    ReadUsage,
     RevokeKey,
     RotateKey,
     SaveKey,

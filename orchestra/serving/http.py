@@ -10,7 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.guards import BodyLimit, NothingForeseen
+from orchestra.serving.keys import Access, KeyGuard
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
@@ -24,14 +26,24 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
-    """The application of one ingress replica; a stream is not silent for longer than that."""
+UNASKED = Access()
+
+
+def make_app(
+    service: Service, *, keepalive_s: float = KEEPALIVE_S, access: Access = UNASKED
+) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than that.
+
+    `access` says whether requests need a key, and what the server may spend in a day.
+    """
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
     )
     # The last one added is met first.
+    if access.is_needed:
+        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
     add_errors(app)
@@ -39,4 +51,7 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    add_usage(app, service)
+    if access.keys:
+        add_keys(app, service)
     return app
