@@ -33,6 +33,7 @@ COMMANDS = (
     "export",
     "finetune",
     "init",
+    "keys",
     "label",
     "models",
     "plan",
@@ -44,6 +45,8 @@ COMMANDS = (
     "run",
     "serve",
     "show",
+    "tenants",
+    "usage",
 )
 
 LEARNING = ("finetune", "label")  # commands that work out large products, and little beside them
