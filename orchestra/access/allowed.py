@@ -37,7 +37,7 @@ def allowed_fleet(file: FleetFile) -> FleetFile:
         return file
     if not cards:
         raise NotAllowed(
-            f"The key {principal().key!r} may use {_models(file)}, and the fleet {file.name!r} has "
+            f"{_who()} may use {_models(file)}, and the fleet {file.name!r} has "
             "none of them. Have its scope widened with: orchestra keys set"
         )
     found = FleetFile.model_construct(**{**dict(file), "models": cards})
@@ -52,7 +52,7 @@ def check_model(file: FleetFile, name: str) -> None:
     card = next((card for card in file.models if card.name == name), None)
     if card is not None and not may_use(card):
         raise NotAllowed(
-            f"The key {principal().key!r} may not use the model {name!r}; it may use "
+            f"{_who()} may not use the model {name!r}; it may use "
             f"{_models(file)}. Ask one of those, or 'auto'."
         )
 
@@ -62,7 +62,7 @@ def check_graph(name: str) -> None:
     graphs = principal().scope.graphs
     if graphs is not None and name not in graphs:
         raise NotAllowed(
-            f"The key {principal().key!r} may not use the graph {name!r}; it may use: "
+            f"{_who()} may not use the graph {name!r}; it may use: "
             f"{', '.join(graphs) or 'none'}. Name one of those."
         )
 
@@ -97,3 +97,9 @@ def _models(file: FleetFile) -> str:
     near = " that keep data here" if scope.data == "local" else ""
     priced = " of a known price" if principal().is_bounded else ""
     return f"the models{near}{priced}: {', '.join(names) or 'none'}"
+
+
+def _who() -> str:
+    """Who asks, as messages say it."""
+    key = principal().key
+    return f"The key {key!r}" if key else "Whoever asks here"

