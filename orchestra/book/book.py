@@ -16,6 +16,7 @@ from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
 from orchestra.book.door import Door
 from orchestra.book.entries import Entries
+from orchestra.book.folds import Folds
 from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
 from orchestra.book.key_messages import ReadUsage
@@ -39,12 +40,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Tables, Spending, Timings, BudgetAlerts):
+class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
     several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
-    `recover`), `journal`, `keys`, `spending`, `tables`, `threads` and `timings`.
+    `recover`), `folds`, `journal`, `keys`, `spending`, `tables`, `threads` and `timings`.
     """
 
     _lock: FileLock | None
@@ -104,6 +105,20 @@ class Book(Threads, Entries, Tables, Spending, Timings, BudgetAlerts):
         """
         with self.transaction():
             return _DEEDS[type(message)](self, message)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the life of its owner that it is in."""
+        return self._epoch
+
+    def probe(self, size: int) -> None:
+        """Write so many bytes in place of those before. Raises what stops the book from writing."""
+        with self.transaction():
+            self._write(
+                "INSERT INTO meta (key, value) VALUES ('probe', hex(zeroblob(?))) ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value",
+                (size,),
+            )
 
     def close(self) -> None:
         """Close the file and let another process have it; a second call does nothing."""

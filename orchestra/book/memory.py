@@ -37,6 +37,7 @@ from orchestra.book.messages import (
     LeaveThread,
     LedgerMessage,
     ListThreads,
+    ModelTotal,
     OpenAccount,
     Overrun,
     ReadThread,
@@ -96,6 +97,7 @@ class MemoryCall(KnownCall):
     """A call with its account."""
 
     account: MemoryAccount
+    saved_micro: int | None = None  # of one that a shared cache answered
 
 
 @dataclass(eq=False, slots=True)
@@ -132,6 +134,7 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
         self._closed_kept = closed_kept
         self._replies_kept = replies_kept
         self._reply_bytes = 0
+        self._totals: dict[tuple[str, str], ModelTotal] = {}
         self.door, self.now = Door(), utc_now
         self._marks: dict[str, Mark] = {}
         self._lock = threading.Lock()  # a fleet may be used from several event loops
@@ -198,7 +201,8 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
 
     def _insert_call(self, begun: BeginCall | BookHit, worst: Amount, who: str) -> None:
         account = self._account(begun.account)
-        call = MemoryCall(begun.uid, begun.key, begun.model, worst, "dispatched", account)
+        saved = begun.saved_micro if isinstance(begun, BookHit) else None
+        call = MemoryCall(begun.uid, begun.key, begun.model, worst, "dispatched", account, saved)
         self._change(call.account, worst, pending=1, who=who)
         self._calls[call.uid] = self._on_their_way[call.uid] = call
         call.account.calls.append(call)
@@ -210,6 +214,7 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
         self._change(call.account, -call.worst, spent=cost, overrun=overrun, pending=-1, who=who)
         call.state = state
         del self._on_their_way[call.uid]
+        self._count(call, cost, overrun)
         if paid is not None and paid.reply is not None:
             self._keep(call.key, paid.reply)
         if state == "presumed":
@@ -220,6 +225,26 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
                 account.presumed_calls += 1
             if overrun != NOTHING:
                 account.overran(call.model, overrun)
+
+    def totals(self) -> list[ModelTotal]:
+        """What all calls came to, by model and state."""
+        return [self._totals[key] for key in sorted(self._totals)]
+
+    def _count(self, call: MemoryCall, cost: Amount, overrun: Amount) -> None:
+        state = call.state if call.saved_micro is None else "cached"
+        one = self._totals.get((call.model, state)) or ModelTotal(call.model, state)
+        self._totals[call.model, state] = ModelTotal(
+            call.model,
+            state,
+            one.calls + 1,
+            one.cost_micro + cost.micro,
+            one.tokens + cost.tokens,
+            one.overrun_micro + overrun.micro,
+            one.saved_micro + (call.saved_micro or 0),
+        )
+
+    def _keep_alive(self, call: MemoryCall) -> None:
+        """Nothing here outlives its process."""
 
     def _keep(self, key: str, reply: str) -> None:
         """Keep the first reply of a key; the oldest-used go where there are too many."""

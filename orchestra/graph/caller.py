@@ -32,7 +32,8 @@ from orchestra.core.loops import PerLoop
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
 from orchestra.core.usage import Usage
-from orchestra.observe.trace import span
+from orchestra.graph.watch import FirstPiece, count_times, watched
+from orchestra.observe.metrics import count_reuse
 
 T = TypeVar("T")
 
@@ -241,10 +242,11 @@ class Caller:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
         key = own_name(call_key(call, ticket.images, self._model(ticket.card)))
-        names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
+        streams = ticket.on_piece is not None
         try:
-            with span("orchestra.call", names):
+            with watched(ticket.card, call, ticket.node, streams=streams) as tell:
                 paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
+                tell(paid.answer, reused=paid.reused)
         except BookError:
             raise  # the book failed: nobody may go on as if the call had just failed
         except OrchestraError as error:
@@ -268,7 +270,9 @@ class Caller:
         if first is None:
             return None
         try:
-            return Paid(await _within(asyncio.shield(first), ticket), reused=True)
+            joined = await _within(asyncio.shield(first), ticket)
+            count_reuse("under_way", is_hit=True)
+            return Paid(joined, reused=True)
         except DeadlineExceeded:
             if first.done():
                 return None  # the first asker's own deadline; this one tries for itself
@@ -308,10 +312,13 @@ class Caller:
         uid = f"{self._name}:{next(self._numbers)}"
         shared = await self._shared_key(call, ticket)
         found = self._found(shared)
+        if shared is not None:
+            count_reuse("replies", is_hit=found is not None)
         if found is not None:
             return await self._take(uid, key, found, ticket)
         worst = Charge.worst(ticket)
         stored = await self._begin(uid, key, worst.cost_micro, ticket)
+        count_reuse("book", is_hit=stored is not None)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
         try:
@@ -361,8 +368,10 @@ class Caller:
                 waited_s = time.monotonic() - asked
                 left_s = None if left_s is None else max(0.0, left_s - waited_s)
             started = time.monotonic()
-            reply = await complete(client, call, left_s=left_s, on_piece=ticket.on_piece)
+            first = None if ticket.on_piece is None else FirstPiece(ticket.on_piece, started)
+            reply = await complete(client, call, left_s=left_s, on_piece=first)
             timed = TimedReply(reply, started, time.monotonic() - started, beside)
+        count_times(ticket.card, reply, timed.seconds, first)
         if pace is not None and booking is not None:
             pace.settle(booking, timed.work.tokens)
         return timed

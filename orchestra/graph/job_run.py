@@ -348,7 +348,7 @@ class JobRun:
             raise _too_many(node, attempt, len(keys))
         images = tuple(self._photo(key, ask) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
-        call, notes = await fitted(call, ask, visit.state, card, client)
+        call, notes = await fitted(call, ask, visit.state, card, client, self._left_s(node))
         call = with_beside(call, ask, card, self.fleet.beside)
         speech = await Speech.begin(card.name, call) if self.in_graph else None
         ticket = Ticket(

@@ -18,7 +18,6 @@ from langgraph.types import Command, Durability, StateSnapshot
 from orchestra.access.own import given_name, own_name, spending_name
 from orchestra.access.principal import principal
 from orchestra.book.messages import (
-    CloseAccount,
     EndThread,
     LeaveThread,
     OpenAccount,
@@ -31,7 +30,7 @@ from orchestra.core.job import CallRecord, Job, Question, Result, Spend
 from orchestra.core.money import usd
 from orchestra.core.state import Context, outcomes_of
 from orchestra.core.tags import label_of
-from orchestra.graph.accounts import Ceiling, deadline, open_account
+from orchestra.graph.accounts import Ceiling, close_account, deadline, open_account
 from orchestra.graph.allowance import CURRENT, Allowance
 from orchestra.graph.assembly import assemble
 from orchestra.graph.backing import Backing
@@ -277,9 +276,7 @@ class _Segment:
             with suppress(BookError):
                 await unplanned.close()
             if self.parent is None or is_waiting:
-                # A book that failed leaves calls open, and its own error is the one to tell.
-                with suppress(BookError):
-                    await self.fleet.ledger.send(CloseAccount(run.account))
+                await close_account(self.fleet, run.account)
             if self._is_named and self.record is None:
                 await _leave(self.fleet, self._thread_id, self.by)
 
