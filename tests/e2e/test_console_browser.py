@@ -24,9 +24,8 @@ from orchestra.images.limits import ImageLimits
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told
-from tests.browser import MISSING, chromium, chromium_path
+from tests.browser import MISSING, chromium, chromium_path, served
 from tests.scripted import scripted_fleet
-from tests.served import served
 from workers.synthetic.drawn import draw_product
 
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason=MISSING)
@@ -143,6 +142,19 @@ def photo_in(folder: Path) -> Path:
     return path
 
 
+def drop(page: Page, photo: Path) -> None:
+    """Drop a photo, as from a folder beside the browser."""
+    held = page.evaluate_handle(
+        """([name, bytes]) => {
+          const held = new DataTransfer();
+          held.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+          return held;
+        }""",
+        [photo.name, list(photo.read_bytes())],
+    )
+    page.locator("#drop").dispatch_event("drop", {"dataTransfer": held})
+
+
 def states(page: Page) -> dict[str, str]:
     found = page.locator("#run .node").all()
     return {
@@ -212,7 +224,8 @@ def test_a_photo_that_cannot_be_read_costs_no_other_its_place(
     broken.write_bytes(b"\x89PNG no photo")
     page.goto(mini.address)
     page.get_by_role("textbox", name="Text").fill(TEXT)
-    page.locator("#photos").set_input_files([broken, photo_in(tmp_path)])
+    page.locator("#photos").set_input_files(broken)
+    drop(page, photo_in(tmp_path))
     expect(page.locator("#thumbs")).to_contain_text("broken.png (no preview)")
     page.get_by_role("button", name="Run, at most").click()
     result = page.locator("article.result")

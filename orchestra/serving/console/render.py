@@ -33,7 +33,7 @@ STATICS = {  # all that is served as a file, by its name
 MOST_REJECTED = 12
 
 
-class Renderer:
+class ConsoleRenderer:
     """Renders in one language."""
 
     def __init__(self, language: str) -> None:
