@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
 def served(app: ASGIApp) -> Iterator[str]:
     """The address of `app` while it is served."""
     own = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none")
+    config = uvicorn.Config(app, log_level="warning", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [own]})
     thread.start()

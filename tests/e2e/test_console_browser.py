@@ -75,6 +75,9 @@ class KeyAsked:
         self.addresses: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         headers = dict(scope["headers"])
         self.addresses.append(scope["path"] + scope["query_string"].decode())
         is_open = not scope["path"].startswith("/v1")

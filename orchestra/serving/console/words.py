@@ -146,6 +146,7 @@ WORDS: Words = {
     "copy": ("Copy as JSON", "复制 JSON"),
     "copied": ("Copied", "已复制"),
     "answer_it": ("Answer it", "去回答"),
+    "state": ("The graph's own state", "图自身的状态"),
     "asks": ("asks", "询问"),
     "said_nothing": ("The run said nothing.", "运行没有给出内容。"),
     # runs that wait

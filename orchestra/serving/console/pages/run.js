@@ -85,6 +85,7 @@ export class Run {
     this.stopped = new AbortController();
     this.paid = new Map();
     this.heard = new Map();
+    this.figures = new Map();
   }
 
   /** Its result; null for one that was stopped or failed, which is told. `photos` are those that
@@ -136,17 +137,25 @@ export class Run {
       this.nodes.begin();
     } else if (mode === "updates") {
       for (const name of Object.keys(data)) {
-        if (name !== "__interrupt__") this.nodes.end(name, cameTo(data[name]));
+        if (name === "__interrupt__") continue;
+        this.nodes.end(name, cameTo(data[name]));
+        this.settle(name);
       }
     } else if (mode === "call") {
       const sum = (this.paid.get(data.node) ?? 0) + data.cost_usd;
       this.paid.set(data.node, sum);
-      this.nodes.cost(data.node, `${dollars(sum)} · ${seconds(1000 * data.seconds)}`);
+      this.figures.set(data.node, `${dollars(sum)} · ${seconds(1000 * data.seconds)}`);
+      this.settle(data.node);
     } else if (mode === "spend") {
       this.spend(data);
     } else if (mode === "messages" && typeof data.content === "string") {
       this.listen(data.node, data.content);
     }
+  }
+
+  /** What a node cost stands in it again, in place of what its model said. */
+  settle(node) {
+    if (this.figures.has(node)) this.nodes.cost(node, this.figures.get(node));
   }
 
   /** A piece of what a model says: the end of it stands in its node, an answer in full below. */
