@@ -101,6 +101,7 @@ WORDS: Words = {
     "state_asking": ("asks", "询问"),
     # the run
     "running": ("Running", "运行中"),
+    "queued": ("Waiting for its turn …", "正在排队…"),
     "spent_of": ("{spent} of at most {most}", "{spent}，最多 {most}"),
     "tokens_of": ("{spent} of at most {most} tokens", "{spent} 个 Token，最多 {most}"),
     "spent_label": ("Spent of the ceiling", "已用占上限的比例"),
@@ -186,9 +187,9 @@ WORDS: Words = {
     "total": ("Total", "合计"),
     "spend_none": ("Nothing was spent yet.", "尚未产生费用。"),
     "spend_since": (
-        "This server keeps no book, so these are the sums since it started, by model alone. "
-        "Give it --book FILE to keep them.",
-        "此服务器没有账本，所以这里只是启动以来按模型的合计。用 --book FILE 启动即可保留。",
+        "By model alone, since the ledger began. A book (--book FILE) keeps them for good, "
+        "by tag and day as well.",
+        "仅按模型统计，自记账开始算起。使用账本（--book FILE）可长期保留，并按标签和日期统计。",
     ),
 }
 SPOKEN = (  # what the page's script says by itself
@@ -202,6 +203,7 @@ SPOKEN = (  # what the page's script says by itself
     "no_preview",
     "photo_of",
     "remove",
+    "queued",
     "said_done",
     "spent_of",
     "state_asking",

@@ -122,6 +122,7 @@ export class Run {
     this.here.replaceChildren(this.meter);
     this.nodes.reset();
     this.meter.querySelector("[data-do=stop]").addEventListener("click", () => this.stop());
+    this.meter.querySelector(".money").textContent = say("queued");
     this.meter.querySelector("h2").focus({ preventScroll: true });
     const begun = performance.now();
     const clock = this.meter.querySelector(".clock");
@@ -184,7 +185,9 @@ export class Run {
     this.nodes.close(result.status, this.paid, result.errors);
     // A photo that could not be read is not among the result's, so then the server's are shown.
     const isOwn = photos !== null && photos.length === result.images.length && photos.every((one) => one.isSeen);
-    const body = { result, text, photos: !isOwn && !result.images.every((key) => known.has(key)) };
+    // Prompts and raw replies are not shown, and may be long.
+    const calls = result.calls.map((call) => ({ ...call, instruction: "", data: null, raw: null, thinking: "", said: null }));
+    const body = { result: { ...result, calls, plan: {} }, text, photos: !isOwn && !result.images.every((key) => known.has(key)) };
     const shown = document.createElement("template");
     shown.innerHTML = await part("result", { body });
     for (const figure of shown.content.querySelectorAll("[data-photo]")) {
