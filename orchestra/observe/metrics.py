@@ -7,9 +7,8 @@ the number of series is bounded by the fleet. What answers took stands in `answe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from orchestra.core.job import CallRecord, Result, Status
 
@@ -159,36 +158,6 @@ def set_queue_depth(lane: str, count: int) -> None:
     """How many requests wait now."""
     if prometheus is not None:
         QUEUE_DEPTH.labels(lane).set(count)
-
-
-class ModelSpend(NamedTuple):
-    """What this process has spent on a model since it began."""
-
-    model: str
-    cost_usd: float
-    calls: int
-    tokens: int
-
-
-def spent_by_model() -> list[ModelSpend]:
-    """What each model cost that was called here, in the order of their names."""
-    if prometheus is None:
-        return []
-    sums = [_sums(counter) for counter in (DOLLARS, CALLS, TOKENS)]
-    cost, calls, tokens = sums
-    return [
-        ModelSpend(model, cost.get(model, 0.0), int(calls[model]), int(tokens.get(model, 0)))
-        for model in sorted(calls)
-    ]
-
-
-def _sums(counter: Any) -> Counter[str]:
-    """What a counter came to by model, over its other labels."""
-    found: Counter[str] = Counter()
-    for sample in (sample for family in counter.collect() for sample in family.samples):
-        if sample.name.endswith("_total"):
-            found[sample.labels["model"]] += sample.value
-    return found
 
 
 def count_key_refused(reason: str) -> None:

@@ -24,9 +24,8 @@ from orchestra.images.limits import ImageLimits
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told
-from tests.browser import MISSING, chromium, chromium_path
+from tests.browser import MISSING, chromium, chromium_path, served
 from tests.scripted import scripted_fleet
-from tests.served import served
 from workers.synthetic.drawn import draw_product
 
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason=MISSING)
@@ -76,6 +75,9 @@ class KeyAsked:
         self.addresses: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         headers = dict(scope["headers"])
         self.addresses.append(scope["path"] + scope["query_string"].decode())
         is_open = not scope["path"].startswith("/v1")
@@ -141,6 +143,19 @@ def photo_in(folder: Path) -> Path:
     path = folder / "shirt.png"
     draw_product("shirt", "red", seed=1_000_001).save(path)
     return path
+
+
+def drop(page: Page, photo: Path) -> None:
+    """Drop a photo, as from a folder beside the browser."""
+    held = page.evaluate_handle(
+        """([name, bytes]) => {
+          const held = new DataTransfer();
+          held.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+          return held;
+        }""",
+        [photo.name, list(photo.read_bytes())],
+    )
+    page.locator("#drop").dispatch_event("drop", {"dataTransfer": held})
 
 
 def states(page: Page) -> dict[str, str]:
@@ -212,7 +227,8 @@ def test_a_photo_that_cannot_be_read_costs_no_other_its_place(
     broken.write_bytes(b"\x89PNG no photo")
     page.goto(mini.address)
     page.get_by_role("textbox", name="Text").fill(TEXT)
-    page.locator("#photos").set_input_files([broken, photo_in(tmp_path)])
+    page.locator("#photos").set_input_files(broken)
+    drop(page, photo_in(tmp_path))
     expect(page.locator("#thumbs")).to_contain_text("broken.png (no preview)")
     page.get_by_role("button", name="Run, at most").click()
     result = page.locator("article.result")

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestra.batch.output.report import language_of, share
+from orchestra.core.job import Question
 from orchestra.core.values import dollars, duration, shown
 from orchestra.graph.threads import Thread
 from orchestra.pages.style import base_style
@@ -33,7 +34,7 @@ STATICS = {  # all that is served as a file, by its name
 MOST_REJECTED = 12
 
 
-class Renderer:
+class ConsoleRenderer:
     """Renders in one language."""
 
     def __init__(self, language: str) -> None:
@@ -89,6 +90,13 @@ class Renderer:
         )
 
 
+def asked(question: Question) -> str:
+    """What a question asks, in a line; of an object its parts."""
+    if question.id and isinstance(question.value, Mapping | list):
+        return shown(question.value)
+    return question.text
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -99,7 +107,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        dollars=dollars, duration=duration, lang=language_of, share=share, shown=shown
+        asked=asked, dollars=dollars, duration=duration, lang=language_of, share=share, shown=shown
     )
     environment.tests.update(mapping=lambda value: isinstance(value, Mapping))
     return environment

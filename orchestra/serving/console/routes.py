@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from orchestra.core.job import Result
 from orchestra.pages.wording import asked_language
 from orchestra.serving.console.drawing import drawing_of
-from orchestra.serving.console.render import STATICS, Renderer, static
+from orchestra.serving.console.render import STATICS, ConsoleRenderer, static
 from orchestra.serving.console.shown import shown_result
 from orchestra.serving.console.spend import spend_of
 from orchestra.serving.console.waiting import photo_uris, waiting_run
@@ -92,9 +92,9 @@ def add_console(app: FastAPI, service: Service) -> None:
         return _html(_renderer(request).spend(await spend_of(service, by)))
 
 
-def _renderer(request: Request) -> Renderer:
+def _renderer(request: Request) -> ConsoleRenderer:
     given = request.query_params.get("lang", "")
-    return Renderer(asked_language(given, request.headers.get("accept-language", "")))
+    return ConsoleRenderer(asked_language(given, request.headers.get("accept-language", "")))
 
 
 def _html(content: str, more: dict[str, Any] | None = None) -> Response:

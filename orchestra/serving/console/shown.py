@@ -28,7 +28,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ShownReading:
     """What one side of a field says."""
 
     source: str
@@ -51,7 +51,7 @@ class ShownField:
     is_doubted: bool
     is_contradicted: bool
     quotes: tuple[Quote, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[ShownReading, ...]
     has_place: bool
 
 
@@ -143,13 +143,13 @@ def _is_place(proof: Evidence) -> bool:
     return proof.kind == "image" and (is_part or proof.heat is not None)
 
 
-def _readings(field: Field) -> tuple[Reading, ...]:
+def _readings(field: Field) -> tuple[ShownReading, ...]:
     """Both sides of a contradiction, the photo first."""
     if not field.contradiction:
         return ()
     both = sorted((field, *field.alternatives), key=lambda one: one.source != "photo")
     return tuple(
-        Reading(one.source, shown(one.value), one.confidence, one.model)
+        ShownReading(one.source, shown(one.value), one.confidence, one.model)
         for one in both
         if one.value is not None
     )

@@ -1,17 +1,17 @@
-"""What was spent, as the console shows it: by the book, or without one by this process's counts."""
+"""What was spent, as the console shows it: by the book, or without one by the ledger's totals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from orchestra.access.principal import principal
 from orchestra.access.using import sees_all, used
 from orchestra.book.costs import By, CostLine
+from orchestra.book.messages import ModelTotal, ReadTotals
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd
-from orchestra.observe import metrics
 from orchestra.serving.service import Service
 
 WAYS: tuple[By, ...] = ("model", "tag", "node", "day")
@@ -34,7 +34,7 @@ class SpendLine:
 class SpendTable:
     """The lines, dearest first, their sum, and the `ways` they can be summed by.
 
-    `is_kept`: they are those of a book, and not only since this process began.
+    `is_kept`: they are those of a book, and not only since the ledger began.
     """
 
     by: str
@@ -58,15 +58,30 @@ async def spend_of(service: Service, by: str) -> SpendTable:
     if chosen is None:
         raise UsageError(f"The spend is not summed by {by!r}. Use one of: {', '.join(ways)}.")
     if book is None:
-        lines = tuple(
-            SpendLine(one.model, Decimal(str(one.cost_usd)), one.calls, one.tokens, Decimal(0))
-            for one in metrics.spent_by_model()
-        )
-        return table_of(by, ways, lines, is_kept=False)
+        totals = await service.fleet.ledger.send(ReadTotals())
+        return table_of(chosen, ways, _by_model(totals), is_kept=False)
     found = await used(book, (chosen,))
     lines = tuple(_line(one.names[0], one.line) for one in found.lines)
     total = _line(found.total.name, found.total)
     return table_of(chosen, ways, lines, total=total, is_kept=True)
+
+
+def _by_model(totals: Iterable[ModelTotal]) -> list[SpendLine]:
+    """A line for each model, however its calls ended; what was given back is none."""
+    found: dict[str, list[ModelTotal]] = {}
+    for total in totals:
+        if total.state != "released":
+            found.setdefault(total.model, []).append(total)
+    return [
+        SpendLine(
+            model,
+            usd(sum(one.cost_micro for one in parts)),
+            sum(one.calls for one in parts),
+            sum(one.tokens for one in parts),
+            usd(sum(one.saved_micro for one in parts)),
+        )
+        for model, parts in found.items()
+    ]
 
 
 def table_of(

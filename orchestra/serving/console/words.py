@@ -30,7 +30,6 @@ WORDS: Words = {
     "cancel": ("Cancel", "取消"),
     # the job
     "job": ("Job", "任务"),
-    "photos": ("Photos", "图片"),
     "drop": ("Drop photos here, or choose them", "将图片拖到此处，或点击选择"),
     "drop_more": ("Drop or choose more", "拖入或选择更多"),
     "drop_how": ("Pasting works, too", "也可以直接粘贴"),
@@ -72,7 +71,6 @@ WORDS: Words = {
         "anything is spent.",
         "请输入文本或添加图片：计划会显示在这里，并给出最高费用；此前不产生任何费用。",
     ),
-    "planning": ("Planning …", "正在规划…"),
     "at_most": ("at most", "最多"),
     "expected": ("{cost} expected", "预计 {cost}"),
     "in_time": ("99 of 100 within {time}", "百分之九十九在 {time} 以内"),
@@ -103,6 +101,7 @@ WORDS: Words = {
     "state_asking": ("asks", "询问"),
     # the run
     "running": ("Running", "运行中"),
+    "queued": ("Waiting for its turn …", "正在排队…"),
     "spent_of": ("{spent} of at most {most}", "{spent}，最多 {most}"),
     "tokens_of": ("{spent} of at most {most} tokens", "{spent} 个 Token，最多 {most}"),
     "spent_label": ("Spent of the ceiling", "已用占上限的比例"),
@@ -126,7 +125,6 @@ WORDS: Words = {
     "status_failed": ("failed", "失败"),
     "status_waiting": ("waiting", "等待"),
     "listing": ("Listing", "商品文案"),
-    "fields": ("Fields", "字段"),
     "evidence": ("Evidence", "依据"),
     "evidence_how": ("Point at a field to see what it rests on.", "指向一个字段，即可查看其依据。"),
     "blank": ("left blank", "留空"),
@@ -142,7 +140,6 @@ WORDS: Words = {
     "differs": ("photo and text disagree", "图文不符"),
     "other_reading": ("{source} says", "{source}显示"),
     "photo_gone": ("This photo is not kept here.", "此处未保存该图片。"),
-    "heat_of": ("What the model looked at", "模型关注的区域"),
     "calls": ("Calls", "调用"),
     "call_tokens": ("{incoming} in, {outgoing} out", "输入 {incoming}，输出 {outgoing}"),
     "reused": ("from the cache", "来自缓存"),
@@ -150,6 +147,7 @@ WORDS: Words = {
     "copy": ("Copy as JSON", "复制 JSON"),
     "copied": ("Copied", "已复制"),
     "answer_it": ("Answer it", "去回答"),
+    "state": ("The graph's own state", "图自身的状态"),
     "asks": ("asks", "询问"),
     "said_nothing": ("The run said nothing.", "运行没有给出内容。"),
     # runs that wait
@@ -180,10 +178,6 @@ WORDS: Words = {
     "by_tag": ("tag", "标签"),
     "by_node": ("node", "节点"),
     "by_day": ("day", "日期"),
-    "by_tenant": ("tenant", "租户"),
-    "by_key": ("key", "密钥"),
-    "by_graph": ("graph", "图"),
-    "name": ("Name", "名称"),
     "cost": ("Cost", "费用"),
     "count": ("Calls", "调用数"),
     "saved": ("Saved by the cache", "缓存节省"),
@@ -193,13 +187,12 @@ WORDS: Words = {
     "total": ("Total", "合计"),
     "spend_none": ("Nothing was spent yet.", "尚未产生费用。"),
     "spend_since": (
-        "This server keeps no book, so these are the sums since it started, by model alone. "
-        "Give it --book FILE to keep them.",
-        "此服务器没有账本，所以这里只是启动以来按模型的合计。用 --book FILE 启动即可保留。",
+        "By model alone, since the ledger began. A book (--book FILE) keeps them for good, "
+        "by tag and day as well.",
+        "仅按模型统计，自记账开始算起。使用账本（--book FILE）可长期保留，并按标签和日期统计。",
     ),
 }
 SPOKEN = (  # what the page's script says by itself
-    "again",
     "answer_missing",
     "broken",
     "copied",
@@ -210,7 +203,7 @@ SPOKEN = (  # what the page's script says by itself
     "no_preview",
     "photo_of",
     "remove",
-    "running",
+    "queued",
     "said_done",
     "spent_of",
     "state_asking",

@@ -85,6 +85,7 @@ export class Run {
     this.stopped = new AbortController();
     this.paid = new Map();
     this.heard = new Map();
+    this.figures = new Map();
   }
 
   /** Its result; null for one that was stopped or failed, which is told. `photos` are those that
@@ -121,6 +122,7 @@ export class Run {
     this.here.replaceChildren(this.meter);
     this.nodes.reset();
     this.meter.querySelector("[data-do=stop]").addEventListener("click", () => this.stop());
+    this.meter.querySelector(".money").textContent = say("queued");
     this.meter.querySelector("h2").focus({ preventScroll: true });
     const begun = performance.now();
     const clock = this.meter.querySelector(".clock");
@@ -136,17 +138,25 @@ export class Run {
       this.nodes.begin();
     } else if (mode === "updates") {
       for (const name of Object.keys(data)) {
-        if (name !== "__interrupt__") this.nodes.end(name, cameTo(data[name]));
+        if (name === "__interrupt__") continue;
+        this.nodes.end(name, cameTo(data[name]));
+        this.settle(name);
       }
     } else if (mode === "call") {
       const sum = (this.paid.get(data.node) ?? 0) + data.cost_usd;
       this.paid.set(data.node, sum);
-      this.nodes.cost(data.node, `${dollars(sum)} · ${seconds(1000 * data.seconds)}`);
+      this.figures.set(data.node, `${dollars(sum)} · ${seconds(1000 * data.seconds)}`);
+      this.settle(data.node);
     } else if (mode === "spend") {
       this.spend(data);
     } else if (mode === "messages" && typeof data.content === "string") {
       this.listen(data.node, data.content);
     }
+  }
+
+  /** What a node cost stands in it again, in place of what its model said. */
+  settle(node) {
+    if (this.figures.has(node)) this.nodes.cost(node, this.figures.get(node));
   }
 
   /** A piece of what a model says: the end of it stands in its node, an answer in full below. */
@@ -175,7 +185,9 @@ export class Run {
     this.nodes.close(result.status, this.paid, result.errors);
     // A photo that could not be read is not among the result's, so then the server's are shown.
     const isOwn = photos !== null && photos.length === result.images.length && photos.every((one) => one.isSeen);
-    const body = { result, text, photos: !isOwn && !result.images.every((key) => known.has(key)) };
+    // Prompts and raw replies are not shown, and may be long.
+    const calls = result.calls.map((call) => ({ ...call, instruction: "", data: null, raw: null, thinking: "", said: null }));
+    const body = { result: { ...result, calls, plan: {} }, text, photos: !isOwn && !result.images.every((key) => known.has(key)) };
     const shown = document.createElement("template");
     shown.innerHTML = await part("result", { body });
     for (const figure of shown.content.querySelectorAll("[data-photo]")) {

@@ -84,6 +84,6 @@ async function answer(form) {
     known,
   });
   if (result === null) form.inert = false;
-  else form.remove();
+  else form.closest("article").remove(); // the result has all of it
   countWaiting();
 }
