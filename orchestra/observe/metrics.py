@@ -41,6 +41,17 @@ if prometheus is not None:
     PROBLEMS = prometheus.Counter(
         "orchestra_problems", "Requests that got an error, by its type.", ["type"]
     )
+    VERSIONS = prometheus.Counter(
+        "orchestra_canary_requests",
+        "Requests while a canary stands beside the stable version, by version and outcome.",
+        ["version", "outcome"],
+    )
+    CANARY_PERCENT = prometheus.Gauge(
+        "orchestra_canary_percent", "Share of requests that goes to the canary, in percent."
+    )
+    RETURNED = prometheus.Counter(
+        "orchestra_canary_returned", "Canaries that lost their share as they were worse."
+    )
 
 
 def count_result(result: Result) -> None:
@@ -63,6 +74,24 @@ def count_problem(kind: str) -> None:
     """Count a request that got an error."""
     if prometheus is not None:
         PROBLEMS.labels(kind).inc()
+
+
+def count_version(version: str, outcome: str) -> None:
+    """Count a request that the stable version or the canary answered, or failed to."""
+    if prometheus is not None:
+        VERSIONS.labels(version, outcome).inc()
+
+
+def set_canary(percent: float) -> None:
+    """Tell what share of requests goes to the canary."""
+    if prometheus is not None:
+        CANARY_PERCENT.set(percent)
+
+
+def count_returned() -> None:
+    """Count a canary that lost its share."""
+    if prometheus is not None:
+        RETURNED.inc()
 
 
 def exposition() -> bytes:
