@@ -34,6 +34,7 @@ from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 from orchestra.serving.inherited import Told, inherited
+from orchestra.serving.second import with_second
 
 EPILOG = """\b
 Examples:
@@ -88,6 +89,19 @@ end_options = stack(
     ),
 )
 
+canary_options = stack(
+    click.option(
+        "--canary-percent",
+        type=click.FloatRange(0, 100),
+        default=0.0,
+        metavar="N",
+        help="Share of requests that a second version answers, until it is worse.",
+    ),
+    click.option("--canary-fleet", default="", help="Its fleet, where that is another."),
+    click.option("--canary-policy", default="", help="Its policy."),
+    click.option("--canary-graph", default="", help="What it runs instead of the first graph."),
+)
+
 
 @command("serve", EPILOG)
 @click.option(
@@ -107,6 +121,7 @@ end_options = stack(
 )
 @policy_option
 @cache_options
+@canary_options
 @end_options
 @click.option(
     "--write-config",
@@ -124,6 +139,10 @@ def serve_command(
     cache_mib: int | None,
     write_config: Path | None,
     grace_s: float,
+    canary_percent: float,
+    canary_fleet: str,
+    canary_policy: str,
+    canary_graph: str,
     **told: Any,
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API.
@@ -132,6 +151,13 @@ def serve_command(
     it should be started again, 130 after a second Ctrl-C.
     """
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+    if canary_percent or canary_fleet or canary_policy or canary_graph:
+        args |= {
+            "canary_percent": str(canary_percent),
+            "canary_fleet": _absolute(canary_fleet),
+            "canary_policy": canary_policy and str(Path(canary_policy).resolve()),
+            "canary_graph": canary_graph and _found(canary_graph),
+        }
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
@@ -158,7 +184,8 @@ def _serve(
     grace_s: float,
     told: Told,
 ) -> None:
-    file = checked_fleet(read_args(args))
+    checked = read_args(args)
+    file = with_second(checked, checked_fleet(checked))
     build = load_graph(graphs[0])
     check_port(port)
     go_on_in_child(grace_s)

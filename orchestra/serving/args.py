@@ -13,8 +13,10 @@ from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
-from orchestra.fleet.source import load_fleet
+from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.quality.policy import load_policy
+
+CANARY_ARGS = ("canary_fleet", "canary_policy", "canary_graph")
 
 
 class AppArgs(BaseModel):
@@ -27,6 +29,8 @@ class AppArgs(BaseModel):
     spent since it started. `cache` is the folder of a cache of replies, one on each node that has
     an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
     calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
+    `canary_percent` of the requests go to a second version, which has another fleet, policy or own
+    graph (`canary_fleet`, `canary_policy`, `canary_graph`), until it is worse (`serving.canary`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +42,21 @@ class AppArgs(BaseModel):
     book: str = ""
     cache: str = ""
     policy: str = ""
+    canary_percent: float = Attribute(default=0.0, ge=0, le=100)
+    canary_fleet: str = ""
+    canary_policy: str = ""
+    canary_graph: str = ""
+
+    @model_validator(mode="after")
+    def _canary_has_a_share(self) -> Self:
+        named = [name for name in CANARY_ARGS if getattr(self, name)]
+        if bool(named) != bool(self.canary_percent):
+            raise ValueError(
+                f"canary_percent={self.canary_percent:g} and "
+                f"{', '.join(named) or 'nothing that differs'}: a canary has a share above 0, and "
+                f"at least one of {', '.join(CANARY_ARGS)}; give both, or none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_writer(self) -> Self:
@@ -64,9 +83,19 @@ def checked_fleet(args: AppArgs) -> FleetFile:
     """The fleet to serve, which is the one its policy was fitted on.
 
     It is checked before anything starts: a replica that refuses its policy would be started again.
-    Raises `InvalidFleet`, and for the policy what `load_policy` and `Policy.check` raise.
+    So is what a canary has instead. Raises `InvalidFleet`, `InvalidGraph`, and for a policy what
+    `load_policy` and `Policy.check` raise.
     """
-    file, folder = load_fleet(args.fleet)
-    if args.policy:
-        load_policy(Path(args.policy)).check(fingerprints(file, folder), file.name)
+    file = _checked(args.fleet, args.policy)
+    if args.canary_fleet or args.canary_policy:
+        _checked(args.canary_fleet or args.fleet, args.canary_policy)
+    if args.canary_graph:
+        load_graph(args.canary_graph)
+    return file
+
+
+def _checked(fleet: str, policy: str) -> FleetFile:
+    file, folder = load_fleet(fleet)
+    if policy:
+        load_policy(Path(policy)).check(fingerprints(file, folder), file.name)
     return file
