@@ -15,6 +15,7 @@ from orchestra.cli.command import command, is_json, print_json
 from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option, stack
 from orchestra.cluster.owned import (
     LOOPBACK,
+    check_host,
     check_port,
     check_room,
     cpus_for,
@@ -112,6 +113,9 @@ canary_options = stack(
     help="Graph to serve; may be given again. The first one runs jobs that name none.",
 )
 @fleet_option
+@click.option(
+    "--host", default=LOOPBACK, help="Address to listen on; one that others reach needs --keys."
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=8000)
 @click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
 @click.option(
@@ -131,6 +135,7 @@ canary_options = stack(
 def serve_command(
     graphs: tuple[str, ...],
     fleet: str,
+    host: str,
     port: int,
     cpus: int | None,
     book: Path | None,
@@ -145,7 +150,7 @@ def serve_command(
     canary_graph: str,
     **told: Any,
 ) -> None:
-    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API.
+    """Serve graphs and models until Ctrl-C: jobs, plans and OpenAI's chat API.
 
     Exits with 0 when it was stopped, 1 or 2 when it could not start, 75 when its cluster died and
     it should be started again, 130 after a second Ctrl-C.
@@ -167,7 +172,7 @@ def serve_command(
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, port, cpus, grace_s, Told(**told))
+    _serve(graphs, args, (host, port), cpus, grace_s, Told(**told))
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -179,7 +184,7 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
 def _serve(
     graphs: Sequence[str],
     args: dict[str, str],
-    port: int,
+    place: tuple[str, int],
     cpus: int | None,
     grace_s: float,
     told: Told,
@@ -187,7 +192,9 @@ def _serve(
     checked = read_args(args)
     file = with_second(checked, checked_fleet(checked))
     build = load_graph(graphs[0])
-    check_port(port)
+    host, port = place
+    check_host(host, has_keys=bool(args.get("keys")))
+    check_port(port, host)
     go_on_in_child(grace_s)
     stop = Stop()
     stop.on_signals()
@@ -196,7 +203,7 @@ def _serve(
         with (
             inherited(told) as door,
             own_cluster(cpus=cpus or cpus_for(file)),
-            served(port, traces=told.traces is not None),
+            served(port, host=host, traces=told.traces is not None),
             _watched(port),
         ):
             stop.on_signals()

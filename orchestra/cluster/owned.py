@@ -8,6 +8,7 @@ functions import it where they use it.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import math
 import os
@@ -174,21 +175,38 @@ def _lacking(name: str, reserved: float, room: float) -> str:
     return f"its models reserve {reserved:g} {name} and there is {room:g}"
 
 
-def check_port(port: int) -> None:
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Raises `UsageError` for an address that others reach, where no key is asked for."""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError as cause:
+        raise UsageError(
+            f"--host {host!r} is no address. Give one of this machine, as 127.0.0.1, or 0.0.0.0 "
+            "for all of them."
+        ) from cause
+    if not is_loopback and not has_keys:
+        raise UsageError(
+            f"--host {host} is reached from other machines, and no key would be asked for. Give "
+            "--keys as well, or keep it on 127.0.0.1 behind something that asks for one."
+        )
+
+
+def check_port(port: int, host: str = LOOPBACK) -> None:
     """Raises `PortTaken` when another program listens there, before a cluster is started."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as cause:
             raise PortTaken(
-                f"Port {port} of {LOOPBACK} cannot be used: {cause}. Choose another with --port."
+                f"Port {port} of {host} cannot be used: {cause}. Choose another with --port."
             ) from cause
 
 
 @contextmanager
-def served(port: int, *, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its one HTTP proxy on the head node's loopback at `port`.
+def served(port: int, *, host: str = LOOPBACK, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its one HTTP proxy on the head node at `host` and `port`.
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.
@@ -201,7 +219,7 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
         proxy_location="HeadOnly",
-        http_options={"host": LOOPBACK, "port": port},
+        http_options={"host": host, "port": port},
         logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
         tracing_config=TRACING if traces else None,
     )

@@ -33,6 +33,7 @@ from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.service import Service
+from orchestra.serving.sharing import Sharing
 
 INGRESS = "ingress"
 HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
@@ -91,7 +92,7 @@ def _canary(
     graphs: Mapping[str, Build | str],
     models: Mapping[str, DeploymentHandle],
     stable: Fleet,
-) -> tuple[Service, Trial] | None:
+) -> Sharing | None:
     """The second version, which counts what it spends in the ledger of the stable one."""
     second = second_args(args)
     if second is None:
@@ -111,7 +112,7 @@ def _canary(
         name: load_graph(graph) if isinstance(graph, str) else graph
         for name, graph in second_graphs(second, graphs).items()
     }
-    return Service(fleet, builds), Trial(args.canary_percent)
+    return Sharing(Service(fleet, builds), Trial(args.canary_percent))
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

@@ -11,13 +11,14 @@ from typing import Any
 from fastapi import FastAPI
 
 from orchestra.cluster.drain import Door
-from orchestra.serving.canary import Canary, Trial
+from orchestra.serving.canary import Canary
 from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
+from orchestra.serving.sharing import Sharing, canary_app
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.words import ProblemBody
 
@@ -32,30 +33,26 @@ def make_app(
     *,
     keepalive_s: float = KEEPALIVE_S,
     door: Door | None = None,
-    canary: tuple[Service, Trial] | None = None,
+    canary: Sharing | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than that.
 
     `door` is shut when the service stops; by default the one that the environment names. `canary`
-    takes a share of the work as its trial says.
+    takes a share of the work.
     """
-    app = _routed(service, keepalive_s)
-    # The last one added is met first.
-    if canary is not None:
-        second, trial = canary
-        app.add_middleware(Canary, other=_routed(second, keepalive_s), trial=trial)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
-    app.add_middleware(NothingForeseen)
-    return app
-
-
-def _routed(service: Service, keepalive_s: float) -> FastAPI:
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=ERRORS,
     )
+    # The last one added is met first.
+    if canary is not None:
+        app.add_middleware(
+            Canary, other=canary_app(canary.service, keepalive_s), trial=canary.trial
+        )
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
+    app.add_middleware(NothingForeseen)
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)

@@ -17,6 +17,7 @@ from orchestra.observe import metrics
 from orchestra.serving.canary import CANARY, STABLE, Outcome, Trial, compare
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
+from orchestra.serving.sharing import Sharing
 from tests.scripted import first_allowed, scripted_fleet
 
 BODIES = [f'{{"text": "job {number}"}}'.encode() for number in range(2000)]
@@ -44,7 +45,7 @@ async def beside(
     one, _ = scripted_fleet(first, first)
     two, _ = scripted_fleet(second, second)
     graphs = {"answer": build}
-    app = make_app(Service(one, graphs), canary=(Service(two, graphs), trial))
+    app = make_app(Service(one, graphs), canary=Sharing(Service(two, graphs), trial))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as http:
         yield http
