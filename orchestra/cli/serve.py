@@ -28,8 +28,10 @@ from orchestra.cluster.supervised import CLUSTER_DIED, end_descendants, go_on_in
 from orchestra.cluster.watch import Watch, dead_part, proxy_pulse
 from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
+from orchestra.observe import otlp
 from orchestra.observe.export import DEFAULT_MIB
 from orchestra.observe.lines import SERVICE_NAME
+from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
@@ -123,10 +125,35 @@ canary_options = stack(
     type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@click.option(
+    "--ingresses",
+    type=click.IntRange(1),
+    default=1,
+    help="Processes that run graphs; they share one ledger.",
+)
 @policy_option
 @cache_options
 @canary_options
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=PLACES,
+    show_default=True,
+    help="Requests that may wait to be served; others are refused at once.",
+)
+@click.option(
+    "--max-ongoing",
+    type=click.IntRange(1),
+    help="Requests served at once (default: found by how long they take).",
+)
 @end_options
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="Name that clients reach the server by, beside its addresses; may be given again.",
+)
 @click.option(
     "--write-config",
     type=PATH,
@@ -139,9 +166,13 @@ def serve_command(
     port: int,
     cpus: int | None,
     book: Path | None,
+    ingresses: int,
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
+    queue: int,
+    max_ongoing: int | None,
+    host_names: tuple[str, ...],
     write_config: Path | None,
     grace_s: float,
     canary_percent: float,
@@ -163,9 +194,14 @@ def serve_command(
             "canary_policy": canary_policy and str(Path(canary_policy).resolve()),
             "canary_graph": canary_graph and _found(canary_graph),
         }
+    args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if host_names:
+        args["host_names"] = ",".join(host_names)
+    if ingresses > 1:
+        args["ingresses"] = str(ingresses)
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return
@@ -199,11 +235,14 @@ def _serve(
     stop = Stop()
     stop.on_signals()
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
+    if otlp.is_wanted():
+        otlp.check()
+    is_traced = told.traces is not None or otlp.is_wanted()
     try:
         with (
             inherited(told) as door,
             own_cluster(cpus=cpus or cpus_for(file)),
-            served(port, host=host, traces=told.traces is not None),
+            served(port, host=host, traces=is_traced),
             _watched(port),
         ):
             stop.on_signals()

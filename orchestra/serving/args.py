@@ -15,6 +15,7 @@ from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.quality.policy import load_policy
+from orchestra.serving.admission.guard import PLACES
 
 CANARY_ARGS = ("canary_fleet", "canary_policy", "canary_graph")
 
@@ -24,11 +25,14 @@ class AppArgs(BaseModel):
 
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs, `max_ongoing` how many requests each takes at once. `book` is a file
-    on the head node that keeps the ledger over restarts; without it each ingress counts what it
-    spent since it started. `cache` is the folder of a cache of replies, one on each node that has
-    an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
-    calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
+    replicas that run graphs and share one ledger, `max_ongoing` how many requests each serves at
+    once (0 has it found by how long they take), `queue` how many may wait for that at each. `book`
+    is a file on the head node that keeps the ledger over restarts; without it what was spent counts
+    from the start. `cache` is the folder of a cache of replies on that node; runs of other programs
+    may use it at the same time. `policy` is what `orchestra calibrate` wrote, a file there: jobs
+    are planned by it.
+    `host_names` are names, with commas, that clients may reach the server by beside its addresses
+    and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     `canary_percent` of the requests go to a second version, which has another fleet, policy or own
     graph (`canary_fleet`, `canary_policy`, `canary_graph`), until it is worse (`serving.canary`).
     """
@@ -38,10 +42,12 @@ class AppArgs(BaseModel):
     fleet: str = "mini"
     graphs: str = ""
     ingresses: int = Attribute(default=1, ge=1)
-    max_ongoing: int = Attribute(default=256, ge=1)
+    max_ongoing: int = Attribute(default=0, ge=0)
+    queue: int = Attribute(default=PLACES, ge=1)
     book: str = ""
     cache: str = ""
     policy: str = ""
+    host_names: str = ""
     canary_percent: float = Attribute(default=0.0, ge=0, le=100)
     canary_fleet: str = ""
     canary_policy: str = ""
@@ -58,14 +64,10 @@ class AppArgs(BaseModel):
             )
         return self
 
-    @model_validator(mode="after")
-    def _one_writer(self) -> Self:
-        if self.book and self.ingresses > 1:
-            raise ValueError(
-                f"book={self.book!r} has one writer, and ingresses={self.ingresses}; "
-                "use one ingress, or no book"
-            )
-        return self
+    @property
+    def has_shared_ledger(self) -> bool:
+        """Whether the ledger is a process of its own: where it has a file, or several ingresses."""
+        return bool(self.book) or self.ingresses > 1
 
 
 def read_args(args: Mapping[str, Any]) -> AppArgs:

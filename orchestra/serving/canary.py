@@ -28,7 +28,7 @@ VERSION_HEADER = b"x-orchestra-version"
 STABLE, CANARY = "stable", "canary"
 WINDOW_S = 600.0
 MOST = 4000  # outcomes of a version that are kept of that time
-LEAST = 20  # of the stable version's, before anything is compared
+LEAST = 10  # of the stable version's, before anything is compared
 # One in 2,000 of comparisons without a difference, as it is made after every answer (95% would
 # find one in twenty).
 Z = 3.2905

@@ -18,7 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
 from orchestra.app import Fleet
-from orchestra.clients.handle import HandleClient
+from orchestra.clients.handle import HEAD_NODE, HandleClient
 from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
 from orchestra.core.card import Card, FleetFile
@@ -27,20 +27,26 @@ from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
 from orchestra.observe.lines import send_lines
+from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.canary import Trial
 from orchestra.serving.http import make_app
+from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.service import Service
 from orchestra.serving.sharing import Sharing
 
 INGRESS = "ingress"
-HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
+# An ingress waits for models most of the time, so it reserves no CPU of its own. It stands on the
+# head node, beside the proxy and the ledger: no other node's death takes a request with it.
+PLACE = {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
+PASSING = 256  # requests at an ingress beside those that are served and that wait
+CALLS = 64 * MOST  # of a model that wait at an ingress: of each job that it serves, 64 photos
 STARTS = 3  # a checkpoint that cannot be loaded fails each time: three are enough to say so
 
 
@@ -56,35 +62,48 @@ class Ingress:
     ) -> None:
         listen_on_node()
         _log_with_serve()
+        self._args = args
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
-        # Strangers' jobs may not name files of this machine.
-        limits = ImageLimits(allow_files=False)
+        # Strangers' jobs may not name files of this machine, nor learn what its network holds.
+        limits = ImageLimits(allow_files=False, is_discreet=True)
         builds = {
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
         }
-        book = Path(args.book) if args.book else None
+        app = serve.get_replica_context().app_name
+        self._ledger = member_of(args, app) if args.has_shared_ledger else None
         fleet = Fleet.open(
             args.fleet,
             clients=clients,
             image_limits=limits,
-            book=book,
+            ledger=self._ledger,
             cache=args.cache or None,
             policy=Path(args.policy) if args.policy else None,
         )
-        app = serve.get_replica_context().app_name
 
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost)
+        self._service = Service(fleet, builds, lost, self._ledger)
+        self._host_names = args.host_names.split(",")
         self._canary = _canary(args, graphs, {**models, **second_models}, fleet)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service, canary=self._canary)
+        return make_app(
+            self._service,
+            host_names=self._host_names,
+            queue=self._args.queue,
+            max_ongoing=self._args.max_ongoing,
+            canary=self._canary,
+        )
+
+    async def __del__(self) -> None:
+        """Called by Serve once the requests of a replica that is taken down have ended."""
+        if self._ledger is not None:
+            await self._ledger.leave()
 
 
 def _canary(
@@ -199,22 +218,14 @@ def ingress_options(args: AppArgs) -> dict[str, Any]:
     return {
         "name": INGRESS,
         "num_replicas": args.ingresses,
-        "max_ongoing_requests": args.max_ongoing,
-        "ray_actor_options": _ingress_place(args),
+        # Serve's own queue, which nobody is told of, begins where ours is full: those that are
+        # served, those that wait, and those that pass or are refused at once.
+        "max_ongoing_requests": (args.max_ongoing or MOST) + args.queue + PASSING,
+        "max_queued_requests": PASSING,
+        "ray_actor_options": PLACE,
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
     }
-
-
-def _ingress_place(args: AppArgs) -> dict[str, Any]:
-    """It waits for models most of the time, so it reserves no CPU of its own.
-
-    A single one stands on the head node, beside the proxy and the book: no other node's death
-    takes a request with it.
-    """
-    if args.ingresses > 1:
-        return {"num_cpus": 0}
-    return {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 
 
 def model_options(card: Card) -> dict[str, Any]:
@@ -223,6 +234,7 @@ def model_options(card: Card) -> dict[str, Any]:
     options: dict[str, Any] = {
         "name": card.name,
         "max_ongoing_requests": scaling.max_ongoing,
+        "max_queued_requests": CALLS,
         "ray_actor_options": {
             "num_cpus": scaling.cpus,
             "num_gpus": scaling.gpus,

@@ -10,6 +10,7 @@ from orchestra.serving.canary import Trial
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs
 from orchestra.serving.service import Service
+from orchestra.serving.strict_json import StrictRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Sharing:
 
 def canary_app(service: Service, keepalive_s: float) -> FastAPI:
     """The routes of the work that is shared, without guards: a request has passed them."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
+    app.router.route_class = StrictRoute
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
