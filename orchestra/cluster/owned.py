@@ -175,15 +175,16 @@ def _lacking(name: str, reserved: float, room: float) -> str:
     return f"its models reserve {reserved:g} {name} and there is {room:g}"
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, host: str = LOOPBACK) -> None:
     """Raises `PortTaken` when another program listens there, before a cluster is started."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as cause:
             raise PortTaken(
-                f"Port {port} of {LOOPBACK} cannot be used: {cause}. Choose another with --port."
+                f"Port {port} of {host} cannot be used: {cause}. Choose another with --port."
             ) from cause
 
 
@@ -198,8 +199,8 @@ def check_host(host: str, *, has_keys: bool) -> None:
 
 
 @contextmanager
-def served(port: int, host: str = LOOPBACK, *, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its one HTTP proxy on the head node at `port` of `host`.
+def served(port: int, *, host: str = LOOPBACK, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its one HTTP proxy on the head node at `host` and `port`.
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.

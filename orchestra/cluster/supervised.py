@@ -25,7 +25,7 @@ from orchestra.cluster.processes import descendants
 CLUSTER_DIED = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed when it is run again
 FORCED = 1  # a stop that did not come to its own end
 INTERRUPTED = 130  # a second Ctrl-C
-TEARDOWN_S = 30.0  # what an end takes beside the requests under way: replicas, actors, Ray
+TEARDOWN_S = 45.0  # what an end takes beside the requests under way: replicas, actors, Ray
 TERM_S = 2.0  # from SIGTERM to SIGKILL of what is left
 KILL_S = 10.0  # for the kernel to end those; one that hangs in a driver of a device stays
 LOOK_S = 1.0

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 
 LOOK_S = 0.5
 PULSE_S = 5.0
-SILENT_S = 60.0  # a controller that was killed is back in seconds, on a busy machine in half of it
+SILENT_S = 90.0  # a controller that was killed is back in seconds, on a busy machine in a minute
 FATAL = {"gcs_server": "the cluster's store (GCS)", "raylet": "the node's raylet"}
 
 

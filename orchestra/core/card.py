@@ -139,12 +139,17 @@ class Scaling(Word):
     """Replicas of a model on a cluster: a fixed number, or a range that follows the load.
 
     `max_ongoing` is how many calls a replica takes at once; the engine joins them into batches of
-    at most `hosting.max_batch`. `cpus` and `gpus` are what one replica reserves of its node.
+    at most `hosting.max_batch`. `cpus` and `gpus` are what one replica reserves of its node. In a
+    range there are as many replicas as have `target_ongoing` calls each (default: half of
+    `max_ongoing`), those that wait counted, after the seconds of a delay.
     """
 
     replicas: int = Field(default=1, ge=1)
     max_replicas: int | None = Field(default=None, ge=1)
     max_ongoing: int = Field(default=32, ge=1)
+    target_ongoing: float | None = Field(default=None, gt=0)
+    upscale_delay_s: float = Field(default=5.0, ge=0)
+    downscale_delay_s: float = Field(default=300.0, ge=0)
     cpus: Amount = 1.0
     gpus: Amount = 0.0
     resources: dict[str, Amount] = Field(default_factory=dict)

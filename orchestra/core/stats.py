@@ -1,4 +1,4 @@
-"""The statistics everyone shares: intervals of shares, totals and paired differences, all at 95%.
+"""The statistics everyone shares: intervals of shares, totals and paired differences, at 95%.
 
 Shares use Wilson's score interval (1927). Totals of a stratified sample use Student's t over the
 strata's spread, with the noise of the rows still to come added: what is asked is where the actual
@@ -135,13 +135,13 @@ def effective_rows(weights: Sequence[float]) -> float:
     return math.fsum(weights) ** 2 / squares if squares else 0.0
 
 
-def wilson(right: float, total: float) -> Interval | None:
-    """The 95% Wilson score interval of `right` out of `total`; None of nothing."""
+def wilson(right: float, total: float, z: float = Z_95) -> Interval | None:
+    """The Wilson score interval of `right` out of `total`, 95% unless `z` says; None of nothing."""
     if total <= 0:
         return None
-    share, z2 = right / total, Z_95 * Z_95
+    share, z2 = right / total, z * z
     centre = share + z2 / (2 * total)
-    spread = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
+    spread = z * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
     scale = 1 + z2 / total
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 

@@ -6,6 +6,7 @@ import logging
 import traceback
 
 from orchestra.core.job import Result
+from orchestra.observe.outcome import note_outcome
 from orchestra.observe.trace import trace_id
 
 LOG = logging.getLogger("orchestra.jobs")
@@ -17,6 +18,7 @@ def log_result(kind: str, name: str, result: Result) -> None:
 
     `kind` is `job` or `chat`, `name` the graph or model that was asked for.
     """
+    note_outcome(result.status)
     LOG.info(
         "%s ended",
         kind,
@@ -58,5 +60,20 @@ def log_bug(error: Exception) -> None:
             "orchestra_type": type(error).__name__,
             "orchestra_lines": [f"{line.filename}:{line.lineno} {line.name}" for line in lines],
             "orchestra_trace": trace_id(),
+        },
+    )
+
+
+def log_returned(what: str, canary: float, stable: float, canary_of: int, stable_of: int) -> None:
+    """A canary lost its share of the work: shares of requests that went wrong, and of how many."""
+    FAILURES.warning(
+        "canary returned to 0%%: more of its requests were %s",
+        what,
+        extra={
+            "orchestra_type": "CanaryReturned",
+            "orchestra_canary_share": canary,
+            "orchestra_stable_share": stable,
+            "orchestra_canary_requests": canary_of,
+            "orchestra_stable_requests": stable_of,
         },
     )

@@ -70,6 +70,17 @@ if prometheus is not None:
     BUDGET_LEFT = prometheus.Gauge(
         "orchestra_budget_left_usd", "Dollars left of a budget.", ["tenant", "period"]
     )
+    VERSIONS = prometheus.Counter(
+        "orchestra_canary_requests",
+        "Requests while a canary stands beside the stable version, by version and outcome.",
+        ["version", "outcome"],
+    )
+    CANARY_PERCENT = prometheus.Gauge(
+        "orchestra_canary_percent", "Share of requests that goes to the canary, in percent."
+    )
+    RETURNED = prometheus.Counter(
+        "orchestra_canary_returned", "Canaries that lost their share as they were worse."
+    )
     ADMISSION = prometheus.Counter(
         "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
     )
@@ -176,6 +187,24 @@ def note_budget_left(tenant: str, period: str, usd: float) -> None:
     """Note what a tenant's budget of a period has left."""
     if prometheus is not None:
         BUDGET_LEFT.labels(tenant, period).set(usd)
+
+
+def count_version(version: str, outcome: str) -> None:
+    """Count a request that the stable version or the canary answered, or failed to."""
+    if prometheus is not None:
+        VERSIONS.labels(version, outcome).inc()
+
+
+def set_canary(percent: float) -> None:
+    """Tell what share of requests goes to the canary."""
+    if prometheus is not None:
+        CANARY_PERCENT.set(percent)
+
+
+def count_returned() -> None:
+    """Count a canary that lost its share."""
+    if prometheus is not None:
+        RETURNED.inc()
 
 
 def exposition() -> bytes:

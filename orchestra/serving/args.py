@@ -15,9 +15,11 @@ from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
 from orchestra.core.money import limit_micro
-from orchestra.fleet.source import load_fleet
+from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.quality.policy import load_policy
 from orchestra.serving.admission.guard import PLACES
+
+CANARY_ARGS = ("canary_fleet", "canary_policy", "canary_graph")
 
 
 class AppArgs(BaseModel):
@@ -35,6 +37,8 @@ class AppArgs(BaseModel):
     and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     With `keys` every request needs one of those that the book has. `cost_usd_per_day` is the most
     that the server spends in a day (UTC); a fleet that bills needs it, or `yes`.
+    `canary_percent` of the requests go to a second version, which has another fleet, policy or own
+    graph (`canary_fleet`, `canary_policy`, `canary_graph`), until it is worse (`serving.canary`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +55,10 @@ class AppArgs(BaseModel):
     keys: bool = False
     cost_usd_per_day: Annotated[Decimal, Attribute(ge=0, le=1_000_000_000)] | None = None
     yes: bool = False
+    canary_percent: float = Attribute(default=0.0, ge=0, le=100)
+    canary_fleet: str = ""
+    canary_policy: str = ""
+    canary_graph: str = ""
 
     @property
     def day_micro(self) -> int | None:
@@ -61,6 +69,17 @@ class AppArgs(BaseModel):
     def _keys_are_in_a_book(self) -> Self:
         if self.keys and not self.book:
             raise ValueError("keys are kept in a book: give book=FILE (--book), too")
+        return self
+
+    @model_validator(mode="after")
+    def _canary_has_a_share(self) -> Self:
+        named = [name for name in CANARY_ARGS if getattr(self, name)]
+        if bool(named) != bool(self.canary_percent):
+            raise ValueError(
+                f"canary_percent={self.canary_percent:g} and "
+                f"{', '.join(named) or 'nothing that differs'}: a canary has a share above 0, and "
+                f"at least one of {', '.join(CANARY_ARGS)}; give both, or none"
+            )
         return self
 
     @property
@@ -84,13 +103,23 @@ def checked_fleet(args: AppArgs) -> FleetFile:
     """The fleet to serve, which is the one its policy was fitted on.
 
     It is checked before anything starts: a replica that refuses its policy would be started again.
-    Raises `InvalidFleet`, `ConfirmationNeeded` for a fleet that bills and has no ceiling, and for
-    the policy what `load_policy` and `Policy.check` raise.
+    So is what a canary has instead. Raises `InvalidFleet`, `InvalidGraph`, `ConfirmationNeeded` for
+    a fleet that bills and has no ceiling, and for a policy what `load_policy` and `Policy.check`
+    raise.
     """
-    file, folder = load_fleet(args.fleet)
+    file = _checked(args, args.fleet, args.policy)
+    if args.canary_fleet or args.canary_policy:
+        _checked(args, args.canary_fleet or args.fleet, args.canary_policy)
+    if args.canary_graph:
+        load_graph(args.canary_graph)
+    return file
+
+
+def _checked(args: AppArgs, fleet: str, policy: str) -> FleetFile:
+    file, folder = load_fleet(fleet)
     _check_ceiling(file, args)
-    if args.policy:
-        load_policy(Path(args.policy)).check(fingerprints(file, folder), file.name)
+    if policy:
+        load_policy(Path(policy)).check(fingerprints(file, folder), file.name)
     return file
 
 

@@ -29,11 +29,14 @@ from orchestra.images.limits import ImageLimits
 from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
+from orchestra.serving.canary import Trial
 from orchestra.serving.http import make_app
 from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
+from orchestra.serving.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.service import Service
+from orchestra.serving.sharing import Sharing
 
 INGRESS = "ingress"
 ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
@@ -56,6 +59,7 @@ class Ingress:
         args: AppArgs,
         graphs: Mapping[str, Build | str],
         models: Mapping[str, DeploymentHandle],
+        second_models: Mapping[str, DeploymentHandle],
     ) -> None:
         listen_on_node()
         _log_with_serve()
@@ -87,6 +91,7 @@ class Ingress:
         self._service = Service(fleet, builds, lost, self._ledger, book)
         self._host_names = args.host_names.split(",")
         self._access = Access(args.keys, args.day_micro)
+        self._canary = _canary(args, graphs, {**models, **second_models}, fleet)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
@@ -96,12 +101,41 @@ class Ingress:
             access=self._access,
             queue=self._args.queue,
             max_ongoing=self._args.max_ongoing,
+            canary=self._canary,
         )
 
     async def __del__(self) -> None:
         """Called by Serve once the requests of a replica that is taken down have ended."""
         if self._ledger is not None:
             await self._ledger.leave()
+
+
+def _canary(
+    args: AppArgs,
+    graphs: Mapping[str, Build | str],
+    models: Mapping[str, DeploymentHandle],
+    stable: Fleet,
+) -> Sharing | None:
+    """The second version, which counts what it spends in the ledger of the stable one."""
+    second = second_args(args)
+    if second is None:
+        return None
+    clients: dict[str, Client] = {
+        name: HandleClient(name, handle) for name, handle in models.items()
+    }
+    fleet = Fleet.open(
+        second.fleet,
+        clients=clients,
+        image_limits=stable.image_limits,
+        ledger=stable.ledger,
+        cache=second.cache or None,
+        policy=Path(second.policy) if second.policy else None,
+    )
+    builds = {
+        name: load_graph(graph) if isinstance(graph, str) else graph
+        for name, graph in second_graphs(second, graphs).items()
+    }
+    return Sharing(Service(fleet, builds), Trial(args.canary_percent))
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:
@@ -150,15 +184,21 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
 
     A model behind an endpoint needs none: the ingress reaches it by itself.
     """
-    models = {
-        card.name: _deployed(
-            HostedModel, **model_options(card), max_constructor_retry_count=STARTS
-        ).bind(args.fleet, card.name)
-        for card in file.models
-        if card.hosting.worker is not None
+    hosted = [card for card in file.models if card.hosting.worker is not None]
+    models = {card.name: _hosted(args.fleet, card.name, card) for card in hosted}
+    second = second_args(args) or args
+    second_models = {
+        (model := card.name.removesuffix(SUFFIX)): _hosted(second.fleet, model, card)
+        for card in own_cards(args, file)
     }
     ingress = _deployed(serve.ingress()(Ingress), **ingress_options(args))
-    return ingress.bind(args, dict(graphs), models)
+    return ingress.bind(args, dict(graphs), models, second_models)
+
+
+def _hosted(fleet: str, model: str, card: Card) -> Any:
+    """The deployment of a model of a fleet, under the name that `card` has."""
+    options = model_options(card)
+    return _deployed(HostedModel, **options, max_constructor_retry_count=STARTS).bind(fleet, model)
 
 
 def _log_with_serve() -> None:
@@ -214,6 +254,9 @@ def model_options(card: Card) -> dict[str, Any]:
         options["autoscaling_config"] = {
             "min_replicas": scaling.replicas,
             "max_replicas": scaling.max_replicas,
-            "target_ongoing_requests": max(1, scaling.max_ongoing // 2),
+            # Calls that wait in an ingress count as well as those a replica has begun.
+            "target_ongoing_requests": scaling.target_ongoing or max(1, scaling.max_ongoing // 2),
+            "upscale_delay_s": scaling.upscale_delay_s,
+            "downscale_delay_s": scaling.downscale_delay_s,
         }
     return options

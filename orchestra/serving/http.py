@@ -15,6 +15,7 @@ from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.body_limits import BodyLimits, tell_limits
+from orchestra.serving.canary import Canary
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
@@ -25,6 +26,7 @@ from orchestra.serving.methods import Methods
 from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
+from orchestra.serving.sharing import Sharing, canary_app
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.traced import Traced
@@ -41,6 +43,7 @@ def make_app(
     max_ongoing: int = 0,
     door: Door | None = None,
     access: Access = UNASKED,
+    canary: Sharing | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
@@ -48,7 +51,7 @@ def make_app(
     `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
     most `queue` wait. `door` is shut when the service stops; by default the one that the
     environment names. `access` says whether requests need a key, and what the server may spend in
-    a day.
+    a day. `canary` takes a share of the work.
     """
     limits = BodyLimits(plain_bytes(service.fleet.file))
     app = FastAPI(
@@ -61,6 +64,10 @@ def make_app(
     )
     app.router.route_class = StrictRoute
     # The last one added is met first.
+    if canary is not None:
+        app.add_middleware(
+            Canary, other=canary_app(canary.service, keepalive_s), trial=canary.trial
+        )
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
     if access.is_needed:

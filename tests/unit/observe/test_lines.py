@@ -33,8 +33,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from orchestra.observe.export import to_file
 provider = TracerProvider()
 provider.add_span_processor(to_file()[0])
-for number in range(1500):
-    with provider.get_tracer("t").start_as_current_span(f"span-{number}"):
+for number in range(400):
+    with provider.get_tracer("t").start_as_current_span(
+        f"span-{number}", attributes={"a": "x" * 2000}
+    ):
         pass
 """
 SENDS = """
@@ -141,4 +143,4 @@ def test_spans_of_several_processes_are_bounded_whole_and_carry_the_services_nam
     spans = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert {span["resource"]["attributes"]["service.name"] for span in spans} == {"shop"}
 
-    assert spans[-1]["name"] == "span-1499"
+    assert spans[-1]["name"] == "span-399"
