@@ -6,8 +6,17 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
+from orchestra.book.filing.filing import Filing
+from orchestra.serving.batches.desk import BatchDesk
+from orchestra.serving.batches.files import Shelf
+from orchestra.serving.batches.lines import endpoints
+from orchestra.serving.batches.routes import add_batches, add_files
+from orchestra.serving.batches.work import BatchWork, Gate, no_gate
 from orchestra.serving.bodies import StrictRoute
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.guards import BodyLimit, NothingForeseen
@@ -18,13 +27,35 @@ from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
 
 
-def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
-    """The application of one ingress replica; a stream is not silent for longer than that."""
+def make_app(
+    service: Service,
+    *,
+    keepalive_s: float = KEEPALIVE_S,
+    filing: Filing | None = None,
+    gate: Gate = no_gate,
+) -> FastAPI:
+    """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
+
+    Files and batches are kept in `filing`; without one, in a folder that ends with this process.
+    A line of a batch passes `gate`, as a request passes the guards.
+    """
+    filed = filing or Filing.open(None)
+    work = BatchWork(filed, endpoints(service), gate)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        work.begin()
+        yield
+        await work.end()
+        if filing is None:
+            filed.close()
+
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=errors(*GUARDS),
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.router.route_class = StrictRoute
     # The last one added is met first.
@@ -35,6 +66,8 @@ def make_app(service: Service, *, keepalive_s: float = KEEPALIVE_S) -> FastAPI:
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
+    add_files(app, Shelf(filed))
+    add_batches(app, BatchDesk(filed, work))
     add_state(app, service)
     document(app)
     return app
