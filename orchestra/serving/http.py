@@ -17,7 +17,6 @@ from orchestra.serving.batches.files import Shelf
 from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.routes import add_batches, add_files
 from orchestra.serving.batches.work import BatchWork, Gate, no_gate
-from orchestra.serving.bodies import StrictRoute
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.methods import Methods
@@ -25,6 +24,7 @@ from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.strict_json import StrictRoute
 
 
 def make_app(

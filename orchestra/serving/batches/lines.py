@@ -16,10 +16,10 @@ from orchestra.book.filing.entries import LineOutcome, LineUse
 from orchestra.core.errors import OrchestraError, UsageError
 from orchestra.core.job import Result, first_problem
 from orchestra.serving.batches.words import BatchLine
-from orchestra.serving.bodies import read_json
 from orchestra.serving.chat_words import ChatRequest
 from orchestra.serving.problems import body, problem, reported
 from orchestra.serving.service import Service
+from orchestra.serving.strict_json import read_json
 from orchestra.serving.words import RunRequest, VectorRequest
 
 MOST_LINES = 50_000  # as at OpenAI
