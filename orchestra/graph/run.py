@@ -380,7 +380,8 @@ class _Segment:
             kept = self.fleet.savers.dump(self._thread_id)
         else:
             kept = None if self.record is None else self.record.checkpoint
-        return record.model_copy(update={"checkpoint": kept})
+        tenant = record.tenant if self.record is None else self.record.tenant
+        return record.model_copy(update={"checkpoint": kept, "tenant": tenant})
 
     def _as_it_is(self, raised: Exception) -> Exception:
         """What a node raised, for who made the graph; a row's is not for the others to pay."""

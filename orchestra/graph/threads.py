@@ -9,13 +9,22 @@ from __future__ import annotations
 import io
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from PIL import Image
 from pydantic import Field as Attribute
 
-from orchestra.book.messages import KeepThread, ListThreads, ReadThread
+from orchestra.access.principal import ANYONE, principal
+from orchestra.book.messages import (
+    AbandonAccount,
+    EndThread,
+    KeepThread,
+    ListThreads,
+    ReadThread,
+    TakeThread,
+)
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ThreadTaken, UnknownThread, UsageError
 from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word, plain_json
@@ -35,13 +44,15 @@ class Thread(Word):
     """A run that waits for an answer to `questions`, or that was `left` as its process ended.
 
     Its `status` is "running" while somebody goes on with it. `graph` is the name that it was given
-    with the run.
+    with the run, `tags` are those of its job, and `tenant` is who asked for it.
     """
 
     thread_id: str
     status: Literal["waiting", "left", "running"]
     graph: str | None = None
     questions: tuple[Question, ...] = ()
+    tags: Mapping[str, str] = Attribute(default_factory=dict)
+    tenant: str = ANYONE.tenant
 
 
 class ThreadRecord(Word):
@@ -49,7 +60,8 @@ class ThreadRecord(Word):
 
     `version` is that of the record, as the ledger counts them. `cost_micro` and `tokens` are the
     ceiling that its account holds. `models` is its plan's route, `checkpoint` that of a graph
-    without a checkpointer of its own, `failures` what its nodes raised.
+    without a checkpointer of its own, `failures` what its nodes raised. It stays the `tenant`'s who
+    asked for it, whoever answers.
     """
 
     thread_id: str
@@ -68,6 +80,7 @@ class ThreadRecord(Word):
     calls: tuple[CallRecord, ...] = ()
     questions: tuple[Question, ...] = ()
     checkpoint: str | None = None
+    tenant: str = ANYONE.tenant
     version: int = Attribute(default=0, exclude=True)
 
     @property
@@ -90,7 +103,12 @@ async def keep_thread(
 
     Raises `ThreadTaken` when somebody else goes on with it.
     """
-    about = {"graph": record.graph, "questions": record.questions}
+    about = {
+        "graph": record.graph,
+        "questions": record.questions,
+        "tags": record.job.tags,
+        "tenant": record.tenant,
+    }
     photos = dict(zip(intake.job.images, intake.photos, strict=False))
     kept = KeepThread(
         record.thread_id,
@@ -131,6 +149,21 @@ async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thr
     ]
 
 
+async def drop_thread(fleet: Backing, thread_id: str) -> None:
+    """Forget a run that waits or was left; what it has spent stays booked.
+
+    Raises `UnknownThread`, and `ThreadTaken` while somebody goes on with it.
+    """
+    kept = await fleet.ledger.send(ReadThread(thread_id))
+    if kept is None:
+        raise unknown_thread(thread_id)
+    by = uuid.uuid4().hex
+    await fleet.ledger.send(TakeThread(thread_id, kept.version, by))
+    account = ThreadRecord.model_validate_json(kept.record).account
+    await fleet.ledger.send(EndThread(thread_id, by))
+    await fleet.ledger.send(AbandonAccount(account))  # its process may have died before closing it
+
+
 def unknown_thread(thread_id: str) -> UnknownThread:
     """The error of a thread that is not kept."""
     return UnknownThread(
@@ -168,6 +201,7 @@ def record_of(
         branches=progress.branches.as_json(),
         calls=tuple(progress.calls),
         questions=questions,
+        tenant=principal().tenant,
     )
 
 

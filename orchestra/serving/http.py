@@ -6,20 +6,27 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
 
+from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.files import Shelf
 from orchestra.serving.batches.lines import endpoints
+from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches, add_files
 from orchestra.serving.batches.work import BatchWork, Gate, no_gate
+from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.methods import Methods
+from orchestra.serving.once import Once
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
@@ -33,14 +40,17 @@ def make_app(
     keepalive_s: float = KEEPALIVE_S,
     filing: Filing | None = None,
     gate: Gate = no_gate,
+    webhook: Webhook | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
     Files and batches are kept in `filing`; without one, in a folder that ends with this process.
-    A line of a batch passes `gate`, as a request passes the guards.
+    A line of a batch passes `gate`, as a request passes the guards. `webhook` is told of batches
+    that end and runs that begin to wait.
     """
     filed = filing or Filing.open(None)
-    work = BatchWork(filed, endpoints(service), gate)
+    service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
+    work = BatchWork(filed, endpoints(service), gate, Courier(filed, webhook))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +70,7 @@ def make_app(
     app.router.route_class = StrictRoute
     # The last one added is met first.
     app.add_middleware(Methods, routes=app.routes)
+    app.add_middleware(Once, filing=filed)
     app.add_middleware(BodyLimit)
     app.add_middleware(NothingForeseen)
     add_errors(app)
@@ -71,3 +82,10 @@ def make_app(
     add_state(app, service)
     document(app)
     return app
+
+
+def _tell_waiting(filing: Filing, thread_id: str, graph: str) -> None:
+    """Have the webhook told of a run that waits; what it asks is read from its thread."""
+    now = int(time.time())
+    data = {"id": thread_id, "graph": graph, "tenant": principal().tenant}
+    filing.post(event("thread.waiting", now, data), now)

@@ -28,7 +28,7 @@ from orchestra.graph.encode import Encoding, encode_texts
 from orchestra.graph.progress import Tell
 from orchestra.graph.query import Query, answer_query
 from orchestra.graph.run import OWN_MODES
-from orchestra.graph.threads import Thread
+from orchestra.graph.threads import Thread, list_threads
 from orchestra.observe.log import log_result
 from orchestra.observe.metrics import count_calls, count_result
 from orchestra.observe.trace import span
@@ -36,12 +36,14 @@ from orchestra.routing.plan import Plan
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.chat_words import ChatAnswer, ChatRequest
 from orchestra.serving.vectors import vector_answer, vector_job
+from orchestra.serving.waiting import ThreadQuery, check_name, own, page_of
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
+    ThreadList,
     VectorAnswer,
     VectorRequest,
 )
@@ -62,12 +64,14 @@ INSIDE = (
 class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
-    `lost` tells of the models that nothing hosts at the moment why that is so.
+    `lost` tells of the models that nothing hosts at the moment why that is so. `on_wait` hears of
+    each run that begins to wait for a person: its thread and its graph.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    on_wait: Callable[[str, str], None] | None = None
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.
@@ -76,19 +80,26 @@ class Service:
         its photo for a job that has nothing else.
         """
         graph, job = self._graph_and_job(request)
+        if request.thread_id is not None:
+            check_name(await list_threads(self.fleet, request.thread_id))
         listener = _listener(request.stream_mode, tell)
         result = await self._run("job", graph, job, listener, request.thread_id)
         if not result.plan:
             _raise_failure(result)
         return result
 
-    async def threads(self) -> list[Thread]:
-        """The runs that wait for an answer, were left, or are gone on with at the moment."""
-        return await self.fleet.threads()
+    async def threads(self, query: ThreadQuery) -> ThreadList:
+        """The runs of who asks that wait, were left, or are gone on with at the moment."""
+        return page_of(await self.fleet.threads(), query)
 
     async def thread(self, thread_id: str) -> Thread:
         """One of them. Raises `UnknownThread`."""
-        return await self.fleet.thread(thread_id)
+        return own(await self.fleet.thread(thread_id))
+
+    async def forget(self, thread_id: str) -> None:
+        """Have one of them never go on. Raises `UnknownThread` and `ThreadTaken`."""
+        await self.thread(thread_id)
+        await self.fleet.forget(thread_id)
 
     async def answer(
         self, thread_id: str, request: AnswerRequest, tell: Tell | None = None
@@ -98,7 +109,7 @@ class Service:
         Raises `UnknownThread`, `ThreadTaken` for who comes late, `UsageError` for an answer that
         is missing or that nothing asks for, and `UnknownModel` when its graph is not served.
         """
-        thread = await self.fleet.thread(thread_id)
+        thread = await self.thread(thread_id)
         graph = self._graph_of(thread, request.graph)
         answer = _answer_to(thread, request)
         made: list[CallRecord] = []
@@ -111,6 +122,7 @@ class Service:
             tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
             part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
             _record("answer", graph, result.model_copy(update=part))
+        self._note_wait(graph, result)
         return _public(result)
 
     async def plan(self, request: JobRequest) -> Plan:
@@ -239,7 +251,12 @@ class Service:
                 self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
             )
             _record(kind, graph, result)
+        self._note_wait(graph, result)
         return _public(result)
+
+    def _note_wait(self, graph: str, result: Result) -> None:
+        if result.status == "waiting" and result.thread_id and self.on_wait is not None:
+            self.on_wait(result.thread_id, graph)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))

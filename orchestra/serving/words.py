@@ -122,10 +122,21 @@ def check_mode(modes: list[Mode] | None, *, is_stream: bool) -> None:
 
 
 class ThreadList(BaseModel):
-    """Answer of GET /v1/threads."""
+    """Answer of GET /v1/threads; more of them are behind `last_id` where it says so."""
 
     object: Literal["list"] = "list"
     data: list[Thread]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class ThreadDeleted(BaseModel):
+    """Answer of DELETE /v1/threads/ID."""
+
+    id: str
+    object: Literal["thread"] = "thread"
+    deleted: Literal[True] = True
 
 
 class VectorEntry(BaseModel):

@@ -37,13 +37,13 @@ async def end_batch(
         output_file=output and output.id,
         error_file=errors and errors.id,
         problems=problems,
-        message=json.dumps(event(f"batch.{status}", now, {"id": id, "tenant": batch.tenant})),
+        message=event(f"batch.{status}", now, {"id": id, "tenant": batch.tenant}),
     )
 
 
-def event(kind: str, at: int, data: dict[str, Any]) -> dict[str, Any]:
-    """What a webhook tells, in the form of OpenAI's."""
-    return {"object": "event", "type": kind, "created_at": at, "data": data}
+def event(kind: str, at: int, data: dict[str, Any]) -> str:
+    """What a webhook tells, in the form of OpenAI's: that something is so, never its content."""
+    return json.dumps({"object": "event", "type": kind, "created_at": at, "data": data})
 
 
 def _written(filing: Filing, batch: FiledBatch, is_failed: bool, now: int) -> FiledFile | None:

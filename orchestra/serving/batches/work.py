@@ -37,6 +37,7 @@ from orchestra.serving.batches.lines import (
     run_line,
 )
 from orchestra.serving.batches.output import end_batch
+from orchestra.serving.courier import Courier
 
 LOCK = "work.lock"
 POLL_S = 1.0  # how soon a batch is begun that another process took in
@@ -67,11 +68,13 @@ class BatchWork:
         filing: Filing,
         endpoints: Endpoints,
         gate: Gate = no_gate,
+        courier: Courier | None = None,
         first_delay_s: float = FIRST_DELAY_S,
     ) -> None:
         self._filing = filing
         self._endpoints = endpoints
         self._gate = gate
+        self._courier = courier or Courier(filing)
         self._first_delay_s = first_delay_s
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._wake = asyncio.Event()
@@ -116,6 +119,7 @@ class BatchWork:
 
     async def _work(self) -> None:
         under_way: dict[str, asyncio.Task[None]] = {}
+        telling = asyncio.create_task(self._tell())
         try:
             while not self._is_ending:
                 self._sweep()
@@ -125,9 +129,20 @@ class BatchWork:
                 await self._nap(POLL_S)
             if under_way:
                 await asyncio.wait(under_way.values())
+            await self._courier.deliver()
         finally:
-            for task in under_way.values():
+            for task in (telling, *under_way.values()):
                 task.cancel()
+
+    async def _tell(self) -> None:
+        """Deliver messages beside the batches, whose lines do not wait for it."""
+        while True:
+            try:
+                await self._courier.deliver()
+            except Exception as error:  # a full disk, for one: they are tried again
+                log_bug(error)
+                await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(POLL_S)
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept > SWEEP_S:
