@@ -30,6 +30,7 @@ from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
+from orchestra.serving.courier import webhook_of
 
 EPILOG = """\b
 Examples:
@@ -64,6 +65,11 @@ DEFAULT_GRAPHS = ("answer", "listing")
 @policy_option
 @cache_options
 @click.option(
+    "--webhook",
+    help="Address to tell of batches that end and runs that wait, signed by the secret in "
+    "ORCHESTRA_WEBHOOK_SECRET.",
+)
+@click.option(
     "--traces",
     type=PATH,
     help="Write the spans of every request to this file, one JSON object a line.",
@@ -82,6 +88,7 @@ def serve_command(
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
+    webhook: str | None,
     traces: Path | None,
     write_config: Path | None,
 ) -> None:
@@ -90,6 +97,9 @@ def serve_command(
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if webhook is not None:
+        webhook_of(webhook)  # what is wrong with it is said before anything starts
+        args["webhook"] = webhook
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return

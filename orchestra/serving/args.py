@@ -27,6 +27,8 @@ class AppArgs(BaseModel):
     spent since it started. `cache` is the folder of a cache of replies, one on each node that has
     an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
     calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
+    `webhook` is an address that is told of batches that end and runs that begin to wait, signed by
+    the secret in the environment's ORCHESTRA_WEBHOOK_SECRET.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +40,7 @@ class AppArgs(BaseModel):
     book: str = ""
     cache: str = ""
     policy: str = ""
+    webhook: str = ""
 
     @model_validator(mode="after")
     def _one_writer(self) -> Self:

@@ -9,13 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from dataclasses import dataclass
 
-from orchestra.access.webhooks import WebhookFailed, send_webhook
+from orchestra.access.webhooks import (
+    WebhookFailed,
+    check_webhook,
+    new_webhook_secret,
+    send_webhook,
+)
 from orchestra.book.filing.entries import OutMessage
 from orchestra.book.filing.filing import Filing
+from orchestra.core.errors import UsageError
 
+SECRET = "ORCHESTRA_WEBHOOK_SECRET"
 LOG = logging.getLogger("orchestra")
 DELAYS_S = (5, 30, 120, 600, 1800, 3600)  # before each try after the first, the last again
 KEPT_S = 3 * 86_400
@@ -28,6 +36,20 @@ class Webhook:
 
     url: str
     secret: str
+
+
+def webhook_of(url: str) -> Webhook | None:
+    """The webhook at `url`, none for "". Raises `UsageError` where it cannot be signed or sent."""
+    if not url:
+        return None
+    secret = os.environ.get(SECRET, "")
+    if not secret:
+        raise UsageError(
+            f"The webhook {url!r} has no secret to sign with. Set {SECRET}; one that nobody has is "
+            f"{new_webhook_secret()}"
+        )
+    check_webhook(url, secret)
+    return Webhook(url, secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
 from orchestra.app import Fleet
+from orchestra.book.filing.filing import Filing, folder_beside
 from orchestra.clients.handle import HandleClient
 from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
@@ -27,6 +28,7 @@ from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
 from orchestra.serving.args import AppArgs
+from orchestra.serving.courier import webhook_of
 from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
@@ -75,10 +77,12 @@ class Ingress:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
         self._service = Service(fleet, builds, lost)
+        self._filing = None if book is None else Filing.open(folder_beside(book))
+        self._webhook = webhook_of(args.webhook)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service)
+        return make_app(self._service, filing=self._filing, webhook=self._webhook)
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from time import monotonic
@@ -71,7 +71,7 @@ class Service:
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
-    on_wait: Callable[[str, str], None] | None = None
+    on_wait: Callable[[str, str], None] | None = field(default=None, kw_only=True)
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.

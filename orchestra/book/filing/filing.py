@@ -86,6 +86,11 @@ _TABLES = (
 )
 
 
+def folder_beside(book: Path) -> Path:
+    """Where the filing of a book lies."""
+    return book.with_name(f"{book.name}.files")
+
+
 class Filing(Batches, KeptAnswers):
     """What is filed in `folder`; used by any threads of one process, and by several processes."""
 
