@@ -43,7 +43,7 @@ class VectorRequest(Received):
 
     model: str = "auto"
     input: str | list[Any] = Attribute(min_length=1)
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None  # None is float
     dimensions: int | None = Attribute(default=None, ge=1)
     orchestra: Extension = Extension()
     # Accepted; it concerns the caller's own books.
