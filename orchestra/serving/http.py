@@ -28,6 +28,8 @@ from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.methods import Methods
 from orchestra.serving.once import Once
 from orchestra.serving.refusals import add_errors
+from orchestra.serving.responses.responder import Responder
+from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
@@ -50,7 +52,8 @@ def make_app(
     """
     filed = filing or Filing.open(None)
     service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
-    work = BatchWork(filed, endpoints(service), gate, Courier(filed, webhook))
+    responder = Responder(service, Shelf(filed))
+    work = BatchWork(filed, endpoints(service, responder), gate, Courier(filed, webhook))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -77,6 +80,7 @@ def make_app(
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
+    add_responses(app, responder, keepalive_s)
     add_files(app, Shelf(filed))
     add_batches(app, BatchDesk(filed, work))
     add_state(app, service)

@@ -108,6 +108,38 @@ def test_openais_client_chats_whole_streamed_parsed_and_about_photos(client: Ope
     assert shown.choices[0].message.content == "1 photos, And this?"
 
 
+def test_openais_client_gets_responses_whole_streamed_and_parsed(client: OpenAI) -> None:
+    whole = client.responses.create(model="r1", input="What is it?", instructions="Be brief.")
+    assert (whole.output_text, whole.status) == ("a red shirt", "completed")
+    assert whole.usage is not None and whole.usage.total_tokens > 0
+    events = list(client.responses.create(model="r1", input="What is it?", stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    told = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    last = events[-1]
+    assert told == "a red shirt" and last.type == "response.completed"
+    assert last.response.output_text == told
+    assert last.response.id == events[0].response.id  # type: ignore[union-attr]
+    with client.responses.stream(model="r1", input="What is it?") as stream:
+        assert stream.get_final_response().output_text == "a red shirt"
+    parsed = client.responses.parse(model="r1", input="Colour?", text_format=Facts)
+    assert parsed.output_parsed == Facts(colour="red")
+    raw = base64.b64decode(photo().partition(",")[2])
+    file = client.files.create(file=("a.png", raw), purpose="vision")
+    content: Any = [
+        {"type": "input_text", "text": "And this?"},
+        {"type": "input_image", "file_id": file.id, "detail": "auto"},
+    ]
+    asked: Any = [{"role": "user", "content": "Hi"}, *(item.model_dump() for item in whole.output)]
+    shown = client.responses.create(
+        model="vl", input=[*asked, {"role": "user", "content": content}]
+    )
+    assert shown.output_text == "1 photos, And this?"
+    with pytest.raises(openai.BadRequestError, match="send the whole conversation as input"):
+        client.responses.create(model="r1", input="And?", previous_response_id=whole.id)
+    with pytest.raises(openai.NotFoundError, match="Use one of: auto"):
+        client.responses.create(model="gpt", input="Hi", stream=True)
+
+
 def test_openais_client_reads_our_refusals(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="less than or equal to 2") as refused:
         client.chat.completions.create(model="r1", messages=USER, temperature=99)
@@ -176,6 +208,12 @@ async def test_langchains_client_chats_streams_and_fills_a_schema(url: str) -> N
     vision = ChatOpenAI(base_url=url, api_key="none", model="vl", max_retries=0)
     shown = await vision.ainvoke([HumanMessage(seen)])
     assert shown.content == "1 photos, See?"
+    other = ChatOpenAI(
+        base_url=url, api_key="none", model="r1", use_responses_api=True, max_retries=0
+    )
+    assert (await other.ainvoke("What is it?")).text == "a red shirt"
+    pieces = [piece async for piece in other.astream("What is it?")]
+    assert "".join(piece.text for piece in pieces) == "a red shirt"
     vectors = OpenAIEmbeddings(
         base_url=url, api_key="none", model="auto", check_embedding_ctx_length=False
     )

@@ -18,6 +18,8 @@ from orchestra.core.job import Result, first_problem
 from orchestra.serving.batches.words import BatchLine
 from orchestra.serving.chat_words import ChatRequest
 from orchestra.serving.problems import body, problem, reported
+from orchestra.serving.responses.responder import Responder
+from orchestra.serving.responses.words import ResponseRequest
 from orchestra.serving.service import Service
 from orchestra.serving.strict_json import read_json
 from orchestra.serving.words import RunRequest, VectorRequest
@@ -47,7 +49,7 @@ class BadLine:
     message: str
 
 
-def endpoints(service: Service) -> dict[str, tuple[type[BaseModel], Run]]:
+def endpoints(service: Service, responder: Responder) -> dict[str, tuple[type[BaseModel], Run]]:
     """By the endpoint, what its requests are read as and who answers them."""
 
     async def chat(request: Any) -> BaseModel:
@@ -59,10 +61,14 @@ def endpoints(service: Service) -> dict[str, tuple[type[BaseModel], Run]]:
     async def job(request: Any) -> BaseModel:
         return await service.job(request)
 
+    async def response(request: Any) -> BaseModel:
+        return await responder.answer(request)
+
     return {
         "/v1/chat/completions": (ChatRequest, chat),
         "/v1/embeddings": (VectorRequest, vectors),
         "/v1/jobs": (RunRequest, job),
+        "/v1/responses": (ResponseRequest, response),
     }
 
 

@@ -21,6 +21,7 @@ from orchestra.core.call import Call
 from orchestra.core.errors import AccessRefused, ModelUnavailable, OrchestraError
 from orchestra.serving.batches import files, lines, work
 from orchestra.serving.http import make_app
+from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
 from tests.batch_service import CHAT, Served, ask, jsonl, number_of, said, served
 
@@ -125,9 +126,9 @@ async def test_a_line_waits_for_a_model_that_does_not_answer() -> None:
         return ModelUnavailable("It rests. Ask later.") if tries < 3 else "at last"
 
     one = Served(None, later)
-    done_by = work.BatchWork(
-        one.filing, lines.endpoints(Service(one.fleet, {"answer": build})), first_delay_s=0.01
-    )
+    service = Service(one.fleet, {"answer": build})
+    endpoints = lines.endpoints(service, Responder(service, files.Shelf(one.filing)))
+    done_by = work.BatchWork(one.filing, endpoints, first_delay_s=0.01)
     begun = await one.take(jsonl(ask(0)))
     done_by.begin()
     done = await one.until(begun, "completed")
