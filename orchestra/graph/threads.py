@@ -16,7 +16,7 @@ from typing import Any, Literal
 from PIL import Image
 from pydantic import Field as Attribute
 
-from orchestra.access.principal import ANYONE, principal
+from orchestra.access.own import given_name, is_own, own_name
 from orchestra.book.messages import (
     AbandonAccount,
     EndThread,
@@ -44,7 +44,7 @@ class Thread(Word):
     """A run that waits for an answer to `questions`, or that was `left` as its process ended.
 
     Its `status` is "running" while somebody goes on with it. `graph` is the name that it was given
-    with the run, `tags` are those of its job, and `tenant` is who asked for it.
+    with the run, `tags` are those of its job.
     """
 
     thread_id: str
@@ -52,21 +52,21 @@ class Thread(Word):
     graph: str | None = None
     questions: tuple[Question, ...] = ()
     tags: Mapping[str, str] = Attribute(default_factory=dict)
-    tenant: str = ANYONE.tenant
 
 
 class ThreadRecord(Word):
     """One run of a thread, as it was left. `used_s` of its deadline have passed.
 
-    `version` is that of the record, as the ledger counts them. `cost_micro` and `tokens` are the
+    `payer` is the account that pays for it, where whoever began it has one. `version` is that of
+    the record, as the ledger counts them. `cost_micro` and `tokens` are the
     ceiling that its account holds. `models` is its plan's route, `checkpoint` that of a graph
-    without a checkpointer of its own, `failures` what its nodes raised. It stays the `tenant`'s who
-    asked for it, whoever answers.
+    without a checkpointer of its own, `failures` what its nodes raised.
     """
 
     thread_id: str
     graph: str | None = None
     account: str
+    payer: str | None = None
     job: Job
     cost_micro: int
     tokens: int
@@ -80,7 +80,6 @@ class ThreadRecord(Word):
     calls: tuple[CallRecord, ...] = ()
     questions: tuple[Question, ...] = ()
     checkpoint: str | None = None
-    tenant: str = ANYONE.tenant
     version: int = Attribute(default=0, exclude=True)
 
     @property
@@ -107,7 +106,6 @@ async def keep_thread(
         "graph": record.graph,
         "questions": record.questions,
         "tags": record.job.tags,
-        "tenant": record.tenant,
     }
     photos = dict(zip(intake.job.images, intake.photos, strict=False))
     kept = KeepThread(
@@ -128,7 +126,7 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
 
     Raises `UnknownThread`.
     """
-    kept = await fleet.ledger.send(ReadThread(thread_id))
+    kept = await fleet.ledger.send(ReadThread(own_name(thread_id)))
     if kept is None:
         raise unknown_thread(thread_id)
     record = ThreadRecord.model_validate_json(kept.record)
@@ -139,13 +137,15 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
 
 
 async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thread]:
-    """The threads that are kept, the first kept first; with `thread_id` that one alone."""
-    entries = await fleet.ledger.send(ListThreads(thread_id))
+    """The threads of who asks, the first kept first; with `thread_id` that one alone."""
+    asked = None if thread_id is None else own_name(thread_id)
+    entries = await fleet.ledger.send(ListThreads(asked))
     return [
         Thread.model_validate(
-            {"thread_id": entry.id, "status": entry.status, **json.loads(entry.about)}
+            {"thread_id": given_name(entry.id), "status": entry.status, **json.loads(entry.about)}
         )
         for entry in entries
+        if is_own(entry.id)
     ]
 
 
@@ -154,13 +154,14 @@ async def drop_thread(fleet: Backing, thread_id: str) -> None:
 
     Raises `UnknownThread`, and `ThreadTaken` while somebody goes on with it.
     """
-    kept = await fleet.ledger.send(ReadThread(thread_id))
+    own = own_name(thread_id)
+    kept = await fleet.ledger.send(ReadThread(own))
     if kept is None:
         raise unknown_thread(thread_id)
     by = uuid.uuid4().hex
-    await fleet.ledger.send(TakeThread(thread_id, kept.version, by))
+    await fleet.ledger.send(TakeThread(own, kept.version, by))
     account = ThreadRecord.model_validate_json(kept.record).account
-    await fleet.ledger.send(EndThread(thread_id, by))
+    await fleet.ledger.send(EndThread(own, by))
     await fleet.ledger.send(AbandonAccount(account))  # its process may have died before closing it
 
 
@@ -180,6 +181,7 @@ def record_of(
     ceiling: Ceiling,
     *,
     graph: str | None,
+    payer: str | None,
     used_s: float,
     questions: tuple[Question, ...],
 ) -> ThreadRecord:
@@ -189,6 +191,7 @@ def record_of(
         thread_id=thread_id,
         graph=graph,
         account=run.account,
+        payer=payer,
         job=run.job,
         cost_micro=ceiling.cost_micro,
         tokens=ceiling.tokens,
@@ -201,7 +204,6 @@ def record_of(
         branches=progress.branches.as_json(),
         calls=tuple(progress.calls),
         questions=questions,
-        tenant=principal().tenant,
     )
 
 

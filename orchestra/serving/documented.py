@@ -21,16 +21,19 @@ ABOUT = {
     403: "The key may not do this",
     404: "There is none of that name",
     409: "It is under way, or has changed meanwhile",
+    408: "The body came too slowly",
     413: "The body is too large",
+    421: "The server does not go by this name",
     422: "No plan fits the budget, or the model refused to answer",
     429: "Too much was asked: come again after `Retry-After`",
+    431: "Too many headers, or too long ones",
     500: "A fault of the server, which its log tells of",
     502: "A model gave no usable answer",
     503: "Something does not answer: come again after `Retry-After`",
     504: "The deadline has passed",
     507: "The disk is full",
 }
-GUARDS = (400, 401, 403, 413, 429, 500, 503)
+GUARDS = (400, 401, 403, 408, 413, 421, 429, 431, 500, 503)
 READING = (404,)
 WORK = (402, 404, 409, 422, 502, 504, 507)
 _EVENT = {

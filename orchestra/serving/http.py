@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -16,40 +16,57 @@ from fastapi import FastAPI
 
 from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
+from orchestra.cluster.drain import Door
+from orchestra.core.text_limits import plain_bytes
+from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.batches.desk import BatchDesk
-from orchestra.serving.batches.files import Shelf
+from orchestra.serving.batches.files import UPLOADS, Shelf
 from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches, add_files
 from orchestra.serving.batches.work import BatchWork, Gate, no_gate
+from orchestra.serving.body_limits import BodyLimits, tell_limits
+from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
+from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
+from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.methods import Methods
 from orchestra.serving.once import Once
-from orchestra.serving.refusals import add_errors
+from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
+from orchestra.serving.traced import Traced
 
 
 def make_app(
     service: Service,
     *,
     keepalive_s: float = KEEPALIVE_S,
+    host_names: Sequence[str] = (ANY,),
+    queue: int = PLACES,
+    max_ongoing: int = 0,
+    door: Door | None = None,
     filing: Filing | None = None,
     gate: Gate = no_gate,
     webhook: Webhook | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
+    It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
+    `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
+    most `queue` wait. `door` is shut when the service stops; by default the one that the
+    environment names.
     Files and batches are kept in `filing`; without one, in a folder that ends with this process.
     A line of a batch passes `gate`, as a request passes the guards. `webhook` is told of batches
     that end and runs that begin to wait.
     """
+    limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filed = filing or Filing.open(None)
     service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
     responder = Responder(service, Shelf(filed))
@@ -69,13 +86,19 @@ def make_app(
         responses=errors(*GUARDS),
         redirect_slashes=False,
         lifespan=lifespan,
+        # Its own would have a request's whole address; see `Traced`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = StrictRoute
     # The last one added is met first.
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
+    app.add_middleware(BodyLimit, limits)
+    app.add_middleware(HostGuard, host_names)
+    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
     app.add_middleware(NothingForeseen)
+    app.add_middleware(Traced)
     add_errors(app)
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
@@ -84,7 +107,9 @@ def make_app(
     add_files(app, Shelf(filed))
     add_batches(app, BatchDesk(filed, work))
     add_state(app, service)
+    add_console(app, service)
     document(app)
+    tell_limits(app, limits)
     return app
 
 

@@ -24,18 +24,23 @@ class Methods:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        within = dict(scope)
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             raw = scope.get("raw_path") or b""
-            scope = {**scope, "path": path.rstrip("/") or "/", "raw_path": raw.rstrip(b"/") or b"/"}
-        taken = methods_of(self._routes, scope)
+            within |= {"path": path.rstrip("/") or "/", "raw_path": raw.rstrip(b"/") or b"/"}
+        taken = methods_of(self._routes, within)
         if scope["method"] == "OPTIONS" and taken:
             allowed = {"Allow": ", ".join(taken)}
             await Response(status_code=204, headers=allowed)(scope, receive, send)
-        elif scope["method"] == "HEAD" and "GET" in taken:
-            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        else:
-            await self._app({**scope, "orchestra.methods": taken}, receive, send)
+            return
+        within["orchestra.methods"] = taken
+        if scope["method"] == "HEAD" and "GET" in taken:
+            within["method"], send = "GET", _without_body(send)
+        try:
+            await self._app(within, receive, send)
+        finally:
+            scope["route"] = within.get("route")  # spans are named by it
 
 
 def methods_of(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:

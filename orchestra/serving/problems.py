@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from orchestra.core.errors import (
@@ -11,6 +12,8 @@ from orchestra.core.errors import (
     AnswerTruncated,
     BatchesFull,
     BookError,
+    BookLocked,
+    BookUnavailable,
     BudgetExceeded,
     Cancelled,
     DeadlineExceeded,
@@ -21,14 +24,19 @@ from orchestra.core.errors import (
     ImageError,
     ImageUnavailable,
     InvalidFleet,
+    KeyRefused,
     MissingExtra,
     ModelUnavailable,
     NoFeasiblePlan,
+    NotAllowed,
     OrchestraError,
     OutsideDomain,
+    Overloaded,
     PlanError,
     PromptTooLong,
+    QueueFull,
     RateLimited,
+    TextTooLong,
     ThreadTaken,
     UnknownBatch,
     UnknownFile,
@@ -38,11 +46,14 @@ from orchestra.core.errors import (
 )
 from orchestra.observe.log import log_bug, log_problem
 from orchestra.observe.metrics import count_problem
+from orchestra.observe.trace import note
 from orchestra.serving.words import Problem, ProblemBody
 
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
 # The first class that fits decides, so the special ones stand before the general ones.
 STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
+    (KeyRefused, 401),
+    (NotAllowed, 403),
     (UnknownModel, 404),
     (UnknownThread, 404),
     (UnknownFile, 404),
@@ -54,6 +65,7 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (BatchesFull, 429),
     (MissingExtra, 500),
     (InvalidFleet, 500),
+    (TextTooLong, 413),
     (UsageError, 400),
     (ImageUnavailable, 503),
     (ImageError, 400),
@@ -61,6 +73,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (PlanError, 422),
     (BudgetExceeded, 402),
     (DeadlineExceeded, 504),
+    (QueueFull, 429),
+    (Overloaded, 503),
     (OutsideDomain, 422),
     (PromptTooLong, 400),
     (AnswerTruncated, 502),
@@ -71,6 +85,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (AccessRefused, 502),
     (Cancelled, CLIENT_CLOSED),
     (DiskFull, 507),
+    (BookUnavailable, 503),
+    (BookLocked, 503),
     (BookError, 500),
 )
 RETRY_AFTER_S = 2
@@ -90,9 +106,11 @@ def reported(error: Exception) -> tuple[int, dict[str, Any]]:
     """
     if isinstance(error, OrchestraError):
         status, answer = problem(error)
+        note("orchestra.error", error.kind)
         count_problem(error.kind)
         log_problem(error.kind, status)
         return status, answer
+    note("orchestra.error", BUG)
     count_problem(BUG)
     log_bug(error)
     message = (
@@ -109,6 +127,8 @@ def body(status: int, code: str, message: str, param: str | None = None) -> dict
     return ProblemBody(error=problem).model_dump()
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """Headers that tell a client when to come again."""
-    return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str]:
+    """Headers that tell a client when to come again, in whole seconds."""
+    if status not in (429, 503):
+        return {}
+    return {"Retry-After": str(math.ceil(retry_after_s or RETRY_AFTER_S))}

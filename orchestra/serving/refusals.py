@@ -35,19 +35,23 @@ CURES = {  # of what validates in one form only, which asks for nothing
 def add_errors(app: FastAPI) -> None:
     @app.exception_handler(OrchestraError)
     async def on_error(request: Request, error: OrchestraError) -> Response:
-        status, answer = reported(error)
-        return JSONResponse(answer, status, headers_of(status))
+        return refusal(error)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
-        """No such route, a wrong method, or a body over the bound."""
-        codes = {404: "NoSuchRoute", 405: "WrongMethod", 413: "BodyTooLarge"}
+        """No such route, a wrong method, or a body that is too large, too slow, or no JSON."""
+        codes = {
+            404: "NoSuchRoute",
+            405: "WrongMethod",
+            408: "BodyTooSlow",
+            413: "BodyTooLarge",
+        }
         code = codes.get(error.status_code, "InvalidRequest")
         message = str(error.detail)
         if error.status_code in (404, 405):
             message = f"{message}: {request.method} {request.url.path}. See /docs for the routes."
         metrics.count_problem(code)
-        headers = {**headers_of(error.status_code)}
+        headers = {**headers_of(error.status_code), **(error.headers or {})}
         if error.status_code == 405:
             headers["Allow"] = ", ".join(request.scope.get("orchestra.methods", ()))
         return JSONResponse(body(error.status_code, code, message), error.status_code, headers)
@@ -72,6 +76,12 @@ def add_errors(app: FastAPI) -> None:
         message = f"{place}: {fault} (got {shown}). {cure or keys}. See /docs."
         metrics.count_problem("InvalidRequest")
         return JSONResponse(body(400, "InvalidRequest", message, place), 400)
+
+
+def refusal(error: OrchestraError) -> Response:
+    """The answer of a request that got `error`, which is counted and logged."""
+    status, answer = reported(error)
+    return JSONResponse(answer, status, headers_of(status, error.retry_after_s))
 
 
 def _keys(request: Request) -> str:

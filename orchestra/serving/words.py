@@ -208,7 +208,11 @@ class ProblemBody(BaseModel):
 
 
 class Health(BaseModel):
-    """Answer of /healthz and /readyz; `models` says of each one whether it can answer."""
+    """Answer of /healthz and /readyz; `models` says of each one whether it can answer.
 
-    status: Literal["ok", "not ready"]
+    `book` says the same of the ledger, where ingresses share one.
+    """
+
+    status: Literal["ok", "not ready", "stopping"]
     models: dict[str, str] = {}
+    book: str | None = None

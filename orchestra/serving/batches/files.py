@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ from orchestra.book.filing.entries import FiledFile, FilePurpose
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import DiskFull, FileTooLarge, UnknownFile, UsageError
 from orchestra.serving.batches.words import FileList, FileObject
+from orchestra.serving.body_limits import BodyBound
 
 MOST_FILE_BYTES = 200 * 2**20  # of one, as at OpenAI for a batch
+UPLOADS = (  # what else is in such a body is its parts' names
+    (re.compile("/v1/files"), BodyBound(MOST_FILE_BYTES + 2**20, MOST_FILE_BYTES + 2**20)),
+)
 MOST_FILES, MOST_BYTES = 1000, 4 * 2**30  # of a tenant
 EXPIRES_S = 30 * 86_400  # of an input of a batch, as at OpenAI, and of what came of it
 LEAST_EXPIRES_S = 3600

@@ -17,6 +17,7 @@ import pytest
 
 from graphs.answer import build
 from orchestra.access.principal import Principal, asking, principal
+from orchestra.book.messages import OpenAccount
 from orchestra.core.call import Call
 from orchestra.core.errors import AccessRefused, ModelUnavailable, OrchestraError
 from orchestra.serving.batches import files, lines, work
@@ -94,6 +95,7 @@ async def test_a_line_passes_the_gate_as_who_began_its_batch_in_the_lane_of_batc
         yield replace(who, account="today")
 
     one = Served(None)
+    await one.fleet.ledger.send(OpenAccount("today"))
     app = make_app(Spied(one.fleet, {"answer": build}), filing=one.filing, gate=gate)
 
     async def keyed(scope: Any, receive: Any, send: Any) -> None:
