@@ -18,10 +18,13 @@ from orchestra import Fleet
 from orchestra.book.filing.filing import Filing
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Client
+from orchestra.serving.admission.guard import gate_of
 from orchestra.serving.batches.desk import BatchDesk
+from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.words import BatchRequest, Endpoint
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 
@@ -75,7 +78,8 @@ class Served:
     async def take(self, content: bytes, endpoint: Endpoint = CHAT) -> str:
         """A batch that nobody works on yet."""
         file = await self.send(content)
-        work = BatchWork(self.filing, {})
+        entrance = LineEntrance(self.fleet.ledger, Access(), gate_of(1, 1))
+        work = BatchWork(self.filing, {}, entrance)
         work.begin = lambda: None  # type: ignore[method-assign]
         asked = BatchRequest(input_file_id=file["id"], endpoint=endpoint, completion_window="24h")
         return BatchDesk(self.filing, work).begin(asked).id

@@ -32,6 +32,7 @@ from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
@@ -89,12 +90,14 @@ class Ingress:
         book = Path(args.book) if args.book else None
         self._filing = None if book is None else Filing.open(folder_beside(book))
         self._webhook = webhook_of(args.webhook)
+        self._access = Access(args.keys, args.day_micro)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
         return make_app(
             self._service,
             host_names=self._host_names,
+            access=self._access,
             queue=self._args.queue,
             max_ongoing=self._args.max_ongoing,
             filing=self._filing,

@@ -18,13 +18,15 @@ from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
-from orchestra.serving.admission.guard import PLACES, Admission
+from orchestra.serving.admin import add_keys, add_usage
+from orchestra.serving.admission.guard import PLACES, Admission, gate_of
 from orchestra.serving.batches.desk import BatchDesk
+from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.files import UPLOADS, Shelf
 from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches, add_files
-from orchestra.serving.batches.work import BatchWork, Gate, no_gate
+from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
@@ -32,6 +34,7 @@ from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
+from orchestra.serving.keys import Access, KeyGuard
 from orchestra.serving.methods import Methods
 from orchestra.serving.once import Once
 from orchestra.serving.refusals import add_errors, refusal
@@ -43,6 +46,8 @@ from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.traced import Traced
 
+UNASKED = Access()
+
 
 def make_app(
     service: Service,
@@ -52,8 +57,8 @@ def make_app(
     queue: int = PLACES,
     max_ongoing: int = 0,
     door: Door | None = None,
+    access: Access = UNASKED,
     filing: Filing | None = None,
-    gate: Gate = no_gate,
     webhook: Webhook | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
@@ -61,16 +66,18 @@ def make_app(
     It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
     `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
     most `queue` wait. `door` is shut when the service stops; by default the one that the
-    environment names.
+    environment names. `access` says whether requests need a key, and what the server may spend in
+    a day.
     Files and batches are kept in `filing`; without one, in a folder that ends with this process.
-    A line of a batch passes `gate`, as a request passes the guards. `webhook` is told of batches
-    that end and runs that begin to wait.
+    `webhook` is told of batches that end and runs that begin to wait.
     """
     limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filed = filing or Filing.open(None)
     service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
     responder = Responder(service, Shelf(filed))
-    work = BatchWork(filed, endpoints(service, responder), gate, Courier(filed, webhook))
+    turns = gate_of(queue, max_ongoing)
+    entrance = LineEntrance(service.fleet.ledger, access, turns)
+    work = BatchWork(filed, endpoints(service, responder), entrance, Courier(filed, webhook))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,7 +100,9 @@ def make_app(
     # The last one added is met first.
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
-    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
+    app.add_middleware(Admission, refuse=refusal, gate=turns)
+    if access.is_needed:
+        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
@@ -107,6 +116,9 @@ def make_app(
     add_files(app, Shelf(filed))
     add_batches(app, BatchDesk(filed, work))
     add_state(app, service)
+    add_usage(app, service)
+    if access.keys:
+        add_keys(app, service)
     add_console(app, service)
     document(app)
     tell_limits(app, limits)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from orchestra.book.filing.entries import FiledBatch, LineOutcome
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import BookLocked, OrchestraError
 from orchestra.observe.log import log_bug
+from orchestra.serving.batches.entry import Entrance
 from orchestra.serving.batches.lines import (
     CANCELLED,
     EXPIRED,
@@ -46,34 +47,27 @@ SWEEP_S = 600.0
 IN_FLIGHT, IN_FLIGHT_EACH = 16, 8  # lines under way, of all batches and of one
 TRIES = 8
 FIRST_DELAY_S, MOST_DELAY_S = 1.0, 60.0
-Gate = Callable[[Principal], AbstractAsyncContextManager[Principal]]
 Endpoints = Mapping[str, tuple[type[BaseModel], Run]]
-
-
-@asynccontextmanager
-async def no_gate(who: Principal) -> AsyncIterator[Principal]:
-    """Lets everybody in."""
-    yield who
 
 
 class BatchWork:
     """The batches of `filing`, each line run by its endpoint.
 
-    A line passes `gate`, as a request passes the guards of the HTTP face: it is given who asks, and
-    gives back how they stand now, or raises; the line runs inside of it.
+    A line passes `entrance`, as a request passes the guards of the HTTP face: it is told who asks,
+    and says how they stand now, or raises; the line runs inside of it.
     """
 
     def __init__(
         self,
         filing: Filing,
         endpoints: Endpoints,
-        gate: Gate = no_gate,
+        entrance: Entrance,
         courier: Courier | None = None,
         first_delay_s: float = FIRST_DELAY_S,
     ) -> None:
         self._filing = filing
         self._endpoints = endpoints
-        self._gate = gate
+        self._entrance = entrance
         self._courier = courier or Courier(filing)
         self._first_delay_s = first_delay_s
         self._slots = asyncio.Semaphore(IN_FLIGHT)
@@ -228,7 +222,7 @@ class BatchWork:
                 if self._is_stopped(batch):
                     return None
                 try:
-                    async with self._gate(who) as now:
+                    async with self._entrance(who, batch.endpoint) as now:
                         with asking(now):
                             return await run_line(line, run)
                 except OrchestraError as error:

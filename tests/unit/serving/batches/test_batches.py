@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,20 @@ import httpx
 import pytest
 
 from graphs.answer import build
-from orchestra.access.principal import Principal, asking, principal
-from orchestra.book.messages import OpenAccount
+from orchestra.access.principal import Principal, principal
+from orchestra.access.secret import id_of
+from orchestra.book.key_messages import RevokeKey
 from orchestra.core.call import Call
-from orchestra.core.errors import AccessRefused, ModelUnavailable, OrchestraError
+from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.serving.admission.guard import gate_of
 from orchestra.serving.batches import files, lines, work
+from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
 from tests.batch_service import CHAT, Served, ask, jsonl, number_of, said, served
+from tests.keyed import KEYS, bearer, keyed_fleet, made, tenant
 
 
 @pytest.fixture
@@ -78,45 +82,53 @@ async def test_jobs_and_vectors_have_batches_too(here: Served) -> None:
     assert "token ids are not read" in row["response"]["body"]["error"]["message"]
 
 
-async def test_a_line_passes_the_gate_as_who_began_its_batch_in_the_lane_of_batches() -> None:
-    came: list[Principal] = []
+async def test_a_batch_is_its_tenants_and_is_paid_by_its_key_until_that_is_revoked(
+    tmp_path: Path,
+) -> None:
+    fleet = keyed_fleet(tmp_path / "book.sqlite")
+    book = fleet.book
+    assert book is not None
+    tenant(book, "shop")
+    tenant(book, "other")
+    key, other = made(book, "shop"), made(book, "other")
     inside: list[Principal] = []
 
     class Spied(Service):
         async def chat(self, request: Any, on_piece: Any = None) -> Any:
             inside.append(principal())
-            return await super().chat(request, on_piece)
-
-    @asynccontextmanager
-    async def gate(who: Principal) -> AsyncIterator[Principal]:
-        came.append(who)
-        if len(came) > 1:
-            raise AccessRefused("The key was revoked. Ask for another.")
-        yield replace(who, account="today")
+            answer = await super().chat(request, on_piece)
+            with book.transaction():
+                book.do(RevokeKey(id_of(key)))
+            return answer
 
     one = Served(None)
-    await one.fleet.ledger.send(OpenAccount("today"))
-    app = make_app(Spied(one.fleet, {"answer": build}), filing=one.filing, gate=gate)
-
-    async def keyed(scope: Any, receive: Any, send: Any) -> None:
-        with asking(Principal("shop", "key7", weight=3.0)):
-            await app(scope, receive, send)
-
+    app = make_app(Spied(fleet, {"answer": build}), filing=one.filing, access=KEYS, max_ongoing=1)
+    one.http = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://o", headers=bearer(key)
+    )
+    begun = await one.begin(jsonl(*map(ask, range(3))))
     async with app.router.lifespan_context(app):
-        stranger = httpx.ASGITransport(app)
-        one.http = httpx.AsyncClient(transport=httpx.ASGITransport(keyed), base_url="http://o")
-        begun = await one.begin(jsonl(ask(0), ask(1)))
-        done = await one.until(begun["id"], "completed")
-        async with httpx.AsyncClient(transport=stranger, base_url="http://o") as other:
-            for path in (f"batches/{begun['id']}", f"files/{done['output_file_id']}"):
-                assert (await other.get(f"/v1/{path}")).status_code == 404
-            for path in ("batches", "files"):
-                assert (await other.get(f"/v1/{path}")).json()["data"] == []
-    assert came[0] == Principal("shop", "key7", weight=3.0, lane="batch")
-    assert inside == [replace(came[0], account="today")]
-    (row,) = await one.rows(done["error_file_id"])
-    assert "revoked" in row["response"]["body"]["error"]["message"]
+        await over(one, begun["id"])
+    (done,) = inside
+    assert (done.tenant, done.key, done.lane) == ("shop", id_of(key), "batch")
+    assert done.account is not None and book.spent(done.account).cost_micro > 0
+    found = one.filing.batch(begun["id"])
+    assert found is not None
+    failed = [json.loads(line) for line in one.filing.outcomes(found.id, is_failed=True)]
+    assert [row["response"]["status_code"] for row in failed] == [401, 401]
+    one.http.headers.update(bearer(other))
+    for path in (f"batches/{found.id}", f"files/{found.input_file}", f"files/{found.output_file}"):
+        assert (await one.http.get(f"/v1/{path}")).status_code == 404
+    for path in ("batches", "files"):
+        assert (await one.http.get(f"/v1/{path}")).json()["data"] == []
+    await fleet.close()
     await one.fleet.close()
+
+
+async def over(one: Served, id: str) -> None:
+    async with asyncio.timeout(60):
+        while (found := one.filing.batch(id)) is None or not found.is_over:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_line_waits_for_a_model_that_does_not_answer() -> None:
@@ -130,7 +142,8 @@ async def test_a_line_waits_for_a_model_that_does_not_answer() -> None:
     one = Served(None, later)
     service = Service(one.fleet, {"answer": build})
     endpoints = lines.endpoints(service, Responder(service, files.Shelf(one.filing)))
-    done_by = work.BatchWork(one.filing, endpoints, first_delay_s=0.01)
+    entrance = LineEntrance(one.fleet.ledger, Access(), gate_of(4, 4))
+    done_by = work.BatchWork(one.filing, endpoints, entrance, first_delay_s=0.01)
     begun = await one.take(jsonl(ask(0)))
     done_by.begin()
     done = await one.until(begun, "completed")
@@ -166,13 +179,14 @@ async def test_what_was_done_when_the_service_was_killed_is_not_done_again(tmp_p
         assert done["request_counts"] == {"total": count, "completed": count, "failed": 0}
         again = [number_of(call) for call in second.engine.calls]
         assert len(again) == len(set(again)) and set(again) <= set(range(count)) - before
-        # What the clients read is what the book has settled, beside what the kill left presumed.
+        # Each line is paid once; of one that was paid as the kill came, the reply was reused.
         told = sum(row["response"]["body"]["orchestra"]["cost_usd"] for row in rows)
         assert second.fleet.book is not None
         (settled,) = second.fleet.book._read(
-            "SELECT sum(cost_micro) FROM entries WHERE state = 'settled'"
+            "SELECT sum(cost_micro), count(*), count(DISTINCT key) FROM entries"
+            " WHERE state = 'settled'"
         )
-        assert told == pytest.approx(settled[0] / 1e6)
+        assert settled[1:] == (count, count) and told <= settled[0] / 1e6 + 1e-9
     taken.filing.close()
 
 
