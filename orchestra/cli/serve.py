@@ -36,6 +36,7 @@ from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
+from orchestra.serving.courier import webhook_of
 from orchestra.serving.inherited import Told, inherited
 from orchestra.serving.second import with_second
 
@@ -146,6 +147,11 @@ canary_options = stack(
 @cache_options
 @canary_options
 @click.option(
+    "--webhook",
+    help="Address to tell of batches that end and runs that wait, signed by the secret in "
+    "ORCHESTRA_WEBHOOK_SECRET.",
+)
+@click.option(
     "--queue",
     type=click.IntRange(1),
     default=PLACES,
@@ -184,6 +190,7 @@ def serve_command(
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
+    webhook: str | None,
     queue: int,
     max_ongoing: int | None,
     host_names: tuple[str, ...],
@@ -212,6 +219,9 @@ def serve_command(
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if webhook is not None:
+        webhook_of(webhook)  # what is wrong with it is said before anything starts
+        args["webhook"] = webhook
     args |= {"keys": "true"} if keys else {}
     args |= {"yes": "true"} if yes else {}
     args |= {} if cost_usd_per_day is None else {"cost_usd_per_day": cost_usd_per_day}

@@ -21,6 +21,12 @@ OrchestraError
 |   |-- UnknownModel        a request names no card or graph that is served
 |   |-- UnknownThread       no run of that name waits or was left
 |   |-- ThreadTaken         somebody else goes on with the run, or has answered it
+|   |-- UnknownFile         no file of that name is kept for who asks
+|   |-- UnknownBatch        no batch of requests has that name
+|   |-- FileTooLarge        a file of more bytes than are taken
+|   |-- FilesFull           as many files or bytes are kept for a tenant as may be
+|   |-- FileInUse           a batch under way reads the file
+|   |-- BatchesFull         as many batches of a tenant are under way as may be
 |   |-- PortTaken           another program listens where ours should
 |   |-- ConfirmationNeeded  a paid fleet without a budget
 |   `-- MissingExtra        an optional package is not installed
@@ -169,6 +175,30 @@ class UnknownThread(UsageError):
 
 class ThreadTaken(UsageError):
     """A run that somebody else goes on with at the moment, or whose question is answered."""
+
+
+class UnknownFile(UsageError):
+    """No file of this name is kept for who asks."""
+
+
+class UnknownBatch(UsageError):
+    """No batch of requests of who asks has this name."""
+
+
+class FileTooLarge(UsageError):
+    """A file has more bytes than are taken."""
+
+
+class FilesFull(UsageError):
+    """As many files or bytes are kept for a tenant as may be."""
+
+
+class FileInUse(UsageError):
+    """A batch that is under way reads the file."""
+
+
+class BatchesFull(UsageError):
+    """As many batches of a tenant are under way as may be."""
 
 
 class PortTaken(UsageError):

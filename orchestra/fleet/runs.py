@@ -23,7 +23,13 @@ from orchestra.graph.drive import Listener
 from orchestra.graph.encode import Encoding, encode_texts
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
-from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
+from orchestra.graph.threads import (
+    Thread,
+    drop_thread,
+    list_threads,
+    read_thread,
+    unknown_thread,
+)
 from orchestra.observe.genai import note_result, workflow_span
 from orchestra.routing.compiled import compile_graph
 from orchestra.routing.introspect import view
@@ -123,6 +129,13 @@ class Runs(OpenFleet):
         if not found:
             raise unknown_thread(thread_id)
         return found[0]
+
+    async def forget(self, thread_id: str) -> None:
+        """Forget a run that waits or was left: it never goes on, and what it spent stays booked.
+
+        Raises `UnknownThread`, and `ThreadTaken` while somebody goes on with it.
+        """
+        await drop_thread(self, thread_id)
 
     def astream(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,7 +17,14 @@ from PIL import Image
 from pydantic import Field as Attribute
 
 from orchestra.access.own import given_name, is_own, own_name
-from orchestra.book.messages import KeepThread, ListThreads, ReadThread
+from orchestra.book.messages import (
+    AbandonAccount,
+    EndThread,
+    KeepThread,
+    ListThreads,
+    ReadThread,
+    TakeThread,
+)
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ThreadTaken, UnknownThread, UsageError
 from orchestra.core.job import CallRecord, ErrorRecord, Job, Question, Word, plain_json
@@ -36,13 +44,14 @@ class Thread(Word):
     """A run that waits for an answer to `questions`, or that was `left` as its process ended.
 
     Its `status` is "running" while somebody goes on with it. `graph` is the name that it was given
-    with the run.
+    with the run, `tags` are those of its job.
     """
 
     thread_id: str
     status: Literal["waiting", "left", "running"]
     graph: str | None = None
     questions: tuple[Question, ...] = ()
+    tags: Mapping[str, str] = Attribute(default_factory=dict)
 
 
 class ThreadRecord(Word):
@@ -93,7 +102,11 @@ async def keep_thread(
 
     Raises `ThreadTaken` when somebody else goes on with it.
     """
-    about = {"graph": record.graph, "questions": record.questions}
+    about = {
+        "graph": record.graph,
+        "questions": record.questions,
+        "tags": record.job.tags,
+    }
     photos = dict(zip(intake.job.images, intake.photos, strict=False))
     kept = KeepThread(
         record.thread_id,
@@ -134,6 +147,22 @@ async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thr
         for entry in entries
         if is_own(entry.id)
     ]
+
+
+async def drop_thread(fleet: Backing, thread_id: str) -> None:
+    """Forget a run that waits or was left; what it has spent stays booked.
+
+    Raises `UnknownThread`, and `ThreadTaken` while somebody goes on with it.
+    """
+    own = own_name(thread_id)
+    kept = await fleet.ledger.send(ReadThread(own))
+    if kept is None:
+        raise unknown_thread(thread_id)
+    by = uuid.uuid4().hex
+    await fleet.ledger.send(TakeThread(own, kept.version, by))
+    account = ThreadRecord.model_validate_json(kept.record).account
+    await fleet.ledger.send(EndThread(own, by))
+    await fleet.ledger.send(AbandonAccount(account))  # its process may have died before closing it
 
 
 def unknown_thread(thread_id: str) -> UnknownThread:

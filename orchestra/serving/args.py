@@ -35,6 +35,8 @@ class AppArgs(BaseModel):
     are planned by it.
     `host_names` are names, with commas, that clients may reach the server by beside its addresses
     and `localhost`; one that begins with a dot stands for all below it, `*` for any.
+    `webhook` is an address that is told of batches that end and runs that begin to wait, signed by
+    the secret in the environment's ORCHESTRA_WEBHOOK_SECRET.
     With `keys` every request needs one of those that the book has. `cost_usd_per_day` is the most
     that the server spends in a day (UTC); a fleet that bills needs it, or `yes`.
     `canary_percent` of the requests go to a second version, which has another fleet, policy or own
@@ -52,6 +54,7 @@ class AppArgs(BaseModel):
     cache: str = ""
     policy: str = ""
     host_names: str = ""
+    webhook: str = ""
     keys: bool = False
     cost_usd_per_day: Annotated[Decimal, Attribute(ge=0, le=1_000_000_000)] | None = None
     yes: bool = False

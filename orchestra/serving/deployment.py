@@ -18,6 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
 from orchestra.app import Fleet
+from orchestra.book.filing.filing import Filing, folder_beside
 from orchestra.clients.handle import HEAD_NODE, HandleClient
 from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
@@ -30,6 +31,7 @@ from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.canary import Trial
+from orchestra.serving.courier import webhook_of
 from orchestra.serving.http import make_app
 from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
@@ -90,6 +92,9 @@ class Ingress:
         book = Path(args.book) if args.book else None
         self._service = Service(fleet, builds, lost, self._ledger, book)
         self._host_names = args.host_names.split(",")
+        book = Path(args.book) if args.book else None
+        self._filing = None if book is None else Filing.open(folder_beside(book))
+        self._webhook = webhook_of(args.webhook)
         self._access = Access(args.keys, args.day_micro)
         self._canary = _canary(args, graphs, {**models, **second_models}, fleet)
 
@@ -102,6 +107,8 @@ class Ingress:
             queue=self._args.queue,
             max_ongoing=self._args.max_ongoing,
             canary=self._canary,
+            filing=self._filing,
+            webhook=self._webhook,
         )
 
     async def __del__(self) -> None:

@@ -6,24 +6,41 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
 
+from orchestra.access.principal import principal
+from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
-from orchestra.serving.admission.guard import PLACES, Admission
+from orchestra.serving.admission.guard import PLACES, Admission, gate_of
+from orchestra.serving.batches.desk import BatchDesk
+from orchestra.serving.batches.entry import LineEntrance
+from orchestra.serving.batches.files import UPLOADS, Shelf
+from orchestra.serving.batches.lines import endpoints
+from orchestra.serving.batches.output import event
+from orchestra.serving.batches.routes import add_batches, add_files
+from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.canary import Canary
 from orchestra.serving.console.routes import add_console
+from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.keys import Access, KeyGuard
 from orchestra.serving.methods import Methods
+from orchestra.serving.once import Once
 from orchestra.serving.refusals import add_errors, refusal
+from orchestra.serving.responses.responder import Responder
+from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.sharing import Sharing, canary_app
@@ -44,6 +61,8 @@ def make_app(
     door: Door | None = None,
     access: Access = UNASKED,
     canary: Sharing | None = None,
+    filing: Filing | None = None,
+    webhook: Webhook | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
 
@@ -52,13 +71,31 @@ def make_app(
     most `queue` wait. `door` is shut when the service stops; by default the one that the
     environment names. `access` says whether requests need a key, and what the server may spend in
     a day. `canary` takes a share of the work.
+    Files and batches are kept in `filing`; without one, in a folder that ends with this process.
+    `webhook` is told of batches that end and runs that begin to wait.
     """
-    limits = BodyLimits(plain_bytes(service.fleet.file))
+    limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
+    filed = filing or Filing.open(None)
+    service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
+    responder = Responder(service, Shelf(filed))
+    turns = gate_of(queue, max_ongoing)
+    entrance = LineEntrance(service.fleet.ledger, access, turns)
+    work = BatchWork(filed, endpoints(service, responder), entrance, Courier(filed, webhook))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        work.begin()
+        yield
+        await work.end()
+        if filing is None:
+            filed.close()
+
     app = FastAPI(
         title="Orchestra",
         description="One graph, many models, one budget. POST / is the same as POST /v1/jobs.",
         responses=errors(*GUARDS),
         redirect_slashes=False,
+        lifespan=lifespan,
         # Its own would have a request's whole address; see `Traced`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -69,7 +106,8 @@ def make_app(
             Canary, other=canary_app(canary.service, keepalive_s), trial=canary.trial
         )
     app.add_middleware(Methods, routes=app.routes)
-    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
+    app.add_middleware(Once, filing=filed)
+    app.add_middleware(Admission, refuse=refusal, gate=turns)
     if access.is_needed:
         app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
@@ -81,6 +119,9 @@ def make_app(
     add_jobs(app, service, keepalive_s)
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
+    add_responses(app, responder, keepalive_s)
+    add_files(app, Shelf(filed))
+    add_batches(app, BatchDesk(filed, work))
     add_state(app, service)
     add_usage(app, service)
     if access.keys:
@@ -89,3 +130,10 @@ def make_app(
     document(app)
     tell_limits(app, limits)
     return app
+
+
+def _tell_waiting(filing: Filing, thread_id: str, graph: str) -> None:
+    """Have the webhook told of a run that waits; what it asks is read from its thread."""
+    now = int(time.time())
+    data = {"id": thread_id, "graph": graph, "tenant": principal().tenant}
+    filing.post(event("thread.waiting", now, data), now)

@@ -12,7 +12,13 @@ from orchestra.observe import metrics
 from orchestra.serving.gone import HungUp
 from orchestra.serving.problems import CLIENT_CLOSED, body, headers_of, reported
 
+NOT_KEPT = "No response is kept: send the whole conversation as input"
 CURES = {  # of what validates in one form only, which asks for nothing
+    "previous_response_id": NOT_KEPT,
+    "conversation": NOT_KEPT,
+    "prompt": "No prompt is kept: send its text as instructions",
+    "background": "Nothing runs unheard but a batch: see POST /v1/batches",
+    "truncation": "No conversation is cut: leave it out",
     "n": "One answer is made of a request: send it again for another",
     "stop": "An answer is not cut at words: leave it out, and cut it yourself",
     "tool_choice": "No tool is called here: leave tools out, or let a graph call them",

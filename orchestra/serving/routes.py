@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Result
-from orchestra.core.tags import problem, read_tags
+from orchestra.core.tags import MOST_TAGS, problem, read_tags
 from orchestra.graph.threads import Thread
 from orchestra.observe import metrics
 from orchestra.serving.chat import ChatChunks
@@ -28,6 +28,7 @@ from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE, EventStream, Telling
 from orchestra.serving.told import run_stream
+from orchestra.serving.waiting import MOST_PAGE, ThreadQuery
 from orchestra.serving.words import (
     AnswerRequest,
     Health,
@@ -35,12 +36,14 @@ from orchestra.serving.words import (
     ModelEntry,
     ModelList,
     RunRequest,
+    ThreadDeleted,
     ThreadList,
     VectorAnswer,
     VectorRequest,
 )
 
 TAG_HEADER = "X-Orchestra-Tag"
+Name = Annotated[str | None, Query(max_length=200)]
 DONE = "data: [DONE]\n\n"
 
 
@@ -66,14 +69,29 @@ def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
 def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.get("/v1/threads")
-    async def threads() -> ThreadList:
+    async def threads(
+        status: Literal["waiting", "left", "running"] | None = None,
+        graph: Name = None,
+        tag: Annotated[list[str], Query(description="key=value", max_length=MOST_TAGS)] = [],  # noqa: B006
+        after: Name = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_PAGE)] = 100,
+        order: Literal["asc", "desc"] = "asc",
+    ) -> ThreadList:
         """The runs that wait for an answer or were left, the first kept first."""
-        return ThreadList(data=await service.threads())
+        tags, newest = read_tags(tag), order == "desc"
+        query = ThreadQuery(status, graph, tags, after, limit, newest)
+        return await service.threads(query)
 
     @app.get("/v1/threads/{thread_id:path}", responses=errors(*READING))
     async def thread(thread_id: str) -> Thread:
         """One of them, and what it asks."""
         return await service.thread(thread_id)
+
+    @app.delete("/v1/threads/{thread_id:path}", responses=errors(*READING, 409))
+    async def forget(thread_id: str) -> ThreadDeleted:
+        """Have a run that waits or was left never go on; what it has spent stays booked."""
+        await service.forget(thread_id)
+        return ThreadDeleted(id=thread_id)
 
     @app.post(
         "/v1/threads/{thread_id:path}/answer",

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -43,12 +43,14 @@ from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.chat_words import ChatAnswer, ChatRequest
 from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
+from orchestra.serving.waiting import ThreadQuery, page_of
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
+    ThreadList,
     VectorAnswer,
     VectorRequest,
 )
@@ -73,6 +75,7 @@ class Service:
 
     `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
     fleet's, where several ingresses share it, and `kept_in` the file of its book on this machine.
+    `on_wait` hears of each run that begins to wait for a person: its thread and its graph.
     """
 
     fleet: Fleet
@@ -80,6 +83,7 @@ class Service:
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     ledger: LedgerMember | None = None
     kept_in: Path | None = None
+    on_wait: Callable[[str, str], None] | None = field(default=None, kw_only=True)
 
     @property
     def book_path(self) -> Path | None:
@@ -100,13 +104,17 @@ class Service:
             _raise_failure(result)
         return result
 
-    async def threads(self) -> list[Thread]:
-        """The runs that wait for an answer, were left, or are gone on with at the moment."""
-        return await self.fleet.threads()
+    async def threads(self, query: ThreadQuery) -> ThreadList:
+        """The runs of who asks that wait, were left, or are gone on with at the moment."""
+        return page_of(await self.fleet.threads(), query)
 
     async def thread(self, thread_id: str) -> Thread:
         """One of them. Raises `UnknownThread`."""
         return await self.fleet.thread(thread_id)
+
+    async def forget(self, thread_id: str) -> None:
+        """Have one of them never go on. Raises `UnknownThread` and `ThreadTaken`."""
+        await self.fleet.forget(thread_id)
 
     async def answer(
         self, thread_id: str, request: AnswerRequest, tell: Tell | None = None
@@ -116,7 +124,7 @@ class Service:
         Raises `UnknownThread`, `ThreadTaken` for who comes late, `UsageError` for an answer that
         is missing or that nothing asks for, and `UnknownModel` when its graph is not served.
         """
-        thread = await self.fleet.thread(thread_id)
+        thread = await self.thread(thread_id)
         graph = self._graph_of(thread, request.graph)
         answer = _answer_to(thread, request)
         made: list[CallRecord] = []
@@ -128,6 +136,7 @@ class Service:
         tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
         part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
         _record("answer", graph, result.model_copy(update=part))
+        self._note_wait(graph, result)
         return _public(result)
 
     async def plan(self, request: JobRequest) -> Plan:
@@ -279,7 +288,12 @@ class Service:
             self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
         )
         _record(kind, graph, result, job.budget)
+        self._note_wait(graph, result)
         return _public(result)
+
+    def _note_wait(self, graph: str, result: Result) -> None:
+        if result.status == "waiting" and result.thread_id and self.on_wait is not None:
+            self.on_wait(result.thread_id, graph)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))

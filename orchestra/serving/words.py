@@ -43,7 +43,7 @@ class VectorRequest(Received):
 
     model: str = "auto"
     input: str | list[Any] = Attribute(min_length=1)
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None  # None is float
     dimensions: int | None = Attribute(default=None, ge=1)
     orchestra: Extension = Extension()
     # Accepted; it concerns the caller's own books.
@@ -122,10 +122,21 @@ def check_mode(modes: list[Mode] | None, *, is_stream: bool) -> None:
 
 
 class ThreadList(BaseModel):
-    """Answer of GET /v1/threads."""
+    """Answer of GET /v1/threads; more of them are behind `last_id` where it says so."""
 
     object: Literal["list"] = "list"
     data: list[Thread]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class ThreadDeleted(BaseModel):
+    """Answer of DELETE /v1/threads/ID."""
+
+    id: str
+    object: Literal["thread"] = "thread"
+    deleted: Literal[True] = True
 
 
 class VectorEntry(BaseModel):

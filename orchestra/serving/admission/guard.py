@@ -88,17 +88,21 @@ class _Body:
 class Admission:
     """Lets in as many requests as are served well at once; the others wait in a bounded queue.
 
-    `places` bounds the queue. `at_once` fixes how many are served at once; 0 has it found by what
-    they take. `refuse` makes the answer of one that is not let in.
+    `gate` decides, which others may ask as well; else one is made of `places` and `at_once`.
+    `refuse` makes the answer of one that is not let in.
     """
 
     def __init__(
-        self, app: ASGIApp, refuse: Refuse, places: int = PLACES, at_once: int = 0
+        self,
+        app: ASGIApp,
+        refuse: Refuse,
+        places: int = PLACES,
+        at_once: int = 0,
+        gate: Gate | None = None,
     ) -> None:
         self._app = app
         self._refuse = refuse
-        limit = FixedLimit(at_once) if at_once else FoundLimit()
-        self.gate = Gate(limit, FairQueue(places), _told)
+        self.gate = gate_of(places, at_once) if gate is None else gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when its turn comes."""
@@ -194,6 +198,15 @@ class Admission:
     def _gauge(self) -> None:
         for lane in LANES:
             metrics.set_queue_depth(lane, self.gate.queue.count(lane))
+
+
+def gate_of(places: int, at_once: int) -> Gate:
+    """A gate with a queue of so many places.
+
+    `at_once` fixes how many are served at once; 0 has it found by what they take.
+    """
+    limit = FixedLimit(at_once) if at_once else FoundLimit()
+    return Gate(limit, FairQueue(places), _told)
 
 
 def _told(entry: Entry, error: Overloaded | None) -> None:

@@ -38,7 +38,7 @@ CHECKS = [
 
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-BOUNDED = settings(max_examples=12, suppress_health_check=SLOW, database=None, derandomize=True)
+BOUNDED = settings(max_examples=8, suppress_health_check=SLOW, database=None, derandomize=True)
 
 
 async def test_every_route_does_what_its_document_says() -> None:

@@ -20,6 +20,8 @@ STATUSES = {
     "ModelUnavailable": 503, "RateLimited": 429, "AccessRefused": 502, "Cancelled": 499,
     "BookLocked": 503, "BookUnavailable": 503, "BookError": 500, "DiskFull": 507,
     "OrchestraError": 500,
+    "UnknownFile": 404, "UnknownBatch": 404, "FileTooLarge": 413, "FilesFull": 409,
+    "FileInUse": 409, "BatchesFull": 429,
 }  # fmt: skip
 
 

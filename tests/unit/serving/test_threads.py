@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import prometheus_client
 import pytest
 
 from orchestra import Fleet, Job
+from orchestra.access import principal
+from orchestra.book.filing.filing import Filing
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
@@ -74,7 +77,7 @@ async def test_a_run_that_asks_waits_is_listed_and_goes_on_with_its_answer(
     )  # fmt: skip
     # What went before the question was counted when it was asked.
     assert dollars() - before == pytest.approx(done["cost_usd"] - first["cost_usd"])
-    assert (await http.get("/v1/threads")).json() == {"object": "list", "data": []}
+    assert (await http.get("/v1/threads")).json()["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -212,3 +215,97 @@ async def test_a_named_run_whose_client_hung_up_is_left_and_goes_on() -> None:
     # The call that was cut off may have been billed: it is counted at its worst case, and was made
     # again, as no budget is in its way.
     assert done["errors"] == [] and done["tokens"] > 0
+
+
+def tenant_of(app: Any, tenant: str) -> httpx.AsyncClient:
+    """A client whose requests a guard has let in as this tenant's."""
+
+    async def keyed(scope: Any, receive: Any, send: Any) -> None:
+        with principal.asking(principal.Principal(tenant, f"key of {tenant}")):
+            await app(scope, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(keyed), base_url="http://o")
+
+
+async def test_runs_are_narrowed_and_told_in_pages(http: httpx.AsyncClient) -> None:
+    for at in range(5):
+        tags = {"shop": "a" if at % 2 else "b"}
+        await http.post("/v1/jobs", json=ASK | {"thread_id": f"t{at}", "tags": tags})
+
+    async def names(**asked: Any) -> list[str]:
+        found = await http.get("/v1/threads", params=asked)
+        assert found.status_code == 200, found.text
+        return [thread["thread_id"] for thread in found.json()["data"]]
+
+    assert await names(limit=2) == ["t0", "t1"]
+    assert await names(limit=2, after="t1") == ["t2", "t3"]
+    assert await names(order="desc", limit=1) == ["t4"]
+    assert await names(tag="shop=a") == ["t1", "t3"]
+    assert await names(status="left") == [] and await names(graph="writing") == []
+    assert len(await names(graph="asking", status="waiting")) == 5
+    page = (await http.get("/v1/threads", params={"limit": 4})).json()
+    assert (page["has_more"], page["last_id"]) == (True, "t3")
+    for wrong in ({"after": "none"}, {"status": "lost"}, {"tag": "shop"}, {"limit": 0}):
+        assert (await http.get("/v1/threads", params=wrong)).status_code == 400
+
+
+async def test_a_run_that_is_deleted_never_goes_on(http: httpx.AsyncClient) -> None:
+    await http.post("/v1/jobs", json=ASK | {"thread_id": "t"})
+    gone = await http.delete("/v1/threads/t")
+    assert gone.json() == {"id": "t", "object": "thread", "deleted": True}
+    assert (await http.delete("/v1/threads/t")).status_code == 404
+    assert (await http.post("/v1/threads/t/answer", json={"answer": "y"})).status_code == 404
+    again = await http.post("/v1/jobs", json=ASK | {"thread_id": "t"})
+    assert again.json()["status"] == "waiting"
+
+
+async def test_a_tenant_sees_its_own_runs_alone(fleet: Fleet) -> None:
+    app = make_app(Service(fleet, GRAPHS))
+    async with tenant_of(app, "one") as one, tenant_of(app, "two") as two:
+        await one.post("/v1/jobs", json=ASK | {"thread_id": "t"})
+        assert len((await one.get("/v1/threads")).json()["data"]) == 1
+        assert (await two.get("/v1/threads")).json()["data"] == []
+        assert (await two.get("/v1/threads/t")).status_code == 404
+        assert (await two.delete("/v1/threads/t")).status_code == 404
+        answer = await two.post("/v1/threads/t/answer", json={"answer": "yes"})
+        assert answer.status_code == 404
+        same = await two.post("/v1/jobs", json=ASK | {"thread_id": "t"})
+        assert same.json()["status"] == "waiting"  # beside the other's
+        assert (await two.delete("/v1/threads/t")).status_code == 200
+        done = await one.post("/v1/threads/t/answer", json={"answer": "yes"})
+        assert done.json()["status"] == "complete"
+
+
+async def test_a_run_is_answered_once_by_its_key_after_a_restart(tmp_path: Path) -> None:
+    book, folder = tmp_path / "book.sqlite", tmp_path / "files"
+
+    def opened() -> tuple[Fleet, Filing, httpx.AsyncClient]:
+        fleet, _ = scripted_fleet(told, told)
+        fleet = Fleet.open("mini", clients=fleet._clients, book=book)
+        filing = Filing.open(folder)
+        app = make_app(Service(fleet, GRAPHS), filing=filing)
+        transport = httpx.ASGITransport(app)
+        return fleet, filing, httpx.AsyncClient(transport=transport, base_url="http://o")
+
+    fleet, filing, http = opened()
+    await http.post("/v1/jobs", json=ASK | {"thread_id": "t", "tags": {"shop": "a"}})
+    told_of = [json.loads(message.body) for message in filing.due_messages(2**40, 9)]
+    assert [(each["type"], each["data"]["id"]) for each in told_of] == [("thread.waiting", "t")]
+    await fleet.close()
+    filing.close()
+    fleet, filing, http = opened()
+    (listed,) = (await http.get("/v1/threads", params={"tag": "shop=a"})).json()["data"]
+    assert listed["status"] == "waiting" and listed["questions"][0]["value"] == QUESTION
+    once = {"Idempotency-Key": "answer of t"}
+    path, given = "/v1/threads/t/answer", {"answer": "yes"}
+    first = await http.post(path, json=given, headers=once)
+    assert first.json()["status"] == "complete"
+    await fleet.close()
+    filing.close()
+    fleet, filing, http = opened()
+    second = await http.post(path, json=given, headers=once)
+    assert second.content == first.content and second.headers["idempotent-replayed"] == "true"
+    other = await http.post(path, json={"answer": "no"}, headers=once)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "IdempotencyKeyReused")
+    await fleet.close()
+    filing.close()

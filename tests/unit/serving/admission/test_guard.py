@@ -32,7 +32,14 @@ from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
 JOB = {"text": "A red apple."}
-ASK_NO_MODEL = ("/v1/plan", "/v1/console/plan", "/v1/console/result")
+ASK_NO_MODEL = (  # or later, a line of a batch at a time, each of which waits its turn
+    "/v1/plan",
+    "/v1/console/plan",
+    "/v1/console/result",
+    "/v1/files",
+    "/v1/batches",
+    "/v1/batches/{batch_id}/cancel",
+)
 
 
 class Work:

@@ -1,0 +1,80 @@
+"""How a line of a batch comes in: by the queue that requests wait in, then by its batch's key.
+
+The key that a batch was begun with is looked at again for each line, by its id: one that was
+revoked, or whose money is spent, runs no more of them. In the queue lines go after requests that
+somebody waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from orchestra.access.principal import Principal
+from orchestra.book.key_messages import Enter, Leave
+from orchestra.book.ledger import Ledger
+from orchestra.serving.admission.gate import Gate
+from orchestra.serving.admission.queue import Entry
+from orchestra.serving.keys import Access
+
+# Of who began a batch and its endpoint, who asks now; the line runs inside.
+Entrance = Callable[[Principal, str], AbstractAsyncContextManager[Principal]]
+
+
+@dataclass(frozen=True, slots=True)
+class LineEntrance:
+    """Lets lines in as the guards of the HTTP face let requests in."""
+
+    ledger: Ledger
+    access: Access
+    gate: Gate
+
+    @asynccontextmanager
+    async def __call__(self, who: Principal, endpoint: str) -> AsyncIterator[Principal]:
+        """Let one in, and out at the end.
+
+        Raises `KeyRefused`, `NotAllowed` and `BudgetExceeded` for who may not ask any more, and
+        `RateLimited` and `Overloaded` for who may later.
+        """
+        # Its money, rates and concurrency are counted while it runs, not while it waits.
+        async with self._turn(who, endpoint), self._keyed(who) as now:
+            yield now
+
+    @asynccontextmanager
+    async def _keyed(self, who: Principal) -> AsyncIterator[Principal]:
+        if not self.access.is_needed:
+            yield who
+            return
+        uid = uuid.uuid4().hex
+        asked = Enter(uid, who.key, None, "batches", True, self.access.day_micro)
+        entered = Principal.of(await self.ledger.send(asked))
+        try:
+            yield replace(entered, lane="batch")
+        finally:
+            await self.ledger.send(Leave(uid))
+
+    @asynccontextmanager
+    async def _turn(self, who: Principal, endpoint: str) -> AsyncIterator[None]:
+        """Wait for a place at the models."""
+        now_s = time.monotonic()
+        entry = Entry(who.tenant, who.weight, "batch", f"{endpoint} of a batch", now_s)
+        turn = entry.told = asyncio.get_running_loop().create_future()
+        self.gate.offer(entry, now_s)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled() or not turn.done():
+                self.gate.leave(entry, time.monotonic())
+            else:
+                self.gate.end(entry, time.monotonic(), is_answered=False)
+            raise
+        is_answered = False
+        try:
+            yield
+            is_answered = True
+        finally:
+            self.gate.end(entry, time.monotonic(), is_answered=is_answered)

@@ -1,0 +1,148 @@
+"""Files and batches as OpenAI's clients ask for them and read them.
+
+Source of the shapes: OpenAI's public API reference, "Files" and "Batch".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic import Field as Attribute
+
+from orchestra.book.filing.entries import BatchStatus, FilePurpose
+from orchestra.serving.words import Received
+
+Endpoint = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/jobs"]
+Window = Literal["1h", "2h", "6h", "12h", "24h", "48h", "72h", "168h"]
+
+
+class FileObject(BaseModel):
+    """What is known of a file; times are seconds since 1970."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int | None = None
+    filename: str
+    purpose: FilePurpose
+    status: Literal["processed"] = "processed"
+
+
+class FileList(BaseModel):
+    """Answer of GET /v1/files; more of them are behind `last_id` where it says so."""
+
+    object: Literal["list"] = "list"
+    data: list[FileObject]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class FileDeleted(BaseModel):
+    """Answer of DELETE /v1/files/ID."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
+
+
+class BatchRequest(Received):
+    """Body of POST /v1/batches: each line of a file goes to `endpoint`, within the window."""
+
+    input_file_id: str = Attribute(min_length=1, max_length=200)
+    endpoint: Endpoint
+    completion_window: Window
+    metadata: dict[str, str] | None = None
+
+
+class BatchProblem(BaseModel):
+    """Why a batch failed as a whole."""
+
+    code: str
+    line: int | None = None
+    message: str
+    param: str | None = None
+
+
+class BatchProblems(BaseModel):
+    """All of them."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchProblem]
+
+
+class LineCounts(BaseModel):
+    """How many lines there are, were answered, and failed."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class SentDetails(BaseModel):
+    """Of the tokens that were sent, those not paid for again."""
+
+    cached_tokens: int = 0
+
+
+class WrittenDetails(BaseModel):
+    """Of the tokens that were written, those of thinking: they are not told apart."""
+
+    reasoning_tokens: int = 0
+
+
+class BatchUse(BaseModel):
+    """Tokens of all lines so far."""
+
+    input_tokens: int
+    input_tokens_details: SentDetails
+    output_tokens: int
+    output_tokens_details: WrittenDetails = WrittenDetails()
+    total_tokens: int
+
+
+class BatchObject(BaseModel):
+    """How a batch stands; times are seconds since 1970."""
+
+    id: str
+    object: Literal["batch"] = "batch"
+    endpoint: str
+    errors: BatchProblems | None = None
+    input_file_id: str
+    completion_window: str
+    status: BatchStatus
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    created_at: int
+    expires_at: int
+    in_progress_at: int | None = None
+    finalizing_at: int | None = None
+    completed_at: int | None = None
+    failed_at: int | None = None
+    expired_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+    request_counts: LineCounts
+    usage: BatchUse
+    metadata: dict[str, str] | None = None
+
+
+class BatchList(BaseModel):
+    """Answer of GET /v1/batches; more of them are behind `last_id` where it says so."""
+
+    object: Literal["list"] = "list"
+    data: list[BatchObject]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class BatchLine(Received):
+    """One line of an input file. `body` is that of a request to `url`."""
+
+    custom_id: str = Attribute(min_length=1, max_length=512)
+    method: Literal["POST"] = "POST"
+    url: str
+    body: dict[str, Any]
