@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.access.principal import principal
@@ -20,10 +21,15 @@ from orchestra.serving.admission.arrival import arrived, deadline_s, kind_of, la
 from orchestra.serving.admission.gate import Gate
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
 from orchestra.serving.admission.queue import LANES, Entry, FairQueue
+from orchestra.serving.admission.told import refusal_header
 
 PLACES = 256  # of the queue
 WORK = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings", "/v1/responses")
-Refuse = Callable[[Overloaded], ASGIApp]
+STALL_S = 30.0  # without a byte of a body that is sent, or of an answer that is read
+STOPPED = (
+    f"The body stopped coming for {STALL_S:g} s, before its end. Send all of the Content-Length."
+)
+Refuse = Callable[[Overloaded], Response]
 
 
 def is_work(scope: Scope) -> bool:
@@ -32,6 +38,10 @@ def is_work(scope: Scope) -> bool:
         return False
     path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
     return path in WORK or (path.startswith("/v1/threads/") and path.endswith("/answer"))
+
+
+class _Stalled(OSError):
+    """A client reads nothing of its answer; for the application it is gone."""
 
 
 class _Body:
@@ -48,9 +58,13 @@ class _Body:
         """All of it; what is there when the client leaves in the middle, or it grows too large."""
         while True:
             try:
-                message = await self._receive()
+                async with asyncio.timeout(STALL_S):
+                    message = await self._receive()
             except HTTPException as error:
                 self._refusal = error  # of a guard before us; the application answers with it
+                break
+            except TimeoutError:
+                self._refusal = HTTPException(408, STOPPED)
                 break
             self._parts.append(message)
             if message["type"] != "http.request":
@@ -118,7 +132,9 @@ class Admission:
             await self._serve(entry, scope, body, send)
         except Overloaded as error:
             self._count(entry, error.kind)
-            await self._refuse(error)(scope, receive, send)
+            answer = self._refuse(error)
+            answer.headers.update(refusal_header(error))
+            await answer(scope, receive, send)
         finally:
             body.close()
 
@@ -175,7 +191,11 @@ class Admission:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            try:
+                async with asyncio.timeout(STALL_S):
+                    await send(message)
+            except TimeoutError:
+                raise _Stalled(f"no byte of the answer was read for {STALL_S:g} s") from None
 
         self._count(entry, "admitted")
         metrics.observe_queue(entry.lane, entry.began_s - entry.queued_s)
@@ -185,6 +205,8 @@ class Admission:
                 await self._app(scope, body.receive, noted)
             # One that ran out of time took at least so long.
             is_answered = status < 400 or status == 504
+        except _Stalled:
+            self._count(entry, "stalled")
         finally:
             self.gate.end(entry, time.monotonic(), is_answered=is_answered)
 
