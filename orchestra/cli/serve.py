@@ -26,7 +26,7 @@ from orchestra.cluster.owned import (
 from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe.export import TRACES_FILE
-from orchestra.serving.admission.door import CALLBACK, PLACE
+from orchestra.serving.admission.door import door_environment
 from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
@@ -137,7 +137,9 @@ def _serve(
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     if traces is not None:
         os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
-    os.environ.setdefault(CALLBACK, PLACE)
+    checked = read_args(args)
+    for name, value in door_environment(checked.queue, checked.max_ongoing).items():
+        os.environ.setdefault(name, value)
     with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
         check_room(file)
         if not stop.finishes(lambda: _deploy(build, args)):

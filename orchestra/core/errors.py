@@ -261,19 +261,13 @@ class DeadlineExceeded(OrchestraError):
 
 
 class Overloaded(OrchestraError):
-    """A server has so much to do that a request would end after its deadline; nothing was begun.
-
-    `needed_s` is the deadline that would have done.
-    """
+    """A server has so much to do that a request would end after its deadline; nothing was begun."""
 
     retryable = True
 
-    def __init__(
-        self, message: str, *, retry_after_s: float | None = None, needed_s: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-        self.needed_s = needed_s
 
 
 class QueueFull(Overloaded):

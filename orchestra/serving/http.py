@@ -10,10 +10,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from orchestra.serving.admission.guard import PLACES, Admission
+from orchestra.serving.admission.guard import PLACES
+from orchestra.serving.admission.ingress import IngressAdmission
+from orchestra.serving.admission.patience import Patience
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.problems import CLIENT_CLOSED, STATUSES
-from orchestra.serving.refusals import add_errors, refusal
+from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
@@ -43,8 +45,9 @@ def make_app(
         responses=ERRORS,
     )
     # The last one added is met first.
-    app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
+    app.add_middleware(IngressAdmission, places=queue, at_once=max_ongoing)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Patience)
     app.add_middleware(NothingForeseen)
     add_errors(app)
     add_jobs(app, service, keepalive_s)

@@ -144,7 +144,6 @@ class Gate:
             f"{len(self.under_way)} under way. Try again in {max(1.0, late_s):.0f} s, or raise "
             "latency_ms.",
             retry_after_s=max(1.0, late_s),
-            needed_s=needed_s,
         )
 
     def _full(self, entry: Entry) -> QueueFull:
