@@ -26,10 +26,12 @@ DEADLINES_MS = (1000.0, 2000.0, 5000.0)
 WARM_S, CLIENTS = 6.0, 32
 
 
-def capacity(server: Server, options: argparse.Namespace) -> float:
+def capacity(server: Server, options: argparse.Namespace, seed: int = 2) -> float:
     """Answers a second that 32 clients get who ask again and again."""
-    load(Spec(server.port, WARM_S, clients=8, seed=1))
-    closed = load(Spec(server.port, options.capacity_seconds, clients=CLIENTS, seed=2))
+    load(Spec(server.port, WARM_S, clients=8, seed=seed + 100))
+    before = server.cpu_s()
+    closed = load(Spec(server.port, options.capacity_seconds, clients=CLIENTS, seed=seed))
+    cpu(server, before, closed)
     rate = sum(one.status == 200 for one in closed.records) / closed.seconds
     print(f"capacity   {rate:.1f} answers/s in a closed loop of {CLIENTS}; {shares(closed)}")
     print(f"           {times(closed)}")
@@ -41,6 +43,7 @@ def overload(options: argparse.Namespace) -> None:
     with running(is_local=options.local, more=_more(options)) as server:
         before = server.memory_mib()
         rate = capacity(server, options)
+        used = server.cpu_s()
         made = load(
             Spec(
                 server.port,
@@ -50,9 +53,22 @@ def overload(options: argparse.Namespace) -> None:
                 seed=3,
             )
         )
+        cpu(server, used, made)
         tell(made, rate, options)
         print(f"memory     {before:.0f} MiB before, {server.memory_mib():.0f} MiB after")
         recovered(server)
+        rate = (rate + capacity(server, options, seed=9)) / 2
+        good = sum(one.is_good for one in made.records) / options.seconds
+        print(f"goodput    {good / rate:.1%} of the mean of what it could do before and after")
+
+
+def cpu(server: Server, before: dict[str, float], made: Load) -> None:
+    """CPU of the busiest processes meanwhile, for each answer."""
+    answers = max(1, sum(one.status == 200 for one in made.records))
+    used = {name: now - before.get(name, 0.0) for name, now in server.cpu_s().items()}
+    busiest = sorted(used.items(), key=lambda pair: -pair[1])[:6]
+    told = ", ".join(f"{name} {1000 * seconds / answers:.1f}" for name, seconds in busiest)
+    print(f"cpu        {sum(used.values()) / made.seconds:.2f} cores; ms an answer: {told}")
 
 
 def tell(made: Load, rate: float, options: argparse.Namespace) -> None:
@@ -69,6 +85,11 @@ def tell(made: Load, rate: float, options: argparse.Namespace) -> None:
         print(
             f"promises   {kept:.2%} of {len(let_in)} that were let in ended before their deadline"
         )
+    for given_s in sorted({one.latency_s or 0.0 for one in let_in}):
+        those = [one for one in let_in if one.latency_s == given_s]
+        late = [one.took_s - given_s for one in those if not one.is_good]
+        worst = f", by {max(late):.2f} s at most" if late else ""
+        print(f"           of {given_s:g} s: {len(those)} let in, {len(late)} late{worst}")
     if quick:
         again = sum(bool(one.retry_after) for one in refused)
         p50, p99 = (quick[int(len(quick) * share)] * 1000 for share in (0.5, 0.99))

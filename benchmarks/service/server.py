@@ -47,12 +47,13 @@ class Server:
                 whole += one.memory_info().rss
         return whole / 2**20
 
-    def cpu_s(self) -> float:
-        """CPU seconds of all of them so far."""
-        used = 0.0
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of each so far, by name."""
+        used: dict[str, float] = {}
         for one in [self.process, *self.process.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
-                used += sum(one.cpu_times()[:2])
+                name = (one.cmdline() or [one.name()])[0].rpartition("/")[2]
+                used[name] = used.get(name, 0.0) + sum(one.cpu_times()[:2])
         return used
 
 

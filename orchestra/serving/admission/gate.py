@@ -65,10 +65,11 @@ class Gate:
             if entry is None:
                 return
             self.held_bytes -= entry.size
-            late_s = self._late_s(entry, now_s)
+            needed_s = self.times.most_s(entry.kind)
+            late_s = self._late_s(entry, now_s, needed_s)
             if late_s > 0 and entry.queued_s < now_s:
                 self.queue.settle(entry, 0.0)
-                self.told(entry, self._too_late(entry, late_s, entry.work_s))
+                self.told(entry, self._too_late(entry, late_s, needed_s))
                 continue
             entry.began_s = now_s
             entry.beside = len(self.under_way)
@@ -83,7 +84,8 @@ class Gate:
     def late(self, entry: Entry, now_s: float) -> Overloaded:
         """The refusal of one whose time ran out while it waited; it gives up its place."""
         self.leave(entry, now_s)
-        return self._too_late(entry, self._late_s(entry, now_s), self._wait_s(entry, now_s))
+        needed_s = self._wait_s(entry, now_s) + entry.work_s
+        return self._too_late(entry, self._late_s(entry, now_s, needed_s), needed_s)
 
     def end(self, entry: Entry, now_s: float, *, is_answered: bool) -> None:
         """It is done. What got no answer teaches nothing of how long an answer takes."""
@@ -110,17 +112,13 @@ class Gate:
         )
         return (left_s + self.queue.ahead_s(entry)) / places
 
-    def _late_s(self, entry: Entry, now_s: float) -> float:
-        """Seconds by which it would miss its deadline if it began now."""
-        if entry.deadline_s is None:
-            return 0.0
-        return now_s + entry.work_s - entry.deadline_s
+    def _late_s(self, entry: Entry, now_s: float, needed_s: float) -> float:
+        """Seconds by which it would miss its deadline if it needed so long from now."""
+        return 0.0 if entry.deadline_s is None else now_s + needed_s - entry.deadline_s
 
     def _check_deadline(self, entry: Entry, now_s: float, needed_s: float) -> None:
-        if entry.deadline_s is None:
-            return
         needed_s *= self.times.tail(entry.tenant, entry.lane)
-        late_s = now_s + needed_s - entry.deadline_s
+        late_s = self._late_s(entry, now_s, needed_s)
         if late_s > 0:
             raise self._too_late(entry, late_s, needed_s)
 
