@@ -52,7 +52,9 @@ class Gate:
         # What was a guess does not show how good predictions are.
         entry.expected_s = needed_s if self.times.knows(entry.kind) else None
         if wait_s:
-            self._check_deadline(entry, now_s, needed_s)
+            least_s = wait_s + self.times.most_s(entry.kind)
+            sure_s = needed_s * self.times.tail(entry.tenant, entry.lane)
+            self._check_deadline(entry, now_s, max(least_s, sure_s))
             self._make_place(entry)
         self.held_bytes += entry.size
         self.queue.push(entry)
@@ -117,7 +119,6 @@ class Gate:
         return 0.0 if entry.deadline_s is None else now_s + needed_s - entry.deadline_s
 
     def _check_deadline(self, entry: Entry, now_s: float, needed_s: float) -> None:
-        needed_s *= self.times.tail(entry.tenant, entry.lane)
         late_s = self._late_s(entry, now_s, needed_s)
         if late_s > 0:
             raise self._too_late(entry, late_s, needed_s)

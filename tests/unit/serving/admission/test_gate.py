@@ -105,7 +105,7 @@ def test_at_five_times_capacity_goodput_stays_and_those_let_in_are_in_time(laten
     late_refusals = sum(error is not None for error in server.fates.values())
     assert len(good) >= 0.9 * capacity * seconds
     assert len(good) >= 0.99 * len(served)
-    assert late_refusals <= 0.01 * len(served)
+    assert late_refusals <= 0.02 * len(served)
     assert len(refusals) > 3 * len(served)
     assert all((error.retry_after_s or 0) >= 1 for error in refusals)
 
