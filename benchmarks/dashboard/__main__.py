@@ -2,9 +2,9 @@
 
     python -m benchmarks.dashboard --out docs/images
 
-A service with the bundled models answers jobs and chats (tests/observed/service.py), at a load that
-rises and falls; `docs/images/dashboard-*.png` are drawn from what Prometheus has of it. Prints what was
-asked and answered. Needs Debian's packages prometheus and chromium.
+A service with the bundled models answers jobs and chats (tests/observed/service.py), at a load
+that rises and falls; `docs/images/dashboard-*.png` are drawn from what Prometheus has of it.
+Prints what was asked and answered. Needs Debian's packages prometheus and chromium.
 """
 
 from __future__ import annotations

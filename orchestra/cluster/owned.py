@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from orchestra.core.address import is_loopback
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import MissingExtra, ModelUnavailable, PortTaken, UsageError
+from orchestra.core.web.address import is_loopback
 from orchestra.observe.otlp import sampling_ratio
 
 LOOPBACK = "127.0.0.1"

@@ -153,10 +153,10 @@ def note_ready(model: str, *, is_ready: bool) -> None:
         UNREADY.labels(model).set(0 if is_ready else 1)
 
 
-def count_admission(lane: str, outcome: str) -> None:
-    """Count a request that was admitted, refused with the error of that name, or left."""
+def count_admission(lane: str, outcome: str, count: int = 1) -> None:
+    """Count requests that were admitted, refused with the error of that name, or left."""
     if prometheus is not None:
-        ADMISSION.labels(lane, outcome).inc()
+        ADMISSION.labels(lane, outcome).inc(count)
 
 
 def observe_queue(lane: str, seconds: float) -> None:

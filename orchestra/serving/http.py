@@ -19,7 +19,9 @@ from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
-from orchestra.serving.admission.guard import PLACES, Admission, gate_of
+from orchestra.serving.admission.guard import PLACES, gate_of
+from orchestra.serving.admission.ingress import IngressAdmission
+from orchestra.serving.admission.patience import Patience
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.files import UPLOADS, Shelf
@@ -38,7 +40,7 @@ from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.keys import Access, KeyGuard
 from orchestra.serving.methods import Methods
 from orchestra.serving.once import Once
-from orchestra.serving.refusals import add_errors, refusal
+from orchestra.serving.refusals import add_errors
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
@@ -107,12 +109,13 @@ def make_app(
         )
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
-    app.add_middleware(Admission, refuse=refusal, gate=turns)
+    app.add_middleware(IngressAdmission, gate=turns)
     if access.is_needed:
         app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
+    app.add_middleware(Patience)
     app.add_middleware(NothingForeseen)
     app.add_middleware(Traced)
     add_errors(app)

@@ -39,12 +39,18 @@ def arrived(at_s: float) -> Iterator[None]:
         _ARRIVED.reset(token)
 
 
+def waited_in_block_s() -> float:
+    """Seconds since the request that is answered here arrived; 0 where that is not known."""
+    at_s = _ARRIVED.get()
+    return 0.0 if at_s is None else time.monotonic() - at_s
+
+
 def left_of(budget: Budget) -> Budget:
     """`budget` with what is left of its deadline, which counts from the request's arrival."""
     at_s = _ARRIVED.get()
     if at_s is None or budget.latency_ms is None:
         return budget
-    left_ms = budget.latency_ms - (time.monotonic() - at_s) * 1000
+    left_ms = budget.latency_ms - waited_in_block_s() * 1000
     return budget.model_copy(update={"latency_ms": left_ms})
 
 

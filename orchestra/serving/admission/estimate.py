@@ -21,12 +21,6 @@ LEAST_TAIL, MOST_TAIL = 1.25, 3.0
 
 
 @dataclass(eq=False, slots=True)
-class _Kind:
-    mean_s: float
-    alone_s: float | None = None
-
-
-@dataclass(eq=False, slots=True)
 class _Ratios:
     """The last ratios of what was to what had been predicted."""
 
@@ -40,12 +34,19 @@ class _Ratios:
         self.tail = min(MOST_TAIL, max(LEAST_TAIL, high))
 
 
+@dataclass(eq=False, slots=True)
+class _Kind:
+    mean_s: float
+    alone_s: float | None = None
+
+
 class ServiceTimes:
     """Seconds that requests of a kind hold a place, and how wrong predictions have been."""
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[str, _Kind] = OrderedDict()
         self._any: _Kind | None = None
+        self._service = _Ratios()
         # By tenant: who has its whole share waiting is overtaken by others, who has little is not.
         self._ratios: OrderedDict[tuple[str, Lane], _Ratios] = OrderedDict()
 
@@ -53,6 +54,10 @@ class ServiceTimes:
         """Expected seconds of a request; of a kind never seen, those of all kinds."""
         known = self._kinds.get(kind) or self._any
         return FIRST_S if known is None else known.mean_s
+
+    def most_s(self, kind: str) -> float:
+        """Seconds that 99 of 100 requests need from when they begin, all kinds alike."""
+        return self.mean_s(kind) * self._service.tail
 
     def knows(self, kind: str) -> bool:
         """Whether one of this kind has ended."""
@@ -74,6 +79,7 @@ class ServiceTimes:
             if len(self._kinds) > KINDS:
                 self._kinds.popitem(last=False)
         self._kinds.move_to_end(kind)
+        self._service.add(took_s / known.mean_s if known.mean_s else 1.0)
         known.mean_s = _towards(known.mean_s, took_s)
         if self._any is None:
             self._any = _Kind(took_s)

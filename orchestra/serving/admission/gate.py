@@ -38,6 +38,16 @@ class Gate:
         self.times = ServiceTimes()
         self.under_way: set[Entry] = set()
         self.held_bytes = 0
+        self.passed = 0
+
+    def pass_in(self) -> None:
+        """One that was let in elsewhere takes a place here, whether one is free or not."""
+        self.passed += 1
+
+    def pass_out(self, now_s: float) -> None:
+        """It is done."""
+        self.passed -= 1
+        self.fill(now_s)
 
     def offer(self, entry: Entry, now_s: float) -> None:
         """Let it in, or let it wait.
@@ -52,7 +62,9 @@ class Gate:
         # What was a guess does not show how good predictions are.
         entry.expected_s = needed_s if self.times.knows(entry.kind) else None
         if wait_s:
-            self._check_deadline(entry, now_s, needed_s)
+            least_s = wait_s + self.times.most_s(entry.kind)
+            sure_s = needed_s * self.times.tail(entry.tenant, entry.lane)
+            self._check_deadline(entry, now_s, max(least_s, sure_s))
             self._make_place(entry)
         self.held_bytes += entry.size
         self.queue.push(entry)
@@ -60,15 +72,16 @@ class Gate:
 
     def fill(self, now_s: float) -> None:
         """Let in as many as there are free places; what can no longer be in time is refused."""
-        while len(self.under_way) < self.limit.now:
+        while self._has_place():
             entry = self.queue.pop()
             if entry is None:
                 return
             self.held_bytes -= entry.size
-            late_s = self._late_s(entry, now_s)
+            needed_s = self.times.most_s(entry.kind)
+            late_s = self._late_s(entry, now_s, needed_s)
             if late_s > 0 and entry.queued_s < now_s:
                 self.queue.settle(entry, 0.0)
-                self.told(entry, self._too_late(entry, late_s, entry.work_s))
+                self.told(entry, self._too_late(entry, late_s, needed_s))
                 continue
             entry.began_s = now_s
             entry.beside = len(self.under_way)
@@ -83,11 +96,12 @@ class Gate:
     def late(self, entry: Entry, now_s: float) -> Overloaded:
         """The refusal of one whose time ran out while it waited; it gives up its place."""
         self.leave(entry, now_s)
-        return self._too_late(entry, self._late_s(entry, now_s), self._wait_s(entry, now_s))
+        needed_s = self._wait_s(entry, now_s) + entry.work_s
+        return self._too_late(entry, self._late_s(entry, now_s, needed_s), needed_s)
 
     def end(self, entry: Entry, now_s: float, *, is_answered: bool) -> None:
         """It is done. What got no answer teaches nothing of how long an answer takes."""
-        is_full = len(self.under_way) >= self.limit.now
+        is_full = len(self.under_way) + self.passed >= self.limit.now
         self.under_way.discard(entry)
         took_s = now_s - entry.began_s
         self.queue.settle(entry, took_s)
@@ -99,10 +113,15 @@ class Gate:
             self.limit.ended(stretch, is_full=is_full, now_s=now_s, took_s=took_s)
         self.fill(now_s)
 
+    def _has_place(self) -> bool:
+        """Whether another may begin; one may, however many were let in elsewhere."""
+        busy = len(self.under_way) + self.passed
+        return busy < self.limit.now or (self.passed > 0 and not self.under_way)
+
     def _wait_s(self, entry: Entry, now_s: float) -> float:
         """Seconds before it would begin; 0 where a place is free."""
         places = self.limit.now
-        if len(self.under_way) < places and not len(self.queue):
+        if self._has_place() and not len(self.queue):
             return 0.0
         # What takes longer than expected is half done, for all we know.
         left_s = sum(
@@ -110,17 +129,12 @@ class Gate:
         )
         return (left_s + self.queue.ahead_s(entry)) / places
 
-    def _late_s(self, entry: Entry, now_s: float) -> float:
-        """Seconds by which it would miss its deadline if it began now."""
-        if entry.deadline_s is None:
-            return 0.0
-        return now_s + entry.work_s - entry.deadline_s
+    def _late_s(self, entry: Entry, now_s: float, needed_s: float) -> float:
+        """Seconds by which it would miss its deadline if it needed so long from now."""
+        return 0.0 if entry.deadline_s is None else now_s + needed_s - entry.deadline_s
 
     def _check_deadline(self, entry: Entry, now_s: float, needed_s: float) -> None:
-        if entry.deadline_s is None:
-            return
-        needed_s *= self.times.tail(entry.tenant, entry.lane)
-        late_s = now_s + needed_s - entry.deadline_s
+        late_s = self._late_s(entry, now_s, needed_s)
         if late_s > 0:
             raise self._too_late(entry, late_s, needed_s)
 

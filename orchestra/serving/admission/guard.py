@@ -9,21 +9,38 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestra.access.principal import principal
-from orchestra.core.errors import Overloaded
-from orchestra.observe import metrics
+from orchestra.access.principal import Principal
+from orchestra.core.errors import Overloaded, QueueFull
 from orchestra.serving.admission.arrival import arrived, deadline_s, kind_of, lane_of, waited_s
-from orchestra.serving.admission.gate import Gate
+from orchestra.serving.admission.gate import MOST_BYTES, Gate
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
 from orchestra.serving.admission.queue import LANES, Entry, FairQueue
 
 PLACES = 256  # of the queue
 WORK = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings", "/v1/responses")
-Refuse = Callable[[Overloaded], ASGIApp]
+MOST_BODY = 64 * 2**20  # bytes; what is longer is refused by the guard of its route
+STALL_S = 30.0  # without a byte of a body
+STOPPED = f"The body stopped coming for {STALL_S:g} s before its end. Send all of Content-Length."
+Refuse = Callable[[Overloaded], Response]
+
+
+class Seen(Protocol):
+    """Who counts what becomes of requests."""
+
+    def count(self, lane: str, outcome: str) -> None:
+        """A request was admitted, refused with the error of that name, or left."""
+
+    def queued(self, lane: str, seconds: float) -> None:
+        """One was admitted that had waited for so long."""
+
+    def depth(self, lane: str, count: int) -> None:
+        """So many wait."""
 
 
 def is_work(scope: Scope) -> bool:
@@ -42,22 +59,28 @@ class _Body:
         self._parts: list[Message] = []
         self._next: asyncio.Task[Message] | None = None
         self._refusal: HTTPException | None = None
+        self.size = 0
         self.is_whole = False
 
-    async def read(self) -> bytes:
-        """All of it; what is there when the client leaves in the middle, or it grows too large."""
-        while True:
-            try:
+    async def read_part(self) -> bool:
+        """The next part; false where that was the last, or where no other is to be read."""
+        try:
+            async with asyncio.timeout(STALL_S):
                 message = await self._receive()
-            except HTTPException as error:
-                self._refusal = error  # of a guard before us; the application answers with it
-                break
-            self._parts.append(message)
-            if message["type"] != "http.request":
-                break
-            if not message.get("more_body", False):
-                self.is_whole = True
-                break
+        except HTTPException as error:
+            self._refusal = error  # of a guard before us; the application answers with it
+            return False
+        except TimeoutError:
+            self._refusal = HTTPException(408, STOPPED)
+            return False
+        self._parts.append(message)
+        self.size += len(message.get("body", b""))
+        is_last = not message.get("more_body", False)
+        self.is_whole = is_last and message["type"] == "http.request"
+        return not is_last and self.size <= MOST_BODY
+
+    def content(self) -> bytes:
+        """All of it."""
         return b"".join(part.get("body", b"") for part in self._parts)
 
     def next(self) -> asyncio.Task[Message]:
@@ -73,7 +96,8 @@ class _Body:
         if self._refusal is not None:
             raise self._refusal
         if self._next is not None:
-            return await asyncio.shield(self._next)
+            await asyncio.wait({self._next})
+            return self._next.result()
         return await self._receive()
 
     def close(self) -> None:
@@ -88,20 +112,26 @@ class _Body:
 class Admission:
     """Lets in as many requests as are served well at once; the others wait in a bounded queue.
 
-    `gate` decides, which others may ask as well; else one is made of `places` and `at_once`.
-    `refuse` makes the answer of one that is not let in.
+    `gate` decides, which others may ask as well; else one is made of `places`, which bounds the
+    queue, and `at_once`, which fixes how many are served at once (0 has it found by what they
+    take). `who` says who asks, `refuse` makes the answer of one that is not let in.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        who: Callable[[Scope], Principal],
         refuse: Refuse,
+        seen: Seen,
         places: int = PLACES,
         at_once: int = 0,
         gate: Gate | None = None,
     ) -> None:
         self._app = app
+        self._who = who
         self._refuse = refuse
+        self._seen = seen
+        self._reading_bytes = 0
         self.gate = gate_of(places, at_once) if gate is None else gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,32 +141,53 @@ class Admission:
             return
         at_s = time.monotonic() - waited_s(scope["headers"], time.time())
         body = _Body(receive)
-        entry = self._entry(scope, await body.read(), at_s)
+        lane = lane_of(scope["headers"], self._who(scope).lane)
         try:
+            await self._read(body)
             if not body.is_whole:
                 await self._app(scope, body.receive, send)
                 return
+            entry = self._entry(scope, body, at_s)
             if not await self._turn(entry, body):
-                self._count(entry, "left")
+                self._seen.count(lane, "left")
                 return
             await self._serve(entry, scope, body, send)
         except Overloaded as error:
-            self._count(entry, error.kind)
+            self._seen.count(lane, error.kind)
             await self._refuse(error)(scope, receive, send)
         finally:
             body.close()
 
-    def _entry(self, scope: Scope, body: bytes, at_s: float) -> Entry:
-        who = principal()
-        given_s = deadline_s(body)
+    async def _read(self, body: _Body) -> None:
+        """Read a body. Raises `QueueFull` where those that are read hold too much together."""
+        before = 0
+        try:
+            is_more = True
+            while is_more:
+                is_more = await body.read_part()
+                self._reading_bytes += body.size - before
+                before = body.size
+                if self._reading_bytes > MOST_BYTES:
+                    raise QueueFull(
+                        f"Bodies that are read now have more than {MOST_BYTES:,} bytes together. "
+                        "Try again in 2 s.",
+                        retry_after_s=2.0,
+                    )
+        finally:
+            self._reading_bytes -= before
+
+    def _entry(self, scope: Scope, body: _Body, at_s: float) -> Entry:
+        who = self._who(scope)
+        content = body.content()
+        given_s = deadline_s(content)
         return Entry(
             tenant=who.tenant,
             weight=who.weight,
             lane=lane_of(scope["headers"], who.lane),
-            kind=kind_of(scope["path"], body, len(body)),
+            kind=kind_of(scope["path"], content, body.size),
             arrived_s=at_s,
             deadline_s=None if given_s is None else at_s + given_s,
-            size=len(body),
+            size=body.size,
         )
 
     async def _turn(self, entry: Entry, body: _Body) -> bool:
@@ -147,7 +198,7 @@ class Admission:
         if turn.done():
             turn.result()
             return True
-        self._gauge()
+        self._tell_depth()
         left_s = None if entry.deadline_s is None else entry.deadline_s - entry.work_s - now_s
         try:
             gone = body.next()
@@ -156,7 +207,7 @@ class Admission:
             self._give_up(entry, turn)
             raise
         finally:
-            self._gauge()
+            self._tell_depth()
         if turn.done():
             turn.result()
             return True
@@ -181,23 +232,20 @@ class Admission:
                 status = message["status"]
             await send(message)
 
-        self._count(entry, "admitted")
-        metrics.observe_queue(entry.lane, entry.began_s - entry.queued_s)
+        self._seen.count(entry.lane, "admitted")
+        self._seen.queued(entry.lane, entry.began_s - entry.queued_s)
         is_answered = False
         try:
             with arrived(entry.arrived_s):
                 await self._app(scope, body.receive, noted)
             # One that ran out of time took at least so long.
-            is_answered = status < 400 or status == 504
+            is_answered = 0 < status < 400 or status == 504
         finally:
             self.gate.end(entry, time.monotonic(), is_answered=is_answered)
 
-    def _count(self, entry: Entry, outcome: str) -> None:
-        metrics.count_admission(entry.lane, outcome)
-
-    def _gauge(self) -> None:
+    def _tell_depth(self) -> None:
         for lane in LANES:
-            metrics.set_queue_depth(lane, self.gate.queue.count(lane))
+            self._seen.depth(lane, self.gate.queue.count(lane))
 
 
 def gate_of(places: int, at_once: int) -> Gate:

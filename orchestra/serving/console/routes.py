@@ -21,6 +21,7 @@ from orchestra.serving.console.shown import shown_result
 from orchestra.serving.console.spend import spend_of
 from orchestra.serving.console.waiting import photo_uris, waiting_run
 from orchestra.serving.service import Service
+from orchestra.serving.waiting import ThreadQuery
 from orchestra.serving.words import JobRequest, Received
 
 PAGE = "/console"
@@ -81,7 +82,8 @@ def add_console(app: FastAPI, service: Service) -> None:
 
     @app.get(f"{PARTS}/waiting", include_in_schema=False)
     async def waiting(request: Request) -> Response:
-        return _html(_renderer(request).waiting(await service.threads()))
+        page = await service.threads(ThreadQuery(newest=True))
+        return _html(_renderer(request).waiting(page.data))
 
     @app.get(f"{PARTS}/waiting/{{thread_id:path}}", include_in_schema=False)
     async def one_waiting(thread_id: str, request: Request) -> Response:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.responses import JSONResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphs.answer import build
-from orchestra.access.principal import Principal, asking
+from orchestra.access.principal import Principal, asking, principal
 from orchestra.core.job import Budget
 from orchestra.observe import metrics
 from orchestra.serving.admission.arrival import (
@@ -26,6 +26,7 @@ from orchestra.serving.admission.arrival import (
     waited_s,
 )
 from orchestra.serving.admission.guard import Admission, is_work
+from orchestra.serving.admission.letter import Metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.refusals import refusal
 from orchestra.serving.service import Service
@@ -68,6 +69,10 @@ class Tenant:
             await self.app(scope, receive, send)
 
 
+def admission(app: ASGIApp, places: int) -> Admission:
+    return Admission(app, lambda scope: principal(), refusal, Metrics(), places, 1)
+
+
 @pytest.fixture
 def work() -> Work:
     return Work()
@@ -75,7 +80,7 @@ def work() -> Work:
 
 @pytest.fixture
 async def http(work: Work) -> AsyncIterator[httpx.AsyncClient]:
-    app = Tenant(Admission(work, refusal, places=2, at_once=1))
+    app = Tenant(admission(work, places=2))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orchestra"
     ) as client:
@@ -147,7 +152,7 @@ async def test_one_whose_time_runs_out_in_the_queue_is_told(
 
 
 async def test_a_client_that_leaves_the_queue_is_never_begun(work: Work) -> None:
-    app = Admission(work, refusal, places=2, at_once=1)
+    app = admission(work, places=2)
     gone = asyncio.Event()
     left = metrics.exposition().count(b'outcome="left"')
 
