@@ -65,6 +65,7 @@ class _Minute:
 @dataclass(eq=False, slots=True)
 class _Inside:
     names: tuple[str, ...]
+    spenders: tuple[str, ...]  # those of them whose tokens of a minute are bounded
     until: float
 
 
@@ -91,7 +92,9 @@ class Door:
             self._busy[bound.name] += 1
             if bound.bounds.requests_per_minute is not None:
                 minute.came.append(now)
-        self._inside[uid] = _Inside(tuple(bound.name for bound in bounds), now + LEASE_S)
+        names = tuple(bound.name for bound in bounds)
+        spenders = tuple(one.name for one in bounds if one.bounds.tokens_per_minute is not None)
+        self._inside[uid] = _Inside(names, spenders, now + LEASE_S)
 
     def stay(self, uids: Sequence[str]) -> None:
         """These are still inside."""
@@ -101,13 +104,13 @@ class Door:
                 self._inside[uid].until = until
 
     def leave(self, uid: str) -> tuple[str, ...]:
-        """It is over; the names that it was counted under."""
+        """It is over; the names of which the tokens of a minute are to be seen now."""
         gone = self._inside.pop(uid, None)
         for name in () if gone is None else gone.names:
             self._busy[name] -= 1
             if not self._busy[name]:
                 del self._busy[name]
-        return () if gone is None else gone.names
+        return () if gone is None else gone.spenders
 
     def see(self, bounds: Sequence[Bound]) -> None:
         """Note what tokens were used, as a request ends."""

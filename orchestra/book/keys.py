@@ -1,7 +1,7 @@
 """Tenants, keys and where their budgets' days began, kept in a book; it knows no request.
 
-They belong to no epoch: another process may change them while a server has the book, and the server
-reads them anew for each request.
+They belong to no epoch: another process may change them while a server has the book. What was read
+is remembered until anybody else has written, which each transaction asks first.
 """
 
 from __future__ import annotations
@@ -31,12 +31,27 @@ from orchestra.book.terms import SERVER, KeyTerms, TenantTerms, check_tenant
 from orchestra.core.errors import UsageError
 
 Terms = TypeVar("Terms", bound=BaseModel)
+T = TypeVar("T")
+MOST_READ = 4096
 _KEY = """SELECT id, tenant, made, terms, expires, revoked, old_until, digest, old_digest
     FROM keys"""
 
 
 class Keys(Accounts, Gate):
     """The tenants and keys of a book."""
+
+    _keys_read: dict[str, StoredKey | None]
+    _tenants_read: dict[str, TenantTerms | None]
+    _marks_read: dict[str, Mark | None]
+    _numbers_read: dict[str, int]
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._forget_terms()
+        self._marks_read, self._numbers_read = {}, {}
+
+    def _forget_terms(self) -> None:
+        self._keys_read, self._tenants_read = {}, {}
 
     def _save_tenant(self, saved: SaveTenant) -> TenantEntry:
         name, terms = check_tenant(saved.name), saved.terms.model_dump_json(exclude_defaults=True)
@@ -53,6 +68,7 @@ class Keys(Accounts, Gate):
             " ON CONFLICT (name) DO UPDATE SET terms = excluded.terms",
             (name, made, terms),
         )
+        self._forget_terms()
         return TenantEntry(name, made, saved.terms)
 
     def _list_tenants(self, asked: ListTenants) -> list[TenantEntry]:
@@ -77,6 +93,7 @@ class Keys(Accounts, Gate):
                 NO_DIGEST,
             ),
         )
+        self._forget_terms()
         return KeyEntry(saved.id, saved.tenant, made, saved.terms, saved.expires)
 
     def _rotate_key(self, asked: RotateKey) -> KeyEntry:
@@ -92,12 +109,14 @@ class Keys(Accounts, Gate):
                 "UPDATE keys SET digest = ?, old_digest = ?, old_until = ? WHERE id = ?",
                 (asked.digest, stored.digest, until, asked.id),
             )
+            self._forget_terms()
         return self._key_called(asked.id).entry
 
     def _set_key(self, asked: SetKey) -> KeyEntry:
         self._key_called(asked.id)
         terms = asked.terms.model_dump_json(exclude_defaults=True)
         self._write("UPDATE keys SET terms = ? WHERE id = ?", (terms, asked.id))
+        self._forget_terms()
         return self._key_called(asked.id).entry
 
     def _revoke_key(self, asked: RevokeKey) -> KeyEntry:
@@ -106,6 +125,7 @@ class Keys(Accounts, Gate):
             "UPDATE keys SET revoked = ifnull(revoked, ?) WHERE id = ?",
             (self.now().isoformat(timespec="seconds"), asked.id),
         )
+        self._forget_terms()
         return self._key_called(asked.id).entry
 
     def _list_keys(self, asked: ListKeys) -> list[KeyEntry]:
@@ -133,16 +153,26 @@ class Keys(Accounts, Gate):
         )
 
     def _stored_key(self, id: str) -> StoredKey | None:
-        row = self._read_one(f"{_KEY} WHERE id = ?", (id,))
-        return None if row is None else _stored(row)
+        if id not in self._keys_read:
+            row = self._read_one(f"{_KEY} WHERE id = ?", (id,))
+            _bound(self._keys_read)[id] = None if row is None else _stored(row)
+        return self._keys_read[id]
 
     def _tenant_terms(self, name: str) -> TenantTerms | None:
-        row = self._read_one("SELECT terms FROM tenants WHERE name = ?", (name,))
-        return None if row is None else _read_as(TenantTerms, row[0])
+        if name not in self._tenants_read:
+            row = self._read_one("SELECT terms FROM tenants WHERE name = ?", (name,))
+            terms = None if row is None else _read_as(TenantTerms, row[0])
+            _bound(self._tenants_read)[name] = terms
+        return self._tenants_read[name]
 
     def _standing_of(self, account: str) -> Standing | None:
-        row = self._read_one("SELECT number FROM accounts WHERE id = ?", (account,))
-        return None if row is None else self._standings((row[0],))[0]
+        number = self._numbers_read.get(account)
+        if number is None:
+            row = self._read_one("SELECT number FROM accounts WHERE id = ?", (account,))
+            if row is None:
+                return None
+            number = _bound(self._numbers_read)[account] = int(row[0])
+        return self._standings((number,))[0]
 
     def _put_limit(self, account: str, micro: int | None) -> None:
         number = self._chain(account)[0]
@@ -150,12 +180,15 @@ class Keys(Accounts, Gate):
         self._standings((number,))[0].limit_micro = micro
 
     def _mark(self, account: str) -> Mark | None:
-        row = self._read_one(
-            "SELECT day, base_micro FROM budget_days WHERE account = ?", (account,)
-        )
-        return None if row is None else Mark(*row)
+        if account not in self._marks_read:
+            row = self._read_one(
+                "SELECT day, base_micro FROM budget_days WHERE account = ?", (account,)
+            )
+            _bound(self._marks_read)[account] = None if row is None else Mark(*row)
+        return self._marks_read[account]
 
     def _put_mark(self, account: str, mark: Mark) -> None:
+        self._marks_read.pop(account, None)
         self._write(
             "INSERT INTO budget_days (account, month, day, base_micro) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (account) DO UPDATE SET day = excluded.day,"
@@ -166,6 +199,13 @@ class Keys(Accounts, Gate):
     def _budgets(self, month: str) -> list[str]:
         rows = self._read("SELECT account FROM budget_days WHERE month = ?", (month,))
         return [account for (account,) in rows]
+
+
+def _bound(read: dict[str, T]) -> dict[str, T]:
+    """`read`, emptied where too much is in it: strangers send ids that there are not."""
+    if len(read) >= MOST_READ:
+        read.clear()
+    return read
 
 
 def _stored(row: tuple[Any, ...]) -> StoredKey:

@@ -102,7 +102,7 @@ def check_tenant(name: str) -> str:
 
 def month_of(day: date) -> str:
     """The month that a budget is kept for, as 2026-11."""
-    return f"{day:%Y-%m}"
+    return day.isoformat()[:7]
 
 
 def next_month(day: date) -> date:

@@ -134,6 +134,7 @@ class KeyGuard:
         who = Principal.of(await self._ledger.send(asked))
         if is_work:
             self._ticker.inside.add(uid)
+            self._ticker.begin()  # a server may not have told us that it began
         return who
 
     async def _refuse(

@@ -30,8 +30,13 @@ class Ticker:
         self._period_s = period_s
         self._task: asyncio.Task[None] | None = None
 
+    def begin(self) -> None:
+        """Look from now on, unless it does already."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._go_on())
+
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._go_on())
+        self.begin()
         return self
 
     async def __aexit__(self, *_: Any) -> None:
