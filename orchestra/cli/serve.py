@@ -15,6 +15,7 @@ from orchestra.cli.command import command, is_json, print_json
 from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option, stack
 from orchestra.cluster.owned import (
     LOOPBACK,
+    check_host,
     check_port,
     check_room,
     cpus_for,
@@ -42,6 +43,7 @@ Examples:
   orchestra serve
   orchestra serve --graph shop.py:build --fleet fleet.yaml --port 8080
   orchestra serve --graph listing --policy policy.yaml
+  orchestra serve --book book.sqlite --keys --cost-usd-per-day 20
   orchestra serve --graph listing --write-config serve.yaml
 """
 DIED = (
@@ -107,6 +109,19 @@ end_options = stack(
     type=PATH,
     help="File that keeps the ledger over restarts (default: spending counts from the start).",
 )
+@click.option("--keys", is_flag=True, help="Every request needs a key of the book.")
+@click.option(
+    "--cost-usd-per-day",
+    metavar="N",
+    help="Most that the server spends in a day (UTC); a fleet that bills needs it, or --yes.",
+)
+@click.option("--yes", is_flag=True, help="Serve a fleet that bills without that ceiling.")
+@click.option(
+    "--host",
+    default=LOOPBACK,
+    metavar="ADDRESS",
+    help="Listen there; one beyond this machine, as 0.0.0.0, needs --keys.",
+)
 @click.option(
     "--ingresses",
     type=click.IntRange(1),
@@ -146,6 +161,10 @@ def serve_command(
     port: int,
     cpus: int | None,
     book: Path | None,
+    keys: bool,
+    cost_usd_per_day: str | None,
+    yes: bool,
+    host: str,
     ingresses: int,
     policy: Path | None,
     cache: Path | None,
@@ -157,7 +176,7 @@ def serve_command(
     grace_s: float,
     **told: Any,
 ) -> None:
-    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API.
+    """Serve graphs and models until Ctrl-C: jobs, plans and OpenAI's chat API.
 
     Exits with 0 when it was stopped, 1 or 2 when it could not start, 75 when its cluster died and
     it should be started again, 130 after a second Ctrl-C.
@@ -167,6 +186,10 @@ def serve_command(
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    args |= {"keys": "true"} if keys else {}
+    args |= {"yes": "true"} if yes else {}
+    args |= {} if cost_usd_per_day is None else {"cost_usd_per_day": cost_usd_per_day}
+    check_host(host, has_keys=keys)
     if host_names:
         args["host_names"] = ",".join(host_names)
     if ingresses > 1:
@@ -177,7 +200,7 @@ def serve_command(
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, port, cpus, grace_s, Told(**told))
+    _serve(graphs, args, host, port, cpus, grace_s, Told(**told))
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -189,6 +212,7 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
 def _serve(
     graphs: Sequence[str],
     args: dict[str, str],
+    host: str,
     port: int,
     cpus: int | None,
     grace_s: float,
@@ -208,7 +232,7 @@ def _serve(
         with (
             inherited(told) as door,
             own_cluster(cpus=cpus or cpus_for(file)),
-            served(port, traces=is_traced),
+            served(port, host, traces=is_traced),
             _watched(port),
         ):
             stop.on_signals()

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from orchestra.core.address import is_loopback
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import MissingExtra, ModelUnavailable, PortTaken, UsageError
 from orchestra.observe.otlp import sampling_ratio
@@ -186,9 +187,19 @@ def check_port(port: int) -> None:
             ) from cause
 
 
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Raises `UsageError` for an address beyond this machine where anybody could ask."""
+    place = f"[{host}]" if ":" in host else host
+    if not has_keys and not is_loopback(f"//{place}"):
+        raise UsageError(
+            f"--host {host} is reached from other machines, and nobody is asked for a key. Give "
+            f"--keys and --book, or leave it at {LOOPBACK} behind something that asks."
+        )
+
+
 @contextmanager
-def served(port: int, *, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its one HTTP proxy on the head node's loopback at `port`.
+def served(port: int, host: str = LOOPBACK, *, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its one HTTP proxy on the head node at `port` of `host`.
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.
@@ -201,7 +212,7 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(
         proxy_location="HeadOnly",
-        http_options={"host": LOOPBACK, "port": port},
+        http_options={"host": host, "port": port},
         logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
         tracing_config={**TRACING, "sampling_ratio": sampling_ratio()} if traces else None,
     )

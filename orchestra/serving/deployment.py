@@ -30,6 +30,7 @@ from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
@@ -84,12 +85,14 @@ class Ingress:
 
         self._service = Service(fleet, builds, lost, self._ledger)
         self._host_names = args.host_names.split(",")
+        self._access = Access(args.keys, args.day_micro)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
         return make_app(
             self._service,
             host_names=self._host_names,
+            access=self._access,
             queue=self._args.queue,
             max_ongoing=self._args.max_ongoing,
         )
