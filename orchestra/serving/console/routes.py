@@ -18,7 +18,7 @@ from orchestra.pages.wording import asked_language
 from orchestra.serving.console.drawing import drawing_of
 from orchestra.serving.console.render import STATICS, ConsoleRenderer, static
 from orchestra.serving.console.shown import shown_result
-from orchestra.serving.console.spend import spend_of
+from orchestra.serving.console.spend import Period, spend_of
 from orchestra.serving.console.waiting import photo_uris, waiting_run
 from orchestra.serving.service import Service
 from orchestra.serving.words import JobRequest, Received
@@ -88,8 +88,8 @@ def add_console(app: FastAPI, service: Service) -> None:
         return _html(_renderer(request).waiting_run(await waiting_run(service, thread_id)))
 
     @app.get(f"{PARTS}/spend", include_in_schema=False)
-    async def spend(request: Request, by: str = "model") -> Response:
-        return _html(_renderer(request).spend(await spend_of(service, by)))
+    async def spend(request: Request, by: str = "model", period: Period = "month") -> Response:
+        return _html(_renderer(request).spend(await spend_of(service, by, period)))
 
 
 def _renderer(request: Request) -> ConsoleRenderer:
