@@ -19,7 +19,6 @@ from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
 from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
-from orchestra.book.key_messages import ReadUsage
 from orchestra.book.keys import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
@@ -33,7 +32,6 @@ from orchestra.book.spending import Spending
 from orchestra.book.tables import Tables
 from orchestra.book.threads import Threads
 from orchestra.book.timings import Timings
-from orchestra.book.usage import usage
 from orchestra.core.errors import BookError
 
 T = TypeVar("T")
@@ -147,9 +145,6 @@ _DEEDS = (
         AdmitRows: Journal._admit_rows,
         CountAttempt: Journal._count_attempt,
         FinishRow: Journal._finish_row,
-        ReadUsage: lambda book, asked: usage(
-            book, asked.by, since=asked.since, until=asked.until, tenant=asked.tenant
-        ).public(),
     }
 )
 

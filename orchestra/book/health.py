@@ -26,6 +26,9 @@ class FileHealth:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # It stays open as long as the book: closing any file of it in a process takes all locks
+        # that sqlite has there, and who leaves next would throw the log away that is in use.
+        self._file = _opened(path)
         self._identity = _identity(path)
         self._next_whole = time.monotonic() + WHOLE_EVERY_S
 
@@ -38,7 +41,11 @@ class FileHealth:
                 "while it was in use. Put the file back, or a copy of it (orchestra book backup); "
                 "it is opened again by itself."
             )
-        check_header(self._path)
+        _check_header(self._file, self._path)
+
+    def close(self) -> None:
+        """Let go of the file; only once the book is closed."""
+        os.close(self._file)
 
     def is_due(self) -> bool:
         """Whether all of the file should be read again by now."""
@@ -55,16 +62,36 @@ class FileHealth:
 
 
 def check_header(path: Path) -> None:
-    """Raises `BookUnavailable` when the file does not begin as a book, or was cut."""
+    """Raises `BookUnavailable` when the file does not begin as a book, or was cut.
+
+    Only of a book that this process has not open.
+    """
+    file = _opened(path)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
+        _check_header(file, path)
+    finally:
+        os.close(file)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise BookUnavailable(
-            f"The book {str(path)!r} cannot be read: {error.strerror}. Put the file back, or make "
-            "it readable."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BookUnavailable:
+    return BookUnavailable(
+        f"The book {str(path)!r} cannot be read: {error.strerror}. Put the file back, or make it "
+        "readable."
+    )
+
+
+def _check_header(file: int, path: Path) -> None:
+    try:
+        head, size = os.pread(file, HEADER_BYTES, 0), os.fstat(file).st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
     page = int.from_bytes(head[16:18], "big")
     needed = int.from_bytes(head[28:32], "big") * (65536 if page == 1 else page)
     is_book = head.startswith(MAGIC) and int.from_bytes(head[68:72], "big") == APPLICATION_ID

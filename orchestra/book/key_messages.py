@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from orchestra.book.messages import LedgerMessage
@@ -227,25 +226,11 @@ class ListKeys(LedgerMessage[list[KeyEntry]]):
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadUsage(LedgerMessage[dict[str, Any]]):
-    """What was used by these headings, as `usage.Usage.public` has it.
-
-    Days are 2026-11-29, both counted in. Raises `UsageError` for a heading that there is not.
-    """
-
-    by: Sequence[str]
-    since: date
-    until: date | None = None
-    tenant: str | None = None
-
-
 # What only a ledger with a book answers.
 KEY_MESSAGES: tuple[type, ...] = (
     AlertSent,
     ListKeys,
     ListTenants,
-    ReadUsage,
     RevokeKey,
     RotateKey,
     SaveKey,

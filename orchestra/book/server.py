@@ -163,6 +163,7 @@ class LedgerServer:
                 self._health = FileHealth(self._path)
                 self._grace_ends = self._clock() + GRACE_S
         except BookError as error:
+            self._let_go()
             self._trouble = error
             return
         # A copy that was put back may be in an epoch that there was.
@@ -204,6 +205,8 @@ class LedgerServer:
     def _let_go(self) -> None:
         if self._book is not None:
             self._book.close()
+        if self._health is not None:
+            self._health.close()
         self._book = self._ledger = self._health = None
 
     async def _bury(self, name: str) -> None:

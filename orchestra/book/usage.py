@@ -15,7 +15,15 @@ from orchestra.book.spending import Expense, Spending
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd
 
-AMOUNTS = ("calls", "tokens", "cost_usd", "booked_usd", "corrected_usd", "presumed_usd")
+AMOUNTS = (
+    "calls",
+    "tokens",
+    "cost_usd",
+    "booked_usd",
+    "corrected_usd",
+    "presumed_usd",
+    "saved_usd",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,8 @@ def _checked(by: Sequence[str]) -> tuple[By, ...]:
 def _amounts(line: CostLine, *, exact: bool = False) -> dict[str, Any]:
     """The amounts of a line by name; `exact` dollars are text, which loses nothing."""
     as_dollars = (lambda micro: f"{usd(micro):f}") if exact else (lambda micro: float(usd(micro)))
-    dollars = (line.cost_micro, line.booked_micro, line.more_micro, line.presumed_micro)
+    booked = (line.cost_micro, line.booked_micro, line.more_micro)
+    dollars = (*booked, line.presumed_micro, line.saved_micro)
     return dict(zip(AMOUNTS, (line.calls, line.tokens, *map(as_dollars, dollars)), strict=True))
 
 

@@ -16,12 +16,11 @@ from orchestra.access.keeping import (
     tenant_public,
     with_webhook_secret,
 )
-from orchestra.access.principal import ANYONE, principal
+from orchestra.access.using import used
 from orchestra.book.key_messages import (
     ListKeys,
     ListTenants,
     ReadLeft,
-    ReadUsage,
     RevokeKey,
     SaveTenant,
     SetKey,
@@ -112,12 +111,9 @@ def add_usage(app: FastAPI, service: Service) -> None:
 
         A key sees its own tenant's; one with the scope `admin`, and who needs no key, all.
         """
-        who = principal()
-        sees_all = who.tenant == ANYONE.tenant or "admin" in who.scope.routes
         first = datetime.now(UTC).date().replace(day=1)
         headings = tuple(filter(None, (part.strip() for part in by.split(","))))
-        asked = ReadUsage(headings, since or first, until, None if sees_all else who.tenant)
-        return await service.fleet.ledger.send(asked)
+        return (await used(service.book_path, headings, since or first, until)).public()
 
 
 async def _key(ledger: Ledger, id: str) -> Any:

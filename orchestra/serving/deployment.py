@@ -83,7 +83,8 @@ class Ingress:
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost, self._ledger)
+        book = Path(args.book) if args.book else None
+        self._service = Service(fleet, builds, lost, self._ledger, book)
         self._host_names = args.host_names.split(",")
         self._access = Access(args.keys, args.day_micro)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -71,13 +72,20 @@ class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
     `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
-    fleet's, where several ingresses share it.
+    fleet's, where several ingresses share it, and `kept_in` the file of its book on this machine.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     ledger: LedgerMember | None = None
+    kept_in: Path | None = None
+
+    @property
+    def book_path(self) -> Path | None:
+        """Where the book of the fleet's ledger is, to be read beside it; None without one."""
+        own = self.fleet.book
+        return self.kept_in if own is None else own.path
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.

@@ -335,12 +335,12 @@ def test_a_key_is_asked_for_once_and_kept_in_the_tab_alone(
         page.get_by_role("textbox", name="Text").fill("It is red.")
         page.get_by_role("button", name="Run, at most").click()
         expect(page.locator("article.result .asks")).to_contain_text(QUESTION)
-        page.goto(f"{origin}/console#spend/tenant")
-        expect(page.locator(".bill").first).to_contain_text("acme")
+        page.goto(f"{origin}/console#spend/key")
+        expect(page.locator(".bill").first).to_contain_text("1 call")
         expect(page.locator(".bill").last).to_contain_text("tenant acme a day")
         assert violations(page) == []
         page.reload()
-        expect(page.locator(".bill").first).to_contain_text("acme")
+        expect(page.locator(".bill").first).to_contain_text("1 call")
         assert context.cookies() == []
         assert not any(key in address for address in overheard.addresses)
         page.get_by_role("button", name="Key").click()

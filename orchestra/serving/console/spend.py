@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
-from orchestra.access.principal import ANYONE, Principal, principal
-from orchestra.book.key_messages import Left, ReadLeft, ReadUsage
+from orchestra.access.principal import principal
+from orchestra.access.using import sees_all, used
+from orchestra.book.costs import By, CostLine
+from orchestra.book.key_messages import Left, ReadLeft
 from orchestra.book.messages import ModelTotal, ReadTotals
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd
@@ -21,9 +23,8 @@ from orchestra.serving.service import Service
 
 Period = Literal["month", "all"]
 PERIODS: tuple[Period, ...] = ("month", "all")
-WAYS = ("model", "tag", "node", "day")
-PAYERS = ("tenant", "key")  # where keys are asked for
-BEGINNING = date(2000, 1, 1)
+WAYS: tuple[By, ...] = ("model", "tag", "node", "day")
+PAYERS: tuple[By, ...] = ("tenant", "key")  # where keys are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +61,36 @@ async def spend_of(service: Service, by: str, period: Period = "month") -> Spend
 
     Raises `UsageError` for a way that there is not, and `BookError` when the book cannot be read.
     """
-    who, ledger = principal(), service.fleet.ledger
-    ways = WAYS if who.tenant == ANYONE.tenant else (*PAYERS, *WAYS)
-    if by not in ways:
+    path, ledger = service.book_path, service.fleet.ledger
+    if path is None:
+        ways, period = WAYS[:1], "all"
+    elif principal().key:
+        ways = (*PAYERS, *WAYS) if sees_all() else (*PAYERS[1:], *WAYS)
+    else:
+        ways = WAYS
+    known: dict[str, By] = {way: way for way in ways}
+    chosen = known.get(by)
+    if chosen is None:
         raise UsageError(f"The spend is not summed by {by!r}. Use one of: {', '.join(ways)}.")
-    first = datetime.now(UTC).date().replace(day=1) if period == "month" else BEGINNING
-    asked = ReadUsage((by,), first, None, None if _sees_all(who) else who.tenant)
-    try:
-        used = await ledger.send(asked)
-    except UsageError:  # there is no book
+    if path is None:
         lines = _by_model(await ledger.send(ReadTotals()))
-        return SpendTable("model", WAYS[:1], "all", (), _shared(lines), _sum(lines), False)
-    left = [one for one in await ledger.send(ReadLeft()) if _may_see(who, one)]
-    lines = [_line(by, one) for one in used["lines"]]
-    total = _line("", used["total"])
+        return SpendTable(by, ways, period, (), _shared(lines), _sum(lines), is_kept=False)
+    first = datetime.now(UTC).date().replace(day=1) if period == "month" else None
+    found = await used(path, (chosen,), first)
+    left = [one for one in await ledger.send(ReadLeft()) if _may_see(one)]
+    lines = [_line(one.names[0], one.line) for one in found.lines]
+    total = _line("total", found.total)
     return SpendTable(by, ways, period, PERIODS, _shared(lines), total, True, left)
 
 
-def _sees_all(who: Principal) -> bool:
-    return who.tenant == ANYONE.tenant or "admin" in who.scope.routes
-
-
-def _may_see(who: Principal, left: Left) -> bool:
+def _may_see(left: Left) -> bool:
+    who = principal()
     own = who.key if left.kind == "key" else who.tenant
-    return _sees_all(who) or (left.kind != "server" and left.name == own)
+    return sees_all() or (left.kind != "server" and left.name == own)
 
 
-def _line(by: str, amounts: dict[str, Any]) -> SpendLine:
-    cost = Decimal(str(amounts["cost_usd"]))
-    return SpendLine(amounts.get(by, "total"), cost, amounts["calls"], amounts["tokens"])
+def _line(name: str, line: CostLine) -> SpendLine:
+    return SpendLine(name, usd(line.cost_micro), line.calls, line.tokens)
 
 
 def _by_model(totals: Iterable[ModelTotal]) -> list[SpendLine]:

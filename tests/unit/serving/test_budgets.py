@@ -21,10 +21,11 @@ from orchestra.access.principal import Principal
 from orchestra.access.secret import id_of
 from orchestra.access.webhooks import WebhookFailed, new_webhook_secret, send_webhook
 from orchestra.book.book import Book
-from orchestra.book.key_messages import Enter, ReadUsage, RevokeKey, SaveTenant
+from orchestra.book.key_messages import Enter, RevokeKey, SaveTenant
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import OpenAccount
 from orchestra.book.terms import TenantTerms
+from orchestra.book.usage import usage
 from orchestra.core.errors import BudgetExceeded, KeyRefused
 from orchestra.serving.keys import Access, line_let_in
 from orchestra.serving.ticker import Ticker
@@ -93,12 +94,8 @@ async def test_64_clients_on_one_monthly_budget_never_pass_it(tmp_path: Path) ->
         statuses = await asyncio.gather(*asked)
         assert statuses[:64].count(200) == 20 and statuses[:64].count(402) == 44
         assert statuses[64:] == [200] * 8  # others go on
-        with book.transaction(is_shared=True):
-            used = book.do(ReadUsage(("tenant",), datetime.now(UTC).date()))
-        assert {one["tenant"]: one["cost_usd"] for one in used["lines"]} == {
-            "acme": 0.00002,
-            "other": 0.000008,
-        }
+        spent = usage(book, ["tenant"]).lines
+        assert {one.names[0]: one.line.cost_micro for one in spent} == {"acme": 20, "other": 8}
         refused = await http.post("/v1/jobs", json=JOB, headers=bearer(key))
         assert "orchestra tenants set BOOK acme --usd-per-month N" in refused.text
         with book.transaction(is_shared=True):
