@@ -81,7 +81,7 @@ def add_console(app: FastAPI, service: Service) -> None:
 
     @app.get(f"{PARTS}/waiting", include_in_schema=False)
     async def waiting(request: Request) -> Response:
-        return _html(_renderer(request).waiting(await service.threads()))
+        return _html(_renderer(request).waiting(await service.fleet.threads()))
 
     @app.get(f"{PARTS}/waiting/{{thread_id:path}}", include_in_schema=False)
     async def one_waiting(thread_id: str, request: Request) -> Response:
