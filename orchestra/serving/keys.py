@@ -54,6 +54,7 @@ ROUTES: tuple[tuple[str, Route], ...] = (
     ("/v1/batches", "batches"),
     ("/v1/files", "batches"),
     ("/v1/threads", "threads"),
+    ("/v1/console/waiting", "threads"),
     ("/v1/keys", "admin"),
     ("/v1/tenants", "admin"),
     ("/metrics", "metrics"),

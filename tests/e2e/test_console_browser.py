@@ -14,7 +14,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from langgraph.graph import START, StateGraph
 from playwright.sync_api import Browser, Page, expect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphs.listing import build, default_recipe
@@ -25,17 +24,17 @@ from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told
 from tests.browser import MISSING, chromium, chromium_path, served
+from tests.keyed import KEYS, keyed_fleet, made, tenant
 from tests.scripted import scripted_fleet
 from workers.synthetic.drawn import draw_product
 
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason=MISSING)
 TEXT = "Oxford shirt, red cotton, made in Portugal."
 HOSTILE = "<script>document.title='owned'</script></textarea><img src=x onerror=alert(1)>"
-SECRET = "sk-right"
 HELD = threading.Event()  # what the node `slow` waits for
 
 
-class Heard(TypedDict):
+class Said(TypedDict):
     said: Annotated[list[Any], operator.add]
 
 
@@ -44,15 +43,15 @@ def with_maps() -> StateGraph[JobState, Context]:
     return build(default_recipe().model_copy(update={"maps": True}))
 
 
-def slow(state: Heard) -> dict[str, Any]:
+def slow(state: Said) -> dict[str, Any]:
     """A node that goes on when the test says so."""
     HELD.wait(60)
     return {"said": ["slow"]}
 
 
-def speaking() -> StateGraph[Heard, Context]:
+def speaking() -> StateGraph[Said, Context]:
     """An answer that is heard while another node is still under way."""
-    graph = StateGraph(Heard, context_schema=Context)
+    graph = StateGraph(Said, context_schema=Context)
     graph.add_node("write", ask("text", "Write.", derived=True))
     graph.add_node("slow", slow)
     graph.add_edge(START, "write")
@@ -67,26 +66,17 @@ def says(call: Call) -> Any:
     return told(call)
 
 
-class KeyAsked:
-    """Lets nobody to what is under `/v1` without the key."""
+class Overheard:
+    """Notes the addresses that were asked for, on their way to an application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.addresses: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        self.addresses.append(scope["path"] + scope["query_string"].decode())
-        is_open = not scope["path"].startswith("/v1")
-        if is_open or headers.get(b"authorization") == f"Bearer {SECRET}".encode():
-            await self._app(scope, receive, send)
-            return
-        problem = {"message": "That is no key of this server. Ask who runs it for one."}
-        refusal = JSONResponse({"error": {**problem, "code": "KeyRefused"}}, 401)
-        await refusal(scope, receive, send)
+        if scope["type"] == "http":
+            self.addresses.append(scope["path"] + scope["query_string"].decode())
+        await self._app(scope, receive, send)
 
 
 @dataclass(frozen=True)
@@ -321,30 +311,38 @@ def test_what_a_text_or_a_model_says_is_never_run(scripted: Console, page: Page)
     assert page.locator("main script, main img[src=x]").count() == 0
 
 
-def test_a_key_is_asked_for_once_and_kept_in_the_tab_alone(browser: Browser) -> None:
-    fleet, _ = scripted_fleet(says, says)
-    guard = KeyAsked(make_app(Service(fleet, {"asking": asking})))
-    with fleet, served(guard) as origin:
-        context = browser.new_context(locale="en-GB")
+def test_a_key_is_asked_for_once_and_kept_in_the_tab_alone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    fleet = keyed_fleet(tmp_path / "book.sqlite")
+    assert fleet.book is not None
+    tenant(fleet.book, "acme", {"bounds": {"usd_per_day": 1}})
+    key = made(fleet.book, "acme")
+    overheard = Overheard(make_app(Service(fleet, {"asking": asking}), access=KEYS))
+    with fleet, served(overheard) as origin:
+        context = browser.new_context(locale="en-GB", reduced_motion="reduce")
         page = context.new_page()
         page.goto(f"{origin}/console")
         asked = page.get_by_role("dialog", name="This server asks for a key")
         expect(asked).to_be_visible()
         assert violations(page) == []
-        asked.get_by_label("Key").fill("sk-wrong")
+        asked.get_by_label("Key").fill(key[:-1])
         page.keyboard.press("Enter")
-        expect(asked.get_by_role("alert")).to_contain_text("That is no key of this server")
-        asked.get_by_label("Key").fill(SECRET)
+        expect(asked.get_by_role("alert")).to_contain_text("key")
+        asked.get_by_label("Key").fill(key)
         page.keyboard.press("Enter")
         expect(asked).to_be_hidden()
         page.get_by_role("textbox", name="Text").fill("It is red.")
         page.get_by_role("button", name="Run, at most").click()
         expect(page.locator("article.result .asks")).to_contain_text(QUESTION)
+        page.goto(f"{origin}/console#spend/key")
+        expect(page.locator(".bill").first).to_contain_text("1 call")
+        expect(page.locator(".bill").last).to_contain_text("tenant acme a day")
+        assert violations(page) == []
         page.reload()
-        page.get_by_role("textbox", name="Text").fill("It is red.")
-        expect(page.get_by_role("button", name="Run, at most")).to_be_enabled()
+        expect(page.locator(".bill").first).to_contain_text("1 call")
         assert context.cookies() == []
-        assert not any("sk-" in address for address in guard.addresses)
+        assert not any(key in address for address in overheard.addresses)
         page.get_by_role("button", name="Key").click()
         page.get_by_role("button", name="Forget it").click()
         expect(asked).to_be_visible()

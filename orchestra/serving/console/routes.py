@@ -18,10 +18,9 @@ from orchestra.pages.wording import asked_language
 from orchestra.serving.console.drawing import drawing_of
 from orchestra.serving.console.render import STATICS, ConsoleRenderer, static
 from orchestra.serving.console.shown import shown_result
-from orchestra.serving.console.spend import spend_of
+from orchestra.serving.console.spend import Period, spend_of
 from orchestra.serving.console.waiting import photo_uris, waiting_run
 from orchestra.serving.service import Service
-from orchestra.serving.waiting import ThreadQuery
 from orchestra.serving.words import JobRequest, Received
 
 PAGE = "/console"
@@ -82,16 +81,15 @@ def add_console(app: FastAPI, service: Service) -> None:
 
     @app.get(f"{PARTS}/waiting", include_in_schema=False)
     async def waiting(request: Request) -> Response:
-        page = await service.threads(ThreadQuery(newest=True))
-        return _html(_renderer(request).waiting(page.data))
+        return _html(_renderer(request).waiting(await service.fleet.threads()))
 
     @app.get(f"{PARTS}/waiting/{{thread_id:path}}", include_in_schema=False)
     async def one_waiting(thread_id: str, request: Request) -> Response:
         return _html(_renderer(request).waiting_run(await waiting_run(service, thread_id)))
 
     @app.get(f"{PARTS}/spend", include_in_schema=False)
-    async def spend(request: Request, by: str = "model") -> Response:
-        return _html(_renderer(request).spend(await spend_of(service, by)))
+    async def spend(request: Request, by: str = "model", period: Period = "month") -> Response:
+        return _html(_renderer(request).spend(await spend_of(service, by, period)))
 
 
 def _renderer(request: Request) -> ConsoleRenderer:

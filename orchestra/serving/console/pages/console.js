@@ -7,10 +7,11 @@ import { countWaiting, showWaiting } from "./waiting.js";
 const $ = (id) => document.getElementById(id);
 const VIEWS = ["run", "waiting", "spend"];
 
-async function showSpend(by) {
+async function showSpend(by, period) {
   const place = $("spend");
   try {
-    place.innerHTML = await part(`spend?by=${encodeURIComponent(by || "model")}`);
+    const asked = new URLSearchParams({ by: by || "model", period: period || "month" });
+    place.innerHTML = await part(`spend?${asked}`);
   } catch (error) {
     place.replaceChildren(problem(error));
   }
@@ -28,7 +29,7 @@ async function show() {
   }
   const about = decodeURIComponent(rest.join("/"));
   if (view === "waiting") await showWaiting(about);
-  if (view === "spend") await showSpend(about);
+  if (view === "spend") await showSpend(...rest);
 }
 addEventListener("hashchange", show);
 document.addEventListener("ran", countWaiting);

@@ -40,6 +40,7 @@ export function askKey(problem = "") {
     told.hidden = !problem;
     box.value = "";
     $("key-open").hidden = false;
+    dialog.querySelector("[data-do=key-forget]").hidden = !key.get();
     dialog.returnValue = "";
     dialog.addEventListener(
       "close",

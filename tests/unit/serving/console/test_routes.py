@@ -15,6 +15,7 @@ from orchestra.serving.console.render import STATICS
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
+from tests.keyed import bearer, keyed_fleet, made, served, tenant
 from tests.scripted import scripted_fleet
 
 HOSTILE = "<script>alert(1)</script></textarea>"
@@ -115,8 +116,9 @@ async def test_the_spend_is_that_of_the_book_and_without_one_of_this_process(
     await http.post("/v1/jobs", json=JOB)
     since = (await http.get("/v1/console/spend")).text
     assert "since the ledger began" in since and ">r1<" in since
-    refused = await http.get("/v1/console/spend?by=tag")
-    assert refused.status_code == 400 and "Use one of: model." in refused.json()["error"]["message"]
+    refused = await http.get("/v1/console/spend?by=tenant")
+    assert refused.status_code == 400
+    assert "Use one of: model." in refused.json()["error"]["message"]
 
     scripted, _ = scripted_fleet(told, told)
     clients = {card.name: scripted.client(card.name) for card in scripted.file.models}
@@ -128,3 +130,37 @@ async def test_the_spend_is_that_of_the_book_and_without_one_of_this_process(
     assert (
         "client=acme" in by_tag and "2 calls" in by_tag and "since the ledger began" not in by_tag
     )
+
+
+async def test_a_key_sees_its_own_tenants_spend_budgets_and_runs_and_one_of_an_admin_all(
+    tmp_path: Path,
+) -> None:
+    fleet = keyed_fleet(tmp_path / "book.sqlite")
+    assert fleet.book is not None
+    for name in ("acme", "birch"):
+        tenant(fleet.book, name, {"bounds": {"usd_per_day": 1}})
+    keys = {name: made(fleet.book, name) for name in ("acme", "birch")}
+    admin = made(fleet.book, "acme", {"scope": {"routes": ["admin"]}})
+    no_threads = made(fleet.book, "acme", {"scope": {"routes": ["jobs"]}})
+    async with served(fleet, graphs={"asking": asking}) as http:
+        assert (await http.get("/console")).status_code == 200
+        assert (await http.get("/console/static/run.js")).status_code == 200
+        parts = ["spend", "waiting"]
+        for part in parts:
+            assert (await http.get(f"/v1/console/{part}")).status_code == 401
+        ask = JOB | {"thread_id": "shirts"}
+        for key in keys.values():
+            await http.post("/v1/jobs", json=ask, headers=bearer(key))
+
+        async def told(part: str, key: str) -> str:
+            return (await http.get(f"/v1/console/{part}", headers=bearer(key))).text
+
+        own = await told("spend?by=key", keys["acme"])
+        assert "tenant acme" in own and "birch" not in own and "$1" in own
+        assert "#spend/tenant" not in own
+        everyone = await told("spend?by=tenant&period=all", admin)
+        assert "acme" in everyone and "birch" in everyone
+        assert 'data-count="1"' in await told("waiting", keys["birch"])
+        assert "It is red." in await told("waiting/shirts", keys["birch"])
+        refused = await http.get("/v1/console/waiting", headers=bearer(no_threads))
+        assert refused.status_code == 403

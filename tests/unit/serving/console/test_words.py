@@ -10,7 +10,7 @@ from string import Formatter
 import pytest
 
 from orchestra.pages.wording import asked_language
-from orchestra.serving.console.spend import WAYS
+from orchestra.serving.console.spend import PAYERS, PERIODS, WAYS
 from orchestra.serving.console.words import SPOKEN, WORDS, spoken
 
 CONSOLE = Path(__file__).parents[4] / "orchestra" / "serving" / "console"
@@ -19,7 +19,10 @@ BUILT = [
     *(f"state_{name}" for name in STATES),
     *(f"status_{name}" for name in ("complete", "review", "partial", "failed", "waiting")),
     *(f"source_{name}" for name in ("photo", "text", "both", "derived", "person")),
-    *(f"by_{way}" for way in WAYS),
+    *(f"by_{way}" for way in (*PAYERS, *WAYS)),
+    *(f"period_{period}" for period in PERIODS),
+    *(f"of_{kind}" for kind in ("server", "tenant", "key")),
+    *(f"per_{period}" for period in ("day", "month")),
     *(f"write_{code}" for code in ("auto", "en", "zh")),
     *("cost_usd", "latency_ms", "tokens", "kind_join", "kind_own", "left", "under_way"),
     *("on_photo", "whole_photo", "send", "go_on"),
