@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from orchestra.core.job import Evidence, Field
 from orchestra.core.text import INSTRUCTION_LIKE, find_span
@@ -74,8 +75,9 @@ class Instructed:
         return any(proof.start < end and start < proof.end for start, end in self.parts)
 
 
-def instructed(text: str, lists: Sequence[Instructions]) -> Instructed:
-    """Where `text` tells a model what to do."""
+@lru_cache(maxsize=8)
+def instructed(text: str, lists: tuple[Instructions, ...]) -> Instructed:
+    """Where `text` tells a model what to do; a job asks more than once."""
     plain, places = _plain(text)
     found = sorted(
         (places[start], places[end - 1] + 1, one.reason)
@@ -116,13 +118,13 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
 
 
 def without_instructed(
-    reading: Mapping[str, Field], told: Instructed, lists: Sequence[Instructions]
+    reading: Mapping[str, Field], told: Instructed, lists: tuple[Instructions, ...]
 ) -> dict[str, Field]:
     """A reading without what it took from an instruction: by another place, or an abstention."""
     return {name: _clean(one, told, lists) for name, one in reading.items()}
 
 
-def _clean(one: Field, told: Instructed, lists: Sequence[Instructions]) -> Field:
+def _clean(one: Field, told: Instructed, lists: tuple[Instructions, ...]) -> Field:
     printed = [proof for proof in one.evidence if proof.kind == "image" and _says(proof, lists)]
     bad = [proof for proof in one.evidence if told.holds(proof)]
     if not (bad or printed):
@@ -141,12 +143,12 @@ def _clean(one: Field, told: Instructed, lists: Sequence[Instructions]) -> Field
     )
 
 
-def _says(proof: Evidence, lists: Sequence[Instructions]) -> bool:
+def _says(proof: Evidence, lists: tuple[Instructions, ...]) -> bool:
     return bool(proof.text) and bool(instructed(proof.text, lists).found)
 
 
 def instructions_of(
-    told: Instructed, readings: Sequence[Mapping[str, Field]], lists: Sequence[Instructions]
+    told: Instructed, readings: Sequence[Mapping[str, Field]], lists: tuple[Instructions, ...]
 ) -> Field | None:
     """The instructions in a text and on its photos, as a field that sends the job to review; None
     without one.
