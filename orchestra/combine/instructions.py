@@ -22,6 +22,7 @@ MOST_FOUND = 50
 ENDS = " \n.,;:!?>*。，；：！？"
 UNSEEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 # An instruction takes its sentence with it, and the rest of its line: that may be what it wants.
+STOPS = re.compile(r"[\n!?。！？]|\.(?=\s|$)")
 BEGINS = re.compile(r"[\n.!?。！？]|(?:^|(?<=\n))[^\n:：]{1,40}[:：] ")
 
 
@@ -80,7 +81,7 @@ def instructed(text: str, lists: tuple[Instructions, ...]) -> Instructed:
     """Where `text` tells a model what to do; a job asks more than once."""
     plain, places = _plain(text)
     found = sorted(
-        (places[start], places[end - 1] + 1, one.reason)
+        (places[start], _end(text, places[end - 1] + 1), one.reason)
         for one in lists
         for start, end in one.places(plain)
         if end > start
@@ -100,6 +101,12 @@ def _begin(text: str, at: int) -> int:
     """Where the sentence begins that text[at] is in; the name of a column is not of it."""
     line = text.rfind("\n", 0, at) + 1
     return max((found.end() for found in BEGINS.finditer(text, line, at)), default=line)
+
+
+def _end(text: str, at: int) -> int:
+    """Where the sentence ends that goes on at text[at]."""
+    found = STOPS.search(text, at)
+    return len(text) if found is None else found.start()
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:
