@@ -13,8 +13,8 @@ from orchestra.core.call import Call
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.job import Evidence, Field
 from orchestra.core.text import sanitise
-from tests.instruction_texts import KEPT_BACK, PLAIN, TUNED
 from tests.scripted import first_allowed, scripted_fleet
+from tests.unit.combine.instruction_texts import KEPT_BACK, PLAIN, TUNED
 
 LISTS = default_recipe().instructing
 RULES = MergeRules(instructions=LISTS)
