@@ -101,6 +101,7 @@ async def batch(
         out=out,
         recipe=FACTS,
         text_columns=["text"],
+        photo_root="/",  # the data is elsewhere
         budget=Budget(cost_usd=cap),
         plan=plan,
     )
@@ -124,7 +125,8 @@ def _row(truth: str) -> TableRow:
 async def quoted(fleet: Fleet, table: Path, out: Path, cap: Decimal, sample: int) -> Run:
     """Plan within `cap`, run by the plan, and print the quote beside what came."""
     wish = Wish(budget=Budget(cost_usd=cap), sample=sample, gold=GOLD, fields=("category",), seed=1)
-    plan = await fleet.plan_batch(build, table, wish, out=out, recipe=FACTS, text_columns=["text"])
+    columns = {"recipe": FACTS, "text_columns": ["text"], "photo_root": "/"}
+    plan = await fleet.plan_batch(build, table, wish, out=out, **columns)
     print(f"\nbudget ${cap:f}: sample of {len(plan.sampled)} rows, ${plan.sample_usd:f}")
     for kind in plan.kinds:
         mix = ", ".join(f"{way.rows} {way.route}" for way in kind.ways if way.rows)

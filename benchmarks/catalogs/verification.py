@@ -104,7 +104,7 @@ async def run(rows: Sequence[Sold]) -> list[Result]:
                 writer.writerow([f"S{at:05d}", row.title, row.description, str(row.photo)])
         out = Path(folder) / "out"
         async with Fleet.open("mini") as fleet:
-            await fleet.batch(build, table, out=out)
+            await fleet.batch(build, table, out=out, photo_root="/")  # the data is elsewhere
         found = dict(results_of(out)[0])
     return [found[f"S{at:05d}"] for at in range(len(rows))]
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from orchestra.core.job import Evidence, Field
 from orchestra.core.text import INSTRUCTION_LIKE, find_span
@@ -21,6 +22,7 @@ MOST_FOUND = 50
 ENDS = " \n.,;:!?>*。，；：！？"
 UNSEEN = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 # An instruction takes its sentence with it, and the rest of its line: that may be what it wants.
+STOPS = re.compile(r"[\n!?。！？]|\.(?=\s|$)")
 BEGINS = re.compile(r"[\n.!?。！？]|(?:^|(?<=\n))[^\n:：]{1,40}[:：] ")
 
 
@@ -74,11 +76,12 @@ class Instructed:
         return any(proof.start < end and start < proof.end for start, end in self.parts)
 
 
-def instructed(text: str, lists: Sequence[Instructions]) -> Instructed:
-    """Where `text` tells a model what to do."""
+@lru_cache(maxsize=8)
+def instructed(text: str, lists: tuple[Instructions, ...]) -> Instructed:
+    """Where `text` tells a model what to do; a job asks more than once."""
     plain, places = _plain(text)
     found = sorted(
-        (places[start], places[end - 1] + 1, one.reason)
+        (places[start], _end(text, places[end - 1] + 1), one.reason)
         for one in lists
         for start, end in one.places(plain)
         if end > start
@@ -100,6 +103,12 @@ def _begin(text: str, at: int) -> int:
     return max((found.end() for found in BEGINS.finditer(text, line, at)), default=line)
 
 
+def _end(text: str, at: int) -> int:
+    """Where the sentence ends that goes on at text[at]."""
+    found = STOPS.search(text, at)
+    return len(text) if found is None else found.start()
+
+
 def _plain(text: str) -> tuple[str, Sequence[int]]:
     """`text` as it is read aloud: wide letters narrow, unseen marks gone; each letter's place."""
     if text.isascii():
@@ -116,13 +125,13 @@ def _plain(text: str) -> tuple[str, Sequence[int]]:
 
 
 def without_instructed(
-    reading: Mapping[str, Field], told: Instructed, lists: Sequence[Instructions]
+    reading: Mapping[str, Field], told: Instructed, lists: tuple[Instructions, ...]
 ) -> dict[str, Field]:
     """A reading without what it took from an instruction: by another place, or an abstention."""
     return {name: _clean(one, told, lists) for name, one in reading.items()}
 
 
-def _clean(one: Field, told: Instructed, lists: Sequence[Instructions]) -> Field:
+def _clean(one: Field, told: Instructed, lists: tuple[Instructions, ...]) -> Field:
     printed = [proof for proof in one.evidence if proof.kind == "image" and _says(proof, lists)]
     bad = [proof for proof in one.evidence if told.holds(proof)]
     if not (bad or printed):
@@ -141,12 +150,12 @@ def _clean(one: Field, told: Instructed, lists: Sequence[Instructions]) -> Field
     )
 
 
-def _says(proof: Evidence, lists: Sequence[Instructions]) -> bool:
+def _says(proof: Evidence, lists: tuple[Instructions, ...]) -> bool:
     return bool(proof.text) and bool(instructed(proof.text, lists).found)
 
 
 def instructions_of(
-    told: Instructed, readings: Sequence[Mapping[str, Field]], lists: Sequence[Instructions]
+    told: Instructed, readings: Sequence[Mapping[str, Field]], lists: tuple[Instructions, ...]
 ) -> Field | None:
     """The instructions in a text and on its photos, as a field that sends the job to review; None
     without one.

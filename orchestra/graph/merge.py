@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
@@ -15,6 +16,8 @@ from orchestra.core.job import Field, Job
 from orchestra.core.place import branches_of
 from orchestra.core.spelling import nearest
 from orchestra.core.state import Context, JobState, Outcome, outcomes_of
+
+LONG_CHARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +39,25 @@ class Merge:
         run = None if runtime is None else await run_of(runtime.context)
         outcomes = outcomes_of(state) if run is None else run.outcomes(state)
         words = _words(state, run)
-        merged = self._joined(outcomes, words)
+        merged = await self._joined(outcomes, words)
         clashing = [name for name, field in merged.items() if field.contradiction]
         changed: dict[str, Outcome] = {}
         if clashing and run is not None:
             changed = await run.settle(clashing, self.nodes, state)
-            merged = self._joined(outcomes | changed, words) if changed else merged
+            merged = await self._joined(outcomes | changed, words) if changed else merged
         joined = {name: field.model_dump(mode="json") for name, field in merged.items()}
         if not changed:
             return {"fields": joined}
         kept = {node: outcome.model_dump(mode="json") for node, outcome in changed.items()}
         return {"fields": joined, "outcomes": kept}
 
-    def _joined(self, outcomes: Mapping[str, Outcome], words: str) -> dict[str, Field]:
+    async def _joined(self, outcomes: Mapping[str, Outcome], words: str) -> dict[str, Field]:
+        """The fields joined; of a long text beside the event loop, which others wait for."""
         found = (branches_of(outcomes, node).values() for node in self.nodes)
         readings = [outcome.fields for branches in found for outcome in branches]
-        return merge_readings(readings, self.rules, words)
+        if len(words) < LONG_CHARS:
+            return merge_readings(readings, self.rules, words)
+        return await asyncio.to_thread(merge_readings, readings, self.rules, words)
 
 
 def _words(state: JobState, run: Run | None) -> str:

@@ -14,10 +14,9 @@ PHOTO_BYTES = 48 * MIB  # a photo of 32 MiB, the most that is read, as a data UR
 SMALL_BYTES = 64 * 1024
 PATIENCE_S = 20.0  # for a body's first bytes, and all of a small one
 LEAST_BYTES_A_S = 16 * 1024  # of a body that is larger
-PHOTO_ROUTES = frozenset(
-    {"/", "/v1/jobs", "/v1/plan", "/v1/chat/completions", "/v1/responses", "/v1/console/plan"}
-)
-LARGE_ROUTES = frozenset({"/v1/embeddings", "/v1/console/result"})
+JOB_ROUTES = ("/", "/v1/jobs", "/v1/plan", "/v1/console/plan")
+PHOTO_ROUTES = frozenset({*JOB_ROUTES, "/v1/chat/completions", "/v1/responses"})
+LONG_ROUTES = frozenset({"/v1/embeddings", "/v1/console/result"})  # many texts; a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class BodyLimits:
                 return bound
         if path in PHOTO_ROUTES:
             return BodyBound(PHOTO_BYTES, self.plain_bytes)
-        if path in LARGE_ROUTES:
+        if path in LONG_ROUTES:
             return BodyBound(8 * MIB, 8 * MIB)
         return BodyBound(MIB, MIB)
 

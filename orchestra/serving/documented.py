@@ -23,6 +23,7 @@ ABOUT = {
     409: "It is under way, or has changed meanwhile",
     408: "The body came too slowly",
     413: "The body is too large",
+    415: "The body is packed: send it as it is",
     421: "The server does not go by this name",
     422: "No plan fits the budget, or the model refused to answer",
     429: "Too much was asked: come again after `Retry-After`",
@@ -33,7 +34,7 @@ ABOUT = {
     504: "The deadline has passed",
     507: "The disk is full",
 }
-GUARDS = (400, 401, 403, 408, 413, 421, 429, 431, 500, 503)
+GUARDS = (400, 401, 403, 408, 413, 415, 421, 429, 431, 500, 503)
 READING = (404,)
 WORK = (402, 404, 409, 422, 502, 504, 507)
 _EVENT = {

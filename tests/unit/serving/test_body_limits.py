@@ -69,6 +69,21 @@ async def test_the_document_says_how_large_each_body_may_be() -> None:
     assert "beside photos" in paths["/v1/jobs"]["post"]["requestBody"]["description"]
 
 
+async def test_the_console_may_send_what_the_routes_it_stands_for_take() -> None:
+    limits = BodyLimits()
+    fleet, _ = scripted_fleet()
+    async with fleet:
+        app = make_app(Service(fleet, {}))
+    posted = {
+        getattr(route, "path", "")
+        for route in app.routes
+        if "POST" in getattr(route, "methods", ())
+    }
+    assert {"/v1/console/plan", "/v1/console/result"} <= posted
+    assert limits.of("/v1/console/plan") == limits.of("/v1/plan")
+    assert limits.of("/v1/console/result").all_bytes == 8 * 2**20
+
+
 def test_a_route_may_have_a_bound_of_its_own() -> None:
     own = BodyBound(2**30, 2**30)
     limits = BodyLimits(own=((re.compile(r"/v1/files"), own),))
