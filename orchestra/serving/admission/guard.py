@@ -99,6 +99,7 @@ class Admission:
         self._refuse = refuse
         limit = FixedLimit(at_once) if at_once else FoundLimit()
         self.gate = Gate(limit, FairQueue(places), _told)
+        self._gauge()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when its turn comes."""
