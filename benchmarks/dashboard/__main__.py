@@ -22,6 +22,9 @@ from benchmarks.dashboard.picture import Line, legend, page
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra.app import Fleet
+from orchestra.book.member import LedgerMember
+from orchestra.book.server import LedgerServer
+from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.browser import chromium
@@ -46,8 +49,10 @@ def main() -> None:
 
 def measure(folder: Path, out: Path) -> None:
     """Serve, ask, and draw what Prometheus has of it."""
-    fleet = Fleet.open("mini", cache=folder / "cache", book=folder / "book.db")
-    service = Service(fleet, {"answer": answer, "listing": listing})
+    keeper = LedgerServer(folder / "book.sqlite")
+    ledger = LedgerMember(keeper, metrics.exposition)
+    fleet = Fleet.open("mini", cache=folder / "cache", ledger=ledger)
+    service = Service(fleet, {"answer": answer, "listing": listing}, ledger=ledger)
     with served_here(make_app(service)) as address, prometheus(folder, address) as server:
         server.wait_for('up{job="orchestra"} == 1')
         ask_all(address, 8, 4)  # the models load
@@ -58,6 +63,7 @@ def measure(folder: Path, out: Path) -> None:
         drawn = [(panel, _lines(server, panel, began, time.time())) for panel in panels(WINDOW)]
     with fleet:
         """Close it."""
+    keeper.close()
     print(json.dumps({"asked": sum(statuses.values()), "statuses": statuses}))
     about = f"{told} of the bundled models on two cores: 1, 8, 32, then 4 at once"
     _draw(drawn, about, out)

@@ -18,7 +18,7 @@ from orchestra.observe.together import added, beside_ours, family_text
 
 PATIENCE_S = 5.0
 # What an ingress counts of these by itself, the book counts for all of them, hung-up jobs too.
-OF_THE_BOOK = ("orchestra_cost_usd", "orchestra_overrun_usd", "orchestra_presumed_usd")
+OF_THE_BOOK = tuple(f"orchestra_{kind}_usd" for kind in ("cost", "overrun", "presumed", "saved"))
 
 
 async def exposition(ledger: LedgerMember | None) -> bytes:

@@ -10,13 +10,18 @@ from pathlib import Path
 import prometheus_client
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from graphs.answer import build
 from orchestra.app import Fleet
+from orchestra.book.member import LedgerMember
+from orchestra.book.server import LedgerServer
 from orchestra.core.errors import DiskFull
+from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
+from orchestra.serving.told_metrics import of_the_book
 from tests.observed.prometheus import (
     CONFIG,
     DASHBOARD,
@@ -45,21 +50,16 @@ MOVED = (
     'orchestra_cache_total{outcome="hit"}',
 )
 METRIC = re.compile(r"\b(orchestra_[a-z_]+)\b")
-# What this service has not: a queue, and keys.
+# What this service has not: keys.
 ABSENT = {
-    "Requests that wait",
-    "Seconds in the queue",
-    "Admission",
     "Dollars spent by tenant",
     "Dollars left by tenant",
 }
 
 
 LATER = {
-    "orchestra_admission_total",
+    "orchestra_book_up",
     "orchestra_budget_left_usd",
-    "orchestra_queue_depth",
-    "orchestra_queue_seconds_bucket",
     "orchestra_spend_usd_total",
 }
 
@@ -67,15 +67,18 @@ LATER = {
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus, once it has seen a service at work."""
-    fleet = Fleet.open("mini")
+    folder = tmp_path_factory.mktemp("prometheus")
+    keeper = LedgerServer(folder / "book.sqlite")
+    ledger = LedgerMember(keeper, metrics.exposition)
+    fleet = Fleet.open("mini", ledger=ledger)
 
     async def lost() -> dict[str, str]:
         return {"zero": "no replica runs"}
 
-    service = Service(fleet, {"answer": build}, lost)
+    service = Service(fleet, {"answer": build}, lost, ledger)
     with (
         served_here(make_app(service)) as address,
-        prometheus(tmp_path_factory.mktemp("prometheus"), address) as server,
+        prometheus(folder, address) as server,
     ):
         server.wait_for('up{job="orchestra"} == 1')
         for number in range(0, MOST_ASKED, 24):  # a rate needs requests between two scrapes
@@ -87,6 +90,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         yield server
     with fleet:
         """Close it."""
+    keeper.close()
 
 
 def names_of(family: prometheus_client.Metric) -> set[str]:
@@ -115,7 +119,9 @@ def test_rules_and_configuration_are_read_and_each_alert_fires_when_it_should() 
 
 
 def test_every_metric_of_dashboard_and_alerts_is_one_that_is_counted() -> None:
-    known = {name for f in prometheus_client.REGISTRY.collect() for name in names_of(f)}
+    told = text_string_to_metric_families(of_the_book([]).decode())
+    counted = [*prometheus_client.REGISTRY.collect(), *told]
+    known = {name for family in counted for name in names_of(family)}
     asked = {name for each in expressions() for name in METRIC.findall(each)}
     assert asked - known == LATER
 

@@ -133,6 +133,7 @@ class Admission:
         self._seen = seen
         self._reading_bytes = 0
         self.gate = gate_of(places, at_once) if gate is None else gate
+        self._tell_depth()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when its turn comes."""
