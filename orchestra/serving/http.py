@@ -22,16 +22,17 @@ from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.admission.guard import PLACES, Admission, gate_of
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
-from orchestra.serving.batches.files import UPLOADS, Shelf
 from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.output import event
-from orchestra.serving.batches.routes import add_batches, add_files
+from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
+from orchestra.serving.files.routes import add_files
+from orchestra.serving.files.shelf import UPLOADS, Shelf
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.keys import Access, KeyGuard
