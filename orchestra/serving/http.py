@@ -24,10 +24,9 @@ from orchestra.serving.admission.ingress import IngressAdmission
 from orchestra.serving.admission.patience import Patience
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
-from orchestra.serving.batches.files import UPLOADS, Shelf
 from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.output import event
-from orchestra.serving.batches.routes import add_batches, add_files
+from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.canary import Canary
@@ -35,6 +34,8 @@ from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
+from orchestra.serving.files.routes import add_files
+from orchestra.serving.files.shelf import UPLOADS, Shelf
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
 from orchestra.serving.keys import Access, KeyGuard

@@ -28,7 +28,7 @@ from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE, EventStream, Telling
 from orchestra.serving.told import run_stream
-from orchestra.serving.waiting import MOST_PAGE, ThreadQuery
+from orchestra.serving.waiting import MOST_PAGE, ThreadQuery, page_of
 from orchestra.serving.words import (
     AnswerRequest,
     Health,
@@ -80,7 +80,7 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
         """The runs that wait for an answer or were left, the first kept first."""
         tags, newest = read_tags(tag), order == "desc"
         query = ThreadQuery(status, graph, tags, after, limit, newest)
-        return await service.threads(query)
+        return page_of(await service.threads(), query)
 
     @app.get("/v1/threads/{thread_id:path}", responses=errors(*READING))
     async def thread(thread_id: str) -> Thread:

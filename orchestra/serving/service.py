@@ -43,14 +43,12 @@ from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
 from orchestra.serving.chat_words import ChatAnswer, ChatRequest
 from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
-from orchestra.serving.waiting import ThreadQuery, page_of
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
-    ThreadList,
     VectorAnswer,
     VectorRequest,
 )
@@ -104,9 +102,9 @@ class Service:
             _raise_failure(result)
         return result
 
-    async def threads(self, query: ThreadQuery) -> ThreadList:
+    async def threads(self) -> list[Thread]:
         """The runs of who asks that wait, were left, or are gone on with at the moment."""
-        return page_of(await self.fleet.threads(), query)
+        return await self.fleet.threads()
 
     async def thread(self, thread_id: str) -> Thread:
         """One of them. Raises `UnknownThread`."""

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def url() -> Iterator[str]:
 def client(url: str) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as made:
         yield made
+
+
+def test_a_batch_runs_behind_serve(client: OpenAI) -> None:
+    body = {"model": "r1", "messages": [{"role": "user", "content": "2 + 3 = ?"}]}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    content = json.dumps(line).encode()
+    file = client.files.create(file=("in.jsonl", content), purpose="batch")
+    batch = client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    while batch.status not in ("completed", "failed"):
+        time.sleep(0.1)
+        batch = client.batches.retrieve(batch.id)
+    assert batch.output_file_id is not None
+    (said,) = client.files.content(batch.output_file_id).text.splitlines()
+    answer = json.loads(said)["response"]["body"]
+    assert answer["choices"][0]["message"]["content"]
 
 
 async def test_the_same_100_jobs_give_the_same_plans_and_answers(url: str) -> None:

@@ -27,7 +27,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from openai import OpenAI
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from graphs.answer import build
 from orchestra.core.call import Call, Reply, Usage
@@ -70,6 +70,7 @@ def client(url: str) -> Iterator[OpenAI]:
         yield client
 
 
+NO_KEY = SecretStr("none")
 USER: Any = [{"role": "user", "content": "What is it?"}]
 
 
@@ -192,8 +193,8 @@ def test_openais_client_sends_files_and_runs_batches(client: OpenAI, tmp_path: P
 
 async def test_langchains_client_chats_streams_and_fills_a_schema(url: str) -> None:
     model = ChatOpenAI(
-        base_url=url, api_key="none", model="r1", temperature=0.7, max_retries=0, seed=1,
-        reasoning_effort="low", max_tokens=64, stream_usage=True,
+        base_url=url, api_key=NO_KEY, model="r1", temperature=0.7, max_retries=0, seed=1,
+        reasoning_effort="low", max_completion_tokens=64, stream_usage=True,
     )  # fmt: skip
     said = await model.ainvoke("What is it?")
     assert said.content == "a red shirt" and said.usage_metadata is not None
@@ -205,17 +206,17 @@ async def test_langchains_client_chats_streams_and_fills_a_schema(url: str) -> N
         {"type": "text", "text": "See?"},
         {"type": "image_url", "image_url": {"url": photo()}},
     ]
-    vision = ChatOpenAI(base_url=url, api_key="none", model="vl", max_retries=0)
+    vision = ChatOpenAI(base_url=url, api_key=NO_KEY, model="vl", max_retries=0)
     shown = await vision.ainvoke([HumanMessage(seen)])
     assert shown.content == "1 photos, See?"
     other = ChatOpenAI(
-        base_url=url, api_key="none", model="r1", use_responses_api=True, max_retries=0
+        base_url=url, api_key=NO_KEY, model="r1", use_responses_api=True, max_retries=0
     )
     assert (await other.ainvoke("What is it?")).text == "a red shirt"
     pieces = [piece async for piece in other.astream("What is it?")]
     assert "".join(piece.text for piece in pieces) == "a red shirt"
     vectors = OpenAIEmbeddings(
-        base_url=url, api_key="none", model="auto", check_embedding_ctx_length=False
+        base_url=url, api_key=NO_KEY, model="auto", check_embedding_ctx_length=False
     )
     assert (await vectors.aembed_query("red"))[0] == 3
 
@@ -241,7 +242,7 @@ async def test_litellms_client_chats_streams_fills_a_schema_and_makes_vectors(ur
     assert Facts.model_validate_json(facts.choices[0].message.content) == Facts(colour="red")
     made: Any = await litellm.aembedding(model="openai/auto", input=["red"], **to)
     assert made.data[0]["embedding"][0] == 3
-    with pytest.raises(litellm.BadRequestError, match="send it again for another"):
+    with pytest.raises(litellm.exceptions.BadRequestError, match="send it again for another"):
         await litellm.acompletion(model="openai/r1", messages=USER, n=2, **to)
 
 

@@ -30,6 +30,7 @@ READMES = ("README.md", "README.zh-CN.md")
 GUIDES = ("docs/recipe.md", "docs/graphs.md", "docs/workers.md")
 MANUALS = (
     "docs/serving.md",
+    "docs/api.md",
     "docs/endpoints.md",
     "docs/checkpoints.md",
     "docs/attention.md",

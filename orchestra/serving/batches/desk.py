@@ -11,7 +11,6 @@ from orchestra.book.filing.entries import FiledBatch
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import UnknownBatch, UsageError
 from orchestra.core.tags import problem
-from orchestra.serving.batches.files import Shelf
 from orchestra.serving.batches.words import (
     BatchList,
     BatchObject,
@@ -23,6 +22,7 @@ from orchestra.serving.batches.words import (
     SentDetails,
 )
 from orchestra.serving.batches.work import BatchWork
+from orchestra.serving.files.shelf import Shelf
 
 MOST_OPEN = 100  # batches of a tenant that are under way
 

@@ -13,7 +13,7 @@ from typing import Any
 from orchestra.book.filing.entries import BatchStatus, FiledBatch, FiledFile
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import DiskFull
-from orchestra.serving.batches.files import EXPIRES_S
+from orchestra.serving.files.shelf import EXPIRES_S
 
 
 async def end_batch(

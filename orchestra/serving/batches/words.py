@@ -1,6 +1,6 @@
-"""Files and batches as OpenAI's clients ask for them and read them.
+"""Batches as OpenAI's clients ask for them and read them.
 
-Source of the shapes: OpenAI's public API reference, "Files" and "Batch".
+Source of the shapes: OpenAI's public API reference, "Batch".
 """
 
 from __future__ import annotations
@@ -10,42 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic import Field as Attribute
 
-from orchestra.book.filing.entries import BatchStatus, FilePurpose
+from orchestra.book.filing.entries import BatchStatus
 from orchestra.serving.words import Received
 
 Endpoint = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/jobs"]
 Window = Literal["1h", "2h", "6h", "12h", "24h", "48h", "72h", "168h"]
-
-
-class FileObject(BaseModel):
-    """What is known of a file; times are seconds since 1970."""
-
-    id: str
-    object: Literal["file"] = "file"
-    bytes: int
-    created_at: int
-    expires_at: int | None = None
-    filename: str
-    purpose: FilePurpose
-    status: Literal["processed"] = "processed"
-
-
-class FileList(BaseModel):
-    """Answer of GET /v1/files; more of them are behind `last_id` where it says so."""
-
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
-
-
-class FileDeleted(BaseModel):
-    """Answer of DELETE /v1/files/ID."""
-
-    id: str
-    object: Literal["file"] = "file"
-    deleted: Literal[True] = True
 
 
 class BatchRequest(Received):

@@ -31,7 +31,7 @@ async def response_stream(
 async def _events(
     telling: Telling[ResponseAnswer], response: ResponseAnswer, idle_s: float
 ) -> AsyncIterator[str]:
-    told = _Told(response)
+    told = _ResponseEvents(response)
     for event in told.beginning():
         yield event
     async for piece in telling.pieces(idle_s):
@@ -44,7 +44,7 @@ async def _events(
         yield event
 
 
-class _Told:
+class _ResponseEvents:
     """What was told of one response: the same ids in each event."""
 
     def __init__(self, response: ResponseAnswer) -> None:

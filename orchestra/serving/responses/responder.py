@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import UsageError
 from orchestra.core.job import first_problem
-from orchestra.serving.batches.files import Shelf
 from orchestra.serving.chat_words import ChatAnswer, ChatRequest
+from orchestra.serving.files.shelf import Shelf
 from orchestra.serving.responses.words import (
     Content,
     Incomplete,

@@ -21,8 +21,9 @@ from orchestra.book.key_messages import RevokeKey
 from orchestra.core.call import Call
 from orchestra.core.errors import ModelUnavailable, OrchestraError
 from orchestra.serving.admission.guard import gate_of
-from orchestra.serving.batches import files, lines, work
+from orchestra.serving.batches import lines, work
 from orchestra.serving.batches.entry import LineEntrance
+from orchestra.serving.files import shelf
 from orchestra.serving.http import make_app
 from orchestra.serving.keys import Access
 from orchestra.serving.responses.responder import Responder
@@ -141,7 +142,7 @@ async def test_a_line_waits_for_a_model_that_does_not_answer() -> None:
 
     one = Served(None, later)
     service = Service(one.fleet, {"answer": build})
-    endpoints = lines.endpoints(service, Responder(service, files.Shelf(one.filing)))
+    endpoints = lines.endpoints(service, Responder(service, shelf.Shelf(one.filing)))
     entrance = LineEntrance(one.fleet.ledger, Access(), gate_of(4, 4))
     done_by = work.BatchWork(one.filing, endpoints, entrance, first_delay_s=0.01)
     begun = await one.take(jsonl(ask(0)))
@@ -277,9 +278,9 @@ async def test_files_are_told_paged_given_out_and_bounded(
     for given, status in (({"after": "none"}, 404), ({"limit": 0}, 400), ({"order": "up"}, 400)):
         assert (await here.http.get("/v1/files", params=given)).status_code == status
     assert "empty" in (await here.send(b""))["error"]["message"]
-    monkeypatch.setattr(files, "MOST_FILE_BYTES", 3)
+    monkeypatch.setattr(shelf, "MOST_FILE_BYTES", 3)
     assert (await here.send(b"1234"))["error"]["code"] == "FileTooLarge"
-    monkeypatch.setattr(files, "MOST_FILES", 5)
+    monkeypatch.setattr(shelf, "MOST_FILES", 5)
     assert (await here.send(b"1"))["error"]["code"] == "FilesFull"
     kept = {path.name for path in here.filing.folder.iterdir()}
     assert {name for name in kept if name.startswith("file-")} == {each["id"] for each in sent}

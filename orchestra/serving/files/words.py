@@ -1,0 +1,43 @@
+"""Files as OpenAI's clients read them.
+
+Source of the shapes: OpenAI's public API reference, "Files".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from orchestra.book.filing.entries import FilePurpose
+
+
+class FileObject(BaseModel):
+    """What is known of a file; times are seconds since 1970."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int | None = None
+    filename: str
+    purpose: FilePurpose
+    status: Literal["processed"] = "processed"
+
+
+class FileList(BaseModel):
+    """Answer of GET /v1/files; more of them are behind `last_id` where it says so."""
+
+    object: Literal["list"] = "list"
+    data: list[FileObject]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class FileDeleted(BaseModel):
+    """Answer of DELETE /v1/files/ID."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: Literal[True] = True
