@@ -32,12 +32,12 @@ def allowed_fleet(file: FleetFile) -> FleetFile:
     known = _NARROWED.get((id(file), narrow))
     if known is not None and known[0] is file:
         return known[1]
-    cards = tuple(card for card in file.models if _is_allowed(card))
+    cards = tuple(card for card in file.models if may_use(card))
     if len(cards) == len(file.models):
         return file
     if not cards:
         raise NotAllowed(
-            f"The key {principal().key!r} may use {_models(file)}, and the fleet {file.name!r} has "
+            f"{_who()} may use {_models(file)}, and the fleet {file.name!r} has "
             "none of them. Have its scope widened with: orchestra keys set"
         )
     found = FleetFile.model_construct(**{**dict(file), "models": cards})
@@ -50,9 +50,9 @@ def allowed_fleet(file: FleetFile) -> FleetFile:
 def check_model(file: FleetFile, name: str) -> None:
     """Raise `NotAllowed` for a model that who asks may not use."""
     card = next((card for card in file.models if card.name == name), None)
-    if card is not None and not _is_allowed(card):
+    if card is not None and not may_use(card):
         raise NotAllowed(
-            f"The key {principal().key!r} may not use the model {name!r}; it may use "
+            f"{_who()} may not use the model {name!r}; it may use "
             f"{_models(file)}. Ask one of those, or 'auto'."
         )
 
@@ -62,15 +62,14 @@ def check_graph(name: str) -> None:
     graphs = principal().scope.graphs
     if graphs is not None and name not in graphs:
         raise NotAllowed(
-            f"The key {principal().key!r} may not use the graph {name!r}; it may use: "
+            f"{_who()} may not use the graph {name!r}; it may use: "
             f"{', '.join(graphs) or 'none'}. Name one of those."
         )
 
 
-def allowed_names(names: Iterable[str], *, graphs: bool) -> list[str]:
-    """Those of `names`, of graphs or models, that who asks may use."""
-    scope = principal().scope
-    most = scope.graphs if graphs else scope.models
+def allowed_graphs(names: Iterable[str]) -> list[str]:
+    """Those of `names` that who asks may use."""
+    most = principal().scope.graphs
     return [name for name in names if most is None or name in most]
 
 
@@ -82,7 +81,8 @@ def within(budget: Budget) -> Budget:
     return budget.model_copy(update={"cost_usd": usd(most)})
 
 
-def _is_allowed(card: Card) -> bool:
+def may_use(card: Card) -> bool:
+    """Whether who asks may use the model of `card`."""
     models, is_near, is_priced = narrowing()
     if (is_near and card.data_goes_to != "local") or (is_priced and card.price.unknown):
         return False
@@ -93,7 +93,13 @@ def _models(file: FleetFile) -> str:
     scope = principal().scope
     names = scope.models
     if names is None:
-        names = tuple(card.name for card in file.models if _is_allowed(card))
+        names = tuple(card.name for card in file.models if may_use(card))
     near = " that keep data here" if scope.data == "local" else ""
     priced = " of a known price" if principal().is_bounded else ""
     return f"the models{near}{priced}: {', '.join(names) or 'none'}"
+
+
+def _who() -> str:
+    """Who asks, as messages say it."""
+    key = principal().key
+    return f"The key {key!r}" if key else "Whoever asks here"

@@ -1,25 +1,28 @@
-"""Sums what a book's calls cost by row, graph, node, model, tag or day; and re-prices a model.
+"""Sums what a book's calls cost by row, graph, node, model, tag, tenant or time; re-prices a model.
 
 It knows no table and no graph; the name of a batch's graph and the cards are given to it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from orchestra.book.book import Book
-from orchestra.book.spending import FOLDED, Correction, Expense, SpendingAccount
+from orchestra.book.budget_names import budget_parts
+from orchestra.book.spending import FOLDED, Correction, Expense, Spending, SpendingAccount
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
 from orchestra.core.money import usd
 from orchestra.core.pricing import SECONDS_AN_HOUR, Work, cost_micro
 from orchestra.core.tags import tags_of
 
-By = Literal["row", "graph", "node", "model", "tag", "day"]
+By = Literal["row", "graph", "node", "model", "tag", "day", "month", "tenant", "key"]
 ROW_ACCOUNT = "row:"
 NO_ROW, NO_GRAPH, NO_TAG = "(no row)", "(no graph)", "(no tag)"
+NO_PAYER = {"tenant": "(no tenant)", "key": "(no key)"}
+OF_GRAPH = re.compile(r"job:[0-9a-f]{32}@([^:]+)")  # the account of a run that a server began
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Costs:
 
 
 def costs(
-    book: Book,
+    book: Spending,
     by: By,
     *,
     graph: str | None = None,
@@ -123,29 +126,26 @@ def costs(
     if by not in get_args(By):
         raise BookError(f"Costs are not kept by {by!r}. Use one of {get_args(By)!r}.")
     expenses = list(book.expenses())
-    places = book.places()
-    rows = {
-        _number(place.id): place.row_id for place in places.values() if place.row_id is not None
-    }
-    names = _Names(by, places, rows, graph or NO_GRAPH)
+    headings = Headings.of(book, graph)
     sums: dict[str, list[Expense]] = {}
     for expense in expenses:
-        for name in names.of(expense):
+        for name in headings.names(by, expense):
             sums.setdefault(name, []).append(expense)
     lines = sorted(
-        (_line(name, group) for name, group in sums.items()),
+        (sum_line(name, group) for name, group in sums.items()),
         key=lambda line: (-line.cost_micro, line.name),
     )
     return Costs(
         by,
         tuple(lines),
-        _line("total", expenses),
+        sum_line("total", expenses),
         tuple(book.corrections()),
         tuple(_idle(expenses, cards, seconds)),
     )
 
 
-def _line(name: str, group: list[Expense]) -> CostLine:
+def sum_line(name: str, group: Sequence[Expense]) -> CostLine:
+    """What a group of calls came to."""
     return CostLine(
         name=name,
         calls=sum(one.calls for one in group),
@@ -160,25 +160,49 @@ def _line(name: str, group: list[Expense]) -> CostLine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """What an expense is summed under."""
+class Headings:
+    """What the expenses of a book are summed under; `graph` is of those that do not say it."""
 
-    by: By
     places: Mapping[int, SpendingAccount]
     rows: Mapping[str, str]
     graph: str
 
-    def of(self, expense: Expense) -> Sequence[str]:
+    @classmethod
+    def of(cls, book: Spending, graph: str | None = None) -> Headings:
+        """Those of `book`."""
+        places = book.places()
+        rows = {_number(one.id): one.row_id for one in places.values() if one.row_id is not None}
+        return cls(places, rows, graph or NO_GRAPH)
+
+    def names(self, by: By, expense: Expense) -> Sequence[str]:
         """Its heading; with several tags it stands under each of them."""
-        if self.by == "tag":
+        if by == "tag":
             return self._tags(expense)
-        if self.by == "row":
+        if by == "row":
             return [self._row(expense.account)]
-        if self.by == "graph":
-            return [self.graph]
-        if self.by == "day":
-            return [expense.day]
-        return [expense.node if self.by == "node" else expense.model]
+        if by == "graph":
+            return [self._graph(expense.account)]
+        if by in NO_PAYER:
+            return [self._payer(by, expense.account)]
+        if by in ("day", "month"):
+            return [expense.day if by == "day" else expense.day[:7]]
+        return [expense.node if by == "node" else expense.model]
+
+    def _graph(self, account: int) -> str:
+        """The graph of the run that this is the account of, or is under."""
+        for place in self._chain(account):
+            found = OF_GRAPH.search(place.id)
+            if found is not None:
+                return found[1]
+        return self.graph
+
+    def _payer(self, kind: str, account: int) -> str:
+        """The tenant, or the key, that paid."""
+        for place in self._chain(account):
+            parts = budget_parts(place.id)
+            if parts is not None and parts[0] == kind:
+                return parts[1]
+        return NO_PAYER[kind]
 
     def _row(self, account: int) -> str:
         """The row whose account this is or pays for; one without a record has its number.
@@ -225,7 +249,7 @@ def _idle(expenses: list[Expense], cards: Iterable[Card], seconds: float | None)
         yield Idle(card.name, replicas, seconds, hosted, max(0, hosted - charged))
 
 
-def correct(book: Book, card: Card, *, reason: str) -> Correction:
+def correct(book: Spending, card: Card, *, reason: str) -> Correction:
     """Re-price the calls of `card`'s model in `book` by its price, which was wrong before.
 
     A call whose reply is not kept (it failed, or was presumed) changes in the proportion of the

@@ -123,6 +123,11 @@ class Database:
         self._closed = False
         self._process = os.getpid()
 
+    @property
+    def path(self) -> Path | None:
+        """Its file; None for one in memory."""
+        return None if self._name == ":memory:" else Path(self._name)
+
     @contextmanager
     def transaction(self, *, is_shared: bool = False) -> Iterator[None]:
         """Group operations into one commit; another thread waits, so never `await` inside.

@@ -38,10 +38,11 @@ class Entered:
 class Enter(LedgerMessage[Entered]):
     """Let a request in, as `uid`: check its key, count it, and make its account ready.
 
-    `key` is the id on the key and `digest` the SHA-256 of all of it; without a `digest` nobody is
-    asked for a key, and only the server's own bounds hold. `route` is what is asked for, None for
-    what any key may. `is_work` says that it may spend: bounds of money, rates and concurrency hold
-    for such. `day_micro` is the server's own ceiling of a day, beside what the book says of it.
+    `key` is the id on the key and `digest` the SHA-256 of all of it. Without a `digest` the server
+    itself asks: for the `key` that it took work in from before, as a batch's, or for nobody, and
+    then only its own bounds hold. `route` is what is asked for, None for what any key may.
+    `is_work` says that it may spend: bounds of money, rates and concurrency hold for such.
+    `day_micro` is the server's own ceiling of a day, beside what the book says of it.
 
     Sent again under the same `uid` it counts once. Raises `KeyRefused`, `NotAllowed`,
     `BudgetExceeded` where nothing is left, and `RateLimited`.
@@ -117,6 +118,13 @@ class Tick(LedgerMessage[Ticked]):
 
     Each due alert is given to one who asks, and again later where `AlertSent` does not come.
     """
+
+    day_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLeft(LedgerMessage[list[Left]]):
+    """What the budgets of this month have left, those of who never came in left out."""
 
     day_micro: int | None = None
 

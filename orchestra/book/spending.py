@@ -92,13 +92,14 @@ class Spending(Database):
         )
         return {row[0]: SpendingAccount(*row) for row in rows}
 
-    def expenses(self) -> Iterator[Expense]:
+    def expenses(self, since: str | None = None) -> Iterator[Expense]:
         """Every call that was paid for or is presumed to be, in the order reserved.
 
-        Before them the sums of those that were folded.
+        Before them the sums of those that were folded. With `since` those alone that were reserved
+        on that day (2026-11-29) or later.
         """
-        yield from self._folded()
-        last = 0
+        yield from (one for one in self._folded() if since is None or one.day >= since)
+        last = 0 if since is None else self._last_before(since)
         while page := self._read(
             "SELECT number, account, node, model, day, state, cost_micro, overrun_micro,"
             " (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number),"
@@ -126,6 +127,20 @@ class Spending(Database):
                 0, account, node, model, day, FOLDED, micro, overrun, more, tokens,
                 saved if hits else None, None, calls, hits, *rest,
             )  # fmt: skip
+
+    def _last_before(self, day: str) -> int:
+        """The number of the last entry that was reserved before `day`.
+
+        Entries are numbered as they come, so that their days only grow.
+        """
+        low, high = 0, self._read("SELECT ifnull(max(number), 0) FROM entries")[0][0]
+        while low < high:
+            middle = (low + high + 1) // 2
+            row = self._read_one(
+                "SELECT day FROM entries WHERE number <= ? ORDER BY number DESC LIMIT 1", (middle,)
+            )
+            low, high = (middle, high) if row is None or row[0] < day else (low, middle - 1)
+        return low
 
     def correct(
         self,

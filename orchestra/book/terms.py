@@ -67,7 +67,7 @@ class Alerts(Word):
     """
 
     url: str
-    secret: str
+    secret: str = ""
     at: tuple[Share, ...] = (0.5, 0.8, 1.0)
     allow_private: bool = False
 

@@ -34,6 +34,7 @@ COMMANDS = (
     "export",
     "finetune",
     "init",
+    "keys",
     "label",
     "models",
     "plan",
@@ -45,6 +46,8 @@ COMMANDS = (
     "run",
     "serve",
     "show",
+    "tenants",
+    "usage",
 )
 
 LEARNING = ("finetune", "label")  # commands that work out large products, and little beside them

@@ -8,7 +8,6 @@ functions import it where they use it.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import os
@@ -17,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from orchestra.core.address import is_loopback
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import MissingExtra, ModelUnavailable, PortTaken, UsageError
 from orchestra.observe.otlp import sampling_ratio
@@ -175,22 +175,6 @@ def _lacking(name: str, reserved: float, room: float) -> str:
     return f"its models reserve {reserved:g} {name} and there is {room:g}"
 
 
-def check_host(host: str, *, has_keys: bool) -> None:
-    """Raises `UsageError` for an address that others reach, where no key is asked for."""
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError as cause:
-        raise UsageError(
-            f"--host {host!r} is no address. Give one of this machine, as 127.0.0.1, or 0.0.0.0 "
-            "for all of them."
-        ) from cause
-    if not is_loopback and not has_keys:
-        raise UsageError(
-            f"--host {host} is reached from other machines, and no key would be asked for. Give "
-            "--keys as well, or keep it on 127.0.0.1 behind something that asks for one."
-        )
-
-
 def check_port(port: int, host: str = LOOPBACK) -> None:
     """Raises `PortTaken` when another program listens there, before a cluster is started."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -204,9 +188,19 @@ def check_port(port: int, host: str = LOOPBACK) -> None:
             ) from cause
 
 
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Raises `UsageError` for an address beyond this machine where anybody could ask."""
+    place = f"[{host}]" if ":" in host else host
+    if not has_keys and not is_loopback(f"//{place}"):
+        raise UsageError(
+            f"--host {host} is reached from other machines, and nobody is asked for a key. Give "
+            f"--keys and --book, or leave it at {LOOPBACK} behind something that asks."
+        )
+
+
 @contextmanager
-def served(port: int, *, host: str = LOOPBACK, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its one HTTP proxy on the head node at `host` and `port`.
+def served(port: int, host: str = LOOPBACK, *, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its one HTTP proxy on the head node at `port` of `host`.
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.

@@ -108,6 +108,13 @@ if prometheus is not None:
     RETURNED = prometheus.Counter(
         "orchestra_canary_returned", "Canaries that lost their share as they were worse."
     )
+    KEYS_REFUSED = prometheus.Counter(
+        "orchestra_keys_refused", "Requests without a valid key, by what was wrong.", ["reason"]
+    )
+    SPEND = prometheus.Counter("orchestra_spend_usd", "Dollars spent, by tenant.", ["tenant"])
+    BUDGET_LEFT = prometheus.Gauge(
+        "orchestra_budget_left_usd", "Dollars left of a budget.", ["tenant", "period"]
+    )
     ADMISSION = prometheus.Counter(
         "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
     )
@@ -277,6 +284,24 @@ def count_returned() -> None:
     """Count a canary that lost its share."""
     if prometheus is not None:
         RETURNED.inc()
+
+
+def count_key_refused(reason: str) -> None:
+    """Count a request without a valid key."""
+    if prometheus is not None:
+        KEYS_REFUSED.labels(reason).inc()
+
+
+def count_spend(tenant: str, usd: float) -> None:
+    """Count what a tenant spent."""
+    if prometheus is not None and usd:
+        SPEND.labels(tenant).inc(usd)
+
+
+def note_budget_left(tenant: str, period: str, usd: float) -> None:
+    """Note what a tenant's budget of a period has left."""
+    if prometheus is not None:
+        BUDGET_LEFT.labels(tenant, period).set(usd)
 
 
 def exposition() -> bytes:

@@ -16,6 +16,7 @@ except ImportError:  # comes with the `ray` extra
 
 OURS = "orchestra_"
 KEPT = ("counter", "histogram", "summary")
+LEAST = ("orchestra_budget_left_usd",)  # each process tells the same: the newest is the least
 Sample = tuple[str, tuple[tuple[str, str], ...]]  # its name, and its labels in their order
 
 
@@ -65,7 +66,11 @@ def added(
             for sample in family.samples:
                 if not sample.name.endswith("_created"):
                     key = (sample.name, tuple(sorted(sample.labels.items())))
-                    of_family[key] = of_family.get(key, 0.0) + sample.value
+                    known = of_family.get(key)
+                    if known is not None and name in LEAST:
+                        of_family[key] = min(known, sample.value)
+                    else:
+                        of_family[key] = (known or 0.0) + sample.value
     return b"".join(
         family_text(name, families[name].type, families[name].documentation, sums[name])
         for name in sorted(families)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
 from orchestra.core.card import FleetFile
-from orchestra.core.errors import InvalidFleet
+from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
 from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
+from orchestra.core.money import limit_micro
 from orchestra.fleet.source import load_fleet, load_graph
 from orchestra.quality.policy import load_policy
 from orchestra.serving.admission.guard import PLACES
@@ -33,6 +35,8 @@ class AppArgs(BaseModel):
     are planned by it.
     `host_names` are names, with commas, that clients may reach the server by beside its addresses
     and `localhost`; one that begins with a dot stands for all below it, `*` for any.
+    With `keys` every request needs one of those that the book has. `cost_usd_per_day` is the most
+    that the server spends in a day (UTC); a fleet that bills needs it, or `yes`.
     `canary_percent` of the requests go to a second version, which has another fleet, policy or own
     graph (`canary_fleet`, `canary_policy`, `canary_graph`), until it is worse (`serving.canary`).
     """
@@ -48,6 +52,9 @@ class AppArgs(BaseModel):
     cache: str = ""
     policy: str = ""
     host_names: str = ""
+    keys: bool = False
+    cost_usd_per_day: Annotated[Decimal, Attribute(ge=0, le=1_000_000_000)] | None = None
+    yes: bool = False
     canary_percent: float = Attribute(default=0.0, ge=0, le=100)
     canary_fleet: str = ""
     canary_policy: str = ""
@@ -62,6 +69,17 @@ class AppArgs(BaseModel):
                 f"{', '.join(named) or 'nothing that differs'}: a canary has a share above 0, and "
                 f"at least one of {', '.join(CANARY_ARGS)}; give both, or none"
             )
+        return self
+
+    @property
+    def day_micro(self) -> int | None:
+        """The ceiling of a day in micro-dollars."""
+        return None if self.cost_usd_per_day is None else limit_micro(self.cost_usd_per_day)
+
+    @model_validator(mode="after")
+    def _keys_are_in_a_book(self) -> Self:
+        if self.keys and not self.book:
+            raise ValueError("keys are kept in a book: give book=FILE (--book), too")
         return self
 
     @property
@@ -85,19 +103,32 @@ def checked_fleet(args: AppArgs) -> FleetFile:
     """The fleet to serve, which is the one its policy was fitted on.
 
     It is checked before anything starts: a replica that refuses its policy would be started again.
-    So is what a canary has instead. Raises `InvalidFleet`, `InvalidGraph`, and for a policy what
-    `load_policy` and `Policy.check` raise.
+    So is what a canary has instead. Raises `InvalidFleet`, `InvalidGraph`, `ConfirmationNeeded` for
+    a fleet that bills and has no ceiling, and for a policy what `load_policy` and `Policy.check`
+    raise.
     """
-    file = _checked(args.fleet, args.policy)
+    file = _checked(args, args.fleet, args.policy)
     if args.canary_fleet or args.canary_policy:
-        _checked(args.canary_fleet or args.fleet, args.canary_policy)
+        _checked(args, args.canary_fleet or args.fleet, args.canary_policy)
     if args.canary_graph:
         load_graph(args.canary_graph)
     return file
 
 
-def _checked(fleet: str, policy: str) -> FleetFile:
+def _checked(args: AppArgs, fleet: str, policy: str) -> FleetFile:
     file, folder = load_fleet(fleet)
+    _check_ceiling(file, args)
     if policy:
         load_policy(Path(policy)).check(fingerprints(file, folder), file.name)
     return file
+
+
+def _check_ceiling(file: FleetFile, args: AppArgs) -> None:
+    """Raise `ConfirmationNeeded` where strangers could spend without a bound."""
+    paid = [card.name for card in file.models if card.is_hosted and card.price.is_paid]
+    if paid and args.cost_usd_per_day is None and not args.yes:
+        raise ConfirmationNeeded(
+            f"The fleet {file.name!r} bills, or may bill, calls of {', '.join(paid)}, and nothing "
+            "bounds what is asked of a server. Set a ceiling with --cost-usd-per-day N "
+            "(cost_usd_per_day in a deploy file), or confirm with --yes (yes: true)."
+        )

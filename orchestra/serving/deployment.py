@@ -29,13 +29,14 @@ from orchestra.images.limits import ImageLimits
 from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
-from orchestra.serving.canary import Trial
+from orchestra.serving.canary.second import SUFFIX, own_cards, second_args, second_graphs
+from orchestra.serving.canary.sharing import Sharing
+from orchestra.serving.canary.trial import Trial
 from orchestra.serving.http import make_app
+from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
-from orchestra.serving.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing
 
 INGRESS = "ingress"
 ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
@@ -86,15 +87,18 @@ class Ingress:
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost, self._ledger)
+        book = Path(args.book) if args.book else None
+        self._service = Service(fleet, builds, lost, self._ledger, book)
         self._host_names = args.host_names.split(",")
         self._canary = _canary(args, graphs, {**models, **second_models}, fleet)
+        self._access = Access(args.keys, args.day_micro)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
         return make_app(
             self._service,
             host_names=self._host_names,
+            access=self._access,
             queue=self._args.queue,
             max_ongoing=self._args.max_ongoing,
             canary=self._canary,

@@ -12,22 +12,26 @@ from fastapi import FastAPI
 
 from orchestra.cluster.drain import Door
 from orchestra.core.text_limits import plain_bytes
+from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.admission.guard import PLACES, Admission
 from orchestra.serving.body_limits import BodyLimits, tell_limits
-from orchestra.serving.canary import Canary
+from orchestra.serving.canary.guard import Canary
+from orchestra.serving.canary.sharing import Sharing, canary_app
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.documented import GUARDS, document, errors
 from orchestra.serving.draining import Draining
 from orchestra.serving.guards import BodyLimit, NothingForeseen
 from orchestra.serving.hosts import ANY, HostGuard
+from orchestra.serving.keys import Access, KeyGuard
 from orchestra.serving.methods import Methods
 from orchestra.serving.refusals import add_errors, refusal
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing, canary_app
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.traced import Traced
+
+UNASKED = Access()
 
 
 def make_app(
@@ -38,6 +42,7 @@ def make_app(
     queue: int = PLACES,
     max_ongoing: int = 0,
     door: Door | None = None,
+    access: Access = UNASKED,
     canary: Sharing | None = None,
 ) -> FastAPI:
     """The application of one ingress replica; a stream is not silent for longer than `keepalive_s`.
@@ -45,7 +50,8 @@ def make_app(
     It answers to its addresses, to loopback's name and to `host_names`; see `HostGuard`.
     `max_ongoing` requests are served at once (0: as many as are found to be served well), and at
     most `queue` wait. `door` is shut when the service stops; by default the one that the
-    environment names. `canary` takes a share of the work.
+    environment names. `access` says whether requests need a key, and what the server may spend in
+    a day. `canary` takes a share of the work.
     """
     limits = BodyLimits(plain_bytes(service.fleet.file))
     app = FastAPI(
@@ -64,6 +70,8 @@ def make_app(
         )
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Admission, refuse=refusal, places=queue, at_once=max_ongoing)
+    if access.is_needed:
+        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
@@ -74,6 +82,9 @@ def make_app(
     add_threads(app, service, keepalive_s)
     add_chat(app, service, keepalive_s)
     add_state(app, service)
+    add_usage(app, service)
+    if access.keys:
+        add_keys(app, service)
     add_console(app, service)
     document(app)
     tell_limits(app, limits)

@@ -9,9 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from orchestra.access.allowed import allowed_graphs, check_graph, check_model, may_use
+from orchestra.access.principal import principal
 from orchestra.app import Fleet
 from orchestra.book.member import LedgerMember
 from orchestra.core.call import OnPiece
@@ -32,7 +35,7 @@ from orchestra.graph.query import Query, answer_query
 from orchestra.graph.run import OWN_MODES
 from orchestra.graph.threads import Thread
 from orchestra.observe.log import log_result
-from orchestra.observe.metrics import count_calls, count_result, note_ready
+from orchestra.observe.metrics import count_calls, count_result, count_spend, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
 from orchestra.serving.admission.arrival import left_of
@@ -69,13 +72,20 @@ class Service:
     """One ingress's work. The first of `graphs` runs a job that names none.
 
     `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
-    fleet's, where several ingresses share it.
+    fleet's, where several ingresses share it, and `kept_in` the file of its book on this machine.
     """
 
     fleet: Fleet
     graphs: Mapping[str, Build]
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     ledger: LedgerMember | None = None
+    kept_in: Path | None = None
+
+    @property
+    def book_path(self) -> Path | None:
+        """Where the book of the fleet's ledger is, to be read beside it; None without one."""
+        own = self.fleet.book
+        return self.kept_in if own is None else own.path
 
     async def job(self, request: RunRequest, tell: Tell | None = None) -> Result:
         """Run a job through the graph it names; `tell` hears what its modes tell.
@@ -134,6 +144,7 @@ class Service:
         """
         job = _in_time(job_of(request))
         if request.model in self.graphs:
+            check_graph(request.model)
             return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
         query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
@@ -152,6 +163,7 @@ class Service:
             encoding = Encoding(request.texts, job, model)
             made = await encode_texts(self.fleet, encoding)
             count_calls(made.calls)
+            count_spend(principal().tenant, float(made.cost_usd))
         return vector_answer(request, made, monotonic() - started)
 
     def models(self) -> list[ModelEntry]:
@@ -169,10 +181,12 @@ class Service:
                 data_goes_to=card.data_goes_to,
             )
             for card in file.models
-            if card.is_hosted
+            if card.is_hosted and may_use(card)
         ]
         auto = entry(id=AUTO, kind="auto", about="Whichever model fits the request and its budget")
-        graphs = [entry(id=name, kind="graph", about="A graph") for name in self.graphs]
+        graphs = [
+            entry(id=name, kind="graph", about="A graph") for name in allowed_graphs(self.graphs)
+        ]
         return [auto, *graphs, *cards]
 
     def model(self, name: str) -> ModelEntry:
@@ -276,6 +290,7 @@ class Service:
             raise UnknownModel(
                 f"The graph {name!r} is not served (served are: {', '.join(self.graphs)})."
             )
+        check_graph(name)
         return name
 
     def _graph_of(self, thread: Thread, given: str | None) -> str:
@@ -290,6 +305,7 @@ class Service:
     def _card(self, name: str) -> str:
         if not any(card.name == name and card.is_hosted for card in self.fleet.file.models):
             raise self._unknown(name)
+        check_model(self.fleet.file, name)
         return name
 
     def _unknown(self, name: str) -> UnknownModel:
@@ -299,6 +315,7 @@ class Service:
 
 def _record(kind: str, name: str, result: Result, budget: Budget | None = None) -> None:
     count_result(result, None if budget is None else budget.latency_ms)
+    count_spend(principal().tenant, float(result.cost_usd))
     log_result(kind, name, result)
 
 

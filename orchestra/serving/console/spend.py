@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orchestra.book.costs import By, CostLine, costs
+from orchestra.access.principal import principal
+from orchestra.access.using import sees_all, used
+from orchestra.book.costs import By, CostLine
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd
 from orchestra.observe import metrics
 from orchestra.serving.service import Service
 
 WAYS: tuple[By, ...] = ("model", "tag", "node", "day")
+PAYERS: tuple[By, ...] = ("tenant", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,10 @@ async def spend_of(service: Service, by: str) -> SpendTable:
 
     Raises `UsageError` for another, and `BookError` when the book cannot be read.
     """
-    book = service.fleet.book
+    book = service.book_path
     ways: tuple[By, ...] = WAYS if book is not None else WAYS[:1]
+    if book is not None and principal().key:
+        ways += PAYERS if sees_all() else PAYERS[1:]
     known: dict[str, By] = {way: way for way in ways}
     chosen = known.get(by)
     if chosen is None:
@@ -59,10 +63,10 @@ async def spend_of(service: Service, by: str) -> SpendTable:
             for one in metrics.spent_by_model()
         )
         return table_of(by, ways, lines, is_kept=False)
-    # A long book takes a while to sum, in which others are answered.
-    bill = await asyncio.to_thread(costs, book, chosen)
-    lines = tuple(map(_line, bill.lines))
-    return table_of(chosen, ways, lines, total=_line(bill.total), is_kept=True)
+    found = await used(book, (chosen,))
+    lines = tuple(_line(one.names[0], one.line) for one in found.lines)
+    total = _line(found.total.name, found.total)
+    return table_of(chosen, ways, lines, total=total, is_kept=True)
 
 
 def table_of(
@@ -90,9 +94,9 @@ def table_of(
     return SpendTable(by, ways, shared, total or _sum(lines), is_kept)
 
 
-def _line(line: CostLine) -> SpendLine:
+def _line(name: str, line: CostLine) -> SpendLine:
     cost, saved = usd(line.cost_micro), usd(line.saved_micro)
-    return SpendLine(line.name, cost, line.calls, line.tokens, saved)
+    return SpendLine(name, cost, line.calls, line.tokens, saved)
 
 
 def _sum(lines: Sequence[SpendLine]) -> SpendLine:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.cluster.owned import SETTINGS, check_host, check_port, connected, cpus_for, shortage
+from orchestra.cluster.owned import SETTINGS, check_port, connected, cpus_for, shortage
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import PortTaken, UsageError
 from orchestra.fleet.source import load_fleet
@@ -124,17 +124,3 @@ def test_a_cluster_that_could_listen_beyond_loopback_is_not_started() -> None:
         timeout=120,
     ).stdout
     assert "ray was imported before" in said and f"set {switch}=0" in said
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
-def test_an_address_that_others_reach_needs_keys(host: str) -> None:
-    with pytest.raises(UsageError, match=rf"--host {host} is reached.*--keys"):
-        check_host(host, has_keys=False)
-    check_host(host, has_keys=True)
-
-
-def test_loopback_needs_none_and_a_name_is_no_address() -> None:
-    check_host("127.0.0.1", has_keys=False)
-    check_host("::1", has_keys=False)
-    with pytest.raises(UsageError, match="'localhost' is no address"):
-        check_host("localhost", has_keys=True)

@@ -15,16 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from orchestra.core.stats import wilson
 from orchestra.observe import metrics
 from orchestra.observe.log import log_returned
-from orchestra.observe.outcome import noted_outcomes
 
-SHARED = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings")  # work that is split
-VERSION_HEADER = b"x-orchestra-version"
 STABLE, CANARY = "stable", "canary"
 WINDOW_S = 600.0
 MOST = 4000  # outcomes of a version that are kept of that time
@@ -33,8 +27,6 @@ LEAST = 10  # of the stable version's, before anything is compared
 # find one in twenty).
 Z = 3.2905
 SLACK = 1.2  # times the stable version's 95th percentile: an answer over it is slow
-CLIENT_CLOSED = 499
-WHOLE = ("complete", "review", "waiting")  # statuses of a result that is not less than asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,61 +137,3 @@ def _comparison(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Co
         len(stable),
         len(canary),
     )
-
-
-class Canary:
-    """The innermost guard: passes a share of the work to the routes of another version."""
-
-    def __init__(self, app: ASGIApp, other: ASGIApp, trial: Trial) -> None:
-        self._versions = {STABLE: app, CANARY: other}
-        self._trial = trial
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and note how it ended."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in SHARED:
-            await self._versions[STABLE](scope, receive, send)
-            return
-        messages, refused = await _body_of(receive)
-        version = self._trial.version_of(b"".join(one.get("body", b"") for one in messages))
-        status = 0
-
-        async def replayed() -> Message:
-            if messages:
-                return messages.pop(0)
-            if refused is not None:
-                raise refused
-            return await receive()
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [*message.get("headers", []), (VERSION_HEADER, version.encode())]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        started = time.monotonic()
-        is_failed = True
-        with noted_outcomes() as outcomes:
-            try:
-                await self._versions[version](scope, replayed, noted)
-                is_failed = status >= 400 or any(one not in WHOLE for one in outcomes)
-            finally:
-                if status != CLIENT_CLOSED:  # who hangs up tells nothing of the version
-                    self._trial.ended(version, time.monotonic() - started, is_failed)
-
-
-async def _body_of(receive: Receive) -> tuple[list[Message], HTTPException | None]:
-    """The messages of a request until its body is whole, or its client is gone, or too much came.
-
-    What a guard raises on the way is for the application to tell, as it would without a canary.
-    """
-    messages: list[Message] = []
-    while True:
-        try:
-            message = await receive()
-        except HTTPException as refused:
-            return messages, refused
-        messages.append(message)
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return messages, None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from orchestra.serving.canary import Trial
+from orchestra.serving.canary.trial import Trial
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs
 from orchestra.serving.service import Service

@@ -14,10 +14,10 @@ import pytest
 from graphs.answer import build
 from orchestra.core.errors import ModelUnavailable
 from orchestra.observe import metrics
-from orchestra.serving.canary import CANARY, STABLE, Outcome, Trial, compare
+from orchestra.serving.canary.sharing import Sharing
+from orchestra.serving.canary.trial import CANARY, STABLE, Outcome, Trial, compare
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing
 from tests.scripted import first_allowed, scripted_fleet
 
 BODIES = [f'{{"text": "job {number}"}}'.encode() for number in range(2000)]
