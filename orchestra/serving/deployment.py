@@ -31,7 +31,7 @@ from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.canary.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.canary.sharing import Sharing
-from orchestra.serving.canary.trial import Trial
+from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.http import make_app
 from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
@@ -135,7 +135,7 @@ def _canary(
         name: load_graph(graph) if isinstance(graph, str) else graph
         for name, graph in second_graphs(second, graphs).items()
     }
-    return Sharing(Service(fleet, builds), Trial(args.canary_percent))
+    return Sharing(Service(fleet, builds), CanaryTrial(args.canary_percent))
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
-from orchestra.cluster.drain import Door
+from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.admission.guard import PLACES, Admission
@@ -41,7 +41,7 @@ def make_app(
     host_names: Sequence[str] = (ANY,),
     queue: int = PLACES,
     max_ongoing: int = 0,
-    door: Door | None = None,
+    door: Entrance | None = None,
     access: Access = UNASKED,
     canary: Sharing | None = None,
 ) -> FastAPI:
@@ -74,7 +74,7 @@ def make_app(
         app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
-    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
+    app.add_middleware(Draining, door=Entrance.of_environment() if door is None else door)
     app.add_middleware(NothingForeseen)
     app.add_middleware(Traced)
     add_errors(app)

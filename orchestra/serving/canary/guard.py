@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.observe.outcome import noted_outcomes
-from orchestra.serving.canary.trial import CANARY, STABLE, Trial
+from orchestra.serving.canary.trial import CANARY, STABLE, CanaryTrial
 
 SHARED = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings")  # work that is split
 VERSION_HEADER = b"x-orchestra-version"
@@ -19,7 +19,7 @@ WHOLE = ("complete", "review", "waiting")  # statuses of a result that is not le
 class Canary:
     """The innermost guard: passes a share of the work to the routes of another version."""
 
-    def __init__(self, app: ASGIApp, other: ASGIApp, trial: Trial) -> None:
+    def __init__(self, app: ASGIApp, other: ASGIApp, trial: CanaryTrial) -> None:
         self._versions = {STABLE: app, CANARY: other}
         self._trial = trial
 

@@ -30,7 +30,7 @@ SLACK = 1.2  # times the stable version's 95th percentile: an answer over it is 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Ended:
     """How one request went: when it ended, by `time.monotonic`, and whether it was answered."""
 
     at: float
@@ -39,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Worse:
     """Shares of both versions in a window: those that failed, and those that were slow."""
 
     what: str
@@ -55,7 +55,7 @@ class Comparison:
         )
 
 
-class Trial:
+class CanaryTrial:
     """The share of one canary, and what was seen of both versions. For threads and tasks."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Trial:
         self.why = ""
         self._window_s = window_s
         self._clock = clock
-        self._seen = {name: deque[Outcome](maxlen=MOST) for name in (STABLE, CANARY)}
+        self._seen = {name: deque[Ended](maxlen=MOST) for name in (STABLE, CANARY)}
         self._lock = Lock()
         metrics.set_canary(percent)
 
@@ -82,7 +82,7 @@ class Trial:
         """Note an outcome; the canary's share is taken back when it is worse beyond noise."""
         metrics.count_version(version, "failed" if is_failed else "answered")
         with self._lock:
-            self._seen[version].append(Outcome(self._clock(), seconds, is_failed))
+            self._seen[version].append(Ended(self._clock(), seconds, is_failed))
             worse = self._worse() if self.percent and version == CANARY else None
             if worse is None:
                 return
@@ -91,7 +91,7 @@ class Trial:
         metrics.count_returned()
         log_returned(worse.what, worse.canary, worse.stable, worse.canary_of, worse.stable_of)
 
-    def _worse(self) -> Comparison | None:
+    def _worse(self) -> Worse | None:
         since = self._clock() - self._window_s
         stable, canary = (
             [one for one in self._seen[name] if one.at >= since] for name in (STABLE, CANARY)
@@ -101,14 +101,14 @@ class Trial:
         return compare(stable, canary)
 
 
-def compare(stable: Sequence[Outcome], canary: Sequence[Outcome]) -> Comparison | None:
+def compare(stable: Sequence[Ended], canary: Sequence[Ended]) -> Worse | None:
     """In what `canary` is worse beyond noise; None when it is not.
 
     The interval of a difference of shares is Newcombe's, made of Wilson's (1998, method 10).
     """
     failed = [[one.is_failed for one in version] for version in (stable, canary)]
     if _is_above(*failed):
-        return _comparison("failed", *failed)
+        return _told("failed", *failed)
     answered = sorted(one.seconds for one in stable if not one.is_failed)
     if not answered:
         return None
@@ -117,7 +117,7 @@ def compare(stable: Sequence[Outcome], canary: Sequence[Outcome]) -> Comparison 
         [one.seconds > bound for one in version if not one.is_failed]
         for version in (stable, canary)
     ]
-    return _comparison("slow", *slow) if _is_above(*slow) else None
+    return _told("slow", *slow) if _is_above(*slow) else None
 
 
 def _is_above(stable: Sequence[bool], canary: Sequence[bool]) -> bool:
@@ -129,8 +129,8 @@ def _is_above(stable: Sequence[bool], canary: Sequence[bool]) -> bool:
     return after - before > math.hypot(after - second[0], first[1] - before)
 
 
-def _comparison(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Comparison:
-    return Comparison(
+def _told(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Worse:
+    return Worse(
         what,
         sum(stable) / len(stable),
         sum(canary) / len(canary),
