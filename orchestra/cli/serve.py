@@ -36,10 +36,10 @@ from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
+from orchestra.serving.canary.second import with_second
 from orchestra.serving.config import as_yaml, deploy_config
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.inherited import Told, inherited
-from orchestra.serving.second import with_second
 
 EPILOG = """\b
 Examples:
@@ -55,6 +55,7 @@ DIED = (
 )
 DEFAULT_GRAPHS = ("answer", "listing")
 GRACE_S = 30.0
+WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # where this machine asks what listens on all
 
 end_options = stack(
     click.option(
@@ -180,13 +181,13 @@ canary_options = stack(
 def serve_command(
     graphs: tuple[str, ...],
     fleet: str,
-    host: str,
     port: int,
     cpus: int | None,
     book: Path | None,
     keys: bool,
     cost_usd_per_day: str | None,
     yes: bool,
+    host: str,
     ingresses: int,
     policy: Path | None,
     cache: Path | None,
@@ -209,13 +210,7 @@ def serve_command(
     it should be started again, 130 after a second Ctrl-C.
     """
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
-    if canary_percent or canary_fleet or canary_policy or canary_graph:
-        args |= {
-            "canary_percent": str(canary_percent),
-            "canary_fleet": _absolute(canary_fleet),
-            "canary_policy": canary_policy and str(Path(canary_policy).resolve()),
-            "canary_graph": canary_graph and _found(canary_graph),
-        }
+    args |= _canary_args(canary_percent, canary_fleet, canary_policy, canary_graph)
     args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
     for name, path in (("book", book), ("policy", policy), ("cache", cache)):
         if path is not None:
@@ -237,7 +232,18 @@ def serve_command(
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, (host, port), cpus, grace_s, Told(**told))
+    _serve(graphs, args, host, port, cpus, grace_s, Told(**told))
+
+
+def _canary_args(percent: float, fleet: str, policy: str, graph: str) -> dict[str, str]:
+    """What is given of a canary, as replicas read it."""
+    given = {
+        "canary_percent": str(percent) if percent else "",
+        "canary_fleet": _absolute(fleet),
+        "canary_policy": policy and str(Path(policy).resolve()),
+        "canary_graph": graph and _found(graph),
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -249,7 +255,8 @@ def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -
 def _serve(
     graphs: Sequence[str],
     args: dict[str, str],
-    place: tuple[str, int],
+    host: str,
+    port: int,
     cpus: int | None,
     grace_s: float,
     told: Told,
@@ -257,7 +264,6 @@ def _serve(
     checked = read_args(args)
     file = with_second(checked, checked_fleet(checked))
     build = load_graph(graphs[0])
-    host, port = place
     check_port(port, host)
     go_on_in_child(grace_s)
     stop = Stop()
@@ -273,8 +279,8 @@ def _serve(
         with (
             inherited(told) as door,
             own_cluster(cpus=cpus or cpus_for(file)),
-            served(port, host=host, traces=is_traced),
-            _watched(port),
+            served(port, host, traces=is_traced),
+            _watched(WILDCARDS.get(host, host), port),
         ):
             stop.on_signals()
             check_room(file)
@@ -292,12 +298,12 @@ def _serve(
 
 
 @contextmanager
-def _watched(port: int) -> Iterator[None]:
+def _watched(host: str, port: int) -> Iterator[None]:
     """A cluster that dies in the block ends this process, and with it the service."""
     from ray import serve as ray_serve  # an extra
 
     pulses = {
-        f"the HTTP proxy on port {port}": lambda: proxy_pulse(LOOPBACK, port),
+        f"the HTTP proxy on port {port}": lambda: proxy_pulse(host, port),
         "the controller of Ray Serve": ray_serve.status,
     }
     watch = Watch(dead_part, pulses, _end_with_cluster)

@@ -21,7 +21,7 @@ LOOK_S = 0.05
 SHUT = b"shut\n"
 
 
-class Door:
+class Entrance:
     """The door of one process; without a file it is always open. For threads and tasks."""
 
     def __init__(self, path: Path | None) -> None:
@@ -31,7 +31,7 @@ class Door:
         self._lock = Lock()
 
     @classmethod
-    def of_environment(cls) -> Door:
+    def of_environment(cls) -> Entrance:
         """The one that the environment names; one that stays open where it names none."""
         path = os.environ.get(DOOR_FILE)
         return cls(Path(path) if path else None)
@@ -94,7 +94,7 @@ def _locked(file: int, how: int) -> bool:
 
 def main() -> int:
     """Shut the door that the environment names, and wait; 0 when everybody was out in time."""
-    return 0 if Door.of_environment().shut(float(sys.argv[1])) else 1
+    return 0 if Entrance.of_environment().shut(float(sys.argv[1])) else 1
 
 
 if __name__ == "__main__":

@@ -199,8 +199,8 @@ def check_host(host: str, *, has_keys: bool) -> None:
 
 
 @contextmanager
-def served(port: int, *, host: str = LOOPBACK, traces: bool = False) -> Iterator[None]:
-    """Ray Serve on the cluster, its one HTTP proxy on the head node at `host` and `port`.
+def served(port: int, host: str = LOOPBACK, *, traces: bool = False) -> Iterator[None]:
+    """Ray Serve on the cluster, its one HTTP proxy on the head node at `port` of `host`.
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.

@@ -17,7 +17,7 @@ from orchestra.core.errors import InvalidGraph
 from orchestra.fleet.source import load_graph
 from orchestra.serving.app import graph_name
 from orchestra.serving.args import checked_fleet, read_args
-from orchestra.serving.second import with_second
+from orchestra.serving.canary.second import with_second
 
 # Ray asks a node every 3 s, waits 10 s, and gives it up after 5 silences: calls to a replica on a
 # node that was killed wait 15 s, on one that lost its power 65 s. These make it 5 and 20 s. A

@@ -30,15 +30,15 @@ from orchestra.images.limits import ImageLimits
 from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
-from orchestra.serving.canary import Trial
+from orchestra.serving.canary.second import SUFFIX, own_cards, second_args, second_graphs
+from orchestra.serving.canary.sharing import Sharing
+from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.http import make_app
 from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
-from orchestra.serving.second import SUFFIX, own_cards, second_args, second_graphs
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing
 
 INGRESS = "ingress"
 ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
@@ -142,7 +142,7 @@ def _canary(
         name: load_graph(graph) if isinstance(graph, str) else graph
         for name, graph in second_graphs(second, graphs).items()
     }
-    return Sharing(Service(fleet, builds), Trial(args.canary_percent))
+    return Sharing(Service(fleet, builds), CanaryTrial(args.canary_percent))
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

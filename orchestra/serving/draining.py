@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestra.cluster.drain import Door
+from orchestra.cluster.drain import Entrance
 from orchestra.observe import metrics
 from orchestra.serving.problems import body
 from orchestra.serving.words import Health
@@ -25,7 +25,7 @@ class Draining:
     Reading (GET) goes on, so that probes, metrics and the runs that wait are seen to the end.
     """
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Entrance) -> None:
         self._app = app
         self._door = door
 

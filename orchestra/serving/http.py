@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
-from orchestra.cluster.drain import Door
+from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
 from orchestra.serving.admission.guard import PLACES, gate_of
@@ -29,7 +29,8 @@ from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.body_limits import BodyLimits, tell_limits
-from orchestra.serving.canary import Canary
+from orchestra.serving.canary.guard import Canary
+from orchestra.serving.canary.sharing import Sharing, canary_app
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
@@ -46,7 +47,6 @@ from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing, canary_app
 from orchestra.serving.stream import KEEPALIVE_S
 from orchestra.serving.strict_json import StrictRoute
 from orchestra.serving.traced import Traced
@@ -61,7 +61,7 @@ def make_app(
     host_names: Sequence[str] = (ANY,),
     queue: int = PLACES,
     max_ongoing: int = 0,
-    door: Door | None = None,
+    door: Entrance | None = None,
     access: Access = UNASKED,
     canary: Sharing | None = None,
     filing: Filing | None = None,
@@ -115,7 +115,7 @@ def make_app(
         app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
-    app.add_middleware(Draining, door=Door.of_environment() if door is None else door)
+    app.add_middleware(Draining, door=Entrance.of_environment() if door is None else door)
     app.add_middleware(Patience)
     app.add_middleware(NothingForeseen)
     app.add_middleware(Traced)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.cluster.drain import DOOR_FILE, Door
+from orchestra.cluster.drain import DOOR_FILE, Entrance
 from orchestra.observe.bounded import MIB, append
 from orchestra.observe.export import DEFAULT_MIB, TRACES_FILE, TRACES_MIB
 from orchestra.observe.lines import LOG_LEVEL, LOG_SOCKET, SERVICE_NAME, Gathered, send_lines
@@ -33,7 +33,7 @@ class Told:
 
 
 @contextmanager
-def inherited(told: Told) -> Iterator[Door]:
+def inherited(told: Told) -> Iterator[Entrance]:
     """Set the environment for the processes that this one begins; the door that they share."""
     folder = Path(tempfile.mkdtemp(prefix="orchestra-"))
     lines = Gathered(folder / "log", functools.partial(_write, told))
@@ -47,7 +47,7 @@ def inherited(told: Told) -> Iterator[Door]:
     if told.traces is not None:
         os.environ[TRACES_FILE] = str(told.traces.resolve())
     send_lines()
-    door = Door(folder / "door")
+    door = Entrance(folder / "door")
     try:
         yield door
     finally:

@@ -8,20 +8,20 @@ import sys
 import threading
 from pathlib import Path
 
-from orchestra.cluster.drain import DOOR_FILE, Door
+from orchestra.cluster.drain import DOOR_FILE, Entrance
 
 INSIDE = """
 import sys
 from pathlib import Path
-from orchestra.cluster.drain import Door
-door = Door(Path(sys.argv[1]))
+from orchestra.cluster.drain import Entrance
+door = Entrance(Path(sys.argv[1]))
 print(door.enter(), flush=True)
 sys.stdin.readline()
 """
 
 
 def test_a_shut_door_lets_nobody_in_and_waits_for_who_is_inside(tmp_path: Path) -> None:
-    ours, stopping = Door(tmp_path / "door"), Door(tmp_path / "door")
+    ours, stopping = Entrance(tmp_path / "door"), Entrance(tmp_path / "door")
     assert ours.enter() and ours.enter()
     assert not stopping.shut(0.0)
     assert ours.is_shut and not ours.enter()
@@ -29,11 +29,11 @@ def test_a_shut_door_lets_nobody_in_and_waits_for_who_is_inside(tmp_path: Path) 
     assert not stopping.shut(0.0)
     ours.leave()
     assert stopping.shut(0.0)
-    assert not ours.enter() and not Door(tmp_path / "door").enter()
+    assert not ours.enter() and not Entrance(tmp_path / "door").enter()
 
 
 def test_who_leaves_while_it_is_waited_for_ends_the_wait(tmp_path: Path) -> None:
-    ours, stopping = Door(tmp_path / "door"), Door(tmp_path / "door")
+    ours, stopping = Entrance(tmp_path / "door"), Entrance(tmp_path / "door")
     assert ours.enter()
     threading.Timer(0.2, ours.leave).start()
     assert stopping.shut(60.0)
@@ -49,21 +49,21 @@ def test_a_process_that_is_killed_is_no_longer_inside(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[3],
     ) as other:
         assert other.stdout is not None and other.stdout.readline() == "True\n"
-        assert not Door(path).shut(0.0)
+        assert not Entrance(path).shut(0.0)
         other.kill()
         other.wait()
-    assert Door(path).shut(0.0)
+    assert Entrance(path).shut(0.0)
 
 
 def test_a_door_without_a_file_is_always_open() -> None:
-    door = Door(None)
+    door = Entrance(None)
     assert door.enter() and not door.is_shut and door.shut(0.0)
     door.leave()
     assert door.enter()
 
 
 def test_the_hook_of_a_pod_shuts_the_door_of_the_environment(tmp_path: Path) -> None:
-    ours = Door(tmp_path / "door")
+    ours = Entrance(tmp_path / "door")
     command = [sys.executable, "-m", "orchestra.cluster.drain", "0"]
     environment = os.environ | {DOOR_FILE: str(tmp_path / "door")}
     folder = Path(__file__).parents[3]

@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 
 from graphs.answer import build
-from orchestra.cluster.drain import Door
+from orchestra.cluster.drain import Entrance
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
 
 @asynccontextmanager
-async def asked(door: Door, started: asyncio.Event, go: asyncio.Event) -> AsyncIterator:
+async def asked(door: Entrance, started: asyncio.Event, go: asyncio.Event) -> AsyncIterator:
     """A client of a service whose model answers when `go` is set."""
 
     loop = asyncio.get_running_loop()
@@ -36,9 +36,9 @@ async def asked(door: Door, started: asyncio.Event, go: asyncio.Event) -> AsyncI
 
 async def test_a_request_under_way_is_finished_and_a_new_one_refused(tmp_path: Path) -> None:
     started, go = asyncio.Event(), asyncio.Event()
-    stopping = Door(tmp_path / "door")
+    stopping = Entrance(tmp_path / "door")
     ask = {"messages": [{"role": "user", "content": "Hello"}], "model": "r1"}
-    async with asked(Door(tmp_path / "door"), started, go) as http:
+    async with asked(Entrance(tmp_path / "door"), started, go) as http:
         assert (await http.get("/readyz")).json()["status"] == "ok"
         first = asyncio.create_task(http.post("/v1/chat/completions", json=ask))
         await started.wait()

@@ -14,10 +14,10 @@ import pytest
 from graphs.answer import build
 from orchestra.core.errors import ModelUnavailable
 from orchestra.observe import metrics
-from orchestra.serving.canary import CANARY, STABLE, Outcome, Trial, compare
+from orchestra.serving.canary.sharing import Sharing
+from orchestra.serving.canary.trial import CANARY, STABLE, CanaryTrial, Ended, compare
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
-from orchestra.serving.sharing import Sharing
 from tests.scripted import first_allowed, scripted_fleet
 
 BODIES = [f'{{"text": "job {number}"}}'.encode() for number in range(2000)]
@@ -39,7 +39,7 @@ def failing(call: object) -> str:
 
 @asynccontextmanager
 async def beside(
-    trial: Trial, second: Any, first: Any = lambda call: "stable"
+    trial: CanaryTrial, second: Any, first: Any = lambda call: "stable"
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a stable version that answers by `first`, and a canary that does by `second`."""
     one, _ = scripted_fleet(first, first)
@@ -53,22 +53,22 @@ async def beside(
     await two.close()
 
 
-def outcomes(count: int, failed: int = 0, seconds: float = 1.0) -> list[Outcome]:
+def outcomes(count: int, failed: int = 0, seconds: float = 1.0) -> list[Ended]:
     """`count` of them, spread a little around `seconds`."""
     return [
-        Outcome(0.0, seconds * (0.8 + 0.4 * number / count), number < failed)
+        Ended(0.0, seconds * (0.8 + 0.4 * number / count), number < failed)
         for number in range(count)
     ]
 
 
 def test_the_same_job_goes_to_the_same_version_and_a_larger_share_keeps_it() -> None:
-    small, large = Trial(10), Trial(30)
+    small, large = CanaryTrial(10), CanaryTrial(30)
     of_small = {body for body in BODIES if small.version_of(body) == CANARY}
     of_large = {body for body in BODIES if large.version_of(body) == CANARY}
     assert of_small < of_large
     assert 150 < len(of_small) < 250 and 520 < len(of_large) < 680
-    assert {Trial(0).version_of(body) for body in BODIES} == {STABLE}
-    assert {Trial(100).version_of(body) for body in BODIES} == {CANARY}
+    assert {CanaryTrial(0).version_of(body) for body in BODIES} == {STABLE}
+    assert {CanaryTrial(100).version_of(body) for body in BODIES} == {CANARY}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_same_job_goes_to_the_same_version_and_a_larger_share_keeps_it() -> 
     ],
 )
 def test_only_what_is_worse_beyond_noise_is_told(
-    stable: list[Outcome], canary: list[Outcome], what: str | None
+    stable: list[Ended], canary: list[Ended], what: str | None
 ) -> None:
     worse = compare(stable, canary)
     assert (worse and worse.what) == what
@@ -94,7 +94,7 @@ def test_only_what_is_worse_beyond_noise_is_told(
 
 def test_what_is_older_than_the_window_no_longer_counts() -> None:
     now = 0.0
-    trial = Trial(50, window_s=60, clock=lambda: now)
+    trial = CanaryTrial(50, window_s=60, clock=lambda: now)
     for _ in range(100):
         trial.ended(STABLE, 1.0, is_failed=False)
     now = 100.0
@@ -109,7 +109,7 @@ def test_what_is_older_than_the_window_no_longer_counts() -> None:
 
 
 async def test_a_good_canary_keeps_its_share_and_says_that_it_answered() -> None:
-    trial = Trial(50)
+    trial = CanaryTrial(50)
     async with beside(trial, lambda call: "canary") as http:
         answers = [await http.post("/v1/chat/completions", json=ask(n)) for n in range(60)]
         again = [await http.post("/v1/chat/completions", json=ask(n)) for n in range(60)]
@@ -126,7 +126,7 @@ async def test_a_canary_that_fails_loses_its_share_with_a_line_and_a_metric(
     def returned() -> float:
         return prometheus_client.REGISTRY.get_sample_value("orchestra_canary_returned_total") or 0
 
-    trial, before = Trial(30), returned()
+    trial, before = CanaryTrial(30), returned()
     async with beside(trial, failing) as http:
         with caplog.at_level(logging.WARNING, "orchestra.serving"):
             codes = [
@@ -143,7 +143,7 @@ async def test_a_canary_that_fails_loses_its_share_with_a_line_and_a_metric(
 
 
 async def test_a_job_of_the_canary_that_comes_to_no_whole_answer_counts_as_failed() -> None:
-    trial = Trial(30)
+    trial = CanaryTrial(30)
     async with beside(trial, failing, first_allowed) as http:
         for number in range(80):
             job = {"text": f"Origin: Italy {number}. Where is it from?"}
@@ -152,7 +152,7 @@ async def test_a_job_of_the_canary_that_comes_to_no_whole_answer_counts_as_faile
 
 
 async def test_what_is_no_work_and_what_is_too_long_is_answered_as_without_a_canary() -> None:
-    async with beside(Trial(100), lambda call: "canary") as http:
+    async with beside(CanaryTrial(100), lambda call: "canary") as http:
         ready = await http.get("/readyz")
         plan = await http.post("/v1/plan", json={"text": "hi"})
         large = await http.post("/v1/jobs", content=pieces())

@@ -15,16 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from orchestra.core.stats import wilson
 from orchestra.observe import metrics
 from orchestra.observe.log import log_returned
-from orchestra.observe.outcome import noted_outcomes
 
-SHARED = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings")  # work that is split
-VERSION_HEADER = b"x-orchestra-version"
 STABLE, CANARY = "stable", "canary"
 WINDOW_S = 600.0
 MOST = 4000  # outcomes of a version that are kept of that time
@@ -33,12 +27,10 @@ LEAST = 10  # of the stable version's, before anything is compared
 # find one in twenty).
 Z = 3.2905
 SLACK = 1.2  # times the stable version's 95th percentile: an answer over it is slow
-CLIENT_CLOSED = 499
-WHOLE = ("complete", "review", "waiting")  # statuses of a result that is not less than asked
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Ended:
     """How one request went: when it ended, by `time.monotonic`, and whether it was answered."""
 
     at: float
@@ -47,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Worse:
     """Shares of both versions in a window: those that failed, and those that were slow."""
 
     what: str
@@ -63,7 +55,7 @@ class Comparison:
         )
 
 
-class Trial:
+class CanaryTrial:
     """The share of one canary, and what was seen of both versions. For threads and tasks."""
 
     def __init__(
@@ -77,7 +69,7 @@ class Trial:
         self.why = ""
         self._window_s = window_s
         self._clock = clock
-        self._seen = {name: deque[Outcome](maxlen=MOST) for name in (STABLE, CANARY)}
+        self._seen = {name: deque[Ended](maxlen=MOST) for name in (STABLE, CANARY)}
         self._lock = Lock()
         metrics.set_canary(percent)
 
@@ -90,7 +82,7 @@ class Trial:
         """Note an outcome; the canary's share is taken back when it is worse beyond noise."""
         metrics.count_version(version, "failed" if is_failed else "answered")
         with self._lock:
-            self._seen[version].append(Outcome(self._clock(), seconds, is_failed))
+            self._seen[version].append(Ended(self._clock(), seconds, is_failed))
             worse = self._worse() if self.percent and version == CANARY else None
             if worse is None:
                 return
@@ -99,7 +91,7 @@ class Trial:
         metrics.count_returned()
         log_returned(worse.what, worse.canary, worse.stable, worse.canary_of, worse.stable_of)
 
-    def _worse(self) -> Comparison | None:
+    def _worse(self) -> Worse | None:
         since = self._clock() - self._window_s
         stable, canary = (
             [one for one in self._seen[name] if one.at >= since] for name in (STABLE, CANARY)
@@ -109,14 +101,14 @@ class Trial:
         return compare(stable, canary)
 
 
-def compare(stable: Sequence[Outcome], canary: Sequence[Outcome]) -> Comparison | None:
+def compare(stable: Sequence[Ended], canary: Sequence[Ended]) -> Worse | None:
     """In what `canary` is worse beyond noise; None when it is not.
 
     The interval of a difference of shares is Newcombe's, made of Wilson's (1998, method 10).
     """
     failed = [[one.is_failed for one in version] for version in (stable, canary)]
     if _is_above(*failed):
-        return _comparison("failed", *failed)
+        return _told("failed", *failed)
     answered = sorted(one.seconds for one in stable if not one.is_failed)
     if not answered:
         return None
@@ -125,7 +117,7 @@ def compare(stable: Sequence[Outcome], canary: Sequence[Outcome]) -> Comparison 
         [one.seconds > bound for one in version if not one.is_failed]
         for version in (stable, canary)
     ]
-    return _comparison("slow", *slow) if _is_above(*slow) else None
+    return _told("slow", *slow) if _is_above(*slow) else None
 
 
 def _is_above(stable: Sequence[bool], canary: Sequence[bool]) -> bool:
@@ -137,69 +129,11 @@ def _is_above(stable: Sequence[bool], canary: Sequence[bool]) -> bool:
     return after - before > math.hypot(after - second[0], first[1] - before)
 
 
-def _comparison(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Comparison:
-    return Comparison(
+def _told(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Worse:
+    return Worse(
         what,
         sum(stable) / len(stable),
         sum(canary) / len(canary),
         len(stable),
         len(canary),
     )
-
-
-class Canary:
-    """The innermost guard: passes a share of the work to the routes of another version."""
-
-    def __init__(self, app: ASGIApp, other: ASGIApp, trial: Trial) -> None:
-        self._versions = {STABLE: app, CANARY: other}
-        self._trial = trial
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and note how it ended."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in SHARED:
-            await self._versions[STABLE](scope, receive, send)
-            return
-        messages, refused = await _body_of(receive)
-        version = self._trial.version_of(b"".join(one.get("body", b"") for one in messages))
-        status = 0
-
-        async def replayed() -> Message:
-            if messages:
-                return messages.pop(0)
-            if refused is not None:
-                raise refused
-            return await receive()
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = [*message.get("headers", []), (VERSION_HEADER, version.encode())]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        started = time.monotonic()
-        is_failed = True
-        with noted_outcomes() as outcomes:
-            try:
-                await self._versions[version](scope, replayed, noted)
-                is_failed = status >= 400 or any(one not in WHOLE for one in outcomes)
-            finally:
-                if status != CLIENT_CLOSED:  # who hangs up tells nothing of the version
-                    self._trial.ended(version, time.monotonic() - started, is_failed)
-
-
-async def _body_of(receive: Receive) -> tuple[list[Message], HTTPException | None]:
-    """The messages of a request until its body is whole, or its client is gone, or too much came.
-
-    What a guard raises on the way is for the application to tell, as it would without a canary.
-    """
-    messages: list[Message] = []
-    while True:
-        try:
-            message = await receive()
-        except HTTPException as refused:
-            return messages, refused
-        messages.append(message)
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return messages, None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from orchestra.serving.canary import Trial
+from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs
 from orchestra.serving.service import Service
@@ -18,7 +18,7 @@ class Sharing:
     """A second version that runs, and the share of the work that it has."""
 
     service: Service
-    trial: Trial
+    trial: CanaryTrial
 
 
 def canary_app(service: Service, keepalive_s: float) -> FastAPI:

@@ -11,9 +11,9 @@ from orchestra.core.card import Card
 from orchestra.core.errors import InvalidFleet, InvalidGraph
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.args import AppArgs, checked_fleet, read_args
+from orchestra.serving.canary.second import own_cards, second_args, second_graphs, with_second
 from orchestra.serving.config import deploy_config
 from orchestra.serving.deployment import model_options
-from orchestra.serving.second import own_cards, second_args, second_graphs, with_second
 
 
 @pytest.fixture
