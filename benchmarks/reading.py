@@ -1,14 +1,17 @@
 """What is read of packs, of labels, and of photos on which nothing is printed.
 
-    python -m benchmarks.reading DIR [--split val] [--packs N] [--labels N] [--plain N] [--json F]
+    python -m benchmarks.reading DIR [--split val] [--packs N] [--labels N] [--plain N]
+        [--titles FILE [--rows N]] [--json F]
 
-DIR holds `grocery/` and `clothing/` (shared/data/README.md). Three shares, each with Wilson's 95%
+DIR holds `grocery/` and `clothing/` (shared/data/README.md). Shares, each with Wilson's 95%
 interval, and the CPU seconds a photo of one thread:
 
 - packs: photos of packaged groceries, of a shelf at 256 px and of the shop's page at 198. `brand`
   is right where the field is the first words of the product's name; `printed` where these words
   are among what was read at all. The brands are on the reader's list; `--unlisted` takes them off.
 - labels: our own drawings, flat and photographed, English and Chinese, 1,000 px: words found.
+- titles: of an attribute set (benchmarks/extraction.py), drawn and photographed: fields that no
+  rule of packs knows, asked off the photo and, beside it, off the title itself.
 - plain: photos of fruit and garments. A false read is a believed line; garments have real prints,
   so each that reads something is listed, to be looked at.
 """
@@ -28,15 +31,19 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.extraction import Title, read_titles, schema_of
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
 from workers.reading.engine import ReadingEngine
 from workers.reading.fields import PackReader
 from workers.reading.match import folded
-from workers.synthetic.labels import Label, drawn_label, photographed
+from workers.reading.wanted import wanted_of
+from workers.synthetic.labels import Label, drawn_label, drawn_text, photographed
+from workers.understanding.engine import UnderstandingEngine
 
 CHECKPOINT = Path(__file__).parents[1] / "workers" / "checkpoints" / "ocr"
+READER = CHECKPOINT.parent / "reader"
 BRANDS = ("Alpro", "Arla", "Bravo", "Garant", "God Morgon", "Oatly", "Tropicana", "Valio", "Yoggi")
 PACK = {
     "type": "object",
@@ -67,6 +74,30 @@ class Tally:
             "interval": [round(low, 4), round(high, 4)],
             "cpu_s_a_photo": round(self.cpu_s / max(1, self.photos), 3),
             **self.other,
+        }
+
+
+@dataclass(slots=True)
+class Hits:
+    """Values that were right, answered and stated."""
+
+    right: int = 0
+    answered: int = 0
+    stated: int = 0
+
+    def count(self, value: Any, gold: Sequence[str]) -> None:
+        """One field of one title."""
+        self.right += value in gold
+        self.answered += value is not None
+        self.stated += bool(gold)
+
+    def public(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "precision": round(self.right / max(1, self.answered), 4),
+            "recall": round(self.right / max(1, self.stated), 4),
+            "f1": round(2 * self.right / max(1, self.answered + self.stated), 4),
+            "stated": self.stated,
         }
 
 
@@ -123,6 +154,23 @@ class Bench:
             tally.right += found_words(label.words, text)
             tally.of += len(label.words)
         return {kind: tally.public() for kind, tally in tallies.items()}
+
+    def titles(self, titles: Sequence[Title], reader: UnderstandingEngine) -> dict[str, Any]:
+        """Precision and recall of values off print, and off the same texts."""
+        counts = {"print": Hits(), "text": Hits()}
+        for number, title in enumerate(titles):
+            schema = schema_of(title.asked)
+            names = [one.name for one in wanted_of(schema) if one.kind == "other"]
+            if not names:
+                continue
+            asked = schema_of(names)
+            photo = photographed(drawn_text(title.text, number), number).photo
+            off_text = reader.generate([Call("Read.", title.text, schema=asked)])[0]
+            assert isinstance(off_text, Reply)
+            for way, reply in (("print", self.ask(photo, asked, Tally())), ("text", off_text)):
+                for name in names:
+                    counts[way].count(reply.value[name], title.values.get(name, ()))
+        return {way: hits.public() for way, hits in counts.items()}
 
     def plain(self, shots: Iterable[Path]) -> dict[str, Any]:
         """Photos on which something was read though nothing is printed."""
@@ -188,6 +236,8 @@ def main() -> None:
     options.add_argument("--packs", type=int, default=1000, help="at most; 0 leaves the part out")
     options.add_argument("--labels", type=int, default=10, help="of each kind")
     options.add_argument("--plain", type=int, default=100, help="half fruit, half garments")
+    options.add_argument("--titles", type=Path, help="a file of an attribute set")
+    options.add_argument("--rows", type=int, default=200, help="titles at most")
     options.add_argument("--unlisted", action="store_true", help="know none of the brands")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
@@ -209,6 +259,11 @@ def main() -> None:
         worn = shots(given.data, "clothing", given.split, packs=False)
         worn = worn[: given.plain - len(fruit)]
         told["plain"] = bench.plain([path for path, _ in (*fruit, *worn)])
+    if given.titles:
+        titles = read_titles(given.titles)
+        random.Random(0).shuffle(titles)
+        reader = UnderstandingEngine.load(READER, threads=1)
+        told["titles"] = bench.titles(titles[: given.rows], reader)
     text = json.dumps(told, ensure_ascii=False, indent=2)
     print(text)
     if given.json is not None:

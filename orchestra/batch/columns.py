@@ -24,6 +24,7 @@ from orchestra.images.addresses import named_photos
 TEXT_NAMES = ["text", "name", "title", "description"]
 IMAGE_NAMES = ["image", "photo", "picture"]
 ID_NAMES = ["id", "sku"]
+NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)*")
 # Where a plain table has none of these, nor of the recipe's, what else people call them.
 OTHER_NAMES = {
     "text": """
@@ -100,8 +101,8 @@ class Columns:
             likely = "; ".join(f"{name!r} looks like {what}" for name, what in suspects(table))
             raise InvalidTable(
                 f"The table has no column to work on (it has: {some_names(table.columns)})."
-                f"{f' Of these {likely}.' if likely else ''} Name them: --text-columns "
-                "name,description --image-column photo."
+                f"{f' Of these {likely}.' if likely else ''}{_no_header(table.columns)} Name them: "
+                "--text-columns name,description --image-column photo."
             )
         return cls(tuple(texts), tuple(photos), ids[0] if ids else None)
 
@@ -156,6 +157,17 @@ class Columns:
 
 
 NO_RECIPE = Recipe.model_construct(text_columns=(), image_columns=(), id_columns=())
+
+
+def _no_header(columns: Sequence[str]) -> str:
+    """What to say where the first line seems to be a product."""
+    numbers = [name for name in columns if NUMBER.fullmatch(name.strip())]
+    if not numbers:
+        return ""
+    return (
+        f" The first line seems to be a product and no names of columns ({numbers[0]!r} is a "
+        "number): put a line of names above it."
+    )
 
 
 def _otherwise_called(columns: Sequence[str], what: str) -> list[str]:

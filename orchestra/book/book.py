@@ -11,10 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.door import Door
 from orchestra.book.entries import Entries
+from orchestra.book.folds import Folds
+from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
+from orchestra.book.keys import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
     CountAttempt,
@@ -33,12 +38,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Tables, Spending, Timings):
+class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
     several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
-    `recover`), `journal`, `spending`, `tables`, `threads` and `timings`.
+    `recover`), `folds`, `journal`, `keys`, `spending`, `tables`, `threads` and `timings`.
     """
 
     _lock: FileLock | None
@@ -87,6 +92,7 @@ class Book(Threads, Entries, Tables, Spending, Timings):
         book = cls(database, name, epoch=epoch, fenced=lock is None and path is not None)
         book._forget()
         book._lock = lock
+        book.door, book.now = Door(), utc_now
         return book
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
@@ -97,6 +103,20 @@ class Book(Threads, Entries, Tables, Spending, Timings):
         """
         with self.transaction():
             return _DEEDS[type(message)](self, message)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the life of its owner that it is in."""
+        return self._epoch
+
+    def probe(self, size: int) -> None:
+        """Write so many bytes in place of those before. Raises what stops the book from writing."""
+        with self.transaction():
+            self._write(
+                "INSERT INTO meta (key, value) VALUES ('probe', hex(zeroblob(?))) ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value",
+                (size,),
+            )
 
     def close(self) -> None:
         """Close the file and let another process have it; a second call does nothing."""
@@ -116,11 +136,17 @@ class Book(Threads, Entries, Tables, Spending, Timings):
         self.close()
 
 
-_DEEDS = DEEDS | {
-    AdmitRows: Journal._admit_rows,
-    CountAttempt: Journal._count_attempt,
-    FinishRow: Journal._finish_row,
-}
+_DEEDS = (
+    DEEDS
+    | GATE_DEEDS
+    | KEY_DEEDS
+    | ALERT_DEEDS
+    | {
+        AdmitRows: Journal._admit_rows,
+        CountAttempt: Journal._count_attempt,
+        FinishRow: Journal._finish_row,
+    }
+)
 
 
 def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:

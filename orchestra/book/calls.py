@@ -25,9 +25,11 @@ from orchestra.book.messages import (
     KeptThread,
     LeaveThread,
     ListThreads,
+    ModelTotal,
     OpenAccount,
     ReadSpent,
     ReadThread,
+    ReadTotals,
     ReleaseCall,
     SettleCall,
     Spent,
@@ -64,6 +66,7 @@ class Calls(ABC, Generic[C]):
                     f"The call {known.uid!r} is {known.state!r} already and cannot begin again. "
                     "Give each call an id of its own."
                 )
+            self._keep_alive(known)
             return None
         stored = self._reply(begun.key)
         if stored is None:
@@ -152,6 +155,14 @@ class Calls(ABC, Generic[C]):
         """
 
     @abstractmethod
+    def _keep_alive(self, call: C) -> None:
+        """Note that whoever began a call, perhaps in an earlier epoch, has it under way still."""
+
+    @abstractmethod
+    def totals(self) -> list[ModelTotal]:
+        """What all calls came to, by model and state."""
+
+    @abstractmethod
     def _keep_thread(self, kept: KeepThread) -> None: ...
 
     @abstractmethod
@@ -180,6 +191,7 @@ DEEDS: dict[type, Callable[[Any, Any], Any]] = {
     CloseAccount: lambda ledger, message: ledger._close_account(message.id),
     AbandonAccount: Calls._abandon_account,
     ReadSpent: lambda ledger, message: ledger.spent(message.account),
+    ReadTotals: lambda ledger, message: ledger.totals(),
     BeginCall: Calls._begin_call,
     BookHit: Calls._book_hit,
     SettleCall: Calls._settle_call,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from orchestra.book.book import Book
-from orchestra.book.spending import Correction, Expense, SpendingAccount
+from orchestra.book.spending import FOLDED, Correction, Expense, SpendingAccount
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError
 from orchestra.core.money import usd
@@ -148,12 +148,12 @@ def costs(
 def _line(name: str, group: list[Expense]) -> CostLine:
     return CostLine(
         name=name,
-        calls=len(group),
+        calls=sum(one.calls for one in group),
         tokens=sum(one.tokens for one in group),
         booked_micro=sum(one.booked_micro for one in group),
         more_micro=sum(one.more_micro for one in group),
-        presumed_micro=sum(one.cost_micro for one in group if one.state == "presumed"),
-        hits=sum(one.saved_micro is not None for one in group),
+        presumed_micro=sum(one.presumed_micro for one in group),
+        hits=sum(one.hits for one in group),
         saved_micro=sum(one.saved_micro or 0 for one in group),
         overrun_micro=sum(one.overrun_micro for one in group),
     )
@@ -171,7 +171,7 @@ class _Names:
     def of(self, expense: Expense) -> Sequence[str]:
         """Its heading; with several tags it stands under each of them."""
         if self.by == "tag":
-            return self._tags(expense.account)
+            return self._tags(expense)
         if self.by == "row":
             return [self._row(expense.account)]
         if self.by == "graph":
@@ -192,10 +192,11 @@ class _Names:
                 return self.rows.get(_number(place.id)) or f"row {_number(place.id)}"
         return NO_ROW
 
-    def _tags(self, account: int) -> list[str]:
+    def _tags(self, expense: Expense) -> list[str]:
         """As `key=value`, of the nearest account that has tags."""
-        for place in self._chain(account):
-            tags = tags_of(place.label)
+        above = (place.label for place in self._chain(expense.account))
+        for label in (expense.label or "", *above):
+            tags = tags_of(label)
             if tags:
                 return [f"{key}={value}" for key, value in tags.items()]
         return [NO_TAG]
@@ -233,7 +234,8 @@ def correct(book: Book, card: Card, *, reason: str) -> Correction:
     calls = [
         expense
         for expense in book.expenses()
-        if expense.model == card.name and expense.saved_micro is None  # a hit has no price
+        # A hit has no price, and of what was folded nobody knows the work any more.
+        if expense.model == card.name and expense.saved_micro is None and expense.state != FOLDED
     ]
     if not calls:
         raise BookError(f"The book has no paid call of {card.name!r}. Name a model it paid for.")

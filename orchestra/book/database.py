@@ -18,7 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.errors import BookError, BookLocked, DiskFull, OrchestraError
+from orchestra.core.errors import (
+    BookError,
+    BookLocked,
+    BookUnavailable,
+    DiskFull,
+    OrchestraError,
+)
 
 BUSY_TIMEOUT_S = 120.0
 CACHE_KIB = 16_384
@@ -109,6 +115,7 @@ class Database:
         self._database = database
         self._name = name
         self._epoch = epoch
+        self._living = epoch  # who began in an earlier one is dead
         self._fenced = fenced
         self._mutex = threading.RLock()
         self._level = 0
@@ -205,8 +212,15 @@ class Database:
         rows = self._read(query, parameters)
         return rows[0] if rows else None
 
+    def checkpoint(self) -> None:
+        """Move what stands in the write-ahead log to the file itself, as far as readers let it."""
+        with self._mutex, suppress(sqlite3.Error):  # what it cannot move stays safe in the log
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _close_database(self) -> None:
         with self._mutex:
+            if not self._closed and not self._fenced and os.getpid() == self._process:
+                self.checkpoint()
             self._closed = True
             self._database.close()
 
@@ -226,8 +240,13 @@ def translated(error: sqlite3.Error | UnicodeEncodeError, name: str) -> Orchestr
             f"End the process that holds it, then run the same command again."
         )
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return BookError(
+        return BookUnavailable(
             f"The book {name!r} is damaged or not a sqlite file: {error}. "
             f"Restore it from a copy, or choose another output folder."
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return BookUnavailable(
+            f"The book {name!r} cannot be opened or written: {error}. "
+            f"Make its file and folder writable."
         )
     return BookError(f"The book {name!r} refused an operation: {error}. Check its values and disk.")

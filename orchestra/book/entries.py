@@ -12,9 +12,10 @@ from typing import Any
 from orchestra.book.accounts import Accounts
 from orchestra.book.amounts import NOTHING, Amount
 from orchestra.book.calls import Calls, CallState, KnownCall
-from orchestra.book.messages import BeginCall, BookHit, SettleCall
+from orchestra.book.messages import BeginCall, BookHit, ModelTotal, SettleCall
 
-_COLUMNS = "uid, key, model, reserved_micro, reserved_tokens, state, number, account"
+_COLUMNS = """uid, key, model, reserved_micro, reserved_tokens, state, number, account, epoch,
+    cached, saved_micro"""
 
 
 @dataclass(eq=False, slots=True)
@@ -23,6 +24,9 @@ class Entry(KnownCall):
 
     number: int
     account: int
+    epoch: int
+    cached: int
+    saved_micro: int
 
 
 class Entries(Accounts, Calls[Entry]):
@@ -35,11 +39,42 @@ class Entries(Accounts, Calls[Entry]):
         Accounts that hold, and were not opened again since, are closed and give back the rest.
         """
         with self.transaction():
+            self._living = self._epoch
             left = self._on_their_way("epoch < ?", self._epoch)
             for entry in left:
                 self._finish(entry, "presumed", entry.worst)
             self._close_held()
             return len(left)
+
+    def spare_the_living(self) -> None:
+        """Until `recover`, take who began something in an earlier epoch to be alive.
+
+        Who tells so in time, by the messages that began it, keeps what is theirs.
+        """
+        self._living = 1
+
+    def close_unused(self) -> int:
+        """Close accounts of earlier epochs that calls were made in and that nobody opened again;
+        how many. Those that only have others under them, as a tenant's, stay.
+        """
+        with self.transaction():
+            left = self._read(
+                "SELECT id FROM accounts WHERE epoch < ? AND NOT closed AND NOT pending"
+                " AND EXISTS (SELECT 1 FROM entries WHERE account = accounts.number)"
+                " ORDER BY number DESC",
+                (self._epoch,),
+            )
+            for (id,) in left:
+                self._close_account(id)
+            return len(left)
+
+    def totals(self) -> list[ModelTotal]:
+        """What all calls came to, by model and state."""
+        return [ModelTotal(*row) for row in self._read("SELECT * FROM totals")]
+
+    def _keep_alive(self, call: Entry) -> None:
+        if call.epoch != self._epoch:
+            self._write("UPDATE entries SET epoch = ? WHERE number = ?", (self._epoch, call.number))
 
     def _close_held(self) -> None:
         """Close holds of earlier epochs, children first: they were numbered after parents."""
@@ -114,6 +149,21 @@ class Entries(Accounts, Calls[Entry]):
                 0.0 if paid is None else paid.cpu_s,
                 None if measured is None else json.dumps(measured, sort_keys=True),
                 call.number,
+            ),
+        )
+        self._write(
+            "INSERT INTO totals VALUES (?, ?, 1, ?, ?, ?, ?) ON CONFLICT (model, state) DO UPDATE"
+            " SET calls = calls + 1, micro = micro + excluded.micro,"
+            " tokens = tokens + excluded.tokens,"
+            " overrun_micro = overrun_micro + excluded.overrun_micro,"
+            " saved_micro = saved_micro + excluded.saved_micro",
+            (
+                call.model,
+                "cached" if call.cached else state,
+                cost.micro,
+                cost.tokens,
+                overrun.micro,
+                call.saved_micro,
             ),
         )
         who = f"call {call.uid!r}"

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from orchestra.book.book import Book
-from orchestra.book.messages import AnyMessage, LedgerMessage, RowMessage
-from orchestra.core.errors import DiskFull, OrchestraError
+from orchestra.book.messages import (
+    AnyMessage,
+    CloseAccount,
+    LedgerMessage,
+    OpenAccount,
+    RowMessage,
+)
+from orchestra.core.errors import BookError, DiskFull, OrchestraError
 from orchestra.core.loops import PerLoop
 
 T = TypeVar("T")
@@ -77,6 +84,17 @@ class LocalLedger:
             return self._book.do(message)
         except OrchestraError as error:
             return error
+
+
+async def open_or_close(ledger: Ledger, opened: OpenAccount) -> None:
+    """Open an account; who is cancelled meanwhile leaves none open. Raises as `Ledger.send`."""
+    try:
+        await ledger.send(opened)
+    except asyncio.CancelledError:
+        # It may be open all the same, and nobody else knows of it.
+        with suppress(BookError):
+            await asyncio.shield(ledger.send(CloseAccount(opened.id)))
+        raise
 
 
 def tell(waiting: Waiting, answers: list[Any]) -> None:

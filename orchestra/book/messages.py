@@ -144,6 +144,29 @@ class ReadSpent(LedgerMessage[Spent]):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelTotal:
+    """What all calls of a model that ended in a `state` came to, since the ledger began.
+
+    `state` is "settled", "presumed", "released" or, of a shared cache, "cached", where
+    `saved_micro` is what the calls would have cost. It only grows: corrections of prices and what
+    was folded change nothing of it.
+    """
+
+    model: str
+    state: str
+    calls: int = 0
+    cost_micro: int = 0
+    tokens: int = 0
+    overrun_micro: int = 0
+    saved_micro: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTotals(LedgerMessage[list[ModelTotal]]):
+    """What all calls came to, by model and state."""
+
+
+@dataclass(frozen=True, slots=True)
 class BeginCall(LedgerMessage[str | None]):
     """The reply already paid for under `key`; else None, and the call is on its way.
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from orchestra.book.key_tables import KEY_TABLES
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
@@ -95,6 +96,17 @@ _TABLES = (
         micro INTEGER NOT NULL,
         tokens INTEGER NOT NULL,
         PRIMARY KEY (account, model)
+    ) WITHOUT ROWID""",
+    # What calls came to in all; they only grow, whatever becomes of the entries.
+    """CREATE TABLE totals (
+        model TEXT NOT NULL,
+        state TEXT NOT NULL,
+        calls INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        overrun_micro INTEGER NOT NULL,
+        saved_micro INTEGER NOT NULL,
+        PRIMARY KEY (model, state)
     ) WITHOUT ROWID""",
     """CREATE TABLE replies (
         key TEXT PRIMARY KEY,
@@ -174,6 +186,23 @@ _TABLES = (
         photo BLOB NOT NULL,
         PRIMARY KEY (thread, key)
     ) WITHOUT ROWID""",
+    # Entries that were folded; `account` is who paid for their jobs, or 0.
+    """CREATE TABLE sums (
+        day TEXT NOT NULL,
+        model TEXT NOT NULL,
+        node TEXT NOT NULL,
+        label TEXT NOT NULL,
+        account INTEGER NOT NULL,
+        calls INTEGER NOT NULL,
+        hits INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        more_micro INTEGER NOT NULL,
+        overrun_micro INTEGER NOT NULL,
+        presumed_micro INTEGER NOT NULL,
+        saved_micro INTEGER NOT NULL,
+        PRIMARY KEY (day, model, node, label, account)
+    ) WITHOUT ROWID""",
     # Corrections of prices stand beside the entries, which stay as they were booked.
     """CREATE TABLE corrections (
         number INTEGER PRIMARY KEY,
@@ -181,7 +210,9 @@ _TABLES = (
         model TEXT NOT NULL,
         reason TEXT NOT NULL CHECK (reason <> ''),
         price TEXT NOT NULL,
-        scaled INTEGER NOT NULL CHECK (scaled >= 0)
+        scaled INTEGER NOT NULL CHECK (scaled >= 0),
+        folded_calls INTEGER NOT NULL DEFAULT 0,
+        folded_micro INTEGER NOT NULL DEFAULT 0
     )""",
     """CREATE TABLE corrected (
         correction INTEGER NOT NULL REFERENCES corrections (number),
@@ -202,7 +233,7 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0:
-        for statement in _TABLES:
+        for statement in (*_TABLES, *KEY_TABLES):
             database.execute(statement)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {VERSION}")

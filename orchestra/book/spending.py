@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestra.book.amounts import check_amount
@@ -17,15 +17,18 @@ from orchestra.book.database import Database
 from orchestra.core.errors import BookError
 
 PAGE_ROWS = 1024
+FOLDED = "folded"  # the state of a sum
 
 
 @dataclass(frozen=True, slots=True)
 class Expense:
     """One paid call: in which account, for what, booked at what, and corrected by what.
 
-    `overrun_micro` is the part of `booked_micro` beyond the call's worst case. `saved_micro` is
-    what a call that a shared cache answered would have cost, and None for a call that was made.
-    `work` is (input tokens, output tokens, images) where its reply is kept, else None.
+    Or so many `calls` that were folded into a sum: its `account` is who paid for their jobs, 0 for
+    nobody, and its `label` that of their tags. `overrun_micro` is the part of `booked_micro` beyond
+    the call's worst case. `saved_micro` is what a call that a shared cache answered would have
+    cost, and None for a call that was made. `work` is (input tokens, output tokens, images) where
+    its reply is kept, else None.
     """
 
     entry: int
@@ -40,6 +43,10 @@ class Expense:
     tokens: int
     saved_micro: int | None
     work: tuple[int, int, int] | None
+    calls: int = 1
+    hits: int = 0
+    presumed_micro: int = 0
+    label: str | None = None
 
     @property
     def cost_micro(self) -> int:
@@ -86,7 +93,11 @@ class Spending(Database):
         return {row[0]: SpendingAccount(*row) for row in rows}
 
     def expenses(self) -> Iterator[Expense]:
-        """Every call that was paid for or is presumed to be, in the order reserved."""
+        """Every call that was paid for or is presumed to be, in the order reserved.
+
+        Before them the sums of those that were folded.
+        """
+        yield from self._folded()
         last = 0
         while page := self._read(
             "SELECT number, account, node, model, day, state, cost_micro, overrun_micro,"
@@ -99,7 +110,22 @@ class Spending(Database):
         ):
             last = page[-1][0]
             for *fields, reply in page:
-                yield Expense(*fields, work=_work(reply))
+                one = Expense(*fields, work=_work(reply))
+                presumed = one.cost_micro if one.state == "presumed" else 0
+                hits = int(one.saved_micro is not None)
+                yield replace(one, presumed_micro=presumed, hits=hits)
+
+    def _folded(self) -> Iterator[Expense]:
+        for row in self._read(
+            "SELECT account, node, model, day, micro, overrun_micro, more_micro, tokens,"
+            " saved_micro, calls, hits, presumed_micro, label FROM sums"
+            " ORDER BY day, model, node, label, account"
+        ):
+            account, node, model, day, micro, overrun, more, tokens, saved, calls, hits, *rest = row
+            yield Expense(
+                0, account, node, model, day, FOLDED, micro, overrun, more, tokens,
+                saved if hits else None, None, calls, hits, *rest,
+            )  # fmt: skip
 
     def correct(
         self,
@@ -138,7 +164,8 @@ class Spending(Database):
     def corrections(self) -> list[Correction]:
         """All corrections, the first one first."""
         rows = self._read(
-            "SELECT at, model, reason, price, count(entry), scaled, coalesce(sum(more_micro), 0)"
+            "SELECT at, model, reason, price, count(entry) + folded_calls, scaled,"
+            " coalesce(sum(more_micro), 0) + folded_micro"
             " FROM corrections LEFT JOIN corrected ON correction = number"
             " GROUP BY number ORDER BY number"
         )

@@ -16,7 +16,7 @@ from orchestra.book.messages import (
 )
 
 NOBODY = 0  # an epoch that never is
-_STATUS = "CASE WHEN held = ? THEN 'running' ELSE status END"
+_STATUS = "CASE WHEN held >= ? THEN 'running' ELSE status END"
 
 
 class Threads(Database):
@@ -49,14 +49,14 @@ class Threads(Database):
     def _holder(self, id: str) -> str | None:
         """Who has the thread now."""
         row = self._read_one(
-            "SELECT holder FROM threads WHERE id = ? AND held = ?", (id, self._epoch)
+            "SELECT holder FROM threads WHERE id = ? AND held >= ?", (id, self._living)
         )
         return None if row is None else row[0]
 
     def _read_thread(self, asked: ReadThread) -> KeptThread | None:
         row = self._read_one(
             f"SELECT number, {_STATUS}, about, record, version FROM threads WHERE id = ?",
-            (self._epoch, asked.id),
+            (self._living, asked.id),
         )
         if row is None:
             return None
@@ -67,8 +67,9 @@ class Threads(Database):
 
     def _take_thread(self, taken: TakeThread) -> None:
         holder = self._holder(taken.id)
-        if holder == taken.by:
-            return  # the message came twice
+        if holder == taken.by:  # the message came twice, perhaps to the book of another epoch
+            self._write("UPDATE threads SET held = ? WHERE id = ?", (self._epoch, taken.id))
+            return
         check_free(taken.id, holder, taken.by)
         row = self._read_one("SELECT version FROM threads WHERE id = ?", (taken.id,))
         check_version(taken, None if row is None else row[0])
@@ -88,9 +89,9 @@ class Threads(Database):
     def _list_threads(self, asked: ListThreads) -> list[ThreadEntry]:
         query = f"SELECT id, {_STATUS}, about FROM threads"
         if asked.id is None:
-            found = self._read(f"{query} ORDER BY number", (self._epoch,))
+            found = self._read(f"{query} ORDER BY number", (self._living,))
         else:
-            found = self._read(f"{query} WHERE id = ?", (self._epoch, asked.id))
+            found = self._read(f"{query} WHERE id = ?", (self._living, asked.id))
         return [ThreadEntry(*row) for row in found]
 
     def _free_threads(self, account: str) -> None:

@@ -24,6 +24,7 @@ COMMANDS = (
     "attend",
     "batch",
     "bench",
+    "book",
     "calibrate",
     "compare",
     "costs",

@@ -35,6 +35,7 @@ from orchestra.observe.trace import carrier
 ATTEMPTS = 6
 RETRY_S = 0.5  # Serve needs a moment to notice a dead replica and route around it
 READY_S = 120.0  # a replica that loads longer than this is reported, not waited for
+HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 LOST = (ActorDiedError, ActorUnavailableError, RayActorError, ReplicaUnavailableError)
 
 
@@ -204,6 +205,24 @@ class ActorLink:
     def stop(self) -> None:
         """End the actor's process."""
         ray.kill(self._actor)
+
+
+def shared_link(name: str, namespace: str, plain: type, *arguments: Any) -> ActorLink:
+    """A link to the actor of that name, which outlives who asked for it; started if there is none.
+
+    It stands on the head node, is started again where it dies, and takes many calls at once.
+    """
+    return ActorLink(
+        plain,
+        *arguments,
+        name=name,
+        namespace=namespace,
+        get_if_exists=True,
+        lifetime="detached",
+        num_cpus=0,
+        resources={HEAD_NODE: 0.001},
+        max_restarts=-1,
+    )
 
 
 def link_to(name: str) -> ActorLink:

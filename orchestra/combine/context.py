@@ -18,6 +18,9 @@ CLAUSE = re.compile(
     r"[.,;:!?()\n\r，。；：！？、]|\s[-–—]\s|\b(?:but|however|aber|men|mais)\b|但", re.I
 )
 SAID = 2  # of a place: that the thing is made there
+STATED = 0.9  # how sure a place is that the text itself calls the origin
+CLAUSE_CHARS = 400  # before a word, at most; a clause of more is none
+MOST_PLACES = 500  # that one text is judged by: a text of more repeats itself
 MOST_WORDS = 6  # between a denial and what it denies
 DENIED = re.compile(
     r"\b(?:not|no|non|never|without|isn't|isn’t|aren't|aren’t|doesn't|doesn’t|don't|don’t|neither"
@@ -45,6 +48,7 @@ MADE = re.compile(
     r"|hergestellt|ursprung\w*|fabriqué)\b|产自|产地|原产|制造|生产",
     re.I,
 )
+MADE_AFTER = re.compile(r"\s?(?:制造|生产|出产|原产|(?:造|产|制)(?=[\s，。；、,;.的]|$))")
 OTHER_PLACE = re.compile(
     r"\b(?:ships?|shipped|shipping|deliver\w*|dispatch\w*|sent|sold|stock\w*|warehouse\w*|stored"
     r"|design\w*|inspired|distribut\w+|imported (?:by|to|into)|store in|shop in|office in|versand"
@@ -61,10 +65,12 @@ def meant(text: str, start: int, end: int) -> bool:
     return not (DENIED.search(near) or OTHER.search(near) or FREE_OF.match(text, end))
 
 
-def as_origin(text: str, start: int) -> int:
-    """How a place is named in the clause before `start`: `SAID` to be where the thing is made, 0
-    as where something else happens, 1 as neither.
+def as_origin(text: str, start: int, end: int) -> int:
+    """How a place at `start` to `end` is named in its clause: `SAID` to be where the thing is made,
+    0 as where something else happens, 1 as neither.
     """
+    if MADE_AFTER.match(text, end):
+        return SAID
     before = _clause(text, start)
     made = [found.end() for found in MADE.finditer(before)]
     other = [found.end() for found in OTHER_PLACE.finditer(before)]
@@ -94,13 +100,14 @@ def in_context(
     if not spans:  # a label of the whole text
         return field
     own = (spans[0].start or 0, spans[0].end or 0)
-    is_best = head is None and (not is_origin or as_origin(text, own[0]) == SAID)
+    is_best = head is None and (not is_origin or as_origin(text, *own) == SAID)
     if is_best and meant(text, *own):  # as of nearly all
         return field
     meaning = dict(terms)
-    places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
+    named_at = occurrences(terms, text)[:MOST_PLACES]
+    places = [(start, start + len(word)) for word, start in named_at]
     fit = {
-        (start, end): as_origin(text, start) if is_origin else 1
+        (start, end): as_origin(text, start, end) if is_origin else 1
         for start, end in places
         if meant(text, start, end)
     }
@@ -117,6 +124,20 @@ def in_context(
         why = f"the text names {said!r}, but says that it is not so, or says it of something else"
         return Field(note=why, model=field.model, prompt_hash=field.prompt_hash)
     return _moved(field, text, max(fit, key=lambda place: (fit[place], -place[0])), meaning)
+
+
+def stated_origin(text: str, terms: Sequence[tuple[str, str]]) -> Field | None:
+    """The one place that a text calls the origin ("越南制造"), where no model read it."""
+    named_at = occurrences(terms, text)[:MOST_PLACES]
+    places = [(start, start + len(word)) for word, start in named_at]
+    said = [one for one in places if as_origin(text, *one) == SAID and meant(text, *one)]
+    meaning = dict(terms)
+    values = {meaning[lower(text[slice(*one)])] for one in said}
+    if len(values) != 1:
+        return None
+    start, end = said[0]
+    proof = Evidence(kind="text", text=text[start:end], start=start, end=end)
+    return Field(value=values.pop(), source="text", confidence=STATED, evidence=(proof,))
 
 
 def _moved(field: Field, text: str, place: tuple[int, int], meaning: Mapping[str, str]) -> Field:
@@ -152,6 +173,7 @@ def all_in_context(
 
 
 def _clause(text: str, end: int) -> str:
-    """What stands before `end` in its clause."""
-    start = max((found.end() for found in CLAUSE.finditer(text, 0, end)), default=0)
+    """What stands before `end` in its clause, as far back as a clause reaches."""
+    first = max(0, end - CLAUSE_CHARS)
+    start = max((found.end() for found in CLAUSE.finditer(text, first, end)), default=first)
     return text[start:end]

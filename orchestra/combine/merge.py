@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestra.combine.claims import CLAIMS, Claims, claims_of
-from orchestra.combine.context import all_in_context, head_of
+from orchestra.combine.context import all_in_context, head_of, stated_origin
 from orchestra.combine.match import MatchRules, is_fault, photo_match
 from orchestra.combine.own import own_value, with_own
 from orchestra.core.job import Field
@@ -85,6 +85,9 @@ def merge_readings(
             name: joined if name == rules.identity else _apart(name, joined, found[name], rules)
             for name, joined in merged.items()
         }
+    for name in rules.origins & merged.keys():
+        if not merged[name].answered:
+            merged[name] = stated_origin(words, rules.terms[name]) or merged[name]
     merged = with_own(merged, words, rules.columns)
     merged = {name: _held(name, joined, rules) for name, joined in merged.items()}
     if rules.match is not None and matched is not None:

@@ -15,6 +15,7 @@ OrchestraError
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
 |   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
+|   |-- TextTooLong         a text that no model would read
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
@@ -35,6 +36,8 @@ OrchestraError
 |   |-- NoModel             no card takes the modality
 |   |-- PriceUnknown        a budget in dollars, and a model that nobody has priced
 |   `-- NoFeasiblePlan      every route breaks a limit
+|-- KeyRefused              no key, or one that is wrong, revoked or over
+|-- NotAllowed              a key that may not do this
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
@@ -58,6 +61,7 @@ OrchestraError
 |-- BookError               the ledger or journal cannot be used
 |   |-- BookLocked          another process writes this book
 |   |-- BookFormatMismatch  a book of a format that this release does not read
+|   |-- BookUnavailable     its file is gone, damaged or read-only, or its process does not answer
 |   `-- DiskFull            nothing more can be written; what was finished is kept
 `-- BatchPaused             a model stopped answering; resume continues
 """
@@ -72,14 +76,14 @@ class OrchestraError(Exception):
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
     settles such a call at its worst case instead of releasing it. `used` is what the server
-    reported of a call whose answer cannot be used; that is what it cost. `retry_after_s` is when
-    to ask again, in seconds from now, where that is known.
+    reported of a call whose answer cannot be used; that is what it cost. `retry_after_s` is how
+    long to wait before asking again, where that is known.
     """
 
     retryable = False
-    retry_after_s: float | None = None
     may_have_spent = False
     used: Usage | None = None
+    retry_after_s: float | None = None
 
     @property
     def kind(self) -> str:
@@ -143,6 +147,10 @@ class EmptyJob(UsageError):
     """A job has neither text nor an image that can be used."""
 
 
+class TextTooLong(UsageError):
+    """A text of a job has more bytes than any model would read."""
+
+
 class DuplicateId(UsageError):
     """An id occurs a second time in one table."""
 
@@ -176,7 +184,12 @@ class MissingExtra(UsageError, ImportError):
 
 
 class ImageError(OrchestraError):
-    """One image cannot be used; other images and the text go on."""
+    """One image cannot be used; other images and the text go on.
+
+    One that `is_open` tells nothing of the network that its address was looked up in.
+    """
+
+    is_open = False
 
 
 class ImageNotFound(ImageError):
@@ -203,6 +216,8 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+    is_open = True
 
 
 class ImageBlank(ImageError):
@@ -246,12 +261,26 @@ class NoFeasiblePlan(PlanError):
         self.rejected = rejected or []
 
 
+class KeyRefused(OrchestraError):
+    """No key came with a request, or none that is valid; `reason` is for the operator alone."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotAllowed(OrchestraError):
+    """A key may not do this; the message says what it may."""
+
+
 class GraphFailed(OrchestraError):
     """A node of the user's own raised in a row of a batch; the cause is chained."""
 
 
 class BudgetExceeded(OrchestraError):
-    """A reservation does not fit into what is left of a budget."""
+    """A reservation does not fit into what is left of a budget, that of `account` where known."""
+
+    account: str | None = None
 
 
 class DeadlineExceeded(OrchestraError):
@@ -364,6 +393,12 @@ class BookLocked(BookError):
 
 class BookFormatMismatch(BookError):
     """The book was written by a release that keeps another format."""
+
+
+class BookUnavailable(BookError):
+    """The book cannot be used now: nothing is begun until it is back."""
+
+    retryable = True
 
 
 class DiskFull(BookError):

@@ -262,8 +262,7 @@ class Field(Word):
     sure enough for that; `doubt` says why it is not, and sends the job to review.
     `note` says why a field abstains, or what to know of its value. A contradiction keeps the
     other reading in `alternatives`. `shares` says how likely a model took each choice to be; a
-    field that was joined has none.
-    other reading in `alternatives`. `decided` is what a person said of it; where that is another
+    field that was joined has none. `decided` is what a person said of it; where that is another
     value (source `person`), the model's own reading is the first of `alternatives`.
     """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orchestra.book.messages import OpenAccount
+from orchestra.book.ledger import open_or_close
+from orchestra.book.messages import AbandonAccount, CloseAccount, OpenAccount
+from orchestra.core.errors import BookError
 from orchestra.core.job import Budget, Job
 from orchestra.core.money import limit_micro, usd
 from orchestra.core.tags import label_of
@@ -61,7 +64,20 @@ async def open_account(
         ceiling_micro=ceiling.cost_micro,
         ceiling_tokens=ceiling.tokens,
     )
-    await fleet.ledger.send(opened)
+    await open_or_close(fleet.ledger, opened)
+
+
+async def close_account(fleet: Backing, account: str) -> None:
+    """Close an account; calls in it that nobody waits for any more are presumed.
+
+    A client that hung up leaves such ones. A book that failed leaves the account open, and its own
+    error is the one to tell.
+    """
+    try:
+        await fleet.ledger.send(CloseAccount(account))
+    except BookError:
+        with suppress(BookError):
+            await fleet.ledger.send(AbandonAccount(account))
 
 
 def deadline(intake: Intake, started: float) -> float | None:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from orchestra.book.ledger import open_or_close
 from orchestra.book.messages import CloseAccount, OpenAccount, Overrun, ReadSpent, Spent
 from orchestra.core.errors import DeadlineExceeded
 from orchestra.core.job import Budget, CallRecord, ErrorRecord
@@ -92,7 +93,7 @@ class Allowance:
             tokens=self.budget.tokens,
             label=self.label,
         )
-        await self.fleet.ledger.send(opened)
+        await open_or_close(self.fleet.ledger, opened)
         self._is_open = True
 
     async def close(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Attribute
 
 from orchestra.core.card import FleetFile
@@ -23,12 +23,14 @@ class AppArgs(BaseModel):
 
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs, `max_ongoing` how many requests each serves at once (0 has it found by
-    how long they take), `queue` how many may wait for that at each. `book` is a file
-    on the head node that keeps the ledger over restarts; without it each ingress counts what it
-    spent since it started. `cache` is the folder of a cache of replies, one on each node that has
-    an ingress; runs of other programs may use it at the same time. `policy` is what `orchestra
-    calibrate` wrote, a file at the same place on each node with an ingress: jobs are planned by it.
+    replicas that run graphs and share one ledger, `max_ongoing` how many requests each serves at
+    once (0 has it found by how long they take), `queue` how many may wait for that at each. `book`
+    is a file on the head node that keeps the ledger over restarts; without it what was spent counts
+    from the start. `cache` is the folder of a cache of replies on that node; runs of other programs
+    may use it at the same time. `policy` is what `orchestra calibrate` wrote, a file there: jobs
+    are planned by it.
+    `host_names` are names, with commas, that clients may reach the server by beside its addresses
+    and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,15 +43,12 @@ class AppArgs(BaseModel):
     book: str = ""
     cache: str = ""
     policy: str = ""
+    host_names: str = ""
 
-    @model_validator(mode="after")
-    def _one_writer(self) -> Self:
-        if self.book and self.ingresses > 1:
-            raise ValueError(
-                f"book={self.book!r} has one writer, and ingresses={self.ingresses}; "
-                "use one ingress, or no book"
-            )
-        return self
+    @property
+    def has_shared_ledger(self) -> bool:
+        """Whether the ledger is a process of its own: where it has a file, or several ingresses."""
+        return bool(self.book) or self.ingresses > 1
 
 
 def read_args(args: Mapping[str, Any]) -> AppArgs:

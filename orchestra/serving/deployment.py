@@ -18,7 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
 from orchestra.app import Fleet
-from orchestra.clients.handle import HandleClient
+from orchestra.clients.handle import HEAD_NODE, HandleClient
 from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
 from orchestra.core.card import Card, FleetFile
@@ -26,15 +26,19 @@ from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
+from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
+from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 
 INGRESS = "ingress"
-HEAD_NODE = "node:__internal_head__"  # ray gives every head node this resource
 ANSWERING = ("RUNNING", "PENDING_MIGRATION")  # of a replica's states, those that take calls
+# An ingress waits for models most of the time, so it reserves no CPU of its own. It stands on the
+# head node, beside the proxy and the ledger: no other node's death takes a request with it.
+PLACE = {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
@@ -58,31 +62,42 @@ class Ingress:
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
-        # Strangers' jobs may not name files of this machine.
-        limits = ImageLimits(allow_files=False)
+        # Strangers' jobs may not name files of this machine, nor learn what its network holds.
+        limits = ImageLimits(allow_files=False, is_discreet=True)
         builds = {
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
         }
-        book = Path(args.book) if args.book else None
+        app = serve.get_replica_context().app_name
+        self._ledger = member_of(args, app) if args.has_shared_ledger else None
         fleet = Fleet.open(
             args.fleet,
             clients=clients,
             image_limits=limits,
-            book=book,
+            ledger=self._ledger,
             cache=args.cache or None,
             policy=Path(args.policy) if args.policy else None,
         )
-        app = serve.get_replica_context().app_name
 
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        self._service = Service(fleet, builds, lost)
+        self._service = Service(fleet, builds, lost, self._ledger)
+        self._host_names = args.host_names.split(",")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service, queue=self._args.queue, max_ongoing=self._args.max_ongoing)
+        return make_app(
+            self._service,
+            host_names=self._host_names,
+            queue=self._args.queue,
+            max_ongoing=self._args.max_ongoing,
+        )
+
+    async def __del__(self) -> None:
+        """Called by Serve once the requests of a replica that is taken down have ended."""
+        if self._ledger is not None:
+            await self._ledger.leave()
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:
@@ -109,6 +124,7 @@ class HostedModel(ModelReplica):
 
     def __init__(self, fleet: str, model: str) -> None:
         listen_on_node()
+        _log_with_serve()
         super().__init__(fleet, model, seen=_row_counter(model))
 
 
@@ -142,11 +158,15 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
 
 
 def _log_with_serve() -> None:
-    """Send our log lines to the replica's log file, where Serve's own lines go."""
+    """Send our log lines to the replica's log file, where Serve's own lines go.
+
+    And to `orchestra serve`, where that began this process.
+    """
     log = logging.getLogger("orchestra")
     log.setLevel(logging.INFO)
     for handler in logging.getLogger("ray.serve").handlers:
         log.addHandler(handler)
+    send_lines()
 
 
 def _deployed(plain: type, **options: Any) -> Any:
@@ -162,21 +182,10 @@ def ingress_options(args: AppArgs) -> dict[str, Any]:
         # served, those that wait, and those that pass or are refused at once.
         "max_ongoing_requests": (args.max_ongoing or MOST) + args.queue + PASSING,
         "max_queued_requests": PASSING,
-        "ray_actor_options": _ingress_place(args),
+        "ray_actor_options": PLACE,
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
     }
-
-
-def _ingress_place(args: AppArgs) -> dict[str, Any]:
-    """It waits for models most of the time, so it reserves no CPU of its own.
-
-    A single one stands on the head node, beside the proxy and the book: no other node's death
-    takes a request with it.
-    """
-    if args.ingresses > 1:
-        return {"num_cpus": 0}
-    return {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 
 
 def model_options(card: Card) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from orchestra.core.errors import (
     AnswerRefused,
     AnswerTruncated,
     BookError,
+    BookLocked,
+    BookUnavailable,
     BudgetExceeded,
     Cancelled,
     DeadlineExceeded,
@@ -18,9 +20,11 @@ from orchestra.core.errors import (
     ImageError,
     ImageUnavailable,
     InvalidFleet,
+    KeyRefused,
     MissingExtra,
     ModelUnavailable,
     NoFeasiblePlan,
+    NotAllowed,
     OrchestraError,
     OutsideDomain,
     Overloaded,
@@ -28,6 +32,7 @@ from orchestra.core.errors import (
     PromptTooLong,
     QueueFull,
     RateLimited,
+    TextTooLong,
     ThreadTaken,
     UnknownModel,
     UnknownThread,
@@ -35,16 +40,20 @@ from orchestra.core.errors import (
 )
 from orchestra.observe.log import log_bug, log_problem
 from orchestra.observe.metrics import count_problem
+from orchestra.observe.trace import note
 from orchestra.serving.words import Problem, ProblemBody
 
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
 # The first class that fits decides, so the special ones stand before the general ones.
 STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
+    (KeyRefused, 401),
+    (NotAllowed, 403),
     (UnknownModel, 404),
     (UnknownThread, 404),
     (ThreadTaken, 409),
     (MissingExtra, 500),
     (InvalidFleet, 500),
+    (TextTooLong, 413),
     (UsageError, 400),
     (ImageUnavailable, 503),
     (ImageError, 400),
@@ -64,6 +73,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (AccessRefused, 502),
     (Cancelled, CLIENT_CLOSED),
     (DiskFull, 507),
+    (BookUnavailable, 503),
+    (BookLocked, 503),
     (BookError, 500),
 )
 RETRY_AFTER_S = 2
@@ -83,9 +94,11 @@ def reported(error: Exception) -> tuple[int, dict[str, Any]]:
     """
     if isinstance(error, OrchestraError):
         status, answer = problem(error)
+        note("orchestra.error", error.kind)
         count_problem(error.kind)
         log_problem(error.kind, status)
         return status, answer
+    note("orchestra.error", BUG)
     count_problem(BUG)
     log_bug(error)
     message = (

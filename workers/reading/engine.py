@@ -1,5 +1,8 @@
 """The engine that reads photos: PP-OCR finds and reads the lines, rules fill a schema from them.
 
+Fields that no rule knows are read off the print by the reader of texts, where the checkpoint names
+one (`asked.py`).
+
 Without a schema the answer is the text as it is printed. It reads no text beside the photo and
 follows no instruction: what to read, the schema says. It writes no tokens, so its usage counts
 photos and CPU time.
@@ -10,16 +13,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.errors import Cancelled, CheckpointInvalid, OrchestraError, UsageError
 from workers.decoding.meter import PROCESS
+from workers.reading.asked import PrintAsker
 from workers.reading.fields import PackReader
 from workers.reading.printed import Words
 from workers.reading.reader import NotWanted, Page, PhotoReader
-from workers.reading.weights import RESTORE, load_reader
+from workers.reading.weights import RESTORE, load_reader, text_reader
+from workers.understanding.engine import UnderstandingEngine
 
 WORDS = "words.json"
 NO_TEXT = "no text was seen on the photo"
@@ -35,15 +41,20 @@ class ReadingEngine:
 
     reader: PhotoReader
     fields: PackReader
+    asker: PrintAsker | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def load(cls, checkpoint: Path | str, *, threads: int | None = None) -> ReadingEngine:
         """Load a folder that lists the networks and words of a reader.
 
-        Raises `CheckpointInvalid`, and `MissingExtra` without the package that has the networks.
+        The reader of texts that it names is loaded at the first photo that needs it. Raises
+        `CheckpointInvalid`, and `MissingExtra` without the package that has the networks.
         """
-        return cls(load_reader(checkpoint, threads or 1), PackReader(_words(Path(checkpoint))))
+        folder = Path(checkpoint)
+        reader, asks = load_reader(folder, threads or 1), text_reader(folder)
+        asker = asks and PrintAsker(partial(UnderstandingEngine.load, asks, threads=threads))
+        return cls(reader, PackReader(_words(folder)), asker)
 
     def count_tokens(self, call: Call) -> int:
         """None: a photo is read whole, and an instruction not at all."""
@@ -55,7 +66,7 @@ class ReadingEngine:
         is_cancelled: IsCancelled | None = None,
         on_text: OnText | None = None,
     ) -> list[Reply | OrchestraError]:
-        """PackAnswer `calls` one after the other; see `Engine.generate`."""
+        """Answer `calls` one after the other; see `Engine.generate`."""
         answers: list[Reply | OrchestraError] = []
         for row, call in enumerate(calls):
             try:
@@ -88,6 +99,10 @@ class ReadingEngine:
             text = "\n".join(line.text for line in page.believed)
             return Reply(text, text, usage=usage)
         found = self.fields.answer(page, call.schema)
+        if self.asker is not None and found.open and page.believed:
+            with PROCESS.measure() as spent:
+                found.merge(self.asker.answer(page, call.schema, found.open))
+            usage = replace(usage, cpu_s=cpu_s + spent.cpu_s)
         why = NOT_SAID if page.believed else NO_TEXT
         if page.shrunk is not None:
             wide, high = page.shrunk

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestra.core.call import Box
@@ -44,14 +44,32 @@ VOLUMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PackAnswer:
-    """A schema's values; confidence, place and printed words of each that is there."""
+    """A schema's values; confidence, place and printed words of each that is there.
 
-    values: Mapping[str, Any]
-    confidence: Mapping[str, float]
-    regions: Mapping[str, Box]
-    words: Mapping[str, str]
+    `open` are the properties of a kind that no rule knows, of which nothing was found.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    regions: dict[str, Box] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    open: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: Any, sure: float, box: Box, words: str) -> None:
+        """Note a value that is there."""
+        self.values[name] = value
+        self.confidence[name] = round(min(0.99, sure), 4)
+        self.regions[name] = box
+        self.words[name] = words
+
+    def merge(self, other: PackAnswer) -> None:
+        """Take over what another answer found."""
+        self.values |= other.values
+        self.confidence |= other.confidence
+        self.regions |= other.regions
+        self.words |= other.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +80,18 @@ class PackReader:
 
     def answer(self, page: Page, schema: Schema) -> PackAnswer:
         """The values of an object's schema. Raises `InvalidSchema`."""
-        values: dict[str, Any] = {}
-        confidence: dict[str, float] = {}
-        regions: dict[str, Box] = {}
-        words: dict[str, str] = {}
+        answer = PackAnswer()
         brand = self._brand(page.lines)
         for wanted in wanted_of(schema):
             found = self._found(page, wanted, brand)
             value = None if found is None else _typed(found.value, wanted)
-            values[wanted.name] = value
+            answer.values[wanted.name] = value
             if found is not None and value is not None:
-                confidence[wanted.name] = round(min(0.99, found.sure), 4)
-                regions[wanted.name] = around(found.lines, page.size)
-                words[wanted.name] = " / ".join(line.text for line in found.lines)
-        return PackAnswer(values, confidence, regions, words)
+                box, words = around(found.lines, page.size), joined(found.lines)
+                answer.add(wanted.name, value, found.sure, box, words)
+            elif wanted.kind == "other":
+                answer.open.append(wanted.name)
+        return answer
 
     def _found(self, page: Page, wanted: Wanted, brand: Print | None) -> Print | None:
         lines, named = page.lines, () if brand is None else brand.lines
@@ -112,6 +128,11 @@ def around(lines: Sequence[PrintedLine], size: tuple[int, int]) -> Box:
     boxes = [line.box(size) for line in lines]
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def joined(lines: Sequence[PrintedLine]) -> str:
+    """The words of lines, as evidence shows them."""
+    return " / ".join(line.text for line in lines)
 
 
 def _whole(lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:

@@ -43,7 +43,7 @@ class Spot:
         return self.height_px * self.scale >= CLEAR_PX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class PrintedLine:
     """A line as it was read: `score` is its characters' mean probability, `quad` in pixels."""
 

@@ -43,6 +43,12 @@ def load_reader(checkpoint: Path | str, threads: int = 1) -> PhotoReader:
     )
 
 
+def text_reader(checkpoint: Path) -> Path | None:
+    """The folder of the reader of texts that a listing names, beside its own."""
+    named = _listing(checkpoint).get("reader")
+    return None if named is None else checkpoint / str(named)
+
+
 def _listing(checkpoint: Path) -> Mapping[str, Any]:
     path = checkpoint / LISTING
     try:

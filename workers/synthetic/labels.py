@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import random
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 Language = Literal["en", "zh"]
 FACES = ("sans", "uni", "italic")
+LEADING = 1.5  # from line to line, of the height of letters
+LINE_LETTERS, LARGEST = 28, 0.07  # of a text in lines of one size; a share of the page
 PAPERS = (
     (250, 248, 240),
     (236, 214, 120),
@@ -101,6 +104,18 @@ def drawn_label(seed: int, *, side_px: int = 1000, language: Language = "en") ->
     return _Printer(random.Random(f"label {seed} {language}"), side_px, language).label()
 
 
+def drawn_text(text: str, seed: int, *, side_px: int = 900) -> Label:
+    """A flat label that says `text` alone, in lines of one size."""
+    choose = random.Random(f"text {seed}")
+    lines = textwrap.wrap(text, LINE_LETTERS) or [""]
+    page, ink = _paper(choose, side_px)
+    size = min(LARGEST, 0.9 / len(lines) / LEADING)
+    printer = _Printer(choose, side_px, "en")
+    for number, line in enumerate(lines, start=1):
+        printer.line(page, line, 0.03 + number * size * LEADING, size, ink)
+    return Label(Image.fromarray(page), tuple(lines), {})
+
+
 def photographed(label: Label, seed: int) -> Label:
     """`label` seen at an angle before a shelf, under uneven light, a little blurred and noisy."""
     choose = random.Random(f"photo {seed}")
@@ -134,9 +149,7 @@ class _Printer:
     language: Language
 
     def label(self) -> Label:
-        paper = self.choose.choice(PAPERS)
-        ink = (25, 25, 30) if sum(paper) > 380 else (245, 243, 235)
-        page = np.full((self.side, self.side, 3), paper, np.uint8)
+        page, ink = _paper(self.choose, self.side)
         fields = {
             "brand": self.choose.choice(MAKERS[self.language]),
             "name": self.choose.choice(THINGS[self.language]),
@@ -147,13 +160,13 @@ class _Printer:
         sizes = (0.11, 0.075, 0.055, 0.05, *([self.choose.uniform(0.018, 0.03)] * len(small)))
         top, kept = 0.05, []
         for line, size in zip((*fields.values(), *small), sizes, strict=True):
-            top += size * 1.5
-            self._line(page, line, top, size, ink)
+            top += size * LEADING
+            self.line(page, line, top, size, ink)
             kept.append(line)
             top += size * 0.5
         return Label(Image.fromarray(page), tuple(kept), fields)
 
-    def _line(self, page: Pixels, line: str, top: float, size: float, ink: Sequence[int]) -> None:
+    def line(self, page: Pixels, line: str, top: float, size: float, ink: Sequence[int]) -> None:
         """One line, set from a random margin, no wider than the page."""
         face: Any = cv2.FontFace(self.choose.choice(FACES))
         weight = self.choose.choice((400, 600, 800)) if size > 0.04 else 400
@@ -163,6 +176,13 @@ class _Printer:
             px -= 1
         left = self.choose.randint(0, max(0, room - wide)) + round(0.03 * self.side)
         cv2.putText(page, line, (left, round(top * self.side)), tuple(ink), face, px, weight)
+
+
+def _paper(choose: random.Random, side: int) -> tuple[Pixels, Sequence[int]]:
+    """An empty page, and the colour of its letters."""
+    paper = choose.choice(PAPERS)
+    ink = (25, 25, 30) if sum(paper) > 380 else (245, 243, 235)
+    return np.full((side, side, 3), paper, np.uint8), ink
 
 
 def _width(page: Pixels, line: str, face: Any, px: int, weight: int) -> int:

@@ -13,7 +13,18 @@ from orchestra.batch.tables.formats import ALL
 from orchestra.batch.tables.records import NO_DELIMITER, Dialect, Record, records
 
 DELIMITERS = ",;\t|"
-NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", NO_DELIMITER: "nothing"}
+RARE = "^~¦\x01"  # of old systems; only where each row has as many as the first
+NAMES = {
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "pipes",
+    "^": "carets",
+    "~": "tildes",
+    "¦": "broken bars",
+    "\x01": r"control characters (\x01)",
+    NO_DELIMITER: "nothing",
+}
 SAMPLE_RECORDS, SAMPLE_CHARS = 200, 1 << 18
 MOST_BANNERS = 20
 SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
@@ -71,8 +82,13 @@ def _dialect(sample: str, prefers_tabs: bool, delimiter: str | None) -> Dialect:
     if trial.width < 2 and (wrapped := _wrapped(sample, prefers_tabs, delimiter)):
         return wrapped
     if delimiter is None and trial.width < 2:
-        return Dialect(NO_DELIMITER)
+        rare = [Dialect(sign) for sign in RARE if sign in sample]
+        return next((one for one in rare if _is_even(_try(sample, one))), Dialect(NO_DELIMITER))
     return _quoted(sample, best, trial)
+
+
+def _is_even(trial: _Trial) -> bool:
+    return trial.width > 1 and trial.agreeing == 1 and not trial.broken
 
 
 def _wrapped(sample: str, prefers_tabs: bool, delimiter: str | None) -> Dialect | None:

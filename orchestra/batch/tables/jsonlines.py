@@ -30,4 +30,5 @@ class JsonLinesTable(ObjectTable):
         with self._source.open() as raw:
             file = io.TextIOWrapper(raw, self.encoding, errors="surrogateescape", newline="\n")
             for line in filter(str.strip, file):
-                yield values_of(self._scan.read(line) or line)
+                # Lines that were cut out of an array keep its commas.
+                yield values_of((self._scan.read(line) or line).rstrip().removesuffix(","))

@@ -32,6 +32,7 @@ REFUSED = (
     (b"%PDF", "a PDF", "Export the table as CSV."),
     (b"SQLite format 3\x00", "an SQLite database", "Export the table as CSV."),
 )
+WEB_PAGE = re.compile(rb"<(?:!doctype html|html|head|body|table|meta)\b", re.IGNORECASE)
 JSON_START = re.compile(rb'\[\s*\{|\{\s*"')
 
 
@@ -131,6 +132,11 @@ class Source:
 
     def _text(self, head: bytes) -> Kind:
         start = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:4096]
+        if WEB_PAGE.match(start):
+            raise InvalidTable(
+                f"Table {self.name!r} is a web page, as some shops export for Excel. Open it there "
+                "and save it as .xlsx or as 'CSV UTF-8'."
+            )
         if start.startswith((b"<?xml", b"<rss", b"<feed")) or self.suffix == ".xml":
             return "xml"
         if self.suffix in (".jsonl", ".ndjson"):

@@ -39,7 +39,8 @@ PLAIN_SUFFIXES = (
     ".xlsx",
     ".xlsm",
 )
-SUFFIXES = (*PLAIN_SUFFIXES, ".gz")
+BY_CONTENT = ".xls"  # what some shops call text, and others a workbook of today
+SUFFIXES = (*PLAIN_SUFFIXES, BY_CONTENT, ".gz")
 
 
 def open_table(path: str | Path, read_as: ReadAs = AS_FOUND) -> Table:
@@ -58,7 +59,7 @@ def open_table(path: str | Path, read_as: ReadAs = AS_FOUND) -> Table:
     if not place.is_file():
         raise InvalidTable(f"Table {str(path)!r} is not a file. Name the file inside it.")
     source = Source.of(place)
-    if source.suffix not in PLAIN_SUFFIXES:
+    if source.suffix not in PLAIN_SUFFIXES and source.kind() and source.suffix != BY_CONTENT:
         raise InvalidTable(
             f"Table {str(path)!r} has suffix {place.suffix!r}; read are "
             f"{', '.join(sorted(PLAIN_SUFFIXES))}, and those with .gz. Export it as one of these "

@@ -1,4 +1,4 @@
-"""Admission in an ingress: what the door let in passes, and the door is told who asked."""
+"""Admission in an ingress: what the front let in passes, and the front is told who asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestra.serving.refusals import refusal
 
 
 class IngressAdmission:
-    """The guard of an ingress's application: behind a door it lets in, without one it admits."""
+    """The guard of an ingress's application: behind a front it lets in, without one it admits."""
 
     def __init__(self, app: ASGIApp, places: int = PLACES, at_once: int = 0) -> None:
         told = settings()

@@ -21,6 +21,7 @@ from orchestra.book.messages import (
     LedgerMessage,
     OpenAccount,
     ReadSpent,
+    ReadTotals,
     ReleaseCall,
     SettleCall,
 )
@@ -48,6 +49,7 @@ MESSAGES = st.one_of(
     st.builds(CloseAccount, accounts),
     st.builds(AbandonAccount, accounts),
     st.builds(ReadSpent, accounts),
+    st.builds(ReadTotals),
     st.builds(BeginCall, uids, accounts, keys, node, model, amounts, amounts),
     st.builds(BookHit, uids, accounts, keys, node, model, amounts, amounts, replies),
     st.builds(

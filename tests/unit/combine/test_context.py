@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.combine.context import head_of, in_context
+from orchestra.combine.context import head_of, in_context, stated_origin
 from orchestra.combine.own import own_value, with_own
 from orchestra.core.job import Evidence, Field
 
@@ -116,3 +116,26 @@ def test_a_shops_own_column_is_not_replaced_by_a_guess() -> None:
     assert found["name"].value == "Alpro Blueberry Soyghurt"
     assert [other.value for other in found["name"].alternatives] == ["Green"]
     assert found["brand"] == fields["brand"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("运动鞋 红色 中国制造 尺码42", "China"),
+        ("瑞典产的刀", "Sweden"),
+        ("Made in Vietnam, ships from Sweden", "Vietnam"),
+        ("不是中国制造", None),
+        ("中国产品的好选择", None),
+        ("中国制造，瑞典制造", None),
+        ("从中国发货", None),
+        ("Ships from Sweden", None),
+    ],
+)
+def test_the_place_that_a_text_calls_the_origin_is_found_without_a_model(
+    text: str, place: str | None
+) -> None:
+    found = stated_origin(text, PLACES)
+    assert (found and found.value) == place
+    if found is not None:
+        (proof,) = found.evidence
+        assert text[proof.start : proof.end] == proof.text

@@ -61,8 +61,8 @@ def test_the_examples_name_the_ray_and_the_extras_that_the_package_has() -> None
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(InvalidFleet, match=r"flet: .*Did you mean 'fleet'"):
         deploy_config("listing", {"flet": "mini"}, 8000)
-    with pytest.raises(InvalidFleet, match="one writer"):
-        deploy_config("listing", {"book": "b.sqlite", "ingresses": "2"}, 8000)
+    with pytest.raises(InvalidFleet, match="ingresses"):
+        deploy_config("listing", {"book": "b.sqlite", "ingresses": "0"}, 8000)
     with pytest.raises(InvalidGraph, match="no graph 'shop'"):
         deploy_config("shop", {}, 8000)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -101,6 +102,28 @@ def test_the_hash_is_of_the_content_packed_or_not(tmp_path: Path) -> None:
         assert written(tmp_path, f"{name}.gz", gzip.compress(content)).fingerprint == plain
 
 
+def test_what_is_called_xls_is_read_by_its_content(tmp_path: Path) -> None:
+    for name in ("p.csv", "p.tsv", "p.xlsx"):
+        assert cells(written(tmp_path, "p.xls", CONTENT[name])) == TWO
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("p.xls", b"<html><table><tr><td>sku</td></tr></table>", "is a web page"),
+        ("p.csv", b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        ("p.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
+        ("p.zip", b"PK\x05\x06" + b"\0" * 18, "suffix '.zip'"),
+        ("p.yaml", b"- sku: 1", "suffix '.yaml'"),
+    ],
+)
+def test_what_is_no_table_is_told_as_what_it_is(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    with pytest.raises(InvalidTable, match=re.escape(said)):
+        written(tmp_path, name, content)
+
+
 def test_a_packed_file_that_is_cut_off_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(InvalidTable, match="that the file is whole"):
         written(tmp_path, "p.csv.gz", gzip.compress(CONTENT["p.csv"] * 100)[:60])
@@ -113,6 +136,7 @@ def test_a_packed_file_that_is_cut_off_names_the_cure(tmp_path: Path) -> None:
         ("p.json", '{"count":2,"items":[{"id":1,"tags":["a"]},{"id":2,"tags":[]}]}'),
         ("p.json", '{"id":1,"tags":["a"]}\n{"id":2,"tags":[]}\n'),
         ("p.jsonl", '[\n{"id":1,"tags":["a"]},\n{"id":2,"tags":[]}\n]'),
+        ("p.jsonl", '{"id":1,"tags":["a"]},\n{"id":2,"tags":[]},\n'),
         ("p.jsonl", '{\n "id": 1,\n "tags": ["a"]\n}\n{\n "id": 2,\n "tags": []\n}'),
     ],
 )

@@ -207,7 +207,7 @@ def test_table_without_header_or_rows_is_refused(tmp_path: Path, content: str, s
         ("a.xlsx", b"PK\x03\x04", "CSV UTF-8"),
         ("a.csv", b"PK\x03\x04rest", "Excel"),
         ("a.csv", b"PAR1rest", "Parquet"),
-        ("a.xls", b"\xd0\xcf\x11\xe0rest", "suffix"),
+        ("a.xls", b"\xd0\xcf\x11\xe0rest", "an old Excel workbook"),
         ("a.csv", b"\xd0\xcf\x11\xe0rest", r"old Excel.*\.xlsx"),
         ("a.csv", b"%PDF-1.7", "PDF"),
         ("a.csv.gz", b"\x1f\x8b\x08\x00broken", "is whole"),

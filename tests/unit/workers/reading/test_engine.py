@@ -19,11 +19,12 @@ from orchestra.core.errors import Cancelled, CheckpointInvalid, MissingExtra, Us
 from workers.reading.engine import ReadingEngine
 from workers.reading.reader import TILE_PX, _tiles, within
 from workers.reading.weights import load_reader
-from workers.synthetic.labels import Label, drawn_label, photographed
+from workers.synthetic.labels import Label, drawn_label, drawn_text, photographed
 
 CHECKPOINT = Path(__file__).parents[4] / "workers" / "checkpoints" / "ocr"
 STRING = {"type": "string"}
-SCHEMA = {"type": "object", "properties": {"flavour": STRING, "quantity": STRING, "origin": STRING}}
+NAMES = ("flavour", "quantity", "origin", "voltage")
+SCHEMA = {"type": "object", "properties": dict.fromkeys(NAMES, STRING)}
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,34 @@ def test_fields_come_with_their_place_and_words(engine: ReadingEngine, label: La
     assert reply.words["quantity"] == label.fields["quantity"]
     left, top, right, bottom = reply.regions["quantity"]
     assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
-    assert reply.value["origin"] is None and "does not say" in reply.abstained["origin"]
+    assert reply.value["origin"] == "Denmark" and "Produced in Denmark" in reply.words["origin"]
+    assert reply.value["voltage"] is None and "does not say" in reply.abstained["voltage"]
     assert json.loads(reply.text) == reply.value
     assert reply.usage.images == 1 and reply.usage.cpu_s > 0
+
+
+def test_fields_that_no_rule_of_packs_knows_are_read_off_the_print(engine: ReadingEngine):
+    said = "Kestrel women's ankle boots, brown leather, size 38"
+    photo = photographed(drawn_text(said, 1), 1).photo
+    shape = {"type": ["string", "null"]}
+    asked = {"material": shape, "closure": shape}
+    reply = read(engine, photo, {"type": "object", "properties": asked})
+    assert reply.value == {"material": "leather", "closure": None}
+    assert "leather" in reply.words["material"] and "material" in reply.confidence
+    left, top, right, bottom = reply.regions["material"]
+    assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1 and bottom - top < 0.3
+    assert "does not say" in reply.abstained["closure"]
+
+
+def test_a_checkpoint_that_names_no_reader_of_texts_leaves_such_fields_open(tmp_path: Path):
+    folder = tmp_path / "ocr"
+    shutil.copytree(CHECKPOINT, folder)
+    listing = json.loads((folder / "reading.json").read_text())
+    listing.pop("reader")
+    (folder / "reading.json").write_text(json.dumps(listing))
+    photo = drawn_text("Kestrel women's boots, brown leather", 1).photo
+    schema = {"type": "object", "properties": {"material": STRING}}
+    assert read(ReadingEngine.load(folder, threads=1), photo, schema).value == {"material": None}
 
 
 def test_a_photo_without_text_is_read_as_nothing_after_a_glance(engine: ReadingEngine):

@@ -51,6 +51,13 @@ def test_brand_amount_flavour_and_a_labelled_value_are_found():
     assert all(0.5 < sure <= 0.99 for sure in found.confidence.values())
 
 
+def test_a_list_of_flavours_rests_on_all_their_lines():
+    two = page(("Strawberry", 40), ("Vanilla", 40))
+    found = answer(two, flavours={"type": "array", "items": STRING})
+    assert sorted(found.values["flavours"]) == ["Strawberry", "Vanilla"]
+    assert found.words["flavours"] in ("Strawberry / Vanilla", "Vanilla / Strawberry")
+
+
 def test_what_is_not_printed_stays_open():
     found = answer(PACK, voltage=STRING, country=STRING)
     assert found.values == {"voltage": None, "country": None}
