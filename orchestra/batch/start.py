@@ -23,7 +23,7 @@ from orchestra.batch.request import Request, settle
 from orchestra.batch.retry import retried_kinds
 from orchestra.batch.row_run import row_budget
 from orchestra.batch.run.far import run_far
-from orchestra.batch.run.garbage import collected_seldom
+from orchestra.core.garbage import collected_seldom
 from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.book.ledger import LocalLedger

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.access.principal import Principal
 from orchestra.core.errors import Overloaded
+from orchestra.core.garbage import collect_seldom
 from orchestra.serving.admission.arrival import START_HEADER, waited_in_block_s
 from orchestra.serving.admission.guard import Admission, is_work
 from orchestra.serving.admission.letter import (
@@ -53,7 +54,10 @@ def front_environment(places: int, at_once: int) -> Mapping[str, str]:
 def middlewares() -> list[Middleware]:
     """What Serve's proxy is to wrap around itself; the last is met first."""
     told = settings()
-    return [] if told is None else [Middleware(Front, settings=told), Middleware(Patience)]
+    if told is None:
+        return []
+    collect_seldom()
+    return [Middleware(Front, settings=told), Middleware(Patience)]
 
 
 class Front:
