@@ -18,7 +18,7 @@ import os
 from collections import Counter
 from statistics import quantiles
 
-from benchmarks.service import slow
+from benchmarks.service import overhead, slow
 from benchmarks.service.load import Load, Spec, load
 from benchmarks.service.server import WEIGHTS, Server, running
 
@@ -164,6 +164,7 @@ COMMANDS = {
     "burst": burst,
     "tenants": tenants,
     "slow": slow.run,
+    "overhead": overhead.run,
 }
 
 

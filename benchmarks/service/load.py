@@ -7,6 +7,8 @@ at random times, whatever becomes of those before.
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import random
 import resource
@@ -15,6 +17,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from PIL import Image
 
 from benchmarks.service.wire import Connections
 
@@ -28,7 +32,8 @@ class Spec:
     """What to send where. `rate` a second at random times, or else `clients` in a closed loop.
 
     `latency_ms` are the deadlines that are drawn from; none where it is empty. `once` is a burst:
-    so many at one moment. `tenants` are header values, drawn alike.
+    so many at one moment. `tenants` are header values, drawn alike. With `photos` each job has a
+    photo as well, and so many jobs are drawn before the first is sent.
     """
 
     port: int
@@ -39,6 +44,8 @@ class Spec:
     latency_ms: tuple[float, ...] = ()
     tenants: tuple[str, ...] = ()
     seed: int = 0
+    path: str = "/v1/jobs"
+    photos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class _Maker:
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.spec.seed)
+        self.photos = [self.photo(number) for number in range(self.spec.photos)]
         self.began = time.monotonic()
         self.number = self.spec.seed * 1_000_003
 
@@ -96,7 +104,7 @@ class _Maker:
         sent = time.monotonic()
         headers = {"X-Benchmark-Tenant": tenant} if tenant else {}
         try:
-            answer = await self.wire.post("/v1/jobs", asked, headers)
+            answer = await self.wire.post(self.spec.path, asked, headers)
         except OSError as error:
             took = time.monotonic() - sent
             self.note(sent, took, 0, type(error).__name__, "", latency_s, tenant)
@@ -116,10 +124,22 @@ class _Maker:
         text = (
             f"A {COLOURS[n % 6]} {THINGS[n % 7]} from {PLACES[n % 5]}, lot {n}. What colour is it?"
         )
+        if self.photos:
+            return {"text": text, "images": [self.photos.pop()]}, None
         if not self.spec.latency_ms:
             return {"text": text}, None
         latency = self.draw.choice(self.spec.latency_ms)
         return {"text": text, "budget": {"latency_ms": latency}}, latency / 1000
+
+    def photo(self, number: int) -> str:
+        """A drawn photo like no other, as a data URI."""
+        number += self.spec.seed * 10_007
+        image = Image.new("RGB", (128, 128), (255, 255, 255))
+        image.paste((number * 37 % 256, number * 91 % 256, number % 256), (24, 24, 104, 104))
+        image.putpixel((0, 0), (number % 256, number // 256 % 256, number // 65536 % 256))
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
     async def run(self) -> None:
         spec = self.spec
@@ -133,6 +153,8 @@ class _Maker:
 
     async def _client(self) -> None:
         while time.monotonic() - self.began < self.spec.seconds:
+            if self.spec.photos and not self.photos:
+                return
             await self.one()
 
     async def _open(self) -> None:

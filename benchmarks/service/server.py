@@ -28,7 +28,7 @@ from orchestra.access.principal import Principal, asking
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 
-READY_S = 120.0
+READY_S = 300.0
 WEIGHTS = {"heavy": 3.0, "light": 1.0}
 
 

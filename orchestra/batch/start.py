@@ -23,12 +23,12 @@ from orchestra.batch.request import Request, settle
 from orchestra.batch.retry import retried_kinds
 from orchestra.batch.row_run import row_budget
 from orchestra.batch.run.far import run_far
-from orchestra.batch.run.garbage import collected_seldom
 from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.spec import DEFAULT_IN_FLIGHT, BatchSpec, RunSettings
 from orchestra.book.ledger import LocalLedger
 from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
+from orchestra.core.garbage import collected_seldom
 from orchestra.core.job import Budget
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.limits import ImageLimits

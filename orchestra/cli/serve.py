@@ -31,7 +31,7 @@ from orchestra.fleet.source import graph_place, load_graph
 from orchestra.observe import otlp
 from orchestra.observe.export import DEFAULT_MIB
 from orchestra.observe.lines import SERVICE_NAME
-from orchestra.serving.admission.door import door_environment
+from orchestra.serving.admission.front import front_environment
 from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
@@ -272,8 +272,7 @@ def _serve(
     if otlp.is_wanted():
         otlp.check()
     checked = read_args(args)
-    for name, value in door_environment(checked.queue, checked.max_ongoing).items():
-        os.environ.setdefault(name, value)
+    os.environ.update(front_environment(checked.queue, checked.max_ongoing))
     is_traced = told.traces is not None or otlp.is_wanted()
     try:
         with (

@@ -24,6 +24,7 @@ from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import OrchestraError
+from orchestra.core.garbage import collect_seldom
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
@@ -100,7 +101,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(
+        app = make_app(
             self._service,
             host_names=self._host_names,
             access=self._access,
@@ -110,6 +111,8 @@ class Ingress:
             filing=self._filing,
             webhook=self._webhook,
         )
+        collect_seldom()
+        return app
 
     async def __del__(self) -> None:
         """Called by Serve once the requests of a replica that is taken down have ended."""
@@ -171,6 +174,7 @@ class HostedModel(ModelReplica):
         listen_on_node()
         _log_with_serve()
         super().__init__(fleet, model, seen=_row_counter(model))
+        collect_seldom()
 
 
 def _row_counter(model: str) -> Callable[[Reply | OrchestraError], None]:

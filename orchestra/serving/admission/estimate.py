@@ -6,6 +6,7 @@ others on this machine, queues of models and the ingress's own work included, is
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -38,6 +39,7 @@ class _Ratios:
 class _Kind:
     mean_s: float
     alone_s: float | None = None
+    least_s: float = math.inf
 
 
 class ServiceTimes:
@@ -68,10 +70,11 @@ class ServiceTimes:
         known = self._ratios.get((tenant, lane))
         return LEAST_TAIL if known is None else known.tail
 
-    def learn(self, kind: str, took_s: float, *, beside: int) -> float | None:
+    def learn(self, kind: str, took_s: float, *, beside: int) -> float:
         """Note one that ended, begun beside so many others.
 
-        Returns how often longer it took than one of its kind alone; None before any was alone.
+        Returns how often longer it took than one of its kind alone, or before any was, than the
+        quickest.
         """
         known = self._kinds.get(kind)
         if known is None:
@@ -86,7 +89,9 @@ class ServiceTimes:
         self._any.mean_s = _towards(self._any.mean_s, took_s)
         if beside <= 1:
             known.alone_s = took_s if known.alone_s is None else _towards(known.alone_s, took_s)
-        return None if not known.alone_s else took_s / known.alone_s
+        known.least_s = min(known.least_s, took_s)
+        base_s = known.alone_s or known.least_s
+        return took_s / base_s if base_s else 1.0
 
     def compare(self, tenant: str, lane: Lane, expected_s: float, was_s: float) -> None:
         """Note what came of a prediction."""

@@ -1,9 +1,9 @@
 """Who is let in, who waits, who is refused: the decisions, without asyncio and without a clock.
 
-A request is let in at once while a place is free. Else it waits, where it is predicted to end
-before its deadline: the work that goes before it, over the places that do it, and its own, times
-what 99 of 100 predictions needed. Where it would end too late it is refused at once, while asking
-elsewhere or later still helps; so the queue holds nothing that nobody will want any more.
+A request is let in at once while most places are free. Else it waits or begins where it is
+predicted to end before its deadline: the work that goes before it, over the places that do it, and
+its own, times what 99 of 100 predictions needed. Where it would end too late it is refused at once,
+while asking elsewhere or later still helps; so the queue holds nothing that nobody will want.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from orchestra.serving.admission.estimate import ServiceTimes
 from orchestra.serving.admission.limit import Limit
 from orchestra.serving.admission.queue import Entry, FairQueue
 
+QUIET = 0.25  # of the places: while fewer are taken all are let in, so that times are learnt anew
+HALF = 0.5  # of its deadline that a request may take once it began, before there are too many
 MOST_BYTES = 256 * 2**20  # of bodies that wait, together
 
 Told = Callable[[Entry, Overloaded | None], None]
@@ -61,10 +63,12 @@ class Gate:
         needed_s = wait_s + entry.work_s
         # What was a guess does not show how good predictions are.
         entry.expected_s = needed_s if self.times.knows(entry.kind) else None
-        if wait_s:
+        if wait_s or len(self.under_way) >= self.limit.now * QUIET:
             least_s = wait_s + self.times.most_s(entry.kind)
             sure_s = needed_s * self.times.tail(entry.tenant, entry.lane)
-            self._check_deadline(entry, now_s, max(least_s, sure_s))
+            # Where a place is free what is expected decides: nobody waits who could have it.
+            self._check_deadline(entry, now_s, max(least_s, sure_s) if wait_s else needed_s)
+        if wait_s:
             self._make_place(entry)
         self.held_bytes += entry.size
         self.queue.push(entry)
@@ -110,6 +114,10 @@ class Gate:
             if entry.expected_s is not None:
                 was_s = now_s - entry.queued_s
                 self.times.compare(entry.tenant, entry.lane, entry.expected_s, was_s)
+            if entry.deadline_s is not None and took_s > HALF * (
+                entry.deadline_s - entry.arrived_s
+            ):
+                stretch = float("inf")  # no time is left to wait in, and so to be fair in
             self.limit.ended(stretch, is_full=is_full, now_s=now_s, took_s=took_s)
         self.fill(now_s)
 

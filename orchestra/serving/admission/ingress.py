@@ -1,4 +1,4 @@
-"""Admission in an ingress: what the door let in passes, and the door is told who asked."""
+"""Admission in an ingress: what the front let in passes, and the front is told who asked."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from orchestra.serving.refusals import refusal
 
 
 class IngressAdmission:
-    """The guard of an ingress's application: behind a door it lets in, without one it admits.
+    """The guard of an ingress's application: behind a front it lets in, without one it admits.
 
-    `gate` is where lines of batches wait as well: what a door let in takes a place of it.
+    `gate` is where lines of batches wait as well: what a front let in takes a place of it.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:

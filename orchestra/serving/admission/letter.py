@@ -1,7 +1,7 @@
-"""What the door and the ingresses of one server tell each other, in headers that nobody else sees.
+"""What the front and the ingresses of one server tell each other, in headers that nobody else sees.
 
 To an ingress: that a request was let in already, how long it waited, and what was counted since.
-To the door: who it was that asked. A secret of the server shows that the door wrote it; without
+To the front: who it was that asked. A secret of the server shows that the front wrote it; without
 one nothing is believed, as a client may send any header.
 """
 
@@ -19,14 +19,14 @@ from starlette.types import Scope
 from orchestra.access.principal import Principal
 from orchestra.observe import metrics
 
-LETTER = "x-orchestra-door"
+LETTER = "x-orchestra-front"
 WHO = "x-orchestra-who"
-ENVIRONMENT = "ORCHESTRA_DOOR"  # JSON: secret, places, at_once
+ENVIRONMENT = "ORCHESTRA_FRONT"  # JSON: secret, places, at_once
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What door and ingresses are told by the environment that they share."""
+    """What front and ingresses are told by the environment that they share."""
 
     secret: str
     places: int
@@ -38,7 +38,7 @@ class Settings:
 
 
 def settings() -> Settings | None:
-    """Those of this process; None where no door was set up."""
+    """Those of this process; None where no front was set up."""
     told = os.environ.get(ENVIRONMENT)
     return None if told is None else Settings(*json.loads(told))
 
@@ -89,7 +89,7 @@ class Tally:
 
 
 def read_letter(scope: Scope, secret: str) -> bool:
-    """Whether the door let this request in; what it counted is counted here."""
+    """Whether the front let this request in; what it counted is counted here."""
     told = dict(scope["headers"]).get(LETTER.encode())
     if told is None:
         return False
@@ -109,7 +109,7 @@ def read_letter(scope: Scope, secret: str) -> bool:
 
 
 def who_header(who: Principal) -> tuple[bytes, bytes]:
-    """Tells the door who it was."""
+    """Tells the front who it was."""
     told: list[Any] = [who.tenant, who.weight, who.lane]
     return WHO.encode(), json.dumps(told).encode()
 

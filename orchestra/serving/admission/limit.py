@@ -24,7 +24,7 @@ class Limit(Protocol):
     @property
     def now(self) -> int: ...
 
-    def ended(self, stretch: float | None, *, is_full: bool, now_s: float, took_s: float) -> None:
+    def ended(self, stretch: float, *, is_full: bool, now_s: float, took_s: float) -> None:
         """One ended that took `stretch` times its time alone; `is_full`: every place was taken."""
         ...
 
@@ -35,7 +35,7 @@ class FixedLimit:
 
     now: int
 
-    def ended(self, stretch: float | None, *, is_full: bool, now_s: float, took_s: float) -> None:
+    def ended(self, stretch: float, *, is_full: bool, now_s: float, took_s: float) -> None:
         """Changes nothing."""
 
 
@@ -58,10 +58,11 @@ class FoundLimit:
         """How many at once."""
         return int(self._limit)
 
-    def ended(self, stretch: float | None, *, is_full: bool, now_s: float, took_s: float) -> None:
+    def ended(self, stretch: float, *, is_full: bool, now_s: float, took_s: float) -> None:
         """See `Limit`."""
-        if stretch is None:
-            return
+        stretch = min(
+            stretch, 2 * self._bound
+        )  # one that was far too slow counts as twice too slow
         old = self._stretch
         self._stretch = stretch if old is None else old + RECENT * (stretch - old)
         if self._stretch > self._bound:

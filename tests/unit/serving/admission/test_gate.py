@@ -155,12 +155,35 @@ def test_a_tenant_that_floods_leaves_the_others_their_answers() -> None:
     assert asked > 100 and answered == asked
 
 
-def test_nobody_is_refused_while_a_place_is_free() -> None:
+def test_nobody_is_refused_while_most_places_are_free() -> None:
     server = Server()
     for _ in range(20):  # it learns that requests take 10 s
         server.ask(10.0)
         server.until(server.now + 20)
     assert server.ask(0.1, latency=0.5) in server.fates
+
+
+def test_a_free_place_goes_to_nobody_who_cannot_use_it() -> None:
+    server = Server(places=4)
+    for _ in range(20):
+        server.ask(10.0)
+        server.until(server.now + 20)
+    for _ in range(3):
+        server.ask(10.0)
+    with pytest.raises(Overloaded):
+        server.ask(10.0, latency=0.5)
+    assert server.ask(10.0, latency=12.0) in server.gate.under_way
+
+
+def test_requests_that_take_most_of_their_deadline_mean_too_many_at_once() -> None:
+    gate = Gate(FoundLimit(least=2, most=64), FairQueue(10), lambda entry, error: None)
+    now = 0.0
+    for _ in range(300):
+        entry = Entry("a", 1.0, "interactive", "kind", now, now + 1.0)
+        gate.offer(entry, now)
+        now += 0.9
+        gate.end(entry, now, is_answered=True)
+    assert gate.limit.now == 2
 
 
 def test_one_that_would_be_late_is_refused_at_once_and_told_when_to_come_again() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestra.batch.run.garbage import NEW_OBJECTS, collected_seldom
+from orchestra.core.garbage import NEW_OBJECTS, collect_seldom, collected_seldom
 
 USUAL = (700, 10, 10)
 
@@ -46,3 +46,15 @@ def test_a_program_that_collects_never_or_more_seldom_is_left_so(own: tuple[int,
     with collected_seldom():
         assert gc.get_threshold() == own
     assert gc.get_threshold() == own
+
+
+def test_a_process_that_serves_looks_seldom_from_now_on() -> None:
+    collect_seldom()
+    assert gc.get_threshold() == (NEW_OBJECTS, *USUAL[1:])
+    assert gc.get_freeze_count()
+
+
+def test_where_collection_is_off_it_stays_off() -> None:
+    gc.set_threshold(0)
+    collect_seldom()
+    assert gc.get_threshold()[0] == 0

@@ -1,10 +1,10 @@
-"""The door: admission in Serve's HTTP proxy, before a request costs anything.
+"""The front: admission in Serve's HTTP proxy, before a request costs anything.
 
 A request that is refused in an ingress has cost the proxy and the ingress milliseconds of CPU on
 its way, and at five times capacity that is more than the machine has. One proxy stands before all
 ingresses, so there is one queue, and what is counted from the socket is. Who asks is known by an
-ingress alone, which checks keys: it tells the door in its answer, and the door remembers it by the
-credential; requests with one that it has not seen stand together as a tenant of their own.
+ingress alone, which checks keys: it tells the front in its answer, and the front remembers it by
+the credential; requests with one that it has not seen stand together as a tenant of their own.
 
 Serve calls `middlewares` in the proxy's process where `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`
 names it, as `orchestra serve` sets it. Where it does not, each ingress does the same for itself.
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.access.principal import Principal
 from orchestra.core.errors import Overloaded
+from orchestra.core.garbage import collect_seldom
 from orchestra.serving.admission.arrival import START_HEADER, waited_in_block_s
 from orchestra.serving.admission.guard import Admission, is_work
 from orchestra.serving.admission.letter import (
@@ -38,14 +39,14 @@ from orchestra.serving.admission.patience import Patience
 from orchestra.serving.problems import headers_of, problem
 
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
-PLACE = "orchestra.serving.admission.door:middlewares"
+PLACE = "orchestra.serving.admission.front:middlewares"
 KNOWN = 4096  # credentials whose tenants are remembered, the last seen
 CREDENTIALS = (b"authorization", b"x-api-key")
 UNKNOWN = Principal(tenant="")
 
 
-def door_environment(places: int, at_once: int) -> Mapping[str, str]:
-    """What the processes of a server need in their environment to have a door."""
+def front_environment(places: int, at_once: int) -> Mapping[str, str]:
+    """What the processes of a server need in their environment to have a front."""
     told = Settings(secrets.token_hex(16), places, at_once)
     return {CALLBACK: PLACE, ENVIRONMENT: told.text()}
 
@@ -53,10 +54,13 @@ def door_environment(places: int, at_once: int) -> Mapping[str, str]:
 def middlewares() -> list[Middleware]:
     """What Serve's proxy is to wrap around itself; the last is met first."""
     told = settings()
-    return [] if told is None else [Middleware(Door, settings=told), Middleware(Patience)]
+    if told is None:
+        return []
+    collect_seldom()
+    return [Middleware(Front, settings=told), Middleware(Patience)]
 
 
-class Door:
+class Front:
     """Lets requests in, and tells the ingress so."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Has Python look for garbage seldom while rows run; it knows neither rows nor models.
+"""Has Python look for garbage seldom while rows or requests run; it knows neither.
 
 A row makes thousands of objects, nearly all of which go when nothing names them any more. Looking
 for those that name each other every 700 objects, and now and then among all modules, took a fifth
@@ -39,3 +39,12 @@ def collected_seldom() -> Iterator[None]:
             if not _before and first[0]:
                 gc.set_threshold(*first)
                 gc.unfreeze()
+
+
+def collect_seldom() -> None:
+    """Look for garbage less often in this process from now on, and not among what is there."""
+    with _lock:
+        if gc.get_threshold()[0] and not _before:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(max(NEW_OBJECTS, gc.get_threshold()[0]), *gc.get_threshold()[1:])
