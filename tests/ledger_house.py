@@ -24,7 +24,7 @@ class Clock:
 class House:
     """A ledger's process that can die: the next one finds the book as that one left it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | str | None) -> None:
         self.clock = Clock()
         self._path = path
         self.server = LedgerServer(path, self.clock)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from orchestra.book.calls import DEEDS
-from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.database import Connection, FileLock, connect, translated
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
 from orchestra.book.journal import Journal
@@ -23,6 +23,7 @@ from orchestra.book.messages import (
     LedgerMessage,
     RowMessage,
 )
+from orchestra.book.postgres import PostgresConnection
 from orchestra.book.schema import prepare
 from orchestra.book.spending import Spending
 from orchestra.book.tables import Tables
@@ -70,6 +71,27 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
             raise
 
     @classmethod
+    def reach(cls, address: str) -> Book:
+        """Open the book in the Postgres database at `address`, which begins a new epoch.
+
+        It keeps accounts, calls, replies and runs that wait; a batch has a file. Raises
+        `BookLocked` when another process has it, `BookUnavailable` where the database does not
+        answer, `BookFormatMismatch`, and `MissingExtra`.
+        """
+        database = PostgresConnection(address)
+        try:
+            database.execute("BEGIN")
+            epoch = _epoch(database, begin=True)
+            database.execute("COMMIT")
+        except BaseException:
+            database.close()
+            raise
+        book = cls(database, database.name, epoch=epoch, fenced=True)
+        book._forget()
+        book._lock = None
+        return book
+
+    @classmethod
     def _opened(cls, path: Path | None, lock: FileLock | None) -> Book:
         name = ":memory:" if path is None else str(path)
         database = None
@@ -108,9 +130,9 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
         """Write so many bytes in place of those before. Raises what stops the book from writing."""
         with self.transaction():
             self._write(
-                "INSERT INTO meta (key, value) VALUES ('probe', hex(zeroblob(?))) ON CONFLICT (key)"
+                "INSERT INTO meta (key, value) VALUES ('probe', ?) ON CONFLICT (key)"
                 " DO UPDATE SET value = excluded.value",
-                (size,),
+                ("0" * size,),
             )
 
     def close(self) -> None:
@@ -138,12 +160,15 @@ _DEEDS = DEEDS | {
 }
 
 
-def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:
+def _epoch(database: Connection, *, begin: bool) -> int:
     """The book's epoch, raised by one when an owner begins."""
-    if begin:
-        database.execute(
-            "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key)"
-            " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-        )
     row = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-    return 0 if row is None else int(row[0])
+    epoch = 0 if row is None else int(row[0])
+    if begin:
+        epoch += 1
+        database.execute(
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT (key)"
+            " DO UPDATE SET value = excluded.value",
+            (str(epoch),),
+        )
+    return epoch

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from orchestra.book.postgres import is_postgres
 from orchestra.cli.command import command, is_json, print_json
 from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option
 from orchestra.cluster.owned import (
@@ -58,8 +59,8 @@ DEFAULT_GRAPHS = ("answer", "listing")
 @click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
 @click.option(
     "--book",
-    type=PATH,
-    help="File that keeps the ledger over restarts (default: spending counts from the start).",
+    help="File or postgresql:// that keeps the ledger over restarts (default: spending counts from "
+    "the start).",
 )
 @click.option(
     "--ingresses",
@@ -84,7 +85,7 @@ def serve_command(
     fleet: str,
     port: int,
     cpus: int | None,
-    book: Path | None,
+    book: str | None,
     ingresses: int,
     policy: Path | None,
     cache: Path | None,
@@ -94,7 +95,9 @@ def serve_command(
 ) -> None:
     """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
-    for name, path in (("book", book), ("policy", policy), ("cache", cache)):
+    if book is not None:
+        args["book"] = book if is_postgres(book) else str(Path(book).resolve())
+    for name, path in (("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
     if ingresses > 1:

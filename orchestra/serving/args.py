@@ -23,10 +23,10 @@ class AppArgs(BaseModel):
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
     replicas that run graphs and share one ledger, `max_ongoing` how many requests each takes at
-    once. `book` is a file on the head node that keeps the ledger over restarts; without it what
-    was spent counts from the start. `cache` is the folder of a cache of replies on that node; runs
-    of other programs may use it at the same time. `policy` is what `orchestra calibrate` wrote, a
-    file there: jobs are planned by it.
+    once. `book` is a file on the head node that keeps the ledger over restarts, or the address of a
+    Postgres database (`postgresql://...`); without it what was spent counts from the start. `cache`
+    is the folder of a cache of replies on that node; runs of other programs may use it at the same
+    time. `policy` is what `orchestra calibrate` wrote, a file there: jobs are planned by it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.member import LedgerMember
+from orchestra.book.postgres import is_postgres, public_name
 from orchestra.book.server import CHECK_S, LedgerServer
 from orchestra.book.shared import Answered, Bundle, Collected
 from orchestra.clients.handle import LOST, ActorLink, shared_link
@@ -87,10 +88,14 @@ class ActorReach:
 
 def member_of(args: AppArgs, app: str) -> LedgerMember:
     """This ingress as a member of the ledger of its book; without one, of the application's own."""
-    path = Path(args.book).resolve() if args.book else None
-    name = f"memory of {app}" if path is None else hashlib.sha256(bytes(path)).hexdigest()[:16]
+    book: Path | str | None = args.book or None
+    if args.book and not is_postgres(args.book):
+        book = Path(args.book).resolve()
+    place = public_name(book) if isinstance(book, str) else str(book)
+    digest = hashlib.sha256(place.encode()).hexdigest()[:16]
+    name = f"memory of {app}" if book is None else digest
 
     def find() -> ActorLink:
-        return shared_link(f"ledger {name}", NAMESPACE, LedgerActor, path)
+        return shared_link(f"ledger {name}", NAMESPACE, LedgerActor, book)
 
     return LedgerMember(ActorReach(find), metrics.exposition)
