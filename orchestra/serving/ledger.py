@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.member import LedgerMember
-from orchestra.book.postgres import is_postgres, public_name
+from orchestra.book.postgres import is_postgres
 from orchestra.book.server import CHECK_S, LedgerServer
 from orchestra.book.shared import Answered, Bundle, Collected
 from orchestra.clients.handle import LOST, ActorLink, shared_link
@@ -91,8 +91,7 @@ def member_of(args: AppArgs, app: str) -> LedgerMember:
     book: Path | str | None = args.book or None
     if args.book and not is_postgres(args.book):
         book = Path(args.book).resolve()
-    place = public_name(book) if isinstance(book, str) else str(book)
-    digest = hashlib.sha256(place.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(str(book).encode()).hexdigest()[:16]
     name = f"memory of {app}" if book is None else digest
 
     def find() -> ActorLink:
