@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from orchestra.book.calls import DEEDS
-from orchestra.book.database import Connection, FileLock, connect, translated
+from orchestra.book.database import BookConnection, FileLock, connect, translated
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
 from orchestra.book.journal import Journal
@@ -160,7 +160,7 @@ _DEEDS = DEEDS | {
 }
 
 
-def _epoch(database: Connection, *, begin: bool) -> int:
+def _epoch(database: BookConnection, *, begin: bool) -> int:
     """The book's epoch, raised by one when an owner begins."""
     row = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
     epoch = 0 if row is None else int(row[0])

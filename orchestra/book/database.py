@@ -102,7 +102,7 @@ def connect(target: str) -> sqlite3.Connection:
     return database
 
 
-class Connection(Protocol):
+class BookConnection(Protocol):
     """What a book needs of a connection to its tables: sqlite's has it, and so has Postgres'."""
 
     @property
@@ -130,7 +130,7 @@ class Database:
     was opened in `epoch`.
     """
 
-    def __init__(self, database: Connection, name: str, *, epoch: int, fenced: bool) -> None:
+    def __init__(self, database: BookConnection, name: str, *, epoch: int, fenced: bool) -> None:
         self._database = database
         self._name = name
         self._epoch = epoch

@@ -30,8 +30,8 @@ from orchestra.core.errors import (
     OrchestraError,
     ThreadTaken,
 )
-from tests.ledger_house import House
 from tests.postgres import Postgres, postgres
+from tests.unit.book.ledger_house import House
 from tests.unit.book.test_memory import MESSAGES
 
 

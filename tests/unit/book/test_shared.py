@@ -33,7 +33,7 @@ from orchestra.core.errors import (
     DiskFull,
     ThreadTaken,
 )
-from tests.ledger_house import House
+from tests.unit.book.ledger_house import House
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from orchestra.observe.together import added
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
-from tests.ledger_house import House
 from tests.scripted import scripted_fleet
+from tests.unit.book.ledger_house import House
 from tests.unit.serving.test_http import told
 
 PATH = "book.sqlite"
