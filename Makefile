@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test browser format clean
+.PHONY: help setup demo check test browser prometheus format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,7 +53,7 @@ check: $(VENV)/.dev ## format, lint, types and the import rule
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: $(VENV)/.dev browser ## every test
+test: $(VENV)/.dev browser prometheus ## every test
 	$(BIN)/python -m pytest
 
 # The workbench is tested in a real browser: Debian's, where there is none and this is root.
@@ -65,6 +65,17 @@ browser:
 	export DEBIAN_FRONTEND=noninteractive; \
 	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends chromium 2>&1) \
 		|| { echo "$$told" | tail -5; echo "== no chromium: the tests in a browser are skipped"; }
+
+# Dashboard and alerts are tested over a real Prometheus: Debian's, in the same way.
+prometheus:
+	@command -v prometheus > /dev/null && command -v promtool > /dev/null && exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "== no prometheus: the tests of dashboard and alerts are skipped"; exit 0; fi; \
+	echo "== installing prometheus for the tests of dashboard and alerts (once)"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends prometheus 2>&1) \
+		|| { echo "$$told" | tail -5; echo "== no prometheus: its tests are skipped"; exit 0; }; \
+	systemctl disable --now prometheus > /dev/null 2>&1 || true # the package would have it listen
 
 format: $(VENV)/.dev ## format and sort imports
 	$(BIN)/ruff format .

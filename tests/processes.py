@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.parts.processes import Process, descendants, seconds_until_gone
+from orchestra.cluster.processes import Process, descendants, seconds_until_gone
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

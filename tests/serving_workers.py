@@ -15,10 +15,11 @@ from orchestra.core.errors import Cancelled, OrchestraError
 from orchestra.fleet.source import load_fleet
 
 STEPS, STEP_S = 3000, 0.02
+BRIEF, BRIEF_STEPS = "Briefly", 200
 
 
 class EndlessWorker:
-    """Tells a word at each step, for a minute, unless its row is cancelled."""
+    """Tells a word at each step, for a minute, unless its row is cancelled or is to be brief."""
 
     @classmethod
     def load(cls, checkpoint: Path, *, threads: int) -> EndlessWorker:
@@ -33,22 +34,27 @@ class EndlessWorker:
     ) -> list[Reply | OrchestraError]:
         """See `Engine.generate`."""
         answers: list[Reply | OrchestraError | None] = [None] * len(calls)
-        for _ in range(STEPS):
+        for step in range(STEPS):
             for row, answer in enumerate(answers):
                 if answer is None and is_cancelled is not None and is_cancelled(row):
                     answers[row] = Cancelled(f"Row {row} was cancelled by its caller.")
+                elif answer is None and step == BRIEF_STEPS and BRIEF in str(calls[row]):
+                    answers[row] = _words(BRIEF_STEPS)
                 elif answer is None and on_text is not None:
                     on_text(row, "word ")
             if all(answers):
                 break
             time.sleep(STEP_S)
-        text = "word " * STEPS
-        done = Reply(text, text, usage=Usage(output_tokens=STEPS))
-        return [answer or done for answer in answers]
+        return [answer or _words(STEPS) for answer in answers]
 
     def count_tokens(self, call: Call) -> int:
         """A fixed number."""
         return 8
+
+
+def _words(count: int) -> Reply:
+    text = "word " * count
+    return Reply(text, text, usage=Usage(output_tokens=count))
 
 
 class BrokenWorker:

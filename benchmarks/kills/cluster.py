@@ -37,11 +37,11 @@ from benchmarks.kills.resume import (
     toll,
     write_table,
 )
-from benchmarks.parts.processes import descendants, seconds_until_gone
 from benchmarks.parts.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra import Fleet, Job, Result
 from orchestra.cluster.owned import served
+from orchestra.cluster.processes import descendants, seconds_until_gone
 from orchestra.core.money import dollars
 from orchestra.fleet.source import load_fleet
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.parts.processes import Process, descendants
 from orchestra.cluster.owned import LOOPBACK, SETTINGS
+from orchestra.cluster.processes import Process, descendants
 from orchestra.serving.config import NODE_LOSS
 
 WORKERS, CPUS = 2, 2

@@ -12,6 +12,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestra.book.key_messages import WIDE, Entered
+from orchestra.book.terms import Scope
+
 Lane = Literal["interactive", "batch"]
 
 
@@ -21,7 +24,9 @@ class Principal:
 
     `key` names the key, never its secret; "" is none. `account` is the account of the ledger that
     what is asked for is spent under; None is no other than the job's own. `weight` is the tenant's
-    share where tenants wait for each other, `lane` goes before another or after it.
+    share where tenants wait for each other, `lane` goes before another or after it. `scope` is what
+    may be used, and a job may cost `job_cost_micro` at most; `is_bounded` is whose money is
+    counted against a budget. `notes` are for results.
     """
 
     tenant: str = "anyone"
@@ -29,6 +34,25 @@ class Principal:
     account: str | None = None
     weight: float = 1.0
     lane: Lane = "interactive"
+    scope: Scope = WIDE
+    job_cost_micro: int | None = None
+    is_bounded: bool = False
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, who: Entered) -> Principal:
+        """Who came in at the gate."""
+        return cls(
+            who.tenant,
+            who.key,
+            who.account,
+            who.weight,
+            "batch" if who.lane == "batch" else "interactive",
+            who.scope,
+            who.job_cost_micro,
+            who.is_bounded,
+            who.notes,
+        )
 
 
 ANYONE = Principal()

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from langgraph.graph.state import CompiledStateGraph
@@ -41,6 +42,7 @@ from orchestra.graph.intake import Intake, take_in
 from orchestra.graph.probe import answers
 from orchestra.graph.run import resume_job, run_job
 from orchestra.graph.threads import ThreadRecord, read_thread
+from orchestra.observe.genai import note_result, workflow_span
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.routes import plan_along
@@ -100,6 +102,7 @@ class RowRun:
         self.graph = graph
         self.columns = spec.columns
         self._work = spec.work
+        self._name = Path(spec.graph).name if isinstance(spec.graph, str) else graph.get_name()
         self._language: Language = spec.language or "auto"
         self._base = spec.base
         self._budget = row_budget(budget)
@@ -141,7 +144,9 @@ class RowRun:
         """
         account = account or row_account(row)
         try:
-            result, opened = await self._answer(row, account, models)
+            with workflow_span(self._name) as seen:
+                result, opened = await self._answer(row, account, models)
+                note_result(seen, result)
         except _NoRoom as full:
             return Ran("no room", str(full))
         answered, silent = heard_from(result)
@@ -172,7 +177,9 @@ class RowRun:
         except UsageError as error:
             return Ran("refused", str(error))
         try:
-            result = await self._go_on(parked, record, intake, answer)
+            with workflow_span(self._name) as seen:
+                result = await self._go_on(parked, record, intake, answer)
+                note_result(seen, result)
             left = await self._why_left(parked, record, result)
         except (UsageError, PlanError) as error:
             await self._give_back(record.account)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestra.book.budget_names import refill_of
 from orchestra.book.messages import OpenAccount, Overrun
 from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars
@@ -132,11 +133,13 @@ def exceeded(
         show, of, name, other = str, " tokens", "token", "ask for less"
     cause = _cause(unit, overruns)
     spent = f" ({show(used)} are spent or reserved)" if used > limit else ""
-    return BudgetExceeded(
+    error = BudgetExceeded(
         f"Budget {id!r} has {show(max(0, limit - used))}{of} left of {show(limit)}{spent}, and "
         f"{who} asks for up to {show(asked)}.{cause} Raise its {name} limit to "
-        f"{show(used + asked)} or more, or {other}."
+        f"{show(used + asked)} or more, or {other}.{refill_of(id)}"
     )
+    error.account = id
+    return error
 
 
 def too_low(

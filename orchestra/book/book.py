@@ -11,11 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import BookConnection, FileLock, connect, translated
+from orchestra.book.door import Door
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
+from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
+from orchestra.book.keys import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
     CountAttempt,
@@ -35,12 +39,12 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Tables, Spending, Timings, Folds):
+class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups
     several. What it can be asked stands with the tables: `accounts`, `decisions`, `entries` (with
-    `recover`), `folds`, `journal`, `spending`, `tables`, `threads` and `timings`.
+    `recover`), `folds`, `journal`, `keys`, `spending`, `tables`, `threads` and `timings`.
     """
 
     _lock: FileLock | None
@@ -86,10 +90,7 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
         except BaseException:
             database.close()
             raise
-        book = cls(database, database.name, epoch=epoch, fenced=True)
-        book._forget()
-        book._lock = None
-        return book
+        return cls(database, database.name, epoch=epoch, fenced=True)._begun(None)
 
     @classmethod
     def _opened(cls, path: Path | None, lock: FileLock | None) -> Book:
@@ -107,10 +108,14 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
             if isinstance(error, sqlite3.Error):
                 raise translated(error, name) from error
             raise
-        book = cls(database, name, epoch=epoch, fenced=lock is None and path is not None)
-        book._forget()
-        book._lock = lock
-        return book
+        is_fenced = lock is None and path is not None
+        return cls(database, name, epoch=epoch, fenced=is_fenced)._begun(lock)
+
+    def _begun(self, lock: FileLock | None) -> Self:
+        self._forget()
+        self._lock = lock
+        self.door, self.now = Door(), utc_now
+        return self
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
         """Do what `message` says, all of it or nothing, and give its answer.
@@ -153,11 +158,17 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds):
         self.close()
 
 
-_DEEDS = DEEDS | {
-    AdmitRows: Journal._admit_rows,
-    CountAttempt: Journal._count_attempt,
-    FinishRow: Journal._finish_row,
-}
+_DEEDS = (
+    DEEDS
+    | GATE_DEEDS
+    | KEY_DEEDS
+    | ALERT_DEEDS
+    | {
+        AdmitRows: Journal._admit_rows,
+        CountAttempt: Journal._count_attempt,
+        FinishRow: Journal._finish_row,
+    }
+)
 
 
 def _epoch(database: BookConnection, *, begin: bool) -> int:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from orchestra.book.amounts import (
     NOTHING,
@@ -23,7 +24,10 @@ from orchestra.book.amounts import (
     unknown_account,
 )
 from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
+from orchestra.book.door import Door
+from orchestra.book.gate import GATE_DEEDS, Gate, Mark, StoredKey, utc_now
 from orchestra.book.holds import check_free, check_version
+from orchestra.book.key_messages import KEY_MESSAGES
 from orchestra.book.messages import (
     BeginCall,
     BookHit,
@@ -43,6 +47,8 @@ from orchestra.book.messages import (
     ThreadEntry,
 )
 from orchestra.book.reservation import Above, Standing, count, is_same
+from orchestra.book.terms import TenantTerms
+from orchestra.core.errors import UsageError
 
 T = TypeVar("T")
 CLOSED_KEPT = 4096
@@ -108,8 +114,8 @@ class MemoryThread:
         return self.kept.status if self.holder is None else "running"
 
 
-class MemoryLedger(Calls[MemoryCall]):
-    """Budgets and calls of this process."""
+class MemoryLedger(Gate, Calls[MemoryCall]):
+    """Budgets and calls of this process. It has no keys: those are kept in a book."""
 
     def __init__(
         self,
@@ -129,12 +135,14 @@ class MemoryLedger(Calls[MemoryCall]):
         self._replies_kept = replies_kept
         self._reply_bytes = 0
         self._totals: dict[tuple[str, str], ModelTotal] = {}
+        self.door, self.now = Door(), utc_now
+        self._marks: dict[str, Mark] = {}
         self._lock = threading.Lock()  # a fleet may be used from several event loops
 
     async def send(self, message: LedgerMessage[T]) -> T:
         """Do what `message` says and give its answer."""
         with self._lock:
-            return DEEDS[type(message)](self, message)
+            return _DEEDS[type(message)](self, message)
 
     def _open_account(self, opened: OpenAccount) -> None:
         id, hold, (limits, ceilings) = opened.id, opened.hold, bounds_of(opened)
@@ -327,6 +335,28 @@ class MemoryLedger(Calls[MemoryCall]):
             if thread.kept.account == account:
                 thread.holder = None
 
+    def _stored_key(self, id: str) -> StoredKey | None:
+        return None
+
+    def _tenant_terms(self, name: str) -> TenantTerms | None:
+        return None
+
+    def _standing_of(self, account: str) -> Standing | None:
+        found = self._accounts.get(account)
+        return None if found is None else found.standing
+
+    def _put_limit(self, account: str, micro: int | None) -> None:
+        self._account(account).standing.limit_micro = micro
+
+    def _mark(self, account: str) -> Mark | None:
+        return self._marks.get(account)
+
+    def _put_mark(self, account: str, mark: Mark) -> None:
+        self._marks[account] = mark
+
+    def _budgets(self, month: str) -> list[str]:
+        return [account for account in self._marks if account.endswith(f"@{month}")]
+
     def _forget(self, id: str) -> None:
         for call in self._accounts.pop(id).calls:
             del self._calls[call.uid]
@@ -368,6 +398,15 @@ class MemoryLedger(Calls[MemoryCall]):
             if account in call.account.chain:
                 total += call.worst
         return total
+
+
+def _no_book(ledger: MemoryLedger, message: object) -> NoReturn:
+    raise UsageError("Tenants and keys are kept in a book, and there is none. Give --book FILE.")
+
+
+_DEEDS: dict[type, Callable[[Any, Any], Any]] = (
+    dict.fromkeys(KEY_MESSAGES, _no_book) | DEEDS | GATE_DEEDS
+)
 
 
 def _is_of(id: str, account: str) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from orchestra.book.key_tables import KEY_TABLES
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused
@@ -238,7 +239,7 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0:
-        for statement in _TABLES:
+        for statement in (*_TABLES, *KEY_TABLES):
             database.execute(statement)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {VERSION}")

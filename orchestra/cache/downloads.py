@@ -19,6 +19,7 @@ from pathlib import Path
 from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import DiskFull
 from orchestra.images.download import Kept
+from orchestra.observe.metrics import count_reuse
 
 LOG = logging.getLogger(__name__)
 FOLDER = "photos"
@@ -38,6 +39,11 @@ class DownloadStore:
 
     def get(self, address: str) -> Kept | None:
         """What is kept of `address`; None where there is nothing, or it is damaged."""
+        found = self._get(address)
+        count_reuse("photos", is_hit=found is not None)
+        return found
+
+    def _get(self, address: str) -> Kept | None:
         path = self._path(address)
         try:
             head, _, body = path.read_bytes().partition(b"\n")

@@ -36,6 +36,7 @@ from orchestra.core.errors import ConfirmationNeeded
 from orchestra.core.job import Budget
 from orchestra.core.tags import read_tags
 from orchestra.core.values import duration
+from orchestra.observe import otlp
 
 ALL_KINDS = "*"
 EPILOG = """\b
@@ -134,6 +135,7 @@ def batch_command(
     A budget that may not do for all rows is spent where it helps most: a small sample is run
     first, and each kind of row gets the route that is worth it. See `orchestra plan TABLE`.
     """
+    otlp.begin()
     settings = RunSettings(
         out=out,
         limit=limit,

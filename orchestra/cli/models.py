@@ -111,5 +111,5 @@ def _latency(known: Latency) -> str:
 
 def _hosting(card: Card) -> str:
     if card.hosting.endpoint is not None:
-        return f"{card.hosting.endpoint.model} at {card.hosting.endpoint.url}"
+        return f"{card.hosting.endpoint.model} at {card.hosting.endpoint.shown_url}"
     return f"{card.hosting.memory_gib:g} GiB, local" if card.is_hosted else "planning only"

@@ -32,6 +32,7 @@ from orchestra.core.values import shown
 from orchestra.fleet.opened import Build
 from orchestra.fleet.runs import Runs
 from orchestra.fleet.source import load_graph
+from orchestra.observe import otlp
 
 EPILOG = """\b
 Examples:
@@ -77,6 +78,7 @@ def run_command(
     **limits: str | None,
 ) -> Output:
     """Run TEXT and photos through a graph. With graph `answer`, TEXT is the question."""
+    otlp.begin()
     job = Job(
         text=text,
         images=images,

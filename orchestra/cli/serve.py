@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import click
 
 from orchestra.book.postgres import is_postgres
 from orchestra.cli.command import command, is_json, print_json
-from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option
+from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option, stack
 from orchestra.cluster.owned import (
     LOOPBACK,
     check_port,
@@ -24,13 +23,20 @@ from orchestra.cluster.owned import (
     replica_metrics,
     served,
 )
+from orchestra.cluster.stop import Stop
+from orchestra.cluster.supervised import CLUSTER_DIED, end_descendants, go_on_in_child
+from orchestra.cluster.watch import Watch, dead_part, proxy_pulse
 from orchestra.core.errors import ModelUnavailable
 from orchestra.fleet.source import graph_place, load_graph
-from orchestra.observe.export import TRACES_FILE
+from orchestra.observe import otlp
+from orchestra.observe.export import DEFAULT_MIB
+from orchestra.observe.lines import SERVICE_NAME
+from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.config import as_yaml, deploy_config
+from orchestra.serving.inherited import Told, inherited
 
 EPILOG = """\b
 Examples:
@@ -44,6 +50,46 @@ DIED = (
     "Free memory, or load the model alone to see it: orchestra run"
 )
 DEFAULT_GRAPHS = ("answer", "listing")
+GRACE_S = 30.0
+
+end_options = stack(
+    click.option(
+        "--grace-s",
+        type=click.FloatRange(0),
+        default=GRACE_S,
+        metavar="N",
+        help="Seconds that requests under way have when it is stopped.",
+    ),
+    click.option(
+        "--service-name",
+        "service",
+        envvar=SERVICE_NAME,
+        default="orchestra",
+        help="Name of the service in its log lines and spans.",
+    ),
+    click.option(
+        "--log-level",
+        "level",
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+        default="info",
+    ),
+    click.option(
+        "--log", type=PATH, help="Write the log lines, JSON, to this file instead of stderr."
+    ),
+    click.option(
+        "--traces",
+        type=PATH,
+        help="Write the spans of every request to this file, one JSON object a line.",
+    ),
+    click.option(
+        "--traces-mib",
+        "most_mib",
+        type=click.IntRange(1),
+        default=DEFAULT_MIB,
+        metavar="N",
+        help="Most MiB of that file, and of --log, with the one before it; the newest stay.",
+    ),
+)
 
 
 @command("serve", EPILOG)
@@ -71,9 +117,24 @@ DEFAULT_GRAPHS = ("answer", "listing")
 @policy_option
 @cache_options
 @click.option(
-    "--traces",
-    type=PATH,
-    help="Write the spans of every request to this file, one JSON object a line.",
+    "--queue",
+    type=click.IntRange(1),
+    default=PLACES,
+    show_default=True,
+    help="Requests that may wait to be served; others are refused at once.",
+)
+@click.option(
+    "--max-ongoing",
+    type=click.IntRange(1),
+    help="Requests served at once (default: found by how long they take).",
+)
+@end_options
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="Name that clients reach the server by, beside its addresses; may be given again.",
 )
 @click.option(
     "--write-config",
@@ -90,16 +151,27 @@ def serve_command(
     policy: Path | None,
     cache: Path | None,
     cache_mib: int | None,
-    traces: Path | None,
+    queue: int,
+    max_ongoing: int | None,
+    host_names: tuple[str, ...],
     write_config: Path | None,
+    grace_s: float,
+    **told: Any,
 ) -> None:
-    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API."""
+    """Serve graphs and models on loopback until Ctrl-C: jobs, plans and OpenAI's chat API.
+
+    Exits with 0 when it was stopped, 1 or 2 when it could not start, 75 when its cluster died and
+    it should be started again, 130 after a second Ctrl-C.
+    """
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
+    args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
     if book is not None:
         args["book"] = book if is_postgres(book) else str(Path(book).resolve())
     for name, path in (("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
+    if host_names:
+        args["host_names"] = ",".join(host_names)
     if ingresses > 1:
         args["ingresses"] = str(ingresses)
     if write_config is not None:
@@ -108,7 +180,7 @@ def serve_command(
     store = cache_of(cache, cache_mib)  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, port, cpus, traces)
+    _serve(graphs, args, port, cpus, grace_s, Told(**told))
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -122,25 +194,64 @@ def _serve(
     args: dict[str, str],
     port: int,
     cpus: int | None,
-    traces: Path | None,
+    grace_s: float,
+    told: Told,
 ) -> None:
     file = checked_fleet(read_args(args))
     build = load_graph(graphs[0])
     check_port(port)
-    stop = _Stop()
+    go_on_in_child(grace_s)
+    stop = Stop()
     stop.on_signals()
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
-    if traces is not None:
-        os.environ[TRACES_FILE] = str(traces.resolve())  # every process of the cluster inherits it
-    with own_cluster(cpus=cpus or cpus_for(file)), served(port, traces=traces is not None):
-        check_room(file)
-        if not stop.finishes(lambda: _deploy(build, args)):
-            click.echo("stopped before the models were loaded", err=True)
-            return
-        _print_ready(port, [graph_name(load_graph(graph)) for graph in graphs])
-        stop.requested.wait()
-        click.echo("stopping: requests under way are finished first", err=True)
-    click.echo("stopped", err=True)
+    if otlp.is_wanted():
+        otlp.check()
+    is_traced = told.traces is not None or otlp.is_wanted()
+    try:
+        with (
+            inherited(told) as door,
+            own_cluster(cpus=cpus or cpus_for(file)),
+            served(port, traces=is_traced),
+            _watched(port),
+        ):
+            stop.on_signals()
+            check_room(file)
+            if not stop.finishes(lambda: _deploy(build, args)):
+                click.echo("stopped before the models were loaded", err=True)
+                return
+            _print_ready(port, [graph_name(load_graph(graph)) for graph in graphs])
+            stop.requested.wait()
+            click.echo("stopping: requests under way are finished first", err=True)
+            if not door.shut(grace_s):
+                click.echo(f"requests still under way after {grace_s:g} s are cut", err=True)
+        click.echo("stopped", err=True)
+    finally:
+        end_descendants()
+
+
+@contextmanager
+def _watched(port: int) -> Iterator[None]:
+    """A cluster that dies in the block ends this process, and with it the service."""
+    from ray import serve as ray_serve  # an extra
+
+    pulses = {
+        f"the HTTP proxy on port {port}": lambda: proxy_pulse(LOOPBACK, port),
+        "the controller of Ray Serve": ray_serve.status,
+    }
+    watch = Watch(dead_part, pulses, _end_with_cluster)
+    watch.begin()
+    try:
+        yield
+    finally:
+        watch.end()
+
+
+def _end_with_cluster(why: str) -> None:
+    """At once: nothing of it can be ended in order any more."""
+    click.echo(f"the cluster died: {why}. Start it again; the logs are in Ray's folder", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(CLUSTER_DIED)
 
 
 def _deploy(build: Any, args: dict[str, str]) -> None:
@@ -174,42 +285,6 @@ def _last_line(message: str) -> str:
     if "ActorDiedError" in message:
         return DIED
     return (lines or ["no reason"])[-1]
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C while the models load."""
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM end the service in order: while the models load, at once."""
-
-    def __init__(self) -> None:
-        self.requested = threading.Event()
-        self._is_loading = False
-
-    def on_signals(self) -> None:
-        """From now on. They come to this thread, the main one."""
-        signal.signal(signal.SIGINT, self._ask)
-        signal.signal(signal.SIGTERM, self._ask)
-
-    def finishes(self, load: Callable[[], None]) -> bool:
-        """Run `load`, which a signal ends; whether it came to its own end."""
-        try:
-            self._is_loading = True
-            if not self.requested.is_set():
-                load()
-            self._is_loading = False
-        except _Interrupted:
-            return False
-        return not self.requested.is_set()
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.requested.is_set():
-            sys.exit(130)  # a second time
-        self.requested.set()
-        if self._is_loading:
-            self._is_loading = False
-            raise _Interrupted
 
 
 def _absolute(fleet: str) -> str:

@@ -198,6 +198,11 @@ class EndpointClient:
 
     async def _heard(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
         """The answer in the form that the server chose, which is not always what was asked for."""
+        spoken = await self._read(answer, on_piece)
+        spoken.model = self._connection.without_key(spoken.model)
+        return spoken
+
+    async def _read(self, answer: httpx.Response, on_piece: OnPiece) -> Spoken:
         if "event-stream" in answer.headers.get("content-type", ""):
             return await self._listen(answer.aiter_bytes(), on_piece)
         raw = await answer.aread()
@@ -214,8 +219,8 @@ class EndpointClient:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise AnswerInvalid(
-                f"The server {self._endpoint.url!r} answered {text[:80]!r}, which is not JSON. "
-                "Check hosting.endpoint.url on the card."
+                f"The server {self._endpoint.shown_url!r} answered {text[:80]!r}, which is not "
+                "JSON. Check hosting.endpoint.url on the card."
             ) from error
 
     async def _listen(self, chunks: AsyncIterable[bytes], on_piece: OnPiece) -> Spoken:
@@ -257,7 +262,10 @@ class EndpointClient:
         if part.lasts:
             self._without.add(part.name)
         LOG.warning(
-            "%s does not take %r (%s); it is left out", self._endpoint.url, part.name, refusal.said
+            "%s does not take %r (%s); it is left out",
+            self._endpoint.shown_url,
+            part.name,
+            refusal.said,
         )
         return TurnedAway(error_of(refusal, self._endpoint, []), part=part.name)
 

@@ -7,8 +7,9 @@ compatible make of it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestra.clients.endpoint_events import whole_characters
@@ -17,7 +18,7 @@ from orchestra.clients.endpoint_schema import Token, confidences, read_answer, t
 from orchestra.clients.endpoint_thoughts import part_thoughts
 from orchestra.clients.endpoint_usage import hidden_tokens, reported_in, usage_of
 from orchestra.clients.tools import calls_in, calls_of, to_form
-from orchestra.core.call import Call, Reply, ToolCall, Usage, thinking_cure
+from orchestra.core.call import Call, Reply, Served, ToolCall, Usage, thinking_cure
 from orchestra.core.errors import (
     AnswerInvalid,
     AnswerRefused,
@@ -34,6 +35,7 @@ FILTERED = frozenset(
 )
 FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 UNKNOWN = Usage(is_bound=True)
+MODEL_NAME = re.compile(r"[\w.:/@+-]{1,128}")
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Spoken:
     tokens: list[Token] = field(default_factory=list)
     usage: Mapping[str, Any] | None = None
     calls: list[ToolCall] = field(default_factory=list)
+    model: str = ""
 
     @classmethod
     def of(cls, answer: Any) -> Spoken:
@@ -84,7 +87,14 @@ class Spoken:
             tokens=tokens_of((choice.get("logprobs") or {}).get("content")),
             usage=usage,
             calls=whole_calls(message, finish),
+            model=named_in(answer),
         )
+
+
+def named_in(answer: Mapping[str, Any]) -> str:
+    """The model that an answer, or an event of one, says it is by; empty for what is no name."""
+    name = answer.get("model")
+    return name if isinstance(name, str) and MODEL_NAME.fullmatch(name) else ""
 
 
 def whole_calls(message: Mapping[str, Any], finish: str | None) -> list[ToolCall]:
@@ -162,7 +172,7 @@ def reply_of(spoken: Spoken, call: Call, most: Usage) -> Reply:
     answered = bool(spoken.text.strip() or spoken.thinking or spoken.calls or spoken.refusal)
     usage = usage_of(spoken.usage, most, answered=answered)
     try:
-        return _reply_of(spoken, call, usage)
+        return replace(_reply_of(spoken, call, usage), served=Served(model=spoken.model))
     except ModelError as error:
         error.used = None if usage.is_bound else usage
         raise

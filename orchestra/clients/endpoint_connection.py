@@ -21,6 +21,7 @@ from orchestra.core.address import is_loopback
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AccessRefused, DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
+from orchestra.observe.trace import traceparent
 
 
 class TurnedAway(Exception):
@@ -89,7 +90,7 @@ class Connection:
 
     def __post_init__(self) -> None:
         endpoint = self.endpoint
-        where = f"The server {endpoint.url!r}"
+        where = f"The server {endpoint.shown_url!r}"
         self.breaker = Breaker(where, endpoint.failures_in_row, endpoint.rest_s)
         self._http = PerLoop(self._connections)
 
@@ -101,7 +102,7 @@ class Connection:
 
         Raises `TurnedAway`, `AccessRefused`, `DeadlineExceeded` or `ModelUnavailable`.
         """
-        headers = self._headers()
+        headers = self._headers() | traceparent()
         async with self._bounded(self.endpoint.timeout_s, left_s):
             http = self._http.here()
             request = http.build_request("POST", route, json=body, headers=headers)
@@ -144,7 +145,7 @@ class Connection:
         key = os.environ.get(name, "").strip()
         if not key:
             raise AccessRefused(
-                f"The model {self.name!r} needs a key for {self.endpoint.url!r}, and the "
+                f"The model {self.name!r} needs a key for {self.endpoint.shown_url!r}, and the "
                 f"environment variable {name!r} is not set. Set it: export {name}=..."
             )
         return key
@@ -165,7 +166,7 @@ class Connection:
     @asynccontextmanager
     async def _bounded(self, timeout_s: float, left_s: float | None) -> AsyncIterator[None]:
         """Bounds one request in time, translates what a connection raises, and counts it."""
-        where = f"The server {self.endpoint.url!r}"
+        where = f"The server {self.endpoint.shown_url!r}"
         is_deadline = left_s is not None and left_s <= timeout_s
         try:
             async with asyncio.timeout(left_s if is_deadline else timeout_s):

@@ -64,7 +64,7 @@ TOO_LONG = frozenset({400, 413, 422, 500})
 def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> OrchestraError:
     """The typed error of `refusal`; `models` are those the server lists, for an unknown one."""
     status, said = refusal.status, refusal.said
-    where = f"The server {endpoint.url!r}"
+    where = f"The server {endpoint.shown_url!r}"
     if status in FILTERING and refusal.names(FILTERED):
         return AnswerRefused(
             f"{where} refuses to answer this ({status}: {said!r}). Ask another model, or mend the "
@@ -81,7 +81,7 @@ def error_of(refusal: Refusal, endpoint: Endpoint, models: list[str]) -> Orchest
         )
     if status in TOO_LONG and (status == 413 or refusal.names(CONTEXT)):
         return PromptTooLong(
-            f"The prompt is too long for {endpoint.model!r} at {endpoint.url!r} ({status}: "
+            f"The prompt is too long for {endpoint.model!r} at {endpoint.shown_url!r} ({status}: "
             f"{said!r}). Shorten the text, send smaller photos, or lower limits.context_tokens on "
             "the card to what the server takes."
         )
@@ -129,7 +129,7 @@ def _failed(where: str, refusal: Refusal) -> ModelUnavailable:
 
 def broken_off(refusal: Refusal, endpoint: Endpoint, heard: int) -> ModelError:
     """The error of an answer that ended, after `heard` characters, in what `refusal` says."""
-    where, said = f"The server {endpoint.url!r}", refusal.said
+    where, said = f"The server {endpoint.shown_url!r}", refusal.said
     if refusal.names(FILTERED):
         return AnswerRefused(
             f"{where} held the answer back after {heard} characters ({said!r}). Ask another model.",
@@ -146,18 +146,18 @@ def refused_choice(refusal: Refusal, part: str, endpoint: Endpoint) -> InvalidFl
     """The error where the server refuses `part` of each request, which the card asks for."""
     if part == "logprobs":
         return InvalidFleet(
-            f"The server {endpoint.url!r} gives no log-probabilities ({refusal.status}: "
+            f"The server {endpoint.shown_url!r} gives no log-probabilities ({refusal.status}: "
             f"{refusal.said!r}). Leave out hosting.endpoint.logprobs, or set it to false; "
             "confidences are unknown then."
         )
     if part in ("json_schema", "response_format"):
         return InvalidFleet(
-            f"The server {endpoint.url!r} cannot be held to a schema by "
+            f"The server {endpoint.shown_url!r} cannot be held to a schema by "
             f"hosting.endpoint.structured={endpoint.structured!r} ({refusal.status}: "
             f"{refusal.said!r}). {_other_ways(endpoint)}, or leave it out."
         )
     return InvalidFleet(
-        f"The server {endpoint.url!r} does not take the card's hosting.sampling.{part} "
+        f"The server {endpoint.shown_url!r} does not take the card's hosting.sampling.{part} "
         f"({refusal.status}: {refusal.said!r}). Set it to what {endpoint.model!r} takes, or leave "
         "it out."
     )

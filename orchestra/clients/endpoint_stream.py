@@ -15,6 +15,7 @@ from orchestra.clients.endpoint_answer import (
     billed,
     error_within,
     finish_of,
+    named_in,
     parts_of,
     thoughts_of,
     whole_calls,
@@ -85,6 +86,7 @@ class Stream:
             raise ErrorInside(event, heard=heard, usage=reported_in(event))
         spoken = self.spoken
         spoken.usage = fuller(spoken.usage, reported_in(event))
+        spoken.model = spoken.model or named_in(event)
         for choice in (event.get("choices") or [])[:1]:
             self._began = True
             delta = choice.get("delta") or choice.get("message") or {}

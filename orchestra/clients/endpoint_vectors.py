@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestra.clients.endpoint_answer import billed, error_within
+from orchestra.clients.endpoint_answer import billed, error_within, named_in
 from orchestra.clients.endpoint_refusal import ErrorInside
 from orchestra.clients.endpoint_usage import usage_of
-from orchestra.core.call import Call, Reply, Usage
+from orchestra.core.call import Call, Reply, Served, Usage
 from orchestra.core.card import Endpoint
 from orchestra.core.errors import AnswerInvalid
 from orchestra.core.float_text import text_to_floats
@@ -45,7 +45,8 @@ def vectors_of(answer: Any, call: Call, most: Usage) -> Reply:
             "the card makes vectors, and that hosting.endpoint.url ends before '/embeddings'."
         )
         raise billed(invalid, reported) from error
-    return Reply("", None, usage=_usage(reported, most), vectors=vectors)
+    served = Served(model=named_in(answer))
+    return Reply("", None, usage=_usage(reported, most), vectors=vectors, served=served)
 
 
 def _read(answer: Any, count: int) -> NDArray[np.float32]:

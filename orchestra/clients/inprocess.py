@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from orchestra.core.call import Call, Engine, OnPiece, Reply
 from orchestra.core.errors import Cancelled, ModelUnavailable, OrchestraError
 from orchestra.core.loops import PerLoop
+from orchestra.observe.trace import span
 
 T = TypeVar("T")
 QUIET_TURNS = 8  # of the event loop, without a new call: jobs that run side by side have all asked
@@ -28,6 +30,7 @@ class _Waiting:
     answer: asyncio.Future[Reply]
     on_piece: OnPiece | None = None
     gone: bool = False
+    since: float = field(default_factory=time.monotonic)
 
     def end(self, answer: Reply | OrchestraError) -> None:
         """Hand over the answer, unless nobody waits for it any more."""
@@ -105,10 +108,15 @@ class InProcessClient:
             queue.worker = asyncio.create_task(work, name=f"engine {self.name}")
         waiting = _Waiting(call, asyncio.get_running_loop().create_future(), on_piece)
         queue.calls.put_nowait(waiting)
-        try:
-            return await waiting.answer
-        finally:
-            waiting.gone = True
+        with span("orchestra.engine", {"orchestra.model": self.name}) as seen:
+            try:
+                reply = await waiting.answer
+            finally:
+                waiting.gone = True
+            if seen is not None:
+                seen.set_attribute("orchestra.batch_size", reply.served.batch)
+                seen.set_attribute("orchestra.queue_seconds", round(reply.served.waited_s, 6))
+        return reply
 
     async def prepare(self) -> None:
         """Load the model now, so that a damaged checkpoint shows before any work."""
@@ -211,12 +219,18 @@ class InProcessClient:
             return answers
 
         answers: Sequence[Reply | OrchestraError]
+        started = time.monotonic()
         try:
             engine = await self.engine()
+            started = time.monotonic()
             answers = await self.in_thread(lambda: generate(engine))
         except OrchestraError as error:
             answers = [error] * len(batch)
         for waiting, answer in zip(batch, answers, strict=True):
             if self.seen is not None:
                 self.seen(answer)
+            if isinstance(answer, Reply):
+                waited_s = started - waiting.since
+                told = replace(answer.served, batch=len(batch), waited_s=waited_s)
+                answer = replace(answer, served=told)
             waiting.end(answer)

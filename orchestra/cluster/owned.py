@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import MissingExtra, ModelUnavailable, PortTaken, UsageError
+from orchestra.observe.otlp import sampling_ratio
 
 LOOPBACK = "127.0.0.1"
 KNOCK_S = 5.0
@@ -31,8 +32,7 @@ SETTINGS = {
 
 TRACING = {
     "enabled": True,
-    "exporter_import_path": "orchestra.observe.export:to_file",
-    "sampling_ratio": 1.0,
+    "exporter_import_path": "orchestra.observe.otlp:processors",
 }
 
 
@@ -192,7 +192,7 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
 
     Ray's default is a proxy on every node: a request would then be lost with the node whose proxy
     took it, though the ingress and its book stand on the head node.
-    With `traces` every request is traced into the file of `observe.export`.
+    With `traces` every request is traced to where `observe.otlp` says.
     """
     from ray import serve
     from ray.exceptions import RayError
@@ -203,7 +203,7 @@ def served(port: int, *, traces: bool = False) -> Iterator[None]:
         proxy_location="HeadOnly",
         http_options={"host": LOOPBACK, "port": port},
         logging_config={"encoding": "JSON", "enable_access_log": False, "log_level": "INFO"},
-        tracing_config=TRACING if traces else None,
+        tracing_config={**TRACING, "sampling_ratio": sampling_ratio()} if traces else None,
     )
     try:
         yield

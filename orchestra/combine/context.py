@@ -19,6 +19,8 @@ CLAUSE = re.compile(
 )
 SAID = 2  # of a place: that the thing is made there
 STATED = 0.9  # how sure a place is that the text itself calls the origin
+CLAUSE_CHARS = 400  # before a word, at most; a clause of more is none
+MOST_PLACES = 500  # that one text is judged by: a text of more repeats itself
 MOST_WORDS = 6  # between a denial and what it denies
 DENIED = re.compile(
     r"\b(?:not|no|non|never|without|isn't|isn’t|aren't|aren’t|doesn't|doesn’t|don't|don’t|neither"
@@ -102,7 +104,8 @@ def in_context(
     if is_best and meant(text, *own):  # as of nearly all
         return field
     meaning = dict(terms)
-    places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
+    named_at = occurrences(terms, text)[:MOST_PLACES]
+    places = [(start, start + len(word)) for word, start in named_at]
     fit = {
         (start, end): as_origin(text, start, end) if is_origin else 1
         for start, end in places
@@ -125,7 +128,8 @@ def in_context(
 
 def stated_origin(text: str, terms: Sequence[tuple[str, str]]) -> Field | None:
     """The one place that a text calls the origin ("越南制造"), where no model read it."""
-    places = [(start, start + len(word)) for word, start in occurrences(terms, text)]
+    named_at = occurrences(terms, text)[:MOST_PLACES]
+    places = [(start, start + len(word)) for word, start in named_at]
     said = [one for one in places if as_origin(text, *one) == SAID and meant(text, *one)]
     meaning = dict(terms)
     values = {meaning[lower(text[slice(*one)])] for one in said}
@@ -169,6 +173,7 @@ def all_in_context(
 
 
 def _clause(text: str, end: int) -> str:
-    """What stands before `end` in its clause."""
-    start = max((found.end() for found in CLAUSE.finditer(text, 0, end)), default=0)
+    """What stands before `end` in its clause, as far back as a clause reaches."""
+    first = max(0, end - CLAUSE_CHARS)
+    start = max((found.end() for found in CLAUSE.finditer(text, first, end)), default=first)
     return text[start:end]

@@ -96,6 +96,24 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """How a reply came about, as far as who made it tells: for metrics and traces alone.
+
+    `batch` is how many calls the engine answered together with this one, itself included, and 0
+    where nobody says; `waited_s` is how long it waited for them, and `first_s` the seconds from
+    their start to the first token. `model` is what a server calls the model that answered.
+    """
+
+    batch: int = 0
+    waited_s: float = 0.0
+    first_s: float | None = None
+    model: str = ""
+
+
+UNTOLD = Served()
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One answer.
 
@@ -116,7 +134,7 @@ class Reply:
     value is a choice that the whole text was given, and that need not stand in it. `cached`: a
     cache gave it, and no model was called. `vectors` (texts, width) are of the call's `texts`.
     `shares` says of a property how likely each of its choices is, in all 1 or less, by models that
-    weigh them all; one that is missing has hardly any.
+    weigh them all; one that is missing has hardly any. `served` is how it came about.
     """
 
     text: str
@@ -136,6 +154,7 @@ class Reply:
     notes: Mapping[str, str] = field(default_factory=dict)
     shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     vectors: NDArray[np.float32] | None = field(default=None, compare=False)
+    served: Served = field(default=UNTOLD, compare=False)
 
 
 def thinking_cure(call: Call) -> str:

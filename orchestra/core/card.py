@@ -14,6 +14,7 @@ from orchestra.core.address import is_loopback
 from orchestra.core.errors import InvalidFleet
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Amount, Latency, Overhead, WholeJobs
+from orchestra.core.redact import redacted
 from orchestra.core.spelling import nearest
 
 CAPABILITY = re.compile(r"[^\W\d_][\w-]*")
@@ -128,6 +129,11 @@ class Endpoint(Word):
     failures_in_row: int = Field(default=5, ge=1)
     rest_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
 
+    @property
+    def shown_url(self) -> str:
+        """The server's address as messages name it: without a password or a key in it."""
+        return redacted(self.url)
+
 
 class Scaling(Word):
     """Replicas of a model on a cluster: a fixed number, or a range that follows the load.
@@ -179,7 +185,7 @@ class Hosting(Word):
         if self.worker is not None and self.endpoint is not None:
             raise ValueError(
                 f"hosting names the worker {self.worker!r} and the endpoint "
-                f"{self.endpoint.url!r}; a model runs in one place, so remove one of them"
+                f"{self.endpoint.shown_url!r}; a model runs in one place, so remove one of them"
             )
         return self
 

@@ -15,6 +15,7 @@ OrchestraError
 |   |-- InvalidPlan         a saved batch plan that is broken or of another batch
 |   |-- InvalidDecision     a person's decision of a row, field or state that there is not
 |   |-- EmptyJob            neither text nor photo
+|   |-- TextTooLong         a text that no model would read
 |   |-- DuplicateId         an id used twice in a table
 |   |-- OutputMismatch      an output folder that belongs to another job
 |   |-- UnknownModel        a request names no card or graph that is served
@@ -35,9 +36,13 @@ OrchestraError
 |   |-- NoModel             no card takes the modality
 |   |-- PriceUnknown        a budget in dollars, and a model that nobody has priced
 |   `-- NoFeasiblePlan      every route breaks a limit
+|-- KeyRefused              no key, or one that is wrong, revoked or over
+|-- NotAllowed              a key that may not do this
 |-- GraphFailed             a node of the user's own raised, in a row of a batch
 |-- BudgetExceeded          a reservation does not fit what is left
 |-- DeadlineExceeded        the time that was left has passed
+|-- Overloaded              it would end after its deadline, behind what waits already
+|   `-- QueueFull           the tenant's share of the queue is taken
 |-- VisitsExceeded          a node was reached more often than its ask allows
 |-- StepsExceeded           the graph took all the steps that LangGraph allows it
 |-- ModelError              a model was called and gave no usable answer
@@ -71,12 +76,14 @@ class OrchestraError(Exception):
 
     `may_have_spent` says that the model may have worked, and billed, before it failed: the book
     settles such a call at its worst case instead of releasing it. `used` is what the server
-    reported of a call whose answer cannot be used; that is what it cost.
+    reported of a call whose answer cannot be used; that is what it cost. `retry_after_s` is how
+    long to wait before asking again, where that is known.
     """
 
     retryable = False
     may_have_spent = False
     used: Usage | None = None
+    retry_after_s: float | None = None
 
     @property
     def kind(self) -> str:
@@ -140,6 +147,10 @@ class EmptyJob(UsageError):
     """A job has neither text nor an image that can be used."""
 
 
+class TextTooLong(UsageError):
+    """A text of a job has more bytes than any model would read."""
+
+
 class DuplicateId(UsageError):
     """An id occurs a second time in one table."""
 
@@ -173,7 +184,12 @@ class MissingExtra(UsageError, ImportError):
 
 
 class ImageError(OrchestraError):
-    """One image cannot be used; other images and the text go on."""
+    """One image cannot be used; other images and the text go on.
+
+    One that `is_open` tells nothing of the network that its address was looked up in.
+    """
+
+    is_open = False
 
 
 class ImageNotFound(ImageError):
@@ -200,6 +216,8 @@ class ImageTruncated(ImageError):
 
 class ImageTooLarge(ImageError):
     """More bytes or pixels than the limit."""
+
+    is_open = True
 
 
 class ImageBlank(ImageError):
@@ -243,18 +261,46 @@ class NoFeasiblePlan(PlanError):
         self.rejected = rejected or []
 
 
+class KeyRefused(OrchestraError):
+    """No key came with a request, or none that is valid; `reason` is for the operator alone."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotAllowed(OrchestraError):
+    """A key may not do this; the message says what it may."""
+
+
 class GraphFailed(OrchestraError):
     """A node of the user's own raised in a row of a batch; the cause is chained."""
 
 
 class BudgetExceeded(OrchestraError):
-    """A reservation does not fit into what is left of a budget."""
+    """A reservation does not fit into what is left of a budget, that of `account` where known."""
+
+    account: str | None = None
 
 
 class DeadlineExceeded(OrchestraError):
     """The time left for a call has passed."""
 
     may_have_spent = True
+
+
+class Overloaded(OrchestraError):
+    """A server has so much to do that a request would end after its deadline; nothing was begun."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Overloaded):
+    """A server's queue is full, and who asks has its share of it."""
 
 
 class VisitsExceeded(OrchestraError):

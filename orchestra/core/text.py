@@ -6,6 +6,7 @@ Pure text work. Offsets count characters of the text given, because sanitising k
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
 from orchestra.core.job import Evidence
@@ -75,17 +76,18 @@ def occurrences(terms: Sequence[tuple[str, str]], text: str) -> list[tuple[str, 
     `terms` come longest first: a term inside a longer one that matched does not count.
     """
     lowered = lower(text)
-    taken: list[tuple[int, int]] = []
+    taken: list[tuple[int, ...]] = []  # in order; none overlaps another
     for term in [term for term, _ in terms if term in lowered]:  # few of hundreds
         start = lowered.find(term)
         while start >= 0:
             end = start + len(term)
-            inside = any(start < other_end and other < end for other, other_end in taken)
+            before = bisect_left(taken, (end,)) - 1  # the last that begins before this one's end
+            inside = before >= 0 and taken[before][1] > start
             stands = not inside and _stands_alone(lowered, start, end)
             if stands:
-                taken.append((start, end))
+                insort(taken, (start, end))
             start = lowered.find(term, end if stands else start + 1)
-    return [(text[start:end], start) for start, end in sorted(taken)]
+    return [(text[start:end], start) for start, end in taken]
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

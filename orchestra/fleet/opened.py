@@ -15,6 +15,7 @@ from typing import Any, Self
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from orchestra.access.allowed import allowed_fleet, narrowing, within
 from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
@@ -245,7 +246,8 @@ class OpenFleet:
         """The plan of `job`, and for each limit what would change it. Raises as `plan` does."""
         seen = view(compile_graph(build))
         load = self._load(job.budget)
-        return explain(weigh(seen, self._shape(job), job.budget, self.file, load, self.policy))
+        file, budget = allowed_fleet(self.file), within(job.budget)
+        return explain(weigh(seen, self._shape(job), budget, file, load, self.policy))
 
     def plan_for(
         self,
@@ -262,13 +264,15 @@ class OpenFleet:
         file, plans = self._plans
         if file is not self.file:
             file, plans = self._plans = (self.file, {})
+        budget = within(budget)
         load = self._load(budget) if load is None else load
-        key = (graph, shape, load, *(limit for _, limit in budget))
+        key = (graph, shape, load, *narrowing(), *(limit for _, limit in budget))
         known = plans.get(key)
         if known is None:
             if len(plans) >= MOST_PLANS:
                 plans.clear()
-            known = plans[key] = plan(view(graph), shape, budget, file, load, self.policy)
+            allowed = allowed_fleet(file)
+            known = plans[key] = plan(view(graph), shape, budget, allowed, load, self.policy)
         return known
 
     def expected_of(self, text: str) -> Expectations:

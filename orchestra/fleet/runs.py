@@ -24,6 +24,7 @@ from orchestra.graph.encode import Encoding, encode_texts
 from orchestra.graph.intake import take_in
 from orchestra.graph.run import OWN_MODES, GraphOptions, RunOptions, resume_job, run_job
 from orchestra.graph.threads import Thread, list_threads, read_thread, unknown_thread
+from orchestra.observe.genai import note_result, workflow_span
 from orchestra.routing.compiled import compile_graph
 from orchestra.routing.introspect import view
 
@@ -67,15 +68,18 @@ class Runs(OpenFleet):
         """
         _check(options)
         graph = compile_graph(build)
-        intake = await take_in(self, job, base, fine=view(graph).is_fine)
-        planned = None
-        if not intake.is_lost:
-            planned = self.plan_for(graph, intake.shape, job.budget)
-            await self.prepare(planned)
-        account = f"job:{uuid.uuid4().hex}"
-        return await run_job(
-            self, graph, intake, account=account, planned=planned, listener=listener, **options
-        )
+        with workflow_span(options.get("graph_name") or graph.get_name()) as seen:
+            intake = await take_in(self, job, base, fine=view(graph).is_fine)
+            planned = None
+            if not intake.is_lost:
+                planned = self.plan_for(graph, intake.shape, job.budget)
+                await self.prepare(planned)
+            account = f"job:{uuid.uuid4().hex}"
+            result = await run_job(
+                self, graph, intake, account=account, planned=planned, listener=listener, **options
+            )
+            note_result(seen, result)
+        return result
 
     async def resume(
         self,
@@ -96,8 +100,13 @@ class Runs(OpenFleet):
         _check(options)
         graph = compile_graph(build)
         record, intake = await read_thread(self, thread_id)
-        await self.prepare(self.plan_for(graph, intake.shape, record.job.budget))
-        return await resume_job(self, graph, record, intake, answer, listener=listener, **options)
+        with workflow_span(record.graph or graph.get_name()) as seen:
+            await self.prepare(self.plan_for(graph, intake.shape, record.job.budget))
+            result = await resume_job(
+                self, graph, record, intake, answer, listener=listener, **options
+            )
+            note_result(seen, result)
+        return result
 
     async def waiting(self) -> dict[str, str]:
         """The threads that can be resumed, and whether each is `waiting` or was `left`."""

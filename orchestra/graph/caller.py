@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestra.access.own import own_name
 from orchestra.book.ledger import Ledger
 from orchestra.book.messages import BeginCall, BookHit, ReleaseCall, SettleCall
 from orchestra.cache.replies import SharedReplies, call_key, from_json, to_json
@@ -31,7 +32,8 @@ from orchestra.core.loops import PerLoop
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
 from orchestra.core.usage import Usage
-from orchestra.observe.trace import span
+from orchestra.graph.watch import FirstPiece, count_times, watched
+from orchestra.observe.metrics import count_reuse
 
 T = TypeVar("T")
 
@@ -239,11 +241,12 @@ class Caller:
     ) -> tuple[Reply | OrchestraError, CallRecord]:
         """Answer `call`; a failure is returned, not raised, beside the record of the attempt."""
         started = time.monotonic()
-        key = call_key(call, ticket.images, self._model(ticket.card))
-        names = {"orchestra.node": ticket.node, "orchestra.model": ticket.card.name}
+        key = own_name(call_key(call, ticket.images, self._model(ticket.card)))
+        streams = ticket.on_piece is not None
         try:
-            with span("orchestra.call", names):
+            with watched(ticket.card, call, ticket.node, streams=streams) as tell:
                 paid = await self._join(key, ticket) or await self._make(key, client, call, ticket)
+                tell(paid.answer, reused=paid.reused)
         except BookError:
             raise  # the book failed: nobody may go on as if the call had just failed
         except OrchestraError as error:
@@ -267,7 +270,9 @@ class Caller:
         if first is None:
             return None
         try:
-            return Paid(await _within(asyncio.shield(first), ticket), reused=True)
+            joined = await _within(asyncio.shield(first), ticket)
+            count_reuse("under_way", is_hit=True)
+            return Paid(joined, reused=True)
         except DeadlineExceeded:
             if first.done():
                 return None  # the first asker's own deadline; this one tries for itself
@@ -307,10 +312,13 @@ class Caller:
         uid = f"{self._name}:{next(self._numbers)}"
         shared = await self._shared_key(call, ticket)
         found = self._found(shared)
+        if shared is not None:
+            count_reuse("replies", is_hit=found is not None)
         if found is not None:
             return await self._take(uid, key, found, ticket)
         worst = Charge.worst(ticket)
         stored = await self._begin(uid, key, worst.cost_micro, ticket)
+        count_reuse("book", is_hit=stored is not None)
         if stored is not None:
             return Paid(from_json(stored), reused=True)
         try:
@@ -360,8 +368,10 @@ class Caller:
                 waited_s = time.monotonic() - asked
                 left_s = None if left_s is None else max(0.0, left_s - waited_s)
             started = time.monotonic()
-            reply = await complete(client, call, left_s=left_s, on_piece=ticket.on_piece)
+            first = None if ticket.on_piece is None else FirstPiece(ticket.on_piece, started)
+            reply = await complete(client, call, left_s=left_s, on_piece=first)
             timed = TimedReply(reply, started, time.monotonic() - started, beside)
+        count_times(ticket.card, reply, timed.seconds, first)
         if pace is not None and booking is not None:
             pace.settle(booking, timed.work.tokens)
         return timed
@@ -377,7 +387,8 @@ class Caller:
         """The call's key in the cache; None when it is not to be shared."""
         if self.shared is None or not ticket.may_share:
             return None
-        return await self.shared.key(call, ticket.images, ticket.card)
+        key = await self.shared.key(call, ticket.images, ticket.card)
+        return None if key is None else own_name(key)
 
     async def _take(self, uid: str, key: str, found: Reply, ticket: Ticket) -> Paid:
         """Book a reply of the cache at nothing; one that the book has already is taken over."""

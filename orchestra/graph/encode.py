@@ -16,6 +16,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.access.allowed import allowed_fleet, check_model, within
+from orchestra.access.principal import principal
 from orchestra.book.messages import CloseAccount
 from orchestra.core.call import ENCODE, Call, Reply
 from orchestra.core.card import Card, FleetFile
@@ -25,11 +27,13 @@ from orchestra.core.errors import (
     NoFeasiblePlan,
     NoModel,
     OrchestraError,
+    TextTooLong,
     UsageError,
 )
 from orchestra.core.job import Budget, CallRecord, Job
 from orchestra.core.money import usd
 from orchestra.core.pricing import Work, cost_micro
+from orchestra.core.text_limits import readable_bytes
 from orchestra.graph.accounts import Ceiling, open_account
 from orchestra.graph.backing import Backing
 from orchestra.graph.caller import Ticket
@@ -75,21 +79,26 @@ class EncodedTexts:
 async def encode_texts(fleet: Backing, encoding: Encoding) -> EncodedTexts:
     """The vectors of the texts, in their order.
 
-    Raises `UsageError` for a text that is empty or none, `NoModel`, `PriceUnknown` and
-    `NoFeasiblePlan` before anything is spent, and the error of the first call that failed.
+    Raises `UsageError` for a text that is empty or none, `TextTooLong`, `NoModel`, `PriceUnknown`
+    and `NoFeasiblePlan` before anything is spent, and the error of the first call that failed.
     """
     started = time.monotonic()
     job = encoding.job
-    card = encoder_card(fleet.file, encoding.model, is_local=job.data == "local")
-    calls = [Call("", texts=texts) for texts in _parts(_checked(encoding.texts))]
+    if encoding.model is not None:
+        check_model(fleet.file, encoding.model)
+    file = allowed_fleet(fleet.file)
+    card = encoder_card(file, encoding.model, is_local=job.data == "local")
+    checked = _checked(encoding.texts, card)
+    calls = [Call("", texts=texts) for texts in _parts(checked)]
     if not calls:
         return EncodedTexts(np.zeros((0, 0), np.float32), card.name)
     works = [_most(call) for call in calls]
     ceiling = Ceiling(sum(cost_micro(card, w) for w in works), sum(w.tokens for w in works))
-    _check_budget(job.budget, card, ceiling)
+    _check_budget(within(job.budget), card, ceiling)
     await fleet.client(card.name).prepare()
     account = f"vectors:{uuid.uuid4().hex}"
-    await open_account(fleet, account, job, ceiling, parent=None)
+    payer = principal().account
+    await open_account(fleet, account, job, ceiling, parent=payer, hold=payer is not None)
     run = _Run(fleet, card, job, account, started)
     try:
         await run.make(list(zip(calls, works, strict=True)))
@@ -123,14 +132,21 @@ def encoder_card(file: FleetFile, name: str | None, *, is_local: bool = False) -
     )
 
 
-def _checked(texts: Sequence[str]) -> list[str]:
+def _checked(texts: Sequence[str], card: Card) -> list[str]:
     """The texts, with what no encoding of text can write replaced."""
+    most = readable_bytes(card.limits.context_tokens)
     if isinstance(texts, str):
         raise UsageError(f"texts is one string, {texts[:40]!r}. Give a list of them: [text].")
     for at, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise UsageError(
                 f"texts[{at}] is {text!r:.60}, which has no vector. Leave it out, or give a word."
+            )
+        if len(text) > most:
+            raise TextTooLong(
+                f"texts[{at}] has {len(text):,} characters, beginning {text[:40]!r}; "
+                f"{card.name} reads {card.limits.context_tokens:,} tokens, which is {most:,} at "
+                "most. Cut it into parts, and give each its vector."
             )
     return [text.encode("utf-8", "replace").decode() for text in texts]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,17 @@ from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 from PIL import Image
 
+from orchestra.access.principal import principal
 from orchestra.core.errors import DeadlineExceeded, ImageError, ImageUnavailable, UsageError
 from orchestra.core.job import ErrorRecord, Job
 from orchestra.core.text import sanitise
+from orchestra.core.text_limits import check_text
 from orchestra.core.values import CJK
 from orchestra.graph.backing import Backing
+from orchestra.images.discreet import told_of
 from orchestra.images.fetch import is_fetched
 from orchestra.images.intake import read_photo
-from orchestra.images.naming import shown
+from orchestra.images.naming import shown, shown_end
 from orchestra.images.patience import pause_s
 from orchestra.images.politeness import HostTurns
 from orchestra.images.store import KEY
@@ -34,6 +38,8 @@ from orchestra.routing.candidates import JobShape
 # Servers that are slow to send photos hold up others who fetch, not photos that are here already.
 FETCHES = ThreadPoolExecutor(16, "photo-fetch")
 TURNS = HostTurns()
+LANGUAGE_CHARS = 20_000  # of a text tell which language it is in
+EXPECTED_CHARS = 65_536  # of a text tell how well models will read it
 NAME_CHARS = 60  # of a photo in a note: the end of a long one tells most
 
 
@@ -92,11 +98,12 @@ async def take_in(
     They are kept `fine` where a node reads their print; other nodes see them smaller.
     So is one that does not arrive before the job's deadline; one that its server cannot give now is
     asked for again until then. Photos are brought side by side; what was mended in one is noted.
-    Raises `UsageError` for more photos than a job may have.
+    Raises `UsageError` for more photos than a job may have, and `TextTooLong`.
     """
     most = fleet.image_limits.max_photos
     if len(job.images) > most:
         raise UsageError(f"The job has {len(job.images)} photos; the limit is {most}. Send fewer.")
+    check_text(job.text)
     started = time.monotonic()
     limit_ms = job.budget.latency_ms
     ends_at = None if limit_ms is None else started + limit_ms / 1000
@@ -116,16 +123,20 @@ async def take_in(
         time.monotonic() - started,
         tuple(one.image for _, one in kept),
         await _expected(fleet, text),
-        tuple(f"photo {_named(job, at)}: {note}" for at, one in kept for note in one.notes),
+        (*principal().notes, *_mended(job, kept)),
     )
+
+
+def _mended(job: Job, kept: Sequence[tuple[int, _Taken]]) -> Iterator[str]:
+    """What was mended in photos."""
+    for at, one in kept:
+        yield from (f"photo {_named(job, at)}: {note}" for note in one.notes)
 
 
 def _named(job: Job, at: int) -> str:
     """A photo of a job as a note names it: by its place, where there are several, and its name."""
     place = f"{at + 1} of {len(job.images)} " if len(job.images) > 1 else ""
-    source = job.images[at]
-    is_long = len(source) > NAME_CHARS and source[:5].lower() != "data:"
-    return place + shown(f"…{source[-NAME_CHARS:]}" if is_long else source, NAME_CHARS + 1)
+    return place + shown_end(job.images[at], NAME_CHARS)
 
 
 async def _kept_or_error(
@@ -134,7 +145,9 @@ async def _kept_or_error(
     """A photo, or what is wrong with it."""
     try:
         return await _patiently(fleet, photo, ends_at)
-    except (ImageError, DeadlineExceeded) as error:
+    except ImageError as error:
+        return ErrorRecord.of("images", told_of(error, photo.source, fleet.image_limits))
+    except DeadlineExceeded as error:
         return ErrorRecord.of("images", error)
 
 
@@ -143,7 +156,7 @@ async def _expected(fleet: Backing, text: str | None) -> Expectations:
     if not text or fleet.policy is None or not fleet.policy.routing:
         return ()
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, fleet.expected_of, text.strip())
+    return await loop.run_in_executor(None, fleet.expected_of, text.strip()[:EXPECTED_CHARS])
 
 
 async def _patiently(fleet: Backing, photo: _Photo, ends_at: float | None) -> _Taken:
@@ -196,8 +209,8 @@ def _keep(fleet: Backing, photo: _Photo) -> _Taken:
 
 
 def language_of(text: str | None) -> Literal["en", "zh"]:
-    """The language to write in for a text: Chinese when a tenth of its letters are."""
-    letters = [char for char in text or "" if char.isalpha()]
+    """The language to write in for a text: Chinese when a tenth of its first letters are."""
+    letters = [char for char in (text or "")[:LANGUAGE_CHARS] if char.isalpha()]
     chinese = sum(1 for char in letters if CJK.match(char))
     return "zh" if chinese * 10 >= max(1, len(letters)) else "en"
 

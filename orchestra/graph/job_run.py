@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from orchestra.access.allowed import allowed_fleet
 from orchestra.core.ask import After, Ask, Said, prompt_hash
 from orchestra.core.call import Call, OnPiece, Turn
 from orchestra.core.card import Card
@@ -216,7 +217,7 @@ class JobRun:
         if chosen is None:  # nobody planned the run (Studio): the node is planned by itself
             alone, shape = GraphView.of_node(visit.node, visit.ask), Intake(visit.job).shape
             limits, policy = visit.job.budget, self.fleet.policy
-            chosen = plan(alone, shape, limits, self.fleet.file, policy=policy)
+            chosen = plan(alone, shape, limits, allowed_fleet(self.fleet.file), policy=policy)
         known, asked = self.asks[visit.node], visit.ask  # a cascade narrows the schema of its own
         if (known.capability, known.instruction) != (asked.capability, asked.instruction):
             raise InvalidGraph(
@@ -347,7 +348,7 @@ class JobRun:
             raise _too_many(node, attempt, len(keys))
         images = tuple(self._photo(key, ask) for key in keys)
         call = call_of(ask, job, visit.state, images, card, self.turns, self.tools)
-        call, notes = await fitted(call, ask, visit.state, card, client)
+        call, notes = await fitted(call, ask, visit.state, card, client, self._left_s(node))
         call = with_beside(call, ask, card, self.fleet.beside)
         speech = await Speech.begin(card.name, call) if self.in_graph else None
         ticket = Ticket(

@@ -6,6 +6,8 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
+from orchestra.access.allowed import allowed_fleet, check_model, within
+from orchestra.access.principal import principal
 from orchestra.book.messages import CloseAccount
 from orchestra.core.ask import Ask
 from orchestra.core.call import OnPiece, Turn
@@ -43,14 +45,15 @@ class Query:
 
 def plan_query(fleet: Backing, query: Query, job: Job) -> Plan:
     """The plan of a query; `job`'s images need not have been read. Spends nothing."""
-    file = fleet.file
+    file = allowed_fleet(fleet.file)
     if query.model is not None:
+        check_model(fleet.file, query.model)
         card = file.card(query.model)
         file = FleetFile.model_construct(**{**dict(file), "models": (card,)})
     size = len((job.text or "").encode()) + talk_bytes(query.turns, query.tools.offered)
     shape = JobShape(size, len(job.images), job.data == "local")
     view = GraphView.of_node(query.node, query.ask, visits=query.calls)
-    return plan(view, shape, job.budget, file)
+    return plan(view, shape, within(job.budget), file)
 
 
 async def answer_query(
@@ -64,8 +67,8 @@ async def answer_query(
 ) -> Result:
     """Ask one model, without a graph. `on_piece` hears the answer as it is decoded.
 
-    `parent` is the account that pays, `ends_at` a deadline (by the monotonic clock) beside that of
-    the job's own budget.
+    `parent` is the account that pays, else that of who asks; `ends_at` a deadline (by the monotonic
+    clock) beside that of the job's own budget.
 
     Raises what planning and loading raise, and the first photo's error: a question about a photo
     that cannot be seen has no answer. A failed call stands in the result.
@@ -78,7 +81,9 @@ async def answer_query(
     started = time.monotonic()
     account = f"question:{uuid.uuid4().hex}"
     state = JobState(job=intake.job.model_dump(mode="json"))
-    await open_account(fleet, account, intake.job, Ceiling.of(planned), parent=parent)
+    payer = parent or principal().account
+    ceiling, hold = Ceiling.of(planned), parent is None and payer is not None
+    await open_account(fleet, account, intake.job, ceiling, parent=payer, hold=hold)
     ends = [end for end in (ends_at, deadline(intake, started)) if end is not None]
     run = JobRun(
         fleet,

@@ -15,6 +15,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Durability, StateSnapshot
 
+from orchestra.access.own import given_name, own_name, spending_name
+from orchestra.access.principal import principal
 from orchestra.book.messages import (
     EndThread,
     LeaveThread,
@@ -93,7 +95,7 @@ async def run_job(
     """Plan and run one job under a new account that holds its ceiling.
 
     With a `parent` the caller closes the account (a batch does so as it writes the row), unless
-    the run waits; without one it is closed here.
+    the run waits; without one it is closed here, and who asks pays for it.
 
     Raises `PlanError`, `EmptyJob`, `InvalidGraph` or `BudgetExceeded` before anything is spent.
     So does `ThreadTaken` for a thread that somebody else runs at the moment.
@@ -101,18 +103,23 @@ async def run_job(
     comes as it is, and with a `parent` as `GraphFailed`.
     """
     started = time.monotonic()
-    options["thread_id"] = name_of(options)
+    named = name_of(options)
+    options["thread_id"] = None if named is None else own_name(named)
+    account = spending_name(account, options.get("graph_name"))
     if intake.is_lost:
         return assemble({}, intake, None, Progress())
     # Rows of a batch are planned alike, however many others are under way.
     chosen = planned or fleet.plan_for(graph, intake.shape, intake.job.budget, IDLE)
     ceiling = Ceiling.of(chosen)
-    await open_account(fleet, account, intake.job, ceiling, parent=parent, hold=bool(parent))
+    payer = parent or principal().account
+    await open_account(fleet, account, intake.job, ceiling, parent=payer, hold=bool(payer))
     ends_at = deadline(intake, started)
     asks = dict(view(graph).asks)
     run = JobRun(fleet, intake.job, account, chosen, ends_at, asks=asks, in_graph=True)
     run.raw_job = run.job.model_dump(mode="json")
-    under_way = _Segment(fleet, graph, intake, run, ceiling, parent, options, listener, started)
+    under_way = _Segment(
+        fleet, graph, intake, run, ceiling, parent, payer, options, listener, started
+    )
     given = first_state(graph, run.job, run.raw_job) | dict(options.get("state", {}))
     return await under_way.run(given)
 
@@ -148,7 +155,8 @@ async def resume_job(
         models, seen = record.models, view(graph)
         check_models(record, fleet.file)
         chosen = plan_along(seen, shape, job.budget, fleet.file, models, fleet.policy)
-        await open_account(fleet, account, job, record.ceiling, parent=parent, hold=bool(parent))
+        payer = parent or record.payer
+        await open_account(fleet, account, job, record.ceiling, parent=payer, hold=bool(payer))
         ends_at, progress = deadline(intake, started), record.progress()
         asks = dict(seen.asks)
         run = JobRun(
@@ -156,7 +164,18 @@ async def resume_job(
         )
         run.raw_job = run.job.model_dump(mode="json")
         under_way = _Segment(
-            fleet, graph, intake, run, record.ceiling, parent, named, listener, started, record, by
+            fleet,
+            graph,
+            intake,
+            run,
+            record.ceiling,
+            parent,
+            payer,
+            named,
+            listener,
+            started,
+            record,
+            by,
         )
         under_way.before = await under_way.spent()
         return await under_way.run(await under_way.where_it_was(answer))
@@ -209,6 +228,7 @@ class _Segment:
     job_run: JobRun
     ceiling: Ceiling
     parent: str | None
+    payer: str | None
     options: RunOptions
     listener: Listener | None
     started: float
@@ -347,7 +367,7 @@ class _Segment:
             "model_seconds": round(run.at_work.seconds(), 6),
         }
         if questions or self._is_named:
-            update["thread_id"] = self._thread_id
+            update["thread_id"] = given_name(self._thread_id)
         if self.record is not None:
             paid = await self.spent()
             update |= {"cost_usd": paid.cost_usd, "tokens": paid.tokens}
@@ -370,6 +390,7 @@ class _Segment:
             self.intake,
             self.ceiling,
             graph=self.options.get("graph_name"),
+            payer=self.payer if self.parent is None else None,
             used_s=self.intake.seconds + used,
             questions=questions,
         )
@@ -416,7 +437,7 @@ class _Segment:
             f"{run.account}{UNPLANNED}",
             asyncio.get_running_loop(),
             self.ceiling.beside(run.job.budget),
-            parent=self.parent,
+            parent=self.payer,
             beside=run.account,
             ends_at=run.ends_at,
             calls=run.progress.calls,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from PIL import Image
 from pydantic import Field as Attribute
 
+from orchestra.access.own import given_name, is_own, own_name
 from orchestra.book.messages import KeepThread, ListThreads, ReadThread
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ThreadTaken, UnknownThread, UsageError
@@ -47,7 +48,8 @@ class Thread(Word):
 class ThreadRecord(Word):
     """One run of a thread, as it was left. `used_s` of its deadline have passed.
 
-    `version` is that of the record, as the ledger counts them. `cost_micro` and `tokens` are the
+    `payer` is the account that pays for it, where whoever began it has one. `version` is that of
+    the record, as the ledger counts them. `cost_micro` and `tokens` are the
     ceiling that its account holds. `models` is its plan's route, `checkpoint` that of a graph
     without a checkpointer of its own, `failures` what its nodes raised.
     """
@@ -55,6 +57,7 @@ class ThreadRecord(Word):
     thread_id: str
     graph: str | None = None
     account: str
+    payer: str | None = None
     job: Job
     cost_micro: int
     tokens: int
@@ -110,7 +113,7 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
 
     Raises `UnknownThread`.
     """
-    kept = await fleet.ledger.send(ReadThread(thread_id))
+    kept = await fleet.ledger.send(ReadThread(own_name(thread_id)))
     if kept is None:
         raise unknown_thread(thread_id)
     record = ThreadRecord.model_validate_json(kept.record)
@@ -121,13 +124,15 @@ async def read_thread(fleet: Backing, thread_id: str) -> tuple[ThreadRecord, Int
 
 
 async def list_threads(fleet: Backing, thread_id: str | None = None) -> list[Thread]:
-    """The threads that are kept, the first kept first; with `thread_id` that one alone."""
-    entries = await fleet.ledger.send(ListThreads(thread_id))
+    """The threads of who asks, the first kept first; with `thread_id` that one alone."""
+    asked = None if thread_id is None else own_name(thread_id)
+    entries = await fleet.ledger.send(ListThreads(asked))
     return [
         Thread.model_validate(
-            {"thread_id": entry.id, "status": entry.status, **json.loads(entry.about)}
+            {"thread_id": given_name(entry.id), "status": entry.status, **json.loads(entry.about)}
         )
         for entry in entries
+        if is_own(entry.id)
     ]
 
 
@@ -147,6 +152,7 @@ def record_of(
     ceiling: Ceiling,
     *,
     graph: str | None,
+    payer: str | None,
     used_s: float,
     questions: tuple[Question, ...],
 ) -> ThreadRecord:
@@ -156,6 +162,7 @@ def record_of(
         thread_id=thread_id,
         graph=graph,
         account=run.account,
+        payer=payer,
         job=run.job,
         cost_micro=ceiling.cost_micro,
         tokens=ceiling.tokens,

@@ -6,6 +6,7 @@ none.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from orchestra.core.answers.choices import indexed, spellings
 from orchestra.core.ask import Ask, prompt_hash
 from orchestra.core.call import Call, Client, Reply, Tool, Turn
 from orchestra.core.card import Card
-from orchestra.core.errors import AnswerInvalid, OrchestraError
+from orchestra.core.errors import AnswerInvalid, DeadlineExceeded, OrchestraError
 from orchestra.core.job import CallRecord, Evidence, Field, Job
 from orchestra.core.labels import choices_of, chosen, named_choices, with_choices
 from orchestra.core.placeholders import filled
@@ -32,10 +33,11 @@ from orchestra.core.schema import (
 )
 from orchestra.core.state import JobState
 from orchestra.core.text import clip, find_span, sanitise
+from orchestra.core.text_limits import check_prompt, readable_bytes
 from orchestra.core.values import lower
 from orchestra.graph.caller import Ticket
 from orchestra.graph.nested import is_empty, nested_field
-from orchestra.routing.prompt_size import schema_copies
+from orchestra.routing.prompt_size import schema_copies, talk_bytes
 
 LOOSE_ENDS = " ,;:-–"  # what a span may drag along from between two words
 UNKNOWN = "its confidence is unknown: the model reports none"
@@ -76,16 +78,39 @@ def call_of(
 
 
 async def fitted(
-    call: Call, ask: Ask, state: JobState, card: Card, client: Client
+    call: Call,
+    ask: Ask,
+    state: JobState,
+    card: Card,
+    client: Client,
+    left_s: float | None = None,
 ) -> tuple[Call, tuple[str, ...]]:
-    """`call` within the context of `card` and held to the ask's schema, and what was cut of it."""
-    counts_schema = schema_copies(card) > 0
+    """`call` within the context of `card` and held to the ask's schema, and what was cut of it.
+
+    What a context of that size cannot hold is not shown to the tokenizer. Raises `PromptTooLong`
+    where that is the question or the conversation, which are never cut, and `DeadlineExceeded`
+    after `left_s`.
+    """
+    context = card.limits.context_tokens
+    check_prompt(len(call.instruction.encode()) + talk_bytes(call.turns, ()), context, card.name)
+    counts_schema, room, whole = schema_copies(card) > 0, context - call.written_tokens, call.text
+    if whole is not None:
+        call = replace(call, text=clip(whole, readable_bytes(room)))
     if counts_schema:
         call = _constrained(call, ask, state, card)  # it takes room in the prompt
-    room = card.limits.context_tokens - call.written_tokens
-    call, notes = await _cut(call, room, client, is_counted_whole=counts_schema)
+    try:
+        async with asyncio.timeout(left_s):
+            call = await _cut(call, room, client, is_counted_whole=counts_schema)
+    except TimeoutError:
+        raise DeadlineExceeded(
+            f"The deadline passed while {card.name} counted the tokens of the text. Raise "
+            "latency_ms, or send less text."
+        ) from None
+    read = len(call.text or "")
+    is_cut = whole is not None and read < len(whole)
+    notes = (f"the model read the first {read} of {len(whole or '')} characters of the text",)
     call = _constrained(call, ask, state, card)
-    return call if knows_tools(card) else as_schema(call), notes
+    return call if knows_tools(card) else as_schema(call), notes if is_cut else ()
 
 
 def with_beside(call: Call, ask: Ask, card: Card, texts: tuple[str, ...]) -> Call:
@@ -120,10 +145,8 @@ def _data(ask: Ask, state: JobState, job: Job) -> str | None:
     return None if ask.question or ask.reads == "image" else job.text
 
 
-async def _cut(
-    call: Call, room: int, client: Client, *, is_counted_whole: bool = False
-) -> tuple[Call, tuple[str, ...]]:
-    """Cut data that does not fit the context, and say so; the instruction is never cut.
+async def _cut(call: Call, room: int, client: Client, *, is_counted_whole: bool = False) -> Call:
+    """`call` with data that fits the context; the instruction is never cut.
 
     A prompt that is short in bytes is not counted at all, unless more than instruction and data
     is in it (`is_counted_whole`).
@@ -131,15 +154,12 @@ async def _cut(
     text = call.text
     bound = len(call.instruction.encode()) + len((text or "").encode())
     if text is None or (bound < room - 64 and not is_counted_whole):
-        return call, ()
+        return call
     cut = call
     while cut.text and (tokens := await client.count_tokens(cut)) > room:
         keep = int(len(cut.text) * min(0.95, room / tokens))
         cut = replace(cut, text=clip(cut.text, keep))
-    if cut.text == text:
-        return call, ()
-    read = len(cut.text or "")
-    return cut, (f"the model read the first {read} of {len(text)} characters of the text",)
+    return cut
 
 
 def _constrained(call: Call, ask: Ask, state: JobState, card: Card) -> Call:

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from orchestra.access.allowed import allowed_fleet
+from orchestra.book.budget_names import budget_parts
 from orchestra.book.messages import CloseAccount
 from orchestra.core.ask import Ask
 from orchestra.core.errors import BudgetExceeded, NoFeasiblePlan
@@ -50,7 +52,11 @@ async def _held(
     left, is_waiting = await allowance.left()
     try:
         chosen = plan(
-            GraphView.of_node(node, ask), Intake(job).shape, left, fleet.file, policy=fleet.policy
+            GraphView.of_node(node, ask),
+            Intake(job).shape,
+            left,
+            allowed_fleet(fleet.file),
+            policy=fleet.policy,
         )
     except NoFeasiblePlan as error:
         if is_waiting:
@@ -62,6 +68,8 @@ async def _held(
     try:
         ceiling, parent = Ceiling.of(chosen), allowance.account
         await open_account(fleet, account, job, ceiling, parent=parent, hold=True)
-    except BudgetExceeded:
+    except BudgetExceeded as error:
+        if budget_parts(error.account or "") is not None:
+            raise  # the money of who asks: nothing that this run gives back makes room
         return None  # another call took the room: plan again
     return chosen

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import httpx
 
-from orchestra.core.errors import ImageForbidden, ImageNotFound, ImageUnavailable
+from orchestra.core.errors import ImageError, ImageForbidden, ImageNotFound, ImageUnavailable
+from orchestra.core.redact import redacted
 from orchestra.images.inside import Target, place_of
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown, too_large
@@ -97,7 +98,7 @@ def _fetch(address: str, limits: ImageLimits, kept: Kept | None) -> Kept:
                 url = url.join(answer)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError, ValueError) as error:
         raise ImageNotFound(
-            f"Image {shown(address)} is not a valid address ({error}). Correct it."
+            f"Image {shown(address)} is not a valid address ({redacted(str(error))}). Correct it."
         ) from error
     except httpx.TimeoutException as error:
         raise _too_slow(address, limits) from error
@@ -145,7 +146,7 @@ def _get(
             return answer.headers["Location"], place
         if known is not None and answer.status_code == UNCHANGED:
             return replace(known, fresh_until=_fresh_until(answer)), place
-        _check_status(answer, str(url))
+        _check_status(answer, str(url), place)
         body = _read_body(answer, str(url), limits, deadline)
         return _as_kept(answer, body, str(url)), place
     finally:
@@ -181,20 +182,25 @@ def _fresh_until(answer: httpx.Response) -> float:
     return time.time() + min(float(age[1]), MOST_FRESH_S) if int(age[1]) else 0.0
 
 
-def _check_status(answer: httpx.Response, address: str) -> None:
+def _check_status(answer: httpx.Response, address: str, place: Target) -> None:
     if answer.is_success:
         return
     said = f"Image {shown(address)} answered HTTP {answer.status_code}"
     if answer.status_code in PASSING:
         again_s = retry_after_s(answer.headers)
         wish = f", and is to be asked for again in {again_s:g} s" if again_s else ""
-        raise ImageUnavailable(
-            f"{said}{wish}. That may pass: run again later.", again_s=again_s or 0.0
-        )
+        passing = f"{said}{wish}. That may pass: run again later."
+        raise _of_public(ImageUnavailable(passing, again_s=again_s or 0.0), place)
     cure = "Check the address." if answer.status_code in GONE else "Open it in a browser."
     if answer.status_code in PRIVATE:
         cure = "It is not public: share it, or download it and give its path."
-    raise ImageNotFound(f"{said}. {cure}")
+    raise _of_public(ImageNotFound(f"{said}. {cure}"), place)
+
+
+def _of_public(error: ImageError, place: Target) -> ImageError:
+    """`error`, open where it tells what a server of the public internet answered."""
+    error.is_open = not place.is_private
+    return error
 
 
 def _read_body(answer: httpx.Response, address: str, limits: ImageLimits, deadline: float) -> bytes:

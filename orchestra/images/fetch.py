@@ -59,7 +59,9 @@ def read_source(
     if address is not None and not _is_file_here(text, base, limits):
         page = page_instead(address)
         if page is not None:
-            raise ImageUnreadable(f"Image {shown(source)} is {page}")
+            found = ImageUnreadable(f"Image {shown(source)} is {page}")
+            found.is_open = True  # nobody was asked
+            raise found
         return download(address, limits, downloads)
     named = ADDRESS.match(text)
     scheme = named[1].lower() if named else "file"

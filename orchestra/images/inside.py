@@ -3,18 +3,13 @@ where that is allowed. It opens no connection."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 
 from orchestra.core.errors import ImageForbidden, ImageNotFound, ImageUnavailable
+from orchestra.core.networks import reach_of
 from orchestra.images.limits import ImageLimits
 from orchestra.images.naming import shown
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Where clouds tell a machine its own secrets; nobody keeps photos there.
-METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +30,10 @@ def place_of(
     """
     found = _looked_up(address, host, port)
     for place in found:
-        own = _unwrapped(place)
-        if _is_public(own):
+        reach = reach_of(place)
+        if reach == "public":
             continue
-        if _is_never(own):
+        if reach == "never":
             raise _forbidden(address, place, "Give the photo itself, by its path.")
         if not limits.allow_private:
             raise _forbidden(
@@ -51,7 +46,7 @@ def place_of(
             raise _forbidden(
                 address, place, "A public server redirects into a private network. Use the address."
             )
-    return Target(found[0], not _is_public(_unwrapped(found[0])))
+    return Target(found[0], reach_of(found[0]) != "public")
 
 
 def _looked_up(address: str, host: str, port: int) -> list[str]:
@@ -72,30 +67,4 @@ def _looked_up(address: str, host: str, port: int) -> list[str]:
 def _forbidden(address: str, place: str, cure: str) -> ImageForbidden:
     return ImageForbidden(
         f"Image {shown(address)} leads to {place}, which is not a public address. {cure}"
-    )
-
-
-def _unwrapped(place: str) -> Address:
-    """An address, and of one that wraps another in IPv6 that one."""
-    address = ipaddress.ip_address(place.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner
-    return address
-
-
-def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and address not in METADATA
-
-
-def _is_never(address: Address) -> bool:
-    """Whether an address is no photo server's, in whatever network."""
-    return (
-        address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or address in METADATA
     )

@@ -12,7 +12,8 @@ class ImageLimits:
     `max_pixels` is checked on the header, before decoding; `side_px` is the longest side of
     what comes out, and of a photo whose print is read (`normalise(fine=True)`) `fine_pixels` are
     the most that it has. `allow_private` lets addresses of private networks be fetched;
-    `allow_files` = False refuses paths, for a server that takes photos from strangers. A photo that
+    `allow_files` = False refuses paths, for a server that takes photos from strangers, and
+    `is_discreet` tells them no more of an address than that it gave no photo. A photo that
     its server cannot give now is asked for `attempts` times, with at most `patience_s` of waits. Of
     one server at most `per_host` photos are fetched at once, and no two within `host_gap_s`.
     """
@@ -30,3 +31,4 @@ class ImageLimits:
     host_gap_s: float = 0.02
     allow_private: bool = False
     allow_files: bool = True
+    is_discreet: bool = False

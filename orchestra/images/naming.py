@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from orchestra.core.errors import ImageTooLarge
+from orchestra.core.redact import redacted
 from orchestra.images.limits import ImageLimits
+
+MOST_READ = 4096  # characters of a source that may hold something to leave out
 
 
 def shown(source: str | Path, length: int = 120) -> str:
-    """The source as an error message names it: quoted, short, without a password."""
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", str(source))
+    """The source as an error message names it: quoted, short, without what opens it."""
+    text = redacted(str(source)[:MOST_READ])
     return repr(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def shown_end(source: str, length: int) -> str:
+    """The same of a source whose end tells most: the name of a file."""
+    if source[:5].lower() == "data:":
+        return shown(source, length + 1)
+    text = redacted(source[:MOST_READ])
+    return repr(text if len(text) <= length else f"…{text[-length:]}")
 
 
 def too_large(source: str, size: str, limits: ImageLimits) -> ImageTooLarge:

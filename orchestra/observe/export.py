@@ -7,28 +7,37 @@ under `tracing_config.exporter_import_path` of the deploy file.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
+from orchestra.observe.bounded import MIB, append
+
 TRACES_FILE = "ORCHESTRA_TRACES"
+TRACES_MIB = "ORCHESTRA_TRACES_MIB"
+DEFAULT_MIB = 256
 
 
 def to_file() -> list[Any]:
     """Span processors that append to the file named by the environment variable.
 
-    Raises `KeyError` when it is not set. Lines of several processes do not mix: each is one
-    append.
+    Raises `KeyError` when it is not set. Spans carry the service's name, which OpenTelemetry reads
+    from OTEL_SERVICE_NAME; the oldest go when the file and the one before it hold their bound.
     """
     # The `ray` extra brings it, and only a served process comes here.
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export import (
+        SimpleSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
 
-    path = os.environ[TRACES_FILE]
+    path = Path(os.environ[TRACES_FILE])
+    most = int(os.environ.get(TRACES_MIB, DEFAULT_MIB)) * MIB
 
-    class LineExporter(ConsoleSpanExporter):
+    class LineExporter(SpanExporter):
         """Appends and closes at once, so that nothing is held back when a process is killed."""
 
         def export(self, spans: Any) -> Any:
-            with open(path, "a", encoding="utf-8") as file:
-                self.out = file
-                return super().export(spans)
+            append(path, "".join(span.to_json(None) + "\n" for span in spans), most)
+            return SpanExportResult.SUCCESS
 
-    return [SimpleSpanProcessor(LineExporter(formatter=lambda span: span.to_json(None) + "\n"))]
+    return [SimpleSpanProcessor(LineExporter())]

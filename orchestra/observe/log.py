@@ -49,7 +49,7 @@ def log_problem(kind: str, status: int) -> None:
 def log_bug(error: Exception) -> None:
     """An error that nobody foresaw: its type and the lines that led to it.
 
-    Its message may quote the text or a key, so it comes at level DEBUG only.
+    Its message may quote the text or a key, so it is told at no level.
     """
     lines = traceback.extract_tb(error.__traceback__)
     FAILURES.error(
@@ -60,4 +60,3 @@ def log_bug(error: Exception) -> None:
             "orchestra_trace": trace_id(),
         },
     )
-    FAILURES.debug("request failed, in full", exc_info=error)

@@ -1,15 +1,21 @@
 """What an operator pages on, as Prometheus metrics; free where prometheus_client is missing.
 
-Counted once, where results are made: jobs by status, calls by model and outcome, their seconds
-and dollars, and problems by type. No label holds a text, an id or a key, so the number of series
-is bounded by the fleet.
+Counted once, where things are made: jobs by status, calls by model and outcome, their seconds,
+dollars and tokens, what was reused, and errors by type. No label holds a text, an id or a key, so
+the number of series is bounded by the fleet.
+
+What an engine knows of a reply (its batch, its first token) comes with the reply, so one scrape of
+an ingress has it of every replica, wherever that runs.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
-from orchestra.core.job import CallRecord, Result
+from orchestra.core.job import CallRecord, Result, Status
 
 try:
     import prometheus_client as prometheus
@@ -18,17 +24,56 @@ except ImportError:  # comes with the `ray` extra
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+TOKEN_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.5, 2.0)
+CALLS_A_BATCH = (1, 2, 4, 8, 16, 32, 64)
+MOST_TYPES = 100  # of errors; there are forty, and a user's graph may raise its own
+OTHER = "other"
+
+# Errors that an operator is called for (deploy/observability).
+PAGED = ("InternalError", "MissingExtra", "BookError", "BookLocked", "DiskFull")
+
+Reuse = Literal["under_way", "book", "replies", "photos"]
 
 if prometheus is not None:
     JOBS = prometheus.Counter("orchestra_jobs", "Jobs that ended, by status.", ["status"])
     JOB_SECONDS = prometheus.Histogram(
         "orchestra_job_seconds", "Seconds of a job, planning to result.", buckets=SECONDS
     )
+    DEADLINE = prometheus.Histogram(
+        "orchestra_deadline_share",
+        "Part of its deadline that a job took, of jobs that had one; above 1 it was late.",
+        buckets=SHARES,
+    )
     CALLS = prometheus.Counter(
         "orchestra_model_calls", "Model calls, by model and outcome.", ["model", "outcome"]
     )
     CALL_SECONDS = prometheus.Histogram(
         "orchestra_model_call_seconds", "Seconds a call waited.", ["model"], buckets=SECONDS
+    )
+    FIRST_TOKEN = prometheus.Histogram(
+        "orchestra_time_to_first_token_seconds",
+        "Seconds until the first token of an answer, by model; its queue is in it.",
+        ["model"],
+        buckets=SECONDS,
+    )
+    TOKEN = prometheus.Histogram(
+        "orchestra_time_per_token_seconds",
+        "Seconds for each token after the first, by model.",
+        ["model"],
+        buckets=TOKEN_SECONDS,
+    )
+    BATCH = prometheus.Histogram(
+        "orchestra_batch_size",
+        "Calls that an engine answered together, by model, counted once for each of them.",
+        ["model"],
+        buckets=CALLS_A_BATCH,
+    )
+    ENGINE_QUEUE = prometheus.Histogram(
+        "orchestra_engine_queue_seconds",
+        "Seconds that a call waited for its engine, by model.",
+        ["model"],
+        buckets=SECONDS,
     )
     DOLLARS = prometheus.Counter("orchestra_cost_usd", "Dollars spent, by model.", ["model"])
     OVERRUN = prometheus.Counter(
@@ -38,17 +83,67 @@ if prometheus is not None:
         "orchestra_presumed_usd", "Dollars of calls whose use nobody reported.", ["model"]
     )
     TOKENS = prometheus.Counter("orchestra_tokens", "Tokens, by model and way.", ["model", "way"])
+    CACHE = prometheus.Counter(
+        "orchestra_cache",
+        "What was looked up to be reused, by kind and outcome.",
+        ["kind", "outcome"],
+    )
+    SAVED = prometheus.Counter(
+        "orchestra_saved_usd", "Dollars that cached replies would have cost, by model.", ["model"]
+    )
+    ERRORS = prometheus.Counter(
+        "orchestra_errors", "Errors within jobs and chats that ended, by type.", ["type"]
+    )
     PROBLEMS = prometheus.Counter(
         "orchestra_problems", "Requests that got an error, by its type.", ["type"]
     )
+    ADMISSION = prometheus.Counter(
+        "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
+    )
+    QUEUE_SECONDS = prometheus.Histogram(
+        "orchestra_queue_seconds", "Seconds in the queue.", ["lane"], buckets=SECONDS
+    )
+    QUEUE_DEPTH = prometheus.Gauge("orchestra_queue_depth", "Requests that wait.", ["lane"])
+    UNREADY = prometheus.Gauge(
+        "orchestra_model_lost", "1 for a model that could not answer at the last look.", ["model"]
+    )
+
+    # A rate knows a series from its second sample on: what is rare is there before it happens.
+    for _status in get_args(Status):
+        JOBS.labels(_status)
+    for _kind in PAGED:
+        PROBLEMS.labels(_kind)
 
 
-def count_result(result: Result) -> None:
-    """Count a job that ended, and its calls."""
+class Bounded:
+    """Values of a label, of which there may be no more than `most`; the rest are `other`."""
+
+    def __init__(self, most: int = MOST_TYPES) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def of(self, value: str) -> str:
+        """`value`, or what stands for it."""
+        if value not in self._known:
+            if len(self._known) >= self._most:
+                return OTHER
+            self._known.add(value)
+        return value
+
+
+_types = Bounded()
+
+
+def count_result(result: Result, deadline_ms: float | None = None) -> None:
+    """Count a job that ended, its calls and its errors, and how much of its deadline it took."""
     if prometheus is None:
         return
+    if deadline_ms:
+        DEADLINE.observe(result.seconds * 1000 / deadline_ms)
     JOBS.labels(result.status).inc()
     JOB_SECONDS.observe(result.seconds)
+    for error in result.errors:
+        ERRORS.labels(_types.of(error.type)).inc()
     count_calls(result.calls)
 
 
@@ -62,7 +157,97 @@ def count_calls(calls: Iterable[CallRecord]) -> None:
 def count_problem(kind: str) -> None:
     """Count a request that got an error."""
     if prometheus is not None:
-        PROBLEMS.labels(kind).inc()
+        PROBLEMS.labels(_types.of(kind)).inc()
+
+
+def count_reuse(kind: Reuse, *, is_hit: bool) -> None:
+    """Count a look for something to reuse: an answer under way, in the book, in a cache."""
+    if prometheus is not None:
+        CACHE.labels(kind, "hit" if is_hit else "miss").inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What an answer took, in seconds: in all, to its first token, and how many tokens it has.
+
+    `batch` is how many calls were answered together, 0 where nobody says, `waited_s` how long it
+    waited for its engine; `first_s` is None where nobody knows.
+    """
+
+    seconds: float
+    tokens: int
+    first_s: float | None = None
+    batch: int = 0
+    waited_s: float = 0.0
+
+
+def count_answer(model: str, times: Times) -> None:
+    """Count an answer that `model` has just given."""
+    if prometheus is None:
+        return
+    if times.batch:
+        BATCH.labels(model).observe(times.batch)
+        ENGINE_QUEUE.labels(model).observe(times.waited_s)
+    if times.first_s is None:
+        return
+    FIRST_TOKEN.labels(model).observe(times.first_s)
+    rest_s = times.seconds - times.first_s
+    if times.tokens > 1 and rest_s > 0:
+        TOKEN.labels(model).observe(rest_s / (times.tokens - 1))
+
+
+def note_ready(model: str, *, is_ready: bool) -> None:
+    """Keep whether `model` could answer as somebody asked."""
+    if prometheus is not None:
+        UNREADY.labels(model).set(0 if is_ready else 1)
+
+
+def count_admission(lane: str, outcome: str) -> None:
+    """Count a request that was admitted, refused with the error of that name, or left."""
+    if prometheus is not None:
+        ADMISSION.labels(lane, outcome).inc()
+
+
+def observe_queue(lane: str, seconds: float) -> None:
+    """Note how long a request that was admitted had waited in the queue."""
+    if prometheus is not None:
+        QUEUE_SECONDS.labels(lane).observe(seconds)
+
+
+def set_queue_depth(lane: str, count: int) -> None:
+    """How many requests wait now."""
+    if prometheus is not None:
+        QUEUE_DEPTH.labels(lane).set(count)
+
+
+class ModelSpend(NamedTuple):
+    """What this process has spent on a model since it began."""
+
+    model: str
+    cost_usd: float
+    calls: int
+    tokens: int
+
+
+def spent_by_model() -> list[ModelSpend]:
+    """What each model cost that was called here, in the order of their names."""
+    if prometheus is None:
+        return []
+    sums = [_sums(counter) for counter in (DOLLARS, CALLS, TOKENS)]
+    cost, calls, tokens = sums
+    return [
+        ModelSpend(model, cost.get(model, 0.0), int(calls[model]), int(tokens.get(model, 0)))
+        for model in sorted(calls)
+    ]
+
+
+def _sums(counter: Any) -> Counter[str]:
+    """What a counter came to by model, over its other labels."""
+    found: Counter[str] = Counter()
+    for sample in (sample for family in counter.collect() for sample in family.samples):
+        if sample.name.endswith("_total"):
+            found[sample.labels["model"]] += sample.value
+    return found
 
 
 def exposition() -> bytes:
@@ -71,16 +256,15 @@ def exposition() -> bytes:
 
 
 def _count_call(call: CallRecord) -> None:
-    outcome = "answered" if call.error is None else call.error.type
+    outcome = "answered" if call.error is None else _types.of(call.error.type)
     if call.reused:
         outcome = "cached" if call.cached else "reused"
     CALLS.labels(call.model, outcome).inc()
     CALL_SECONDS.labels(call.model).observe(call.seconds)
     DOLLARS.labels(call.model).inc(float(call.cost_usd))
-    if call.overrun_usd:
-        OVERRUN.labels(call.model).inc(float(call.overrun_usd))
-    if call.presumed:
-        PRESUMED.labels(call.model).inc(float(call.cost_usd))
+    OVERRUN.labels(call.model).inc(float(call.overrun_usd))
+    PRESUMED.labels(call.model).inc(float(call.cost_usd) if call.presumed else 0.0)
+    SAVED.labels(call.model).inc(float(call.saved_usd))
     if not call.reused:
         TOKENS.labels(call.model, "in").inc(call.input_tokens)
         TOKENS.labels(call.model, "out").inc(call.output_tokens)

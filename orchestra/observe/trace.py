@@ -1,51 +1,54 @@
 """Spans from HTTP to engine, by OpenTelemetry's API; without it, or without an SDK, they are free.
 
-It knows no exporter: who runs Orchestra chooses one in the usual way
-(`opentelemetry-instrument`, or an SDK set up in code). No text, photo or key is put on a span.
+It knows no exporter: who runs Orchestra chooses one in the usual way (`observe/otlp.py`,
+`opentelemetry-instrument`, or an SDK set up in code). No text, photo or key is put on a span.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 try:
-    from opentelemetry import propagate, trace
-except ImportError:  # comes with the `ray` extra; nothing is traced without it
-    propagate = trace = None
+    from opentelemetry import context, propagate, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ImportError:  # comes with the `otel` and `ray` extras; nothing is traced without it
+    context = propagate = trace = TraceContextTextMapPropagator = None
 
 TRACER = "orchestra"
+Kind = Literal["internal", "server", "client"]
 
 
-def _is_off() -> bool:
-    """Whether nobody chose an SDK and no span came in, so that a span would be heard by none."""
-    return (
-        trace is not None
-        and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+def is_on() -> bool:
+    """Whether a span would be heard: somebody chose an SDK, or a span came in."""
+    return trace is not None and not (
+        isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
         and not trace.get_current_span().get_span_context().is_valid
     )
 
 
 @contextmanager
 def span(
-    name: str, attributes: Mapping[str, Any] | None = None, parent: Mapping[str, str] | None = None
+    name: str,
+    attributes: Mapping[str, Any] | None = None,
+    parent: Mapping[str, str] | None = None,
+    kind: Kind = "internal",
 ) -> Iterator[Any]:
     """A span around the block, or None where nothing is traced.
 
     `parent` is a carrier that another process sent (W3C `traceparent`), to go on with its trace
     where none is under way here: Ray Serve, with tracing on, has carried it over already.
     """
-    if trace is None or propagate is None or _is_off():
+    if trace is None or propagate is None or not is_on():
         yield None
         return
-    is_under_way = trace.get_current_span().get_span_context().is_valid
-    above = propagate.extract(parent) if parent and not is_under_way else None
     tracer = trace.get_tracer(TRACER)
     # An error's message may quote the text or an address, so a span holds its type alone.
     with tracer.start_as_current_span(
         name,
-        context=above,
+        context=_above(parent),
+        kind=getattr(trace.SpanKind, kind.upper()),
         attributes=attributes,
         record_exception=False,
         set_status_on_exception=False,
@@ -53,9 +56,43 @@ def span(
         try:
             yield started
         except BaseException as error:
-            started.set_status(trace.StatusCode.ERROR)
-            started.set_attribute("error.type", type(error).__name__)
+            mark(started, type(error).__name__)
             raise
+
+
+def mark(span: Any, error: str) -> None:
+    """Say that a span's work ended in an error of this type."""
+    if trace is not None and span is not None:
+        span.set_status(trace.StatusCode.ERROR)
+        span.set_attribute("error.type", error)
+
+
+def note(name: str, value: Any) -> None:
+    """Set an attribute of the span under way."""
+    if trace is not None and is_on():
+        trace.get_current_span().set_attribute(name, value)
+
+
+@contextmanager
+def continued(parent: Mapping[str, str]) -> Iterator[None]:
+    """Go on with the trace of a carrier that another process sent, without a span of its own."""
+    above = _above(parent) if is_on() else None
+    if context is None or above is None:
+        yield
+        return
+    token = context.attach(above)
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def _above(parent: Mapping[str, str] | None) -> Any:
+    """The context that a carrier holds; None where there is none, or a span is under way here."""
+    if not parent or trace is None or propagate is None:
+        return None
+    is_under_way = trace.get_current_span().get_span_context().is_valid
+    return None if is_under_way else propagate.extract(parent)
 
 
 def carrier() -> dict[str, str]:
@@ -64,6 +101,14 @@ def carrier() -> dict[str, str]:
     if propagate is not None:
         propagate.inject(sent)
     return sent
+
+
+def traceparent() -> dict[str, str]:
+    """The current span as the one header that a server of somebody else is told; else empty."""
+    sent: dict[str, str] = {}
+    if TraceContextTextMapPropagator is not None:
+        TraceContextTextMapPropagator().inject(sent)
+    return {name: value for name, value in sent.items() if name == "traceparent"}
 
 
 def trace_id() -> str:

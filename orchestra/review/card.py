@@ -5,25 +5,21 @@ It knows no HTML. Escaping is the template's work, so hostile text passes throug
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 
 from PIL import Image
 
 from orchestra.batch.output.report_view import display_name
 from orchestra.book.decisions import Decision
 from orchestra.core.errors import ImageError
-from orchestra.core.job import ErrorRecord, Evidence, Field, Question, Result
+from orchestra.core.job import ErrorRecord, Field, Question, Result
 from orchestra.core.values import shown, text_of
-from orchestra.images.attention import glow_of
 from orchestra.images.store import ImageStore
-from orchestra.review.marks import Stretch, marked
+from orchestra.pages.marks import Stretch, marked
+from orchestra.pages.regions import Region, proofs
 
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 LONG_CHARS = 60  # from here on a value is edited in a box of several lines
 
 
@@ -34,20 +30,6 @@ class CardPhoto:
     key: str
     width: int
     height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Where on a photo a field was seen: a box (left, top, width, height) in percent of the photo.
-
-    `heat` is a map of what counted, as a data URI of a small picture to be stretched over the
-    photo.
-    """
-
-    field: str
-    photo: str
-    box: tuple[float, float, float, float] | None
-    heat: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +104,6 @@ def photos_of(result: Result, store: ImageStore) -> tuple[CardPhoto, ...]:
             with Image.open(path) as picture:  # reads the head of the file alone
                 found.append(CardPhoto(key, *picture.size))
     return tuple(found)
-
-
-def regions_of(result: Result) -> tuple[Region, ...]:
-    """Where on photos each field was seen."""
-    return tuple(
-        _region(name, proof)
-        for name, field in result.fields.items()
-        for proof in proofs(field)
-        if proof.kind == "image" and proof.image
-    )
-
-
-def _region(name: str, proof: Evidence) -> Region:
-    box = None
-    if proof.box is not None and tuple(proof.box) != WHOLE:
-        left, top, right, bottom = (round(100 * edge, 2) for edge in proof.box)
-        box = (left, top, round(right - left, 2), round(bottom - top, 2))
-    heat = None if proof.heat is None else _uri(proof.heat)
-    return Region(name, proof.image or "", box, heat)
-
-
-@lru_cache(256)
-def _uri(heat: str) -> str:
-    stream = io.BytesIO()
-    glow_of(heat).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def proofs(field: Field) -> tuple[Evidence, ...]:
-    """What a field rests on, and its other readings."""
-    return (*field.evidence, *(proof for one in field.alternatives for proof in one.evidence))
 
 
 def text_parts(result: Result) -> tuple[Stretch, ...]:

@@ -25,13 +25,13 @@ from orchestra.book.journal import FinishedRow
 from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded
+from orchestra.pages.regions import regions_of
 from orchestra.review.card import (
     Item,
     ProductCard,
     columns_beside,
     item_of,
     photos_of,
-    regions_of,
     text_parts,
 )
 from orchestra.review.findings import KINDS
@@ -127,7 +127,7 @@ class Desk:
             name=display_name(key.row_id, values),
             status=found.status,
             photos=photos_of(result, self.folder.images),
-            regions=regions_of(result),
+            regions=regions_of(result.fields),
             text=parts,
             columns=columns_beside(key.row_id, values, parts),
             errors=result.errors,

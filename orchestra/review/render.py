@@ -14,12 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.batch.output.report import language_of, share
+from orchestra.pages.wording import LANGUAGES
 from orchestra.review.bulk import Preview
 from orchestra.review.card import Item, ProductCard
 from orchestra.review.desk import Desk
 from orchestra.review.history import HistoryEntry
 from orchestra.review.index import NONE_GIVEN, Choice
-from orchestra.review.words import LANGUAGES, word, word_or
+from orchestra.review.words import word, word_or
 
 PAGE_ROWS = 15
 FACETS = ("kind", "state", "field", "status", "sure")

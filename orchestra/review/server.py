@@ -24,6 +24,8 @@ from starlette.routing import Route
 from orchestra.book.decisions import Action, Decision
 from orchestra.core.errors import ImageError, InvalidDecision, OrchestraError, PortTaken, UsageError
 from orchestra.core.job import first_problem
+from orchestra.pages.style import base_style
+from orchestra.pages.wording import asked_language
 from orchestra.review.bulk import Deed, decide_all, preview
 from orchestra.review.desk import Desk
 from orchestra.review.guard import Guard
@@ -31,7 +33,7 @@ from orchestra.review.history import PAGE_ENTRIES, entries, latest
 from orchestra.review.index import as_choice
 from orchestra.review.render import GROUPINGS, Renderer, Shown, asset
 from orchestra.review.sheet import sheet_bytes
-from orchestra.review.words import LANGUAGES, word
+from orchestra.review.words import word
 
 LOOPBACK = "127.0.0.1"
 PHOTO_SIDES_PX = (160, 480, 960)
@@ -98,6 +100,7 @@ class Workbench:
                 Route("/history", self._answer(self._history)),
                 Route("/sheet.xlsx", self._answer(self._sheet)),
                 Route("/photo/{key}", self._answer(self._photo)),
+                Route("/base.css", self._answer(lambda _: _plain(base_style(), "text/css"))),
                 Route("/page.css", self._answer(lambda _: _asset("page.css", "text/css"))),
                 Route("/page.js", self._answer(lambda _: _asset("page.js", "text/javascript"))),
                 Route("/decide", self._posted(DecideRequest, self._decide), methods=["POST"]),
@@ -237,9 +240,7 @@ class Workbench:
 
 def _shown(request: Request) -> Shown:
     query = request.query_params
-    told = query.get("lang", "")
-    if told not in LANGUAGES:
-        told = "zh" if request.headers.get("accept-language", "").startswith("zh") else "en"
+    told = asked_language(query.get("lang", ""), request.headers.get("accept-language", ""))
     group, start = query.get("group", ""), query.get("start", "")
     return Shown(
         choice=as_choice(query),
@@ -255,7 +256,11 @@ def _problem(error: OrchestraError) -> Response:
 
 
 def _asset(name: str, kind: str) -> Response:
-    return Response(str(asset(name)), media_type=kind, headers={"cache-control": "no-cache"})
+    return _plain(str(asset(name)), kind)
+
+
+def _plain(content: str, kind: str) -> Response:
+    return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
 
 def listen(port: int) -> socket.socket:

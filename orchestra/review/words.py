@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from orchestra.pages.wording import Words, worded
 
-LANGUAGES = {"en": "English", "zh": "中文"}
-
-WORDS: Mapping[str, tuple[str, str]] = {
+WORDS: Words = {
     "review": ("Review", "审核"),
     "title": ("Review of {table}", "{table} 的审核"),
     "skip_link": ("Skip to the products", "跳到商品"),
@@ -191,18 +189,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
 
 
 def word(language: str, key: str, **values: object) -> str:
-    """The words under `key`, with `values` put in; numbers get their separators.
-
-    Where the first value is 1, or the second, the words for that are taken if there are any.
-    """
-    numbers = [one for one in values.values() if isinstance(one, int)]
-    if numbers[:1] == [1] and f"{key}_one" in WORDS:
-        key = f"{key}_one"
-    elif numbers[1:2] == [1] and f"{key}_in_one" in WORDS:
-        key = f"{key}_in_one"
-    text = WORDS[key][language == "zh"]
-    told = {name: f"{one:,}" if isinstance(one, int) else one for name, one in values.items()}
-    return text.format(**told) if told else text
+    """The words under `key`, with `values` put in."""
+    return worded(WORDS, language, key, **values)
 
 
 def word_or(language: str, key: str, otherwise: str) -> str:

@@ -233,7 +233,7 @@ def _unhosted(card: Card, need: Need) -> str | None:
     if need.deployment != "edge":
         return None
     if card.hosting.endpoint is not None:
-        return f"is a server elsewhere ({card.hosting.endpoint.url}), not on the device"
+        return f"is a server elsewhere ({card.hosting.endpoint.shown_url}), not on the device"
     if card.hosting.device not in EDGE_DEVICES:
         return f"needs {card.hosting.device}, which an edge device does not have"
     return None

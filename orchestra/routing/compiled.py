@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -19,6 +20,7 @@ from langgraph.pregel import Pregel
 from orchestra.core.ask import Ask
 from orchestra.core.errors import InvalidGraph, OrchestraError
 from orchestra.core.spelling import did_you_mean
+from orchestra.observe.trace import is_on, span
 
 AnyGraph = StateGraph[Any, Any, Any, Any]
 _BUILDING = threading.RLock()  # a build function may compile the graphs it is made of
@@ -99,7 +101,8 @@ def _misspelt(graph: StateGraph) -> str:
 def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> CompiledStateGraph:
     """A copy of `compiled`, subgraphs included, whose nodes' failures go to `handler`.
 
-    So a node that raises ends its own branch, and its siblings go on. A graph that handles the
+    So a node that raises ends its own branch, and its siblings go on; each visit of a node is a
+    span, where somebody traces. A graph that handles the
     failures of its nodes itself is left as it is.
     """
     builder = copy(compiled.builder)
@@ -107,6 +110,8 @@ def guarded(compiled: CompiledStateGraph, handler: Callable[..., Any]) -> Compil
         return compiled
     builder.nodes = {name: _guarded_spec(spec, handler) for name, spec in builder.nodes.items()}
     builder.schemas = {**builder.schemas, **_whole_states(builder)}
+    for name, spec in builder.nodes.items():
+        spec.runnable = _traced(name, spec.runnable)
     builder._node_defaults = replace(builder._node_defaults, error_handler=handler)
     again = builder.compile(
         checkpointer=compiled.checkpointer,
@@ -127,6 +132,28 @@ def _guarded_spec(spec: Any, handler: Callable[..., Any]) -> Any:
     if isinstance(spec.runnable, CompiledStateGraph):
         spec.runnable = guarded(spec.runnable, handler)
     return spec
+
+
+def _traced(name: str, runnable: Any) -> Any:
+    """`runnable` with a span around each visit; a graph has spans of its own nodes."""
+    work = getattr(runnable, "afunc", None)
+    if work is None:
+        return runnable
+
+    async def visit(*given: Any, **named: Any) -> Any:
+        if not is_on():
+            return await work(*given, **named)
+        with span(f"node {name}", {"orchestra.node": name}) as seen:
+            try:
+                return await work(*given, **named)
+            except GraphBubbleUp as stop:  # it waits for a person, or sends to another graph
+                stopped = stop
+                seen.set_attribute("orchestra.stops", True)
+        raise stopped
+
+    traced = copy(runnable)
+    traced.afunc = visit
+    return traced
 
 
 def _whole_states(builder: StateGraph) -> dict[type[Any], Any]:

@@ -235,7 +235,7 @@ class Plan:
         return view(
             head("Plan", facts),
             table(HEAD, [*rows, total], numbers=(2, 3, 4, 5)),
-            *(line(label, text) for label, text in _remarks(self)),
+            *(line(label, text) for label, text in remarks(self)),
             line("policy", self.policy) if self.policy else None,
             folded_away("rejected", [(entry.option, entry.reason) for entry in self.rejected]),
         )
@@ -251,7 +251,7 @@ def render(plan: Plan) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    lines += [f"{label:<8}  {text}" for label, text in _remarks(plan)]
+    lines += [f"{label:<8}  {text}" for label, text in remarks(plan)]
     lines += [f"rejected  {entry.option}: {entry.reason}" for entry in plan.rejected]
     if plan.policy:
         lines.append(f"policy    {plan.policy}")
@@ -267,7 +267,7 @@ def _total(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _remarks(plan: Plan) -> Iterator[tuple[str, str]]:
+def remarks(plan: Plan) -> Iterator[tuple[str, str]]:
     """What to know beside the figures, each with its label."""
     for node in plan.nodes:
         if node.fallback is not None:

@@ -15,6 +15,7 @@ from orchestra.core.identity import fingerprints
 from orchestra.core.job import first_problem
 from orchestra.fleet.source import load_fleet
 from orchestra.quality.policy import load_policy
+from orchestra.serving.admission.guard import PLACES
 
 
 class AppArgs(BaseModel):
@@ -22,11 +23,14 @@ class AppArgs(BaseModel):
 
     `fleet` is a name or the path of a YAML file that every node has at the same place. `graphs`
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
-    replicas that run graphs and share one ledger, `max_ongoing` how many requests each takes at
-    once. `book` is a file on the head node that keeps the ledger over restarts, or the address of a
-    Postgres database (`postgresql://...`); without it what was spent counts from the start. `cache`
-    is the folder of a cache of replies on that node; runs of other programs may use it at the same
-    time. `policy` is what `orchestra calibrate` wrote, a file there: jobs are planned by it.
+    replicas that run graphs and share one ledger, `max_ongoing` how many requests each serves at
+    once (0 has it found by how long they take), `queue` how many may wait for that at each. `book`
+    is a file on the head node that keeps the ledger over restarts, or the address of a Postgres
+    database (`postgresql://...`); without it what was spent counts from the start. `cache` is the
+    folder of a cache of replies on that node; runs of other programs may use it at the same time.
+    `policy` is what `orchestra calibrate` wrote, a file there: jobs are planned by it.
+    `host_names` are names, with commas, that clients may reach the server by beside its addresses
+    and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,10 +38,12 @@ class AppArgs(BaseModel):
     fleet: str = "mini"
     graphs: str = ""
     ingresses: int = Attribute(default=1, ge=1)
-    max_ongoing: int = Attribute(default=256, ge=1)
+    max_ongoing: int = Attribute(default=0, ge=0)
+    queue: int = Attribute(default=PLACES, ge=1)
     book: str = ""
     cache: str = ""
     policy: str = ""
+    host_names: str = ""
 
     @property
     def has_shared_ledger(self) -> bool:

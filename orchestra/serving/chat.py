@@ -13,23 +13,38 @@ from orchestra.core.call import Turn
 from orchestra.core.card import Card
 from orchestra.core.errors import InvalidSchema, UsageError
 from orchestra.core.job import Job, Result
-from orchestra.serving.words import (
+from orchestra.serving.chat_words import (
     AnswerExtension,
     AnswerMessage,
+    CachedTokens,
     ChatAnswer,
     ChatChoice,
     ChatMessage,
     ChatRequest,
     ImagePart,
-    TextPart,
+    RefusalPart,
     TokenUsage,
 )
 
 ANSWER_TOKENS = 256
+NO_EFFECT = {  # what a request may ask for, and whose it is to say
+    "temperature": "how tokens are drawn stands on the model's card",
+    "top_p": "how tokens are drawn stands on the model's card",
+    "seed": "how tokens are drawn stands on the model's card",
+    "reasoning_effort": "how long a model thinks stands on its card",
+    "verbosity": "how much is written is the prompt's to say",
+    "service_tier": "there is one tier",
+    "store": "answers are not kept to be read again",
+}
+# Of those, the values that mean what is done anyway.
+ASKS_NOTHING = {"service_tier": ("auto", "default"), "store": (False,)}
 
 
 def job_of(request: ChatRequest) -> Job:
-    """The job of the last message: its text and all of its photos."""
+    """The job of the last message: its text, and the photos of the whole conversation.
+
+    A client sends all of it again with every question, so a later question is about them as well.
+    """
     last = request.messages[-1]
     if last.role != "user":
         raise UsageError(
@@ -39,7 +54,7 @@ def job_of(request: ChatRequest) -> Job:
     extension = request.orchestra
     return Job(
         text=_text(last),
-        images=_images(last),
+        images=list(dict.fromkeys(url for said in request.messages for url in _images(said))),
         budget=extension.budget,
         language=extension.language,
         data=extension.data,
@@ -49,14 +64,9 @@ def job_of(request: ChatRequest) -> Job:
 
 
 def turns_of(request: ChatRequest) -> tuple[Turn, ...]:
-    """The messages before the last. Raises `UsageError` for a photo in one of them."""
+    """The messages before the last; photos of them go with the job."""
     turns: list[Turn] = []
-    for number, message in enumerate(request.messages[:-1]):
-        if _images(message):
-            raise UsageError(
-                f"messages[{number}] holds a photo; only the last message may. "
-                "Send the photo again with the question about it."
-            )
+    for message in request.messages[:-1]:
         role = "system" if message.role == "developer" else message.role
         turns.append(Turn(role, _text(message)))
     return tuple(turns)
@@ -133,11 +143,16 @@ def _content(result: Result, *, is_direct: bool) -> str | None:
 
 
 def _usage(result: Result) -> TokenUsage:
-    """Tokens of all calls that were paid for."""
-    paid = [call for call in result.calls if not call.reused]
-    sent = sum(call.input_tokens for call in paid)
-    written = sum(call.output_tokens for call in paid)
-    return TokenUsage(prompt_tokens=sent, completion_tokens=written, total_tokens=sent + written)
+    """Tokens of all calls; the prompts of those that somebody else paid for are cached ones."""
+    sent = sum(call.input_tokens for call in result.calls)
+    written = sum(call.output_tokens for call in result.calls)
+    reused = sum(call.input_tokens for call in result.calls if call.reused)
+    return TokenUsage(
+        prompt_tokens=sent,
+        completion_tokens=written,
+        total_tokens=sent + written,
+        prompt_tokens_details=CachedTokens(cached_tokens=reused),
+    )
 
 
 def _extension(request: ChatRequest, result: Result) -> AnswerExtension:
@@ -206,12 +221,13 @@ def _new_id() -> str:
 
 
 def _notes(request: ChatRequest) -> list[str]:
-    ignored = [
-        name for name in ("temperature", "top_p", "seed") if getattr(request, name) is not None
-    ]
-    if not ignored:
-        return []
-    return [f"{', '.join(ignored)} had no effect: how tokens are drawn stands on the model's card"]
+    """What had no effect, by the reason why."""
+    ignored: dict[str, list[str]] = {}
+    for name, why in NO_EFFECT.items():
+        asked = getattr(request, name)
+        if asked is not None and asked not in ASKS_NOTHING.get(name, ()):
+            ignored.setdefault(why, []).append(name)
+    return [f"{', '.join(names)} had no effect: {why}" for why, names in ignored.items()]
 
 
 def _schema(request: ChatRequest) -> dict[str, Any] | None:
@@ -239,7 +255,11 @@ def _schema(request: ChatRequest) -> dict[str, Any] | None:
 def _text(message: ChatMessage) -> str:
     if not isinstance(message.content, list):
         return message.content or message.refusal or ""
-    return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
+    return "\n".join(
+        part.refusal if isinstance(part, RefusalPart) else part.text
+        for part in message.content
+        if not isinstance(part, ImagePart)
+    )
 
 
 def _images(message: ChatMessage) -> list[str]:

@@ -26,6 +26,8 @@ from orchestra.core.errors import OrchestraError
 from orchestra.fleet.opened import Build
 from orchestra.fleet.source import load_graph
 from orchestra.images.limits import ImageLimits
+from orchestra.observe.lines import send_lines
+from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
 from orchestra.serving.http import make_app
 from orchestra.serving.ledger import member_of
@@ -40,6 +42,8 @@ PLACE = {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}}
 GIB = 2**30
 HEALTH_S = 5.0
 GRACE_S = 20.0  # a replica that is taken down finishes its calls first
+PASSING = 256  # requests at an ingress beside those that are served and that wait
+CALLS = 64 * MOST  # of a model that wait at an ingress: of each job that it serves, 64 photos
 STARTS = 3  # a checkpoint that cannot be loaded fails each time: three are enough to say so
 
 
@@ -54,11 +58,12 @@ class Ingress:
     ) -> None:
         listen_on_node()
         _log_with_serve()
+        self._args = args
         clients: dict[str, Client] = {
             name: HandleClient(name, handle) for name, handle in models.items()
         }
-        # Strangers' jobs may not name files of this machine.
-        limits = ImageLimits(allow_files=False)
+        # Strangers' jobs may not name files of this machine, nor learn what its network holds.
+        limits = ImageLimits(allow_files=False, is_discreet=True)
         builds = {
             name: load_graph(graph) if isinstance(graph, str) else graph
             for name, graph in graphs.items()
@@ -78,10 +83,16 @@ class Ingress:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
         self._service = Service(fleet, builds, lost, self._ledger)
+        self._host_names = args.host_names.split(",")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        return make_app(self._service)
+        return make_app(
+            self._service,
+            host_names=self._host_names,
+            queue=self._args.queue,
+            max_ongoing=self._args.max_ongoing,
+        )
 
     async def __del__(self) -> None:
         """Called by Serve once the requests of a replica that is taken down have ended."""
@@ -113,6 +124,7 @@ class HostedModel(ModelReplica):
 
     def __init__(self, fleet: str, model: str) -> None:
         listen_on_node()
+        _log_with_serve()
         super().__init__(fleet, model, seen=_row_counter(model))
 
 
@@ -146,11 +158,15 @@ def bind(file: FleetFile, args: AppArgs, graphs: Mapping[str, Build | str]) -> A
 
 
 def _log_with_serve() -> None:
-    """Send our log lines to the replica's log file, where Serve's own lines go."""
+    """Send our log lines to the replica's log file, where Serve's own lines go.
+
+    And to `orchestra serve`, where that began this process.
+    """
     log = logging.getLogger("orchestra")
     log.setLevel(logging.INFO)
     for handler in logging.getLogger("ray.serve").handlers:
         log.addHandler(handler)
+    send_lines()
 
 
 def _deployed(plain: type, **options: Any) -> Any:
@@ -162,7 +178,10 @@ def ingress_options(args: AppArgs) -> dict[str, Any]:
     return {
         "name": INGRESS,
         "num_replicas": args.ingresses,
-        "max_ongoing_requests": args.max_ongoing,
+        # Serve's own queue, which nobody is told of, begins where ours is full: those that are
+        # served, those that wait, and those that pass or are refused at once.
+        "max_ongoing_requests": (args.max_ongoing or MOST) + args.queue + PASSING,
+        "max_queued_requests": PASSING,
         "ray_actor_options": PLACE,
         "health_check_period_s": HEALTH_S,
         "graceful_shutdown_timeout_s": GRACE_S,
@@ -175,6 +194,7 @@ def model_options(card: Card) -> dict[str, Any]:
     options: dict[str, Any] = {
         "name": card.name,
         "max_ongoing_requests": scaling.max_ongoing,
+        "max_queued_requests": CALLS,
         "ray_actor_options": {
             "num_cpus": scaling.cpus,
             "num_gpus": scaling.gpus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from orchestra.core.errors import (
@@ -19,14 +20,19 @@ from orchestra.core.errors import (
     ImageError,
     ImageUnavailable,
     InvalidFleet,
+    KeyRefused,
     MissingExtra,
     ModelUnavailable,
     NoFeasiblePlan,
+    NotAllowed,
     OrchestraError,
     OutsideDomain,
+    Overloaded,
     PlanError,
     PromptTooLong,
+    QueueFull,
     RateLimited,
+    TextTooLong,
     ThreadTaken,
     UnknownModel,
     UnknownThread,
@@ -34,16 +40,20 @@ from orchestra.core.errors import (
 )
 from orchestra.observe.log import log_bug, log_problem
 from orchestra.observe.metrics import count_problem
+from orchestra.observe.trace import note
 from orchestra.serving.words import Problem, ProblemBody
 
 CLIENT_CLOSED = 499  # nginx's number for a client that hung up; nobody is left to read it
 # The first class that fits decides, so the special ones stand before the general ones.
 STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
+    (KeyRefused, 401),
+    (NotAllowed, 403),
     (UnknownModel, 404),
     (UnknownThread, 404),
     (ThreadTaken, 409),
     (MissingExtra, 500),
     (InvalidFleet, 500),
+    (TextTooLong, 413),
     (UsageError, 400),
     (ImageUnavailable, 503),
     (ImageError, 400),
@@ -51,6 +61,8 @@ STATUSES: tuple[tuple[type[OrchestraError], int], ...] = (
     (PlanError, 422),
     (BudgetExceeded, 402),
     (DeadlineExceeded, 504),
+    (QueueFull, 429),
+    (Overloaded, 503),
     (OutsideDomain, 422),
     (PromptTooLong, 400),
     (AnswerTruncated, 502),
@@ -82,9 +94,11 @@ def reported(error: Exception) -> tuple[int, dict[str, Any]]:
     """
     if isinstance(error, OrchestraError):
         status, answer = problem(error)
+        note("orchestra.error", error.kind)
         count_problem(error.kind)
         log_problem(error.kind, status)
         return status, answer
+    note("orchestra.error", BUG)
     count_problem(BUG)
     log_bug(error)
     message = (
@@ -101,6 +115,8 @@ def body(status: int, code: str, message: str, param: str | None = None) -> dict
     return ProblemBody(error=problem).model_dump()
 
 
-def headers_of(status: int) -> dict[str, str]:
-    """Headers that tell a client when to come again."""
-    return {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
+def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str]:
+    """Headers that tell a client when to come again, in whole seconds."""
+    if status not in (429, 503):
+        return {}
+    return {"Retry-After": str(math.ceil(retry_after_s or RETRY_AFTER_S))}

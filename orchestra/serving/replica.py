@@ -14,7 +14,7 @@ from orchestra.core.call import Call, Reply
 from orchestra.core.errors import DeadlineExceeded, ModelUnavailable, OrchestraError
 from orchestra.fleet.local import local_client
 from orchestra.fleet.source import load_fleet
-from orchestra.observe.trace import span
+from orchestra.observe.trace import continued
 
 Answer = Reply | OrchestraError
 
@@ -51,7 +51,7 @@ class ModelReplica:
         self, call: Call, trace: Mapping[str, str], *, left_s: float | None = None
     ) -> Answer:
         """Answer one call. Cancelling it, or the end of `left_s`, stops its decoding."""
-        with span("orchestra.engine", {"orchestra.model": self._client.name}, trace):
+        with continued(trace):
             return await self._within(left_s, call)
 
     async def stream(
@@ -61,7 +61,7 @@ class ModelReplica:
         pieces: asyncio.Queue[str | Answer] = asyncio.Queue()
 
         async def work() -> None:
-            with span("orchestra.engine", {"orchestra.model": self._client.name}, trace):
+            with continued(trace):
                 pieces.put_nowait(await self._within(left_s, call, pieces))
 
         task = asyncio.create_task(work())

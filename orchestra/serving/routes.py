@@ -20,8 +20,9 @@ from orchestra.core.job import Result
 from orchestra.core.tags import problem, read_tags
 from orchestra.graph.threads import Thread
 from orchestra.observe import metrics
-from orchestra.observe.trace import span
 from orchestra.serving.chat import ChatChunks
+from orchestra.serving.chat_words import ChatAnswer, ChatRequest
+from orchestra.serving.documented import READING, STREAMED, WORK, errors
 from orchestra.serving.gone import until_gone
 from orchestra.serving.problems import reported
 from orchestra.serving.service import Service
@@ -29,8 +30,6 @@ from orchestra.serving.stream import KEEPALIVE, EventStream, Telling
 from orchestra.serving.told import run_stream
 from orchestra.serving.words import (
     AnswerRequest,
-    ChatAnswer,
-    ChatRequest,
     Health,
     JobRequest,
     ModelEntry,
@@ -42,35 +41,27 @@ from orchestra.serving.words import (
 )
 
 TAG_HEADER = "X-Orchestra-Tag"
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer; with `stream`, chunks of it as server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
-}
 DONE = "data: [DONE]\n\n"
 
 
 def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
     @app.post("/", include_in_schema=False)
-    @app.post("/v1/jobs", response_model=Result, responses=STREAMED)
+    @app.post("/v1/jobs", response_model=Result, responses=STREAMED | errors(*WORK))
     async def jobs(job: RunRequest, request: Request) -> Any:
         """Run a job through a graph: every field with its source, evidence and confidence.
 
         With `stream`, an event for each chunk of `stream_mode`, then the result.
         """
-        with request_span(request, "jobs"):
-            tagged = job.model_copy(update={"tags": tags_of(request, job.tags)})
-            if not tagged.stream:
-                return await until_gone(request, service.job(tagged))
-            start = functools.partial(service.job, tagged)
-            return await until_gone(request, run_stream(start, keepalive_s))
+        tagged = job.model_copy(update={"tags": tags_of(request, job.tags)})
+        if not tagged.stream:
+            return await until_gone(request, service.job(tagged))
+        start = functools.partial(service.job, tagged)
+        return await until_gone(request, run_stream(start, keepalive_s))
 
-    @app.post("/v1/plan")
+    @app.post("/v1/plan", responses=errors(*WORK))
     async def plan(job: JobRequest, request: Request) -> dict[str, Any]:
         """How a job would be routed and what it would cost at most; spends nothing."""
-        with request_span(request, "plan"):
-            return (await service.plan(job)).public()
+        return (await service.plan(job)).public()
 
 
 def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
@@ -79,44 +70,45 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
         """The runs that wait for an answer or were left, the first kept first."""
         return ThreadList(data=await service.threads())
 
-    @app.get("/v1/threads/{thread_id:path}")
+    @app.get("/v1/threads/{thread_id:path}", responses=errors(*READING))
     async def thread(thread_id: str) -> Thread:
         """One of them, and what it asks."""
         return await service.thread(thread_id)
 
-    @app.post("/v1/threads/{thread_id:path}/answer", response_model=Result, responses=STREAMED)
+    @app.post(
+        "/v1/threads/{thread_id:path}/answer",
+        response_model=Result,
+        responses=STREAMED | errors(*WORK),
+    )
     async def answer(thread_id: str, given: AnswerRequest, request: Request) -> Any:
         """Go on with a run: its result, or what it asks next. Of two answers one is heard."""
-        with request_span(request, "answer"):
-            if not given.stream:
-                return await until_gone(request, service.answer(thread_id, given))
-            start = functools.partial(service.answer, thread_id, given)
-            return await until_gone(request, run_stream(start, keepalive_s))
+        if not given.stream:
+            return await until_gone(request, service.answer(thread_id, given))
+        start = functools.partial(service.answer, thread_id, given)
+        return await until_gone(request, run_stream(start, keepalive_s))
 
 
 def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
-    @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED)
+    @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED | errors(*WORK))
     async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
         tags = tags_of(request, chat_request.metadata or {})
         tagged = chat_request.model_copy(update={"metadata": tags})
-        with request_span(request, "chat"):
-            if tagged.stream:
-                return await until_gone(request, chat_stream(service, tagged, keepalive_s))
-            return await until_gone(request, service.chat(tagged))
+        if tagged.stream:
+            return await until_gone(request, chat_stream(service, tagged, keepalive_s))
+        return await until_gone(request, service.chat(tagged))
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", responses=errors(*WORK))
     async def embeddings(asked: VectorRequest, request: Request) -> VectorAnswer:
         """OpenAI's embeddings; `model` is a card that offers `encode`, or `auto`."""
-        with request_span(request, "embeddings"):
-            return await until_gone(request, service.vectors(asked, tags_of(request, {})))
+        return await until_gone(request, service.vectors(asked, tags_of(request, {})))
 
     @app.get("/v1/models")
     async def models() -> ModelList:
         """The names that `model` may take."""
         return ModelList(data=service.models())
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:path}", responses=errors(*READING))
     async def model(name: str) -> ModelEntry:
         """One of them."""
         return service.model(name)
@@ -139,6 +131,7 @@ def add_state(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
         """Prometheus metrics: of all ingresses, and what was spent as their book has it."""
+        await service.note_lost()
         return Response(await service.metrics(), media_type=metrics.CONTENT_TYPE)
 
 
@@ -152,12 +145,6 @@ def tags_of(request: Request, given: Mapping[str, str]) -> dict[str, str]:
     if wrong is not None:
         raise UsageError(wrong)
     return tags
-
-
-def request_span(request: Request, route: str) -> Any:
-    """One span around a request, a child of the caller's if it sent a `traceparent`."""
-    sent = {name: request.headers[name] for name in ("traceparent",) if name in request.headers}
-    return span("orchestra.http", {"http.route": route}, sent)
 
 
 async def chat_stream(service: Service, request: ChatRequest, idle_s: float) -> EventStream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -31,17 +32,17 @@ from orchestra.graph.query import Query, answer_query
 from orchestra.graph.run import OWN_MODES
 from orchestra.graph.threads import Thread
 from orchestra.observe.log import log_result
-from orchestra.observe.metrics import count_calls, count_result
+from orchestra.observe.metrics import count_calls, count_result, note_ready
 from orchestra.observe.trace import span
 from orchestra.routing.plan import Plan
+from orchestra.serving.admission.arrival import left_of
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
+from orchestra.serving.chat_words import ChatAnswer, ChatRequest
 from orchestra.serving.told_metrics import exposition
 from orchestra.serving.vectors import vector_answer, vector_job
 from orchestra.serving.words import (
     DEFAULT_MODES,
     AnswerRequest,
-    ChatAnswer,
-    ChatRequest,
     JobRequest,
     ModelEntry,
     RunRequest,
@@ -50,7 +51,9 @@ from orchestra.serving.words import (
 )
 
 AUTO = "auto"
+READY = "ready"
 READY_S = 5.0
+LOST_S = 1.0  # a scrape waits no longer to be told of lost models
 DROPPED = (
     "What was told as it was written is not the answer that the graph ended with; POST /v1/jobs "
     "gives that."
@@ -108,14 +111,13 @@ class Service:
         answer = _answer_to(thread, request)
         made: list[CallRecord] = []
         listener = _listener(request.stream_mode, tell, made)
-        with span("orchestra.job", {"orchestra.graph": graph}):
-            build = self.graphs[graph]
-            result = await self.fleet.resume(build, thread_id, answer, listener=listener)
-            # What went before was counted when it ended; these are the calls of this part.
-            cost = sum((call.cost_usd for call in made), Decimal(0))
-            tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
-            part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
-            _record("answer", graph, result.model_copy(update=part))
+        build = self.graphs[graph]
+        result = await self.fleet.resume(build, thread_id, answer, listener=listener)
+        # What went before was counted when it ended; these are the calls of this part.
+        cost = sum((call.cost_usd for call in made), Decimal(0))
+        tokens = sum(c.input_tokens + c.output_tokens for c in made if not c.reused)
+        part = {"calls": tuple(made), "cost_usd": cost, "tokens": tokens}
+        _record("answer", graph, result.model_copy(update=part))
         return _public(result)
 
     async def plan(self, request: JobRequest) -> Plan:
@@ -130,25 +132,24 @@ class Service:
 
         Raises the typed error of a request that got no answer.
         """
-        job = job_of(request)
-        _in_time(job.budget)
+        job = _in_time(job_of(request))
         if request.model in self.graphs:
             return await self._graph_chat(request, job, on_piece)
         card = None if request.model == AUTO else self.fleet.file.card(self._card(request.model))
         query = Query(ask_of(request, job, card), turns_of(request), card and card.name)
-        with span("orchestra.chat", {"orchestra.model": request.model}):
+        with span("orchestra.chat"):
             result = await answer_query(self.fleet, query, job, on_piece)
-            _record("chat", request.model, result)
+            _record("chat", request.model, result, job.budget)
         _raise_failure(result)
         return answer_of(request, result, is_direct=True)
 
     async def vectors(self, request: VectorRequest, tags: Mapping[str, str]) -> VectorAnswer:
         """Vectors of texts. Raises what `encode_texts` does, and `UnknownModel`."""
-        _in_time(request.orchestra.budget)
+        job = _in_time(vector_job(request, tags))
         model = None if request.model == AUTO else self._card(request.model)
-        with span("orchestra.vectors", {"orchestra.model": request.model}):
+        with span("orchestra.vectors"):
             started = monotonic()
-            encoding = Encoding(request.texts, vector_job(request, tags), model)
+            encoding = Encoding(request.texts, job, model)
             made = await encode_texts(self.fleet, encoding)
             count_calls(made.calls)
         return vector_answer(request, made, monotonic() - started)
@@ -186,7 +187,20 @@ class Service:
         hosted = [card.name for card in self.fleet.file.models if card.is_hosted]
         lost = {} if self.lost is None else await self.lost()
         states = await asyncio.gather(*map(self._state, hosted))
-        return {**dict(zip(hosted, states, strict=True)), **lost}
+        found = {**dict(zip(hosted, states, strict=True)), **lost}
+        for model, state in found.items():
+            note_ready(model, is_ready=state == READY)
+        return found
+
+    async def note_lost(self) -> None:
+        """Have the metrics tell of models without a replica, as far as that is known at once."""
+        if self.lost is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOST_S):
+                lost = await self.lost()
+            for model in [card.name for card in self.fleet.file.models if card.is_hosted]:
+                note_ready(model, is_ready=model not in lost)
 
     async def book(self) -> str | None:
         """`ready`, or why the ledger begins nothing now; None where it is this process's own."""
@@ -204,7 +218,7 @@ class Service:
             return f"loading for longer than {READY_S:g} s"
         except OrchestraError as error:
             return f"{error.kind}: {error}"
-        return "ready"
+        return READY
 
     async def _graph_chat(
         self, request: ChatRequest, job: Job, on_piece: OnPiece | None
@@ -214,6 +228,13 @@ class Service:
                 f"The graph {request.model!r} takes one message and has its own fields; the "
                 f"request has {len(request.messages)} messages, response_format "
                 f"{'set' if request.response_format else 'not set'}. Ask a card, or 'auto'."
+            )
+        bound = request.max_completion_tokens or request.max_tokens
+        if bound is not None:
+            raise UsageError(
+                f"max_tokens is {bound}, and the bounds of the graph {request.model!r} stand on "
+                "its own asks. Leave it out, and give orchestra.budget.tokens to bound the whole "
+                "run; or ask a card, or 'auto'."
             )
         heard: list[str] = []
 
@@ -240,17 +261,15 @@ class Service:
         listener: Listener | None = None,
         thread_id: str | None = None,
     ) -> Result:
-        with span("orchestra.job", {"orchestra.graph": graph}):
-            result = await self.fleet.run(
-                self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
-            )
-            _record(kind, graph, result)
+        result = await self.fleet.run(
+            self.graphs[graph], job, listener=listener, thread_id=thread_id, graph_name=graph
+        )
+        _record(kind, graph, result, job.budget)
         return _public(result)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))
-        _in_time(request.budget)
-        return name, Job(**request.model_dump(include=set(Job.model_fields)))
+        return name, _in_time(Job(**request.model_dump(include=set(Job.model_fields))))
 
     def _served(self, name: str) -> str:
         if name not in self.graphs:
@@ -278,8 +297,8 @@ class Service:
         return UnknownModel(f"There is no model {name!r}. Use one of: {have}.")
 
 
-def _record(kind: str, name: str, result: Result) -> None:
-    count_result(result)
+def _record(kind: str, name: str, result: Result, budget: Budget | None = None) -> None:
+    count_result(result, None if budget is None else budget.latency_ms)
     log_result(kind, name, result)
 
 
@@ -340,9 +359,15 @@ def _raise_failure(result: Result) -> None:
         raise result.errors[0].error()
 
 
-def _in_time(budget: Budget) -> None:
+def _in_time(job: Job) -> Job:
+    """`job` with what is left of its deadline. Raises `DeadlineExceeded` where nothing is."""
+    given = job.budget.latency_ms
+    if given is None:
+        return job
+    budget = left_of(job.budget)
     if budget.latency_ms is not None and budget.latency_ms <= 0:
         raise DeadlineExceeded(
-            f"The deadline has passed already: latency_ms={budget.latency_ms:g}. "
+            f"The deadline has passed already: latency_ms={given:g}. "
             "Give the milliseconds that are left, more than 0."
         )
+    return job.model_copy(update={"budget": budget})

@@ -1,8 +1,6 @@
-"""What goes over HTTP: OpenAI's chat requests and answers, jobs, models.
+"""What goes over HTTP: jobs, runs that wait, vectors, models, errors (chats: `chat_words.py`).
 
-Source of the chat shapes: OpenAI's public API reference, "Create chat completion". A key that is
-not listed is refused by name, and so is a value that would change the answer and is not done
-here: nothing that was asked for is dropped in silence.
+A key that is not listed is refused by name: nothing that was asked for is dropped in silence.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as Attribute
 
-from orchestra.core.job import Budget, Field, Job, Question
+from orchestra.core.job import Budget, Job
 from orchestra.graph.threads import Thread
 
 # Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
@@ -27,70 +25,6 @@ class Received(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TextPart(Received):
-    """A piece of text in a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class ImageUrl(Received):
-    """A photo: an http(s) address or a data URI. `detail` is accepted and has no effect."""
-
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
-
-
-class ImagePart(Received):
-    """A photo in a message."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class ChatMessage(Received):
-    """One message of the conversation.
-
-    An answer may be sent back as it came: its `refusal` stands for a content that is null, and
-    its `reasoning_content` is not shown to a model again.
-    """
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart | ImagePart] | None = None
-    name: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.content is None and (self.role != "assistant" or self.refusal is None):
-            raise ValueError("a message needs content")
-        return self
-
-
-class NamedSchema(Received):
-    """The JSON schema of an answer."""
-
-    name: str
-    schema_: dict[str, Any] = Attribute(alias="schema")
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Received):
-    """How the answer is held to a form."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: NamedSchema | None = None
-
-
-class StreamOptions(Received):
-    """Whether a last chunk tells the usage."""
-
-    include_usage: bool = False
-    include_obfuscation: bool = False
-
-
 class Extension(Received):
     """Orchestra's own part of a request: `extra_body={"orchestra": {...}}` in OpenAI's client."""
 
@@ -98,37 +32,6 @@ class Extension(Received):
     language: Literal["en", "zh", "auto"] = "auto"
     data: Literal["any", "local"] = "any"
     cache: bool = True
-
-
-class ChatRequest(Received):
-    """Body of POST /v1/chat/completions. `model` is a card, a graph, or `auto`."""
-
-    model: str = "auto"
-    messages: list[ChatMessage] = Attribute(min_length=1)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
-    max_tokens: int | None = Attribute(default=None, ge=1)
-    max_completion_tokens: int | None = Attribute(default=None, ge=1)
-    orchestra: Extension = Extension()
-    # Accepted, with a note in the answer: how tokens are drawn is the card's to say.
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-    # Accepted in the one form that asks for nothing.
-    n: Literal[1] | None = None
-    stop: list[str] | None = Attribute(default=None, max_length=0)
-    tools: list[Any] | None = Attribute(default=None, max_length=0)
-    logprobs: Literal[False] | None = None
-    presence_penalty: Literal[0] | None = None
-    frequency_penalty: Literal[0] | None = None
-    # Noted in the book with what the answer cost, as the tags of a job are.
-    metadata: dict[str, str] | None = None
-    # Accepted; they concern the caller's own books.
-    user: str | None = None
-    store: bool | None = None
-    service_tier: str | None = None
-    parallel_tool_calls: bool | None = None
 
 
 class VectorRequest(Received):
@@ -225,63 +128,6 @@ class ThreadList(BaseModel):
     data: list[Thread]
 
 
-class TokenUsage(BaseModel):
-    """Tokens of an answer."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class AnswerExtension(BaseModel):
-    """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`.
-
-    One whose status is "waiting" asks `questions`; POST /v1/threads/THREAD_ID/answer goes on.
-    """
-
-    status: str
-    cost_usd: float
-    saved_usd: float = 0.0
-    cached: int = 0
-    models: list[str]
-    seconds: float
-    notes: list[str] = []
-    fields: dict[str, Field] = {}
-    plan: dict[str, Any] = {}
-    thread_id: str | None = None
-    questions: list[Question] = []
-
-
-class AnswerMessage(BaseModel):
-    """The answer; `refusal` says why there is none."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str | None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-
-
-class ChatChoice(BaseModel):
-    """The one choice there is."""
-
-    index: int = 0
-    message: AnswerMessage
-    logprobs: None = None
-    finish_reason: Literal["stop", "length"] = "stop"
-
-
-class ChatAnswer(BaseModel):
-    """Answer of POST /v1/chat/completions."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[ChatChoice]
-    usage: TokenUsage
-    orchestra: AnswerExtension
-
-
 class VectorEntry(BaseModel):
     """The vector of the text at `index`: numbers, or base64 of float32, little endian."""
 
@@ -356,6 +202,6 @@ class Health(BaseModel):
     `book` says the same of the ledger, where ingresses share one.
     """
 
-    status: Literal["ok", "not ready"]
+    status: Literal["ok", "not ready", "stopping"]
     models: dict[str, str] = {}
     book: str | None = None

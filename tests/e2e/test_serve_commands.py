@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from orchestra.cluster.processes import descendants
 from tests.processes import (
     PATIENCE_S,
     ROOT,
@@ -102,7 +104,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, 
         shutil.copy(ROOT / "graphs" / "answer.py", folder / f"{name}.py")
     for graph in ("shop.py:build", "listing", "more.py:build"):
         command += ["--graph", graph]
-    command += ["--traces", str(folder / "spans.jsonl")]
+    command += ["--traces", str(folder / "spans.jsonl"), "--service-name", "shop"]
     soon = {"RAY_metrics_report_interval_ms": "500"}
     with running(command, folder, IMPORTABLE | soon) as serve:
         until = time.monotonic() + PATIENCE_S
@@ -167,6 +169,7 @@ def test_a_request_is_one_trace_from_http_to_the_replicas_engine(
     spans = [json.loads(line) for line in text.splitlines()]
     mine = [one for one in spans if one["context"]["trace_id"] == "0x" + sent["traceparent"][3:35]]
     assert {one["name"] for one in mine} >= {f"orchestra.{n}" for n in ("http", "job", "engine")}
+    assert {one["resource"]["attributes"]["service.name"] for one in mine} == {"shop"}
     assert "cashmere" not in text
 
 
@@ -181,8 +184,43 @@ def test_orchestra_serve_listens_on_loopback_and_leaves_nothing(
     sockets = listening(serve.process.pid)
     assert len(sockets) > 5  # proxy, replicas and Ray's own
     assert {(host, port) for host, port in sockets if not is_loopback(host)} == set()
-    code, left = serve.interrupt()
-    assert (code, left) == (0, []), serve.said
+
+
+def test_its_log_is_json_lines_without_what_was_asked(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    serve, told = served
+    httpx.post(f"{told['url']}/v1/jobs", json={"text": "A cashmere-jumper-92."}, timeout=60)
+    until = time.monotonic() + PATIENCE_S
+    while "job ended" not in serve.said.splitlines()[-1] and time.monotonic() < until:
+        time.sleep(0.1)
+    line = json.loads(serve.said.splitlines()[-1])
+    assert (line["message"], line["service"], line["level"]) == ("job ended", "shop", "INFO")
+    assert len(line["trace"]) == 32
+    assert "cashmere" not in serve.said
+
+
+def test_sigterm_finishes_what_is_under_way_takes_nothing_new_and_leaves_nothing(
+    served: tuple[Running, dict[str, str]],
+) -> None:
+    serve, told = served
+    family = descendants(serve.process.pid)
+    brief = GO_ON | {"messages": [{"role": "user", "content": "Briefly"}], "stream": True}
+    url = f"{told['openai']}/chat/completions"
+    with httpx.stream("POST", url, json=brief, timeout=60) as live:
+        lines = live.iter_lines()
+        assert next(line for line in lines if "word" in line)
+        serve.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + PATIENCE_S
+        while httpx.get(f"{told['url']}/readyz", timeout=30).status_code == 200:
+            assert time.monotonic() < until
+        late = httpx.post(url, json=brief, timeout=60)
+        rest = list(lines)
+    assert (late.status_code, late.json()["error"]["code"]) == (503, "Stopping")
+    assert late.headers["Retry-After"] == "5"
+    assert '"finish_reason": "stop"' in "".join(rest) and "data: [DONE]" in rest
+    assert (serve.process.wait(PATIENCE_S), left_of(family)) == (0, []), serve.said
+    assert serve.said.endswith("stopped\n")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +255,30 @@ def test_ctrl_c_while_a_model_loads_ends_it_at_once_and_leaves_nothing(tmp_path:
     assert (code, left) == (0, []), serve.said
     assert "stopped before the models were loaded" in serve.said
     assert "Traceback" not in serve.said
+
+
+@pytest.mark.parametrize("part", ["raylet", "serve"])
+def test_a_cluster_that_is_killed_ends_it_with_a_code_to_start_it_again_and_leaves_nothing(
+    tmp_path: Path, part: str
+) -> None:
+    fleet = write_fleet(tmp_path, SlowWorker, name="slow", checkpoint=str(tmp_path))
+    command = ["orchestra", "serve", "--fleet", str(fleet), "--port", str(free_port())]
+    with running(command, tmp_path, IMPORTABLE) as serve:
+        until = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "loading").exists() and time.monotonic() < until:
+            assert serve.process.poll() is None, serve.said
+            time.sleep(0.2)
+        family = descendants(serve.process.pid)
+        if part == "serve":
+            serve.process.kill()
+        else:
+            next(one for one in family if one.title.split("\0")[0].endswith("/raylet")).kill()
+        code = serve.process.wait(PATIENCE_S)
+        assert left_of(family) == [], serve.said
+    if part == "serve":
+        assert code == -signal.SIGKILL and "stopped before the models" in serve.said
+    else:
+        assert code == 75 and "the cluster died: the node's raylet ended with -9" in serve.said
 
 
 def test_a_fleet_that_the_machine_has_no_room_for_is_told_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from benchmarks.kills.resume import Toll, finished, toll, write_table
-from benchmarks.parts.processes import descendants
 from graphs.listing import build
 from orchestra import Budget, Fleet
 from orchestra.batch.folder import Folder
@@ -25,6 +24,7 @@ from orchestra.batch.run.far import run_far
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_here
 from orchestra.cluster.owned import own_cluster
+from orchestra.cluster.processes import descendants
 from orchestra.core.errors import InvalidTable, ModelUnavailable
 from orchestra.core.money import dollars
 from orchestra.fleet.source import load_graph

@@ -18,11 +18,11 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from PIL import Image
 
-from benchmarks.parts.processes import descendants
 from examples import approval
 from graphs.listing import build
 from orchestra import Fleet, Job, serve
 from orchestra.cluster.owned import own_cluster, served
+from orchestra.cluster.processes import descendants
 from orchestra.core.card import FleetFile
 from orchestra.fleet.source import load_fleet
 from tests.fake_server import endpoint_card

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from benchmarks.parts.processes import descendants
 
 from benchmarks.kills.cluster import Asked, ask_all, calls_of, free_port, questions
-from benchmarks.parts.processes import descendants
 from graphs.answer import build
 from orchestra import serve
 from orchestra.cluster.owned import own_cluster, served

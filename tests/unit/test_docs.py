@@ -41,7 +41,9 @@ MANUALS = (
     "docs/calibration.md",
     "docs/decisions.md",
 )
-PAGES = (*READMES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
+ERRORS = ("docs/errors.md", "docs/errors.zh-CN.md")
+NUMBERS = ("docs/numbers.md", "docs/numbers.zh-CN.md")
+PAGES = (*READMES, *ERRORS, *NUMBERS, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 INLINE = re.compile(r"`(orchestra [^`]+)`")
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -178,10 +180,21 @@ def test_the_recipe_guide_states_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("page", READMES)
-def test_statuses_and_error_types_of_the_tables_exist(page: str) -> None:
+def test_every_status_is_explained(page: str) -> None:
     text = read(page)
     for status in (*get_args(Status), "pending"):
         assert f"| `{status}` |" in text
+
+
+@pytest.mark.parametrize("pages", [ERRORS, NUMBERS])
+def test_what_readmes_lead_to_has_the_same_lines_in_both_languages(pages: tuple[str, str]) -> None:
+    english, chinese = map(read, pages)
+    assert english.count("\n|") == chinese.count("\n|") > 10
+
+
+@pytest.mark.parametrize("page", ERRORS)
+def test_error_types_of_the_tables_exist(page: str) -> None:
+    text = read(page)
     named = {name for cell in ERROR_CELL.findall(text) for name in re.findall(r"`(\w+)`", cell)}
     assert named
     assert all(issubclass(getattr(errors, name), errors.OrchestraError) for name in named)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
+from orchestra.core.call import Call, IsCancelled, OnText, Reply, Served, Usage
 from orchestra.core.card import Sampling
 from orchestra.core.errors import ModelUnavailable, OrchestraError, OutsideDomain, PromptTooLong
 from workers.decoding.completion import Completion, Vocabulary
@@ -46,6 +47,7 @@ class AnsweringEngine:
         the rows in proportion to their tokens (see `workers.decoding.meter` for engines that
         overlap).
         """
+        started = time.monotonic()
         with PROCESS.measure() as spent:
             begun = [self._begin(row, call, on_text) for row, call in enumerate(calls)]
             answers = [answer for answer in begun if isinstance(answer, Completion)]
@@ -54,7 +56,9 @@ class AnsweringEngine:
             self._look_at(forced)
         total = sum(len(a.prompt.ids) + a.made for a in answers) or 1
         return [
-            self._outcome(answer, spent.cpu_s / total) if isinstance(answer, Completion) else answer
+            self._outcome(answer, spent.cpu_s / total, started)
+            if isinstance(answer, Completion)
+            else answer
             for answer in begun
         ]
 
@@ -142,7 +146,9 @@ class AnsweringEngine:
                 asked = answer.asked or answer.call
                 answer.opinion = look.opinion(asked, answer.call, answer.prompt)
 
-    def _outcome(self, answer: Completion, token_cpu_s: float) -> Reply | OrchestraError:
+    def _outcome(
+        self, answer: Completion, token_cpu_s: float, started: float
+    ) -> Reply | OrchestraError:
         """The reply with its metered work, or the error, with it where it was worked for."""
         sent, made = len(answer.prompt.ids), answer.made
         usage = Usage(sent, made, len(answer.call.images), (sent + made) * token_cpu_s)
@@ -152,7 +158,9 @@ class AnsweringEngine:
             )
             error.used = usage if error.may_have_spent else None
             return error
-        reply = self._told(answer, replace(answer.outcome, usage=usage))
+        first_s = None if answer.first_at is None else answer.first_at - started
+        served = Served(first_s=first_s)
+        reply = self._told(answer, replace(answer.outcome, usage=usage, served=served))
         if answer.hear_whole is not None:
             answer.hear_whole(reply.text)
         return reply

@@ -104,7 +104,7 @@ class Completion:
     tokens up to the end of thinking, `tokens` those of the answer. `draws` is where sampled
     tokens come from, None for greedy ones. `asked` is the call in the user's words and `reworded`
     the way back to them, `opinion` what a second look at the photo found; `hear_whole` is told the
-    answer once it is joined.
+    answer once it is joined. `first_at` is when its first token was chosen, by the monotonic clock.
     `outcome` is set once, when the row has ended.
     """
 
@@ -125,6 +125,7 @@ class Completion:
     reworded: Reworded | None = None
     opinion: SecondOpinion | None = None
     hear_whole: Callable[[str], None] | None = None
+    first_at: float | None = None
     outcome: Reply | OrchestraError | None = None
 
     @classmethod

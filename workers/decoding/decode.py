@@ -5,6 +5,7 @@ Knows sessions and answers, not which model or schema is behind them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,5 +100,7 @@ def _choose(
     # One engine samples all its rows, or none.
     draws = Draws(sampling, [source.random() for source in sources]) if sources else None
     picked = session.pick(logits_BV, bits.view(np.bool_), draws)
+    now = time.monotonic()
     for answer, token, probability in zip(answers, *picked, strict=True):
+        answer.first_at = answer.first_at or now
         answer.push(token, probability)

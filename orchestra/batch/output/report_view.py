@@ -19,6 +19,7 @@ from orchestra.batch.duplicates.groups import Kin
 from orchestra.batch.output.fault import fault_of
 from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
+from orchestra.core.redact import redacted
 from orchestra.core.values import shown
 from orchestra.images.attention import glow_of
 
@@ -141,11 +142,11 @@ def display_name(row_id: str, values: Mapping[str, str]) -> str:
 
 
 def _inputs(row_id: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The columns that the head of the card does not show already."""
+    """The columns that the head of the card does not show already, their addresses redacted."""
     name = display_name(row_id, values)
     for column, value in values.items():
         if value.strip() and value not in (row_id, name):
-            yield column, value
+            yield column, redacted(value)
 
 
 def _photos(

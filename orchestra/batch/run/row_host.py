@@ -15,6 +15,7 @@ from orchestra.book.remote import RemoteLedger, Send
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore
+from orchestra.observe import otlp
 from orchestra.routing.compiled import compile_graph
 
 
@@ -33,6 +34,7 @@ class RowHost:
         reach: Callable[[str], Send],
         beside: tuple[str, ...] = (),
     ) -> None:
+        otlp.begin()
         ledger = RemoteLedger(reach(keeper))
         limits = ImageLimits(allow_private=settings.allow_private)
         opened = OpenFleet.open(

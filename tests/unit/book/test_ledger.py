@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from orchestra.book import book as book_module
-from orchestra.book import calls, messages
+from orchestra.book import key_messages, memory, messages
 from orchestra.book.book import Book
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import (
@@ -138,8 +138,9 @@ async def test_all_that_goes_to_a_book_elsewhere_and_comes_back_can_be_pickled(
 
 def test_each_kind_of_message_is_one_that_a_ledger_takes() -> None:
     """The types say who takes what; these tables say how."""
-    kinds = [kind for kind in vars(messages).values() if isinstance(kind, type)]
+    said = (*vars(messages).values(), *vars(key_messages).values())
+    kinds = [kind for kind in said if isinstance(kind, type)]
     any_ledger = {kind for kind in kinds if issubclass(kind, LedgerMessage)} - {LedgerMessage}
     rows = {kind for kind in kinds if issubclass(kind, RowMessage)} - {RowMessage}
-    assert set(calls.DEEDS) == any_ledger
+    assert set(memory._DEEDS) == any_ledger
     assert set(book_module._DEEDS) == any_ledger | rows

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from orchestra import Budget, Context, Fleet, Job, JobState, ask, merge
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, OnPiece, Reply
-from orchestra.core.errors import Cancelled
+from orchestra.core.errors import Cancelled, TextTooLong
 from orchestra.testing import ScriptedEngine
 from tests.scripted import scripted_fleet
 
@@ -192,3 +192,64 @@ async def test_cancelling_a_job_stops_its_calls(photo: str) -> None:
             while not slow.made:
                 await asyncio.sleep(0.01)
     assert slow.made == [Cancelled.__name__]
+
+
+class CountingClient(TellingClient):
+    """A model that takes its time to count, and notes how much it was shown."""
+
+    def __init__(self, counts_s: float = 0.0) -> None:
+        super().__init__(0)
+        self.counts_s = counts_s
+        self.shown: list[int] = []
+        self.read: list[int] = []
+
+    async def complete(
+        self, call: Call, *, left_s: float | None = None, on_piece: OnPiece | None = None
+    ) -> Reply:
+        self.read.append(len(call.text or ""))
+        return await super().complete(call, left_s=left_s)
+
+    async def count_tokens(self, call: Call) -> int:
+        self.shown.append(len(call.text or ""))
+        await asyncio.sleep(self.counts_s)
+        return len(call.text or "") // 4
+
+
+async def run_counting(client: CountingClient, job: Job, graph: Any = chain) -> Any:
+    async with Fleet.open("mini", clients=dict.fromkeys(("r1", "v2", "v3"), client)) as fleet:
+        return await fleet.run(graph, job)
+
+
+async def test_a_tokenizer_is_shown_no_more_than_a_context_could_hold() -> None:
+    client = CountingClient()
+    result = await run_counting(client, Job(text="red shirt " * 100_000))
+    assert client.shown and max(client.shown) <= 16 * 1024  # the context of all three
+    assert all(0 < read <= 4 * 1024 for read in client.read)
+    (note,) = {note for note in result.notes if "characters of the text" in note}
+    assert note.startswith("the model read the first ") and "of 1000000 characters" in note
+
+
+async def test_counting_tokens_ends_at_the_deadline() -> None:
+    client = CountingClient(counts_s=30)
+    job = Job(text="red shirt " * 10_000, budget=Budget(latency_ms=200))
+    result = await run_counting(client, job)
+    assert {error.type for error in result.errors} == {"DeadlineExceeded"}
+    assert "counted the tokens" in result.errors[0].message and not client.read
+
+
+async def test_a_question_that_no_context_holds_is_not_tokenised() -> None:
+    client = CountingClient()
+    asked = ask("text", "Answer.", schema=Facts, question=True)
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("answer", asked)
+    graph.add_edge(START, "answer")
+    result = await run_counting(client, Job(text="why " * 100_000), graph)
+    (error,) = result.errors
+    assert error.type == "PromptTooLong" and "400,000 bytes" in error.message
+    assert not client.shown and not client.read
+
+
+async def test_a_text_that_nothing_reads_is_refused_at_the_door() -> None:
+    client = CountingClient()
+    with pytest.raises(TextTooLong, match=r"5,000,000 bytes.*limit is 4,194,304.*part that matt"):
+        await run_counting(client, Job(text="x" * 5_000_000))

@@ -13,7 +13,7 @@ from orchestra.core.call import Turn
 from orchestra.core.errors import InvalidSchema, UsageError
 from orchestra.core.job import CallRecord, ErrorRecord, Field, Result
 from orchestra.serving.chat import answer_of, ask_of, job_of, turns_of
-from orchestra.serving.words import ChatRequest
+from orchestra.serving.chat_words import ChatRequest
 
 PHOTO = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 FACTS = {"type": "object", "properties": {"colour": {"type": "string"}}}
@@ -58,10 +58,16 @@ def test_earlier_messages_are_turns_and_a_developer_speaks_as_the_system() -> No
 
 
 def test_what_cannot_be_asked_is_refused_with_a_cure() -> None:
-    with pytest.raises(UsageError, match=r"messages\[0\] holds a photo.*again"):
-        turns_of(request([text("See"), PHOTO], "And now?"))
     with pytest.raises(UsageError, match=r"role 'assistant'.*Put the question last"):
         job_of(request("Hi", {"role": "assistant", "content": "Hello"}))
+
+
+def test_photos_of_earlier_messages_go_with_the_question_and_each_once() -> None:
+    other = {"type": "image_url", "image_url": {"url": "https://shop.example/b.jpg"}}
+    answer = {"role": "assistant", "content": "A shirt."}
+    asked = request([text("See"), PHOTO], answer, [PHOTO, other, text("And this?")])
+    assert job_of(asked).images == (PHOTO["image_url"]["url"], other["image_url"]["url"])
+    assert turns_of(asked) == (Turn("user", "See"), Turn("assistant", "A shirt."))
 
 
 def test_a_photo_asks_for_vision_and_a_question_without_words_gets_some() -> None:
@@ -109,7 +115,9 @@ def test_an_answer_tells_text_usage_and_what_had_no_effect() -> None:
     answer = answer_of(request("What?", temperature=0.3, seed=1), result, is_direct=True)
     (choice,) = answer.choices
     assert (choice.message.content, choice.message.reasoning_content) == ("an apple", "Hm.")
-    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (7, 9)  # one was paid for
+    # What was reused was asked as well, and is told apart.
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (14, 18)
+    assert answer.usage.prompt_tokens_details.cached_tokens == 7
     assert answer.orchestra.models == ["r1"]
     assert answer.orchestra.notes[0].startswith("temperature, seed had no effect")
     assert choice.finish_reason == "stop"

@@ -309,14 +309,17 @@ async def test_a_job_of_a_photo_that_cannot_be_used_is_refused_and_one_with_text
 async def test_a_body_that_grows_over_the_bound_is_refused_as_it_comes(
     http: httpx.AsyncClient,
 ) -> None:
-    async def blocks() -> AsyncIterator[bytes]:
+    async def blocks(opening: bytes) -> AsyncIterator[bytes]:
+        yield opening
         for _ in range(49):
             yield b"0" * (1 << 20)
 
     headers = {"Content-Type": "application/json"}
-    answer = await http.post("/v1/jobs", content=blocks(), headers=headers)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "BodyTooLarge")
-    assert "Send a smaller photo" in answer.json()["error"]["message"]
+    photo, text = b'{"images": ["data:image/png;base64,', b'{"text": "'
+    for opening, cure in ((photo, "Send a smaller photo"), (text, "Send less text")):
+        answer = await http.post("/v1/jobs", content=blocks(opening), headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "BodyTooLarge")
+        assert cure in answer.json()["error"]["message"]
 
 
 async def test_the_document_names_every_route(http: httpx.AsyncClient) -> None:

@@ -10,9 +10,11 @@ from orchestra.serving.problems import headers_of, problem
 
 # What a client may rely on; a class that is not listed has its parent's status.
 STATUSES = {
-    "UsageError": 400, "UnknownModel": 404, "UnknownThread": 404, "ThreadTaken": 409,
-    "MissingExtra": 500, "InvalidFleet": 500, "ImageError": 400, "ImageUnavailable": 503,
-    "PlanError": 422, "BudgetExceeded": 402, "DeadlineExceeded": 504,
+    "KeyRefused": 401, "NotAllowed": 403,
+    "UsageError": 400, "TextTooLong": 413, "UnknownModel": 404, "UnknownThread": 404,
+    "ThreadTaken": 409, "MissingExtra": 500, "InvalidFleet": 500, "ImageError": 400,
+    "ImageUnavailable": 503, "PlanError": 422, "BudgetExceeded": 402, "DeadlineExceeded": 504,
+    "Overloaded": 503, "QueueFull": 429,
     "ModelError": 500, "OutsideDomain": 422, "PromptTooLong": 400,
     "AnswerTruncated": 502, "AnswerInvalid": 502, "AnswerRefused": 422,
     "ModelUnavailable": 503, "RateLimited": 429, "AccessRefused": 502, "Cancelled": 499,

@@ -187,6 +187,11 @@ def test_hostile_product_text_is_shown_and_never_becomes_markup(tmp_path: Path) 
     assert HOSTILE in root.one("article").text
 
 
+def test_an_address_in_the_table_is_shown_without_what_opens_it(tmp_path: Path) -> None:
+    text = page(tmp_path, [row(text="https://ann:pw1@h/a.jpg?sig=abcdef&w=3")]).one("article").text
+    assert "https://h/a.jpg?sig=…&w=3" in text and "pw1" not in text and "abcdef" not in text
+
+
 def test_page_makes_no_request_and_runs_only_its_own_script(tmp_path: Path) -> None:
     root = page(tmp_path, [row(images=("a",))], thumbnail=lambda _: jpeg())
     for node in root.walk():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestra.core.job import Evidence
-from orchestra.review.marks import Stretch, marked
+from orchestra.pages.marks import Stretch, marked
 
 TEXT = "Red cotton shirt, cotton lining"
 

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,13 +32,18 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL, if it is there still."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it is there still."""
         if self.is_alive:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def descendants(pid: int) -> list[Process]:
     """Children of `pid`, their children, and so on; parents stand before their children."""
-    running = list(_running())
+    running = list(_running()) if PROC.is_dir() else []  # there is none on other systems
     found: list[Process] = []
     parents = {pid}
     while parents:

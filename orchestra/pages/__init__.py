@@ -1,0 +1,1 @@
+"""What pages for people share: their style, their words in two languages, and shown evidence."""

@@ -1,0 +1,156 @@
+"""Who is let in, who waits, who is refused: the decisions, without asyncio and without a clock.
+
+A request is let in at once while a place is free. Else it waits, where it is predicted to end
+before its deadline: the work that goes before it, over the places that do it, and its own, times
+what 99 of 100 predictions needed. Where it would end too late it is refused at once, while asking
+elsewhere or later still helps; so the queue holds nothing that nobody will want any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestra.core.errors import Overloaded, QueueFull
+from orchestra.serving.admission.estimate import ServiceTimes
+from orchestra.serving.admission.limit import Limit
+from orchestra.serving.admission.queue import Entry, FairQueue
+
+MOST_BYTES = 256 * 2**20  # of bodies that wait, together
+
+Told = Callable[[Entry, Overloaded | None], None]
+
+
+@dataclass(eq=False)
+class Gate:
+    """The places, the queue before them, and what is known of how long requests take.
+
+    `told` hears of each entry that it may begin (None), or why it may not; it is called once for
+    each that `offer` took. Times are in seconds, of the caller's clock.
+    """
+
+    limit: Limit
+    queue: FairQueue
+    told: Told
+    most_bytes: int = MOST_BYTES
+
+    def __post_init__(self) -> None:
+        self.times = ServiceTimes()
+        self.under_way: set[Entry] = set()
+        self.held_bytes = 0
+
+    def offer(self, entry: Entry, now_s: float) -> None:
+        """Let it in, or let it wait.
+
+        Raises `Overloaded` where it would end after its deadline, and `QueueFull` where its
+        tenant's share of the queue is taken.
+        """
+        entry.work_s = self.times.mean_s(entry.kind)
+        entry.queued_s = now_s
+        wait_s = self._wait_s(entry, now_s)
+        needed_s = wait_s + entry.work_s
+        # What was a guess does not show how good predictions are.
+        entry.expected_s = needed_s if self.times.knows(entry.kind) else None
+        if wait_s:
+            self._check_deadline(entry, now_s, needed_s)
+            self._make_place(entry)
+        self.held_bytes += entry.size
+        self.queue.push(entry)
+        self.fill(now_s)
+
+    def fill(self, now_s: float) -> None:
+        """Let in as many as there are free places; what can no longer be in time is refused."""
+        while len(self.under_way) < self.limit.now:
+            entry = self.queue.pop()
+            if entry is None:
+                return
+            self.held_bytes -= entry.size
+            late_s = self._late_s(entry, now_s)
+            if late_s > 0 and entry.queued_s < now_s:
+                self.queue.settle(entry, 0.0)
+                self.told(entry, self._too_late(entry, late_s, entry.work_s))
+                continue
+            entry.began_s = now_s
+            entry.beside = len(self.under_way)
+            self.under_way.add(entry)
+            self.told(entry, None)
+
+    def leave(self, entry: Entry, now_s: float) -> None:
+        """Whoever waited for it is gone: it gives up its place in the queue."""
+        if self.queue.remove(entry):
+            self.held_bytes -= entry.size
+
+    def late(self, entry: Entry, now_s: float) -> Overloaded:
+        """The refusal of one whose time ran out while it waited; it gives up its place."""
+        self.leave(entry, now_s)
+        return self._too_late(entry, self._late_s(entry, now_s), self._wait_s(entry, now_s))
+
+    def end(self, entry: Entry, now_s: float, *, is_answered: bool) -> None:
+        """It is done. What got no answer teaches nothing of how long an answer takes."""
+        is_full = len(self.under_way) >= self.limit.now
+        self.under_way.discard(entry)
+        took_s = now_s - entry.began_s
+        self.queue.settle(entry, took_s)
+        if is_answered:
+            stretch = self.times.learn(entry.kind, took_s, beside=entry.beside)
+            if entry.expected_s is not None:
+                was_s = now_s - entry.queued_s
+                self.times.compare(entry.tenant, entry.lane, entry.expected_s, was_s)
+            self.limit.ended(stretch, is_full=is_full, now_s=now_s, took_s=took_s)
+        self.fill(now_s)
+
+    def _wait_s(self, entry: Entry, now_s: float) -> float:
+        """Seconds before it would begin; 0 where a place is free."""
+        places = self.limit.now
+        if len(self.under_way) < places and not len(self.queue):
+            return 0.0
+        # What takes longer than expected is half done, for all we know.
+        left_s = sum(
+            max(one.work_s - (now_s - one.began_s), one.work_s / 2) for one in self.under_way
+        )
+        return (left_s + self.queue.ahead_s(entry)) / places
+
+    def _late_s(self, entry: Entry, now_s: float) -> float:
+        """Seconds by which it would miss its deadline if it began now."""
+        if entry.deadline_s is None:
+            return 0.0
+        return now_s + entry.work_s - entry.deadline_s
+
+    def _check_deadline(self, entry: Entry, now_s: float, needed_s: float) -> None:
+        if entry.deadline_s is None:
+            return
+        needed_s *= self.times.tail(entry.tenant, entry.lane)
+        late_s = now_s + needed_s - entry.deadline_s
+        if late_s > 0:
+            raise self._too_late(entry, late_s, needed_s)
+
+    def _make_place(self, entry: Entry) -> None:
+        """Raises `QueueFull`, or has another give up its place where the queue is full."""
+        while len(self.queue) >= self.queue.places or (
+            self.held_bytes and self.held_bytes + entry.size > self.most_bytes
+        ):
+            victim = self.queue.victim(entry)
+            if victim is None:
+                raise self._full(entry)
+            self.queue.remove(victim)
+            self.held_bytes -= victim.size
+            self.told(victim, self._full(victim))
+
+    def _too_late(self, entry: Entry, late_s: float, needed_s: float) -> Overloaded:
+        given_s = 0.0 if entry.deadline_s is None else entry.deadline_s - entry.arrived_s
+        return Overloaded(
+            f"It would end after its deadline: latency_ms gives it {given_s * 1000:.0f} ms, and "
+            f"{needed_s * 1000:.0f} ms are needed behind the {len(self.queue)} that wait and the "
+            f"{len(self.under_way)} under way. Try again in {max(1.0, late_s):.0f} s, or raise "
+            "latency_ms.",
+            retry_after_s=max(1.0, late_s),
+        )
+
+    def _full(self, entry: Entry) -> QueueFull:
+        again_s = max(1.0, self.queue.ahead_s(entry) / self.limit.now)
+        return QueueFull(
+            f"The queue is full: {len(self.queue)} of {self.queue.places} places are taken, with "
+            f"{self.held_bytes:,} bytes of bodies of at most {self.most_bytes:,}, and yours are "
+            f"your share of them. Try again in {again_s:.0f} s, or send fewer at once.",
+            retry_after_s=again_s,
+        )
