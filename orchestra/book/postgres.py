@@ -47,7 +47,7 @@ OF_TABLES = (
     (r"\bINTEGER\b", "BIGINT"),
     (r"\bREAL\b", "DOUBLE PRECISION"),
     (r"\bBLOB\b", "BYTEA"),
-    (r"\) WITHOUT ROWID", ")"),
+    (r"\)\s+WITHOUT ROWID", ")"),
     (r"\bmax\(0, ", "greatest(0, "),
 )
 
