@@ -2,7 +2,7 @@
 
 It outlives them, so that a new one can start while an old one still finishes what it has, and is
 named after its book, so that whoever is given the same file finds the same actor. Where it dies Ray
-starts it again (see `book/server.py` for what becomes of what was under way).
+starts it again (see `book/shared/server.py` for what becomes of what was under way).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestra.book.member import LedgerMember
 from orchestra.book.postgres import is_postgres
-from orchestra.book.server import CHECK_S, LedgerServer
-from orchestra.book.shared import Answered, Bundle, Collected
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import CHECK_S, LedgerServer
+from orchestra.book.shared.words import Answered, Bundle, Collected
 from orchestra.clients.handle import LOST, ActorLink, shared_link
 from orchestra.core.errors import BookUnavailable
 from orchestra.observe import metrics

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from orchestra.app import Fleet
-from orchestra.book.member import LedgerMember
+from orchestra.book.shared.member import LedgerMember
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import (
     DeadlineExceeded,

@@ -21,7 +21,7 @@ from orchestra.book.messages import (
     SettleCall,
     TakeThread,
 )
-from orchestra.book.shared import GRACE_S
+from orchestra.book.shared.words import GRACE_S
 from orchestra.core.errors import (
     BookError,
     BookLocked,

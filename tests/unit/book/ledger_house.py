@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestra.book.member import LedgerMember
-from orchestra.book.server import LedgerServer
-from orchestra.book.shared import Answered, Bundle, Collected
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import LedgerServer
+from orchestra.book.shared.words import Answered, Bundle, Collected
 from orchestra.core.errors import BookUnavailable
 
 

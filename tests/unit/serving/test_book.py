@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from graphs.answer import build
 from orchestra import Fleet
-from orchestra.book.member import LedgerMember
+from orchestra.book.shared.member import LedgerMember
 from orchestra.observe import metrics
 from orchestra.observe.together import added
 from orchestra.serving.http import make_app

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ray.exceptions import ActorUnavailableError
 
 from orchestra.book.postgres import is_postgres, public_name
-from orchestra.book.shared import Answered, Bundle
+from orchestra.book.shared.words import Answered, Bundle
 from orchestra.cli.main import main
 from orchestra.core.errors import BookUnavailable
 from orchestra.serving import ledger

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.book import Book
-from orchestra.book.health import FileHealth, check_header, check_whole, is_of_the_book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
 from orchestra.book.messages import (
@@ -32,7 +31,8 @@ from orchestra.book.messages import (
     ReadTotals,
     TakeThread,
 )
-from orchestra.book.shared import GRACE_S, LEASE_S, Answered, Bundle, Collected, Live
+from orchestra.book.shared.health import FileHealth, check_header, check_whole, is_of_the_book
+from orchestra.book.shared.words import GRACE_S, LEASE_S, Answered, Bundle, Collected, Live
 from orchestra.core.errors import BookError, BookUnavailable, OrchestraError
 from orchestra.observe.together import Together
 
