@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestra.book.schema import VERSION, tables
+from orchestra.book.schema import VERSION, all_tables
 from orchestra.core.errors import (
     BookError,
     BookFormatMismatch,
@@ -131,7 +131,7 @@ class PostgresConnection:
             )
         with self._session.transaction():
             if self.execute("SELECT to_regclass('meta')").fetchone()[0] is None:
-                for statement in tables():
+                for statement in all_tables():
                     if not statement.startswith("CREATE TRIGGER"):  # of a batch, which has a file
                         self.execute(_of_tables(statement))
                 self.execute("INSERT INTO meta (key, value) VALUES ('format', ?)", (str(VERSION),))

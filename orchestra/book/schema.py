@@ -224,9 +224,9 @@ _TABLES = (
 )
 
 
-def tables() -> tuple[str, ...]:
+def all_tables() -> tuple[str, ...]:
     """The statements that make a book's tables, in sqlite's words."""
-    return _TABLES
+    return (*_TABLES, *KEY_TABLES)
 
 
 def prepare(database: sqlite3.Connection, target: str) -> None:
@@ -239,7 +239,7 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0:
-        for statement in (*_TABLES, *KEY_TABLES):
+        for statement in all_tables():
             database.execute(statement)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {VERSION}")

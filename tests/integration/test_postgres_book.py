@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -11,6 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra.book.book import Book
+from orchestra.book.key_messages import (
+    Enter,
+    Leave,
+    ListKeys,
+    ListTenants,
+    RevokeKey,
+    RotateKey,
+    SaveKey,
+    SaveTenant,
+    Tick,
+)
 from orchestra.book.messages import (
     BeginCall,
     CloseAccount,
@@ -22,6 +35,7 @@ from orchestra.book.messages import (
     TakeThread,
 )
 from orchestra.book.shared.words import GRACE_S
+from orchestra.book.terms import Alerts, Bounds, KeyTerms, TenantTerms
 from orchestra.core.errors import (
     BookError,
     BookLocked,
@@ -77,6 +91,40 @@ def test_it_answers_as_the_file_does(running: str, messages: list[Any]) -> None:
             assert outcome(book, message) == outcome(file, message)
         assert sorted(book.totals(), key=repr) == sorted(file.totals(), key=repr)
         assert list(book.expenses()) == list(file.expenses())
+
+
+def test_tenants_keys_and_their_budgets_are_those_of_the_file(running: str) -> None:
+    empty(running)
+    bounds = Bounds(usd_per_day=Decimal("0.00002"), requests_per_minute=3)
+    at = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    alerts = Alerts(url="https://shop.example/hook", secret="whsec_" + "A" * 32, at=(0.5,))
+    script: list[Any] = [
+        SaveTenant("shop", TenantTerms(bounds=bounds, alerts=alerts), is_new=True),
+        SaveTenant("shop", TenantTerms(), is_new=True),
+        SaveKey("k1", b"\0" * 32, "shop", KeyTerms(name="till")),
+        SaveKey("k2", b"\1" * 32, "nobody", KeyTerms()),
+        Enter("r1", "k1", b"\0" * 32, "jobs"),
+        Enter("r2", "k1", b"\7" * 32, "jobs"),
+        OpenAccount("job:1@x", parent="key:k1@2026-11", cost_micro=15, hold=True),
+        begin("c1", "job:1@x"),
+        OpenAccount("job:2@x", parent="key:k1@2026-11", cost_micro=15, hold=True),
+        SettleCall("c1", 12, 3, reply="{}"),
+        CloseAccount("job:1@x"),
+        Leave("r1"),
+        Tick(),
+        RotateKey("k1", b"\2" * 32, 60.0),
+        Enter("r3", "k1", b"\0" * 32, "chat"),
+        RevokeKey("k1"),
+        RevokeKey("k1"),
+        Enter("r4", "k1", b"\2" * 32, "chat"),
+        ListKeys(),
+        ListTenants("shop"),
+    ]
+    with Book.open(None) as file, Book.reach(running) as book:
+        for each in (file, book):
+            each.now = lambda: at
+        for message in script:
+            assert outcome(book, message) == outcome(file, message), message
 
 
 def begin(uid: str, account: str = "job") -> BeginCall:
