@@ -23,7 +23,7 @@ from orchestra.book.book import Book
 from orchestra.book.ledger import Ledger, LocalLedger, RowLedger
 from orchestra.book.memory import MemoryLedger
 from orchestra.book.messages import BeginCall, CloseAccount, FinishRow, OpenAccount, SettleCall
-from orchestra.book.remote import Keeper, RemoteLedger
+from orchestra.book.shared.remote import Keeper, RemoteLedger
 
 RECORD = '{"fields":{}}' + " " * 1500
 REPLY = '{"category":"Apple","colour":"red"}'

@@ -44,6 +44,7 @@ from benchmarks.kills.cluster import (
 from benchmarks.parts.three_nodes import WorkerNode, three_nodes
 from graphs.answer import build
 from orchestra.cluster.owned import served
+from orchestra.cluster.processes import Process, descendants
 from orchestra.core.card import Card
 from orchestra.core.job import CallRecord
 from orchestra.core.money import dollars

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
-from orchestra.book.database import FileLock, connect, translated
+from orchestra.book.database import BookConnection, FileLock, connect, translated
 from orchestra.book.door import Door
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
@@ -27,6 +27,7 @@ from orchestra.book.messages import (
     LedgerMessage,
     RowMessage,
 )
+from orchestra.book.postgres import PostgresConnection
 from orchestra.book.schema import prepare
 from orchestra.book.spending import Spending
 from orchestra.book.tables import Tables
@@ -74,6 +75,24 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
             raise
 
     @classmethod
+    def reach(cls, address: str) -> Book:
+        """Open the book in the Postgres database at `address`, which begins a new epoch.
+
+        It keeps accounts, calls, replies and runs that wait; a batch has a file. Raises
+        `BookLocked` when another process has it, `BookUnavailable` where the database does not
+        answer, `BookFormatMismatch`, and `MissingExtra`.
+        """
+        database = PostgresConnection(address)
+        try:
+            database.execute("BEGIN")
+            epoch = _epoch(database, begin=True)
+            database.execute("COMMIT")
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, database.name, epoch=epoch, fenced=True)._begun(None)
+
+    @classmethod
     def _opened(cls, path: Path | None, lock: FileLock | None) -> Book:
         name = ":memory:" if path is None else str(path)
         database = None
@@ -89,11 +108,14 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
             if isinstance(error, sqlite3.Error):
                 raise translated(error, name) from error
             raise
-        book = cls(database, name, epoch=epoch, fenced=lock is None and path is not None)
-        book._forget()
-        book._lock = lock
-        book.door, book.now = Door(), utc_now
-        return book
+        is_fenced = lock is None and path is not None
+        return cls(database, name, epoch=epoch, fenced=is_fenced)._begun(lock)
+
+    def _begun(self, lock: FileLock | None) -> Self:
+        self._forget()
+        self._lock = lock
+        self.door, self.now = Door(), utc_now
+        return self
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
         """Do what `message` says, all of it or nothing, and give its answer.
@@ -113,9 +135,9 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
         """Write so many bytes in place of those before. Raises what stops the book from writing."""
         with self.transaction():
             self._write(
-                "INSERT INTO meta (key, value) VALUES ('probe', hex(zeroblob(?))) ON CONFLICT (key)"
+                "INSERT INTO meta (key, value) VALUES ('probe', ?) ON CONFLICT (key)"
                 " DO UPDATE SET value = excluded.value",
-                (size,),
+                ("0" * size,),
             )
 
     def close(self) -> None:
@@ -149,12 +171,15 @@ _DEEDS = (
 )
 
 
-def _epoch(database: sqlite3.Connection, *, begin: bool) -> int:
+def _epoch(database: BookConnection, *, begin: bool) -> int:
     """The book's epoch, raised by one when an owner begins."""
-    if begin:
-        database.execute(
-            "INSERT INTO meta (key, value) VALUES ('epoch', '1') ON CONFLICT (key)"
-            " DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-        )
     row = database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-    return 0 if row is None else int(row[0])
+    epoch = 0 if row is None else int(row[0])
+    if begin:
+        epoch += 1
+        database.execute(
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT (key)"
+            " DO UPDATE SET value = excluded.value",
+            (str(epoch),),
+        )
+    return epoch

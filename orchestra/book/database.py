@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from orchestra.core.errors import (
     BookError,
@@ -102,6 +102,27 @@ def connect(target: str) -> sqlite3.Connection:
     return database
 
 
+class BookConnection(Protocol):
+    """What a book needs of a connection to its tables: sqlite's has it, and so has Postgres'."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    def execute(self, statement: str, parameters: Parameters = ..., /) -> Any:
+        """Run one statement; its rows, as a cursor has them."""
+        ...
+
+    def executemany(self, statement: str, rows: Iterable[Parameters], /) -> Any:
+        """Run one statement for each of `rows`."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class Database:
     """Statements and transactions on `database`; `name` stands in messages.
 
@@ -109,9 +130,7 @@ class Database:
     was opened in `epoch`.
     """
 
-    def __init__(
-        self, database: sqlite3.Connection, name: str, *, epoch: int, fenced: bool
-    ) -> None:
+    def __init__(self, database: BookConnection, name: str, *, epoch: int, fenced: bool) -> None:
         self._database = database
         self._name = name
         self._epoch = epoch
@@ -177,7 +196,8 @@ class Database:
 
     def _undo(self, level: int) -> None:
         self._forget()
-        with suppress(sqlite3.Error):  # sqlite has already rolled back after some failures
+        # sqlite has already rolled back after some failures, and a lost session has nothing open.
+        with suppress(sqlite3.Error, BookError):
             if level == 0:
                 self._database.execute("ROLLBACK")
             else:
@@ -196,7 +216,7 @@ class Database:
                 f"fork {os.getpid()}. Open it after the fork."
             )
 
-    def _write(self, statement: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+    def _write(self, statement: str, parameters: Parameters = ()) -> Any:
         """Run one statement; only inside `transaction()`, which translates its errors."""
         return self._database.execute(statement, parameters)
 

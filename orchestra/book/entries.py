@@ -61,7 +61,7 @@ class Entries(Accounts, Calls[Entry]):
         """
         with self.transaction():
             left = self._read(
-                "SELECT id FROM accounts WHERE epoch < ? AND NOT closed AND NOT pending"
+                "SELECT id FROM accounts WHERE epoch < ? AND closed = 0 AND pending = 0"
                 " AND (coalesce(ceiling_micro, ceiling_tokens) IS NOT NULL"
                 " OR EXISTS (SELECT 1 FROM entries WHERE account = accounts.number))"
                 " ORDER BY number DESC",
@@ -82,7 +82,7 @@ class Entries(Accounts, Calls[Entry]):
     def _close_held(self) -> None:
         """Close holds of earlier epochs, children first: they were numbered after parents."""
         for id, number in self._read(
-            "SELECT id, number FROM accounts WHERE epoch < ? AND hold AND NOT closed"
+            "SELECT id, number FROM accounts WHERE epoch < ? AND hold = 1 AND closed = 0"
             " ORDER BY number DESC",
             (self._epoch,),
         ):
@@ -100,7 +100,7 @@ class Entries(Accounts, Calls[Entry]):
 
     def _left_in(self, account: str) -> list[Entry] | None:
         known = self._read_one(
-            "SELECT number FROM accounts WHERE id = ? AND NOT closed", (account,)
+            "SELECT number FROM accounts WHERE id = ? AND closed = 0", (account,)
         )
         return None if known is None else self._on_their_way("account = ?", known[0])
 
@@ -156,10 +156,10 @@ class Entries(Accounts, Calls[Entry]):
         )
         self._write(
             "INSERT INTO totals VALUES (?, ?, 1, ?, ?, ?, ?) ON CONFLICT (model, state) DO UPDATE"
-            " SET calls = calls + 1, micro = micro + excluded.micro,"
-            " tokens = tokens + excluded.tokens,"
-            " overrun_micro = overrun_micro + excluded.overrun_micro,"
-            " saved_micro = saved_micro + excluded.saved_micro",
+            " SET calls = totals.calls + 1, micro = totals.micro + excluded.micro,"
+            " tokens = totals.tokens + excluded.tokens,"
+            " overrun_micro = totals.overrun_micro + excluded.overrun_micro,"
+            " saved_micro = totals.saved_micro + excluded.saved_micro",
             (
                 call.model,
                 "cached" if call.cached else state,
@@ -188,8 +188,8 @@ class Entries(Accounts, Calls[Entry]):
             self._write(
                 "INSERT INTO overruns (account, model, calls, micro, tokens)"
                 " VALUES (?, ?, 1, ?, ?) ON CONFLICT (account, model) DO UPDATE SET"
-                " calls = calls + 1, micro = micro + excluded.micro,"
-                " tokens = tokens + excluded.tokens",
+                " calls = overruns.calls + 1, micro = overruns.micro + excluded.micro,"
+                " tokens = overruns.tokens + excluded.tokens",
                 (number, call.model, overrun.micro, overrun.tokens),
             )
 

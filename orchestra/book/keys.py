@@ -122,7 +122,7 @@ class Keys(Accounts, Gate):
     def _revoke_key(self, asked: RevokeKey) -> KeyEntry:
         self._key_called(asked.id)
         self._write(
-            "UPDATE keys SET revoked = ifnull(revoked, ?) WHERE id = ?",
+            "UPDATE keys SET revoked = coalesce(revoked, ?) WHERE id = ?",
             (self.now().isoformat(timespec="seconds"), asked.id),
         )
         self._forget_terms()

@@ -56,11 +56,11 @@ _TABLES = (
             OR spent_tokens + open_tokens <= ceiling_tokens + overrun_tokens),
         CHECK (presumed_micro <= spent_micro),
         CHECK (overrun_micro <= spent_micro AND overrun_tokens <= spent_tokens),
-        CHECK (NOT closed OR (pending = 0 AND open_micro = 0 AND open_tokens = 0)),
-        CHECK (NOT hold OR coalesce(limit_micro, limit_tokens, ceiling_micro, ceiling_tokens)
+        CHECK (closed = 0 OR (pending = 0 AND open_micro = 0 AND open_tokens = 0)),
+        CHECK (hold = 0 OR coalesce(limit_micro, limit_tokens, ceiling_micro, ceiling_tokens)
             IS NOT NULL)
     )""",
-    """CREATE INDEX accounts_held ON accounts (epoch) WHERE hold AND NOT closed""",
+    """CREATE INDEX accounts_held ON accounts (epoch) WHERE hold = 1 AND closed = 0""",
     """CREATE TABLE entries (
         number INTEGER PRIMARY KEY,
         account INTEGER NOT NULL REFERENCES accounts (number),
@@ -224,6 +224,11 @@ _TABLES = (
 )
 
 
+def all_tables() -> tuple[str, ...]:
+    """The statements that make a book's tables, in sqlite's words."""
+    return (*_TABLES, *KEY_TABLES)
+
+
 def prepare(database: sqlite3.Connection, target: str) -> None:
     """Create the tables in an empty database, or check that they are a book's; in a transaction.
 
@@ -234,7 +239,7 @@ def prepare(database: sqlite3.Connection, target: str) -> None:
     application = database.execute("PRAGMA application_id").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0:
-        for statement in (*_TABLES, *KEY_TABLES):
+        for statement in all_tables():
             database.execute(statement)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {VERSION}")

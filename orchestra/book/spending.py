@@ -103,8 +103,9 @@ class Spending(Database):
         last = 0 if since is None else self._last_before(since)
         while page := self._read(
             "SELECT number, account, node, model, day, state, cost_micro, overrun_micro,"
-            " (SELECT coalesce(sum(more_micro), 0) FROM corrected WHERE entry = entries.number),"
-            " tokens, iif(cached, saved_micro, NULL),"
+            " (SELECT CAST(coalesce(sum(more_micro), 0) AS BIGINT) FROM corrected"
+            " WHERE entry = entries.number),"
+            " tokens, CASE WHEN cached = 1 THEN saved_micro END,"
             " (SELECT reply FROM replies WHERE entry = entries.number)"
             " FROM entries WHERE number > ? AND state IN ('settled', 'presumed')"
             f" ORDER BY number LIMIT {PAGE_ROWS}",

@@ -29,7 +29,7 @@ class Threads(Database):
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
             " account = excluded.account, status = excluded.status, about = excluded.about,"
             " record = excluded.record, holder = excluded.holder, held = excluded.held,"
-            " version = version + 1 RETURNING number",
+            " version = threads.version + 1 RETURNING number",
             (
                 kept.id,
                 kept.account,
@@ -42,7 +42,8 @@ class Threads(Database):
         ).fetchone()[0]
         for key, photo in kept.photos.items():
             self._write(
-                "INSERT OR IGNORE INTO thread_photos (thread, key, photo) VALUES (?, ?, ?)",
+                "INSERT INTO thread_photos (thread, key, photo) VALUES (?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
                 (number, key, photo),
             )
 

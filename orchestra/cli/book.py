@@ -13,7 +13,7 @@ from orchestra.cli.options import PATH
 EPILOG = """\b
 Examples:
   orchestra book backup book.sqlite monday.sqlite
-  orchestra book compact book.sqlite --older-than 90
+  orchestra book compact book.sqlite --older-than 90 --json
 """
 
 

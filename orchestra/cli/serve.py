@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from orchestra.book.postgres import is_postgres
 from orchestra.cli.command import command, is_json, print_json
 from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option, stack
 from orchestra.cluster.owned import (
@@ -123,8 +124,8 @@ canary_options = stack(
 @click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
 @click.option(
     "--book",
-    type=PATH,
-    help="File that keeps the ledger over restarts (default: spending counts from the start).",
+    help="File or postgresql:// that keeps the ledger over restarts (default: spending counts from "
+    "the start).",
 )
 @click.option("--keys", is_flag=True, help="Every request needs a key of the book.")
 @click.option(
@@ -183,7 +184,7 @@ def serve_command(
     fleet: str,
     port: int,
     cpus: int | None,
-    book: Path | None,
+    book: str | None,
     keys: bool,
     cost_usd_per_day: str | None,
     yes: bool,
@@ -212,7 +213,9 @@ def serve_command(
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
     args |= _canary_args(canary_percent, canary_fleet, canary_policy, canary_graph)
     args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
-    for name, path in (("book", book), ("policy", policy), ("cache", cache)):
+    if book is not None:
+        args["book"] = book if is_postgres(book) else str(Path(book).resolve())
+    for name, path in (("policy", policy), ("cache", cache)):
         if path is not None:
             args[name] = str(path.resolve())
     if webhook is not None:

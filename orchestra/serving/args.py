@@ -29,10 +29,10 @@ class AppArgs(BaseModel):
     names more graphs to serve beside the app's own, with commas. `ingresses` is the number of
     replicas that run graphs and share one ledger, `max_ongoing` how many requests each serves at
     once (0 has it found by how long they take), `queue` how many may wait for that at each. `book`
-    is a file on the head node that keeps the ledger over restarts; without it what was spent counts
-    from the start. `cache` is the folder of a cache of replies on that node; runs of other programs
-    may use it at the same time. `policy` is what `orchestra calibrate` wrote, a file there: jobs
-    are planned by it.
+    is a file on the head node that keeps the ledger over restarts, or the address of a Postgres
+    database (`postgresql://...`); without it what was spent counts from the start. `cache` is the
+    folder of a cache of replies on that node; runs of other programs may use it at the same time.
+    `policy` is what `orchestra calibrate` wrote, a file there: jobs are planned by it.
     `host_names` are names, with commas, that clients may reach the server by beside its addresses
     and `localhost`; one that begins with a dot stands for all below it, `*` for any.
     `webhook` is an address that is told of batches that end and runs that begin to wait, signed by

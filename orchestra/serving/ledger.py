@@ -2,7 +2,7 @@
 
 It outlives them, so that a new one can start while an old one still finishes what it has, and is
 named after its book, so that whoever is given the same file finds the same actor. Where it dies Ray
-starts it again (see `book/server.py` for what becomes of what was under way).
+starts it again (see `book/shared/server.py` for what becomes of what was under way).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestra.book.member import LedgerMember
-from orchestra.book.server import CHECK_S, LedgerServer
-from orchestra.book.shared import Answered, Bundle, Collected
+from orchestra.book.postgres import is_postgres
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import CHECK_S, LedgerServer
+from orchestra.book.shared.words import Answered, Bundle, Collected
 from orchestra.clients.handle import LOST, ActorLink, shared_link
 from orchestra.core.errors import BookUnavailable
 from orchestra.observe import metrics
@@ -87,10 +88,13 @@ class ActorReach:
 
 def member_of(args: AppArgs, app: str) -> LedgerMember:
     """This ingress as a member of the ledger of its book; without one, of the application's own."""
-    path = Path(args.book).resolve() if args.book else None
-    name = f"memory of {app}" if path is None else hashlib.sha256(bytes(path)).hexdigest()[:16]
+    book: Path | str | None = args.book or None
+    if args.book and not is_postgres(args.book):
+        book = Path(args.book).resolve()
+    digest = hashlib.sha256(str(book).encode()).hexdigest()[:16]
+    name = f"memory of {app}" if book is None else digest
 
     def find() -> ActorLink:
-        return shared_link(f"ledger {name}", NAMESPACE, LedgerActor, path)
+        return shared_link(f"ledger {name}", NAMESPACE, LedgerActor, book)
 
     return LedgerMember(ActorReach(find), metrics.exposition)

@@ -16,7 +16,7 @@ from typing import Any
 from orchestra.access.allowed import allowed_graphs, check_graph, check_model, may_use
 from orchestra.access.principal import principal
 from orchestra.app import Fleet
-from orchestra.book.member import LedgerMember
+from orchestra.book.shared.member import LedgerMember
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import (
     DeadlineExceeded,

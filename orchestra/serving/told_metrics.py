@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from orchestra.book.member import LedgerMember
 from orchestra.book.messages import ModelTotal
+from orchestra.book.shared.member import LedgerMember
 from orchestra.core.errors import BookError
 from orchestra.core.money import usd
 from orchestra.observe import metrics

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from benchmarks.parts.processes import descendants
 
 from benchmarks.kills.cluster import Asked, ask_all, calls_of, free_port, questions
 from graphs.answer import build
 from orchestra import serve
 from orchestra.cluster.owned import own_cluster, served
+from orchestra.cluster.processes import descendants
 from tests.stub_worker import write_fleet
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]

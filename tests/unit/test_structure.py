@@ -18,6 +18,7 @@ OPTIONAL = {
     "opentelemetry",
     "prometheus_client",
     "fsspec",
+    "psycopg",
 }  # what only an extra brings
 SLOW = {"ftfy", "pint"}  # reading them takes longer than most runs, and few need them
 NEED_RAY = {

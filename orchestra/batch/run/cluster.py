@@ -27,7 +27,7 @@ from orchestra.batch.run.row_host import RowHost
 from orchestra.batch.run.runner import BatchRun
 from orchestra.batch.tables.row import Row
 from orchestra.book.messages import AbandonAccount, AnyMessage
-from orchestra.book.remote import Keeper, RemoteLedger, Send
+from orchestra.book.shared.remote import Keeper, RemoteLedger, Send
 from orchestra.clients.handle import LOST, ActorLink, link_to
 from orchestra.core.errors import BookError, ModelUnavailable
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestra.batch.row_run import Models, Ran, RowRun
 from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
-from orchestra.book.remote import RemoteLedger, Send
+from orchestra.book.shared.remote import RemoteLedger, Send
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.limits import ImageLimits
 from orchestra.images.store import ImageStore

@@ -17,7 +17,7 @@ from orchestra.book.messages import (
     ReleaseCall,
     SettleCall,
 )
-from orchestra.book.remote import Keeper, RemoteLedger
+from orchestra.book.shared.remote import Keeper, RemoteLedger
 from orchestra.core.errors import BudgetExceeded
 
 

@@ -13,14 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from graphs.answer import build
 from orchestra import Fleet
-from orchestra.book.member import LedgerMember
+from orchestra.book.shared.member import LedgerMember
 from orchestra.observe import metrics
 from orchestra.observe.together import added
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
-from tests.ledger_house import House
 from tests.scripted import scripted_fleet
+from tests.unit.book.ledger_house import House
 from tests.unit.serving.test_http import told
 
 PATH = "book.sqlite"

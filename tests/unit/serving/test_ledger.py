@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from ray.exceptions import ActorUnavailableError
 
-from orchestra.book.shared import Answered, Bundle
+from orchestra.book.postgres import is_postgres, public_name
+from orchestra.book.shared.words import Answered, Bundle
+from orchestra.cli.main import main
 from orchestra.core.errors import BookUnavailable
 from orchestra.serving import ledger
 from orchestra.serving.ledger import ActorReach
@@ -41,6 +46,19 @@ def reach(link: Link, found: list[int]) -> ActorReach:
         return link
 
     return ActorReach(find)
+
+
+def test_a_book_in_postgres_is_named_without_its_password_and_kept_as_it_is_given(
+    tmp_path: Path,
+) -> None:
+    address = "postgresql://shop:s3cr@t@db.lan:5432/books?sslmode=require"
+    assert public_name(address) == "postgres://db.lan:5432/books"
+    assert is_postgres(address) and not is_postgres("/var/book.sqlite")
+    to = tmp_path / "serve.yaml"
+    told = CliRunner().invoke(main, ["serve", "--book", address, "--write-config", str(to)])
+    assert told.exit_code == 0, told.output
+    (app,) = yaml.safe_load(to.read_text(encoding="utf-8"))["applications"]
+    assert app["args"]["book"] == address
 
 
 async def test_a_bundle_that_was_lost_is_sent_again_to_the_actor_of_that_name() -> None:

@@ -17,7 +17,7 @@ from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.tables.row import Row
 from orchestra.book.book import Book
 from orchestra.book.messages import AnyMessage, OpenAccount
-from orchestra.book.remote import Keeper, Send
+from orchestra.book.shared.remote import Keeper, Send
 from orchestra.core.errors import BookError, ModelUnavailable
 from orchestra.core.job import Result
 from orchestra.fleet.source import load_graph

@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
-from orchestra.book.health import is_of_the_book
 from orchestra.book.messages import (
     AbandonAccount,
     AnyMessage,
@@ -30,8 +29,9 @@ from orchestra.book.messages import (
     RowMessage,
     SettleCall,
 )
-from orchestra.book.remote import RemoteLedger
-from orchestra.book.shared import BEAT_S, Answered, Bundle, Collected, Live
+from orchestra.book.shared.health import is_of_the_book
+from orchestra.book.shared.remote import RemoteLedger
+from orchestra.book.shared.words import BEAT_S, Answered, Bundle, Collected, Live
 from orchestra.core.errors import BookError, BookUnavailable
 from orchestra.observe.log import log_bug
 

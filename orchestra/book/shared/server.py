@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.book.book import Book
-from orchestra.book.health import FileHealth, check_header, check_whole, is_of_the_book
 from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.book.memory import MemoryLedger
 from orchestra.book.messages import (
@@ -32,7 +31,8 @@ from orchestra.book.messages import (
     ReadTotals,
     TakeThread,
 )
-from orchestra.book.shared import GRACE_S, LEASE_S, Answered, Bundle, Collected, Live
+from orchestra.book.shared.health import FileHealth, check_header, check_whole, is_of_the_book
+from orchestra.book.shared.words import GRACE_S, LEASE_S, Answered, Bundle, Collected, Live
 from orchestra.core.errors import BookError, BookUnavailable, OrchestraError
 from orchestra.observe.together import Together
 
@@ -51,13 +51,15 @@ class Member:
 
 
 class LedgerServer:
-    """Has the book at `path`, or without one a ledger in memory, for its members.
+    """Has the book at `path`, or in the Postgres at that address, or a ledger in memory.
 
     The book is opened at the first word of a member, and closed when there are none. `clock` is in
     seconds. `tick` has to be called about every `CHECK_S`.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: Path | str | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = path
         self._clock = clock
         self._ledger: Ledger | None = None
@@ -160,7 +162,7 @@ class LedgerServer:
             else:
                 self._book = self._opened(self._path)
                 self._ledger, epoch = LocalLedger(self._book), self._book.epoch
-                self._health = FileHealth(self._path)
+                self._health = FileHealth(self._path) if isinstance(self._path, Path) else None
                 self._grace_ends = self._clock() + GRACE_S
         except BookError as error:
             self._let_go()
@@ -171,7 +173,11 @@ class LedgerServer:
         self._trouble, self._was_damaged = None, False
         self._last_left = self._clock()
 
-    def _opened(self, path: Path) -> Book:
+    def _opened(self, path: Path | str) -> Book:
+        if isinstance(path, str):
+            book = Book.reach(path)
+            book.spare_the_living()
+            return book
         if self._was_damaged:
             if not path.exists():
                 raise BookUnavailable(

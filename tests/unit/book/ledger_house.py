@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestra.book.member import LedgerMember
-from orchestra.book.server import LedgerServer
-from orchestra.book.shared import Answered, Bundle, Collected
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import LedgerServer
+from orchestra.book.shared.words import Answered, Bundle, Collected
 from orchestra.core.errors import BookUnavailable
 
 
@@ -24,7 +24,7 @@ class Clock:
 class House:
     """A ledger's process that can die: the next one finds the book as that one left it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | str | None) -> None:
         self.clock = Clock()
         self._path = path
         self.server = LedgerServer(path, self.clock)
