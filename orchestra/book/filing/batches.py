@@ -80,12 +80,17 @@ class Batches(Files, Outbox, Database):
     def move_batch(
         self, id: str, status: BatchStatus, now: int, *, total: int | None = None
     ) -> FiledBatch | None:
-        """Have it come to `status`; one that is over, or is being cancelled, stays as it is."""
+        """Have it come to `status`; one that is over, or is being cancelled, stays as it is.
+
+        How many lines it has, its `total`, is noted all the same.
+        """
         with self.transaction():
             found = self.batch(id)
-            if found is None or found.is_over or found.status == "cancelling":
+            if found is None or found.is_over:
                 return found
             times = {**found.times, status: now}
+            if found.status == "cancelling":
+                status, times = found.status, dict(found.times)
             self._write(
                 "UPDATE batches SET status = ?, times = ?, total = coalesce(?, total) WHERE id = ?",
                 (status, json.dumps(times), total, id),

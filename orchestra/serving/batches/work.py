@@ -162,10 +162,13 @@ class BatchWork:
 
     async def _begun(self, batch: FiledBatch) -> bool:
         """Whether its lines can be run; a file without any ends the batch."""
-        if batch.status != "validating":
+        if batch.total:
             return True
         path = self._filing.path_of(batch.input_file)
-        total = await asyncio.to_thread(_count, path)
+        try:
+            total = await asyncio.to_thread(_count, path)
+        except FileNotFoundError:  # it was deleted as the batch was taken in
+            total = 0
         if 0 < total <= MOST_LINES:
             self._filing.move_batch(batch.id, "in_progress", int(time.time()), total=total)
             return True

@@ -221,6 +221,28 @@ async def test_a_cancelled_batch_keeps_what_was_answered(tmp_path: Path) -> None
         }  # fmt: skip
 
 
+async def test_a_batch_that_is_cancelled_before_it_began_runs_no_line() -> None:
+    one = Served(None)
+    id = await one.take(jsonl(ask(0), ask(1)))
+    one.filing.move_batch(id, "cancelling", 1)
+    async with one.app.router.lifespan_context(one.app):
+        done = await one.until(id, "cancelled")
+    assert done["request_counts"] == {"total": 2, "completed": 0, "failed": 2}
+    assert one.engine.calls == [] and done["in_progress_at"] is None
+    await one.fleet.close()
+
+
+async def test_a_batch_whose_file_is_gone_fails() -> None:
+    one = Served(None)
+    id = await one.take(jsonl(ask(0)))
+    found = one.filing.batch(id)
+    assert found is not None
+    one.filing.path_of(found.input_file).unlink()
+    async with one.app.router.lifespan_context(one.app):
+        assert (await one.until(id, "failed"))["errors"]["data"][0]["code"] == "empty_file"
+    await one.fleet.close()
+
+
 async def test_a_batch_ends_with_its_window() -> None:
     one = Served(None)
     id = await one.take(jsonl(ask(0), ask(1)))
