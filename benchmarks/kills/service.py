@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from benchmarks.parts.processes import Process, descendants
 
 from benchmarks.kills.cluster import (
     MODEL,
