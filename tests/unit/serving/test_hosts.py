@@ -30,32 +30,32 @@ def test_a_host_is_read_without_its_port(host: str, name: str | None) -> None:
     assert host_name(host) == name
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost:8000", 200),
-        ("127.0.0.1:8000", 200),
-        ("[::1]:8000", 200),
-        ("10.1.2.3", 200),
-        ("orchestra.shop", 200),
-        ("orchestra.shop:443", 200),
-        ("api.svc.cluster.local", 200),
-        ("evil.example", 421),
-        ("localhost.evil.example", 421),
-        ("orchestra.shop.evil.example", 421),
-        ("127.0.0.1.nip.io", 421),
-        ("2130706433x", 421),
-        ("evil.example/", 400),
-    ],
-)
-async def test_only_our_own_names_are_answered_to(host: str, status: int) -> None:
+HOSTS = {
+    "localhost:8000": 200,
+    "127.0.0.1:8000": 200,
+    "[::1]:8000": 200,
+    "10.1.2.3": 200,
+    "orchestra.shop": 200,
+    "orchestra.shop:443": 200,
+    "api.svc.cluster.local": 200,
+    "evil.example": 421,
+    "localhost.evil.example": 421,
+    "orchestra.shop.evil.example": 421,
+    "127.0.0.1.nip.io": 421,
+    "2130706433x": 421,
+    "evil.example/": 400,
+}
+
+
+async def test_only_our_own_names_are_answered_to() -> None:
     fleet, _ = scripted_fleet()
     app = make_app(Service(fleet, {}), host_names=["orchestra.shop", ".cluster.local"])
     transport = httpx.ASGITransport(app)
     async with fleet, httpx.AsyncClient(transport=transport, base_url="http://x") as http:
-        answer = await http.get("/healthz", headers={"Host": host})
-    assert answer.status_code == status
-    if status == 421:
+        answers = {host: await http.get("/healthz", headers={"Host": host}) for host in HOSTS}
+    assert {host: answer.status_code for host, answer in answers.items()} == HOSTS
+    refused = {host: answer for host, answer in answers.items() if answer.status_code == 421}
+    for host, answer in refused.items():
         message = answer.json()["error"]["message"]
         assert repr(host) in message and f"--host-name {host}" in message
 
