@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import FileLock, connect, translated
-from orchestra.book.door import Door
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
-from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
-from orchestra.book.keys import KEY_DEEDS
+from orchestra.book.keys.alerts import ALERT_DEEDS, BudgetAlerts
+from orchestra.book.keys.door import Turnstile
+from orchestra.book.keys.gate import GATE_DEEDS, utc_now
+from orchestra.book.keys.kept import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
     CountAttempt,
@@ -92,7 +92,7 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
         book = cls(database, name, epoch=epoch, fenced=lock is None and path is not None)
         book._forget()
         book._lock = lock
-        book.door, book.now = Door(), utc_now
+        book.door, book.now = Turnstile(), utc_now
         return book
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:
