@@ -13,8 +13,8 @@ from graphs.answer import build
 from orchestra.access.keeping import new_key_message
 from orchestra.app import Fleet
 from orchestra.book.book import Book
-from orchestra.book.key_messages import SaveTenant
-from orchestra.book.terms import KeyTerms, TenantTerms
+from orchestra.book.keys.key_messages import SaveTenant
+from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.http import make_app

@@ -22,8 +22,8 @@ from benchmarks.dashboard.picture import Line, legend, page
 from graphs.answer import build as answer
 from graphs.listing import build as listing
 from orchestra.app import Fleet
-from orchestra.book.member import LedgerMember
-from orchestra.book.server import LedgerServer
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import LedgerServer
 from orchestra.observe import metrics
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from orchestra.access.secret import new_secret
 from orchestra.access.webhooks import check_webhook, new_webhook_secret
-from orchestra.book.key_messages import KeyEntry, Left, RotateKey, SaveKey, TenantEntry
-from orchestra.book.terms import KeyTerms, TenantTerms
+from orchestra.book.keys.key_messages import KeyEntry, Left, RotateKey, SaveKey, TenantEntry
+from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.core.errors import UsageError
 from orchestra.core.job import first_problem
 

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestra.book.key_messages import WIDE, Entered
-from orchestra.book.terms import Scope
+from orchestra.book.keys.key_messages import WIDE, Entered
+from orchestra.book.keys.terms import Scope
 
 Lane = Literal["interactive", "batch"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestra.access.principal import ANYONE, principal
 from orchestra.book.book import Book
-from orchestra.book.usage import Usage, usage
+from orchestra.book.usage import UsageSums, usage
 from orchestra.core.errors import UsageError
 
 
@@ -21,7 +21,7 @@ def sees_all() -> bool:
 
 async def used(
     book: Path | None, by: Sequence[str], since: date | None = None, until: date | None = None
-) -> Usage:
+) -> UsageSums:
     """The usage of a book that a ledger has, by these headings.
 
     It is read beside the ledger, in a thread of its own: a long book takes a while to sum, in which
@@ -37,6 +37,6 @@ async def used(
 
 def _read(
     path: Path, by: Sequence[str], since: date | None, until: date | None, tenant: str | None
-) -> Usage:
+) -> UsageSums:
     with Book.open(path, exclusive=False) as book:
         return usage(book, by, since=since, until=until, tenant=tenant)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestra.book.budget_names import refill_of
+from orchestra.book.keys.budget_names import refill_of
 from orchestra.book.messages import OpenAccount, Overrun
 from orchestra.core.errors import BookError, BudgetExceeded
 from orchestra.core.money import MOST_MICRO, dollars

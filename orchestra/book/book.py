@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from orchestra.book.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.calls import DEEDS
 from orchestra.book.database import BookConnection, FileLock, connect, translated
-from orchestra.book.door import Door
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
-from orchestra.book.gate import GATE_DEEDS, utc_now
 from orchestra.book.journal import Journal
-from orchestra.book.keys import KEY_DEEDS
+from orchestra.book.keys.alerts import ALERT_DEEDS, BudgetAlerts
+from orchestra.book.keys.door import Turnstile
+from orchestra.book.keys.gate import GATE_DEEDS, utc_now
+from orchestra.book.keys.kept import KEY_DEEDS
 from orchestra.book.messages import (
     AdmitRows,
     CountAttempt,
@@ -114,7 +114,7 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     def _begun(self, lock: FileLock | None) -> Self:
         self._forget()
         self._lock = lock
-        self.door, self.now = Door(), utc_now
+        self.door, self.now = Turnstile(), utc_now
         return self
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from orchestra.book.budget_names import budget_parts
+from orchestra.book.keys.budget_names import budget_parts
 from orchestra.book.spending import FOLDED, Correction, Expense, Spending, SpendingAccount
 from orchestra.core.card import Card
 from orchestra.core.errors import BookError

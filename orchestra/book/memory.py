@@ -24,10 +24,11 @@ from orchestra.book.amounts import (
     unknown_account,
 )
 from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
-from orchestra.book.door import Door
-from orchestra.book.gate import GATE_DEEDS, Gate, Mark, StoredKey, utc_now
 from orchestra.book.holds import check_free, check_version
-from orchestra.book.key_messages import KEY_MESSAGES
+from orchestra.book.keys.door import Turnstile
+from orchestra.book.keys.gate import GATE_DEEDS, utc_now
+from orchestra.book.keys.key_messages import KEY_MESSAGES
+from orchestra.book.keys.keyless import KeylessEntrance
 from orchestra.book.messages import (
     BeginCall,
     BookHit,
@@ -47,7 +48,6 @@ from orchestra.book.messages import (
     ThreadEntry,
 )
 from orchestra.book.reservation import Above, Standing, count, is_same
-from orchestra.book.terms import TenantTerms
 from orchestra.core.errors import UsageError
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class MemoryThread:
         return self.kept.status if self.holder is None else "running"
 
 
-class MemoryLedger(Gate, Calls[MemoryCall]):
+class MemoryLedger(KeylessEntrance, Calls[MemoryCall]):
     """Budgets and calls of this process. It has no keys: those are kept in a book."""
 
     def __init__(
@@ -135,8 +135,8 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
         self._replies_kept = replies_kept
         self._reply_bytes = 0
         self._totals: dict[tuple[str, str], ModelTotal] = {}
-        self.door, self.now = Door(), utc_now
-        self._marks: dict[str, Mark] = {}
+        self.door, self.now = Turnstile(), utc_now
+        self._marks = {}
         self._lock = threading.Lock()  # a fleet may be used from several event loops
 
     async def send(self, message: LedgerMessage[T]) -> T:
@@ -335,27 +335,12 @@ class MemoryLedger(Gate, Calls[MemoryCall]):
             if thread.kept.account == account:
                 thread.holder = None
 
-    def _stored_key(self, id: str) -> StoredKey | None:
-        return None
-
-    def _tenant_terms(self, name: str) -> TenantTerms | None:
-        return None
-
     def _standing_of(self, account: str) -> Standing | None:
         found = self._accounts.get(account)
         return None if found is None else found.standing
 
     def _put_limit(self, account: str, micro: int | None) -> None:
         self._account(account).standing.limit_micro = micro
-
-    def _mark(self, account: str) -> Mark | None:
-        return self._marks.get(account)
-
-    def _put_mark(self, account: str, mark: Mark) -> None:
-        self._marks[account] = mark
-
-    def _budgets(self, month: str) -> list[str]:
-        return [account for account in self._marks if account.endswith(f"@{month}")]
 
     def _forget(self, id: str) -> None:
         for call in self._accounts.pop(id).calls:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from orchestra.book.key_tables import KEY_TABLES
+from orchestra.book.keys.key_tables import KEY_TABLES
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726368  # "Orch", so that another program's sqlite file is refused

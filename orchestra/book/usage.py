@@ -35,7 +35,7 @@ class UsageLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UsageSums:
     """Lines in the order of their names, and their `total`.
 
     Of tags a call may have several, and stands under each: then lines are more than the total.
@@ -78,7 +78,7 @@ def usage(
     since: date | None = None,
     until: date | None = None,
     tenant: str | None = None,
-) -> Usage:
+) -> UsageSums:
     """Sum the calls of `book` from `since` to `until`, those of one `tenant` where it is given.
 
     Raises `UsageError` for a heading that there is not, or no heading.
@@ -96,14 +96,14 @@ def usage(
         for names in product(*(headings.names(one, expense) for one in known)):
             groups.setdefault(names, []).append(expense)
     lines = (UsageLine(names, sum_line("", groups[names])) for names in sorted(groups))
-    return Usage(known, since, until, tuple(lines), sum_line("total", found))
+    return UsageSums(known, since, until, tuple(lines), sum_line("total", found))
 
 
 def _checked(by: Sequence[str]) -> tuple[By, ...]:
     known: dict[str, By] = {name: name for name in get_args(By)}
     for name in by:
         if name not in known:
-            raise UsageError(f"Usage is not kept by {name!r}. Use: {', '.join(known)}.")
+            raise UsageError(f"UsageSums is not kept by {name!r}. Use: {', '.join(known)}.")
     if not by or len(set(by)) < len(by):
         raise UsageError(f"by={','.join(by)!r} names nothing, or one twice. Give each once.")
     return tuple(known[name] for name in by)

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from orchestra.book.book import Book
-from orchestra.book.key_messages import Left
+from orchestra.book.keys.key_messages import Left
+from orchestra.book.keys.terms import Bounds
 from orchestra.book.messages import LedgerMessage
-from orchestra.book.terms import Bounds
 from orchestra.cli.options import stack
 from orchestra.core.money import dollars
 

@@ -10,8 +10,8 @@ import click
 
 from orchestra.access.keeping import changed, key_public, new_key_message, rotated_message
 from orchestra.access.secret import MARK, read_key
-from orchestra.book.key_messages import ListKeys, RevokeKey, SetKey
-from orchestra.book.terms import KeyTerms, Route
+from orchestra.book.keys.key_messages import ListKeys, RevokeKey, SetKey
+from orchestra.book.keys.terms import KeyTerms, Route
 from orchestra.cli.access_options import (
     bounds_of,
     bounds_options,

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from orchestra.access.keeping import changed, tenant_public, with_webhook_secret
-from orchestra.book.key_messages import ListTenants, SaveTenant
-from orchestra.book.terms import SERVER, TenantTerms
+from orchestra.book.keys.key_messages import ListTenants, SaveTenant
+from orchestra.book.keys.terms import SERVER, TenantTerms
 from orchestra.cli.access_options import (
     bounds_of,
     bounds_options,

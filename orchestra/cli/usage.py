@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestra.book.book import Book
-from orchestra.book.usage import Usage, usage
+from orchestra.book.usage import UsageSums, usage
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
 from orchestra.core.money import dollars
@@ -59,7 +59,7 @@ def usage_command(
     return Output(found.public(), lines)
 
 
-def _lines(found: Usage) -> Iterator[str]:
+def _lines(found: UsageSums) -> Iterator[str]:
     rows = [("  ".join(one.names), one.line) for one in found.lines]
     rows.append(("total", found.total))
     width = max(len(name) for name, _ in rows)

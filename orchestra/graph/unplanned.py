@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from orchestra.access.allowed import allowed_fleet
-from orchestra.book.budget_names import budget_parts
+from orchestra.book.keys.budget_names import budget_parts
 from orchestra.book.messages import CloseAccount
 from orchestra.core.ask import Ask
 from orchestra.core.errors import BudgetExceeded, NoFeasiblePlan

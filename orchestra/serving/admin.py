@@ -17,7 +17,7 @@ from orchestra.access.keeping import (
     with_webhook_secret,
 )
 from orchestra.access.using import used
-from orchestra.book.key_messages import (
+from orchestra.book.keys.key_messages import (
     ListKeys,
     ListTenants,
     ReadLeft,
@@ -25,8 +25,8 @@ from orchestra.book.key_messages import (
     SaveTenant,
     SetKey,
 )
+from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.book.ledger import Ledger
-from orchestra.book.terms import KeyTerms, TenantTerms
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Word
 from orchestra.serving.service import Service

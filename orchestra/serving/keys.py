@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestra.access.principal import Principal, asking
 from orchestra.access.secret import MOST_CHARS, digest_of, id_of
-from orchestra.book.gate import NO_KEY
-from orchestra.book.key_messages import Enter, Leave
+from orchestra.book.keys.gate import NO_KEY
+from orchestra.book.keys.key_messages import Enter, Leave
+from orchestra.book.keys.terms import Route
 from orchestra.book.ledger import Ledger
-from orchestra.book.terms import Route
 from orchestra.core.errors import KeyRefused, OrchestraError, RateLimited
 from orchestra.observe import metrics
 from orchestra.serving.problems import reported

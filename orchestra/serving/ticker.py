@@ -8,7 +8,7 @@ import logging
 from typing import Any, Self
 
 from orchestra.access.webhooks import WebhookFailed, send_webhook
-from orchestra.book.key_messages import AlertSent, DueAlert, Left, Stay, Tick
+from orchestra.book.keys.key_messages import AlertSent, DueAlert, Left, Stay, Tick
 from orchestra.book.ledger import Ledger
 from orchestra.core.errors import OrchestraError
 from orchestra.observe import metrics

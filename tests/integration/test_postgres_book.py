@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra.book.book import Book
-from orchestra.book.key_messages import (
+from orchestra.book.keys.key_messages import (
     Enter,
     Leave,
     ListKeys,
@@ -24,6 +24,7 @@ from orchestra.book.key_messages import (
     SaveTenant,
     Tick,
 )
+from orchestra.book.keys.terms import Alerts, Bounds, KeyTerms, TenantTerms
 from orchestra.book.messages import (
     BeginCall,
     CloseAccount,
@@ -35,7 +36,6 @@ from orchestra.book.messages import (
     TakeThread,
 )
 from orchestra.book.shared.words import GRACE_S
-from orchestra.book.terms import Alerts, Bounds, KeyTerms, TenantTerms
 from orchestra.core.errors import (
     BookError,
     BookLocked,

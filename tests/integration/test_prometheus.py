@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from graphs.answer import build
 from orchestra.app import Fleet
-from orchestra.book.member import LedgerMember
-from orchestra.book.server import LedgerServer
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import LedgerServer
 from orchestra.core.errors import DiskFull
 from orchestra.observe import metrics
 from orchestra.serving.http import make_app

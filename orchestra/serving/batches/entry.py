@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from orchestra.access.principal import Principal
-from orchestra.book.key_messages import Enter, Leave
+from orchestra.book.keys.key_messages import Enter, Leave
 from orchestra.book.ledger import Ledger
 from orchestra.serving.admission.gate import Gate
 from orchestra.serving.admission.queue import Entry

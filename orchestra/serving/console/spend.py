@@ -15,7 +15,7 @@ from typing import Literal
 from orchestra.access.principal import principal
 from orchestra.access.using import sees_all, used
 from orchestra.book.costs import By, CostLine
-from orchestra.book.key_messages import Left, ReadLeft
+from orchestra.book.keys.key_messages import Left, ReadLeft
 from orchestra.book.messages import ModelTotal, ReadTotals
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.book.book import Book
-from orchestra.book.key_messages import Enter, Leave, SaveKey, SaveTenant, Tick
+from orchestra.book.keys.key_messages import Enter, Leave, SaveKey, SaveTenant, Tick
+from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.memory import MemoryLedger
 from orchestra.book.messages import (
@@ -28,7 +29,6 @@ from orchestra.book.messages import (
     ReleaseCall,
     SettleCall,
 )
-from orchestra.book.terms import KeyTerms, TenantTerms
 from orchestra.core.errors import BudgetExceeded, KeyRefused, RateLimited
 from tests.unit.book.book_audit import discrepancies
 

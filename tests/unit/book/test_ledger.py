@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from orchestra.book import book as book_module
-from orchestra.book import key_messages, memory, messages
+from orchestra.book import memory, messages
 from orchestra.book.book import Book
+from orchestra.book.keys import key_messages
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import (
     AdmitRows,

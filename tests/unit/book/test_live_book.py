@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 from orchestra.book.book import Book
-from orchestra.book.health import FileHealth
-from orchestra.book.key_messages import ListTenants, SaveTenant
-from orchestra.book.terms import TenantTerms
+from orchestra.book.keys.key_messages import ListTenants, SaveTenant
+from orchestra.book.keys.terms import TenantTerms
+from orchestra.book.shared.health import FileHealth
 from tests.unit.book.book_audit import discrepancies
 
 WRITER = """
 import sys
 from pathlib import Path
 from orchestra.book.book import Book
-from orchestra.book.key_messages import SaveTenant
-from orchestra.book.terms import TenantTerms
+from orchestra.book.keys.key_messages import SaveTenant
+from orchestra.book.keys.terms import TenantTerms
 with Book.open(Path(sys.argv[1]), exclusive=False) as book, book.transaction(is_shared=True):
     book.do(SaveTenant(sys.argv[2], TenantTerms(), is_new=True))
 """

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from orchestra.access.secret import id_of, new_secret, read_key
 from orchestra.book.book import Book
 from orchestra.book.costs import costs
-from orchestra.book.key_messages import Enter
+from orchestra.book.keys.key_messages import Enter
 from orchestra.book.messages import BeginCall, CloseAccount, OpenAccount, SettleCall
 from orchestra.cli.main import main
 from orchestra.core.errors import UsageError

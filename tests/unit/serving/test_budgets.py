@@ -21,10 +21,10 @@ from orchestra.access.principal import Principal
 from orchestra.access.secret import id_of
 from orchestra.access.webhooks import WebhookFailed, new_webhook_secret, send_webhook
 from orchestra.book.book import Book
-from orchestra.book.key_messages import Enter, RevokeKey, SaveTenant
+from orchestra.book.keys.key_messages import Enter, RevokeKey, SaveTenant
+from orchestra.book.keys.terms import TenantTerms
 from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import OpenAccount
-from orchestra.book.terms import TenantTerms
 from orchestra.book.usage import usage
 from orchestra.core.errors import BudgetExceeded, KeyRefused
 from orchestra.serving.keys import Access, line_let_in
@@ -50,7 +50,7 @@ class Receiver:
                 self.send_header("Location", "http://127.0.0.1:1/")
                 self.end_headers()
 
-            def log_message(self, *_: Any) -> None: ...
+            def log_message(self, format: str, *args: Any) -> None: ...
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"

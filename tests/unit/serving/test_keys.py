@@ -12,8 +12,8 @@ import pytest
 
 from orchestra.access.secret import id_of
 from orchestra.book.book import Book
-from orchestra.book.key_messages import RevokeKey, SetKey
-from orchestra.book.terms import KeyTerms
+from orchestra.book.keys.key_messages import RevokeKey, SetKey
+from orchestra.book.keys.terms import KeyTerms
 from orchestra.serving import keys as guard
 from orchestra.serving.keys import Access
 from tests.keyed import JOB, bearer, keyed_fleet, made, served, tenant
@@ -71,8 +71,8 @@ async def test_whatever_is_wrong_with_a_key_is_told_alike(open_door: Served) -> 
         assert (await open_door.http.post("/v1/jobs", json=JOB, headers=headers)).is_success
 
 
-def _raw(headers: dict[str, str]) -> dict[str, bytes]:
-    return {name: value.encode("latin-1", "replace") for name, value in headers.items()}
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
 
 
 async def test_only_what_tells_how_it_stands_is_open(open_door: Served) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestra.book.member import LedgerMember
 from orchestra.book.messages import BeginCall, OpenAccount, SettleCall
-from orchestra.book.server import LedgerServer
+from orchestra.book.shared.member import LedgerMember
+from orchestra.book.shared.server import LedgerServer
 from orchestra.core.job import CallRecord
 from orchestra.observe import metrics
 from orchestra.serving.told_metrics import exposition

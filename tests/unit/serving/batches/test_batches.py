@@ -17,7 +17,7 @@ import pytest
 from graphs.answer import build
 from orchestra.access.principal import Principal, principal
 from orchestra.access.secret import id_of
-from orchestra.book.key_messages import RevokeKey
+from orchestra.book.keys.key_messages import RevokeKey
 from orchestra.core.call import Call
 from orchestra.core.errors import ModelUnavailable, OrchestraError
 from orchestra.serving.admission.guard import gate_of

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from orchestra.book.key_messages import AlertSent, DueAlert, Left, Tick, Ticked
-from orchestra.book.keys import Keys
-from orchestra.book.terms import Alerts, TenantTerms, month_of, refills
+from orchestra.book.keys.kept import Keys
+from orchestra.book.keys.key_messages import AlertSent, DueAlert, Left, Tick, Ticked
+from orchestra.book.keys.terms import Alerts, TenantTerms, month_of, refills
 
 FIRST_AGAIN_S, MOST_AGAIN_S = 10.0, 3600.0
 MOST_TRIES = 20  # about half a day

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestra.book.keys.terms import Alerts, KeyTerms, Period, Route, Scope, TenantTerms
 from orchestra.book.messages import LedgerMessage
-from orchestra.book.terms import Alerts, KeyTerms, Period, Route, Scope, TenantTerms
 
 WIDE = Scope()
 

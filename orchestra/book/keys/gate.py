@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NoReturn
 
-from orchestra.book.budget_names import budget_parts
-from orchestra.book.door import Bound, Door
-from orchestra.book.key_messages import (
+from orchestra.book.keys.budget_names import budget_parts
+from orchestra.book.keys.door import Bound, Turnstile
+from orchestra.book.keys.key_messages import (
     Enter,
     Entered,
     KeyEntry,
@@ -29,9 +29,7 @@ from orchestra.book.key_messages import (
     Tick,
     Ticked,
 )
-from orchestra.book.messages import OpenAccount
-from orchestra.book.reservation import Standing
-from orchestra.book.terms import (
+from orchestra.book.keys.terms import (
     ANYONE,
     PERIODS,
     SERVER,
@@ -43,6 +41,8 @@ from orchestra.book.terms import (
     month_of,
     refills,
 )
+from orchestra.book.messages import OpenAccount
+from orchestra.book.reservation import Standing
 from orchestra.core.errors import BudgetExceeded, KeyRefused, NotAllowed
 from orchestra.core.money import dollars, limit_micro, usd
 
@@ -99,10 +99,10 @@ class Payer:
         return None if most is None else limit_micro(most)
 
 
-class Gate(ABC):
+class Entrance(ABC):
     """Does what is said of who comes in and leaves."""
 
-    door: Door
+    door: Turnstile
     now: Callable[[], datetime]  # in UTC
 
     def _let_in(self, asked: Enter) -> Entered:
@@ -364,11 +364,11 @@ def _note(one: Left, used: int, models: tuple[str, ...] | None, job_micro: int |
     )
 
 
-# By message; `Any` is a `Gate` of any kind and the message.
+# By message; `Any` is an `Entrance` of any kind and the message.
 GATE_DEEDS: dict[type, Callable[[Any, Any], Any]] = {
-    Enter: Gate._let_in,
-    Leave: Gate._let_out,
-    Stay: Gate._let_stay,
+    Enter: Entrance._let_in,
+    Leave: Entrance._let_out,
+    Stay: Entrance._let_stay,
     ReadLeft: lambda gate, asked: gate.left(asked.day_micro),
     Tick: lambda gate, asked: gate._tick(asked),
 }

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from orchestra.book.accounts import Accounts
-from orchestra.book.gate import NO_DIGEST, Gate, Mark, StoredKey
-from orchestra.book.key_messages import (
+from orchestra.book.keys.gate import NO_DIGEST, Entrance, Mark, StoredKey
+from orchestra.book.keys.key_messages import (
     KeyEntry,
     ListKeys,
     ListTenants,
@@ -26,8 +26,8 @@ from orchestra.book.key_messages import (
     SetKey,
     TenantEntry,
 )
+from orchestra.book.keys.terms import SERVER, KeyTerms, TenantTerms, check_tenant
 from orchestra.book.reservation import Standing
-from orchestra.book.terms import SERVER, KeyTerms, TenantTerms, check_tenant
 from orchestra.core.errors import UsageError
 
 Terms = TypeVar("Terms", bound=BaseModel)
@@ -37,7 +37,7 @@ _KEY = """SELECT id, tenant, made, terms, expires, revoked, old_until, digest, o
     FROM keys"""
 
 
-class Keys(Accounts, Gate):
+class Keys(Accounts, Entrance):
     """The tenants and keys of a book."""
 
     _keys_read: dict[str, StoredKey | None]

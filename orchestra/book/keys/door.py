@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestra.book.terms import Bounds
+from orchestra.book.keys.terms import Bounds
 from orchestra.core.errors import RateLimited
 
 MINUTE_S = 60.0
@@ -69,7 +69,7 @@ class _Inside:
     until: float
 
 
-class Door:
+class Turnstile:
     """Counts who comes in and leaves."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
