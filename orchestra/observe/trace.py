@@ -38,7 +38,7 @@ def span(
     """A span around the block, or None where nothing is traced.
 
     `parent` is a carrier that another process sent (W3C `traceparent`), to go on with its trace
-    where none is under way here: Ray Serve, with tracing on, has carried it over already.
+    where that is not under way here already: Ray Serve, with tracing on, may have carried it over.
     """
     if trace is None or propagate is None or not is_on():
         yield None
@@ -88,11 +88,16 @@ def continued(parent: Mapping[str, str]) -> Iterator[None]:
 
 
 def _above(parent: Mapping[str, str] | None) -> Any:
-    """The context that a carrier holds; None where there is none, or a span is under way here."""
+    """The context that a carrier holds; None where there is none, or its trace is under way here.
+
+    A trace that Ray began by itself, without a look at the caller's, is not gone on with.
+    """
     if not parent or trace is None or propagate is None:
         return None
-    is_under_way = trace.get_current_span().get_span_context().is_valid
-    return None if is_under_way else propagate.extract(parent)
+    found = propagate.extract(parent)
+    sent = trace.get_current_span(found).get_span_context()
+    here = trace.get_current_span().get_span_context()
+    return found if sent.is_valid and sent.trace_id != here.trace_id else None
 
 
 def carrier() -> dict[str, str]:

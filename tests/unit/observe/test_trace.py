@@ -29,7 +29,7 @@ from orchestra.core.call import Call, Client
 from orchestra.core.job import Job
 from orchestra.core.state import Context, JobState
 from orchestra.observe.genai import provider_of
-from orchestra.observe.trace import is_on
+from orchestra.observe.trace import continued, is_on, span
 from orchestra.serving.http import make_app
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
@@ -177,6 +177,24 @@ async def test_no_text_photo_address_or_key_is_on_a_span_or_in_a_log_line(
     assert len(told) > 8
     for secret in (TEXT, KEY, TOKEN, pixels[40:80]):
         assert [one for one in told if secret in one] == []
+
+
+def test_the_callers_trace_is_gone_on_with_whatever_ray_began(
+    spans: InMemorySpanExporter,
+) -> None:
+    sent = {"traceparent": CALLER}
+    with span("of ray alone"), span("ours", None, sent), continued(sent), span("below"):
+        """Ray began a trace of its own."""
+    with span("of the caller", None, sent), span("inner", None, sent):
+        """Ray carried the caller's over."""
+    found = by_name(spans)
+    traces = {name: format_trace_id(s.context.trace_id) for name, s in found.items() if s.context}
+    own = traces.pop("of ray alone")
+    assert own != CALLER.split("-")[1]
+    assert set(traces.values()) == {CALLER.split("-")[1]}
+    assert parent_of(found["ours"]) == CALLER.split("-")[2]
+    assert parent_of(found["below"]) == id_of(found["ours"])
+    assert parent_of(found["inner"]) == id_of(found["of the caller"])
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
