@@ -18,7 +18,8 @@ STATUSES = {
     "ModelError": 500, "OutsideDomain": 422, "PromptTooLong": 400,
     "AnswerTruncated": 502, "AnswerInvalid": 502, "AnswerRefused": 422,
     "ModelUnavailable": 503, "RateLimited": 429, "AccessRefused": 502, "Cancelled": 499,
-    "BookLocked": 503, "BookUnavailable": 503, "BookError": 500, "DiskFull": 507, "OrchestraError": 500,
+    "BookLocked": 503, "BookUnavailable": 503, "BookError": 500,
+    "DiskFull": 507, "OrchestraError": 500,
 }  # fmt: skip
 
 

@@ -188,7 +188,7 @@ async def test_a_client_that_reads_nothing_is_gone_for_the_application() -> None
 
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        disconnected = asyncio.create_task(receive())
+        disconnected = asyncio.ensure_future(receive())
         await asyncio.sleep(0)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})
