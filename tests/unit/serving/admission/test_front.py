@@ -83,7 +83,7 @@ async def test_the_door_has_the_queue_and_the_ingress_lets_in_what_it_sends(
     http: httpx.AsyncClient, work: Work, front: Front
 ) -> None:
     tasks = await begin(http, 4)
-    assert len(work.heard) == 1 and len(front.admission.gate.queue) == 2
+    assert len(work.heard) == 1 and len(front.admission.turnstile.queue) == 2
     assert (await tasks[3]).status_code == 429
     for _ in range(3):
         work.ends.release()
@@ -115,7 +115,7 @@ async def test_tenants_are_known_by_their_credential_once_they_were_answered(
         await http.post("/v1/jobs", json=JOB, headers={"Authorization": key})
     await begin(http, 1)
     waiting = await begin(http, 1, authorization="heavy")
-    entry = front.admission.gate.queue.pop()
+    entry = front.admission.turnstile.queue.pop()
     assert entry is not None and (entry.tenant, entry.weight) == ("heavy", 3.0)
     waiting[0].cancel()
 
