@@ -18,7 +18,7 @@ from orchestra import Fleet
 from orchestra.book.filing.filing import Filing
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.core.call import Call, Client
-from orchestra.serving.admission.guard import gate_of
+from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.words import BatchRequest, Endpoint
@@ -78,7 +78,7 @@ class Served:
     async def take(self, content: bytes, endpoint: Endpoint = CHAT) -> str:
         """A batch that nobody works on yet."""
         file = await self.send(content)
-        entrance = LineEntrance(self.fleet.ledger, Access(), gate_of(1, 1))
+        entrance = LineEntrance(self.fleet.ledger, Access(), turnstile_of(1, 1))
         work = BatchWork(self.filing, {}, entrance)
         work.begin = lambda: None  # type: ignore[method-assign]
         asked = BatchRequest(input_file_id=file["id"], endpoint=endpoint, completion_window="24h")

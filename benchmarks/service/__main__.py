@@ -23,6 +23,7 @@ from benchmarks.service.load import Load, Spec, load
 from benchmarks.service.server import WEIGHTS, Server, running
 
 DEADLINES_MS = (1000.0, 2000.0, 5000.0)
+LONG_MS = (10_000.0, 20_000.0)  # long enough that there is a queue to be fair in
 WARM_S, CLIENTS = 6.0, 32
 
 
@@ -129,7 +130,7 @@ def tenants(options: argparse.Namespace) -> None:
                 server.port,
                 options.seconds,
                 rate=rate * options.times,
-                latency_ms=DEADLINES_MS,
+                latency_ms=LONG_MS,
                 tenants=tuple(WEIGHTS),
                 seed=6,
             )

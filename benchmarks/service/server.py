@@ -68,7 +68,8 @@ def running(*, is_local: bool, more: tuple[str, ...] = ()) -> Iterator[Server]:
     else:
         own = ["serve", "--graph", "answer", "--port", str(port), *more]
         command = [sys.executable, "-m", "orchestra", *own]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    quiet = subprocess.DEVNULL  # a line of log for each job
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         _wait_ready(port, process)
         yield Server(port, psutil.Process(process.pid))

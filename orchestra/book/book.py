@@ -17,7 +17,7 @@ from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
 from orchestra.book.journal import Journal
 from orchestra.book.keys.alerts import ALERT_DEEDS, BudgetAlerts
-from orchestra.book.keys.door import Turnstile
+from orchestra.book.keys.door import Attendance
 from orchestra.book.keys.gate import GATE_DEEDS, utc_now
 from orchestra.book.keys.kept import KEY_DEEDS
 from orchestra.book.messages import (
@@ -114,7 +114,7 @@ class Book(Threads, Entries, Tables, Spending, Timings, Folds, BudgetAlerts):
     def _begun(self, lock: FileLock | None) -> Self:
         self._forget()
         self._lock = lock
-        self.door, self.now = Turnstile(), utc_now
+        self.door, self.now = Attendance(), utc_now
         return self
 
     def do(self, message: LedgerMessage[T] | RowMessage[T]) -> T:

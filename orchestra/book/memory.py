@@ -25,7 +25,7 @@ from orchestra.book.amounts import (
 )
 from orchestra.book.calls import DEEDS, Calls, CallState, KnownCall
 from orchestra.book.holds import check_free, check_version
-from orchestra.book.keys.door import Turnstile
+from orchestra.book.keys.door import Attendance
 from orchestra.book.keys.gate import GATE_DEEDS, utc_now
 from orchestra.book.keys.key_messages import KEY_MESSAGES
 from orchestra.book.keys.keyless import KeylessEntrance
@@ -135,7 +135,7 @@ class MemoryLedger(KeylessEntrance, Calls[MemoryCall]):
         self._replies_kept = replies_kept
         self._reply_bytes = 0
         self._totals: dict[tuple[str, str], ModelTotal] = {}
-        self.door, self.now = Turnstile(), utc_now
+        self.door, self.now = Attendance(), utc_now
         self._marks = {}
         self._lock = threading.Lock()  # a fleet may be used from several event loops
 

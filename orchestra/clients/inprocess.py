@@ -81,6 +81,7 @@ class InProcessClient:
     name: str
     load: Callable[[], Engine]
     max_batch: int = 16
+    max_waiting: int = 2**14  # calls of one event loop; each holds its text and photos
     seen: Callable[[Reply | OrchestraError], None] | None = None
     _queues: PerLoop[_CallQueue] = field(default_factory=lambda: PerLoop(_CallQueue))
     _engine: Engine | None = None
@@ -102,6 +103,11 @@ class InProcessClient:
         if self._closed:
             raise self._closed_error()
         queue = self._queues.here()
+        if queue.calls.qsize() >= self.max_waiting:
+            raise ModelUnavailable(
+                f"The model {self.name!r} has {self.max_waiting:,} calls waiting and takes no more. "
+                "Send fewer jobs at once."
+            )
         if queue.worker is None or queue.worker.done():
             queue.calls = asyncio.Queue()
             work = self._work(queue.calls)

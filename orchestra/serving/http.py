@@ -19,7 +19,7 @@ from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
 from orchestra.serving.admin import add_keys, add_usage
-from orchestra.serving.admission.guard import PLACES, gate_of
+from orchestra.serving.admission.guard import PLACES, turnstile_of
 from orchestra.serving.admission.ingress import IngressAdmission
 from orchestra.serving.admission.patience import Patience
 from orchestra.serving.batches.desk import BatchDesk
@@ -81,7 +81,7 @@ def make_app(
     filed = filing or Filing.open(None)
     service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
     responder = Responder(service, Shelf(filed))
-    turns = gate_of(queue, max_ongoing)
+    turns = turnstile_of(queue, max_ongoing)
     entrance = LineEntrance(service.fleet.ledger, access, turns)
     work = BatchWork(filed, endpoints(service, responder), entrance, Courier(filed, webhook))
 
@@ -110,7 +110,7 @@ def make_app(
         )
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
-    app.add_middleware(IngressAdmission, gate=turns)
+    app.add_middleware(IngressAdmission, turnstile=turns)
     if access.is_needed:
         app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
     app.add_middleware(BodyLimit, limits)

@@ -15,6 +15,11 @@ from orchestra.observe import metrics
 
 R = TypeVar("R")
 TellPiece = Callable[[str], None]
+MOST_UNREAD = 8 * 2**20  # characters of a stream that are kept for a reader who is slower than it
+UNREAD = (
+    f"Of the stream {MOST_UNREAD:,} characters were not read, so its work was ended. Read events "
+    "as they come, or ask for fewer modes."
+)
 KEEPALIVE_S = 15.0  # proxies close what has been silent for a minute, or for half of one
 KEEPALIVE = ": still at work\n\n"  # a comment, which clients skip
 
@@ -26,6 +31,22 @@ class End(Generic[R]):
     outcome: R | Exception
 
 
+class Unread:
+    """What was told and not read yet, in characters."""
+
+    def __init__(self, most: int = MOST_UNREAD) -> None:
+        self._most, self._held = most, 0
+
+    def add(self, piece: str) -> bool:
+        """Note a piece; false where that is more than is kept for a reader."""
+        self._held += len(piece)
+        return self._held <= self._most
+
+    def take(self, piece: str) -> None:
+        """It was read."""
+        self._held -= len(piece)
+
+
 class Telling(Generic[R]):
     """Work in a task of its own, and what it has told that nobody has read yet.
 
@@ -33,21 +54,34 @@ class Telling(Generic[R]):
     """
 
     def __init__(
-        self, task: asyncio.Task[None], queue: asyncio.Queue[str | End[R]], first: str | End[R]
+        self,
+        task: asyncio.Task[None],
+        queue: asyncio.Queue[str | End[R]],
+        first: str | End[R],
+        unread: Unread,
     ) -> None:
         self._task = task
         self._queue = queue
         self._first = first
+        self._unread = unread
         self.end: End[R] | None = None
 
     @classmethod
     async def begin(cls, work: Callable[[TellPiece], Awaitable[R]]) -> Telling[R]:
         """Begin it, and wait for its first piece. Raises an error that comes before that."""
         queue: asyncio.Queue[str | End[R]] = asyncio.Queue()
+        unread = Unread()
+
+        def tell(piece: str) -> None:
+            if unread.add(piece):
+                queue.put_nowait(piece)
+            elif not task.cancelling():
+                queue.put_nowait(End(Cancelled(UNREAD)))
+                task.cancel()
 
         async def do() -> None:
             try:
-                queue.put_nowait(End(await work(queue.put_nowait)))
+                queue.put_nowait(End(await work(tell)))
             except Exception as error:  # a graph's own, too: the reader would wait for ever
                 queue.put_nowait(End(error))
 
@@ -59,12 +93,14 @@ class Telling(Generic[R]):
             raise
         if isinstance(first, End) and isinstance(first.outcome, Exception):
             raise first.outcome
-        return cls(task, queue, first)
+        return cls(task, queue, first, unread)
 
     async def pieces(self, idle_s: float) -> AsyncGenerator[str | None]:
         """What is told up to the end, in its order; None whenever `idle_s` went by in silence."""
         told: str | End[R] | None = self._first
         while not isinstance(told, End):
+            if told is not None:
+                self._unread.take(told)
             yield told
             try:
                 async with asyncio.timeout(idle_s):

@@ -69,7 +69,7 @@ class _Inside:
     until: float
 
 
-class Turnstile:
+class Attendance:
     """Counts who comes in and leaves."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

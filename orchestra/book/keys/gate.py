@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NoReturn
 
 from orchestra.book.keys.budget_names import budget_parts
-from orchestra.book.keys.door import Bound, Turnstile
+from orchestra.book.keys.door import Attendance, Bound
 from orchestra.book.keys.key_messages import (
     Enter,
     Entered,
@@ -102,7 +102,7 @@ class Payer:
 class Entrance(ABC):
     """Does what is said of who comes in and leaves."""
 
-    door: Turnstile
+    door: Attendance
     now: Callable[[], datetime]  # in UTC
 
     def _let_in(self, asked: Enter) -> Entered:

@@ -36,7 +36,7 @@ class _Ratios:
 
 
 @dataclass(eq=False, slots=True)
-class _Kind:
+class _KindTimes:
     mean_s: float
     alone_s: float | None = None
     least_s: float = math.inf
@@ -46,8 +46,8 @@ class ServiceTimes:
     """Seconds that requests of a kind hold a place, and how wrong predictions have been."""
 
     def __init__(self) -> None:
-        self._kinds: OrderedDict[str, _Kind] = OrderedDict()
-        self._any: _Kind | None = None
+        self._kinds: OrderedDict[str, _KindTimes] = OrderedDict()
+        self._any: _KindTimes | None = None
         self._service = _Ratios()
         # By tenant: who has its whole share waiting is overtaken by others, who has little is not.
         self._ratios: OrderedDict[tuple[str, Lane], _Ratios] = OrderedDict()
@@ -78,14 +78,14 @@ class ServiceTimes:
         """
         known = self._kinds.get(kind)
         if known is None:
-            known = self._kinds[kind] = _Kind(took_s)
+            known = self._kinds[kind] = _KindTimes(took_s)
             if len(self._kinds) > KINDS:
                 self._kinds.popitem(last=False)
         self._kinds.move_to_end(kind)
         self._service.add(took_s / known.mean_s if known.mean_s else 1.0)
         known.mean_s = _towards(known.mean_s, took_s)
         if self._any is None:
-            self._any = _Kind(took_s)
+            self._any = _KindTimes(took_s)
         self._any.mean_s = _towards(self._any.mean_s, took_s)
         if beside <= 1:
             known.alone_s = took_s if known.alone_s is None else _towards(known.alone_s, took_s)

@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestra.access.principal import Principal
 from orchestra.core.errors import Overloaded, QueueFull
 from orchestra.serving.admission.arrival import arrived, deadline_s, kind_of, lane_of, waited_s
-from orchestra.serving.admission.gate import MOST_BYTES, Gate
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
-from orchestra.serving.admission.queue import LANES, Entry, FairQueue
+from orchestra.serving.admission.queue import LANES, Arrival, FairQueue
+from orchestra.serving.admission.turnstile import MOST_BYTES, Turnstile
 
 PLACES = 256  # of the queue
 WORK = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings", "/v1/responses")
@@ -30,7 +30,7 @@ STOPPED = f"The body stopped coming for {STALL_S:g} s before its end. Send all o
 Refuse = Callable[[Overloaded], Response]
 
 
-class Seen(Protocol):
+class Counts(Protocol):
     """Who counts what becomes of requests."""
 
     def count(self, lane: str, outcome: str) -> None:
@@ -51,7 +51,7 @@ def is_work(scope: Scope) -> bool:
     return path in WORK or (path.startswith("/v1/threads/") and path.endswith("/answer"))
 
 
-class _Body:
+class _ReadBody:
     """The body of a request, read before it waits, and what comes from its client after it."""
 
     def __init__(self, receive: Receive) -> None:
@@ -112,7 +112,7 @@ class _Body:
 class Admission:
     """Lets in as many requests as are served well at once; the others wait in a bounded queue.
 
-    `gate` decides, which others may ask as well; else one is made of `places`, which bounds the
+    `turnstile` decides, which others may ask as well; else one is made of `places`, which bounds the
     queue, and `at_once`, which fixes how many are served at once (0 has it found by what they
     take). `who` says who asks, `refuse` makes the answer of one that is not let in.
     """
@@ -122,17 +122,17 @@ class Admission:
         app: ASGIApp,
         who: Callable[[Scope], Principal],
         refuse: Refuse,
-        seen: Seen,
+        seen: Counts,
         places: int = PLACES,
         at_once: int = 0,
-        gate: Gate | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._app = app
         self._who = who
         self._refuse = refuse
         self._seen = seen
         self._reading_bytes = 0
-        self.gate = gate_of(places, at_once) if gate is None else gate
+        self.turnstile = turnstile_of(places, at_once) if turnstile is None else turnstile
         self._tell_depth()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +141,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         at_s = time.monotonic() - waited_s(scope["headers"], time.time())
-        body = _Body(receive)
+        body = _ReadBody(receive)
         lane = lane_of(scope["headers"], self._who(scope).lane)
         try:
             await self._read(body)
@@ -159,7 +159,7 @@ class Admission:
         finally:
             body.close()
 
-    async def _read(self, body: _Body) -> None:
+    async def _read(self, body: _ReadBody) -> None:
         """Read a body. Raises `QueueFull` where those that are read hold too much together."""
         before = 0
         try:
@@ -177,11 +177,11 @@ class Admission:
         finally:
             self._reading_bytes -= before
 
-    def _entry(self, scope: Scope, body: _Body, at_s: float) -> Entry:
+    def _entry(self, scope: Scope, body: _ReadBody, at_s: float) -> Arrival:
         who = self._who(scope)
         content = body.content()
         given_s = deadline_s(content)
-        return Entry(
+        return Arrival(
             tenant=who.tenant,
             weight=who.weight,
             lane=lane_of(scope["headers"], who.lane),
@@ -191,11 +191,11 @@ class Admission:
             size=body.size,
         )
 
-    async def _turn(self, entry: Entry, body: _Body) -> bool:
+    async def _turn(self, entry: Arrival, body: _ReadBody) -> bool:
         """Wait until it may begin; false where its client left. Raises `Overloaded`."""
         turn = entry.told = asyncio.get_running_loop().create_future()
         now_s = time.monotonic()
-        self.gate.offer(entry, now_s)
+        self.turnstile.offer(entry, now_s)
         if turn.done():
             turn.result()
             return True
@@ -215,16 +215,16 @@ class Admission:
         if gone.done():
             self._give_up(entry, turn)
             return False
-        raise self.gate.late(entry, time.monotonic())
+        raise self.turnstile.late(entry, time.monotonic())
 
-    def _give_up(self, entry: Entry, turn: asyncio.Future[None]) -> None:
+    def _give_up(self, entry: Arrival, turn: asyncio.Future[None]) -> None:
         """Its client is gone; a turn that came at the same moment goes to the next."""
         if not turn.done():
-            self.gate.leave(entry, time.monotonic())
+            self.turnstile.leave(entry, time.monotonic())
         elif turn.exception() is None:
-            self.gate.end(entry, time.monotonic(), is_answered=False)
+            self.turnstile.end(entry, time.monotonic(), is_answered=False)
 
-    async def _serve(self, entry: Entry, scope: Scope, body: _Body, send: Send) -> None:
+    async def _serve(self, entry: Arrival, scope: Scope, body: _ReadBody, send: Send) -> None:
         status = 0
 
         async def noted(message: Message) -> None:
@@ -242,23 +242,23 @@ class Admission:
             # One that ran out of time took at least so long.
             is_answered = 0 < status < 400 or status == 504
         finally:
-            self.gate.end(entry, time.monotonic(), is_answered=is_answered)
+            self.turnstile.end(entry, time.monotonic(), is_answered=is_answered)
 
     def _tell_depth(self) -> None:
         for lane in LANES:
-            self._seen.depth(lane, self.gate.queue.count(lane))
+            self._seen.depth(lane, self.turnstile.queue.count(lane))
 
 
-def gate_of(places: int, at_once: int) -> Gate:
-    """A gate with a queue of so many places.
+def turnstile_of(places: int, at_once: int) -> Turnstile:
+    """A turnstile with a queue of so many places.
 
     `at_once` fixes how many are served at once; 0 has it found by what they take.
     """
     limit = FixedLimit(at_once) if at_once else FoundLimit()
-    return Gate(limit, FairQueue(places), _told)
+    return Turnstile(limit, FairQueue(places), _told)
 
 
-def _told(entry: Entry, error: Overloaded | None) -> None:
+def _told(entry: Arrival, error: Overloaded | None) -> None:
     turn: asyncio.Future[None] = entry.told
     if turn.done():
         return

@@ -10,23 +10,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestra.access.principal import principal
 from orchestra.core.errors import Overloaded
 from orchestra.serving.admission.arrival import arrived, waited_s
-from orchestra.serving.admission.gate import Gate
 from orchestra.serving.admission.guard import Admission, is_work
 from orchestra.serving.admission.letter import Metrics, read_letter, settings, who_header
+from orchestra.serving.admission.turnstile import Turnstile
 from orchestra.serving.refusals import refusal
 
 
 class IngressAdmission:
     """The guard of an ingress's application: behind a front it lets in, without one it admits.
 
-    `gate` is where lines of batches wait as well: what a front let in takes a place of it.
+    `turnstile` is where lines of batches wait as well: what a front let in takes a place of it.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, turnstile: Turnstile) -> None:
         told = settings()
         self._app = app
         self._secret = None if told is None else told.secret
-        self.admission = Admission(app, lambda scope: principal(), _refusal, Metrics(), gate=gate)
+        self.admission = Admission(
+            app, lambda scope: principal(), _refusal, Metrics(), turnstile=turnstile
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on when its turn comes, or at once where it came already."""
@@ -41,13 +43,13 @@ class IngressAdmission:
             await send(message)
 
         at_s = time.monotonic() - waited_s(scope["headers"], time.time())
-        gate = self.admission.gate
-        gate.pass_in()
+        turnstile = self.admission.turnstile
+        turnstile.pass_in()
         try:
             with arrived(at_s):
                 await self._app(scope, receive, told)
         finally:
-            gate.pass_out(time.monotonic())
+            turnstile.pass_out(time.monotonic())
 
 
 def _refusal(error: Overloaded) -> Response:

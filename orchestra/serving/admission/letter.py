@@ -47,15 +47,15 @@ class Metrics:
     """Counts in this process's own metrics."""
 
     def count(self, lane: str, outcome: str) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         metrics.count_admission(lane, outcome)
 
     def queued(self, lane: str, seconds: float) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         metrics.observe_queue(lane, seconds)
 
     def depth(self, lane: str, count: int) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         metrics.set_queue_depth(lane, count)
 
 
@@ -68,15 +68,15 @@ class Tally:
     depths: dict[str, int] = field(default_factory=dict)
 
     def count(self, lane: str, outcome: str) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         self.counts[lane, outcome] += 1
 
     def queued(self, lane: str, seconds: float) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         self.waits.append((lane, seconds))
 
     def depth(self, lane: str, count: int) -> None:
-        """See `Seen`."""
+        """See `Counts`."""
         self.depths[lane] = count
 
     def letter(self, secret: str) -> bytes:

@@ -20,7 +20,7 @@ MOST_IDLE = 1024  # tenants that are remembered though nothing of theirs waits
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class Arrival:
     """One request that waits. Times are those of one clock, in seconds.
 
     `work_s` is how long it is expected to hold a place, `deadline_s` when it must be done, None
@@ -48,14 +48,14 @@ class _Flow:
 
     weight: float
     start: float = 0.0
-    entries: OrderedDict[Entry, None] = field(default_factory=OrderedDict)
+    entries: OrderedDict[Arrival, None] = field(default_factory=OrderedDict)
     work_s: float = 0.0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Arrival) -> None:
         self.entries[entry] = None
         self.work_s += entry.work_s
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: Arrival) -> None:
         del self.entries[entry]
         self.work_s = self.work_s - entry.work_s if self.entries else 0.0
 
@@ -74,7 +74,7 @@ class _LaneQueue:
     def waiting(self) -> Iterator[tuple[str, _Flow]]:
         return ((tenant, flow) for tenant, flow in self.flows.items() if flow.entries)
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: Arrival) -> None:
         self.flows[entry.tenant].take(entry)
         self.count -= 1
         self.work_s = self.work_s - entry.work_s if self.count else 0.0
@@ -115,7 +115,7 @@ class FairQueue:
         """How many entries wait in a lane."""
         return self._lanes[lane].count
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: Arrival) -> None:
         """Let it wait. Whoever calls has seen that there is a place (`victim`)."""
         lane = self._lanes[entry.lane]
         if not lane.count:
@@ -128,7 +128,7 @@ class FairQueue:
         lane.count += 1
         lane.work_s += entry.work_s
 
-    def pop(self) -> Entry | None:
+    def pop(self) -> Arrival | None:
         """The next to be served; None where nothing waits."""
         lanes = [lane for lane in self._lanes.values() if lane.count]
         if not lanes:
@@ -144,7 +144,7 @@ class FairQueue:
             lane.forget()
         return entry
 
-    def remove(self, entry: Entry) -> bool:
+    def remove(self, entry: Arrival) -> bool:
         """Take out one that nobody waits for any more; false where it does not wait."""
         lane = self._lanes[entry.lane]
         flow = lane.flows.get(entry.tenant)
@@ -153,7 +153,7 @@ class FairQueue:
         lane.take(entry)
         return True
 
-    def settle(self, entry: Entry, took_s: float) -> None:
+    def settle(self, entry: Arrival, took_s: float) -> None:
         """Charge tenant and lane for what a request took beyond what was expected, or less."""
         lane, owed_s = self._lanes[entry.lane], took_s - entry.work_s
         lane.start = max(self._virtual, lane.start + owed_s / lane.weight)
@@ -161,7 +161,7 @@ class FairQueue:
         if flow is not None:
             flow.start = max(lane.virtual, flow.start + owed_s / flow.weight)
 
-    def ahead_s(self, entry: Entry) -> float:
+    def ahead_s(self, entry: Arrival) -> float:
         """Seconds of work that would be served before `entry`, if it came now and nobody after."""
         lane = self._lanes[entry.lane]
         own = lane.flows.get(entry.tenant)
@@ -175,7 +175,7 @@ class FairQueue:
         other = next(self._lanes[name] for name in LANES if name != entry.lane)
         return before + min(other.work_s, (before + entry.work_s) * other.weight / lane.weight)
 
-    def victim(self, entry: Entry) -> Entry | None:
+    def victim(self, entry: Arrival) -> Arrival | None:
         """Of a full queue, who gives up a place for `entry`: the newest of who has too many.
 
         None where `entry` itself would be the one.
@@ -192,7 +192,7 @@ class FairQueue:
                 return None
         return next(reversed(flow.entries))
 
-    def _giving(self, entry: Entry) -> _LaneQueue:
+    def _giving(self, entry: Arrival) -> _LaneQueue:
         """The lane that gives up a place: batch above its share, else the entry's own."""
         batch = self._lanes["batch"]
         share = self.places * BATCH_SHARE

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from orchestra.access.principal import Principal
 from orchestra.book.keys.key_messages import Enter, Leave
 from orchestra.book.ledger import Ledger
-from orchestra.serving.admission.gate import Gate
-from orchestra.serving.admission.queue import Entry
+from orchestra.serving.admission.queue import Arrival
+from orchestra.serving.admission.turnstile import Turnstile
 from orchestra.serving.keys import Access
 
 # Of who began a batch and its endpoint, who asks now; the line runs inside.
@@ -31,7 +31,7 @@ class LineEntrance:
 
     ledger: Ledger
     access: Access
-    gate: Gate
+    turnstile: Turnstile
 
     @asynccontextmanager
     async def __call__(self, who: Principal, endpoint: str) -> AsyncIterator[Principal]:
@@ -61,20 +61,20 @@ class LineEntrance:
     async def _turn(self, who: Principal, endpoint: str) -> AsyncIterator[None]:
         """Wait for a place at the models."""
         now_s = time.monotonic()
-        entry = Entry(who.tenant, who.weight, "batch", f"{endpoint} of a batch", now_s)
+        entry = Arrival(who.tenant, who.weight, "batch", f"{endpoint} of a batch", now_s)
         turn = entry.told = asyncio.get_running_loop().create_future()
-        self.gate.offer(entry, now_s)
+        self.turnstile.offer(entry, now_s)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled() or not turn.done():
-                self.gate.leave(entry, time.monotonic())
+                self.turnstile.leave(entry, time.monotonic())
             else:
-                self.gate.end(entry, time.monotonic(), is_answered=False)
+                self.turnstile.end(entry, time.monotonic(), is_answered=False)
             raise
         is_answered = False
         try:
             yield
             is_answered = True
         finally:
-            self.gate.end(entry, time.monotonic(), is_answered=is_answered)
+            self.turnstile.end(entry, time.monotonic(), is_answered=is_answered)

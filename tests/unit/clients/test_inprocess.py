@@ -319,3 +319,12 @@ async def test_what_is_neither_reply_nor_error_is_a_model_that_broke_down(answer
     async with opened(lambda: engine) as client:
         with pytest.raises(ModelUnavailable, match="not a Reply or an OrchestraError"):
             await client.complete(Call("Say."))
+
+
+async def test_more_calls_than_may_wait_are_refused_and_the_others_are_answered() -> None:
+    client = InProcessClient("model", lambda: ScriptedEngine(echo), max_waiting=2)
+    answers = await asyncio.gather(*map(client.complete, calls(5)), return_exceptions=True)
+    await client.close()
+    refused = [answer for answer in answers if isinstance(answer, ModelUnavailable)]
+    assert len(refused) == 3 and "2 calls waiting" in str(refused[0])
+    assert len(answers) - len(refused) == 2

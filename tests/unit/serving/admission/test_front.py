@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.access.principal import Principal, asking
 from orchestra.serving.admission.front import Front, front_environment, middlewares
-from orchestra.serving.admission.guard import gate_of
+from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.admission.ingress import IngressAdmission
 from orchestra.serving.admission.letter import ENVIRONMENT, LETTER, WHO, Settings
 from orchestra.serving.admission.patience import Patience
@@ -61,7 +61,7 @@ def work() -> Work:
 def front(work: Work, monkeypatch: pytest.MonkeyPatch) -> Front:
     told = Settings(SECRET, 2, 1)
     monkeypatch.setenv(ENVIRONMENT, told.text())
-    return Front(Keys(IngressAdmission(work, gate_of(1, 1))), told)
+    return Front(Keys(IngressAdmission(work, turnstile_of(1, 1))), told)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_the_door_has_the_queue_and_the_ingress_lets_in_what_it_sends(
     http: httpx.AsyncClient, work: Work, front: Front
 ) -> None:
     tasks = await begin(http, 4)
-    assert len(work.heard) == 1 and len(front.admission.gate.queue) == 2
+    assert len(work.heard) == 1 and len(front.admission.turnstile.queue) == 2
     assert (await tasks[3]).status_code == 429
     for _ in range(3):
         work.ends.release()
@@ -116,7 +116,7 @@ async def test_tenants_are_known_by_their_credential_once_they_were_answered(
         await http.post("/v1/jobs", json=JOB, headers={"Authorization": key})
     await begin(http, 1)
     waiting = await begin(http, 1, authorization="heavy")
-    entry = front.admission.gate.queue.pop()
+    entry = front.admission.turnstile.queue.pop()
     assert entry is not None and (entry.tenant, entry.weight) == ("heavy", 3.0)
     waiting[0].cancel()
 
@@ -152,7 +152,7 @@ async def test_what_the_door_counted_stands_in_the_ingress_metrics(
 async def test_a_letter_that_the_door_did_not_write_is_not_believed(
     work: Work, front: Front, letter: str
 ) -> None:
-    ingress = IngressAdmission(work, gate_of(1, 1))
+    ingress = IngressAdmission(work, turnstile_of(1, 1))
     transport = httpx.ASGITransport(ingress)
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as client:
         tasks = await begin(client, 3, **{LETTER: letter})
@@ -175,7 +175,7 @@ async def test_without_a_door_an_ingress_admits_by_itself(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
-    transport = httpx.ASGITransport(IngressAdmission(work, gate_of(1, 1)))
+    transport = httpx.ASGITransport(IngressAdmission(work, turnstile_of(1, 1)))
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as client:
         tasks = await begin(client, 3)
         assert (await tasks[2]).status_code == 429
@@ -189,7 +189,7 @@ async def test_a_client_that_reads_nothing_is_gone_for_the_application() -> None
 
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        disconnected = asyncio.create_task(receive())
+        disconnected = asyncio.ensure_future(receive())
         await asyncio.sleep(0)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x", "more_body": True})

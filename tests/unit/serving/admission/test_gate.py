@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.core.errors import Overloaded, QueueFull
-from orchestra.serving.admission.gate import Gate
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
-from orchestra.serving.admission.queue import Entry, FairQueue
+from orchestra.serving.admission.queue import Arrival, FairQueue
+from orchestra.serving.admission.turnstile import Turnstile
 
-Fate = tuple[Entry, Overloaded | None]
+Fate = tuple[Arrival, Overloaded | None]
 
 
 @dataclass
@@ -26,15 +26,15 @@ class Server:
     places: int = 4
     queue: int = 50
     now: float = 0.0
-    fates: dict[Entry, Overloaded | None] = field(default_factory=dict)
-    takes: dict[Entry, float] = field(default_factory=dict)
-    ends: list[tuple[float, int, Entry]] = field(default_factory=list)
-    ended: dict[Entry, float] = field(default_factory=dict)
+    fates: dict[Arrival, Overloaded | None] = field(default_factory=dict)
+    takes: dict[Arrival, float] = field(default_factory=dict)
+    ends: list[tuple[float, int, Arrival]] = field(default_factory=list)
+    ended: dict[Arrival, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(FixedLimit(self.places), FairQueue(self.queue), self.told)
+        self.turnstile = Turnstile(FixedLimit(self.places), FairQueue(self.queue), self.told)
 
-    def told(self, entry: Entry, error: Overloaded | None) -> None:
+    def told(self, entry: Arrival, error: Overloaded | None) -> None:
         assert entry not in self.fates
         self.fates[entry] = error
         if error is None:
@@ -42,23 +42,23 @@ class Server:
 
     def ask(
         self, took: float, tenant: str = "a", latency: float | None = None, **more: float
-    ) -> Entry:
+    ) -> Arrival:
         deadline = None if latency is None else self.now + latency
-        entry = Entry(tenant, more.get("weight", 1.0), "interactive", "kind", self.now, deadline)
+        entry = Arrival(tenant, more.get("weight", 1.0), "interactive", "kind", self.now, deadline)
         self.takes[entry] = took
-        self.gate.offer(entry, self.now)
+        self.turnstile.offer(entry, self.now)
         return entry
 
     def until(self, then: float) -> None:
         while self.ends and self.ends[0][0] <= then:
             self.now, _, entry = heapq.heappop(self.ends)
             self.ended[entry] = self.now
-            self.gate.end(entry, self.now, is_answered=True)
+            self.turnstile.end(entry, self.now, is_answered=True)
             assert self.is_busy_or_empty()
         self.now = then
 
     def is_busy_or_empty(self) -> bool:
-        return len(self.gate.under_way) >= self.places or not len(self.gate.queue)
+        return len(self.turnstile.under_way) >= self.places or not len(self.turnstile.queue)
 
 
 @settings(max_examples=50, deadline=None)
@@ -80,11 +80,11 @@ def test_no_place_is_free_while_one_waits_and_the_queue_stays_bounded(
             server.ask(took, tenant, latency)
         except Overloaded:
             refused += 1
-        assert server.is_busy_or_empty() and len(server.gate.queue) <= 10
+        assert server.is_busy_or_empty() and len(server.turnstile.queue) <= 10
     server.until(server.now + 1000)
     assert len(server.fates) + refused == len(asked)  # each is told, once
     assert len(server.ended) == sum(error is None for error in server.fates.values())
-    assert not server.gate.under_way and not server.gate.held_bytes
+    assert not server.turnstile.under_way and not server.turnstile.held_bytes
 
 
 @pytest.mark.parametrize("latency", [1.0, 2.0, 5.0])
@@ -172,14 +172,14 @@ def test_a_free_place_goes_to_nobody_who_cannot_use_it() -> None:
         server.ask(10.0)
     with pytest.raises(Overloaded):
         server.ask(10.0, latency=0.5)
-    assert server.ask(10.0, latency=12.0) in server.gate.under_way
+    assert server.ask(10.0, latency=12.0) in server.turnstile.under_way
 
 
 def test_requests_that_take_most_of_their_deadline_mean_too_many_at_once() -> None:
-    gate = Gate(FoundLimit(least=2, most=64), FairQueue(10), lambda entry, error: None)
+    gate = Turnstile(FoundLimit(least=2, most=64), FairQueue(10), lambda entry, error: None)
     now = 0.0
     for _ in range(300):
-        entry = Entry("a", 1.0, "interactive", "kind", now, now + 1.0)
+        entry = Arrival("a", 1.0, "interactive", "kind", now, now + 1.0)
         gate.offer(entry, now)
         now += 0.9
         gate.end(entry, now, is_answered=True)
@@ -213,28 +213,28 @@ def test_a_full_queue_refuses_who_has_most_of_it() -> None:
 
 def test_bodies_that_wait_are_bounded_together() -> None:
     server = Server(places=1, queue=100)
-    server.gate.most_bytes = 1000
+    server.turnstile.most_bytes = 1000
 
-    def big(tenant: str) -> Entry:
-        entry = Entry(tenant, 1.0, "interactive", "kind", 0.0, size=400)
+    def big(tenant: str) -> Arrival:
+        entry = Arrival(tenant, 1.0, "interactive", "kind", 0.0, size=400)
         server.takes[entry] = 1.0
-        server.gate.offer(entry, 0.0)
+        server.turnstile.offer(entry, 0.0)
         return entry
 
     for _ in range(3):
         big("a")
-    assert server.gate.held_bytes == 800
+    assert server.turnstile.held_bytes == 800
     with pytest.raises(QueueFull, match="800 bytes"):
         big("a")
     server.until(10)
-    assert not server.gate.held_bytes
+    assert not server.turnstile.held_bytes
 
 
 def test_who_leaves_gives_its_place_to_the_next() -> None:
     server = Server(places=1)
     server.ask(1.0)
     gone, stays = server.ask(1.0), server.ask(1.0)
-    server.gate.leave(gone, 0.5)
+    server.turnstile.leave(gone, 0.5)
     server.until(1.5)
     assert gone not in server.fates and server.fates[stays] is None
 
@@ -272,7 +272,7 @@ def test_places_that_nobody_fills_teach_nothing() -> None:
 def test_what_was_let_in_elsewhere_takes_places_but_never_all_of_them() -> None:
     server = Server(places=2)
     for _ in range(3):
-        server.gate.pass_in()
+        server.turnstile.pass_in()
     first, second = server.ask(1.0), server.ask(1.0)
     assert first in server.fates and second not in server.fates
     server.until(1.0)
@@ -280,5 +280,5 @@ def test_what_was_let_in_elsewhere_takes_places_but_never_all_of_them() -> None:
     third = server.ask(1.0)
     assert third not in server.fates
     for _ in range(3):
-        server.gate.pass_out(server.now)
+        server.turnstile.pass_out(server.now)
     assert third in server.fates

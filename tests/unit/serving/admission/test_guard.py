@@ -178,13 +178,13 @@ async def test_a_client_that_leaves_the_queue_is_never_begun(work: Work) -> None
     leaver = asyncio.create_task(request(True))
     stays = asyncio.create_task(request(False))
     await settle()
-    assert len(app.gate.queue) == 2
+    assert len(app.turnstile.queue) == 2
     gone.set()
-    assert await leaver == [] and len(app.gate.queue) == 1
+    assert await leaver == [] and len(app.turnstile.queue) == 1
     work.ends.release()
     work.ends.release()
     assert (await first)[0]["status"] == (await stays)[0]["status"] == 200
-    assert len(work.begun) == 2 and not app.gate.under_way
+    assert len(work.begun) == 2 and not app.turnstile.under_way
     assert metrics.exposition().count(b'outcome="left"') >= max(1, left)
 
 

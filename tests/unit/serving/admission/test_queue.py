@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.access.principal import Lane
-from orchestra.serving.admission.queue import BATCH_SHARE, MOST_IDLE, Entry, FairQueue
+from orchestra.serving.admission.queue import BATCH_SHARE, MOST_IDLE, Arrival, FairQueue
 
 WORKS = st.sampled_from([0.01, 0.1, 0.5, 2.0])
 
 
 def entry(
     tenant: str = "a", weight: float = 1.0, lane: Lane = "interactive", work_s: float = 1.0
-) -> Entry:
-    return Entry(tenant, weight, lane, "kind", 0.0, work_s=work_s)
+) -> Arrival:
+    return Arrival(tenant, weight, lane, "kind", 0.0, work_s=work_s)
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,7 +59,7 @@ def test_every_entry_comes_out_once_and_none_is_forgotten(
     steps: list[tuple[str, str, Lane, float]],
 ) -> None:
     queue = FairQueue(1000)
-    waiting: list[Entry] = []
+    waiting: list[Arrival] = []
     for step, tenant, lane, work_s in steps:
         if step == "push":
             waiting.append(entry(tenant, lane=lane, work_s=work_s))

@@ -20,7 +20,7 @@ from orchestra.access.secret import id_of
 from orchestra.book.keys.key_messages import RevokeKey
 from orchestra.core.call import Call
 from orchestra.core.errors import ModelUnavailable, OrchestraError
-from orchestra.serving.admission.guard import gate_of
+from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.batches import lines, work
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.files import shelf
@@ -143,7 +143,7 @@ async def test_a_line_waits_for_a_model_that_does_not_answer() -> None:
     one = Served(None, later)
     service = Service(one.fleet, {"answer": build})
     endpoints = lines.endpoints(service, Responder(service, shelf.Shelf(one.filing)))
-    entrance = LineEntrance(one.fleet.ledger, Access(), gate_of(4, 4))
+    entrance = LineEntrance(one.fleet.ledger, Access(), turnstile_of(4, 4))
     done_by = work.BatchWork(one.filing, endpoints, entrance, first_delay_s=0.01)
     begun = await one.take(jsonl(ask(0)))
     done_by.begin()

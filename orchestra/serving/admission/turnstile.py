@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from orchestra.core.errors import Overloaded, QueueFull
 from orchestra.serving.admission.estimate import ServiceTimes
 from orchestra.serving.admission.limit import Limit
-from orchestra.serving.admission.queue import Entry, FairQueue
+from orchestra.serving.admission.queue import Arrival, FairQueue
 
 QUIET = 0.25  # of the places: while fewer are taken all are let in, so that times are learnt anew
 HALF = 0.5  # of its deadline that a request may take once it began, before there are too many
 MOST_BYTES = 256 * 2**20  # of bodies that wait, together
 
-Told = Callable[[Entry, Overloaded | None], None]
+Told = Callable[[Arrival, Overloaded | None], None]
 
 
 @dataclass(eq=False)
-class Gate:
+class Turnstile:
     """The places, the queue before them, and what is known of how long requests take.
 
     `told` hears of each entry that it may begin (None), or why it may not; it is called once for
@@ -38,7 +38,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         self.times = ServiceTimes()
-        self.under_way: set[Entry] = set()
+        self.under_way: set[Arrival] = set()
         self.held_bytes = 0
         self.passed = 0
 
@@ -51,7 +51,7 @@ class Gate:
         self.passed -= 1
         self.fill(now_s)
 
-    def offer(self, entry: Entry, now_s: float) -> None:
+    def offer(self, entry: Arrival, now_s: float) -> None:
         """Let it in, or let it wait.
 
         Raises `Overloaded` where it would end after its deadline, and `QueueFull` where its
@@ -92,18 +92,18 @@ class Gate:
             self.under_way.add(entry)
             self.told(entry, None)
 
-    def leave(self, entry: Entry, now_s: float) -> None:
+    def leave(self, entry: Arrival, now_s: float) -> None:
         """Whoever waited for it is gone: it gives up its place in the queue."""
         if self.queue.remove(entry):
             self.held_bytes -= entry.size
 
-    def late(self, entry: Entry, now_s: float) -> Overloaded:
+    def late(self, entry: Arrival, now_s: float) -> Overloaded:
         """The refusal of one whose time ran out while it waited; it gives up its place."""
         self.leave(entry, now_s)
         needed_s = self._wait_s(entry, now_s) + entry.work_s
         return self._too_late(entry, self._late_s(entry, now_s, needed_s), needed_s)
 
-    def end(self, entry: Entry, now_s: float, *, is_answered: bool) -> None:
+    def end(self, entry: Arrival, now_s: float, *, is_answered: bool) -> None:
         """It is done. What got no answer teaches nothing of how long an answer takes."""
         is_full = len(self.under_way) + self.passed >= self.limit.now
         self.under_way.discard(entry)
@@ -126,7 +126,7 @@ class Gate:
         busy = len(self.under_way) + self.passed
         return busy < self.limit.now or (self.passed > 0 and not self.under_way)
 
-    def _wait_s(self, entry: Entry, now_s: float) -> float:
+    def _wait_s(self, entry: Arrival, now_s: float) -> float:
         """Seconds before it would begin; 0 where a place is free."""
         places = self.limit.now
         if self._has_place() and not len(self.queue):
@@ -137,16 +137,16 @@ class Gate:
         )
         return (left_s + self.queue.ahead_s(entry)) / places
 
-    def _late_s(self, entry: Entry, now_s: float, needed_s: float) -> float:
+    def _late_s(self, entry: Arrival, now_s: float, needed_s: float) -> float:
         """Seconds by which it would miss its deadline if it needed so long from now."""
         return 0.0 if entry.deadline_s is None else now_s + needed_s - entry.deadline_s
 
-    def _check_deadline(self, entry: Entry, now_s: float, needed_s: float) -> None:
+    def _check_deadline(self, entry: Arrival, now_s: float, needed_s: float) -> None:
         late_s = self._late_s(entry, now_s, needed_s)
         if late_s > 0:
             raise self._too_late(entry, late_s, needed_s)
 
-    def _make_place(self, entry: Entry) -> None:
+    def _make_place(self, entry: Arrival) -> None:
         """Raises `QueueFull`, or has another give up its place where the queue is full."""
         while len(self.queue) >= self.queue.places or (
             self.held_bytes and self.held_bytes + entry.size > self.most_bytes
@@ -158,7 +158,7 @@ class Gate:
             self.held_bytes -= victim.size
             self.told(victim, self._full(victim))
 
-    def _too_late(self, entry: Entry, late_s: float, needed_s: float) -> Overloaded:
+    def _too_late(self, entry: Arrival, late_s: float, needed_s: float) -> Overloaded:
         given_s = 0.0 if entry.deadline_s is None else entry.deadline_s - entry.arrived_s
         return Overloaded(
             f"It would end after its deadline: latency_ms gives it {given_s * 1000:.0f} ms, and "
@@ -168,7 +168,7 @@ class Gate:
             retry_after_s=max(1.0, late_s),
         )
 
-    def _full(self, entry: Entry) -> QueueFull:
+    def _full(self, entry: Arrival) -> QueueFull:
         again_s = max(1.0, self.queue.ahead_s(entry) / self.limit.now)
         return QueueFull(
             f"The queue is full: {len(self.queue)} of {self.queue.places} places are taken, with "
