@@ -30,7 +30,7 @@ STOPPED = f"The body stopped coming for {STALL_S:g} s before its end. Send all o
 Refuse = Callable[[Overloaded], Response]
 
 
-class Counts(Protocol):
+class Bookkeeping(Protocol):
     """Who counts what becomes of requests."""
 
     def count(self, lane: str, outcome: str) -> None:
@@ -122,7 +122,7 @@ class Admission:
         app: ASGIApp,
         who: Callable[[Scope], Principal],
         refuse: Refuse,
-        seen: Counts,
+        seen: Bookkeeping,
         places: int = PLACES,
         at_once: int = 0,
         turnstile: Turnstile | None = None,

@@ -44,18 +44,18 @@ def settings() -> Settings | None:
 
 
 class Metrics:
-    """Counts in this process's own metrics."""
+    """Bookkeeping in this process's own metrics."""
 
     def count(self, lane: str, outcome: str) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         metrics.count_admission(lane, outcome)
 
     def queued(self, lane: str, seconds: float) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         metrics.observe_queue(lane, seconds)
 
     def depth(self, lane: str, count: int) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         metrics.set_queue_depth(lane, count)
 
 
@@ -68,15 +68,15 @@ class Tally:
     depths: dict[str, int] = field(default_factory=dict)
 
     def count(self, lane: str, outcome: str) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         self.counts[lane, outcome] += 1
 
     def queued(self, lane: str, seconds: float) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         self.waits.append((lane, seconds))
 
     def depth(self, lane: str, count: int) -> None:
-        """See `Counts`."""
+        """See `Bookkeeping`."""
         self.depths[lane] = count
 
     def letter(self, secret: str) -> bytes:
