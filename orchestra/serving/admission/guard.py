@@ -112,8 +112,8 @@ class _ReadBody:
 class Admission:
     """Lets in as many requests as are served well at once; the others wait in a bounded queue.
 
-    `turnstile` decides, which others may ask as well; else one is made of `places`, which bounds the
-    queue, and `at_once`, which fixes how many are served at once (0 has it found by what they
+    `turnstile` decides, which others may ask as well; else one is made of `places`, which bounds
+    the queue, and `at_once`, which fixes how many are served at once (0 has it found by what they
     take). `who` says who asks, `refuse` makes the answer of one that is not let in.
     """
 
