@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestra import Context, Fleet, Job, JobState, ask
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import OrchestraError
-from orchestra.core.json_lines import read_lines
+from orchestra.core.files.json_lines import read_lines
 from orchestra.finetune.labelled import LabelledRow
 from orchestra.finetune.learn import train
 from orchestra.finetune.reading import INSTRUCTION, READER

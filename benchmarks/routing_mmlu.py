@@ -28,7 +28,7 @@ from benchmarks.parts.routing_curve import Floats, apgr, difference, routing_sco
 from benchmarks.parts.routing_questions import Questions, read_questions
 from benchmarks.routing_models import vectors_once
 from benchmarks.routing_score import HEADER, lengths, line
-from orchestra.core.atomic import write_text
+from orchestra.core.files.atomic import write_text
 from orchestra.fleet.encoders import DEFAULT, encoder_of
 from orchestra.quality.learned.fit import (
     Learnt,

@@ -23,8 +23,8 @@ from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.words import BatchRequest, Endpoint
 from orchestra.serving.batches.work import BatchWork
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
-from orchestra.serving.keys import Access
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 

@@ -17,8 +17,8 @@ from orchestra.book.keys.key_messages import SaveTenant
 from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.source import load_fleet
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
-from orchestra.serving.keys import Access
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 from tests.scripted import first_allowed

@@ -24,7 +24,7 @@ from benchmarks.choice.measure import (
     titles_of,
 )
 from orchestra.core.errors import InvalidLabels
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.files.yaml_file import load_yaml
 from workers.choice.chooser import Chooser
 from workers.encoder.encoder import shared_encoder
 

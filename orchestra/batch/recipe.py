@@ -24,10 +24,10 @@ from orchestra.combine.instructions import INSTRUCTIONS, OVERRIDING, Instruction
 from orchestra.combine.match import MATCH, MatchRules
 from orchestra.combine.merge import MergeRules, Side
 from orchestra.core.errors import InvalidRecipe
+from orchestra.core.files.yaml_file import load_yaml
 from orchestra.core.job import Word, first_problem
 from orchestra.core.schema import Terms, choice_terms
 from orchestra.core.values import canonical, shown
-from orchestra.core.yaml_file import load_yaml
 
 Language = Literal["en", "zh"]
 WRITTEN = ("title", "description", "bullets")

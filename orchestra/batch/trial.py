@@ -23,9 +23,9 @@ from orchestra.batch.spec import BatchSpec, RunSettings
 from orchestra.batch.start import run_batch
 from orchestra.batch.tables.table import open_table, resolve_columns
 from orchestra.cache.store import ReplyStore
-from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import InvalidFleet, InvalidTable, UsageError
+from orchestra.core.files.atomic import write_text
 from orchestra.fleet.opened import OpenFleet
 from orchestra.fleet.source import load_graph
 from orchestra.quality.readings import Truths

@@ -27,7 +27,7 @@ from orchestra.core import shipped
 from orchestra.core.call import Call
 from orchestra.core.card import Capability
 from orchestra.core.errors import InvalidTable
-from orchestra.core.json_lines import read_lines
+from orchestra.core.files.json_lines import read_lines
 from orchestra.images.intake import normalise
 
 FIELD = "answer"

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import DiskFull
+from orchestra.core.files.atomic import atomic_file
 from orchestra.images.download import Kept
 from orchestra.observe.metrics import count_reuse
 

@@ -13,7 +13,7 @@ from orchestra.batch.labels import truths_of
 from orchestra.batch.tables.gold import read_truths
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import write_text
+from orchestra.core.files.atomic import write_text
 from orchestra.core.job import Result
 from orchestra.fleet.encoders import DEFAULT, encoder_of
 from orchestra.quality.calibrate import Fitted, calibrate

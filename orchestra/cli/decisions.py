@@ -13,8 +13,8 @@ from orchestra.batch.history import event_lines, history, standing_lines
 from orchestra.batch.proposals import Proposal, proposals
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import write_text
-from orchestra.core.yaml_file import yaml_text
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import yaml_text
 
 EPILOG = """\b
 Examples:

@@ -14,8 +14,8 @@ import click
 from orchestra.app import Fleet
 from orchestra.cli.command import Output, command, is_json
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import write_text
 from orchestra.core.errors import ConfirmationNeeded, UsageError
+from orchestra.core.files.atomic import write_text
 from orchestra.core.job import Job, Result
 from orchestra.core.money import dollars, usd
 from orchestra.fleet.source import load_graph

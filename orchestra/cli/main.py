@@ -50,6 +50,7 @@ COMMANDS = (
     "usage",
 )
 
+OF_SERVERS = ("book", "keys", "serve", "tenants", "usage")
 LEARNING = ("finetune", "label")  # commands that work out large products, and little beside them
 
 
@@ -68,7 +69,8 @@ class Commands(click.Group):
             # Engines have their own threads. Those of BLAS would wait for each other between them.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with _uncollected():
-            return getattr(import_module(f"orchestra.cli.{cmd_name}"), f"{cmd_name}_command")
+            room = "orchestra.cli.server" if cmd_name in OF_SERVERS else "orchestra.cli"
+            return getattr(import_module(f"{room}.{cmd_name}"), f"{cmd_name}_command")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 from orchestra.batch.redo import why_not_refreshed
 from orchestra.cli.command import Output, command
 from orchestra.cli.options import PATH
-from orchestra.core.atomic import atomic_file
+from orchestra.core.files.atomic import atomic_file
 from orchestra.review.desk import Desk
 from orchestra.review.index import Choice
 from orchestra.review.server import LOOPBACK, listen, server_of

@@ -105,8 +105,8 @@ class InProcessClient:
         queue = self._queues.here()
         if queue.calls.qsize() >= self.max_waiting:
             raise ModelUnavailable(
-                f"The model {self.name!r} has {self.max_waiting:,} calls waiting and takes no more. "
-                "Send fewer jobs at once."
+                f"The model {self.name!r} has {self.max_waiting:,} calls waiting and takes no "
+                "more. Send fewer jobs at once."
             )
         if queue.worker is None or queue.worker.done():
             queue.calls = asyncio.Queue()

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.atomic import write_text
 from orchestra.core.call import Call, Engine, Reply
 from orchestra.core.errors import InvalidTable, OrchestraError, UsageError
+from orchestra.core.files.atomic import write_text
 from orchestra.core.identity import checkpoint_place
 from orchestra.core.schema import narrow
 from orchestra.finetune.folder import REPORT, finished, prepare

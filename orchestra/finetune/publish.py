@@ -8,10 +8,10 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import yaml_text
 from orchestra.core.placeholders import escaped
-from orchestra.core.yaml_file import yaml_text
 from orchestra.finetune.order import Order, Trained
 from orchestra.finetune.rows import TrainingRow
 from orchestra.finetune.score import FieldScore

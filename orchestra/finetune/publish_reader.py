@@ -5,9 +5,9 @@ from __future__ import annotations
 from pprint import pformat
 from typing import Any
 
-from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
-from orchestra.core.yaml_file import yaml_text
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import yaml_text
 from orchestra.finetune.publish import FLEET, GRAPH, GRAPH_TEXT
 from orchestra.finetune.reading import (
     INSTRUCTION,

@@ -31,7 +31,7 @@ from pydantic import (
 
 from orchestra.core.call import Call, Turn
 from orchestra.core.errors import ImageError, InvalidTable
-from orchestra.core.json_lines import read_lines
+from orchestra.core.files.json_lines import read_lines
 from orchestra.images.intake import normalise
 
 FIELD = "answer"  # of an answer that is a string alone

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet
+from orchestra.core.files.atomic import write_text
 from orchestra.core.identity import checkpoint_place
 from orchestra.finetune.folder import REPORT, finished, prepare
 from orchestra.finetune.order import Order, Say, Trained, Trainer, TrainingTask

@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestra.core.atomic import write_text
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import InvalidFleet
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import yaml_text
 from orchestra.core.identity import checkpoint_place
 from orchestra.core.job import Word, first_problem
 from orchestra.core.latency import Latency, Overhead, WholeJobs
-from orchestra.core.yaml_file import yaml_text
 
 SUFFIX = ".latency.yaml"
 HEADER = "# Written by `orchestra refit`: how long calls took. Delete it to go back.\n"

@@ -16,8 +16,8 @@ from typing import Any
 from orchestra.core import shipped
 from orchestra.core.card import FleetFile, parse_fleet
 from orchestra.core.errors import InvalidFleet, InvalidGraph
+from orchestra.core.files.yaml_file import load_yaml
 from orchestra.core.spelling import did_you_mean, nearest
-from orchestra.core.yaml_file import load_yaml
 from orchestra.fleet.fitted import latency_path, with_fitted
 
 # ${NAME}, ${NAME:-default}, and $${ for a "${" that is meant.

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from orchestra.core.atomic import atomic_file
+from orchestra.core.files.atomic import atomic_file
 
 Grid = tuple[tuple[float, ...], ...]
 Box = tuple[float, float, float, float]

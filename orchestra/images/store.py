@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 
 from PIL import Image
 
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import ImageNotFound, ImageTooLarge, ImageTruncated
+from orchestra.core.files.atomic import atomic_file
 from orchestra.images.files import SUFFIXES, PhotoFile
 from orchestra.images.intake import MOST_SIDE_PX, normalise
 

@@ -18,8 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestra.batch.tables.gold import NOTHING
-from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidTable
+from orchestra.core.files.atomic import write_text
 from orchestra.label.session import LabelSession, Verdict, text_read
 
 COLUMNS = ("id", "field", "verdict", "value")

@@ -13,8 +13,8 @@ from typing import Literal
 from orchestra.batch.folder import Folder
 from orchestra.batch.recipe import Recipe
 from orchestra.batch.tables.gold import NOTHING, Drawn, gold_bytes, read_gold, read_truths
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable
+from orchestra.core.files.atomic import atomic_file
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded, text_of
 from orchestra.label.draw import draw, fields_of_batch, sureness

@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field as Attribute
 from pydantic import ValidationError, model_validator
 
-from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPolicy, InvalidRecipe
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import load_yaml, yaml_text
 from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import wilson
-from orchestra.core.yaml_file import load_yaml, yaml_text
 from orchestra.quality.learned.text_quality import TextQuality
 
 VERSION = 1

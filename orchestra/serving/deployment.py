@@ -35,8 +35,8 @@ from orchestra.serving.canary.second import SUFFIX, own_cards, second_args, seco
 from orchestra.serving.canary.sharing import Sharing
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.courier import webhook_of
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
-from orchestra.serving.keys import Access
 from orchestra.serving.ledger import member_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service

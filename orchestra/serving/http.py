@@ -28,28 +28,28 @@ from orchestra.serving.batches.lines import endpoints
 from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
-from orchestra.serving.body_limits import BodyLimits, tell_limits
 from orchestra.serving.canary.guard import Canary
 from orchestra.serving.canary.sharing import Sharing, canary_app
 from orchestra.serving.console.routes import add_console
 from orchestra.serving.courier import Courier, Webhook
 from orchestra.serving.documented import GUARDS, document, errors
-from orchestra.serving.draining import Draining
 from orchestra.serving.files.routes import add_files
 from orchestra.serving.files.shelf import UPLOADS, Shelf
-from orchestra.serving.guards import BodyLimit, NothingForeseen
-from orchestra.serving.hosts import ANY, HostGuard
-from orchestra.serving.keys import Access, KeyGuard
-from orchestra.serving.methods import Methods
-from orchestra.serving.once import Once
+from orchestra.serving.guards.bodies import BodyLimit, NothingForeseen
+from orchestra.serving.guards.body_limits import BodyLimits, tell_limits
+from orchestra.serving.guards.draining import Draining
+from orchestra.serving.guards.hosts import ANY, HostGuard
+from orchestra.serving.guards.keys import Access, KeyGuard
+from orchestra.serving.guards.methods import Methods
+from orchestra.serving.guards.once import Once
+from orchestra.serving.guards.strict_json import StrictRoute
+from orchestra.serving.guards.traced import Traced
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
-from orchestra.serving.strict_json import StrictRoute
-from orchestra.serving.traced import Traced
 
 UNASKED = Access()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import UsageError
-from orchestra.core.yaml_file import yaml_text
+from orchestra.core.files.yaml_file import yaml_text
 from orchestra.fleet.source import load_fleet
 from orchestra.setup.discover import Listed, Server
 from orchestra.setup.handshake import with_thoughts

@@ -15,7 +15,7 @@ import yaml
 
 from examples.demo.make_catalog import PLANTED, write_catalog
 from orchestra.fleet.source import load_fleet
-from tests.fake_server import chat, endpoint_card, serving
+from tests.servers.fake_server import chat, endpoint_card, serving
 from tests.tuning import cups, write_table
 from tests.wheel import ROOT, Installed, build_wheel, install
 

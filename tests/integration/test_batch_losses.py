@@ -28,8 +28,8 @@ from orchestra.cluster.processes import descendants
 from orchestra.core.errors import InvalidTable, ModelUnavailable
 from orchestra.core.money import dollars
 from orchestra.fleet.source import load_graph
-from tests.failing_servers import ModelServer
-from tests.fake_server import endpoint_card
+from tests.servers.failing_servers import ModelServer
+from tests.servers.fake_server import endpoint_card
 from tests.serving_workers import DyingWorker
 from tests.serving_workers import write_fleet as write_other_fleet
 from tests.stub_worker import write_fleet

@@ -44,7 +44,7 @@ from orchestra.core.errors import (
     OrchestraError,
     ThreadTaken,
 )
-from tests.postgres import Postgres, postgres
+from tests.servers.postgres import Postgres, postgres
 from tests.unit.book.ledger_house import House
 from tests.unit.book.test_memory import MESSAGES
 

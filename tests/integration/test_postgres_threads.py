@@ -18,8 +18,8 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from orchestra import Budget, Context, Fleet, Job, ask
-from tests.postgres import Postgres, postgres
 from tests.scripted import scripted_fleet
+from tests.servers.postgres import Postgres, postgres
 
 SHIRT = {"type": "object", "properties": {"colour": {"type": "string"}}}
 

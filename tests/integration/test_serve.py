@@ -26,7 +26,7 @@ from orchestra.cluster.owned import own_cluster, served
 from orchestra.cluster.processes import descendants
 from orchestra.core.card import FleetFile
 from orchestra.fleet.source import load_fleet
-from tests.fake_server import endpoint_card
+from tests.servers.fake_server import endpoint_card
 from workers.encoder.encoder import shared_encoder
 from workers.synthetic.drawn import RESERVED_SEED, draw_product
 

@@ -23,7 +23,7 @@ from orchestra.clients.tools import from_form
 from orchestra.core.call import Call, Reply, Tool
 from orchestra.core.card import Card
 from orchestra.core.errors import OrchestraError
-from tests.fake_server import FakeServer, Said, serving
+from tests.servers.fake_server import FakeServer, Said, serving
 
 FOLDER = Path(__file__).parent
 NUMBERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}

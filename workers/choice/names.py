@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.core.errors import CheckpointInvalid
+from orchestra.core.files.yaml_file import load_yaml
 from orchestra.core.values import CJK
-from orchestra.core.yaml_file import load_yaml
 
 GAPS = re.compile(r"[\s_\-‐‑–·・/]+")
 CAMEL = re.compile(r"(?<=[a-z]{2})(?=[A-Z][a-z])")

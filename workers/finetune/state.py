@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import CheckpointInvalid, OutputMismatch
+from orchestra.core.files.atomic import atomic_file
 
 FILE = "state.safetensors"
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter

@@ -29,8 +29,8 @@ from orchestra.batch.channels.woocommerce import WooCommerce
 from orchestra.batch.export_settings import ExportSettings
 from orchestra.batch.folder import Folder
 from orchestra.batch.output.rows import REJECTED, OutputRow, output_rows
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import MissingExtra, UsageError
+from orchestra.core.files.atomic import atomic_file
 
 CHANNELS: dict[str, type[Channel]] = {
     one.name: one for one in (Shopify, WooCommerce, Google, Amazon, OpenAi, Sheets, Provenance)

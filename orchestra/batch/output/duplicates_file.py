@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestra.batch.duplicates.groups import Groups
 from orchestra.batch.output.exports import guarded
-from orchestra.core.atomic import atomic_file
+from orchestra.core.files.atomic import atomic_file
 
 FILE = "duplicates.csv"
 COLUMNS = ("group", "kind", "id", "row", "why", "alike", "like")

@@ -20,8 +20,8 @@ from typing import Any
 from orchestra.batch.decided import told
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import DECIDED, REASONS, STATUS, output_columns
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidRecipe
+from orchestra.core.files.atomic import atomic_file
 from orchestra.core.job import ErrorRecord, Field
 from orchestra.core.values import text_of
 

@@ -23,8 +23,8 @@ from orchestra.batch.output.thumbnails import Thumbnails
 from orchestra.batch.parked import waiting_rows
 from orchestra.batch.plan.batch_plan import BatchPlan
 from orchestra.batch.tables.table import Table
-from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
+from orchestra.core.files.atomic import write_text
 from orchestra.core.identity import snapshot
 from orchestra.core.money import usd
 

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from orchestra.batch.output.summary import Summary
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import UsageError
+from orchestra.core.files.atomic import atomic_file
 
 ENDING = ".prom"  # what the collector reads
 

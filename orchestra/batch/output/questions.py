@@ -16,8 +16,8 @@ from typing import Any
 from orchestra.batch.output.exports import guarded, unguarded
 from orchestra.batch.parked import WaitingRow
 from orchestra.batch.tables.table import open_table
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable, UsageError
+from orchestra.core.files.atomic import atomic_file
 
 SHEET = "waiting.csv"
 ID, QUESTION_ID, ANSWER = "id", "question_id", "answer"

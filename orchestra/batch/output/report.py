@@ -31,8 +31,8 @@ from orchestra.batch.output.summary import promise_lines
 from orchestra.batch.output.thumbnails import link_of
 from orchestra.batch.parked import WAITING
 from orchestra.batch.plan.batch_plan import money
-from orchestra.core.atomic import atomic_file
 from orchestra.core.card import Card
+from orchestra.core.files.atomic import atomic_file
 from orchestra.core.values import CJK, dollars, duration
 
 TABLE, CARD = "products.csv", "report_card.html.j2"

@@ -24,8 +24,8 @@ from typing import IO, Any
 from orchestra.batch.output.fault import order_of
 from orchestra.batch.output.report_view import RowView
 from orchestra.batch.output.rows import OutputRow
-from orchestra.core.atomic import NO_SPACE, atomic_file
 from orchestra.core.errors import DiskFull
+from orchestra.core.files.atomic import NO_SPACE, atomic_file
 from orchestra.core.values import lower, shown
 
 FOLDER = "report_files"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import ImageError
+from orchestra.core.files.atomic import atomic_file
 
 PHOTOS = "photos"
 

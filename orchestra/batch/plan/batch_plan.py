@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from orchestra.batch.mismatch import differences
 from orchestra.batch.plan.kinds import Kinds
-from orchestra.core.atomic import write_text
 from orchestra.core.errors import InvalidPlan
+from orchestra.core.files.atomic import write_text
 from orchestra.core.job import Word, first_problem
 from orchestra.core.stats import Estimate
 from orchestra.core.values import duration

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from orchestra.core.atomic import atomic_file
 from orchestra.core.errors import InvalidTable, MissingExtra
+from orchestra.core.files.atomic import atomic_file
 
 # A path loses one of the two slashes of an address that was made a Path.
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/{1,2}(?=[^/])", re.IGNORECASE)

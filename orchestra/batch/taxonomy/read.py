@@ -12,7 +12,7 @@ from orchestra.batch.taxonomy.own import read_links, read_nested
 from orchestra.batch.taxonomy.shopify import read_shopify
 from orchestra.batch.taxonomy.tree import Taxonomy
 from orchestra.core.errors import InvalidTable, InvalidTaxonomy
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.files.yaml_file import load_yaml
 
 POINTER = "version https://git-lfs"
 MOST_BYTES = 256 << 20  # Shopify's whole taxonomy.json is about half of it

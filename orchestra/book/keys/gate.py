@@ -99,7 +99,7 @@ class Payer:
         return None if most is None else limit_micro(most)
 
 
-class Entrance(ABC):
+class KeyedEntrance(ABC):
     """Does what is said of who comes in and leaves."""
 
     door: Attendance
@@ -364,11 +364,11 @@ def _note(one: Left, used: int, models: tuple[str, ...] | None, job_micro: int |
     )
 
 
-# By message; `Any` is an `Entrance` of any kind and the message.
+# By message; `Any` is an `KeyedEntrance` of any kind and the message.
 GATE_DEEDS: dict[type, Callable[[Any, Any], Any]] = {
-    Enter: Entrance._let_in,
-    Leave: Entrance._let_out,
-    Stay: Entrance._let_stay,
+    Enter: KeyedEntrance._let_in,
+    Leave: KeyedEntrance._let_out,
+    Stay: KeyedEntrance._let_stay,
     ReadLeft: lambda gate, asked: gate.left(asked.day_micro),
     Tick: lambda gate, asked: gate._tick(asked),
 }

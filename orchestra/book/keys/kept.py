@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from orchestra.book.accounts import Accounts
-from orchestra.book.keys.gate import NO_DIGEST, Entrance, Mark, StoredKey
+from orchestra.book.keys.gate import NO_DIGEST, KeyedEntrance, Mark, StoredKey
 from orchestra.book.keys.key_messages import (
     KeyEntry,
     ListKeys,
@@ -37,7 +37,7 @@ _KEY = """SELECT id, tenant, made, terms, expires, revoked, old_until, digest, o
     FROM keys"""
 
 
-class Keys(Accounts, Entrance):
+class Keys(Accounts, KeyedEntrance):
     """The tenants and keys of a book."""
 
     _keys_read: dict[str, StoredKey | None]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from orchestra.book.keys.gate import Entrance, Mark, StoredKey
+from orchestra.book.keys.gate import KeyedEntrance, Mark, StoredKey
 from orchestra.book.keys.terms import TenantTerms
 
 
-class KeylessEntrance(Entrance):
+class KeylessEntrance(KeyedEntrance):
     """Keeps where the days of budgets began; accounts are kept by who inherits it."""
 
     _marks: dict[str, Mark]

@@ -19,7 +19,7 @@ from orchestra.book.keys.key_messages import Enter, Leave
 from orchestra.book.ledger import Ledger
 from orchestra.serving.admission.queue import Arrival
 from orchestra.serving.admission.turnstile import Turnstile
-from orchestra.serving.keys import Access
+from orchestra.serving.guards.keys import Access
 
 # Of who began a batch and its endpoint, who asks now; the line runs inside.
 Entrance = Callable[[Principal, str], AbstractAsyncContextManager[Principal]]

@@ -17,11 +17,11 @@ from orchestra.core.errors import OrchestraError, UsageError
 from orchestra.core.job import Result, first_problem
 from orchestra.serving.batches.words import BatchLine
 from orchestra.serving.chat_words import ChatRequest
+from orchestra.serving.guards.strict_json import read_json
 from orchestra.serving.problems import body, problem, reported
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.words import ResponseRequest
 from orchestra.serving.service import Service
-from orchestra.serving.strict_json import read_json
 from orchestra.serving.words import RunRequest, VectorRequest
 
 MOST_LINES = 50_000  # as at OpenAI

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from orchestra.serving.canary.trial import CanaryTrial
+from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.routes import add_chat, add_jobs
 from orchestra.serving.service import Service
-from orchestra.serving.strict_json import StrictRoute
 
 
 @dataclass(frozen=True, slots=True)

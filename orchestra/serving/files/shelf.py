@@ -15,8 +15,8 @@ from orchestra.access.principal import principal
 from orchestra.book.filing.entries import FiledFile, FilePurpose
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import DiskFull, FileTooLarge, UnknownFile, UsageError
-from orchestra.serving.body_limits import BodyBound
 from orchestra.serving.files.words import FileList, FileObject
+from orchestra.serving.guards.body_limits import BodyBound
 
 MOST_FILE_BYTES = 200 * 2**20  # of one, as at OpenAI for a batch
 UPLOADS = (  # what else is in such a body is its parts' names

@@ -17,7 +17,7 @@ from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
 from orchestra.core.job import Budget
 from orchestra.core.text_table import joint_table, model_table
 from tests.bench_questions import questions
-from tests.fake_server import chat, endpoint_card, serving
+from tests.servers.fake_server import chat, endpoint_card, serving
 
 GONE = "http://127.0.0.1:9/v1"  # the discard port: nothing listens there
 FREE = {"as_of": "2026-11-01"}

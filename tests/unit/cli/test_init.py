@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from orchestra.cli.main import main
 from orchestra.fleet.source import load_fleet
 from orchestra.setup.discover import PROVIDERS
-from tests.fake_server import FakeServer, chat, serving
+from tests.servers.fake_server import FakeServer, chat, serving
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,15 @@ from orchestra.core.errors import (
     RateLimited,
     ThoughtTruncated,
 )
-from tests.fake_server import FakeServer, Said, chat, endpoint_card, failing, serving, streamed
+from tests.servers.fake_server import (
+    FakeServer,
+    Said,
+    chat,
+    endpoint_card,
+    failing,
+    serving,
+    streamed,
+)
 
 SCHEMA = {
     "type": "object",

@@ -16,8 +16,8 @@ from orchestra.clients.endpoint_stream import Stream
 from orchestra.clients.endpoint_thoughts import Thoughts
 from orchestra.core.call import Reply, Usage
 from orchestra.core.errors import OrchestraError
-from tests.fake_server import endpoint_card
 from tests.replay.replies import ASKS
+from tests.servers.fake_server import endpoint_card
 
 MOST = Usage(100, 50, is_bound=True)
 ENDPOINT = endpoint_card("http://127.0.0.1:1/v1").hosting.endpoint

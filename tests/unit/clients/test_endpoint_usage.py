@@ -19,7 +19,7 @@ from orchestra.core.errors import (
     ModelUnavailable,
 )
 from orchestra.core.usage import Usage
-from tests.fake_server import Said, chat, endpoint_card, serving
+from tests.servers.fake_server import Said, chat, endpoint_card, serving
 
 MOST = Usage(100, 50, is_bound=True)
 TALK = Call("Say hello.", max_tokens=20)

@@ -11,7 +11,7 @@ from orchestra.clients.endpoint import EndpointClient
 from orchestra.core.call import Call, Reply
 from orchestra.core.errors import AnswerInvalid, ModelError, OrchestraError
 from orchestra.core.float_text import floats_to_text
-from tests.fake_server import Said, endpoint_card, failing, serving
+from tests.servers.fake_server import Said, endpoint_card, failing, serving
 
 CALL = Call("", texts=("red", "blue"))
 RED, BLUE = np.array([1, 0.5], np.float32), np.array([0, 0.25], np.float32)

@@ -14,7 +14,7 @@ from orchestra.clients.endpoint import EndpointClient
 from orchestra.clients.tools import as_schema, from_form, to_form
 from orchestra.core.call import Call, Tool, ToolCall, Turn
 from orchestra.core.errors import AnswerInvalid
-from tests.fake_server import FakeServer, Said, chat, endpoint_card, serving
+from tests.servers.fake_server import FakeServer, Said, chat, endpoint_card, serving
 from workers.decoding.shape import read_schema
 
 NUMBERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}

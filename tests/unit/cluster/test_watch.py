@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestra.cluster.watch import Watch, proxy_pulse
-from tests.fake_server import serving
+from tests.servers.fake_server import serving
 
 PATIENCE_S = 30.0
 

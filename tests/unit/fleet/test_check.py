@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from orchestra.cli.main import main
-from tests.fake_server import Said, chat, endpoint_card, serving
+from tests.servers.fake_server import Said, chat, endpoint_card, serving
 from tests.unit.core.test_card import CARD
 
 HEAD = """

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestra.core.errors import InvalidFleet, InvalidGraph, InvalidRecipe
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.files.yaml_file import load_yaml
 from orchestra.fleet.source import graph_place, load_fleet, load_graph, load_worker
 
 ROOT = Path(__file__).parents[3]

@@ -23,7 +23,7 @@ from orchestra.cli.main import main
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import BudgetExceeded
 from tests.booked import BookedCall, booked
-from tests.fake_server import FakeServer, Said, chat, endpoint_card, failing, serving
+from tests.servers.fake_server import FakeServer, Said, chat, endpoint_card, failing, serving
 
 PRICE = {
     "as_of": "2026-11-01",

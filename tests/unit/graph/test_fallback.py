@@ -28,8 +28,8 @@ from orchestra.core.errors import (
 )
 from orchestra.graph.query import Query, answer_query
 from orchestra.testing import ScriptedEngine
-from tests.fake_server import Said, chat, endpoint_card, failing, serving, streamed
 from tests.scripted import scripted_fleet
+from tests.servers.fake_server import Said, chat, endpoint_card, failing, serving, streamed
 
 JOB = Job(text="A red shirt.")
 

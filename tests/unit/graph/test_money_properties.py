@@ -47,7 +47,7 @@ from orchestra.core.money import MICRO_PER_USD
 from orchestra.core.pricing import Work
 from orchestra.core.usage import Usage
 from orchestra.graph.caller import Caller, Ticket
-from tests.fake_server import endpoint_card
+from tests.servers.fake_server import endpoint_card
 from tests.unit.book.book_audit import discrepancies
 
 # A token is a micro-dollar.

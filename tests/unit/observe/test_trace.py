@@ -35,7 +35,7 @@ from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 from tests.fake_handles import NearHandle
-from tests.fake_server import FakeServer, chat, endpoint_card, failing, serving, streamed
+from tests.servers.fake_server import FakeServer, chat, endpoint_card, failing, serving, streamed
 
 TEXT, KEY, TOKEN = "cashmere-jumper-91", "sk-live-4242", "token-of-a-photo"
 CALLER = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"

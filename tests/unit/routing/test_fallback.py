@@ -26,7 +26,7 @@ from orchestra.routing.compiled import compile_graph
 from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 from orchestra.routing.planner import plan
-from tests.fake_server import endpoint_card
+from tests.servers.fake_server import endpoint_card
 
 WORDS = JobShape(text_bytes=40, images=0)
 NO_LIMITS = Budget()

@@ -14,7 +14,7 @@ from orchestra import Budget, Context, Job, JobState, ask
 from orchestra.app import Fleet
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import ConfirmationNeeded, PriceUnknown
-from tests.fake_server import chat, endpoint_card, serving
+from tests.servers.fake_server import chat, endpoint_card, serving
 
 FAR = "https://models.example.com/v1"
 HERE = "http://127.0.0.1:9/v1"

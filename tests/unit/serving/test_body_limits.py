@@ -13,9 +13,9 @@ from starlette.types import Message, Receive, Scope, Send
 from orchestra.core.card import FleetFile
 from orchestra.core.text_limits import LEAST_PLAIN_BYTES, MOST_PLAIN_BYTES, plain_bytes
 from orchestra.fleet.source import load_fleet
-from orchestra.serving import body_limits
-from orchestra.serving.body_limits import BodyBound, BodyLimits, PlainBytes
-from orchestra.serving.guards import BodyLimit
+from orchestra.serving.guards import body_limits
+from orchestra.serving.guards.bodies import BodyLimit
+from orchestra.serving.guards.body_limits import BodyBound, BodyLimits, PlainBytes
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet

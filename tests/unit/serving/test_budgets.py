@@ -27,7 +27,7 @@ from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import OpenAccount
 from orchestra.book.usage import usage
 from orchestra.core.errors import BudgetExceeded, KeyRefused
-from orchestra.serving.keys import Access, line_let_in
+from orchestra.serving.guards.keys import Access, line_let_in
 from orchestra.serving.ticker import Ticker
 from tests.keyed import JOB, KEYS, bearer, keyed_fleet, made, served, tenant
 from tests.parked_graphs import asking as asking_graph

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from graphs.answer import build
-from orchestra.serving import body_limits
+from orchestra.serving.guards import body_limits
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from orchestra.serving.hosts import HostGuard, host_name
+from orchestra.serving.guards.hosts import HostGuard, host_name
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet

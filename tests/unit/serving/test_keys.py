@@ -14,8 +14,8 @@ from orchestra.access.secret import id_of
 from orchestra.book.book import Book
 from orchestra.book.keys.key_messages import RevokeKey, SetKey
 from orchestra.book.keys.terms import KeyTerms
-from orchestra.serving import keys as guard
-from orchestra.serving.keys import Access
+from orchestra.serving.guards import keys as guard
+from orchestra.serving.guards.keys import Access
 from tests.keyed import JOB, bearer, keyed_fleet, made, served, tenant
 
 CHAT = {"messages": [{"role": "user", "content": "What is it?"}]}

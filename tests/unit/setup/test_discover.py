@@ -14,7 +14,7 @@ from orchestra.core.errors import AccessRefused, InvalidSchema, ModelUnavailable
 from orchestra.setup.discover import PROVIDERS, Listed, Server, listed_models, look_around
 from orchestra.setup.draft import choose, draft_cards, fleet_text
 from orchestra.setup.handshake import HANDSHAKE, THINKING_TOKENS, settle_on
-from tests.fake_server import Said, chat, failing, serving
+from tests.servers.fake_server import Said, chat, failing, serving
 
 FAR = "https://api.example.com/v1"
 

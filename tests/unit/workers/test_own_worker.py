@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from orchestra.cli.main import main
 from tests.documents import command_lines, files
-from tests.fake_server import Said, serving
+from tests.servers.fake_server import Said, serving
 
 PAGE = "docs/workers.md"
 MODULES = ("mail", "fitted", "remote", "tuned")

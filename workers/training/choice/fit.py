@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.core.errors import InvalidTable
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.files.yaml_file import load_yaml
 from workers.choice.calibration import FILE as NUMBERS
 from workers.choice.calibration import ChoiceCalibration, Kind, Numbers, shares, signs
 from workers.choice.chooser import Chooser, Vectors

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from orchestra.core.errors import InvalidTable
-from orchestra.core.yaml_file import load_yaml
+from orchestra.core.files.yaml_file import load_yaml
 from workers.choice.chooser import Vectors
 from workers.choice.known import FOLDER
 from workers.choice.ridge import train

@@ -6,9 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from orchestra.core.atomic import write_text
 from orchestra.core.card import FleetFile
-from orchestra.core.yaml_file import yaml_text
+from orchestra.core.files.atomic import write_text
+from orchestra.core.files.yaml_file import yaml_text
 from workers.training.zero.curve import Point
 from workers.training.zero.token_environment import TokenEnvironment
 from workers.zero.environment import SumsModulo

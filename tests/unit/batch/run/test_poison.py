@@ -21,8 +21,8 @@ from orchestra.book.costs import costs
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import BatchPaused, UsageError
 from orchestra.images.limits import ImageLimits
-from tests.failing_servers import ModelServer, PhotoServer
-from tests.fake_server import endpoint_card
+from tests.servers.failing_servers import ModelServer, PhotoServer
+from tests.servers.fake_server import endpoint_card
 
 PRICE = {"as_of": "2026-11-01", "usd_per_million_output_tokens": "10000"}
 

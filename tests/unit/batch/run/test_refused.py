@@ -13,8 +13,8 @@ from orchestra.app import Fleet
 from orchestra.batch.output.summary import Summary
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.errors import BatchPaused
-from tests.failing_servers import ModelServer
-from tests.fake_server import Said, chat, endpoint_card, failing, serving
+from tests.servers.failing_servers import ModelServer
+from tests.servers.fake_server import Said, chat, endpoint_card, failing, serving
 
 ANSWER = chat('{"answer": "Lot"}')
 

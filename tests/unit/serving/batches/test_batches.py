@@ -24,8 +24,8 @@ from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.batches import lines, work
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.files import shelf
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
-from orchestra.serving.keys import Access
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
 from tests.batch_service import CHAT, Served, ask, jsonl, number_of, said, served

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.observe import metrics
-from orchestra.serving.body_limits import BodyBound, BodyLimits, PlainBytes, allowed_s
+from orchestra.serving.guards.body_limits import BodyBound, BodyLimits, PlainBytes, allowed_s
 from orchestra.serving.problems import body, reported
 
 MOST_HEADERS, MOST_HEADER_BYTES = 128, 32 * 1024

@@ -11,7 +11,9 @@ import click
 from orchestra.access.keeping import changed, tenant_public, with_webhook_secret
 from orchestra.book.keys.key_messages import ListTenants, SaveTenant
 from orchestra.book.keys.terms import SERVER, TenantTerms
-from orchestra.cli.access_options import (
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, stack
+from orchestra.cli.server.access_options import (
     bounds_of,
     bounds_options,
     budget_words,
@@ -19,8 +21,6 @@ from orchestra.cli.access_options import (
     live_book,
     told,
 )
-from orchestra.cli.command import Output, command
-from orchestra.cli.options import PATH, stack
 
 EPILOG = f"""\b
 Examples:

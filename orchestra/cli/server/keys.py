@@ -12,15 +12,15 @@ from orchestra.access.keeping import changed, key_public, new_key_message, rotat
 from orchestra.access.secret import MARK, read_key
 from orchestra.book.keys.key_messages import ListKeys, RevokeKey, SetKey
 from orchestra.book.keys.terms import KeyTerms, Route
-from orchestra.cli.access_options import (
+from orchestra.cli.command import Output, command
+from orchestra.cli.options import PATH, stack
+from orchestra.cli.server.access_options import (
     bounds_of,
     bounds_options,
     budget_words,
     live_book,
     told,
 )
-from orchestra.cli.command import Output, command
-from orchestra.cli.options import PATH, stack
 from orchestra.core.errors import UsageError
 
 EPILOG = """\b

@@ -1,6 +1,6 @@
 """Runs llama.cpp's own HTTP server on a GGUF file until its standard input is closed.
 
-`python tests/llama_server.py FILE KEY` prints the server's address once it answers.
+`python tests/servers/llama_server.py FILE KEY` prints the server's address once it answers.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestra.serving.guards import refused
+from orchestra.serving.guards.bodies import refused
 
 LOOPBACK = frozenset({"localhost"})
 ANY = "*"
