@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,7 @@ class TransformersEngine(AnsweringEngine):
         """
         vision, answer = self.answered(call)
         maps = maps_of(vision, answer, method)
-        reply = self._outcome(answer, 0.0)
+        reply = self._outcome(answer, 0.0, time.monotonic())
         reasons = reply.abstained if isinstance(reply, Reply) else {}
         said = answer.reworded
         return [

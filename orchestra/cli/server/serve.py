@@ -212,7 +212,8 @@ def serve_command(
     """
     args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
     args |= _canary_args(canary_percent, canary_fleet, canary_policy, canary_graph)
-    args |= {"queue": str(queue), "max_ongoing": str(max_ongoing or 0)}
+    args |= {} if queue == PLACES else {"queue": str(queue)}
+    args |= {} if max_ongoing is None else {"max_ongoing": str(max_ongoing)}
     if book is not None:
         args["book"] = book if is_postgres(book) else str(Path(book).resolve())
     for name, path in (("policy", policy), ("cache", cache)):
