@@ -44,8 +44,9 @@ MANUALS = (
     "docs/keys.md",
 )
 ERRORS = ("docs/errors.md", "docs/errors.zh-CN.md")
+COMMAND_PAGES = ("docs/commands.md", "docs/commands.zh-CN.md")
 NUMBERS = ("docs/numbers.md", "docs/numbers.zh-CN.md")
-PAGES = (*READMES, *ERRORS, *NUMBERS, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
+PAGES = (*READMES, *ERRORS, *NUMBERS, *COMMAND_PAGES, *GUIDES, *MANUALS, "ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 INLINE = re.compile(r"`(orchestra [^`]+)`")
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -191,7 +192,7 @@ def test_every_status_is_explained(page: str) -> None:
         assert f"| `{status}` |" in text
 
 
-@pytest.mark.parametrize("pages", [ERRORS, NUMBERS])
+@pytest.mark.parametrize("pages", [ERRORS, NUMBERS, COMMAND_PAGES])
 def test_what_readmes_lead_to_has_the_same_lines_in_both_languages(pages: tuple[str, str]) -> None:
     english, chinese = map(read, pages)
     assert english.count("\n|") == chinese.count("\n|") > 10
