@@ -141,7 +141,7 @@ PLANTED = {  # by ordinal, from 1
     22: Expectation("1022", "CMYK JPEG", "complete"),
     24: Expectation("1024", "animated GIF", "complete"),
     27: Expectation("1027", "neither text nor photo", "failed", "EmptyJob"),
-    28: Expectation("1028", "an order to the model in the text", "complete"),
+    28: Expectation("1028", "an order to the model in the text", "review"),
     29: Expectation("1008", "an id used twice", "failed", "DuplicateId"),
     38: Expectation("1038", "the photo of row 6 again", "complete", reused=True),
 }
