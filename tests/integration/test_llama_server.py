@@ -70,7 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     write_gguf(ROOT / "workers" / "checkpoints" / "r1", folder / "r1.gguf")
     command = [
         sys.executable,
-        str(ROOT / "tests" / "llama_server.py"),
+        str(ROOT / "tests" / "servers" / "llama_server.py"),
         str(folder / "r1.gguf"),
         KEY,
     ]

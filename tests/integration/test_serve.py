@@ -263,7 +263,7 @@ def test_curl_posts_text_and_photo(url: str, tmp_path: Path) -> None:
 def test_bad_requests_say_what_to_do(client: OpenAI, url: str) -> None:
     with pytest.raises(NotFoundError, match="Use one of: auto"):
         client.chat.completions.create(model="none", messages=[{"role": "user", "content": "hi"}])
-    with pytest.raises(BadRequestError, match="not a public address"):
+    with pytest.raises(BadRequestError, match="could not be fetched from a public address"):
         client.chat.completions.create(
             model="vl",
             messages=[

@@ -56,7 +56,7 @@ DIED = (
 )
 DEFAULT_GRAPHS = ("answer", "listing")
 GRACE_S = 30.0
-WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # where this machine asks what listens on all
+WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104: where to ask what listens on all
 
 end_options = stack(
     click.option(
