@@ -47,6 +47,8 @@ class Rotation(Word):
 
 
 def add_keys(app: FastAPI, service: Service) -> None:
+    """The routes of keys and tenants."""
+
     ledger = service.fleet.ledger
 
     @app.get("/v1/keys")
@@ -103,6 +105,8 @@ def add_keys(app: FastAPI, service: Service) -> None:
 
 
 def add_usage(app: FastAPI, service: Service) -> None:
+    """The route by which a tenant sees what it used."""
+
     @app.get("/v1/usage")
     async def usage(
         by: str = "tenant", since: date | None = None, until: date | None = None

@@ -33,6 +33,8 @@ CURES = {  # of what validates in one form only, which asks for nothing
 
 
 def add_errors(app: FastAPI) -> None:
+    """Have every error answered in one form."""
+
     @app.exception_handler(OrchestraError)
     async def on_error(request: Request, error: OrchestraError) -> Response:
         return refusal(error)

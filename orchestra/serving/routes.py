@@ -48,6 +48,8 @@ DONE = "data: [DONE]\n\n"
 
 
 def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
+    """The routes of jobs and their plans."""
+
     @app.post("/", include_in_schema=False)
     @app.post("/v1/jobs", response_model=Result, responses=STREAMED | errors(*WORK))
     async def jobs(job: RunRequest, request: Request) -> Any:
@@ -68,6 +70,8 @@ def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
 
 def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
+    """The routes of runs that wait."""
+
     @app.get("/v1/threads")
     async def threads(
         status: Literal["waiting", "left", "running"] | None = None,
@@ -107,6 +111,8 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
 
 def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
+    """The routes of chats, vectors and models."""
+
     @app.post("/v1/chat/completions", response_model=ChatAnswer, responses=STREAMED | errors(*WORK))
     async def chat(chat_request: ChatRequest, request: Request) -> Any:
         """OpenAI's chat completion; `model` is a card, a graph or `auto`."""
@@ -133,6 +139,8 @@ def add_chat(app: FastAPI, service: Service, keepalive_s: float) -> None:
 
 
 def add_state(app: FastAPI, service: Service) -> None:
+    """The routes that say how the server stands."""
+
     @app.get("/healthz")
     async def healthz() -> Health:
         """Whether this process answers."""

@@ -14,6 +14,8 @@ After = Annotated[str | None, Query(max_length=200)]
 
 
 def add_batches(app: FastAPI, desk: BatchDesk) -> None:
+    """The routes of batches."""
+
     @app.post("/v1/batches", responses=errors(*READING, 507))
     async def begin(asked: BatchRequest) -> BatchObject:
         """Run each line of a file as a request; it goes on when the service was started again."""

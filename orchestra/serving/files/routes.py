@@ -16,6 +16,8 @@ After = Annotated[str | None, Query(max_length=200)]
 
 
 def add_files(app: FastAPI, shelf: Shelf) -> None:
+    """The routes of files."""
+
     @app.post("/v1/files", responses=errors(409, 507))
     async def send(
         file: Annotated[UploadFile, File()],

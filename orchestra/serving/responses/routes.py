@@ -15,6 +15,8 @@ from orchestra.serving.routes import tags_of
 
 
 def add_responses(app: FastAPI, responder: Responder, keepalive_s: float) -> None:
+    """The route of OpenAI's responses."""
+
     @app.post("/v1/responses", response_model=ResponseAnswer, responses=STREAMED | errors(*WORK))
     async def respond(asked: ResponseRequest, request: Request) -> Any:
         """OpenAI's response: a chat in other words. None is kept, so none can be gone on from."""

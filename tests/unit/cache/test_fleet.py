@@ -220,7 +220,9 @@ async def test_a_served_chat_is_answered_from_the_cache_and_streamed_as_one_piec
     assert told["choices"][0]["message"]["content"] == "two words"
     assert (told["orchestra"]["cached"], told["orchestra"]["cost_usd"]) == (1, 0)
     assert told["orchestra"]["saved_usd"] > 0
-    assert told["usage"]["total_tokens"] == 0
+    usage = told["usage"]
+    assert usage["total_tokens"] > 0  # what was asked, of which all was known
+    assert usage["prompt_tokens_details"]["cached_tokens"] == usage["prompt_tokens"]
     assert lines.text.count('"content": "two words"') == 1
     assert made(engines) == 0
 

@@ -97,14 +97,14 @@ def test_metrics_count_jobs_calls_seconds_dollars_tokens_errors_and_problems() -
 
 
 def test_an_answer_s_first_token_and_the_others_are_counted_apart() -> None:
-    count_answer("quick", Times(1.0, 11, first_s=0.5, batch=4, waited_s=0.125))
-    assert value("orchestra_time_to_first_token_seconds_sum", model="quick") == 0.5
-    assert value("orchestra_time_per_token_seconds_sum", model="quick") == 0.05
-    assert value("orchestra_batch_size_sum", model="quick") == 4
-    assert value("orchestra_engine_queue_seconds_sum", model="quick") == 0.125
-    count_answer("dumb", Times(1.0, 11))  # of a server that tells nothing
-    assert value("orchestra_time_to_first_token_seconds_count", model="dumb") == 0
-    assert value("orchestra_batch_size_count", model="dumb") == 0
+    count_answer("counted apart", Times(1.0, 11, first_s=0.5, batch=4, waited_s=0.125))
+    assert value("orchestra_time_to_first_token_seconds_sum", model="counted apart") == 0.5
+    assert value("orchestra_time_per_token_seconds_sum", model="counted apart") == 0.05
+    assert value("orchestra_batch_size_sum", model="counted apart") == 4
+    assert value("orchestra_engine_queue_seconds_sum", model="counted apart") == 0.125
+    count_answer("tells nothing", Times(1.0, 11))  # of a server that tells nothing
+    assert value("orchestra_time_to_first_token_seconds_count", model="tells nothing") == 0
+    assert value("orchestra_batch_size_count", model="tells nothing") == 0
 
 
 async def test_whatever_is_asked_makes_no_series(http: httpx.AsyncClient) -> None:
