@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=192)
     parser.add_argument("--concurrent", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keys", action="store_true", help="of overhead")
     options = parser.parse_args()
     print(f"# load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     COMMANDS[options.command](options)

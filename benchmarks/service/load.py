@@ -33,7 +33,7 @@ class Spec:
 
     `latency_ms` are the deadlines that are drawn from; none where it is empty. `once` is a burst:
     so many at one moment. `tenants` are header values, drawn alike. With `photos` each job has a
-    photo as well, and so many jobs are drawn before the first is sent.
+    photo as well, and so many jobs are drawn before the first is sent. `key` is sent with each.
     """
 
     port: int
@@ -46,6 +46,7 @@ class Spec:
     seed: int = 0
     path: str = "/v1/jobs"
     photos: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ class _Maker:
         tenant = self.draw.choice(self.spec.tenants) if self.spec.tenants else ""
         sent = time.monotonic()
         headers = {"X-Benchmark-Tenant": tenant} if tenant else {}
+        if self.spec.key:
+            headers["Authorization"] = f"Bearer {self.spec.key}"
         try:
             answer = await self.wire.post(self.spec.path, asked, headers)
         except OSError as error:
