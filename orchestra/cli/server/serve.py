@@ -56,7 +56,8 @@ DIED = (
 )
 DEFAULT_GRAPHS = ("answer", "listing")
 GRACE_S = 30.0
-WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104: where to ask what listens on all
+# Where to ask what listens on all addresses.
+WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104
 
 end_options = stack(
     click.option(
