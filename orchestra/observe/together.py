@@ -16,7 +16,8 @@ except ImportError:  # comes with the `ray` extra
 
 OURS = "orchestra_"
 KEPT = ("counter", "histogram", "summary")
-LEAST = ("orchestra_budget_left_usd",)  # each process tells the same: the newest is the least
+# Each process tells the same: the newest is the least.
+LEAST = ("orchestra_budget_left_usd", "orchestra_canary_percent")
 Sample = tuple[str, tuple[tuple[str, str], ...]]  # its name, and its labels in their order
 
 

