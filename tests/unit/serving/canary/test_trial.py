@@ -113,12 +113,12 @@ def test_what_is_older_than_the_window_no_longer_counts() -> None:
     assert trial.why.startswith("failed: 100.0% of 31 requests")
 
 
-def test_the_first_answers_of_a_canary_may_be_slow_or_fail_by_chance() -> None:
+@pytest.mark.parametrize("is_failed", [False, True])
+def test_the_first_answer_of_a_canary_may_be_slow_or_fail_by_chance(is_failed: bool) -> None:
     trial = CanaryTrial(50)
     for _ in range(100):
         trial.ended(STABLE, 1.0, is_failed=False)
-    trial.ended(CANARY, 30.0, is_failed=False)
-    trial.ended(CANARY, 1.0, is_failed=True)
+    trial.ended(CANARY, 30.0, is_failed=is_failed)
     for _ in range(20):
         trial.ended(CANARY, 1.0, is_failed=False)
     assert trial.percent == 50
