@@ -38,6 +38,15 @@ class Together:
         if last:
             self._ended = added((self._ended, last), kinds=KEPT)
 
+    @property
+    def ended(self) -> bytes:
+        """What those counted that ended."""
+        return self._ended
+
+    def restore(self, ended: bytes) -> None:
+        """Begin with what those counted that ended before this process."""
+        self._ended = ended
+
     def samples(self) -> tuple[bytes, ...]:
         """The metrics of all of them, to be added up."""
         return tuple(filter(None, (self._ended, *self._of.values())))
