@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ EVERYTHING = {
 @contextmanager
 def server(folder: Path, *, keys: bool) -> Iterator[tuple[int, str | None]]:
     """The port of a server in this process, and a key for it where it asks for one."""
+    logging.getLogger("orchestra").setLevel(logging.CRITICAL)  # it refuses much
     fleet = keyed_fleet(folder / "book.sqlite", answers=told)
     key = None
     if keys:

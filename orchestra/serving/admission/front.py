@@ -37,6 +37,7 @@ from orchestra.serving.admission.letter import (
 )
 from orchestra.serving.admission.patience import Patience
 from orchestra.serving.problems import headers_of, problem
+from orchestra.serving.wire import bound_headers
 
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 PLACE = "orchestra.serving.admission.front:middlewares"
@@ -57,6 +58,7 @@ def middlewares() -> list[Middleware]:
     if told is None:
         return []
     collect_seldom()
+    bound_headers()
     return [Middleware(Front, settings=told), Middleware(Patience)]
 
 
