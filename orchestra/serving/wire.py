@@ -1,8 +1,10 @@
 """How requests come off the wire: headers whole within seconds and bytes, refusals that say why.
 
 Uvicorn bounds neither how slowly headers come nor, with httptools, how long they are, and Ray
-Serve, whose proxy it runs in, has no option for either. So its parser is wrapped here, and put in
-the place where uvicorn looks for it (`bound_headers`), in the process of the proxy.
+Serve, whose proxy it runs in, has no option for either. Nor does it wait for the rest of a body
+that it has refused: the client, which still sends, is told of a broken connection and not of why.
+So its parser is wrapped here, and put in the place where uvicorn looks for it (`bound_headers`), in
+the process of the proxy.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ except ImportError:  # comes with the `ray` extra
     HttpToolsProtocol: Any = object
 
 HEADERS_S = 20.0
+LINGER_S = 5.0  # a client that was refused may go on sending so long, and is not read
 MOST_HEAD_BYTES = (
     2 * MOST_HEADER_BYTES
 )  # the first line as well; what is between is told by a guard
@@ -41,11 +44,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes = 0  # of headers that are not whole yet
     _has_begun = False
+    is_lingering = False
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Someone connected, and has to ask something."""
         super().connection_made(transport)
+        self.transport: Any = _Lingering(transport, self)
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,6 +70,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """What came, which may be any part of a request."""
+        if self.is_lingering:
+            return
         super().data_received(data)
         if not self._has_begun or self.transport.is_closing():
             self._drop_timer()
@@ -120,4 +127,35 @@ class BoundedProtocol(HttpToolsProtocol):
             f"content-length: {len(said)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + said)
+        self._has_begun = True  # and what comes of it is not read
         self.transport.close()
+
+    def close(self, transport: Any) -> None:
+        """Close the connection; where a request is not whole, only once its client has read."""
+        is_whole = not self._has_begun and (self.cycle is None or not self.cycle.more_body)
+        if is_whole or self.is_lingering or transport.is_closing() or not transport.can_write_eof():
+            transport.close()
+            return
+        self.is_lingering = True
+        self._drop_timer()
+        transport.write_eof()
+        transport.resume_reading()
+        self.loop.call_later(LINGER_S, transport.close)
+
+
+class _Lingering:
+    """A transport whose connection is closed as its protocol says."""
+
+    def __init__(self, transport: Any, protocol: BoundedProtocol) -> None:
+        self._transport, self._protocol = transport, protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._protocol.is_lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close it, now or soon."""
+        self._protocol.close(self._transport)

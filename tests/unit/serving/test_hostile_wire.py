@@ -73,6 +73,7 @@ def is_alive(port: int) -> bool:
 BROKEN = [
     POST + b"Content-Length: 23\r\nContent-Length: 5\r\n\r\n" + ASKED,
     POST + b"Content-Length: 23\r\nTransfer-Encoding: chunked\r\n\r\n" + ASKED,
+    POST + b"Content-Length: 99999999999\r\n\r\n",
     POST + b"Content-Length: -1\r\n\r\n" + ASKED,
     POST + b"Content-Length: 23x\r\n\r\n" + ASKED,
     POST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n" + ASKED,
@@ -168,3 +169,10 @@ def test_a_slow_answer_is_not_cut_by_headers_behind_it(
         while block := connection.recv(65536):
             answer += block
     assert answer.startswith(b"HTTP/1.1 200") and answer.count(b"HTTP/1.1 408") == 1
+
+
+def test_a_client_that_sends_too_much_reads_why(bounded: int) -> None:
+    much = POST + b"Content-Length: 47000000\r\n\r\n"
+    status, message = told(bounded, much, *[b"x" * 1_000_000] * 47)
+    assert status == 413 and "the limit is" in message
+    assert is_alive(bounded)
