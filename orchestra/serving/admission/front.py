@@ -54,11 +54,11 @@ def front_environment(places: int, at_once: int) -> Mapping[str, str]:
 
 def middlewares() -> list[Middleware]:
     """What Serve's proxy is to wrap around itself; the last is met first."""
+    bound_headers()
     told = settings()
     if told is None:
         return []
     collect_seldom()
-    bound_headers()
     return [Middleware(Front, settings=told), Middleware(Patience)]
 
 
