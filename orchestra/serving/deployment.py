@@ -39,7 +39,7 @@ from orchestra.serving.canary.second import (
     trial_name,
 )
 from orchestra.serving.canary.sharing import Sharing
-from orchestra.serving.canary.telling import Telling
+from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.guards.keys import Access
@@ -157,7 +157,7 @@ def _canary(
         for name, graph in second_graphs(second, graphs).items()
     }
     trial = CanaryTrial(args.canary_percent, name="" if reach is None else trial_name(args, builds))
-    telling = None if reach is None else Telling(trial, reach.judge)
+    telling = None if reach is None else CanaryTelling(trial, reach.judge)
     return Sharing(Service(fleet, builds), trial, telling)
 
 

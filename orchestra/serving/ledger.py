@@ -22,7 +22,7 @@ from orchestra.clients.handle import LOST, ActorLink, shared_link
 from orchestra.core.errors import BookUnavailable
 from orchestra.observe import metrics
 from orchestra.serving.args import AppArgs
-from orchestra.serving.canary.court import CanaryCourt, Report, Verdict
+from orchestra.serving.canary.court import CanaryCourt, CanaryReport, CanaryVerdict
 
 NAMESPACE = "orchestra-ledger"
 PATIENCE_S, TRY_AGAIN_S = 30.0, 0.2  # Ray starts an actor again within seconds
@@ -40,7 +40,7 @@ class LedgerActor(LedgerServer):
             self._ticking = asyncio.create_task(self._keep_time())
         return await super().apply(bundle)
 
-    async def judge(self, report: Report) -> Verdict:
+    async def judge(self, report: CanaryReport) -> CanaryVerdict:
         """What an ingress tells of a canary leads to. Raises `BookError`."""
         if self._court is None:
             self._court = CanaryCourt(self.note, self.keep_note)
@@ -72,7 +72,7 @@ class ActorReach:
         """See `Reach.leave`."""
         await self._call("leave", member, samples)
 
-    async def judge(self, report: Report) -> Verdict:
+    async def judge(self, report: CanaryReport) -> CanaryVerdict:
         """What the court of all ingresses makes of a report. Raises `BookError`."""
         return await self._call("judge", report)
 

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from orchestra.serving.canary.seen import Ended, Seen, Worse
+from orchestra.serving.canary.seen import Ended, VersionOutcomes, Worse
 
 NOTE = "canary."  # and the name of the version on trial
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AgedOutcome:
     """A request that ended `age_s` seconds ago."""
 
     version: str
@@ -28,7 +28,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CanaryReport:
     """Outcomes that `member` saw of a trial, the `first` of them by its number.
 
     `is_all` says that it keeps none before those. `worse` is what it found by itself.
@@ -37,13 +37,13 @@ class Report:
     trial: str
     member: str
     first: int
-    seen: tuple[Outcome, ...]
+    seen: tuple[AgedOutcome, ...]
     is_all: bool
     worse: Worse | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CanaryVerdict:
     """How many outcomes of a member are `known`, and in what the canary is worse, if it is.
 
     `is_first` is told to the member whose report led to it; one that `is_old` was come to before
@@ -60,7 +60,7 @@ class Verdict:
 class _Case:
     """One version on trial."""
 
-    seen: Seen = field(default_factory=Seen)
+    seen: VersionOutcomes = field(default_factory=VersionOutcomes)
     known: dict[str, int] = field(default_factory=dict)
     worse: Worse | None = None
     first: str = ""
@@ -79,7 +79,7 @@ class CanaryCourt:
         self._read, self._keep, self._clock = read, keep, clock
         self._cases: dict[str, _Case] = {}
 
-    def hear(self, report: Report) -> Verdict:
+    def hear(self, report: CanaryReport) -> CanaryVerdict:
         """What a report leads to. Raises `BookError`; the same report is heard again then."""
         case = self._cases.get(report.trial)
         if case is None:
@@ -96,9 +96,9 @@ class CanaryCourt:
             self._keep(NOTE + report.trial, json.dumps(asdict(case.worse)))
             case.is_kept = True
         is_first = case.worse is not None and case.first == report.member
-        return Verdict(known, case.worse, is_first, case.worse is not None and not case.first)
+        return CanaryVerdict(known, case.worse, is_first, case.worse is not None and not case.first)
 
-    def _note(self, case: _Case, report: Report) -> int:
+    def _note(self, case: _Case, report: CanaryReport) -> int:
         """Add what was not heard yet; how many of the member's are known now."""
         known = case.known.get(report.member)
         if known is None and not report.is_all:

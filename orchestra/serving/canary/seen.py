@@ -46,7 +46,7 @@ class Worse:
         )
 
 
-class Seen:
+class VersionOutcomes:
     """Outcomes of both versions in the last `window_s` seconds."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from orchestra.serving.canary.telling import Telling
+from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.refusals import add_errors
@@ -23,7 +23,7 @@ class Sharing:
 
     service: Service
     trial: CanaryTrial
-    telling: Telling | None = None
+    telling: CanaryTelling | None = None
 
 
 def canary_app(service: Service, keepalive_s: float) -> FastAPI:

@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, suppress
 
 from orchestra.core.errors import BookError
 from orchestra.observe.log import log_bug
-from orchestra.serving.canary.court import Report, Verdict
+from orchestra.serving.canary.court import CanaryReport, CanaryVerdict
 from orchestra.serving.canary.trial import CanaryTrial
 
-Hear = Callable[[Report], Awaitable[Verdict]]
+Hear = Callable[[CanaryReport], Awaitable[CanaryVerdict]]
 TELL_S = 1.0
 FIRST_S = 5.0  # an ingress takes work after so long, whether it heard of a verdict or not
 
 
-class Telling:
+class CanaryTelling:
     """Brings reports of `trial` to the court that `hear` reaches, until there is a verdict."""
 
     def __init__(self, trial: CanaryTrial, hear: Hear, tell_s: float = TELL_S) -> None:

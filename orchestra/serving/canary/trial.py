@@ -16,8 +16,16 @@ from threading import Lock
 
 from orchestra.observe import metrics
 from orchestra.observe.log import log_returned, log_still_returned
-from orchestra.serving.canary.court import Outcome, Report, Verdict
-from orchestra.serving.canary.seen import CANARY, MOST, STABLE, WINDOW_S, Ended, Seen, Worse
+from orchestra.serving.canary.court import AgedOutcome, CanaryReport, CanaryVerdict
+from orchestra.serving.canary.seen import (
+    CANARY,
+    MOST,
+    STABLE,
+    WINDOW_S,
+    Ended,
+    VersionOutcomes,
+    Worse,
+)
 
 MOST_TOLD = 1000  # outcomes in one report
 
@@ -41,7 +49,7 @@ class CanaryTrial:
         self.name = name
         self.worse: Worse | None = None
         self._clock = clock
-        self._seen = Seen(window_s)
+        self._seen = VersionOutcomes(window_s)
         self._own = deque[tuple[str, Ended]](maxlen=MOST)
         self._count = 0  # of outcomes, those that are no longer kept as well
         self._known = 0  # of them, by the court
@@ -77,18 +85,18 @@ class CanaryTrial:
             if not self.name:  # of several ingresses one tells it
                 tell_returned(worse)
 
-    def report(self, member: str) -> Report:
+    def report(self, member: str) -> CanaryReport:
         """What the court is to hear next of this ingress."""
         with self._lock:
             now, oldest = self._clock(), self._count - len(self._own)
             first = max(self._known, oldest)
             seen = tuple(
-                Outcome(version, now - one.at, one.seconds, one.is_failed)
+                AgedOutcome(version, now - one.at, one.seconds, one.is_failed)
                 for version, one in islice(self._own, first - oldest, first - oldest + MOST_TOLD)
             )
-            return Report(self.name, member, first, seen, first == oldest, self.worse)
+            return CanaryReport(self.name, member, first, seen, first == oldest, self.worse)
 
-    def heard(self, verdict: Verdict) -> None:
+    def heard(self, verdict: CanaryVerdict) -> None:
         """What the court made of a report."""
         self._known = verdict.known
         if verdict.worse is None:

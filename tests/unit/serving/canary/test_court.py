@@ -10,9 +10,9 @@ import pytest
 
 from orchestra.book.shared.server import LedgerServer
 from orchestra.core.errors import BookUnavailable
-from orchestra.serving.canary.court import CanaryCourt, Report, Verdict
+from orchestra.serving.canary.court import CanaryCourt, CanaryReport, CanaryVerdict
 from orchestra.serving.canary.seen import CANARY, STABLE
-from orchestra.serving.canary.telling import Telling
+from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 
 
@@ -33,7 +33,7 @@ class Place:
         self.server.close()
         self.begin()
 
-    async def hear(self, report: Report) -> Verdict:
+    async def hear(self, report: CanaryReport) -> CanaryVerdict:
         if self.is_away:
             raise BookUnavailable("The ledger does not answer.")
         self.heard += len(report.seen)
@@ -47,9 +47,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.server.close()
 
 
-def ingress(place: Place, name: str = "next") -> tuple[CanaryTrial, Telling]:
+def ingress(place: Place, name: str = "next") -> tuple[CanaryTrial, CanaryTelling]:
     trial = CanaryTrial(10, name=name)
-    return trial, Telling(trial, place.hear)
+    return trial, CanaryTelling(trial, place.hear)
 
 
 def answer(trial: CanaryTrial, version: str, count: int, *, failed: bool = False) -> None:
