@@ -6,15 +6,12 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from fastapi import FastAPI
 
-from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
@@ -25,7 +22,6 @@ from orchestra.serving.admission.patience import Patience
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.lines import endpoints
-from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.canary.guard import Canary
@@ -44,6 +40,7 @@ from orchestra.serving.guards.methods import Methods
 from orchestra.serving.guards.once import Once
 from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.guards.traced import Traced
+from orchestra.serving.herald import WaitingHerald
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
@@ -79,12 +76,13 @@ def make_app(
     """
     limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filed = filing or Filing.open(None)
-    on_wait = functools.partial(_tell_waiting, filed)
-    service = replace(service, on_wait=on_wait)
+    herald = WaitingHerald(filed, service.fleet.ledger, has_tenants=access.keys)
+    service = replace(service, on_wait=herald.tell)
     responder = Responder(service, Shelf(filed))
     turns = turnstile_of(queue, max_ongoing)
     entrance = LineEntrance(service.fleet.ledger, access, turns)
-    work = BatchWork(filed, endpoints(service, responder), entrance, Courier(filed, webhook))
+    courier = Courier(filed, webhook, None if webhook is None else herald.catch_up)
+    work = BatchWork(filed, endpoints(service, responder), entrance, courier)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -108,7 +106,7 @@ def make_app(
     app.router.route_class = StrictRoute
     # The last one added is met first.
     if canary is not None:
-        second = canary_app(replace(canary.service, on_wait=on_wait), keepalive_s)
+        second = canary_app(replace(canary.service, on_wait=herald.tell), keepalive_s)
         app.add_middleware(Canary, other=second, trial=canary.trial)
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
@@ -136,10 +134,3 @@ def make_app(
     document(app)
     tell_limits(app, limits)
     return app
-
-
-def _tell_waiting(filing: Filing, thread_id: str, graph: str) -> None:
-    """Have the webhook told of a run that waits; what it asks is read from its thread."""
-    now = int(time.time())
-    data = {"id": thread_id, "graph": graph, "tenant": principal().tenant}
-    filing.post(event("thread.waiting", now, data), now)
