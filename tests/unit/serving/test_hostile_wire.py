@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -13,9 +14,11 @@ import pytest
 from graphs.answer import build
 from orchestra.core.call import Call
 from orchestra.serving import wire
-from orchestra.serving.guards import body_limits
+from orchestra.serving.guards import body_limits, keys
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
+from tests.keyed import keyed_fleet
 from tests.on_a_socket import PATIENCE_S, on_a_socket
 from tests.scripted import first_allowed, scripted_fleet
 
@@ -176,3 +179,37 @@ def test_a_client_that_sends_too_much_reads_why(bounded: int) -> None:
     status, message = told(bounded, much, *[b"x" * 1_000_000] * 47)
     assert status == 413 and "the limit is" in message
     assert is_alive(bounded)
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server that asks for keys."""
+    fleet = keyed_fleet(tmp_path_factory.mktemp("keyed") / "book.sqlite")
+    app = make_app(Service(fleet, {"answer": build}), access=Access(keys=True))
+    with on_a_socket(app, http=wire.PLACE, lifespan="off") as port:
+        yield port
+    asyncio.run(fleet.close())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"Authorization: Bearer \r\n",
+        b"Authorization: Bearer orc_" + b"0" * 12 + b"_" + b"A" * 43 + b"\r\n",
+        b"Authorization: Bearer \xff\xfe\x00\r\n",
+        b"Authorization: Bearer " + b"x" * 30_000 + b"\r\n",
+        b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+        b"Authorization: Basic b3JjXzE6Mg==\r\n",
+        b"X-Api-Key: ' OR 1=1 --\r\n",
+        b"x-orchestra-who: acme\r\nx-orchestra-front: {}\r\n",
+        b"Cookie: key=orc_1\r\nX-Forwarded-For: 127.0.0.1\r\n",
+    ],
+)
+def test_a_hostile_key_gets_nothing(
+    keyed: int, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "FIRST_WAIT_S", 0.0)
+    tail = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(ASKED) + ASKED
+    status, message = told(keyed, POST + sent + tail)
+    assert status == (400 if b"\x00" in sent else 401) and len(message) > 20
