@@ -47,6 +47,7 @@ from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.ticker import Ticker
 
 UNASKED = Access()
 
@@ -80,7 +81,8 @@ def make_app(
     service = replace(service, on_wait=herald.tell)
     responder = Responder(service, Shelf(filed))
     turns = turnstile_of(queue, max_ongoing)
-    entrance = LineEntrance(service.fleet.ledger, access, turns)
+    ticker = Ticker(service.fleet.ledger, access.day_micro)
+    entrance = LineEntrance(service.fleet.ledger, access, turns, ticker.inside)
     courier = Courier(filed, webhook, None if webhook is None else herald.catch_up)
     work = BatchWork(filed, endpoints(service, responder), entrance, courier)
 
@@ -112,7 +114,7 @@ def make_app(
     app.add_middleware(Once, filing=filed)
     app.add_middleware(IngressAdmission, turnstile=turns)
     if access.is_needed:
-        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
+        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access, ticker=ticker)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(Patience)
