@@ -118,7 +118,7 @@ class LedgerServer:
                 totals = await self._ledger.send(ReadTotals())
             except OrchestraError as error:
                 trouble = trouble or BookUnavailable(str(error))
-        told = None if self._awaited else self._together.samples()
+        told = () if self._awaited else self._together.samples()
         return Collected(tuple(totals), told, _told(trouble))
 
     async def leave(self, member: str, samples: bytes) -> None:

@@ -66,7 +66,7 @@ class Collected:
     """
 
     totals: tuple[ModelTotal, ...] = ()
-    samples: tuple[bytes, ...] | None = ()
+    samples: tuple[bytes, ...] = ()
     trouble: str = ""
 
 
