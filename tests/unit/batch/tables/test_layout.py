@@ -56,6 +56,7 @@ READ = {
     "rows quoted whole": ('sku,name\n"1,A"\n"2,""B, c"""\n', [["1", "A"], ["2", "B, c"]]),
     "stray quotes": ('sku,name\n1,5" pipe\n2,"5" pipe\n3,"Fresh" A\n', [["1", '5" pipe']]),
     "zeros behind formulas": ('sku,name\n"=""007""",A\n="008",B\n', [["007", "A"], ["008", "B"]]),
+    "a mark where files were joined": ("sku,name\n1,A\n\ufeff2,B\n", [["1", "A"], ["2", "B"]]),
     "one column": ('name\nApple\n"Banana, ripe"\n', [["Apple"], ["Banana, ripe"]]),
     "one column with commas": ("name\nBanana, ripe\nApple, green\n", [["Banana, ripe"]]),
     "a name missing": ("sku,name,\n1,A,\n2,B\n", [["1", "A", ""], ["2", "B", ""]]),
@@ -104,8 +105,9 @@ def test_quotes_of_excel_between_tabs_are_quotes(tmp_path: Path) -> None:
         ("1,A,Green\napple from Italy\n2,B,x\n", [2], ["1", "apple from Italy", "2"]),
         ("1,A\n2,B,x\n", [1], ["1", "2"]),
         ("1,A,b,c\n2,B,x\n", [1], ["1", "2"]),
+        ("1,A,x\nsku,name,description\n2,B,x\n", [2], ["1", "sku", "2"]),
     ],
-    ids=["swallowed", "swallowed to a quote", "a line broken in two", "short", "long"],
+    ids=["swallowed", "swallowed to a quote", "a line broken in two", "short", "long", "header"],
 )
 def test_odd_rows_are_errors_of_their_own(
     tmp_path: Path, rows: str, damaged: list[int], ids: list[str]
