@@ -38,6 +38,12 @@ OTHER = re.compile(
     re.I,
 )
 FREE_OF = re.compile(r"[\s-]?free\b|[\s-]?fri\b|frei\b", re.I)
+IMITATED = re.compile(
+    r"\b(?:faux|fake|imitation|artificial|synthetic|simulated|vegan|mock|pseudo)[\s-]$"
+    r"|\b(?:kunst|konst)-?$|[仿假]$|人造$",
+    re.I,
+)
+LIKE_IT = re.compile(r"[\s-](?:look|effect|optik|imitat\w+)\b|-like\b|imitat\w*\b", re.I)
 HEAD_END = re.compile(
     r"\s(?:with|in|for|from|by|of|and|without|on|mit|für|aus|med|för|från)\s|[,;:(|/+&]|\s[-–—]\s"
     r"|[，（]",
@@ -51,8 +57,9 @@ MADE = re.compile(
 MADE_AFTER = re.compile(r"\s?(?:制造|生产|出产|原产|(?:造|产|制)(?=[\s，。；、,;.的]|$))")
 OTHER_PLACE = re.compile(
     r"\b(?:ships?|shipped|shipping|deliver\w*|dispatch\w*|sent|sold|stock\w*|warehouse\w*|stored"
+    r"|packed|packaged|bottled|filled|abgefüllt|verpackt|förpackad"
     r"|design\w*|inspired|distribut\w+|imported (?:by|to|into)|store in|shop in|office in|versand"
-    r"|skickas|levereras|expédié)\b|发货|配送|仓库|设计|销往",
+    r"|skickas|levereras|expédié)\b|发货|配送|仓库|设计|销往|分装|灌装",
     re.I,
 )
 
@@ -62,7 +69,8 @@ def meant(text: str, start: int, end: int) -> bool:
     before = _clause(text, start)
     words = before.split()
     near = before if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
-    return not (DENIED.search(near) or OTHER.search(near) or FREE_OF.match(text, end))
+    is_other = DENIED.search(near) or OTHER.search(near) or IMITATED.search(near)
+    return not (is_other or FREE_OF.match(text, end) or LIKE_IT.match(text, end))
 
 
 def as_origin(text: str, start: int, end: int) -> int:
