@@ -32,18 +32,25 @@ OTHER = re.compile(
     r"\b(?:like|unlike|similar to|reminds? (?:one |you )?of|resembles?"
     r"|(?:rather |\w+er |more |less )than|compared (?:to|with)|instead of"
     r"|(?:substitute|alternative|replacement) (?:for|to)"
+    r"|(?:shape|scent|smell|taste|flavou?r|hint|notes?|picture|print)s? of"
     r"|(?:goes|pairs|works|served?|eaten|enjoyed?|combined?|mixed?) (?:\w+ ){0,2}(?:with|on|in)"
     r"|ähnlich wie|wie|som|comme)\s+(?:(?:a|an|the|your|some|other)\s+)?(?:\w+\s+){0,2}$"
-    r"|(?:类似|好像|就像|搭配|代替|替代|比)[^，。]{0,6}$",
+    r"|(?:类似|好像|就像|搭配|代替|替代|比|适用于|适合|兼容|用于)[^，。]{0,6}$",
     re.I,
 )
 FREE_OF = re.compile(r"[\s-]?free\b|[\s-]?fri\b|frei\b", re.I)
+FOR_IT = re.compile(
+    r"\b(?:for|compatible with|für|för|pour)\s+(?:(?:an?|the|your|all|any|most)\s+)?$", re.I
+)
 IMITATED = re.compile(
     r"\b(?:faux|fake|imitation|artificial|synthetic|simulated|vegan|mock|pseudo)[\s-]$"
     r"|\b(?:kunst|konst)-?$|[仿假]$|人造$",
     re.I,
 )
-LIKE_IT = re.compile(r"[\s-](?:look|effect|optik|imitat\w+)\b|-like\b|imitat\w*\b", re.I)
+LIKE_IT = re.compile(
+    r"[\s-](?:look|effect|optik|imitat\w+|shaped|scented|flavou?red)\b|-like\b|imitat\w*\b|[味形]",
+    re.I,
+)
 HEAD_END = re.compile(
     r"\s(?:with|in|for|from|by|of|and|without|on|mit|für|aus|med|för|från)\s|[,;:(|/+&]|\s[-–—]\s"
     r"|[，（]",
@@ -53,6 +60,9 @@ MADE = re.compile(
     r"\b(?:made|manufactur\w+|produce[dr]?|product|origin\w*|grown|harvested|sewn|woven|tillverk\w+"
     r"|hergestellt|ursprung\w*|fabriqué)\b|产自|产地|原产|制造|生产",
     re.I,
+)
+MADE_OF = re.compile(
+    r"\b(?:from|of|with|using)\s(?!love\b|pride\b|care\b)(?:\w+\s){0,4}from\s", re.I
 )
 MADE_AFTER = re.compile(r"\s?(?:制造|生产|出产|原产|(?:造|产|制)(?=[\s，。；、,;.的]|$))")
 OTHER_PLACE = re.compile(
@@ -66,11 +76,14 @@ OTHER_PLACE = re.compile(
 
 def meant(text: str, start: int, end: int) -> bool:
     """Whether text[start:end] is said of the thing, and not denied."""
-    before = _clause(text, start)
-    words = before.split()
-    near = before if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
-    is_other = DENIED.search(near) or OTHER.search(near) or IMITATED.search(near)
-    return not (is_other or FREE_OF.match(text, end) or LIKE_IT.match(text, end))
+    clause = _clause(text, start)
+    words = clause.split()
+    near = clause if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
+    before = (DENIED, OTHER, FOR_IT, IMITATED)
+    behind = (FREE_OF, LIKE_IT)
+    return not (
+        any(one.search(near) for one in before) or any(one.match(text, end) for one in behind)
+    )
 
 
 def as_origin(text: str, start: int, end: int) -> int:
@@ -84,7 +97,9 @@ def as_origin(text: str, start: int, end: int) -> int:
     other = [found.end() for found in OTHER_PLACE.finditer(before)]
     if not made and not other:
         return 1
-    return SAID if max(made, default=-1) > max(other, default=-1) else 0
+    if max(made, default=-1) <= max(other, default=-1):
+        return 0
+    return 1 if MADE_OF.search(before, max(made)) else SAID
 
 
 def in_context(
