@@ -88,7 +88,10 @@ def merge_readings(
         readings = [without_instructed(one, told, lists) for one in readings]
     own = own_value(words, rules.columns.get(rules.named_by or "", ()))
     heads = {} if own is None or rules.identity is None else {rules.identity: head_of(own)}
-    readings = [all_in_context(one, words, rules.terms, rules.origins, heads) for one in readings]
+    readings = [
+        all_in_context(one, words, rules.terms, rules.origins, heads, rules.identity)
+        for one in readings
+    ]
     readings = [rules.stated.of(one, words) for one in readings]
     names = dict.fromkeys(name for reading in readings for name in reading)
     found = {name: [reading[name] for reading in readings if name in reading] for name in names}
