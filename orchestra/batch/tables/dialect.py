@@ -28,6 +28,7 @@ NAMES = {
 SAMPLE_RECORDS, SAMPLE_CHARS = 200, 1 << 18
 MOST_BANNERS = 20
 SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
+REMARK = re.compile(r"#\s*[^\W\d_]{2}")  # "#INFO,Version=1", not a column "#" of numbers
 NUMBER = re.compile(r"[^\w]*[\d.,:/ -]+%?[^\w]*")
 WORDS = """
 id sku name title description price text image photo picture url link brand vendor category type
@@ -140,7 +141,8 @@ def _try(sample: str, dialect: Dialect) -> _Trial:
 
 
 def banners_of(found: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """What stands above the header: lines of a cell or two, before one of names that are known."""
+    """What stands above the header: remarks, and lines of a cell or two, before one of names that
+    are known."""
     above: list[str] = []
     filled = [cells for cells in found if any(map(str.strip, cells))]
     for at, cells in enumerate(filled[: MOST_BANNERS + 1]):
@@ -169,4 +171,6 @@ def _is_banner(cells: Sequence[str]) -> bool:
     names = [cells[at].strip().casefold() for at in filled]
     is_pair = len(filled) == 2 and (len(cells) > 3 or names[0].endswith(":"))
     is_short = len(filled) == 1 or is_pair
+    if names and REMARK.match(names[0]):
+        return True
     return is_short and filled[0] == 0 and not any(name in HEADER_WORDS for name in names)

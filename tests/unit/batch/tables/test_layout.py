@@ -49,6 +49,8 @@ READ = {
     "end mark of DOS": ("sku,name\r\n1,A\r\n\x1a", [["1", "A"]]),
     "banner": ("Export 2026,,\nShop: X,,\n,,\nsku,name,price\n1,A,2\n", [["1", "A", "2"]]),
     "short banner": ("Product export\n\nsku;name;x\n1;A;2\n2;B;3\n", [["1", "A", "2"]]),
+    "remarks": ("#INFO,Version=1,X=2\n#INFO a,b,\nsku,name,x,y\n1,A,2,3\n", [["1", "A", "2", "3"]]),
+    "a column of numbers": ("#,sku,name\n1,A1,B\n", [["1", "A1", "B"]]),
     "banner of pairs": ("By:,John,\nDate:,2026,\nsku,name,x\n1,A,2\n", [["1", "A", "2"]]),
     "spaces before quotes": ('sku, name, x\n1, "A, b", "c"\n', [["1", "A, b", "c"]]),
     "backslashes": ('sku,name\n1,"A \\"b\\", c"\n2,d\n', [["1", 'A "b", c']]),
