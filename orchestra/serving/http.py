@@ -6,15 +6,12 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 
 from fastapi import FastAPI
 
-from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
@@ -25,7 +22,6 @@ from orchestra.serving.admission.patience import Patience
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.lines import endpoints
-from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.canary.guard import Canary
@@ -44,12 +40,14 @@ from orchestra.serving.guards.methods import Methods
 from orchestra.serving.guards.once import Once
 from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.guards.traced import Traced
+from orchestra.serving.herald import WaitingHerald
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.ticker import Ticker
 
 UNASKED = Access()
 
@@ -79,16 +77,21 @@ def make_app(
     """
     limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filed = filing or Filing.open(None)
-    service = replace(service, on_wait=functools.partial(_tell_waiting, filed))
+    herald = WaitingHerald(filed, service.fleet.ledger, has_tenants=access.keys)
+    service = replace(service, on_wait=herald.tell)
     responder = Responder(service, Shelf(filed))
     turns = turnstile_of(queue, max_ongoing)
-    entrance = LineEntrance(service.fleet.ledger, access, turns)
-    work = BatchWork(filed, endpoints(service, responder), entrance, Courier(filed, webhook))
+    ticker = Ticker(service.fleet.ledger, access.day_micro)
+    entrance = LineEntrance(service.fleet.ledger, access, turns, ticker.inside)
+    courier = Courier(filed, webhook, None if webhook is None else herald.catch_up)
+    work = BatchWork(filed, endpoints(service, responder), entrance, courier)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         work.begin()
-        yield
+        telling = None if canary is None else canary.telling
+        async with nullcontext() if telling is None else telling.going_on():
+            yield
         await work.end()
         if filing is None:
             filed.close()
@@ -105,14 +108,13 @@ def make_app(
     app.router.route_class = StrictRoute
     # The last one added is met first.
     if canary is not None:
-        app.add_middleware(
-            Canary, other=canary_app(canary.service, keepalive_s), trial=canary.trial
-        )
+        second = canary_app(replace(canary.service, on_wait=herald.tell), keepalive_s)
+        app.add_middleware(Canary, other=second, trial=canary.trial)
     app.add_middleware(Methods, routes=app.routes)
     app.add_middleware(Once, filing=filed)
     app.add_middleware(IngressAdmission, turnstile=turns)
     if access.is_needed:
-        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access)
+        app.add_middleware(KeyGuard, ledger=service.fleet.ledger, access=access, ticker=ticker)
     app.add_middleware(BodyLimit, limits)
     app.add_middleware(HostGuard, host_names)
     app.add_middleware(Patience)
@@ -134,10 +136,3 @@ def make_app(
     document(app)
     tell_limits(app, limits)
     return app
-
-
-def _tell_waiting(filing: Filing, thread_id: str, graph: str) -> None:
-    """Have the webhook told of a run that waits; what it asks is read from its thread."""
-    now = int(time.time())
-    data = {"id": thread_id, "graph": graph, "tenant": principal().tenant}
-    filing.post(event("thread.waiting", now, data), now)

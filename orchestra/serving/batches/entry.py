@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from orchestra.access.principal import Principal
 from orchestra.book.keys.key_messages import Enter, Leave
@@ -27,11 +27,15 @@ Entrance = Callable[[Principal, str], AbstractAsyncContextManager[Principal]]
 
 @dataclass(frozen=True, slots=True)
 class LineEntrance:
-    """Lets lines in as the guards of the HTTP face let requests in."""
+    """Lets lines in as the guards of the HTTP face let requests in.
+
+    Those that are let in are `inside`, of whom a `Ticker` tells the ledger that they still are.
+    """
 
     ledger: Ledger
     access: Access
     turnstile: Turnstile
+    inside: set[str] = field(default_factory=set)
 
     @asynccontextmanager
     async def __call__(self, who: Principal, endpoint: str) -> AsyncIterator[Principal]:
@@ -52,9 +56,11 @@ class LineEntrance:
         uid = uuid.uuid4().hex
         asked = Enter(uid, who.key, None, "batches", True, self.access.day_micro)
         entered = Principal.of(await self.ledger.send(asked))
+        self.inside.add(uid)
         try:
             yield replace(entered, lane="batch")
         finally:
+            self.inside.discard(uid)
             await self.ledger.send(Leave(uid))
 
     @asynccontextmanager
