@@ -20,7 +20,7 @@ from graphs.listing import build, default_recipe
 from orchestra import Context, Fleet, JobState, ask
 from orchestra.core.call import Call
 from orchestra.images.limits import ImageLimits
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told
 from tests.browser import MISSING, chromium_path, served, watched
@@ -305,7 +305,7 @@ def test_a_key_is_asked_for_once_and_kept_in_the_tab_alone(
     assert fleet.book is not None
     tenant(fleet.book, "acme", {"bounds": {"usd_per_day": 1}})
     key = made(fleet.book, "acme")
-    overheard = Overheard(make_app(Service(fleet, {"asking": asking}), access=KEYS))
+    overheard = Overheard(make_app(Service(fleet, {"asking": asking}), HttpSettings(access=KEYS)))
     with fleet, served(overheard) as origin:
         context = browser.new_context(locale="en-GB", reduced_motion="reduce")
         page = context.new_page()

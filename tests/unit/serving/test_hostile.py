@@ -21,7 +21,7 @@ from graphs.listing import build as listing
 from orchestra import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.images.limits import ImageLimits
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
@@ -36,7 +36,9 @@ def served() -> FastAPI:
     clients = {card.name: scripted.client(card.name) for card in file.models}
     limits = ImageLimits(allow_files=False, is_discreet=True, attempts=1, timeout_s=2)
     fleet = Fleet.open("mini", clients=clients, image_limits=limits)
-    return make_app(Service(fleet, {"answer": build, "listing": listing}), host_names=[])
+    return make_app(
+        Service(fleet, {"answer": build, "listing": listing}), HttpSettings(host_names=[])
+    )
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import uvicorn
 
 from graphs.answer import build
 from orchestra.serving.guards import body_limits
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 @pytest.fixture(scope="module", params=["h11", "httptools"])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     fleet, _ = scripted_fleet()
-    app = make_app(Service(fleet, {"answer": build}), host_names=[])
+    app = make_app(Service(fleet, {"answer": build}), HttpSettings(host_names=[]))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, http=request.param, lifespan="off", log_level="critical")
         server = uvicorn.Server(config)

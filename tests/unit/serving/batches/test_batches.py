@@ -25,7 +25,7 @@ from orchestra.serving.batches import lines, work
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.files import shelf
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
 from tests.batch_service import CHAT, Served, ask, jsonl, number_of, said, served
@@ -103,7 +103,9 @@ async def test_a_batch_is_its_tenants_and_is_paid_by_its_key_until_that_is_revok
             return answer
 
     one = Served(None)
-    app = make_app(Spied(fleet, {"answer": build}), filing=one.filing, access=KEYS, max_ongoing=1)
+    app = make_app(
+        Spied(fleet, {"answer": build}), HttpSettings(filing=one.filing, access=KEYS, max_ongoing=1)
+    )
     one.http = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://o", headers=bearer(key)
     )
