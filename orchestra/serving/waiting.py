@@ -37,7 +37,7 @@ def page_of(threads: Sequence[Thread], query: ThreadQuery) -> ThreadList:
             )
         seen = seen[place + 1 :]
     found = [thread for thread in seen if _is_meant(thread, query)]
-    return ThreadList.page(found, query.limit, attrgetter("thread_id"))
+    return ThreadList.of(found, query.limit, attrgetter("thread_id"))
 
 
 def _is_meant(thread: Thread, query: ThreadQuery) -> bool:

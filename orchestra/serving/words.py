@@ -12,7 +12,7 @@ from pydantic import Field as Attribute
 
 from orchestra.core.job import Budget, Job
 from orchestra.graph.threads import Thread
-from orchestra.serving.listed import Listed
+from orchestra.serving.list_page import ListPage
 
 # Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
 Mode = Literal["values", "updates", "messages", "custom", "plan", "call", "spend", "result"]
@@ -122,7 +122,7 @@ def check_mode(modes: list[Mode] | None, *, is_stream: bool) -> None:
         raise ValueError("stream_mode says what a stream tells: set stream to true as well")
 
 
-class ThreadList(Listed[Thread]):
+class ThreadList(ListPage[Thread]):
     """Answer of GET /v1/threads."""
 
 

@@ -83,7 +83,7 @@ class BatchDesk:
         if after is not None:
             self.find(after)
         found = self.filing.list_batches(principal().tenant, after=after, limit=limit + 1)
-        return BatchList.page([self.told(batch) for batch in found], limit)
+        return BatchList.of([self.told(batch) for batch in found], limit)
 
     def told(self, batch: FiledBatch) -> BatchObject:
         """A batch as clients read it."""

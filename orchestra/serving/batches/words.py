@@ -12,7 +12,7 @@ from pydantic import Field as Attribute
 
 from orchestra.book.filing.entries import BatchStatus
 from orchestra.serving.chat_words import CachedTokens, ThinkingTokens
-from orchestra.serving.listed import Listed
+from orchestra.serving.list_page import ListPage
 from orchestra.serving.words import Received
 
 Endpoint = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/jobs"]
@@ -88,7 +88,7 @@ class BatchObject(BaseModel):
     metadata: dict[str, str] | None = None
 
 
-class BatchList(Listed[BatchObject]):
+class BatchList(ListPage[BatchObject]):
     """Answer of GET /v1/batches."""
 
 

@@ -68,7 +68,7 @@ class Shelf:
         found = self.filing.list_files(
             principal().tenant, purpose=purpose, after=after, limit=limit + 1, newest=newest
         )
-        return FileList.page([told(file) for file in found], limit)
+        return FileList.of([told(file) for file in found], limit)
 
     def find(self, id: str) -> FiledFile:
         """One of them. Raises `UnknownFile`."""

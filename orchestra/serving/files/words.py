@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from orchestra.book.filing.entries import FilePurpose
-from orchestra.serving.listed import Listed
+from orchestra.serving.list_page import ListPage
 
 
 class FileObject(BaseModel):
@@ -26,7 +26,7 @@ class FileObject(BaseModel):
     status: Literal["processed"] = "processed"
 
 
-class FileList(Listed[FileObject]):
+class FileList(ListPage[FileObject]):
     """Answer of GET /v1/files."""
 
 

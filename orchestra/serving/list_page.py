@@ -11,7 +11,7 @@ from pydantic import BaseModel
 Entry = TypeVar("Entry", bound=BaseModel)
 
 
-class Listed(BaseModel, Generic[Entry]):
+class ListPage(BaseModel, Generic[Entry]):
     """A page of a list; more of it is behind `last_id` where it says so."""
 
     object: Literal["list"] = "list"
@@ -21,7 +21,7 @@ class Listed(BaseModel, Generic[Entry]):
     has_more: bool = False
 
     @classmethod
-    def page(
+    def of(
         cls, found: Sequence[Entry], limit: int, id_of: Callable[[Any], str] = attrgetter("id")
     ) -> Self:
         """The first `limit` of `found`, where one more is enough to say that there are more."""
