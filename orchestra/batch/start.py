@@ -38,6 +38,7 @@ from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 
 SAMPLE_TEXT_BYTES = 200
+MOST_COUNT = 10**12  # of rows
 
 
 async def plan_batch(
@@ -176,8 +177,10 @@ def _budget_of(budget: Budget, plan: BatchPlan | None) -> Budget:
 def check_counts(limit: int | None, in_flight: int) -> None:
     """Raise `InvalidBudget` for what is no number of rows."""
     for name, count in (("limit", limit), ("in_flight", in_flight)):
-        if count is not None and count < 1:
-            raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
+        if count is not None and not 1 <= count <= MOST_COUNT:
+            raise InvalidBudget(
+                f"{name}={count!r} is not a number of rows; give 1 to {MOST_COUNT:,}."
+            )
 
 
 def check_prices(fleet: OpenFleet, budget: Budget) -> None:

@@ -256,7 +256,7 @@ def _problem(error: OrchestraError) -> Response:
 
 
 def _asset(name: str, kind: str) -> Response:
-    return _plain(str(asset(name)), kind)
+    return _plain(asset(name), kind)
 
 
 def _plain(content: str, kind: str) -> Response:
