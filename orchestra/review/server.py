@@ -223,6 +223,8 @@ class Workbench:
         )
         if made is None:
             return self._previewed(sent, shown, is_changed=True)
+        if sent.deed == "products":
+            return self._renewed(shown, word(shown.language, "did_products", count=made))
         return self._renewed(shown, word(shown.language, "did_many", count=made))
 
     def _renewed(self, shown: Shown, said: str) -> Response:
