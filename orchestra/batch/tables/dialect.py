@@ -11,6 +11,7 @@ from itertools import islice
 
 from orchestra.batch.tables.formats import ALL
 from orchestra.batch.tables.records import NO_DELIMITER, Dialect, Record, records
+from orchestra.batch.tables.template import rows_above
 
 DELIMITERS = ",;\t|"
 RARE = "^~¦\x01"  # of old systems; only where each row has as many as the first
@@ -145,14 +146,20 @@ def banners_of(found: Sequence[Sequence[str]]) -> tuple[str, ...]:
     are known."""
     above: list[str] = []
     filled = [cells for cells in found if any(map(str.strip, cells))]
+    if count := rows_above(filled):  # of a template its labels would pass for the header
+        return tuple(_line(cells) for cells in filled[:count]) if count + 1 < len(filled) else ()
     for at, cells in enumerate(filled[: MOST_BANNERS + 1]):
         if _is_header(cells):
             is_last = at + 1 == len(filled)
             return tuple(above) if above and not is_last else ()
         if not _is_banner(cells):
             return ()
-        above.append(" ".join(cell.strip() for cell in cells if cell.strip()))
+        above.append(_line(cells))
     return ()
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " ".join(cell.strip() for cell in cells if cell.strip())
 
 
 def _is_header(cells: Sequence[str]) -> bool:
