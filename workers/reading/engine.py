@@ -104,7 +104,7 @@ class ReadingEngine:
         """What the pack looks like, where its brand is asked for."""
         if self.eye is None or call.schema is None:
             return None
-        is_asked = any(wanted.kind == "brand" for wanted in wanted_of(call.schema))
+        is_asked = any(wanted.is_brand for wanted in wanted_of(call.schema))
         return self.eye.look(call.images[0]) if is_asked else None
 
     def _reply(self, call: Call, page: Page, looks: Looks | None, cpu_s: float) -> Reply:

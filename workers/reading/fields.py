@@ -15,6 +15,7 @@ from orchestra.core.call import Box
 from workers.reading import brands, printed
 from workers.reading.brands import Looks
 from workers.reading.lines import PrintedLine
+from workers.reading.match import folded
 from workers.reading.printed import Print, Words
 from workers.reading.reader import Page
 from workers.reading.wanted import Schema, Wanted, wanted_of
@@ -112,7 +113,8 @@ class PackReader:
     def _found(self, page: Page, wanted: Wanted, brand: Print | None) -> Print | None:
         lines, named = page.lines, () if brand is None else brand.lines
         if wanted.kind == "choice":
-            return _trusted(printed.choice(lines, wanted.terms), "choice")
+            found = _trusted(printed.choice(lines, wanted.terms), "choice")
+            return _chosen(brand, wanted) if found is None and wanted.is_brand else found
         if wanted.kind == "brand":
             return brand
         if wanted.kind == "amount":
@@ -150,6 +152,17 @@ def around(lines: Sequence[PrintedLine], size: tuple[int, int]) -> Box:
 def joined(lines: Sequence[PrintedLine]) -> str:
     """The words of lines, as evidence shows them."""
     return " / ".join(line.text for line in lines)
+
+
+def _chosen(brand: Print | None, wanted: Wanted) -> Print | None:
+    """The choice that a brand is, by one of its words."""
+    if brand is None:
+        return None
+    name = folded(str(brand.value))
+    for value, terms in wanted.terms.items():
+        if name in map(folded, terms):
+            return replace(brand, value=value)
+    return None
 
 
 def _whole(lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:

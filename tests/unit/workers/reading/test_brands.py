@@ -76,6 +76,19 @@ def test_a_hint_is_a_word_or_most_of_a_name(line: str, name: str, is_hint: bool)
     assert (hinting(page((line, 40)).lines, name) is not None) is is_hint
 
 
+def test_a_choice_of_brands_is_told_by_looks_where_no_word_of_it_is_read():
+    listed = {"enum": ["arla foods", "OATLY", None]}
+
+    def chosen(read: Page, shape: Any = listed) -> Any:
+        return READER.answer(read, {"properties": {"brand": shape}}, OATLY).values["brand"]
+
+    assert chosen(page(("HAVRE", 60))) == "OATLY"
+    assert chosen(page(("Arla Foods", 60))) == "arla foods"
+    assert chosen(page(("HAVRE", 60)), {"enum": ["Valio", "Arla"]}) is None
+    sizes = {"properties": {"size": listed}}  # no brand is asked for
+    assert READER.answer(page(("HAVRE", 60)), sizes, OATLY).values == {"size": None}
+
+
 def test_a_faint_look_says_nothing():
     assert brand(page(), FAINT)[0] is None
     assert brand(page(("Fjordal", 60)), FAINT) == brand(page(("Fjordal", 60)), None)
