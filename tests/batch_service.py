@@ -24,7 +24,7 @@ from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.words import BatchRequest, Endpoint
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 
@@ -65,7 +65,9 @@ class Served:
         book = None if folder is None else folder / "book.sqlite"
         self.fleet = Fleet.open("mini", clients=clients, book=book)
         self.filing = Filing.open(None if folder is None else folder / "files")
-        self.app = make_app(Service(self.fleet, {"answer": build}), filing=self.filing)
+        self.app = make_app(
+            Service(self.fleet, {"answer": build}), HttpSettings(filing=self.filing)
+        )
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://o", timeout=60)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.types import ASGIApp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -42,6 +42,22 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def watched(browser: Browser, *, tells_errors: bool = False) -> Iterator[Page]:
+    """A page of its own, in which no error of a script and no refused resource is passed over.
+
+    `tells_errors`: it tells by itself of answers that are errors, which the browser notes as well.
+    """
+    context = browser.new_context(viewport={"width": 1380, "height": 900}, locale="en-GB")
+    page, faults = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
+    yield page
+    context.close()
+    noted = "the server responded with a status of"
+    assert [one for one in faults if not (tells_errors and noted in one)] == []
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.clients.inprocess import InProcessClient
 from orchestra.fleet.source import load_fleet
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
 from tests.scripted import Answers, first_allowed
@@ -62,7 +62,7 @@ async def served(
     address: str = "203.0.113.9",
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the fleet's application, from an address."""
-    app = make_app(Service(fleet, graphs or {"answer": build}), access=access)
+    app = make_app(Service(fleet, graphs or {"answer": build}), HttpSettings(access=access))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 5000))
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as client:
         yield client

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graphs.answer import build
 from orchestra import Fleet
 from orchestra.access.principal import Principal, asking
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 
 READY_S = 300.0
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--max-ongoing", type=int, default=0)
     options = parser.parse_args()
     service = Service(Fleet.open("mini"), {"answer": build})
-    app = make_app(service, queue=options.queue, max_ongoing=options.max_ongoing)
+    app = make_app(service, HttpSettings(queue=options.queue, max_ongoing=options.max_ongoing))
     uvicorn.run(TenantFromHeader(app), port=options.port, log_level="warning", access_log=False)
 
 

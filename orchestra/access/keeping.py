@@ -16,21 +16,39 @@ from orchestra.core.errors import UsageError
 from orchestra.core.job import first_problem
 
 Terms = TypeVar("Terms", bound=BaseModel)
+MOST_DAYS = 36_500  # of a key
+MOST_OVERLAP_S = 90 * 86_400.0  # of the secret before beside the new one
 
 
 def new_key_message(
     tenant: str, terms: KeyTerms, *, days: float | None = None
 ) -> tuple[str, SaveKey]:
-    """A new key, which is shown once, and what the ledger is told of it."""
+    """A new key, which is shown once, and what the ledger is told of it.
+
+    Raises `UsageError` for `days` that are none, or too many.
+    """
     made = new_secret()
     expires = None
     if days is not None:
+        if not 0 < days <= MOST_DAYS:
+            raise UsageError(
+                f"A key cannot be valid for {days:g} days. Give more than 0 and at most "
+                f"{MOST_DAYS:,}, or nothing: then it is valid until it is revoked."
+            )
         expires = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
     return made.key, SaveKey(made.id, made.digest, tenant, terms, expires)
 
 
 def rotated_message(id: str, overlap_s: float) -> tuple[str, RotateKey]:
-    """Another secret of a key, which is shown once, and what the ledger is told of it."""
+    """Another secret of a key, which is shown once, and what the ledger is told of it.
+
+    Raises `UsageError` for an overlap of another length than 0 to 90 days.
+    """
+    if not 0 <= overlap_s <= MOST_OVERLAP_S:
+        raise UsageError(
+            f"The secret before cannot stay valid for {overlap_s / 3600:g} hours. Give 0 to "
+            f"{MOST_OVERLAP_S / 3600:g}."
+        )
     made = new_secret(id)
     return made.key, RotateKey(id, made.digest, overlap_s)
 

@@ -29,7 +29,8 @@ async def used(
     """
     if book is None:
         raise UsageError(
-            "Nothing was kept of what was used: the server has no book. Start it with --book FILE."
+            "What was used is summed from a book's file, and the server has none. Start it with "
+            "--book FILE."
         )
     tenant = None if sees_all() else principal().tenant
     return await asyncio.to_thread(_read, book, by, since, until, tenant)

@@ -30,6 +30,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.garbage import collected_seldom
 from orchestra.core.job import Budget
+from orchestra.core.turns import short_turns
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.limits import ImageLimits
 from orchestra.routing import planner
@@ -38,6 +39,7 @@ from orchestra.routing.introspect import view
 from orchestra.routing.plan import Plan
 
 SAMPLE_TEXT_BYTES = 200
+MOST_COUNT = 10**12  # of rows
 
 
 async def plan_batch(
@@ -111,6 +113,7 @@ async def run_batch(
         await fleet.prepare(typical)
     with ExitStack() as stack:
         stack.enter_context(collected_seldom())
+        stack.enter_context(short_turns())
         folder = Folder.open(
             settings.out, request.spec, table=request.table, patient=on is not None
         )
@@ -176,8 +179,10 @@ def _budget_of(budget: Budget, plan: BatchPlan | None) -> Budget:
 def check_counts(limit: int | None, in_flight: int) -> None:
     """Raise `InvalidBudget` for what is no number of rows."""
     for name, count in (("limit", limit), ("in_flight", in_flight)):
-        if count is not None and count < 1:
-            raise InvalidBudget(f"{name}={count!r} is not a number of rows; give 1 or more.")
+        if count is not None and not 1 <= count <= MOST_COUNT:
+            raise InvalidBudget(
+                f"{name}={count!r} is not a number of rows; give 1 to {MOST_COUNT:,}."
+            )
 
 
 def check_prices(fleet: OpenFleet, budget: Budget) -> None:

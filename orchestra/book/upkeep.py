@@ -19,6 +19,8 @@ from orchestra.book.database import translated
 from orchestra.book.schema import APPLICATION_ID
 from orchestra.core.errors import BookError, BookLocked, BookUnavailable, UsageError
 
+MOST_DAYS = 36_500
+
 
 def backup(book: Path, to: Path) -> int:
     """Copy `book`, whoever writes it, to the new file `to`; its bytes.
@@ -80,10 +82,12 @@ def compact(path: Path, older_than_days: int) -> Compacted:
     """Fold the calls of the book at `path` that are so many days old, and their closed accounts.
 
     Their replies go as well. What a batch came to, decisions, open accounts, and runs that wait
-    stay as they are. Raises `BookError`, and `UsageError` for less than a day.
+    stay as they are. Raises `BookError`, and `UsageError` for no age of a day or more.
     """
-    if older_than_days < 1:
-        raise UsageError(f"--older-than {older_than_days} is too soon: give 1 day or more.")
+    if not 1 <= older_than_days <= MOST_DAYS:
+        raise UsageError(
+            f"--older-than {older_than_days} is no age of a call in days: give 1 to {MOST_DAYS:,}."
+        )
     day = (datetime.now(UTC) - timedelta(days=older_than_days)).date().isoformat()
     if not path.is_file():
         raise BookUnavailable(f"No book at {str(path)!r}. Check the path.")

@@ -103,7 +103,7 @@ def _checked(by: Sequence[str]) -> tuple[By, ...]:
     known: dict[str, By] = {name: name for name in get_args(By)}
     for name in by:
         if name not in known:
-            raise UsageError(f"UsageSums is not kept by {name!r}. Use: {', '.join(known)}.")
+            raise UsageError(f"Usage is not summed by {name!r}. Use: {', '.join(known)}.")
     if not by or len(set(by)) < len(by):
         raise UsageError(f"by={','.join(by)!r} names nothing, or one twice. Give each once.")
     return tuple(known[name] for name in by)

@@ -28,6 +28,7 @@ from pydantic_core import from_json, to_json
 
 from orchestra.core.answers.typed import read_as
 from orchestra.core.errors import InvalidBudget, OrchestraError, named
+from orchestra.core.money import MOST_MICRO, MOST_USD
 from orchestra.core.spelling import did_you_mean
 from orchestra.core.tags import problem
 from orchestra.core.view.result import field_line, result_html, result_lines
@@ -127,8 +128,9 @@ class Budget(Word):
     """Limits of a job, a batch or a tenant; an absent limit does not bind.
 
     `cost_usd` and `tokens` are spent and so held by the book; `latency_ms` is a deadline;
-    `memory_gib` is what hosting may take. Raises `InvalidBudget` for a negative, NaN or
-    infinite limit, a part of a token, and a limit that there is not.
+    `memory_gib` is what hosting may take. Raises `InvalidBudget` for a negative, NaN, infinite
+    or absurd limit (over $1e9, or 1e15 of another unit), a part of a token, and a limit that there
+    is not.
     """
 
     cost_usd: Usd | None = None
@@ -156,6 +158,12 @@ def _limit(name: str, value: Any) -> Any:
         raise InvalidBudget(
             f"Budget {name}={value!r} is not a limit: it must be a number of "
             f"{LIMIT_UNITS[name]} that is 0 or more. Leave it out for no limit."
+        )
+    most = MOST_USD if name == "cost_usd" else MOST_MICRO
+    if number > most:
+        raise InvalidBudget(
+            f"Budget {name}={value!r} is more than is counted: {most:,} {LIMIT_UNITS[name]} at "
+            "most. Leave it out for no limit."
         )
     if name == "tokens":
         if number % 1:

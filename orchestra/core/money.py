@@ -7,7 +7,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from orchestra.core.errors import InvalidBudget
 
 MICRO_PER_USD = 1_000_000
-MOST_MICRO = 10**15  # a billion dollars: sums of thousands of these still fit 64 bits
+MOST_USD = 10**9
+MOST_MICRO = MICRO_PER_USD * MOST_USD  # sums of thousands of these still fit 64 bits
 
 
 def micro(usd: Decimal) -> int:
@@ -39,9 +40,9 @@ def dollars(micro: int) -> str:
 
 
 def _whole(usd: Decimal, rounding: str) -> int:
-    if not usd.is_finite() or usd < 0 or usd > MOST_MICRO // MICRO_PER_USD:
+    if not usd.is_finite() or usd < 0 or usd > MOST_USD:
         raise InvalidBudget(
             f"{str(usd)!r} is not an amount of US dollars that can be booked: it must be "
-            f"between 0 and {MOST_MICRO // MICRO_PER_USD}. Give a smaller number."
+            f"between 0 and {MOST_USD}. Give a smaller number."
         )
     return int(usd.scaleb(6).to_integral_value(rounding))

@@ -5,7 +5,6 @@ The page makes no request: styles, script and pictures stand in it, as in the re
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
@@ -14,13 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from orchestra.batch.tables.gold import NOTHING
 from orchestra.core.errors import InvalidTable
 from orchestra.core.files.atomic import write_text
 from orchestra.label.session import LabelSession, Verdict, text_read
+from orchestra.pages.regions import data_uri
+from orchestra.pages.templates import inlined, script_hash, templates
 
 COLUMNS = ("id", "field", "verdict", "value")
 
@@ -34,7 +35,9 @@ def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], byt
             question.row.row_id,
             {
                 "id": question.row.row_id,
-                "photos": [_uri(kept) for key in result.images if (kept := thumbnail(key))],
+                "photos": [
+                    data_uri(kept, "jpeg") for key in result.images if (kept := thumbnail(key))
+                ],
                 "text": text_read(result),
                 "why": question.why,
                 "questions": [],
@@ -54,7 +57,7 @@ def write_page(session: LabelSession, path: Path, thumbnail: Callable[[str], byt
         batch=_name_of(session),
         style=_part("page.css"),
         script=_part("page.js"),
-        script_hash=_hash(_part("page.js")),
+        script_hash=script_hash(_part("page.js")),
     )
     write_text(path, text, durable=False)
 
@@ -151,27 +154,10 @@ def marked(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[dict[str, An
         yield {"text": text[at:], "is_evidence": False}
 
 
-def _uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
-
-
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("orchestra.label", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates("orchestra.label", ".")
 
 
 def _part(name: str) -> Markup:
-    """A file beside this one, as it is."""
-    own = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return Markup(own)  # nosec B704 # a file of this package
-
-
-def _hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
+    return inlined(Path(__file__).with_name(name))

@@ -50,12 +50,18 @@ def _region(name: str, proof: Evidence) -> Region:
     if proof.box is not None and tuple(proof.box) != WHOLE:
         left, top, right, bottom = (round(100 * edge, 2) for edge in proof.box)
         box = (left, top, round(right - left, 2), round(bottom - top, 2))
-    heat = None if proof.heat is None else _uri(proof.heat)
+    heat = None if proof.heat is None else glow(proof.heat)
     return Region(name, proof.image or "", box, heat)
 
 
 @lru_cache(256)
-def _uri(heat: str) -> str:
+def glow(heat: str) -> str:
+    """A map as a picture of a pixel a cell, as data URI: some 200 bytes, which a page stretches."""
     stream = io.BytesIO()
     glow_of(heat).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return data_uri(stream.getvalue(), "png")
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture of a `kind`, as "jpeg", to stand in a page."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

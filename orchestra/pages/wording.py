@@ -7,6 +7,21 @@ from collections.abc import Mapping
 LANGUAGES = {"en": "English", "zh": "中文"}
 Words = Mapping[str, tuple[str, str]]
 
+# What every page says of a result.
+OF_RESULTS: Words = {
+    "status_complete": ("complete", "完整"),
+    "status_review": ("review", "待审"),
+    "status_partial": ("partial", "部分"),
+    "status_failed": ("failed", "失败"),
+    "status_waiting": ("waiting", "等待"),
+    "source_photo": ("photo", "图片"),
+    "source_text": ("text", "文本"),
+    "source_both": ("photo + text", "图片 + 文本"),
+    "source_derived": ("derived", "推得"),
+    "source_person": ("a person", "人工"),
+    "asks": ("asks", "询问"),
+}
+
 
 def worded(words: Words, language: str, key: str, **values: object) -> str:
     """The words under `key`, with `values` put in; numbers get their separators.

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
-from orchestra.batch.output.report import language_of, share
+from orchestra.pages.templates import templates
 from orchestra.pages.wording import LANGUAGES
 from orchestra.review.bulk import Preview
 from orchestra.review.card import Item, ProductCard
@@ -166,18 +165,9 @@ def percent(part: float) -> int:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("orchestra.review", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(lang=language_of, percent=percent, share=share)
-    return environment
+    return templates("orchestra.review", "pages", percent=percent)
 
 
-def asset(name: str) -> Markup:
+def asset(name: str) -> str:
     """A style or script of this package."""
-    own = (Path(__file__).parent / "pages" / name).read_text(encoding="utf-8")
-    return Markup(own)  # nosec B704 # a file of this package
+    return (Path(__file__).parent / "pages" / name).read_text(encoding="utf-8")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from orchestra.pages.wording import Words, worded
+from orchestra.pages.wording import OF_RESULTS, Words, worded
 
 WORDS: Words = {
+    **OF_RESULTS,
     "review": ("Review", "审核"),
     "title": ("Review of {table}", "{table} 的审核"),
     "skip_link": ("Skip to the products", "跳到商品"),
@@ -47,11 +48,6 @@ WORDS: Words = {
     "field": ("Field", "字段"),
     "field_": ("the product", "整件商品"),
     "status": ("Status", "状态"),
-    "status_complete": ("complete", "完整"),
-    "status_review": ("review", "待审"),
-    "status_partial": ("partial", "部分"),
-    "status_failed": ("failed", "失败"),
-    "status_waiting": ("waiting", "等待"),
     "sure": ("Confidence", "置信度"),
     "sure_none": ("not known", "未知"),
     "sure_0-50": ("below .50", "低于 .50"),
@@ -92,11 +88,6 @@ WORDS: Words = {
     "new_value": ("New value of {field}", "{field} 的新值"),
     "why_label": ("Why (optional)", "理由（可不填）"),
     "says": ("{source} says", "{source}显示"),
-    "source_photo": ("photo", "图片"),
-    "source_text": ("text", "文本"),
-    "source_both": ("photo + text", "图片 + 文本"),
-    "source_derived": ("derived", "推得"),
-    "source_person": ("a person", "人工"),
     "blank": ("(blank)", "（空）"),
     "model_said": ("the models said", "模型给出"),
     "more_fields_one": ("1 more field", "另外 1 个字段"),
@@ -105,7 +96,6 @@ WORDS: Words = {
     "photo_of": ("Photo of {name}", "{name} 的图片"),
     "no_photo": ("no photo", "无图片"),
     "row": ("row {ordinal}", "第 {ordinal} 行"),
-    "asks": ("asks", "询问"),
     "asks_how": (
         "Answer it with `orchestra resume`.",
         "请用 `orchestra resume` 回答。",
@@ -174,6 +164,8 @@ WORDS: Words = {
     "did_row_reject": ("{row} rejected whole", "{row} 已整件否决"),
     "did_many": ("{count} fields decided", "已决定 {count} 个字段"),
     "did_many_one": ("1 field decided", "已决定 1 个字段"),
+    "did_products": ("{count} products approved", "已批准 {count} 件商品"),
+    "did_products_one": ("1 product approved", "已批准 1 件商品"),
     "did_undo_one": ("1 decision taken back", "已撤销 1 个决定"),
     "did_undo": ("{count} decisions taken back", "已撤销 {count} 个决定"),
     "nothing_to_undo": ("There is nothing to undo.", "没有可撤销的决定。"),

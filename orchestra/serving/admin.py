@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from pydantic import Field as Attribute
 
 from orchestra.access.keeping import (
+    MOST_DAYS,
+    MOST_OVERLAP_S,
     changed,
     key_public,
     new_key_message,
@@ -20,7 +22,6 @@ from orchestra.access.using import used
 from orchestra.book.keys.key_messages import (
     ListKeys,
     ListTenants,
-    ReadLeft,
     RevokeKey,
     SaveTenant,
     SetKey,
@@ -37,14 +38,14 @@ class NewKey(Word):
     """A key to be made, valid for `days` (None: until it is revoked)."""
 
     tenant: str
-    days: float | None = Attribute(default=None, gt=0, le=36_500)
+    days: float | None = Attribute(default=None, gt=0, le=MOST_DAYS)
     terms: KeyTerms = KeyTerms()
 
 
 class Rotation(Word):
     """How long the secret before stays valid beside the new one."""
 
-    overlap_hours: float = Attribute(default=24.0, ge=0, le=24 * 90)
+    overlap_hours: float = Attribute(default=24.0, ge=0, le=MOST_OVERLAP_S / 3600)
 
 
 def add_keys(app: FastAPI, service: Service) -> None:
@@ -55,7 +56,7 @@ def add_keys(app: FastAPI, service: Service) -> None:
     @app.get("/v1/keys")
     async def keys(tenant: str | None = None) -> dict[str, Any]:
         """All keys, or those of a tenant; never a secret."""
-        left = await ledger.send(ReadLeft())
+        left = await service.left()
         return {"data": [key_public(one, left) for one in await ledger.send(ListKeys(tenant))]}
 
     @app.post("/v1/keys")
@@ -67,7 +68,7 @@ def add_keys(app: FastAPI, service: Service) -> None:
     @app.get("/v1/keys/{id}")
     async def key(id: str) -> dict[str, Any]:
         """One key."""
-        return key_public(await _key(ledger, id), await ledger.send(ReadLeft()))
+        return key_public(await _key(ledger, id), await service.left())
 
     @app.post("/v1/keys/{id}")
     async def set_key(id: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def add_keys(app: FastAPI, service: Service) -> None:
     @app.get("/v1/tenants")
     async def tenants() -> dict[str, Any]:
         """All tenants, with what their budgets have left."""
-        left = await ledger.send(ReadLeft())
+        left = await service.left()
         found = await ledger.send(ListTenants())
         return {"data": [tenant_public(one, left) for one in found]}
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Attribute
 
+from orchestra.book.postgres import is_postgres
 from orchestra.core.card import FleetFile
 from orchestra.core.errors import ConfirmationNeeded, InvalidFleet
 from orchestra.core.identity import fingerprints
@@ -84,6 +85,11 @@ class AppArgs(BaseModel):
                 f"at least one of {', '.join(CANARY_ARGS)}; give both, or none"
             )
         return self
+
+    @property
+    def book_file(self) -> Path | None:
+        """The book's file; None without a book, and for one in a database."""
+        return Path(self.book) if self.book and not is_postgres(self.book) else None
 
     @property
     def has_shared_ledger(self) -> bool:

@@ -172,6 +172,12 @@ class TokenUsage(BaseModel):
     prompt_tokens_details: CachedTokens = CachedTokens()
 
 
+class ThinkingTokens(BaseModel):
+    """Of the tokens that were written, those of thinking: they are not told apart."""
+
+    reasoning_tokens: int = 0
+
+
 class AnswerExtension(BaseModel):
     """Orchestra's own part of an answer. `cached` calls came from the cache, saving `saved_usd`.
 

@@ -18,7 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.metrics import Counter
 
 from orchestra.app import Fleet
-from orchestra.book.filing.filing import Filing, folder_beside
+from orchestra.book.filing.filing import Filing, folder_of
 from orchestra.clients.handle import HEAD_NODE, HandleClient
 from orchestra.cluster.listen import listen_on_node
 from orchestra.core.call import Client, Reply
@@ -43,7 +43,7 @@ from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.ledger import ActorReach, member_of, reach_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
@@ -98,26 +98,20 @@ class Ingress:
         async def lost() -> dict[str, str]:
             return await asyncio.to_thread(models_lost, serve.status, app, list(models))
 
-        book = Path(args.book) if args.book else None
-        self._service = Service(fleet, builds, lost, self._ledger, book)
-        self._host_names = args.host_names.split(",")
-        self._filing = None if book is None else Filing.open(folder_beside(book))
-        self._webhook = webhook_of(args.webhook)
-        self._access = Access(args.keys, args.day_micro)
-        self._canary = _canary(args, graphs, {**models, **second_models}, fleet, reach)
+        self._service = Service(fleet, builds, lost, self._ledger, args.book_file)
+        self._settings = HttpSettings(
+            host_names=args.host_names.split(","),
+            queue=args.queue,
+            max_ongoing=args.max_ongoing,
+            access=Access(args.keys, args.day_micro),
+            canary=_canary(args, graphs, {**models, **second_models}, fleet, reach),
+            filing=Filing.open(folder_of(args.book)) if args.book else None,
+            webhook=webhook_of(args.webhook),
+        )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Called by Serve after the constructor."""
-        app = make_app(
-            self._service,
-            host_names=self._host_names,
-            access=self._access,
-            queue=self._args.queue,
-            max_ongoing=self._args.max_ongoing,
-            canary=self._canary,
-            filing=self._filing,
-            webhook=self._webhook,
-        )
+        app = make_app(self._service, self._settings)
         collect_seldom()
         return app
 

@@ -16,6 +16,7 @@ from typing import Any
 from orchestra.access.allowed import allowed_graphs, check_graph, check_model, may_use
 from orchestra.access.principal import principal
 from orchestra.app import Fleet
+from orchestra.book.keys.key_messages import Left, ReadLeft
 from orchestra.book.shared.member import LedgerMember
 from orchestra.core.call import OnPiece
 from orchestra.core.errors import (
@@ -73,7 +74,8 @@ class Service:
 
     `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
     fleet's, where several ingresses share it, and `kept_in` the file of its book on this machine.
-    `on_wait` hears of each run that begins to wait for a person: its result and its graph.
+    `day_micro` is the most that the server spends in a day, in micro-dollars. `on_wait` hears of
+    each run that begins to wait for a person: its result and its graph.
     """
 
     fleet: Fleet
@@ -81,6 +83,7 @@ class Service:
     lost: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     ledger: LedgerMember | None = None
     kept_in: Path | None = None
+    day_micro: int | None = field(default=None, kw_only=True)
     on_wait: Callable[[Result, str], None] | None = field(default=None, kw_only=True)
 
     @property
@@ -226,6 +229,10 @@ class Service:
     async def book(self) -> str | None:
         """`ready`, or why the ledger begins nothing now; None where it is this process's own."""
         return None if self.ledger is None else await self.ledger.trouble() or "ready"
+
+    async def left(self) -> list[Left]:
+        """What the budgets of keys, tenants and the server have left of this day and month."""
+        return await self.fleet.ledger.send(ReadLeft(self.day_micro))
 
     async def metrics(self) -> bytes:
         """As Prometheus reads them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from orchestra.core.errors import UsageError
 from orchestra.graph.threads import Thread
@@ -36,13 +37,7 @@ def page_of(threads: Sequence[Thread], query: ThreadQuery) -> ThreadList:
             )
         seen = seen[place + 1 :]
     found = [thread for thread in seen if _is_meant(thread, query)]
-    data = found[: query.limit]
-    return ThreadList(
-        data=data,
-        first_id=data[0].thread_id if data else None,
-        last_id=data[-1].thread_id if data else None,
-        has_more=len(found) > query.limit,
-    )
+    return ThreadList.of(found, query.limit, attrgetter("thread_id"))
 
 
 def _is_meant(thread: Thread, query: ThreadQuery) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field as Attribute
 from orchestra.core.job import Budget, Job
 from orchestra.graph.threads import Thread
 from orchestra.serving.json_types import JsonBudget, JsonTyped
+from orchestra.serving.list_page import ListPage
 
 # Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
 Mode = Literal["values", "updates", "messages", "custom", "plan", "call", "spend", "result"]
@@ -130,14 +131,8 @@ def check_mode(modes: list[Mode] | None, *, is_stream: bool) -> None:
         raise ValueError("stream_mode says what a stream tells: set stream to true as well")
 
 
-class ThreadList(BaseModel):
-    """Answer of GET /v1/threads; more of them are behind `last_id` where it says so."""
-
-    object: Literal["list"] = "list"
-    data: list[Thread]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
+class ThreadList(ListPage[Thread]):
+    """Answer of GET /v1/threads."""
 
 
 class ThreadDeleted(BaseModel):

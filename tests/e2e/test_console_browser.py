@@ -20,10 +20,10 @@ from graphs.listing import build, default_recipe
 from orchestra import Context, Fleet, JobState, ask
 from orchestra.core.call import Call
 from orchestra.images.limits import ImageLimits
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told
-from tests.browser import MISSING, chromium, chromium_path, served
+from tests.browser import MISSING, chromium_path, served, watched
 from tests.keyed import KEYS, keyed_fleet, made, tenant
 from tests.scripted import scripted_fleet
 from workers.synthetic.drawn import draw_product
@@ -91,12 +91,6 @@ class Console:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def mini(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The bundled models over a book."""
     book = tmp_path_factory.mktemp("console") / "book.sqlite"
@@ -118,15 +112,8 @@ def scripted() -> Iterator[Console]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page of its own, in which no error of a script and no blocked resource is passed over."""
-    context = browser.new_context(viewport={"width": 1380, "height": 900}, locale="en-GB")
-    page, faults = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-    yield page
-    context.close()
-    # The browser itself notes each answer that is an error, which the page then tells.
-    assert [one for one in faults if "the server responded with a status of" not in one] == []
+    with watched(browser, tells_errors=True) as page:
+        yield page
 
 
 def photo_in(folder: Path) -> Path:
@@ -318,7 +305,7 @@ def test_a_key_is_asked_for_once_and_kept_in_the_tab_alone(
     assert fleet.book is not None
     tenant(fleet.book, "acme", {"bounds": {"usd_per_day": 1}})
     key = made(fleet.book, "acme")
-    overheard = Overheard(make_app(Service(fleet, {"asking": asking}), access=KEYS))
+    overheard = Overheard(make_app(Service(fleet, {"asking": asking}), HttpSettings(access=KEYS)))
     with fleet, served(overheard) as origin:
         context = browser.new_context(locale="en-GB", reduced_motion="reduce")
         page = context.new_page()

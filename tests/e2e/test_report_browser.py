@@ -18,17 +18,11 @@ from orchestra.batch.output.summary import Summary
 from orchestra.batch.output.thumbnails import Thumbnails
 from orchestra.batch.tables.row import Row
 from orchestra.core.job import ErrorRecord, Evidence, Field, Result
-from tests.browser import MISSING, chromium, chromium_path
+from tests.browser import MISSING, chromium_path, watched
 
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason=MISSING)
 ROWS = 330
 FAILED = 7
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def picture(key: str) -> bytes:
@@ -76,15 +70,11 @@ def make(folder: Path, count: int) -> Path:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page in which no error of a script and no refused resource is passed over."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    page, wrong = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
-    page.on("requestfailed", lambda failed: wrong.append(failed.url))
-    yield page
-    context.close()
-    assert wrong == []
+    with watched(browser) as page:
+        failed = list[str]()
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        yield page
+    assert failed == []
 
 
 def opened(page: Page, path: Path, hash: str = "") -> None:

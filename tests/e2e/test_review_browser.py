@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from orchestra.book.decisions import Decision
 from orchestra.review.desk import Desk
 from orchestra.review.server import listen, server_of
-from tests.browser import MISSING, chromium, chromium_path
+from tests.browser import MISSING, chromium_path, watched
 from tests.review_books import make_batch
 
 pytestmark = pytest.mark.skipif(chromium_path() is None, reason=MISSING)
@@ -34,12 +34,6 @@ class Served:
         return list(self.desk.folder.book.decisions())
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     desk = Desk.open(make_batch(tmp_path, ROWS, photos=4, side_px=96), "ana")
@@ -56,14 +50,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page of its own, in which no error of a script and no refused resource is passed over."""
-    context = browser.new_context(viewport={"width": 1380, "height": 900}, locale="en-GB")
-    page, faults = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda told: faults.append(told.text) if told.type == "error" else None)
-    yield page
-    context.close()
-    assert faults == []
+    with watched(browser) as page:
+        yield page
 
 
 def focused(page: Page) -> str:

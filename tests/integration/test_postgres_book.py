@@ -26,7 +26,6 @@ from orchestra.book.keys.key_messages import (
 )
 from orchestra.book.keys.terms import Alerts, Bounds, KeyTerms, TenantTerms
 from orchestra.book.messages import (
-    BeginCall,
     CloseAccount,
     KeepThread,
     OpenAccount,
@@ -45,7 +44,7 @@ from orchestra.core.errors import (
     ThreadTaken,
 )
 from tests.servers.postgres import Postgres, postgres
-from tests.unit.book.ledger_house import House
+from tests.unit.book.ledger_house import House, begin
 from tests.unit.book.test_memory import MESSAGES
 
 
@@ -125,10 +124,6 @@ def test_tenants_keys_and_their_budgets_are_those_of_the_file(running: str) -> N
             each.now = lambda: at
         for message in script:
             assert outcome(book, message) == outcome(file, message), message
-
-
-def begin(uid: str, account: str = "job") -> BeginCall:
-    return BeginCall(uid, account, f"key {uid}", "read", "r1", 10, 5)
 
 
 async def test_a_ledger_elsewhere_takes_it_over_and_calls_that_live_are_settled(

@@ -227,6 +227,16 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
         "InvalidBudget",
         r"tokens=1\.5 is no whole number.*Give 2\.",
     ),
+    "more tokens than are counted": (
+        lambda: Budget(tokens=10**30),
+        "InvalidBudget",
+        r"tokens=10{30} is more than is counted: 1,000,000,000,000,000 tokens at most",
+    ),
+    "more time than is counted": (
+        lambda: Budget(latency_ms="1e400"),
+        "InvalidBudget",
+        r"latency_ms='1e400' is more than is counted",
+    ),
     "a key of a budget": (
         lambda: Budget(**anything(cost=1)),
         "InvalidBudget",

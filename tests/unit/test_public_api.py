@@ -28,7 +28,8 @@ def public_members(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Public functions and classes that `module` itself defines, and the classes' own methods."""
     for name, member in vars(module).items():
         defined_here = getattr(member, "__module__", None) == module.__name__
-        if name.startswith("_") or not defined_here:
+        # Pydantic puts what it makes of a generic class, as `Page[Entry]`, among a module's names.
+        if name.startswith("_") or not name.isidentifier() or not defined_here:
             continue
         if inspect.isfunction(member):
             yield f"{module.__name__}.{name}", member

@@ -8,9 +8,6 @@ is escaped by the template. Memory is bounded, whatever the table's size.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -18,7 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from orchestra.batch.duplicates.groups import NONE_FOUND, Groups
@@ -33,7 +30,8 @@ from orchestra.batch.parked import WAITING
 from orchestra.batch.plan.batch_plan import money
 from orchestra.core.card import Card
 from orchestra.core.files.atomic import atomic_file
-from orchestra.core.values import CJK, dollars, duration
+from orchestra.core.values import duration
+from orchestra.pages.templates import inlined, script_hash, templates
 
 TABLE, CARD = "products.csv", "report_card.html.j2"
 STATUSES = ("complete", "review", "partial", WAITING, "failed", REJECTED)
@@ -154,42 +152,15 @@ def _errors(rows: Iterable[OutputRow]) -> Iterator[dict[str, Any]]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("orchestra.batch.output", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        dollars=dollars,
-        duration=duration,
-        figure=figure,
-        lang=language_of,
-        lines=lines_of,
-        share=share,
-    )
+    environment = templates("orchestra.batch.output", ".", figure=figure, lines=lines_of)
     environment.globals.update(
-        asset=_asset, script_hash=_script_hash, w=word, wa=said, words_json=words_json
+        asset=_asset, script_hash=script_hash, w=word, wa=said, words_json=words_json
     )
     return environment
 
 
 def _asset(name: str) -> Markup:
-    """A style or script of this package, to stand in the page as it is."""
-    own = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return Markup(own)  # nosec B704 # a file of this package
-
-
-def _script_hash() -> str:
-    """What the content security policy allows to run: our script and no other."""
-    digest = hashlib.sha256(_asset("report.js").encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
-
-
-def share(probability: float) -> str:
-    """Show a probability with two digits, cut and not rounded: only certainty is 1.00."""
-    return f"{math.floor(probability * 100 + 1e-9) / 100:.2f}"
+    return inlined(Path(__file__).with_name(name))
 
 
 def figure(value: float, name: str) -> str:
@@ -197,11 +168,6 @@ def figure(value: float, name: str) -> str:
     if name == "seconds":
         return duration(value)
     return money(value) if name.endswith("_usd") else f"{value:.1%}"
-
-
-def language_of(text: Any) -> str:
-    """The language tag a browser needs to choose the right glyphs."""
-    return "zh-Hans" if CJK.search(str(text)) else "en"
 
 
 def lines_of(text: str) -> list[str]:

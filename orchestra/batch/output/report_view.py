@@ -6,7 +6,6 @@ hostile product text passes through unchanged and is shown as it is.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,13 +20,12 @@ from orchestra.batch.output.rows import OutputRow
 from orchestra.core.job import Evidence, Field, Result
 from orchestra.core.values import shown
 from orchestra.core.web.redact import redacted
-from orchestra.images.attention import glow_of
+from orchestra.pages.regions import WHOLE, data_uri, glow
 
 LISTING_PART = re.compile(r"^(title|description|bullets)(?:_(en|zh))?$")
 PARTS = ("title", "description", "bullets")
 NAME_COLUMNS = ("name", "title", "product", "product_name", "商品名称", "名称", "标题")
 CONTEXT_CHARS = 240
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 Link = Callable[[str, bytes, str], str]  # of a photo's key, its picture and the picture's kind
 
@@ -166,7 +164,7 @@ def _photos(
 
 
 def _in_page(key: str, content: bytes, kind: str) -> str:
-    return _uri(content, kind)
+    return data_uri(content, kind)
 
 
 def _texts(values: Mapping[str, str], result: Result) -> Iterator[str]:
@@ -204,24 +202,13 @@ def _proof(evidence: Evidence, photos: Mapping[str, Photo], texts: list[str]) ->
     photo = photos.get(evidence.image or "")
     if photo is None:
         return Proof(words=evidence.text)
-    heat = None if evidence.heat is None else _uri(_png(evidence.heat), "png")
+    heat = None if evidence.heat is None else glow(evidence.heat)
     if evidence.box is None or tuple(evidence.box) == WHOLE:
         return Proof(photo=photo, heat=heat, words=evidence.text)
     left, top, right, bottom = evidence.box
     wide, high = photo.width, photo.height
     box = (left * wide, top * high, (right - left) * wide, (bottom - top) * high)
     return Proof(photo=photo, box=box, heat=heat, words=evidence.text)
-
-
-def _png(heat: str) -> bytes:
-    """A map as a picture of a pixel a cell: some 200 bytes, which the page stretches smoothly."""
-    stream = BytesIO()
-    glow_of(heat).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _span(evidence: Evidence, texts: list[str]) -> Span:

@@ -7,26 +7,21 @@ models and errors said stays in the words of the record.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cache
 
 from markupsafe import Markup
 
-LANGUAGES = {"en": "English", "zh": "中文"}
+from orchestra.pages.wording import LANGUAGES, OF_RESULTS, Words
 
-WORDS: Mapping[str, tuple[str, str]] = {
+WORDS: Words = {
+    **OF_RESULTS,
     "skip": ("Skip to the products", "跳到商品"),
     "kicker": ("Orchestra · catalog report", "Orchestra · 商品目录报告"),
     "language": ("Language", "语言"),
     "print": ("Print the summary", "打印摘要"),
     # the head
     "rows": ("rows", "行数"),
-    "complete": ("complete", "完整"),
-    "review": ("review", "待审"),
-    "partial": ("partial", "部分"),
-    "waiting": ("waiting", "等待"),
-    "failed": ("failed", "失败"),
-    "rejected": ("rejected", "已否决"),
+    "status_rejected": ("rejected", "已否决"),
     "not_run": ("not run", "未运行"),
     "contradictions": ("contradictions", "图文矛盾"),
     "reused": ("photos reused", "图片复用"),
@@ -167,11 +162,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "photo_reused": ("photo reused", "图片复用"),
     "confidence": ("confidence", "置信度"),
     "no_confidence": ("no confidence", "无置信度"),
-    "source_photo": ("photo", "图片"),
-    "source_text": ("text", "文本"),
-    "source_both": ("photo + text", "图片 + 文本"),
-    "source_derived": ("derived", "推得"),
-    "source_person": ("person", "人工"),
     "source_none": ("none", "无"),
     "says_photo": ("photo says", "图片显示"),
     "says_text": ("text says", "文本显示"),
@@ -190,7 +180,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "model": ("model", "模型"),
     "prompt": ("prompt", "提示"),
     "in_stage": ("in {stage}", "于 {stage}"),
-    "asks": ("asks", "询问"),
     "blank": ("Left blank:", "留空："),
     "unsaid": ("Neither photo nor text says it.", "图片和文本都没有说明。"),
     "listing": ("Listing", "商品文案"),

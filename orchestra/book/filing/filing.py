@@ -6,6 +6,8 @@ write it at once.
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -16,6 +18,7 @@ from typing import Self
 from orchestra.book.database import connect, translated
 from orchestra.book.filing.answers import KeptAnswers
 from orchestra.book.filing.batches import Batches
+from orchestra.book.postgres import is_postgres, public_name
 from orchestra.core.errors import BookError, BookFormatMismatch
 
 APPLICATION_ID = 0x4F726366  # "Orcf"
@@ -86,9 +89,17 @@ _TABLES = (
 )
 
 
-def folder_beside(book: Path) -> Path:
-    """Where the filing of a book lies."""
-    return book.with_name(f"{book.name}.files")
+def folder_of(book: str) -> Path:
+    """Where the filing of a book lies: beside its file.
+
+    That of a database lies on this machine, among what the user's programs keep, under the
+    database's name without who asks.
+    """
+    if not is_postgres(book):
+        return Path(f"{book}.files")
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    name = re.sub(r"[^\w.-]+", "_", public_name(book).removeprefix("postgres://"))
+    return Path(state) / "orchestra" / f"{name}.files"
 
 
 class Filing(Batches, KeptAnswers):
@@ -114,7 +125,7 @@ class Filing(Batches, KeptAnswers):
         except OSError as error:
             raise BookError(
                 f"The folder {str(folder)!r} of files cannot be made: {error.strerror}. Make the "
-                "book's folder writable, or choose another book."
+                "folder above it writable, or choose another book."
             ) from error
         name = str(folder / DATABASE)
         return cls(_connected(name), name, folder)

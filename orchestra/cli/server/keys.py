@@ -8,7 +8,14 @@ from typing import Any, get_args
 
 import click
 
-from orchestra.access.keeping import changed, key_public, new_key_message, rotated_message
+from orchestra.access.keeping import (
+    MOST_DAYS,
+    MOST_OVERLAP_S,
+    changed,
+    key_public,
+    new_key_message,
+    rotated_message,
+)
 from orchestra.access.secret import MARK, read_key
 from orchestra.book.keys.key_messages import ListKeys, RevokeKey, SetKey
 from orchestra.book.keys.terms import KeyTerms, Route
@@ -70,7 +77,9 @@ def keys_command() -> None:
 @command("new", "\b\nExamples:\n  orchestra keys new book.sqlite --tenant acme --name shop")
 @click.argument("book", type=PATH)
 @click.option("--tenant", required=True, help="Whose key it is (see: orchestra tenants new).")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="Valid for so long.")
+@click.option(
+    "--days", type=click.FloatRange(0, MOST_DAYS, min_open=True), help="Valid for so long."
+)
 @terms_options
 def new_command(book: Path, tenant: str, days: float | None, **options: Any) -> Output:
     """Make a key of a tenant in BOOK. It is shown this once."""
@@ -125,7 +134,7 @@ def set_command(book: Path, key: str, **options: Any) -> Output:
 @click.argument("key")
 @click.option(
     "--overlap-hours",
-    type=click.FloatRange(0, 24 * 90),
+    type=click.FloatRange(0, MOST_OVERLAP_S / 3600),
     default=24.0,
     help="So long what was before stays valid.",
 )

@@ -19,9 +19,9 @@ from orchestra.serving.batches.words import (
     BatchRequest,
     BatchUse,
     LineCounts,
-    SentDetails,
 )
 from orchestra.serving.batches.work import BatchWork
+from orchestra.serving.chat_words import CachedTokens
 from orchestra.serving.files.shelf import Shelf
 
 MOST_OPEN = 100  # batches of a tenant that are under way
@@ -83,13 +83,7 @@ class BatchDesk:
         if after is not None:
             self.find(after)
         found = self.filing.list_batches(principal().tenant, after=after, limit=limit + 1)
-        data = [self.told(batch) for batch in found[:limit]]
-        return BatchList(
-            data=data,
-            first_id=data[0].id if data else None,
-            last_id=data[-1].id if data else None,
-            has_more=len(found) > limit,
-        )
+        return BatchList.of([self.told(batch) for batch in found], limit)
 
     def told(self, batch: FiledBatch) -> BatchObject:
         """A batch as clients read it."""
@@ -120,7 +114,7 @@ class BatchDesk:
             ),
             usage=BatchUse(
                 input_tokens=use.sent,
-                input_tokens_details=SentDetails(cached_tokens=use.cached),
+                input_tokens_details=CachedTokens(cached_tokens=use.cached),
                 output_tokens=use.written,
                 total_tokens=use.sent + use.written,
             ),

@@ -11,12 +11,13 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from orchestra.access.principal import Principal
 from orchestra.book.keys.key_messages import Enter, Leave
 from orchestra.book.ledger import Ledger
+from orchestra.core.errors import OrchestraError
 from orchestra.serving.admission.queue import Arrival
 from orchestra.serving.admission.turnstile import Turnstile
 from orchestra.serving.guards.keys import Access
@@ -54,14 +55,16 @@ class LineEntrance:
             yield who
             return
         uid = uuid.uuid4().hex
-        asked = Enter(uid, who.key, None, "batches", True, self.access.day_micro)
-        entered = Principal.of(await self.ledger.send(asked))
-        self.inside.add(uid)
+        asked = Enter(uid, who.key, route="batches", day_micro=self.access.day_micro)
         try:
+            entered = Principal.of(await self.ledger.send(asked))
+            self.inside.add(uid)
             yield replace(entered, lane="batch")
         finally:
             self.inside.discard(uid)
-            await self.ledger.send(Leave(uid))
+            # A ledger that does not answer forgets it in time, and costs no line its outcome.
+            with suppress(OrchestraError):
+                await self.ledger.send(Leave(uid))
 
     @asynccontextmanager
     async def _turn(self, who: Principal, endpoint: str) -> AsyncIterator[None]:

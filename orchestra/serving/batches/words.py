@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from pydantic import Field as Attribute
 
 from orchestra.book.filing.entries import BatchStatus
+from orchestra.serving.chat_words import CachedTokens, ThinkingTokens
+from orchestra.serving.list_page import ListPage
 from orchestra.serving.words import Received
 
 Endpoint = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/jobs"]
@@ -50,25 +52,13 @@ class LineCounts(BaseModel):
     failed: int
 
 
-class SentDetails(BaseModel):
-    """Of the tokens that were sent, those not paid for again."""
-
-    cached_tokens: int = 0
-
-
-class WrittenDetails(BaseModel):
-    """Of the tokens that were written, those of thinking: they are not told apart."""
-
-    reasoning_tokens: int = 0
-
-
 class BatchUse(BaseModel):
     """Tokens of all lines so far."""
 
     input_tokens: int
-    input_tokens_details: SentDetails
+    input_tokens_details: CachedTokens
     output_tokens: int
-    output_tokens_details: WrittenDetails = WrittenDetails()
+    output_tokens_details: ThinkingTokens = ThinkingTokens()
     total_tokens: int
 
 
@@ -98,14 +88,8 @@ class BatchObject(BaseModel):
     metadata: dict[str, str] | None = None
 
 
-class BatchList(BaseModel):
-    """Answer of GET /v1/batches; more of them are behind `last_id` where it says so."""
-
-    object: Literal["list"] = "list"
-    data: list[BatchObject]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
+class BatchList(ListPage[BatchObject]):
+    """Answer of GET /v1/batches."""
 
 
 class BatchLine(Received):

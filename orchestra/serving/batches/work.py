@@ -152,31 +152,36 @@ class BatchWork:
 
     async def _run(self, id: str) -> None:
         """A batch to its end, or to that of the service."""
+        batch = self._filing.batch(id)
+        if batch is None:
+            return
         try:
-            batch = self._filing.batch(id)
-            if batch is not None and await self._begun(batch):
+            if await self._begun(batch):
                 await self._run_lines(id)
-        except Exception as error:  # the other batches go on; this one is tried again
-            log_bug(error)
+        except* FileNotFoundError:  # it was deleted as the batch was taken in, or by hand
+            message = f"The file {batch.input_file!r} is gone. Send it again, and a new batch."
+            await self._failed(id, "file_not_found", message)
+        except* Exception as errors:  # the other batches go on; this one is tried again
+            for error in errors.exceptions:
+                log_bug(error)
             await self._nap(AGAIN_S)
 
     async def _begun(self, batch: FiledBatch) -> bool:
         """Whether its lines can be run; a file without any ends the batch."""
         if batch.total:
             return True
-        path = self._filing.path_of(batch.input_file)
-        try:
-            total = await asyncio.to_thread(_count, path)
-        except FileNotFoundError:  # it was deleted as the batch was taken in
-            total = 0
+        total = await asyncio.to_thread(_count, self._filing.path_of(batch.input_file))
         if 0 < total <= MOST_LINES:
             self._filing.move_batch(batch.id, "in_progress", int(time.time()), total=total)
             return True
         code = "empty_file" if not total else "too_many_lines"
         message = f"The file has {total:,} lines, and 1 to {MOST_LINES:,} are taken. Split it."
-        problem = {"code": code, "message": message, "line": None, "param": "input_file_id"}
-        await end_batch(self._filing, batch.id, "failed", [problem])
+        await self._failed(batch.id, code, message)
         return False
+
+    async def _failed(self, id: str, code: str, message: str) -> None:
+        problem = {"code": code, "message": message, "line": None, "param": "input_file_id"}
+        await end_batch(self._filing, id, "failed", [problem])
 
     async def _run_lines(self, id: str) -> None:
         batch = self._filing.batch(id)

@@ -7,13 +7,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-from orchestra.batch.output.report import language_of, share
 from orchestra.core.job import Question
-from orchestra.core.values import dollars, duration, shown
+from orchestra.core.values import shown
 from orchestra.graph.threads import Thread
 from orchestra.pages.style import base_style
+from orchestra.pages.templates import templates
 from orchestra.pages.wording import LANGUAGES
 from orchestra.routing.plan import Plan, remarks
 from orchestra.serving.console.drawing import Drawing
@@ -99,16 +99,7 @@ def asked(question: Question) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("orchestra.serving.console", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        asked=asked, dollars=dollars, duration=duration, lang=language_of, share=share, shown=shown
-    )
+    environment = templates("orchestra.serving.console", "pages", asked=asked)
     environment.tests.update(mapping=lambda value: isinstance(value, Mapping))
     return environment
 

@@ -15,7 +15,7 @@ from typing import Literal
 from orchestra.access.principal import principal
 from orchestra.access.using import sees_all, used
 from orchestra.book.costs import By, CostLine
-from orchestra.book.keys.key_messages import Left, ReadLeft
+from orchestra.book.keys.key_messages import Left
 from orchestra.book.messages import ModelTotal, ReadTotals
 from orchestra.core.errors import UsageError
 from orchestra.core.money import usd
@@ -61,7 +61,7 @@ async def spend_of(service: Service, by: str, period: Period = "month") -> Spend
 
     Raises `UsageError` for a way that there is not, and `BookError` when the book cannot be read.
     """
-    path, ledger = service.book_path, service.fleet.ledger
+    path = service.book_path
     if path is None:
         ways, period = WAYS[:1], "all"
     elif principal().key:
@@ -72,12 +72,12 @@ async def spend_of(service: Service, by: str, period: Period = "month") -> Spend
     chosen = known.get(by)
     if chosen is None:
         raise UsageError(f"The spend is not summed by {by!r}. Use one of: {', '.join(ways)}.")
+    left = [one for one in await service.left() if _may_see(one)]
     if path is None:
-        lines = _by_model(await ledger.send(ReadTotals()))
-        return SpendTable(by, ways, period, (), _shared(lines), _sum(lines), is_kept=False)
+        lines = _by_model(await service.fleet.ledger.send(ReadTotals()))
+        return SpendTable(by, ways, period, (), _shared(lines), _sum(lines), False, left)
     first = datetime.now(UTC).date().replace(day=1) if period == "month" else None
     found = await used(path, (chosen,), first)
-    left = [one for one in await ledger.send(ReadLeft()) if _may_see(one)]
     lines = [_line(one.names[0], one.line) for one in found.lines]
     total = _line("total", found.total)
     return SpendTable(by, ways, period, PERIODS, _shared(lines), total, True, left)

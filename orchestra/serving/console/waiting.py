@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from orchestra.core.errors import ImageError
 from orchestra.core.job import Question, Result
 from orchestra.graph.threads import Thread, read_thread
 from orchestra.images.store import ImageStore
+from orchestra.pages.regions import data_uri
 from orchestra.serving.console.drawing import Drawing, drawing_of
 from orchestra.serving.console.shown import ShownResult, known_fields, shown_result
 from orchestra.serving.service import Service
@@ -64,5 +64,5 @@ def photo_uris(store: ImageStore, keys: Iterable[str]) -> dict[str, str]:
     for key in dict.fromkeys(keys):
         with suppress(ImageError):
             content = store.thumbnail(key, PHOTO_PX)
-            found[key] = f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
+            found[key] = data_uri(content, "jpeg")
     return found

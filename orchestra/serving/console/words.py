@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from functools import cache
 
-from orchestra.pages.wording import Words, worded
+from orchestra.pages.wording import OF_RESULTS, Words, worded
 
 WORDS: Words = {
+    **OF_RESULTS,
     "console": ("Console", "控制台"),
     "skip_link": ("Skip to the content", "跳到内容"),
     "nav": ("Parts of the console", "控制台各部分"),
@@ -119,26 +120,16 @@ WORDS: Words = {
     "said_done": ("Finished: {status}, {cost}", "已结束：{status}，{cost}"),
     # the result
     "result": ("Result", "结果"),
-    "status_complete": ("complete", "完整"),
-    "status_review": ("review", "待审"),
-    "status_partial": ("partial", "部分"),
-    "status_failed": ("failed", "失败"),
-    "status_waiting": ("waiting", "等待"),
     "listing": ("Listing", "商品文案"),
     "evidence": ("Evidence", "依据"),
     "evidence_how": ("Point at a field to see what it rests on.", "指向一个字段，即可查看其依据。"),
     "blank": ("left blank", "留空"),
     "sure": ("Confidence", "置信度"),
-    "source_photo": ("photo", "图片"),
-    "source_text": ("text", "文本"),
-    "source_both": ("photo + text", "图片 + 文本"),
-    "source_derived": ("derived", "推得"),
-    "source_person": ("a person", "人工"),
     "on_photo": ("on the photo", "在图片上"),
     "on_photo_read": ("on the photo: {words}", "图片上：{words}"),
     "whole_photo": ("the whole photo", "整张图片"),
+    "says": ("{source} says", "{source}显示"),
     "differs": ("photo and text disagree", "图文不符"),
-    "other_reading": ("{source} says", "{source}显示"),
     "photo_gone": ("This photo is not kept here.", "此处未保存该图片。"),
     "calls": ("Calls", "调用"),
     "call_tokens": ("{incoming} in, {outgoing} out", "输入 {incoming}，输出 {outgoing}"),
@@ -148,7 +139,6 @@ WORDS: Words = {
     "copied": ("Copied", "已复制"),
     "answer_it": ("Answer it", "去回答"),
     "state": ("The graph's own state", "图自身的状态"),
-    "asks": ("asks", "询问"),
     "said_nothing": ("The run said nothing.", "运行没有给出内容。"),
     # runs that wait
     "waiting_none": (

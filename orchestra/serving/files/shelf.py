@@ -68,13 +68,7 @@ class Shelf:
         found = self.filing.list_files(
             principal().tenant, purpose=purpose, after=after, limit=limit + 1, newest=newest
         )
-        data = [told(file) for file in found[:limit]]
-        return FileList(
-            data=data,
-            first_id=data[0].id if data else None,
-            last_id=data[-1].id if data else None,
-            has_more=len(found) > limit,
-        )
+        return FileList.of([told(file) for file in found], limit)
 
     def find(self, id: str) -> FiledFile:
         """One of them. Raises `UnknownFile`."""

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from orchestra.book.filing.entries import FilePurpose
+from orchestra.serving.list_page import ListPage
 
 
 class FileObject(BaseModel):
@@ -25,14 +26,8 @@ class FileObject(BaseModel):
     status: Literal["processed"] = "processed"
 
 
-class FileList(BaseModel):
-    """Answer of GET /v1/files; more of them are behind `last_id` where it says so."""
-
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
+class FileList(ListPage[FileObject]):
+    """Answer of GET /v1/files."""
 
 
 class FileDeleted(BaseModel):

@@ -11,7 +11,6 @@ from fastapi import FastAPI
 
 MIB = 2**20
 PHOTO_BYTES = 48 * MIB  # a photo of 32 MiB, the most that is read, as a data URI
-SMALL_BYTES = 64 * 1024
 PATIENCE_S = 20.0  # for a body's first bytes, and all of a small one
 LEAST_BYTES_A_S = 16 * 1024  # of a body that is larger
 JOB_ROUTES = ("/", "/v1/jobs", "/v1/plan", "/v1/console/plan")

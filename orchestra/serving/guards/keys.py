@@ -13,9 +13,8 @@ import math
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -195,22 +194,6 @@ class Guessers:
         if len(self._failed) > MOST_ADDRESSES:
             self._failed.popitem(last=False)
         return min(MOST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(count, 16))
-
-
-@asynccontextmanager
-async def line_let_in(ledger: Ledger, access: Access, who: Principal) -> AsyncIterator[Principal]:
-    """Let one line of a batch in, which a request with this key left here: who asks as of now.
-
-    Raises what the gate says: a key that was revoked meanwhile has no more lines run.
-    """
-    uid = uuid.uuid4().hex
-    asked = Enter(uid, who.key if access.keys else "", route="batches", day_micro=access.day_micro)
-    try:
-        entered = Principal.of(await ledger.send(asked))
-        yield replace(entered, lane="batch")
-    finally:
-        with contextlib.suppress(OrchestraError):
-            await ledger.send(Leave(uid))
 
 
 def _is_open(path: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel
 from pydantic import Field as Attribute
 
-from orchestra.serving.chat_words import AnswerExtension, Bound, Empty
+from orchestra.serving.chat_words import AnswerExtension, Bound, CachedTokens, Empty, ThinkingTokens
 from orchestra.serving.words import Extension, Received
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -152,17 +152,10 @@ class OutputMessage(BaseModel):
     content: list[OutputText | OutputRefusal]
 
 
-class InputDetails(BaseModel):
-    """Of the tokens that were sent, those not paid for again."""
+class InputDetails(CachedTokens):
+    """Of the tokens that were sent; none are written to a cache of prompts."""
 
-    cached_tokens: int = 0
     cache_write_tokens: int = 0
-
-
-class OutputDetails(BaseModel):
-    """Of the tokens that were written, those of thinking: they are not told apart."""
-
-    reasoning_tokens: int = 0
 
 
 class ResponseUse(BaseModel):
@@ -171,7 +164,7 @@ class ResponseUse(BaseModel):
     input_tokens: int
     input_tokens_details: InputDetails
     output_tokens: int
-    output_tokens_details: OutputDetails = OutputDetails()
+    output_tokens_details: ThinkingTokens = ThinkingTokens()
     total_tokens: int
 
 

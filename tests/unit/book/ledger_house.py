@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestra.book.messages import BeginCall
 from orchestra.book.shared.member import LedgerMember
 from orchestra.book.shared.server import LedgerServer
 from orchestra.book.shared.words import Answered, Bundle, Collected
 from orchestra.core.errors import BookUnavailable
+
+
+def begin(uid: str, account: str = "job", cost_micro: int = 10) -> BeginCall:
+    """A call that begins."""
+    return BeginCall(uid, account, f"key {uid}", "read", "r1", cost_micro, 5)
 
 
 class Clock:

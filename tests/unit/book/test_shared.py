@@ -13,7 +13,6 @@ import pytest
 from orchestra.book.book import Book
 from orchestra.book.ledger import open_or_close
 from orchestra.book.messages import (
-    BeginCall,
     CloseAccount,
     KeepThread,
     OpenAccount,
@@ -33,16 +32,12 @@ from orchestra.core.errors import (
     DiskFull,
     ThreadTaken,
 )
-from tests.unit.book.ledger_house import House
+from tests.unit.book.ledger_house import House, begin
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path / "book.sqlite")
-
-
-def begin(uid: str, account: str = "job", cost_micro: int = 10) -> BeginCall:
-    return BeginCall(uid, account, f"key {uid}", "read", "r1", cost_micro, 5)
 
 
 async def opened(member: LedgerMember, id: str) -> None:

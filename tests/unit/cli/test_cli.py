@@ -337,6 +337,7 @@ def test_batch_json_is_its_summary(tmp_path: Path, scripted: Path, products: Pat
     ("arguments", "words"),
     [
         (("--limit", "0"), "limit=0"),
+        (("--limit", "9" * 30), "give 1 to 1,000,000,000,000"),
         (("--in-flight", "0"), "in_flight=0"),
         (("--text-columns", "nmae"), "Did you mean 'name'"),
         (("--recipe", "nowhere.yaml"), "no recipe file 'nowhere.yaml'"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from orchestra.access.keeping import rotated_message
 from orchestra.access.secret import id_of, new_secret, read_key
 from orchestra.book.book import Book
 from orchestra.book.costs import costs
@@ -129,3 +130,16 @@ def test_usage_by_any_headings_is_what_costs_says(path: Path) -> None:
     assert called("usage", path, "--tenant", "acme")["total"]["calls"] == 4
     assert called("usage", path, "--since", "2999-01-01")["total"]["calls"] == 0
     assert called("usage", path, "--until", "2000-01-01")["total"]["calls"] == 0
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "1e300", "36501", "0"])
+def test_a_key_is_valid_for_days_that_there_are(path: Path, days: str) -> None:
+    done = call("keys", "new", path, "--tenant", "acme", "--days", days)
+    assert done.exit_code == 2 and not isinstance(done.exception, ArithmeticError | ValueError)
+    assert called("keys", "list", path) == []
+
+
+def test_a_secret_stays_valid_beside_another_for_90_days_at_most() -> None:
+    for hours in (float("nan"), -1.0, 24 * 90 + 1.0):
+        with pytest.raises(UsageError, match="Give 0 to 2160"):
+            rotated_message("3f9c01d2a4b7", hours * 3600)

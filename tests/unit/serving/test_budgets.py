@@ -27,7 +27,9 @@ from orchestra.book.ledger import LocalLedger
 from orchestra.book.messages import OpenAccount
 from orchestra.book.usage import usage
 from orchestra.core.errors import BudgetExceeded, KeyRefused
-from orchestra.serving.guards.keys import Access, line_let_in
+from orchestra.serving.admission.guard import turnstile_of
+from orchestra.serving.batches.entry import LineEntrance
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.ticker import Ticker
 from tests.keyed import JOB, KEYS, bearer, keyed_fleet, made, served, tenant
 from tests.parked_graphs import asking as asking_graph
@@ -209,14 +211,16 @@ async def test_a_line_of_a_batch_passes_the_gate_until_its_key_is_revoked(tmp_pa
         tenant(book, "acme", {"bounds": {"usd_per_day": 1}})
         key = id_of(made(book, "acme"))
         left, ledger = Principal("acme", key), LocalLedger(book)
-        async with line_let_in(ledger, KEYS, left) as now:
+        entrance = LineEntrance(ledger, KEYS, turnstile_of(4, 4))
+        async with entrance(left, "/v1/jobs") as now:
             assert (now.tenant, now.lane, now.is_bounded) == ("acme", "batch", True)
             assert now.account == f"key:{key}@{datetime.now(UTC):%Y-%m}"
         book.do(RevokeKey(key))
         with pytest.raises(KeyRefused):
-            async with line_let_in(ledger, KEYS, left):
+            async with entrance(left, "/v1/jobs"):
                 pass
-        async with line_let_in(ledger, Access(day_micro=0), Principal()) as now:
+        unasked = LineEntrance(ledger, Access(day_micro=0), turnstile_of(4, 4))
+        async with unasked(Principal(), "/v1/jobs") as now:
             assert now.key == "" and now.account
 
 

@@ -14,7 +14,7 @@ from openai import InvalidWebhookSignatureError, OpenAI
 from graphs.answer import build
 from orchestra.access.webhooks import new_webhook_secret
 from orchestra.serving.courier import KEPT_S, Courier, Webhook
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import asking
 from tests.batch_service import Served, ask, jsonl
@@ -55,7 +55,7 @@ async def test_ends_of_batches_and_runs_that_wait_are_told_signed() -> None:
     receiver, one = Receiver(), Served(None)
     async with listening(receiver) as hook:
         graphs = {"answer": build, "asking": asking}
-        app = make_app(Service(one.fleet, graphs), filing=one.filing, webhook=hook)
+        app = make_app(Service(one.fleet, graphs), HttpSettings(filing=one.filing, webhook=hook))
         one.http._transport.app = app  # type: ignore[attr-defined]
         async with app.router.lifespan_context(app):
             begun = await one.begin(jsonl(ask(0)))

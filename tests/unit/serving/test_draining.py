@@ -11,7 +11,7 @@ import httpx
 
 from graphs.answer import build
 from orchestra.cluster.drain import Entrance
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
@@ -28,7 +28,9 @@ async def asked(door: Entrance, started: asyncio.Event, go: asyncio.Event) -> As
         return "two words"
 
     fleet, _ = scripted_fleet(waits, waits)
-    transport = httpx.ASGITransport(make_app(Service(fleet, {"answer": build}), door=door))
+    transport = httpx.ASGITransport(
+        make_app(Service(fleet, {"answer": build}), HttpSettings(door=door))
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as http:
         yield http
     await fleet.close()

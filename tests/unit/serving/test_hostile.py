@@ -22,7 +22,7 @@ from orchestra import Fleet
 from orchestra.fleet.source import load_fleet
 from orchestra.images.limits import ImageLimits
 from orchestra.serving import wire
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.on_a_socket import on_a_socket
 from tests.scripted import scripted_fleet
@@ -38,7 +38,9 @@ def served() -> FastAPI:
     clients = {card.name: scripted.client(card.name) for card in file.models}
     limits = ImageLimits(allow_files=False, is_discreet=True, attempts=1, timeout_s=2)
     fleet = Fleet.open("mini", clients=clients, image_limits=limits)
-    return make_app(Service(fleet, {"answer": build, "listing": listing}), host_names=[])
+    return make_app(
+        Service(fleet, {"answer": build, "listing": listing}), HttpSettings(host_names=[])
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from orchestra.core.call import Call
 from orchestra.serving import wire
 from orchestra.serving.guards import body_limits, keys
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.keyed import keyed_fleet
 from tests.on_a_socket import PATIENCE_S, on_a_socket
@@ -29,7 +29,7 @@ POST = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/
 @pytest.fixture(scope="module", params=["h11", "httptools", wire.PLACE])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     fleet, _ = scripted_fleet()
-    app = make_app(Service(fleet, {"answer": build}), host_names=[])
+    app = make_app(Service(fleet, {"answer": build}), HttpSettings(host_names=[]))
     with on_a_socket(app, http=request.param, lifespan="off") as port:
         yield port
 
@@ -44,7 +44,7 @@ def answer_late(call: Call) -> Any:
 def bounded() -> Iterator[int]:
     """A server as Ray Serve's proxy is, once the front was put before it."""
     fleet, _ = scripted_fleet(answer_late)
-    app = make_app(Service(fleet, {"answer": build}), host_names=[])
+    app = make_app(Service(fleet, {"answer": build}), HttpSettings(host_names=[]))
     before = dict(wire.HTTP_PROTOCOLS)
     wire.bound_headers()
     try:
@@ -185,7 +185,7 @@ def test_a_client_that_sends_too_much_reads_why(bounded: int) -> None:
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server that asks for keys."""
     fleet = keyed_fleet(tmp_path_factory.mktemp("keyed") / "book.sqlite")
-    app = make_app(Service(fleet, {"answer": build}), access=Access(keys=True))
+    app = make_app(Service(fleet, {"answer": build}), HttpSettings(access=Access(keys=True)))
     with on_a_socket(app, http=wire.PLACE, lifespan="off") as port:
         yield port
     asyncio.run(fleet.close())

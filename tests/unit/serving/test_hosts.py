@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from orchestra.serving.guards.hosts import HostGuard, host_name
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
 
@@ -49,7 +49,9 @@ HOSTS = {
 
 async def test_only_our_own_names_are_answered_to() -> None:
     fleet, _ = scripted_fleet()
-    app = make_app(Service(fleet, {}), host_names=["orchestra.shop", ".cluster.local"])
+    app = make_app(
+        Service(fleet, {}), HttpSettings(host_names=["orchestra.shop", ".cluster.local"])
+    )
     transport = httpx.ASGITransport(app)
     async with fleet, httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         answers = {host: await http.get("/healthz", headers={"Host": host}) for host in HOSTS}

@@ -10,11 +10,13 @@ import yaml
 from click.testing import CliRunner
 from ray.exceptions import ActorUnavailableError
 
+from orchestra.book.filing.filing import folder_of
 from orchestra.book.postgres import is_postgres, public_name
 from orchestra.book.shared.words import Answered, Bundle
 from orchestra.cli.main import main
 from orchestra.core.errors import BookUnavailable
 from orchestra.serving import ledger
+from orchestra.serving.args import read_args
 from orchestra.serving.ledger import ActorReach
 
 SAID = Answered("1")
@@ -59,6 +61,17 @@ def test_a_book_in_postgres_is_named_without_its_password_and_kept_as_it_is_give
     assert told.exit_code == 0, told.output
     (app,) = yaml.safe_load(to.read_text(encoding="utf-8"))["applications"]
     assert app["args"]["book"] == address
+
+
+def test_what_is_filed_lies_beside_a_file_and_on_this_machine_beside_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    address = "postgresql://shop:s3cr@t@db.lan:5432/books?sslmode=require"
+    kept = tmp_path / "orchestra" / "db.lan_5432_books.files"  # nothing of who asks
+    assert (folder_of(address), read_args({"book": address}).book_file) == (kept, None)
+    assert folder_of("/var/book.sqlite") == Path("/var/book.sqlite.files")
+    assert read_args({"book": "/var/book.sqlite"}).book_file == Path("/var/book.sqlite")
 
 
 async def test_a_bundle_that_was_lost_is_sent_again_to_the_actor_of_that_name() -> None:

@@ -20,7 +20,7 @@ from orchestra.access.principal import Principal
 from orchestra.access.principal import asking as asked_by
 from orchestra.book.filing.filing import Filing
 from orchestra.serving.herald import WaitingHerald
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
 from tests.scripted import scripted_fleet
@@ -287,7 +287,7 @@ async def test_a_run_is_answered_once_by_its_key_after_a_restart(tmp_path: Path)
         fleet, _ = scripted_fleet(told, told)
         fleet = Fleet.open("mini", clients=fleet._clients, book=book)
         filing = Filing.open(folder)
-        app = make_app(Service(fleet, GRAPHS), filing=filing)
+        app = make_app(Service(fleet, GRAPHS), HttpSettings(filing=filing))
         transport = httpx.ASGITransport(app)
         return fleet, filing, httpx.AsyncClient(transport=transport, base_url="http://o")
 

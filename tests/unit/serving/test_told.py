@@ -14,7 +14,7 @@ from langgraph.graph import START, StateGraph
 
 from orchestra import Context, JobState, ask
 from orchestra.core.errors import ModelUnavailable
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from orchestra.serving.told import event
 from orchestra.testing import ScriptedEngine
@@ -67,7 +67,9 @@ GRAPHS = {"writing": writing, "asking": asking, "tattling": tattling, "failing":
 async def served() -> AsyncIterator[tuple[httpx.AsyncClient, Service, dict[str, ScriptedEngine]]]:
     fleet, engines = scripted_fleet(told, told)
     service = Service(fleet, GRAPHS)
-    transport = httpx.ASGITransport(make_app(service, keepalive_s=0.01), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(
+        make_app(service, HttpSettings(keepalive_s=0.01)), raise_app_exceptions=False
+    )
     async with fleet, httpx.AsyncClient(transport=transport, base_url="http://o") as client:
         yield client, service, engines
 

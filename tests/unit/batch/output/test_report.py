@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestra.batch.output.report import dollars, share, write_report
+from orchestra.batch.output.report import write_report
 from orchestra.batch.output.rows import OutputRow
 from orchestra.batch.tables.row import Row
 from orchestra.core.card import Card, Hosting, Limits, Price, Profile
 from orchestra.core.errors import DiskFull
 from orchestra.core.job import CallRecord, ErrorRecord, Evidence, Field, Question, Result
-from orchestra.core.values import duration
+from orchestra.core.values import dollars, duration
+from orchestra.pages.templates import share
 
 VOID = {"meta", "link", "input", "br", "img", "rect", "use", "image"}
 INLINE = {"a", "b", "code", "i", "mark", "output", "span", "strong"}

@@ -27,7 +27,7 @@ from orchestra.serving.admission.arrival import (
 )
 from orchestra.serving.admission.guard import Admission, is_work
 from orchestra.serving.admission.letter import Metrics
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.refusals import refusal
 from orchestra.serving.service import Service
 from tests.scripted import scripted_fleet
@@ -204,7 +204,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_leaves_no_trace(
 
 async def test_every_route_that_works_is_guarded_in_the_served_application() -> None:
     fleet, _ = scripted_fleet(lambda call: "x", lambda call: "x")
-    app = make_app(Service(fleet, {"answer": build}), queue=1, max_ongoing=1)
+    app = make_app(Service(fleet, {"answer": build}), HttpSettings(queue=1, max_ongoing=1))
     posts = {
         route.path
         for route in _routes(app)

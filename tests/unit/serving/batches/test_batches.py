@@ -17,16 +17,17 @@ import pytest
 from graphs.answer import build
 from orchestra.access.principal import Principal, principal
 from orchestra.access.secret import id_of
+from orchestra.book.book import Book
 from orchestra.book.keys.key_messages import RevokeKey, Stay
-from orchestra.book.ledger import Ledger
+from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.core.call import Call
-from orchestra.core.errors import ModelUnavailable, OrchestraError
+from orchestra.core.errors import BookUnavailable, ModelUnavailable, OrchestraError
 from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.batches import lines, work
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.files import shelf
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
 from orchestra.serving.ticker import Ticker
@@ -105,7 +106,9 @@ async def test_a_batch_is_its_tenants_and_is_paid_by_its_key_until_that_is_revok
             return answer
 
     one = Served(None)
-    app = make_app(Spied(fleet, {"answer": build}), filing=one.filing, access=KEYS, max_ongoing=1)
+    app = make_app(
+        Spied(fleet, {"answer": build}), HttpSettings(filing=one.filing, access=KEYS, max_ongoing=1)
+    )
     one.http = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://o", headers=bearer(key)
     )
@@ -234,15 +237,41 @@ async def test_a_batch_that_is_cancelled_before_it_began_runs_no_line() -> None:
     await one.fleet.close()
 
 
-async def test_a_batch_whose_file_is_gone_fails() -> None:
+@pytest.mark.parametrize("reached", ["validating", "in_progress", "cancelling"])
+async def test_a_batch_whose_file_is_gone_fails(reached: Any) -> None:
     one = Served(None)
     id = await one.take(jsonl(ask(0)))
     found = one.filing.batch(id)
     assert found is not None
+    if reached != "validating":
+        one.filing.move_batch(id, reached, 1, total=1)
     one.filing.path_of(found.input_file).unlink()
     async with one.app.router.lifespan_context(one.app):
-        assert (await one.until(id, "failed"))["errors"]["data"][0]["code"] == "empty_file"
+        (problem,) = (await one.until(id, "failed"))["errors"]["data"]
+    assert problem["code"] == "file_not_found" and found.input_file in problem["message"]
     await one.fleet.close()
+
+
+class AwayLater(LocalLedger):
+    """Hears nothing more once it is away."""
+
+    is_away = False
+
+    async def send(self, message: Any) -> Any:
+        if self.is_away:
+            raise BookUnavailable("The ledger does not answer.")
+        return await super().send(message)
+
+
+async def test_a_ledger_that_is_gone_as_a_line_leaves_costs_it_no_outcome(
+    tmp_path: Path,
+) -> None:
+    with Book.open(tmp_path / "book.sqlite") as book:
+        tenant(book, "acme")
+        key, ledger = id_of(made(book, "acme")), AwayLater(book)
+        entrance = LineEntrance(ledger, KEYS, turnstile_of(4, 4))
+        async with entrance(Principal("acme", key), CHAT):
+            ledger.is_away = True  # else this raises, and the line is run again
 
 
 async def test_a_batch_ends_with_its_window() -> None:

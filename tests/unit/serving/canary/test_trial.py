@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +13,15 @@ import prometheus_client
 import pytest
 
 from graphs.answer import build
+from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import ModelUnavailable
 from orchestra.observe import metrics
 from orchestra.serving.canary.seen import CANARY, STABLE, Ended, compare
 from orchestra.serving.canary.sharing import Sharing
 from orchestra.serving.canary.trial import CanaryTrial
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
+from tests.asking_graphs import asking, told
 from tests.scripted import first_allowed, scripted_fleet
 
 BODIES = [f'{{"text": "job {number}"}}'.encode() for number in range(2000)]
@@ -50,7 +53,7 @@ async def beside(
     one, _ = scripted_fleet(first, first)
     two, _ = scripted_fleet(second, second)
     graphs = {"answer": build}
-    app = make_app(Service(one, graphs), canary=Sharing(Service(two, graphs), trial))
+    app = make_app(Service(one, graphs), HttpSettings(canary=Sharing(Service(two, graphs), trial)))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://orchestra") as http:
         yield http
@@ -196,3 +199,17 @@ async def test_what_was_charged_is_told_as_the_canary_answered_it() -> None:
         answer = await http.post("/v1/jobs", json={"text": "Origin: Italy. Where is it from?"})
     assert answer.headers["X-Orchestra-Version"] == "canary"
     assert answer.json()["status"] == "failed" and answer.json()["cost_usd"] > 0
+
+
+async def test_a_run_that_waits_in_the_canary_is_told_as_one_of_the_stable_version_is() -> None:
+    one, _ = scripted_fleet(told, told)
+    two, _ = scripted_fleet(told, told)
+    filing, graphs = Filing.open(None), {"asking": asking}
+    second = Sharing(Service(two, graphs), CanaryTrial(100))
+    app = make_app(Service(one, graphs), HttpSettings(canary=second, filing=filing))
+    transport = httpx.ASGITransport(app)
+    async with one, two, httpx.AsyncClient(transport=transport, base_url="http://o") as http:
+        waits = await http.post("/v1/jobs", json={"text": "It is red.", "thread_id": "t"})
+    assert waits.json()["status"] == "waiting"
+    (message,) = filing.due_messages(2**40, 9)
+    assert json.loads(message.body)["data"]["id"] == "t"

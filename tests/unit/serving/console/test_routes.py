@@ -12,6 +12,7 @@ import pytest
 from orchestra import Fleet
 from orchestra.core.job import Field, Result
 from orchestra.serving.console.render import STATICS
+from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
@@ -130,6 +131,18 @@ async def test_the_spend_is_that_of_the_book_and_without_one_of_this_process(
     assert (
         "client=acme" in by_tag and "2 calls" in by_tag and "since the ledger began" not in by_tag
     )
+
+
+async def test_the_ceiling_of_the_servers_day_is_a_budget_with_a_book_and_without(
+    tmp_path: Path,
+) -> None:
+    ceiling = Access(day_micro=20_000_000)
+    scripted, _ = scripted_fleet(told, told)
+    for fleet in (scripted, keyed_fleet(tmp_path / "book.sqlite")):
+        async with served(fleet, ceiling, {"asking": asking}) as http:
+            await http.post("/v1/jobs", json=JOB)
+            spend = (await http.get("/v1/console/spend")).text
+            assert "server" in spend and "a day" in spend and "$20.00" in spend
 
 
 async def test_a_key_sees_its_own_tenants_spend_budgets_and_runs_and_one_of_an_admin_all(
