@@ -92,7 +92,8 @@ class Watched:
                     self.silent += 1
                     continue
                 self.costs.append(_sum(answer.text, COST))
-                self.jobs.append(_sum(answer.text, JOBS))
+                if JOBS in answer.text:
+                    self.jobs.append(_sum(answer.text, JOBS))
                 if SHARE in answer.text:
                     self.share = _sum(answer.text, SHARE)
                 self.retried = max(self.retried, _sum(answer.text, RETRIED))
