@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestra.cli.server.serve import GRACE_S, serve_command
+from orchestra.cli.server.serve import serve_command
+from orchestra.cli.server.serve_options import GRACE_S
 from orchestra.cluster.drain import DOOR_FILE
 from orchestra.cluster.supervised import CLUSTER_DIED, TEARDOWN_S
 from orchestra.serving.args import AppArgs
