@@ -143,7 +143,8 @@ def _serve(
             if not stop.finishes(lambda: _deploy(build, args)):
                 click.echo("stopped before the models were loaded", err=True)
                 return
-            _print_ready(port, [graph_name(load_graph(graph)) for graph in graphs])
+            names = [graph_name(load_graph(graph)) for graph in graphs]
+            _print_ready(url_of(host, port), names, has_keys=checked.keys)
             stop.requested.wait()
             click.echo("stopping: requests under way are finished first", err=True)
             if not door.shut(grace_s):
@@ -211,8 +212,13 @@ def _last_line(message: str) -> str:
     return (lines or ["no reason"])[-1]
 
 
-def _print_ready(port: int, graphs: list[str]) -> None:
-    url = f"http://{LOOPBACK}:{port}"
+def url_of(host: str, port: int) -> str:
+    """Where what listens at `host` is reached from this machine."""
+    reached = WILDCARDS.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def _print_ready(url: str, graphs: list[str], *, has_keys: bool) -> None:
     replicas = replica_metrics()
     if is_json():
         places = {"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs}
@@ -221,8 +227,9 @@ def _print_ready(port: int, graphs: list[str]) -> None:
     click.echo(f"ready   {url}   (OpenAI base URL {url}/v1, documentation {url}/docs)")
     click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz")
     click.echo(f"metrics {url}/metrics   of replicas {replicas}")
+    key = "-H 'Authorization: Bearer orc_...' " if has_keys else ""
     click.echo(
-        f"try     curl {url}/v1/jobs -H 'Content-Type: application/json' "
+        f"try     curl {url}/v1/jobs {key}-H 'Content-Type: application/json' "
         '-d \'{"text": "A red apple from Italy. What colour is it?"}\''
     )
     click.echo("stop    Ctrl-C", err=True)
