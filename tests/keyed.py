@@ -21,16 +21,18 @@ from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from orchestra.testing import ScriptedEngine
-from tests.scripted import first_allowed
+from tests.scripted import Answers, first_allowed
 
 KEYS = Access(keys=True)
 JOB = {"text": "A red apple from Italy. What colour is it?"}
 
 
-def keyed_fleet(book: Path, name: str = "mini", delay_s: float = 0.0) -> Fleet:
+def keyed_fleet(
+    book: Path, name: str = "mini", delay_s: float = 0.0, answers: Answers = first_allowed
+) -> Fleet:
     """A fleet with scripted engines that spends into a real book."""
     file, _ = load_fleet(name)
-    engines = {card.name: ScriptedEngine(first_allowed) for card in file.models}
+    engines = {card.name: ScriptedEngine(answers) for card in file.models}
     clients = {
         model: InProcessClient(model, lambda engine=engine: engine)
         for model, engine in engines.items()

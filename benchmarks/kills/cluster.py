@@ -55,11 +55,16 @@ GONE_S = 100.0  # how long a killed driver's processes are watched for
 
 @dataclass(slots=True)
 class Asked:
-    """One job as its client saw it: every answer that came, and how often it was sent."""
+    """One job as its client saw it: every answer that came, and how often it was sent.
+
+    `told` are all results, failed ones too, each with the version that it is of, where a canary
+    stands beside.
+    """
 
     text: str
     sent: int = 0
     answers: list[Result] = field(default_factory=list)
+    told: list[tuple[str, Result]] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -115,6 +120,8 @@ async def _ask(http: httpx.AsyncClient, job: Asked) -> None:
             job.refusals.append(type(error).__name__)
         else:
             result = Result.model_validate(answer.json()) if answer.is_success else None
+            if result is not None:
+                job.told.append((answer.headers.get("X-Orchestra-Version", ""), result))
             if result is not None and result.status != "failed":
                 job.answers.append(result)
                 break

@@ -18,7 +18,7 @@ def log_result(kind: str, name: str, result: Result) -> None:
 
     `kind` is `job` or `chat`, `name` the graph or model that was asked for.
     """
-    note_outcome(result.status)
+    note_outcome(result.status, result.cost_usd)
     LOG.info(
         "%s ended",
         kind,
@@ -33,6 +33,16 @@ def log_result(kind: str, name: str, result: Result) -> None:
             "orchestra_errors": [error.type for error in result.errors],
             "orchestra_trace": trace_id(),
         },
+    )
+
+
+def log_still_returned(why: str) -> None:
+    """A canary begins without a share, as it lost it in an earlier life of the server."""
+    FAILURES.warning(
+        "canary has no share: it was returned before (%s). Another version or share of it begins a "
+        "new trial",
+        why,
+        extra={"orchestra_type": "CanaryReturned"},
     )
 
 

@@ -81,6 +81,9 @@ if prometheus is not None:
     RETURNED = prometheus.Counter(
         "orchestra_canary_returned", "Canaries that lost their share as they were worse."
     )
+    RETRIED = prometheus.Counter(
+        "orchestra_canary_retried", "Requests that the canary failed and the stable version took."
+    )
     ADMISSION = prometheus.Counter(
         "orchestra_admission", "Requests at the queue, by what became of them.", ["lane", "outcome"]
     )
@@ -205,6 +208,12 @@ def count_returned() -> None:
     """Count a canary that lost its share."""
     if prometheus is not None:
         RETURNED.inc()
+
+
+def count_retried() -> None:
+    """Count a request that the canary failed, and that the stable version answers instead."""
+    if prometheus is not None:
+        RETRIED.inc()
 
 
 def exposition() -> bytes:

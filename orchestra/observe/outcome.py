@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from decimal import Decimal
 
-_NOTED: ContextVar[list[str] | None] = ContextVar("orchestra_outcomes", default=None)
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The status of a result, and what it cost in dollars."""
+
+    status: str
+    cost_usd: Decimal
+
+
+_NOTED: ContextVar[list[RunEnd] | None] = ContextVar("orchestra_outcomes", default=None)
 
 
 @contextmanager
-def noted_outcomes() -> Iterator[list[str]]:
-    """The statuses of the results that end in the block, tasks begun in it included."""
-    noted: list[str] = []
+def noted_outcomes() -> Iterator[list[RunEnd]]:
+    """How runs end in the block, those of tasks begun in it included."""
+    noted: list[RunEnd] = []
     token = _NOTED.set(noted)
     try:
         yield noted
@@ -20,8 +31,8 @@ def noted_outcomes() -> Iterator[list[str]]:
         _NOTED.reset(token)
 
 
-def note_outcome(status: str) -> None:
-    """A result ended with this status."""
+def note_outcome(status: str, cost_usd: Decimal) -> None:
+    """A result ended with this status, and cost so much."""
     noted = _NOTED.get()
     if noted is not None:
-        noted.append(status)
+        noted.append(RunEnd(status, cost_usd))

@@ -16,7 +16,8 @@ except ImportError:  # comes with the `ray` extra
 
 OURS = "orchestra_"
 KEPT = ("counter", "histogram", "summary")
-LEAST = ("orchestra_budget_left_usd",)  # each process tells the same: the newest is the least
+# Each process tells the same: the newest is the least.
+LEAST = ("orchestra_budget_left_usd", "orchestra_canary_percent")
 Sample = tuple[str, tuple[tuple[str, str], ...]]  # its name, and its labels in their order
 
 
@@ -36,6 +37,15 @@ class Together:
         last = self._of.pop(name, b"")
         if last:
             self._ended = added((self._ended, last), kinds=KEPT)
+
+    @property
+    def ended(self) -> bytes:
+        """What those counted that ended."""
+        return self._ended
+
+    def restore(self, ended: bytes) -> None:
+        """Begin with what those counted that ended before this process."""
+        self._ended = ended
 
     def samples(self) -> tuple[bytes, ...]:
         """The metrics of all of them, to be added up."""

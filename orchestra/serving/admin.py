@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -30,6 +30,7 @@ from orchestra.book.keys.terms import KeyTerms, TenantTerms
 from orchestra.book.ledger import Ledger
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Word
+from orchestra.serving.json_types import Day
 from orchestra.serving.service import Service
 
 
@@ -110,7 +111,7 @@ def add_usage(app: FastAPI, service: Service) -> None:
 
     @app.get("/v1/usage")
     async def usage(
-        by: str = "tenant", since: date | None = None, until: date | None = None
+        by: str = "tenant", since: Day | None = None, until: Day | None = None
     ) -> dict[str, Any]:
         """What was used since a day (this month's first), by headings with commas between them.
 

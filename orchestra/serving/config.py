@@ -15,6 +15,7 @@ import yaml
 
 from orchestra.core.errors import InvalidGraph
 from orchestra.fleet.source import load_graph
+from orchestra.serving.admission.front import CALLBACK, PLACE
 from orchestra.serving.app import graph_name
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.canary.second import with_second
@@ -34,6 +35,7 @@ HEAD = """\
 # The proxy listens on loopback: give http_options.host another address only behind something
 # that asks for a key. Ray's own ports ask for a token where RAY_AUTH_MODE=token is set.
 # The head notices a dead node in seconds if `ray start --head` was given: {node_loss}
+# Headers that come slowly, or without an end, are refused if it was given: {front}
 """
 
 
@@ -84,6 +86,6 @@ def import_path(graph: str) -> str:
 def as_yaml(config: dict[str, Any], name: str) -> str:
     """The file's text, with what to do with it."""
     node_loss = " ".join(f"{key}={value}" for key, value in NODE_LOSS.items())
-    return HEAD.format(name=name, node_loss=node_loss) + yaml.safe_dump(
-        config, sort_keys=False, allow_unicode=True
-    )
+    return HEAD.format(
+        name=name, node_loss=node_loss, front=f"{CALLBACK}={PLACE}"
+    ) + yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

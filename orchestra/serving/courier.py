@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from orchestra.access.webhooks import (
@@ -28,6 +30,7 @@ LOG = logging.getLogger("orchestra")
 DELAYS_S = (5, 30, 120, 600, 1800, 3600)  # before each try after the first, the last again
 KEPT_S = 3 * 86_400
 AT_ONCE = 32
+CATCH_UP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,23 @@ def webhook_of(url: str) -> Webhook | None:
     return Webhook(url, secret)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Courier:
-    """Takes the messages of a filing to one webhook; without any they are thrown away."""
+    """Takes the messages of a filing to one webhook; without any they are thrown away.
+
+    `catch_up` has what somebody died before posting posted, about every minute.
+    """
 
     filing: Filing
     webhook: Webhook | None = None
+    catch_up: Callable[[], Awaitable[None]] | None = None
+    _caught_up: float = -math.inf
 
     async def deliver(self) -> None:
         """Try each message that is due, once."""
+        if self.catch_up is not None and time.monotonic() - self._caught_up > CATCH_UP_S:
+            self._caught_up = time.monotonic()
+            await self.catch_up()
         due = self.filing.due_messages(int(time.time()), AT_ONCE)
         await asyncio.gather(*map(self._try, due))
 

@@ -31,13 +31,20 @@ from orchestra.images.limits import ImageLimits
 from orchestra.observe.lines import send_lines
 from orchestra.serving.admission.limit import MOST
 from orchestra.serving.args import AppArgs
-from orchestra.serving.canary.second import SUFFIX, own_cards, second_args, second_graphs
+from orchestra.serving.canary.second import (
+    SUFFIX,
+    own_cards,
+    second_args,
+    second_graphs,
+    trial_name,
+)
 from orchestra.serving.canary.sharing import Sharing
+from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.courier import webhook_of
 from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import HttpSettings, make_app
-from orchestra.serving.ledger import member_of
+from orchestra.serving.ledger import ActorReach, member_of, reach_of
 from orchestra.serving.replica import ModelReplica
 from orchestra.serving.service import Service
 
@@ -77,7 +84,8 @@ class Ingress:
             for name, graph in graphs.items()
         }
         app = serve.get_replica_context().app_name
-        self._ledger = member_of(args, app) if args.has_shared_ledger else None
+        reach = reach_of(args, app) if args.has_shared_ledger else None
+        self._ledger = None if reach is None else member_of(reach)
         fleet = Fleet.open(
             args.fleet,
             clients=clients,
@@ -96,7 +104,7 @@ class Ingress:
             queue=args.queue,
             max_ongoing=args.max_ongoing,
             access=Access(args.keys, args.day_micro),
-            canary=_canary(args, graphs, {**models, **second_models}, fleet),
+            canary=_canary(args, graphs, {**models, **second_models}, fleet, reach),
             filing=Filing.open(folder_of(args.book)) if args.book else None,
             webhook=webhook_of(args.webhook),
         )
@@ -118,8 +126,12 @@ def _canary(
     graphs: Mapping[str, Build | str],
     models: Mapping[str, DeploymentHandle],
     stable: Fleet,
+    reach: ActorReach | None,
 ) -> Sharing | None:
-    """The second version, which counts what it spends in the ledger of the stable one."""
+    """The second version, which counts what it spends in the ledger of the stable one.
+
+    What becomes of it is decided where `reach` leads, of what all ingresses saw.
+    """
     second = second_args(args)
     if second is None:
         return None
@@ -138,7 +150,9 @@ def _canary(
         name: load_graph(graph) if isinstance(graph, str) else graph
         for name, graph in second_graphs(second, graphs).items()
     }
-    return Sharing(Service(fleet, builds), CanaryTrial(args.canary_percent))
+    trial = CanaryTrial(args.canary_percent, name="" if reach is None else trial_name(args, builds))
+    telling = None if reach is None else CanaryTelling(trial, reach.judge)
+    return Sharing(Service(fleet, builds), trial, telling)
 
 
 def models_lost(status: Callable[[], Any], app: str, models: Sequence[str]) -> dict[str, str]:

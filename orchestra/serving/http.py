@@ -6,16 +6,13 @@ stream with an event that holds the error.
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from orchestra.access.principal import principal
 from orchestra.book.filing.filing import Filing
 from orchestra.cluster.drain import Entrance
 from orchestra.core.text_limits import plain_bytes
@@ -27,7 +24,6 @@ from orchestra.serving.admission.turnstile import Turnstile
 from orchestra.serving.batches.desk import BatchDesk
 from orchestra.serving.batches.entry import LineEntrance
 from orchestra.serving.batches.lines import endpoints
-from orchestra.serving.batches.output import event
 from orchestra.serving.batches.routes import add_batches
 from orchestra.serving.batches.work import BatchWork
 from orchestra.serving.canary.guard import Canary
@@ -46,12 +42,14 @@ from orchestra.serving.guards.methods import Methods
 from orchestra.serving.guards.once import Once
 from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.guards.traced import Traced
+from orchestra.serving.herald import WaitingHerald
 from orchestra.serving.refusals import add_errors
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.responses.routes import add_responses
 from orchestra.serving.routes import add_chat, add_jobs, add_state, add_threads
 from orchestra.serving.service import Service
 from orchestra.serving.stream import KEEPALIVE_S
+from orchestra.serving.ticker import Ticker
 
 UNASKED = Access()
 
@@ -88,21 +86,21 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
     access, keepalive_s = settings.access, settings.keepalive_s
     limits = BodyLimits(plain_bytes(service.fleet.file), own=UPLOADS)
     filing = settings.filing or Filing.open(None)
-    service = replace(
-        service,
-        day_micro=access.day_micro,
-        on_wait=functools.partial(_tell_waiting, filing),
-    )
+    herald = WaitingHerald(filing, service.fleet.ledger, has_tenants=access.keys)
+    service = replace(service, day_micro=access.day_micro, on_wait=herald.tell)
     responder = Responder(service, Shelf(filing))
     turns = turnstile_of(settings.queue, settings.max_ongoing)
-    entrance = LineEntrance(service.fleet.ledger, access, turns)
-    courier = Courier(filing, settings.webhook)
+    ticker = Ticker(service.fleet.ledger, access.day_micro)
+    entrance = LineEntrance(service.fleet.ledger, access, turns, ticker.inside)
+    courier = Courier(filing, settings.webhook, settings.webhook and herald.catch_up)
     work = BatchWork(filing, endpoints(service, responder), entrance, courier)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         work.begin()
-        yield
+        telling = None if settings.canary is None else settings.canary.telling
+        async with nullcontext() if telling is None else telling.going_on():
+            yield
         await work.end()
         if settings.filing is None:
             filing.close()
@@ -117,7 +115,8 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = StrictRoute
-    for guard in reversed(list(_guards(app, service, settings, limits, turns, filing))):
+    shared = _Shared(limits, turns, ticker, filing)
+    for guard in reversed(list(_guards(app, service, settings, shared))):
         app.add_middleware(guard.cls, *guard.args, **guard.kwargs)  # the last one is met first
     add_errors(app)
     add_jobs(app, service, keepalive_s)
@@ -136,37 +135,34 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What guards have in common with the routes, and with what works in the background."""
+
+    limits: BodyLimits
+    turns: Turnstile
+    ticker: Ticker
+    filing: Filing
+
+
 def _guards(
-    app: FastAPI,
-    service: Service,
-    settings: HttpSettings,
-    limits: BodyLimits,
-    turns: Turnstile,
-    filing: Filing,
+    app: FastAPI, service: Service, settings: HttpSettings, shared: _Shared
 ) -> Iterator[Middleware]:
     """What a request passes on its way to a route, the first one first."""
+    access, canary, door = settings.access, settings.canary, settings.door
     yield Middleware(Traced)  # sees what all others answer
     yield Middleware(NothingForeseen)
-    door = settings.door
     yield Middleware(Draining, door=Entrance.of_environment() if door is None else door)
     yield Middleware(Patience)  # whatever answers, from here on: who reads nothing of it has left
     yield Middleware(HostGuard, settings.host_names)
-    yield Middleware(BodyLimit, limits)  # strangers, too, send no more than is taken
-    if settings.access.is_needed:
+    yield Middleware(BodyLimit, shared.limits)  # strangers, too, send no more than is taken
+    if access.is_needed:
         ledger = service.fleet.ledger
-        yield Middleware(KeyGuard, ledger=ledger, access=settings.access)
-    yield Middleware(IngressAdmission, turnstile=turns)  # tenants share it, so it asks who came
-    yield Middleware(Once, filing=filing)  # idempotency keys are their tenant's own
+        yield Middleware(KeyGuard, ledger=ledger, access=access, ticker=shared.ticker)
+    yield Middleware(IngressAdmission, turnstile=shared.turns)  # by tenant, so it asks who came
+    yield Middleware(Once, filing=shared.filing)  # idempotency keys are their tenant's own
     yield Middleware(Methods, routes=app.routes)
-    canary = settings.canary
     if canary is not None:  # a request that was answered before is not shared out again
         second = replace(canary.service, on_wait=service.on_wait)
         other = canary_app(second, settings.keepalive_s)
         yield Middleware(Canary, other=other, trial=canary.trial)
-
-
-def _tell_waiting(filing: Filing, thread_id: str, graph: str) -> None:
-    """Have the webhook told of a run that waits; what it asks is read from its thread."""
-    now = int(time.time())
-    data = {"id": thread_id, "graph": graph, "tenant": principal().tenant}
-    filing.post(event("thread.waiting", now, data), now)

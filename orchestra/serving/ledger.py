@@ -22,6 +22,7 @@ from orchestra.clients.handle import LOST, ActorLink, shared_link
 from orchestra.core.errors import BookUnavailable
 from orchestra.observe import metrics
 from orchestra.serving.args import AppArgs
+from orchestra.serving.canary.court import CanaryCourt, CanaryReport, CanaryVerdict
 
 NAMESPACE = "orchestra-ledger"
 PATIENCE_S, TRY_AGAIN_S = 30.0, 0.2  # Ray starts an actor again within seconds
@@ -31,12 +32,19 @@ class LedgerActor(LedgerServer):
     """A `LedgerServer` in a process of its own, which keeps the time."""
 
     _ticking: asyncio.Task[None] | None = None
+    _court: CanaryCourt | None = None
 
     async def apply(self, bundle: Bundle) -> Answered:
         """See `LedgerServer.apply`."""
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._keep_time())
         return await super().apply(bundle)
+
+    async def judge(self, report: CanaryReport) -> CanaryVerdict:
+        """What an ingress tells of a canary leads to. Raises `BookError`."""
+        if self._court is None:
+            self._court = CanaryCourt(self.note, self.keep_note)
+        return self._court.hear(report)
 
     async def _keep_time(self) -> None:
         while True:
@@ -64,6 +72,10 @@ class ActorReach:
         """See `Reach.leave`."""
         await self._call("leave", member, samples)
 
+    async def judge(self, report: CanaryReport) -> CanaryVerdict:
+        """What the court of all ingresses makes of a report. Raises `BookError`."""
+        return await self._call("judge", report)
+
     async def _call(self, method: str, *arguments: Any) -> Any:
         while True:
             try:
@@ -86,8 +98,8 @@ class ActorReach:
                 return answer
 
 
-def member_of(args: AppArgs, app: str) -> LedgerMember:
-    """This ingress as a member of the ledger of its book; without one, of the application's own."""
+def reach_of(args: AppArgs, app: str) -> ActorReach:
+    """The way to the ledger of the app's book; without one, to the application's own."""
     book: Path | str | None = args.book or None
     if args.book and not is_postgres(args.book):
         book = Path(args.book).resolve()
@@ -97,4 +109,9 @@ def member_of(args: AppArgs, app: str) -> LedgerMember:
     def find() -> ActorLink:
         return shared_link(f"ledger {name}", NAMESPACE, LedgerActor, book)
 
-    return LedgerMember(ActorReach(find), metrics.exposition)
+    return ActorReach(find)
+
+
+def member_of(reach: ActorReach) -> LedgerMember:
+    """This ingress as a member of the ledger."""
+    return LedgerMember(reach, metrics.exposition)

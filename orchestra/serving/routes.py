@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from orchestra.core.errors import UsageError
 from orchestra.core.job import Result
@@ -69,6 +70,23 @@ def add_jobs(app: FastAPI, service: Service, keepalive_s: float) -> None:
         return (await service.plan(job)).public()
 
 
+class ThreadName(Convertor[str]):
+    """A thread's name in a path: any, slashes too, but that it does not end as a route does."""
+
+    regex = ".+(?<!/answer)"
+
+    def convert(self, value: str) -> str:
+        """As it stands there."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it stands in a path."""
+        return value
+
+
+register_url_convertor("thread", ThreadName())
+
+
 def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
     """The routes of runs that wait."""
 
@@ -86,12 +104,12 @@ def add_threads(app: FastAPI, service: Service, keepalive_s: float) -> None:
         query = ThreadQuery(status, graph, tags, after, limit, newest)
         return page_of(await service.threads(), query)
 
-    @app.get("/v1/threads/{thread_id:path}", responses=errors(*READING))
+    @app.get("/v1/threads/{thread_id:thread}", responses=errors(*READING))
     async def thread(thread_id: str) -> Thread:
         """One of them, and what it asks."""
         return await service.thread(thread_id)
 
-    @app.delete("/v1/threads/{thread_id:path}", responses=errors(*READING, 409))
+    @app.delete("/v1/threads/{thread_id:thread}", responses=errors(*READING, 409))
     async def forget(thread_id: str) -> ThreadDeleted:
         """Have a run that waits or was left never go on; what it has spent stays booked."""
         await service.forget(thread_id)

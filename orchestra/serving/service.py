@@ -75,7 +75,7 @@ class Service:
     `lost` tells of the models that nothing hosts at the moment why that is so. `ledger` is the
     fleet's, where several ingresses share it, and `kept_in` the file of its book on this machine.
     `day_micro` is the most that the server spends in a day, in micro-dollars. `on_wait` hears of
-    each run that begins to wait for a person: its thread and its graph.
+    each run that begins to wait for a person: its result and its graph.
     """
 
     fleet: Fleet
@@ -84,7 +84,7 @@ class Service:
     ledger: LedgerMember | None = None
     kept_in: Path | None = None
     day_micro: int | None = field(default=None, kw_only=True)
-    on_wait: Callable[[str, str], None] | None = field(default=None, kw_only=True)
+    on_wait: Callable[[Result, str], None] | None = field(default=None, kw_only=True)
 
     @property
     def book_path(self) -> Path | None:
@@ -297,8 +297,8 @@ class Service:
         return _public(result)
 
     def _note_wait(self, graph: str, result: Result) -> None:
-        if result.status == "waiting" and result.thread_id and self.on_wait is not None:
-            self.on_wait(result.thread_id, graph)
+        if result.status == "waiting" and self.on_wait is not None:
+            self.on_wait(result, graph)
 
     def _graph_and_job(self, request: JobRequest) -> tuple[str, Job]:
         name = self._served(request.graph or next(iter(self.graphs)))

@@ -12,16 +12,18 @@ from pydantic import Field as Attribute
 
 from orchestra.core.job import Budget, Job
 from orchestra.graph.threads import Thread
+from orchestra.serving.json_types import JsonBudget, JsonTyped
 from orchestra.serving.list_page import ListPage
 
 # Modes that tell of a server's inside (tasks, checkpoints, debug) are not among them.
 Mode = Literal["values", "updates", "messages", "custom", "plan", "call", "spend", "result"]
+ANSWER = "/answer"  # behind a thread's name
 MOST_INPUTS = 2048  # of a request for vectors, as at OpenAI
 DEFAULT_MODES: tuple[Mode, ...] = ("updates", "messages", "plan", "call", "spend", "result")
 
 
-class Received(BaseModel):
-    """Base of what is received: no unknown keys."""
+class Received(JsonTyped):
+    """Base of what is received: no unknown keys, and values of their types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +31,7 @@ class Received(BaseModel):
 class Extension(Received):
     """Orchestra's own part of a request: `extra_body={"orchestra": {...}}` in OpenAI's client."""
 
-    budget: Budget = Budget()
+    budget: JsonBudget = Budget()
     language: Literal["en", "zh", "auto"] = "auto"
     data: Literal["any", "local"] = "any"
     cache: bool = True
@@ -70,9 +72,10 @@ class VectorRequest(Received):
         return [self.input] if isinstance(self.input, str) else self.input
 
 
-class JobRequest(Job):
+class JobRequest(Job, JsonTyped):
     """Body of POST /v1/jobs and /v1/plan: a job, and which of the served graphs runs it."""
 
+    budget: JsonBudget = Budget()
     graph: str | None = None
 
 
@@ -86,6 +89,12 @@ class RunRequest(JobRequest):
     thread_id: str | None = Attribute(default=None, min_length=1, max_length=200)
     stream: bool = False
     stream_mode: list[Mode] | None = None
+
+    @model_validator(mode="after")
+    def _thread_has_a_path(self) -> Self:
+        if self.thread_id is not None and self.thread_id.endswith(ANSWER):
+            raise ValueError(f"thread_id ends in {ANSWER!r}, as a route does: choose another name")
+        return self
 
     @model_validator(mode="after")
     def _mode_is_of_a_stream(self) -> Self:

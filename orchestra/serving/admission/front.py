@@ -37,6 +37,7 @@ from orchestra.serving.admission.letter import (
 )
 from orchestra.serving.admission.patience import Patience
 from orchestra.serving.problems import headers_of, problem
+from orchestra.serving.wire import bound_headers
 
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 PLACE = "orchestra.serving.admission.front:middlewares"
@@ -53,6 +54,7 @@ def front_environment(places: int, at_once: int) -> Mapping[str, str]:
 
 def middlewares() -> list[Middleware]:
     """What Serve's proxy is to wrap around itself; the last is met first."""
+    bound_headers()
     told = settings()
     if told is None:
         return []

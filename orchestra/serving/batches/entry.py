@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from orchestra.access.principal import Principal
 from orchestra.book.keys.key_messages import Enter, Leave
@@ -28,11 +28,15 @@ Entrance = Callable[[Principal, str], AbstractAsyncContextManager[Principal]]
 
 @dataclass(frozen=True, slots=True)
 class LineEntrance:
-    """Lets lines in as the guards of the HTTP face let requests in."""
+    """Lets lines in as the guards of the HTTP face let requests in.
+
+    Those that are let in are `inside`, of whom a `Ticker` tells the ledger that they still are.
+    """
 
     ledger: Ledger
     access: Access
     turnstile: Turnstile
+    inside: set[str] = field(default_factory=set)
 
     @asynccontextmanager
     async def __call__(self, who: Principal, endpoint: str) -> AsyncIterator[Principal]:
@@ -54,8 +58,10 @@ class LineEntrance:
         asked = Enter(uid, who.key, route="batches", day_micro=self.access.day_micro)
         try:
             entered = Principal.of(await self.ledger.send(asked))
+            self.inside.add(uid)
             yield replace(entered, lane="batch")
         finally:
+            self.inside.discard(uid)
             # A ledger that does not answer forgets it in time, and costs no line its outcome.
             with suppress(OrchestraError):
                 await self.ledger.send(Leave(uid))

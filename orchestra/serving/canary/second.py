@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from orchestra.core.card import Card, FleetFile
 from orchestra.core.identity import fingerprints
@@ -56,3 +60,26 @@ def second_graphs(args: AppArgs, graphs: Mapping[str, Build | str]) -> dict[str,
     if not args.canary_graph:
         return dict(graphs)
     return {**graphs, next(iter(graphs)): args.canary_graph}
+
+
+def trial_name(args: AppArgs, builds: Mapping[str, Build]) -> str:
+    """What tells a trial from others: both versions by their content, and the share.
+
+    So a version that lost its share is on trial anew once it was mended, or given another share.
+    """
+    told: list[object] = [args.canary_percent]
+    for version in (args, second_args(args) or args):
+        file, folder = load_fleet(version.fleet)
+        told += [file.model_dump(mode="json"), dict(fingerprints(file, folder))]
+        told.append(Path(version.policy).read_text(encoding="utf-8") if version.policy else "")
+    for name, build in builds.items():
+        told += [name, getattr(build, "__qualname__", ""), _source(build)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _source(build: Build) -> str:
+    """The text of the file that a graph stands in; empty where it stands in none."""
+    try:
+        return Path(inspect.getfile(build)).read_text(encoding="utf-8")
+    except (TypeError, OSError):
+        return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from orchestra.serving.canary.telling import CanaryTelling
 from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.guards.strict_json import StrictRoute
 from orchestra.serving.refusals import add_errors
@@ -15,10 +16,14 @@ from orchestra.serving.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """A second version that runs, and the share of the work that it has."""
+    """A second version that runs, and the share of the work that it has.
+
+    `telling` has all ingresses judge it together, where there are several or a book.
+    """
 
     service: Service
     trial: CanaryTrial
+    telling: CanaryTelling | None = None
 
 
 def canary_app(service: Service, keepalive_s: float) -> FastAPI:

@@ -8,70 +8,63 @@ fails as often in both, and only the difference counts.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from itertools import islice
 from threading import Lock
 
-from orchestra.core.stats import wilson
 from orchestra.observe import metrics
-from orchestra.observe.log import log_returned
+from orchestra.observe.log import log_returned, log_still_returned
+from orchestra.serving.canary.court import AgedOutcome, CanaryReport, CanaryVerdict
+from orchestra.serving.canary.seen import (
+    CANARY,
+    MOST,
+    STABLE,
+    WINDOW_S,
+    Ended,
+    VersionOutcomes,
+    Worse,
+)
 
-STABLE, CANARY = "stable", "canary"
-WINDOW_S = 600.0
-MOST = 4000  # outcomes of a version that are kept of that time
-LEAST = 10  # of the stable version's, before anything is compared
-# One in 2,000 of comparisons without a difference, as it is made after every answer (95% would
-# find one in twenty).
-Z = 3.2905
-SLACK = 1.2  # times the stable version's 95th percentile: an answer over it is slow
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How one request went: when it ended, by `time.monotonic`, and whether it was answered."""
-
-    at: float
-    seconds: float
-    is_failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Worse:
-    """Shares of both versions in a window: those that failed, and those that were slow."""
-
-    what: str
-    stable: float
-    canary: float
-    stable_of: int
-    canary_of: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.what}: {self.canary:.1%} of {self.canary_of} requests, where the stable "
-            f"version has {self.stable:.1%} of {self.stable_of}"
-        )
+MOST_TOLD = 1000  # outcomes in one report
 
 
 class CanaryTrial:
-    """The share of one canary, and what was seen of both versions. For threads and tasks."""
+    """The share of one canary in an ingress, which judges it by itself. For threads and tasks.
+
+    `name` is that of the version on trial. Where there is one, a `CanaryCourt` of all ingresses is
+    told in reports what was seen here, and its verdict holds here as well.
+    """
 
     def __init__(
         self,
         percent: float,
         *,
+        name: str = "",
         window_s: float = WINDOW_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.percent = percent
-        self.why = ""
-        self._window_s = window_s
+        self.name = name
+        self.worse: Worse | None = None
         self._clock = clock
-        self._seen = {name: deque[Ended](maxlen=MOST) for name in (STABLE, CANARY)}
+        self._seen = VersionOutcomes(window_s)
+        self._own = deque[tuple[str, Ended]](maxlen=MOST)
+        self._count = 0  # of outcomes, those that are no longer kept as well
+        self._known = 0  # of them, by the court
         self._lock = Lock()
         metrics.set_canary(percent)
+
+    @property
+    def why(self) -> str:
+        """Why the canary has no share any more; empty while it has."""
+        return "" if self.worse is None else str(self.worse)
+
+    @property
+    def untold(self) -> int:
+        """How many outcomes the court has not heard of."""
+        return self._count - self._known
 
     def version_of(self, body: bytes) -> str:
         """Which version answers a request; a larger share keeps what a smaller one had."""
@@ -81,59 +74,45 @@ class CanaryTrial:
     def ended(self, version: str, seconds: float, is_failed: bool) -> None:
         """Note an outcome; the canary's share is taken back when it is worse beyond noise."""
         metrics.count_version(version, "failed" if is_failed else "answered")
+        ended = Ended(self._clock(), seconds, is_failed)
         with self._lock:
-            self._seen[version].append(Ended(self._clock(), seconds, is_failed))
-            worse = self._worse() if self.percent and version == CANARY else None
-            if worse is None:
-                return
-            self.percent, self.why = 0.0, str(worse)
+            self._seen.note(version, ended)
+            self._own.append((version, ended))
+            self._count += 1
+            worse = self._seen.worse(ended.at) if self.percent and version == CANARY else None
+        if worse is not None:
+            self._end(worse)
+            if not self.name:  # of several ingresses one tells it
+                tell_returned(worse)
+
+    def report(self, member: str) -> CanaryReport:
+        """What the court is to hear next of this ingress."""
+        with self._lock:
+            now, oldest = self._clock(), self._count - len(self._own)
+            first = max(self._known, oldest)
+            seen = tuple(
+                AgedOutcome(version, now - one.at, one.seconds, one.is_failed)
+                for version, one in islice(self._own, first - oldest, first - oldest + MOST_TOLD)
+            )
+            return CanaryReport(self.name, member, first, seen, first == oldest, self.worse)
+
+    def heard(self, verdict: CanaryVerdict) -> None:
+        """What the court made of a report."""
+        self._known = verdict.known
+        if verdict.worse is None:
+            return
+        self._end(verdict.worse)
+        if verdict.is_first:
+            tell_returned(verdict.worse)
+        elif verdict.is_old:
+            log_still_returned(str(verdict.worse))
+
+    def _end(self, worse: Worse) -> None:
+        self.percent, self.worse = 0.0, worse
         metrics.set_canary(0.0)
-        metrics.count_returned()
-        log_returned(worse.what, worse.canary, worse.stable, worse.canary_of, worse.stable_of)
-
-    def _worse(self) -> Worse | None:
-        since = self._clock() - self._window_s
-        stable, canary = (
-            [one for one in self._seen[name] if one.at >= since] for name in (STABLE, CANARY)
-        )
-        if len(stable) < LEAST:
-            return None
-        return compare(stable, canary)
 
 
-def compare(stable: Sequence[Ended], canary: Sequence[Ended]) -> Worse | None:
-    """In what `canary` is worse beyond noise; None when it is not.
-
-    The interval of a difference of shares is Newcombe's, made of Wilson's (1998, method 10).
-    """
-    failed = [[one.is_failed for one in version] for version in (stable, canary)]
-    if _is_above(*failed):
-        return _told("failed", *failed)
-    answered = sorted(one.seconds for one in stable if not one.is_failed)
-    if not answered:
-        return None
-    bound = SLACK * answered[math.ceil(0.95 * len(answered)) - 1]
-    slow = [
-        [one.seconds > bound for one in version if not one.is_failed]
-        for version in (stable, canary)
-    ]
-    return _told("slow", *slow) if _is_above(*slow) else None
-
-
-def _is_above(stable: Sequence[bool], canary: Sequence[bool]) -> bool:
-    first = wilson(sum(stable), len(stable), Z)
-    second = wilson(sum(canary), len(canary), Z)
-    if first is None or second is None:
-        return False
-    before, after = sum(stable) / len(stable), sum(canary) / len(canary)
-    return after - before > math.hypot(after - second[0], first[1] - before)
-
-
-def _told(what: str, stable: Sequence[bool], canary: Sequence[bool]) -> Worse:
-    return Worse(
-        what,
-        sum(stable) / len(stable),
-        sum(canary) / len(canary),
-        len(stable),
-        len(canary),
-    )
+def tell_returned(worse: Worse) -> None:
+    """Tell operators, once, that a canary lost its share."""
+    metrics.count_returned()
+    log_returned(worse.what, worse.canary, worse.stable, worse.canary_of, worse.stable_of)

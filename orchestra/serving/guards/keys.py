@@ -83,11 +83,11 @@ class Access:
 class KeyGuard:
     """Lets in who has a key that may do what is asked, as the `Principal` of the request."""
 
-    def __init__(self, app: ASGIApp, ledger: Ledger, access: Access) -> None:
+    def __init__(self, app: ASGIApp, ledger: Ledger, access: Access, ticker: Ticker) -> None:
         self._app = app
         self._ledger = ledger
         self._access = access
-        self._ticker = Ticker(ledger, access.day_micro)
+        self._ticker = ticker
         self._guessers = Guessers()
         self._sent: set[asyncio.Task[Any]] = set()
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ import pytest
 
 from orchestra import Fleet, Job
 from orchestra.access import principal
+from orchestra.access.principal import Principal
+from orchestra.access.principal import asking as asked_by
 from orchestra.book.filing.filing import Filing
+from orchestra.serving.herald import WaitingHerald
 from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import QUESTION, asking, told, writing
@@ -307,5 +311,33 @@ async def test_a_run_is_answered_once_by_its_key_after_a_restart(tmp_path: Path)
     assert second.content == first.content and second.headers["idempotent-replayed"] == "true"
     other = await http.post(path, json={"answer": "no"}, headers=once)
     assert (other.status_code, other.json()["error"]["code"]) == (422, "IdempotencyKeyReused")
+    await fleet.close()
+    filing.close()
+
+
+async def test_a_run_whose_process_died_before_it_was_told_of_is_told_of_once(
+    tmp_path: Path,
+) -> None:
+    fleet, _ = scripted_fleet(told, told)
+    fleet = Fleet.open("mini", clients=fleet._clients, book=tmp_path / "book.sqlite")
+    filing = Filing.open(tmp_path / "files")
+    run = partial(fleet.run, asking, graph_name="asking")
+    with asked_by(Principal("acme", "key")):
+        await run(Job(text="red"), thread_id="left")  # nobody was told of it
+    herald = WaitingHerald(filing, fleet.ledger, has_tenants=True)
+    with asked_by(Principal("other", "key")):
+        herald.tell(await run(Job(text="red"), thread_id="told"), "asking")
+    for _ in range(2):
+        await herald.catch_up()
+    events = [json.loads(message.body) for message in filing.due_messages(2**40, 9)]
+    assert {(each["data"]["tenant"], each["data"]["id"]) for each in events} == {
+        ("acme", "left"),
+        ("other", "told"),
+    }
+    assert len(events) == 2 and {each["data"]["graph"] for each in events} == {"asking"}
+    with asked_by(Principal("acme", "key")):
+        await fleet.forget("left")
+    await herald.catch_up()
+    assert len(filing.due_messages(2**40, 9)) == 2
     await fleet.close()
     filing.close()

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestra.book.messages import BeginCall, OpenAccount, SettleCall
+from orchestra.book.messages import BeginCall, OpenAccount, ReadSpent, SettleCall
 from orchestra.book.shared.member import LedgerMember
 from orchestra.book.shared.server import LedgerServer
+from orchestra.book.shared.words import GRACE_S
 from orchestra.core.job import CallRecord
 from orchestra.observe import metrics
 from orchestra.serving.told_metrics import exposition
+from tests.unit.book.ledger_house import House
 
 
 @pytest.mark.parametrize("samples", [metrics.exposition, bytes])
@@ -43,3 +45,61 @@ async def test_no_series_is_told_twice_and_money_is_the_books(
     assert costs == {"twice": 0.5}
     await member.leave()
     server.close()
+
+
+def counted(value: int) -> bytes:
+    return f"# TYPE orchestra_jobs_total counter\norchestra_jobs_total {value}.0\n".encode()
+
+
+def jobs(text: bytes) -> float | None:
+    found = [line for line in text.decode().splitlines() if line.startswith("orchestra_jobs_total")]
+    return float(found[0].split()[-1]) if found else None
+
+
+async def told(member: LedgerMember) -> float | None:
+    return jobs(await exposition(member))
+
+
+async def test_no_counter_runs_backwards_when_the_ledgers_process_dies(tmp_path: Path) -> None:
+    house = House(tmp_path / "book.sqlite")
+    counts = {"one": 5, "other": 7, "gone": 100}
+    one, other, gone = (house.member(lambda name=name: counted(counts[name])) for name in counts)
+    for member in (one, other, gone):
+        await told(member)
+        await member.send(OpenAccount("shop"))
+        await member.send(ReadSpent("shop"))
+    await gone.leave()
+    assert await told(one) == 112
+    house.die()
+    counts["one"] = 6
+    await one.send(ReadSpent("shop"))
+    text = await exposition(one)
+    assert jobs(text) is None  # less than before would be taken for a new beginning
+    assert b"# TYPE orchestra_cost_usd_total" in text and b"orchestra_book_up 1.0" in text
+    assert await told(other) == 113 and await told(one) == 113
+
+
+async def test_counters_of_members_that_died_with_the_ledger_are_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path / "book.sqlite")
+    one, other = house.member(lambda: counted(5)), house.member(lambda: counted(7))
+    for member in (one, other):
+        await member.send(OpenAccount("shop"))
+        await member.send(ReadSpent("shop"))
+        await told(member)
+    house.die()
+    await one.send(ReadSpent("shop"))
+    assert await told(one) is None
+    await house.wait(GRACE_S)
+    assert await told(one) == 5
+
+
+async def test_counters_go_on_after_a_restart_in_order(tmp_path: Path) -> None:
+    house = House(tmp_path / "book.sqlite")
+    first = house.member(lambda: counted(5))
+    await first.send(OpenAccount("shop"))
+    await first.send(ReadSpent("shop"))
+    await first.leave()
+    house.die()
+    assert await told(house.member(lambda: counted(1))) == 6

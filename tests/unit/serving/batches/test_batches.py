@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from graphs.answer import build
 from orchestra.access.principal import Principal, principal
 from orchestra.access.secret import id_of
 from orchestra.book.book import Book
-from orchestra.book.keys.key_messages import RevokeKey
-from orchestra.book.ledger import LocalLedger
+from orchestra.book.keys.key_messages import RevokeKey, Stay
+from orchestra.book.ledger import Ledger, LocalLedger
 from orchestra.core.call import Call
 from orchestra.core.errors import BookUnavailable, ModelUnavailable, OrchestraError
 from orchestra.serving.admission.guard import turnstile_of
@@ -30,6 +30,7 @@ from orchestra.serving.guards.keys import Access
 from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.responses.responder import Responder
 from orchestra.serving.service import Service
+from orchestra.serving.ticker import Ticker
 from tests.batch_service import CHAT, Served, ask, jsonl, number_of, said, served
 from tests.keyed import KEYS, bearer, keyed_fleet, made, tenant
 
@@ -350,3 +351,32 @@ async def test_a_file_goes_when_its_time_is_over(here: Served) -> None:
     assert here.filing.expire_files(file["expires_at"]) == 1
     assert (await here.http.get(f"/v1/files/{file['id']}")).status_code == 404
     assert not here.filing.path_of(file["id"]).exists()
+
+
+class Heard:
+    """A ledger that remembers who was said to stay."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.stayed: list[Sequence[str]] = []
+
+    async def send(self, message: Any) -> Any:
+        if isinstance(message, Stay):
+            self.stayed.append(message.uids)
+        return await self._ledger.send(message)
+
+
+async def test_a_line_that_runs_for_long_stays_inside(tmp_path: Path) -> None:
+    fleet = keyed_fleet(tmp_path / "book.sqlite")
+    assert fleet.book is not None
+    tenant(fleet.book, "shop")
+    key, heard = made(fleet.book, "shop"), Heard(fleet.ledger)
+    looks = Ticker(heard, period_s=0.01)
+    entrance = LineEntrance(fleet.ledger, KEYS, turnstile_of(1, 1), looks.inside)
+    async with looks, asyncio.timeout(60):
+        async with entrance(Principal("shop", id_of(key), lane="batch"), "/v1/jobs"):
+            while not heard.stayed:
+                await asyncio.sleep(0.01)
+            assert heard.stayed[0] == tuple(looks.inside) and len(looks.inside) == 1
+        assert not looks.inside
+    await fleet.close()

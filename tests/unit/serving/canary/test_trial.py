@@ -16,8 +16,9 @@ from graphs.answer import build
 from orchestra.book.filing.filing import Filing
 from orchestra.core.errors import ModelUnavailable
 from orchestra.observe import metrics
+from orchestra.serving.canary.seen import CANARY, STABLE, Ended, compare
 from orchestra.serving.canary.sharing import Sharing
-from orchestra.serving.canary.trial import CANARY, STABLE, CanaryTrial, Ended, compare
+from orchestra.serving.canary.trial import CanaryTrial
 from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import asking, told
@@ -28,6 +29,10 @@ BODIES = [f'{{"text": "job {number}"}}'.encode() for number in range(2000)]
 
 def ask(number: int) -> dict[str, Any]:
     return {"model": "r1", "messages": [{"role": "user", "content": f"Question {number}?"}]}
+
+
+def retried() -> float:
+    return prometheus_client.REGISTRY.get_sample_value("orchestra_canary_retried_total") or 0
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -111,6 +116,17 @@ def test_what_is_older_than_the_window_no_longer_counts() -> None:
     assert trial.why.startswith("failed: 100.0% of 31 requests")
 
 
+@pytest.mark.parametrize("is_failed", [False, True])
+def test_the_first_answer_of_a_canary_may_be_slow_or_fail_by_chance(is_failed: bool) -> None:
+    trial = CanaryTrial(50)
+    for _ in range(100):
+        trial.ended(STABLE, 1.0, is_failed=False)
+    trial.ended(CANARY, 30.0, is_failed=is_failed)
+    for _ in range(20):
+        trial.ended(CANARY, 1.0, is_failed=False)
+    assert trial.percent == 50
+
+
 async def test_a_good_canary_keeps_its_share_and_says_that_it_answered() -> None:
     trial = CanaryTrial(50)
     async with beside(trial, lambda call: "canary") as http:
@@ -129,7 +145,7 @@ async def test_a_canary_that_fails_loses_its_share_with_a_line_and_a_metric(
     def returned() -> float:
         return prometheus_client.REGISTRY.get_sample_value("orchestra_canary_returned_total") or 0
 
-    trial, before = CanaryTrial(30), returned()
+    trial, before, tried = CanaryTrial(30), returned(), retried()
     async with beside(trial, failing) as http:
         with caplog.at_level(logging.WARNING, "orchestra.serving"):
             codes = [
@@ -137,8 +153,8 @@ async def test_a_canary_that_fails_loses_its_share_with_a_line_and_a_metric(
                 for n in range(120)
             ]
     assert trial.percent == 0 and returned() == before + 1
-    assert 3 <= codes.count(503) <= 12  # so many clients were failed before it was known
-    assert set(codes[60:]) == {200}
+    assert set(codes) == {200}  # nothing was charged, so the stable version answered them
+    assert 3 <= retried() - tried <= 12
     (line,) = [one for one in caplog.records if "canary" in one.getMessage()]
     assert vars(line)["orchestra_type"] == "CanaryReturned"
     assert vars(line)["orchestra_canary_share"] == 1.0
@@ -161,6 +177,28 @@ async def test_what_is_no_work_and_what_is_too_long_is_answered_as_without_a_can
         large = await http.post("/v1/jobs", content=pieces())
     assert (ready.status_code, plan.status_code, large.status_code) == (200, 200, 413)
     assert "X-Orchestra-Version" not in ready.headers
+
+
+async def test_what_the_canary_fails_for_nothing_is_answered_by_the_stable_version() -> None:
+    async with beside(CanaryTrial(100), failing, first_allowed) as http:
+        job = {"text": "Origin: Italy. Where is it from?"}
+        whole = await http.post("/v1/jobs", json=job)
+        named = await http.post("/v1/jobs", json=job | {"thread_id": "mine"})
+        chat = await http.post("/v1/chat/completions", json=ask(1))
+        streamed = await http.post("/v1/chat/completions", json=ask(1) | {"stream": True})
+        wrong = await http.post("/v1/jobs", json={"text": 1})
+    assert [a.json()["status"] for a in (whole, named)] == ["complete"] * 2
+    for answer in (whole, named, chat, streamed, wrong):
+        assert answer.headers["X-Orchestra-Version"] == "stable"
+    assert (chat.status_code, streamed.status_code, wrong.status_code) == (200, 200, 400)
+
+
+async def test_what_was_charged_is_told_as_the_canary_answered_it() -> None:
+    trial = CanaryTrial(100)
+    async with beside(trial, lambda call: "no JSON", first_allowed) as http:
+        answer = await http.post("/v1/jobs", json={"text": "Origin: Italy. Where is it from?"})
+    assert answer.headers["X-Orchestra-Version"] == "canary"
+    assert answer.json()["status"] == "failed" and answer.json()["cost_usd"] > 0
 
 
 async def test_a_run_that_waits_in_the_canary_is_told_as_one_of_the_stable_version_is() -> None:
