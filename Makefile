@@ -13,7 +13,7 @@ export RAY_USAGE_STATS_ENABLED = 0
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check audit deploy-check test browser prometheus format clean
+.PHONY: help setup demo check audit deploy-check test browser prometheus postgres format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,29 +61,31 @@ audit: $(VENV)/.run ## known faults of the pinned packages, as PyPI's service te
 		&& build/audit/bin/python -m pip install -q pip-audit==2.10.1; }
 	build/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip --strict
 
-test: $(VENV)/.dev browser prometheus ## every test
+test: $(VENV)/.dev browser prometheus postgres ## every test
 	$(BIN)/python -m pytest
 
-# The workbench is tested in a real browser: Debian's, where there is none and this is root.
-browser:
-	@for name in $(CHROMIUMS); do command -v $$name > /dev/null && exit 0; done; \
-	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
-		echo "== no chromium: the tests in a browser are skipped"; exit 0; fi; \
-	echo "== installing chromium for the tests in a browser (once)"; \
+# Debian's package of what tests run over, where it is missing and this is root:
+# $(call debian,PACKAGE,what it is for,whether it is here)
+define debian
+	@if { $(3); } > /dev/null 2>&1; then exit 0; fi; \
+	without="== no $(1): $(2) are skipped"; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then echo "$$without"; exit 0; fi; \
+	echo "== installing $(1) for $(2) (once)"; \
 	export DEBIAN_FRONTEND=noninteractive; \
-	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends chromium 2>&1) \
-		|| { echo "$$told" | tail -5; echo "== no chromium: the tests in a browser are skipped"; }
+	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends $(1) 2>&1) \
+		|| { echo "$$told" | tail -5; echo "$$without"; exit 0; }; \
+	systemctl disable --now $(1) > /dev/null 2>&1 || true # the package would have it listen
+endef
 
-# Dashboard and alerts are tested over a real Prometheus: Debian's, in the same way.
+browser: # the workbench and the console
+	$(call debian,chromium,tests in a browser,$(foreach name,$(CHROMIUMS),command -v $(name) ||) false)
+
 prometheus:
-	@command -v prometheus > /dev/null && command -v promtool > /dev/null && exit 0; \
-	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
-		echo "== no prometheus: the tests of dashboard and alerts are skipped"; exit 0; fi; \
-	echo "== installing prometheus for the tests of dashboard and alerts (once)"; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	told=$$(apt-get -q update 2>&1 && apt-get -qy install --no-install-recommends prometheus 2>&1) \
-		|| { echo "$$told" | tail -5; echo "== no prometheus: its tests are skipped"; exit 0; }; \
-	systemctl disable --now prometheus > /dev/null 2>&1 || true # the package would have it listen
+	$(call debian,prometheus,tests of dashboard and alerts,command -v prometheus && command -v promtool)
+
+postgres:
+	$(call debian,postgresql,tests of books in Postgres,\
+		command -v initdb || ls /usr/lib/postgresql/*/bin/initdb)
 
 # Not among the packages for development: its schemas take 100 MB.
 build/deploy/bin/hadolint:

@@ -1,19 +1,21 @@
 """What is read of packs, of labels, and of photos on which nothing is printed.
 
     python -m benchmarks.reading DIR [--split val] [--packs N] [--labels N] [--plain N]
-        [--titles FILE [--rows N]] [--json F]
+        [--titles FILE [--rows N]] [--print-alone | --unlisted] [--json F]
 
 DIR holds `grocery/` and `clothing/` (shared/data/README.md). Shares, each with Wilson's 95%
 interval, and the CPU seconds a photo of one thread:
 
 - packs: photos of packaged groceries, of a shelf at 256 px and of the shop's page at 198. `brand`
-  is right where the field is the first words of the product's name; `printed` where these words
-  are among what was read at all. The brands are on the reader's list; `--unlisted` takes them off.
+  is right where the field is the first words of the product's name, and `marked` of those that are
+  told as a guess by looks; `printed` where these words are among what was read at all. The brands
+  are on the reader's list, and their packs among what `vl` knows by sight: `--print-alone` looks at
+  none, `--unlisted` takes the brands off the list as well.
 - labels: our own drawings, flat and photographed, English and Chinese, 1,000 px: words found.
 - titles: of an attribute set (benchmarks/extraction.py), drawn and photographed: fields that no
   rule of packs knows, asked off the photo and, beside it, off the title itself.
 - plain: photos of fruit and garments. A false read is a believed line; garments have real prints,
-  so each that reads something is listed, to be looked at.
+  so each that reads something is listed, to be looked at, and so is each that gets a brand.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from benchmarks.extraction import Title, read_titles, schema_of
 from orchestra.core.call import Call, Reply
 from orchestra.core.stats import wilson
 from orchestra.images.intake import normalise
+from workers.reading.brands import GUESS
 from workers.reading.engine import ReadingEngine
 from workers.reading.fields import PackReader
 from workers.reading.match import folded
@@ -119,7 +122,7 @@ class Bench:
 
     def packs(self, shots: Iterable[tuple[Path, str]]) -> dict[str, Any]:
         """Brands of packs, as a field and among the words."""
-        field_, words, wrong, unsure = Tally(), Tally(), 0, 0
+        field_, words, marked, wrong, unsure = Tally(), Tally(), Tally(), 0, 0
         bins: Counter[tuple[str, bool]] = Counter()
         for path, name in shots:
             brand = next(brand for brand in BRANDS if name.startswith(brand))
@@ -128,14 +131,18 @@ class Bench:
             is_right = folded(str(said.value["brand"] or "")) == folded(brand)
             field_.right, field_.of = field_.right + is_right, field_.of + 1
             sure = said.confidence.get("brand", 0.0)
-            wrong += said.value["brand"] is not None and not is_right and sure >= SURE
+            if said.notes.get("brand", "").startswith(GUESS):
+                marked.right, marked.of = marked.right + is_right, marked.of + 1
+            elif said.value["brand"] is not None and "brand" not in said.notes:
+                wrong += not is_right and sure >= SURE
             unsure += is_right and sure < SURE
             if said.value["brand"] is not None:
                 bins[f"{sure:.1f}", is_right] += 1
             words.right += folded(brand) in folded(str(said.value["text"] or ""))
             words.of += 1
         field_.other = {
-            "wrong_and_sure": wrong,
+            "marked": [marked.right, marked.of],
+            "wrong_and_unmarked": wrong,
             "right_and_unsure": unsure,
             "right_by_confidence": {
                 sure: [bins[sure, True], bins[sure, True] + bins[sure, False]]
@@ -174,14 +181,17 @@ class Bench:
 
     def plain(self, shots: Iterable[Path]) -> dict[str, Any]:
         """Photos on which something was read though nothing is printed."""
-        tally, read = Tally(), {}
+        tally, read, brands = Tally(), {}, {}
         for path in shots:
-            text = self.ask(normalise(path), None, tally).text
+            said = self.ask(normalise(path), PACK, tally)
+            text = said.value["text"] or ""
+            if said.value["brand"] is not None:
+                brands[str(path)] = [said.value["brand"], said.confidence["brand"]]
             tally.of += 1
             tally.right += bool(text)
             if text:
                 read[str(path)] = text.split("\n")
-        tally.other = {"read": read}
+        tally.other = {"read": read, "brands": brands}
         return tally.public()
 
 
@@ -238,10 +248,13 @@ def main() -> None:
     options.add_argument("--plain", type=int, default=100, help="half fruit, half garments")
     options.add_argument("--titles", type=Path, help="a file of an attribute set")
     options.add_argument("--rows", type=int, default=200, help="titles at most")
+    options.add_argument("--print-alone", action="store_true", help="look at no pack")
     options.add_argument("--unlisted", action="store_true", help="know none of the brands")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
     engine = ReadingEngine.load(CHECKPOINT, threads=1)
+    if given.print_alone or given.unlisted:
+        engine.eye = None
     if given.unlisted:
         known = engine.fields.words
         others = tuple(brand for brand in known.brands if brand not in BRANDS)

@@ -112,7 +112,11 @@ def published(
         if sources_own:
             why = f"{why}; the table's own text will not do: {sources_own[0]}"
         return Field(note=why, model=ours.model, prompt_hash=ours.prompt_hash)
-    told = [value for name, (value, _) in facts.items() if name not in KEPT_IN_ANY_LANGUAGE]
+    told = [
+        value
+        for name, (value, _) in facts.items()
+        if name not in KEPT_IN_ANY_LANGUAGE and value.casefold() not in title.casefold()
+    ]
     value = joined(source, written, told) if part == "description" else source
     if value == source:
         return Field(

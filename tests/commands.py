@@ -9,13 +9,13 @@ from pathlib import Path
 LIMIT_S = 280
 
 
-def command(folder: Path, *arguments: str | Path, code: int = 0) -> str:
+def command(folder: Path, *arguments: str | Path, code: int = 0, limit_s: float = LIMIT_S) -> str:
     """Run `orchestra` in `folder`; its stdout. A traceback never reaches a user."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestra", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=limit_s,
         check=False,
         cwd=folder,
     )

@@ -3,7 +3,8 @@
     python -m benchmarks.choice FILE [--examples 5] [--names zh] [--labels NAMES.yaml] [--json]
 
 FILE is JSON lines with `input` and `category`; the options are the categories of the file, or what
-the labels call them. `benchmarks/choice/reviews.jsonl` measures sentiment.
+the labels call them; `--unlisted` measures Chinese names that no list knows.
+`benchmarks/choice/reviews.jsonl` measures sentiment.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from orchestra.core.errors import InvalidLabels
 from orchestra.core.files.yaml_file import load_yaml
 from workers.choice.chooser import Chooser
 from workers.encoder.encoder import shared_encoder
+from workers.training.choice.goods import goods, pairs, unlisted
 
 CHINESE = Path(__file__).parent / "zh.yaml"
 
@@ -42,6 +44,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=0, help="also with so many a category")
     parser.add_argument("--names", choices=("en", "zh"), default="en", help="zh: by --labels")
     parser.add_argument("--labels", type=Path, help="YAML or JSON, category to name")
+    parser.add_argument(
+        "--unlisted", action="store_true", help="the list of goods in two languages lacks the names"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of the encoder")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()
@@ -51,8 +56,10 @@ def main() -> None:
     categories = sorted({category for _, category in rows})
     encoder = shared_encoder(given.threads)
     read = encoder.encode([text for text, _ in rows])
-    texts = Texts(tuple(read), tuple(c for _, c in rows), titles_of(categories, labels))
-    chooser = Chooser(encoder)
+    titles = titles_of(categories, labels)
+    listed = goods(unlisted(pairs(), titles), encoder) if given.unlisted else None
+    chooser = Chooser(encoder, goods=listed)
+    texts = Texts(tuple(read), tuple(c for _, c in rows), titles)
     found: dict[str, Any] = {
         "file": given.file.name,
         "texts": len(rows),

@@ -75,7 +75,7 @@ def fuzz(folder: Path, options: argparse.Namespace, *, keys: bool) -> int:
         left_out = [f"--exclude-checks={','.join(LEFT_OUT)}"]
         command = [sys.executable, "-m", "schemathesis.cli", *told, *given, *bounds, *left_out]
         print(f"== {'with' if keys else 'without'} keys", flush=True)
-        return subprocess.run([*command, *rest], check=False).returncode
+        return subprocess.run([*command, *rest], check=False, cwd=folder).returncode
 
 
 def main() -> int:

@@ -1,34 +1,41 @@
 """SIGKILLs a batch at random moments, restarts it each time, and counts what that cost.
 
     python benchmarks/kills/resume.py --rows 300 --kills 10
+    python benchmarks/kills/resume.py --rows 10000 --poisoned 100
 
-Runs the real command on the bundled models: once undisturbed, once killed again and again.
-Prints unique rows, calls made twice, what was presumed, and the total beside the clean run's.
+Runs the real command on the bundled models: once undisturbed, once killed again and again. Between
+kills somebody decides of finished rows. `--poisoned` rows are bad in twenty ways. Prints unique
+rows and their ends, answers that differ, decisions that were kept, calls made twice, what was
+presumed, and the total beside the clean run's.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import random
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.catalogs.poison import table as poisoned_table
 from orchestra.batch.folder import BATCH_ACCOUNT, BOOK
 from orchestra.book.book import Book
+from orchestra.book.decisions import Decision, NewDecision
 from orchestra.core.errors import BookError
 from orchestra.core.money import dollars
 
 ORCHESTRA = str(Path(sys.executable).parent / "orchestra")
 IN_FLIGHT = 16
-LONGEST_RUN_S = 900
+LONGEST_RUN_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,39 @@ def toll(out: Path) -> Toll:
     return Toll(rows, spent.cost_micro, spent.presumed_calls, spent.presumed_micro, calls - kinds)
 
 
+def said(out: Path) -> Iterator[tuple[int, str, str]]:
+    """Each row's place and status, and its values and errors, which are equal in equal runs."""
+    with Book.open(out / BOOK, exclusive=False) as book:
+        for row in book.rows():
+            record = json.loads(row.record_json)
+            fields = {name: field["value"] for name, field in (record["fields"] or {}).items()}
+            errors = sorted(error["type"] for error in record["errors"] or ())
+            yield row.ordinal, row.status, json.dumps([fields, errors], sort_keys=True)
+
+
+def print_ends(clean: Path, killed: Path) -> None:
+    """How rows ended, and how many ended otherwise in the batch that was killed."""
+    whole, again = list(said(clean)), list(said(killed))
+    for name, rows in (("clean", whole), ("killed", again)):
+        print(f"{name:22} {dict(Counter(status for _, status, _ in rows))}")
+    print(f"rows that differ       {len(set(whole) ^ set(again))}")
+
+
+def decide(out: Path, draw: random.Random, made: list[Decision]) -> None:
+    """Let a person decide of five of the finished rows."""
+    with Book.open(out / BOOK, exclusive=False) as book:
+        rows = [row for row in book.rows() if row.status == "complete"]
+        chosen = draw.sample(rows, min(5, len(rows)))
+        if chosen:
+            made += book.decide([NewDecision(row.row_id, "approve") for row in chosen], by="ana")
+
+
+def kept(out: Path, made: Sequence[Decision]) -> int:
+    """How many of the decisions stand in the book as they were made."""
+    with Book.open(out / BOOK, exclusive=False) as book:
+        return len(set(made) & set(book.decisions()))
+
+
 def run_killed(
     table: Path,
     out: Path,
@@ -81,10 +121,12 @@ def run_killed(
     *,
     options: Sequence[str] = (),
     kill: Callable[[subprocess.Popen[bytes]], None] = subprocess.Popen.kill,
+    made: list[Decision] | None = None,
 ) -> int:
     """Run with `kills` kills at random row counts; the number of kills that struck.
 
-    `options` are more of the command's, and `kill` does a SIGKILL.
+    `options` are more of the command's, and `kill` does a SIGKILL. With `made` somebody
+    decides between kills, which is added to it.
     """
     draw = random.Random(seed)
     moments = sorted(draw.sample(range(1, rows), kills))
@@ -103,6 +145,8 @@ def run_killed(
             kill(process)
             struck += 1
         process.wait(timeout=30)
+        if made is not None:
+            decide(out, draw, made)
         print(f"killed at {finished(out)} finished rows", flush=True)
     run_clean(table, out, fleet, options)
     return struck
@@ -127,6 +171,7 @@ def print_toll(clean: Toll, killed: Toll, struck: int, in_flight: int) -> None:
     print(f"calls made twice       {killed.repeated_calls} (in flight at the kills: {most} rows)")
     print(f"presumed calls         {killed.presumed} = {dollars(killed.presumed_micro)}")
     print(f"total clean / killed   {dollars(clean.cost_micro)} / {dollars(killed.cost_micro)}")
+    print(f"excess over the clean  {100 * (killed.cost_micro / clean.cost_micro - 1):.2f}%")
     over = (killed.cost_micro - clean.cost_micro) / (a_row * in_flight)
     print(f"excess in in-flight batches of {in_flight} rows: {over:.2f} over {struck} kills")
 
@@ -148,20 +193,30 @@ def main() -> None:
     """Parse, run both, print the counts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, default=300)
+    parser.add_argument("--poisoned", type=int, default=0)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fleet", default="mini")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        table = folder / "products.csv"
-        write_table(table, options.rows)
+        table, made = folder / "products.csv", list[Decision]()
+        if options.poisoned:
+            table, _ = poisoned_table(folder, options.rows, options.poisoned)
+        else:
+            write_table(table, options.rows)
+        began = time.perf_counter()
         run_clean(table, folder / "clean", options.fleet)
+        print(f"clean: {options.rows / (time.perf_counter() - began):.1f} rows/s", flush=True)
         struck = run_killed(
-            table, folder / "killed", options.fleet, options.rows, options.kills, options.seed
-        )
+            table, folder / "killed", options.fleet, options.rows, options.kills, options.seed,
+            made=made,
+        )  # fmt: skip
+        stand = kept(folder / "killed", made)
+        print_ends(folder / "clean", folder / "killed")
         clean, killed = toll(folder / "clean"), toll(folder / "killed")
     print_toll(clean, killed, struck, IN_FLIGHT)
+    print(f"decisions kept         {stand} of {len(made)} made between kills")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,18 @@ for review with both values. It knows no folder and no table.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from orchestra.batch.outdated import is_same, outdated
 from orchestra.book.book import Book
-from orchestra.book.decisions import Decision, live
+from orchestra.book.decisions import PAGE_DECISIONS, Decision, live
 from orchestra.book.journal import FinishedRow
 from orchestra.core.errors import DuplicateId
 from orchestra.core.job import Decided, Field, Result, Status
-from orchestra.core.values import folded, text_of
+from orchestra.core.values import text_of
 
 NEVER_SAID = Field()
 
@@ -143,45 +143,71 @@ class Standing:
     """The decisions of a book up to a `state`, by row.
 
     `past` holds the records that decisions were about and that stand no longer, by version; in an
-    earlier state it reads them from the book.
+    earlier state it reads them from the book. Of more than `at_once` new decisions a row's are read
+    when somebody asks for the row.
     """
 
     state: int = 0
     versions: int = 0
     past: Mapping[int, Past] = field(default_factory=dict[int, "Past"])
+    at_once: int = PAGE_DECISIONS
     _decisions: dict[str, list[Decision]] = field(default_factory=dict)
     _rows: dict[str, RowStanding | None] = field(default_factory=dict)
     _read: dict[int, Mapping[str, Field]] = field(default_factory=dict)
+    _late: tuple[Book, int] | None = None
 
     @classmethod
     def of(cls, book: Book, up_to: int | None = None) -> Standing:
         """What stands in `book`, or stood in the state `up_to`. Raises `BookError`."""
-        return cls()._taken_in(book, up_to)
+        if up_to is None:
+            return cls()._taken_in(book, book.state)
+        # A record of then may stand again now.
+        return cls(versions=book.versions, past=_Records(book))._taken_in(book, up_to)
 
     def renewed(self, book: Book) -> Standing:
         """This one, with what was decided since. Raises `BookError`."""
-        return self._taken_in(book, None)
+        state = book.state
+        is_much = state - self.state > self.at_once
+        if self._late is None and not is_much:
+            return self._taken_in(book, state)
+        if not is_much:
+            for one in book.decisions(self.state, up_to=state):
+                self._rows.pop(one.row_id, None)
+        else:
+            self._rows.clear()
+        self._late = self._late or (book, self.state)
+        self.state = state
+        self._renew_past(book)
+        return self
 
-    def _taken_in(self, book: Book, up_to: int | None) -> Standing:
-        state = book.state if up_to is None else up_to
+    def _catch_up(self) -> None:
+        """Read what was left to be read."""
+        if self._late is not None:
+            (book, self.state), self._late, state = self._late, None, self.state
+            self._taken_in(book, state)
+
+    def _taken_in(self, book: Book, state: int) -> Standing:
         for one in book.decisions(self.state, up_to=state):
             self._decisions.setdefault(one.row_id, []).append(one)
             self._rows.pop(one.row_id, None)
-        if up_to is not None:  # a record of then may stand again now
-            self.past = _Records(book)
-        elif (versions := book.versions) != self.versions:  # else they are of what stands now
+        self.state = state
+        self._renew_past(book)
+        return self
+
+    def _renew_past(self, book: Book) -> None:
+        if (versions := book.versions) != self.versions:
             found = book.records_decided_of()
             self.past = {version: Past(*kept) for version, kept in found.items()}
             self.versions = versions
-        self.state = state
-        return self
 
     def __len__(self) -> int:
         """How many rows somebody decided of."""
+        self._catch_up()
         return len(self._decisions)
 
     def rows(self) -> Iterator[tuple[str, RowStanding]]:
         """Every row of which a decision stands."""
+        self._catch_up()
         for row_id in self._decisions:
             standing = self.row(row_id)
             if standing is not None:
@@ -189,12 +215,16 @@ class Standing:
 
     def row(self, row_id: str) -> RowStanding | None:
         """What stands of a row; None where nobody decided anything of it."""
-        if row_id not in self._decisions:
+        if self._late is None and row_id not in self._decisions:
             return None
         if row_id not in self._rows:
-            kept = tuple(live(self._decisions[row_id]))
-            said = any(one.undoes is None for one in kept)
-            self._rows[row_id] = RowStanding(kept) if said else None
+            said = self._decisions.get(row_id, [])
+            if self._late is not None:
+                book, after = self._late
+                said = [*said, *book.decisions(after, up_to=self.state, row_id=row_id)]
+            kept = tuple(live(said))
+            is_said = any(one.undoes is None for one in kept)
+            self._rows[row_id] = RowStanding(kept) if is_said else None
         return self._rows[row_id]
 
     def of_record(self, row: FinishedRow, result: Result) -> RowStanding | None:
@@ -215,7 +245,7 @@ class Standing:
             shown = standing.shown(standing.row)
             empty = {name: _rejected(one, shown) for name, one in fields.items()}
             return result.model_copy(update={"fields": empty, "answer": None, "status": "failed"})
-        fields |= dict(_outdated(fields, result.fields))
+        fields |= dict(outdated(fields, result.fields))
         answer = text_of(fields["answer"].value) if "answer" in fields else result.answer
         status = _status(result, fields, is_approved=standing.is_approved)
         return result.model_copy(update={"fields": fields, "status": status, "answer": answer})
@@ -230,7 +260,7 @@ class Standing:
             kept = _edited(now, held.said.value, standing.shown(held.said))
         else:
             kept = self._locked(name, held, standing, row, now)
-        if not self._is_stale(name, held.last, row) or _is_same(kept, now):
+        if not self._is_stale(name, held.last, row) or is_same(kept, now):
             return kept
         return _flagged(kept, now, held.last)
 
@@ -301,7 +331,7 @@ def _edited(now: Field, value: Any, edit: Decided) -> Field:
 
 
 def _approved(then: Field, now: Field, lock: Decided) -> Field:
-    is_own = then is now or _is_same(then, now)
+    is_own = then is now or is_same(then, now)
     others = then.alternatives if is_own else (*_readings(now), *then.alternatives)
     return then.model_copy(
         update={"contradiction": False, "doubt": None, "alternatives": others, "decided": lock}
@@ -331,47 +361,8 @@ def _readings(now: Field) -> tuple[Field, ...]:
     return (now.model_copy(update={"alternatives": (), "contradiction": False}), *now.alternatives)
 
 
-def _is_same(one: Field, other: Field) -> bool:
-    return folded(text_of(one.value) or "") == folded(text_of(other.value) or "")
-
-
 def _told(fact: str, why: str) -> str:
     return f"{fact}: {why}" if why else fact
-
-
-def _outdated(
-    fields: Mapping[str, Field], said: Mapping[str, Field]
-) -> Iterable[tuple[str, Field]]:
-    """What was written of values that a person has changed since, and says them still."""
-    changed = {
-        name: (said[name], one)
-        for name, one in fields.items()
-        if one.decided is not None
-        and name in said
-        and said[name].value is not one.value
-        and not _is_same(said[name], one)
-    }
-    if not changed:
-        return
-    for name, one in fields.items():
-        if one.source != "derived" or one.decided is not None or not one.answered:
-            continue
-        text = text_of(one.value) or ""
-        for changed_name, (before, now) in changed.items():
-            word = text_of(before.value) or ""
-            if now.decided is None or before.source == "derived" or not _says(text, word):
-                continue
-            if not _says(text_of(now.value) or "", word):
-                told = f"it says {word!r} still, which {now.decided.by} changed in {changed_name!r}"
-                yield name, one.model_copy(update={"doubt": told})
-                break
-
-
-def _says(text: str, word: str) -> bool:
-    """Whether `word` stands in `text` as a word of its own; where none is parted, anywhere."""
-    found = re.escape(word.strip())
-    whole = rf"\b{found}\b" if word.isascii() else found
-    return bool(word.strip()) and re.search(whole, text, re.IGNORECASE) is not None
 
 
 def _status(result: Result, fields: Mapping[str, Field], *, is_approved: bool) -> Status:

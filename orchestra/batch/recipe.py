@@ -23,6 +23,7 @@ from orchestra.combine.ground import Unsayable
 from orchestra.combine.instructions import INSTRUCTIONS, OVERRIDING, Instructions
 from orchestra.combine.match import MATCH, MatchRules
 from orchestra.combine.merge import MergeRules, Side
+from orchestra.combine.stated import Kind, Stated
 from orchestra.core.errors import InvalidRecipe
 from orchestra.core.files.yaml_file import load_yaml
 from orchestra.core.job import Word, first_problem
@@ -321,6 +322,7 @@ class Recipe(Word):
             origins=frozenset(name for name, rule in self.fields.items() if rule.role == "origin"),
             columns={name: rule.columns for name, rule in self.fields.items() if rule.columns},
             named_by="name" if "name" in self.fields else None,
+            stated=self._stated(),
             claims=tuple(Claims(one.words, one.reason, one.review) for one in self.claims),
             instructions=self.instructing,
         )
@@ -331,6 +333,14 @@ class Recipe(Word):
         if self.instructions is None:
             return (OVERRIDING,)
         return tuple(Instructions(one.patterns, one.reason) for one in self.instructions)
+
+    def _stated(self) -> Stated:
+        """What fields come to that are copied from a text."""
+        kinds: dict[str, Kind] = {
+            name: rule.type for name, rule in self.fields.items() if rule.type != "choice"
+        }
+        proper = frozenset(self.write.proper if self.write else ())
+        return Stated(kinds, proper, self.unsayable)
 
     def _text_terms(self) -> dict[str, Terms]:
         """By field that is a choice from text, the words that mean its values."""

@@ -63,7 +63,7 @@ async def resume_batch(
     with closing(folder.book):
         chosen = answered_rows(list(waiting_rows(folder)), answers)
         await fleet.prepare(typical_plan(fleet, request, budget or Budget()))
-        take_over(folder, progress)
+        take_over(fleet, folder, progress)
         if budget is not None:
             folder.open_account(budget)
         left = await _go_on(fleet, request, folder, chosen, in_flight, progress)

@@ -30,6 +30,7 @@ from orchestra.cluster.owned import connected
 from orchestra.core.errors import ConfirmationNeeded, InvalidBudget
 from orchestra.core.garbage import collected_seldom
 from orchestra.core.job import Budget
+from orchestra.core.turns import short_turns
 from orchestra.fleet.opened import OpenFleet
 from orchestra.images.limits import ImageLimits
 from orchestra.routing import planner
@@ -112,6 +113,7 @@ async def run_batch(
         await fleet.prepare(typical)
     with ExitStack() as stack:
         stack.enter_context(collected_seldom())
+        stack.enter_context(short_turns())
         folder = Folder.open(
             settings.out, request.spec, table=request.table, patient=on is not None
         )

@@ -20,8 +20,8 @@ from orchestra.core.spelling import did_you_mean
 Action = Literal["edit", "approve", "reject", "skip"]
 PAGE_DECISIONS = 4096
 
-_COLUMNS = "id, row_id, field, action, value, by, at, why, grp, undoes, version"
-_DECISION = f"SELECT {_COLUMNS} FROM decisions"
+COLUMNS = "id, row_id, field, action, value, by, at, why, grp, undoes, version"
+_DECISION = f"SELECT {COLUMNS} FROM decisions"
 _STATE = """SELECT max(ifnull((SELECT max(id) FROM decisions), 0),
     ifnull((SELECT max(state) FROM tables), 0))"""
 
@@ -100,20 +100,20 @@ class Decisions(Journal):
         Raises `InvalidDecision` for a row without a result, a field that no row has, an edit
         without a field, or a value without an edit; `BookError` as `Book.do` does.
         """
-        _check_name(by)
+        check_name(by)
         with self.transaction(is_shared=True):
             if group is not None and (known := self.group(group)):
                 return known
             fields = self.field_names()
             for one in decisions:
-                _check(one, fields)
+                check(one, fields)
             seen = self._versions([one.row_id for one in decisions])
             if strange := next((one for one in decisions if one.row_id not in seen), None):
                 raise InvalidDecision(
                     f"No row {strange.row_id!r} of this batch has a result, so nothing can be "
                     "decided of it. Check its id, or run the batch first."
                 )
-            first, now = self.state + 1, _now()
+            first, now = self.state + 1, decided_at()
             return self._insert(
                 Decision(
                     id,
@@ -139,7 +139,7 @@ class Decisions(Journal):
         Taking back a decision that took back another makes that one stand again. Raises
         `InvalidDecision` for a number that is no decision, and `BookError`.
         """
-        _check_name(by)
+        check_name(by)
         with self.transaction(is_shared=True):
             if group is not None and (known := self.group(group)):
                 return known
@@ -153,7 +153,7 @@ class Decisions(Journal):
 
         Raises `InvalidDecision` for a state that never was, and `BookError`.
         """
-        _check_name(by)
+        check_name(by)
         with self.transaction(is_shared=True):
             last = self.state
             if not 0 <= to <= last:
@@ -195,7 +195,7 @@ class Decisions(Journal):
     def _take_back(
         self, decisions: Sequence[Decision], *, by: str, why: str, group: str | None
     ) -> tuple[Decision, ...]:
-        first, now = self.state + 1, _now()
+        first, now = self.state + 1, decided_at()
         return self._insert(
             replace(one, id=id, by=by, at=now, why=why, group=group, undoes=one.id)
             for id, one in enumerate(sorted(decisions, key=lambda one: -one.id), first)
@@ -204,7 +204,7 @@ class Decisions(Journal):
     def _insert(self, decisions: Iterable[Decision]) -> tuple[Decision, ...]:
         rows = tuple(decisions)
         self._write_many(
-            f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     one.id,
@@ -246,16 +246,19 @@ def _decision(row: Sequence[Any]) -> Decision:
     return Decision(row[0], row[1], row[2], row[3], value, *row[5:])
 
 
-def _now() -> str:
+def decided_at() -> str:
+    """The time of now as decisions keep it: UTC, ISO 8601, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _check_name(by: str) -> None:
+def check_name(by: str) -> None:
+    """Raises `InvalidDecision` where nobody is named."""
     if not by.strip():
         raise InvalidDecision("A decision needs the name of who made it. Give it as --by NAME.")
 
 
-def _check(new: NewDecision, fields: Sequence[str]) -> None:
+def check(new: NewDecision, fields: Sequence[str]) -> None:
+    """Raises `InvalidDecision` for a decision that says too much or too little."""
     if new.field is not None and new.field not in fields:
         raise InvalidDecision(
             f"No row has a field {new.field!r} (of row {new.row_id!r}). "

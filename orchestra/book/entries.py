@@ -6,6 +6,8 @@ An entry keeps what was said of its call for ever: what it reserved, cost, overr
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from orchestra.book.calls import Calls, CallState, KnownCall
 from orchestra.book.messages import BeginCall, BookHit, ModelTotal, SettleCall
 
 _COLUMNS = """uid, key, model, reserved_micro, reserved_tokens, state, number, account, epoch,
-    cached, saved_micro"""
+    cached, saved_micro, node"""
 
 
 @dataclass(eq=False, slots=True)
@@ -27,24 +29,40 @@ class Entry(KnownCall):
     epoch: int
     cached: int
     saved_micro: int
+    node: str
 
 
 class Entries(Accounts, Calls[Entry]):
     """The calls of a book and the replies they were paid for."""
 
-    def recover(self) -> int:
+    def recover(self, unbilled: Collection[str] = ()) -> int:
         """Close what earlier epochs left open; how many calls are presumed. Again finds nothing.
 
-        A call on its way may have been made: it settles at its worst case, marked presumed.
-        Accounts that hold, and were not opened again since, are closed and give back the rest.
+        A call on its way may have been made: it settles at its worst case, marked presumed. One on
+        an `unbilled` model died with its machine's process, and nobody will ask for more than it
+        usually costs: it settles at that (docs/adr/0076). Accounts that hold, and were not opened
+        again since, are closed and give back the rest.
         """
         with self.transaction():
             self._living = self._epoch
             left = self._on_their_way("epoch < ?", self._epoch)
+            usual: dict[tuple[str, str], Amount | None] = {}
             for entry in left:
-                self._finish(entry, "presumed", entry.worst)
+                kind = (entry.model, entry.node)
+                if kind not in usual:
+                    usual[kind] = self._usual(*kind) if entry.model in unbilled else None
+                self._finish(entry, "presumed", _at_most(entry.worst, usual[kind]))
             self._close_held()
             return len(left)
+
+    def _usual(self, model: str, node: str) -> Amount | None:
+        """What settled calls of a node on a model came to on average; None where there are none."""
+        micro, tokens = self._read(
+            "SELECT avg(cost_micro), avg(tokens) FROM entries"
+            " WHERE state = 'settled' AND cached = 0 AND model = ? AND node = ?",
+            (model, node),
+        )[0]
+        return None if micro is None else Amount(math.ceil(micro), math.ceil(tokens))
 
     def spare_the_living(self) -> None:
         """Until `recover`, take who began something in an earlier epoch to be alive.
@@ -197,3 +215,9 @@ class Entries(Accounts, Calls[Entry]):
 def _entry(row: tuple[Any, ...]) -> Entry:
     uid, key, model, micro, tokens, *rest = row
     return Entry(uid, key, model, Amount(micro, tokens), *rest)
+
+
+def _at_most(worst: Amount, usual: Amount | None) -> Amount:
+    if usual is None:
+        return worst
+    return Amount(min(worst.micro, usual.micro), min(worst.tokens, usual.tokens))

@@ -16,6 +16,7 @@ EPILOG = """\b
 Examples:
   orchestra export out --to shopify --file products.csv --approved
   orchestra export out --to google --file feed.xml --recipe shop.yaml
+  orchestra export out --to amazon --template SHIRT.xlsm --file shirts.txt
   orchestra export out --to parquet --file provenance.parquet
 \b
 What each channel takes, and where its rules come from: docs/channels.md.
@@ -28,14 +29,17 @@ What each channel takes, and where its rules come from: docs/channels.md.
 @click.option("--file", required=True, type=PATH, help="Where to write; its ending says the form.")
 @click.option("--approved", is_flag=True, help="Only rows that a person approved.")
 @click.option("--recipe", type=PATH, help="Take the block 'export' of this recipe.")
-def export_command(out: Path, to: str, file: Path, approved: bool, recipe: Path | None) -> Output:
+@click.option("--template", type=PATH, help="Fill this template that Amazon gave you.")
+def export_command(
+    out: Path, to: str, file: Path, approved: bool, recipe: Path | None, template: Path | None
+) -> Output:
     """Write the batch in OUT for a channel.
 
     Products that the channel would not take are left out; why stands in FILE.errors.jsonl. Who
     wrote and reviewed each field stands in FILE.labels.jsonl.
     """
     settings = None if recipe is None else Recipe.load(recipe).export
-    done = export(out, to, file, approved=approved, settings=settings)
+    done = export(out, to, file, approved=approved, settings=settings, template=template)
     return Output(done.public(), _lines(done), is_failed=not done.products)
 
 
@@ -53,6 +57,8 @@ def _lines(done: Exported) -> Iterator[str]:
     ):
         if count:
             yield f"{_products(count)} left out: {what}"
+    if done.unplaced:
+        yield f"the template has no column for {', '.join(done.unplaced)}"
     if done.by_limit:
         yield f"why, with the cure: {done.errors}"
     yield f"who wrote and reviewed what: {done.labels}"

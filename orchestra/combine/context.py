@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from orchestra.combine.compound import is_part
 from orchestra.core.job import Evidence, Field
 from orchestra.core.text import occurrences
 from orchestra.core.values import lower
@@ -21,6 +22,7 @@ SAID = 2  # of a place: that the thing is made there
 STATED = 0.9  # how sure a place is that the text itself calls the origin
 CLAUSE_CHARS = 400  # before a word, at most; a clause of more is none
 MOST_PLACES = 500  # that one text is judged by: a text of more repeats itself
+NOT_SO = "but says that it is not so, or says it of something else"
 MOST_WORDS = 6  # between a denial and what it denies
 DENIED = re.compile(
     r"\b(?:not|no|non|never|without|isn't|isn’t|aren't|aren’t|doesn't|doesn’t|don't|don’t|neither"
@@ -32,12 +34,25 @@ OTHER = re.compile(
     r"\b(?:like|unlike|similar to|reminds? (?:one |you )?of|resembles?"
     r"|(?:rather |\w+er |more |less )than|compared (?:to|with)|instead of"
     r"|(?:substitute|alternative|replacement) (?:for|to)"
+    r"|(?:shape|scent|smell|taste|flavou?r|hint|notes?|picture|print)s? of"
     r"|(?:goes|pairs|works|served?|eaten|enjoyed?|combined?|mixed?) (?:\w+ ){0,2}(?:with|on|in)"
     r"|ähnlich wie|wie|som|comme)\s+(?:(?:a|an|the|your|some|other)\s+)?(?:\w+\s+){0,2}$"
-    r"|(?:类似|好像|就像|搭配|代替|替代|比)[^，。]{0,6}$",
+    r"|(?:类似|好像|就像|搭配|代替|替代|比|适用于|适合|兼容|用于)[^，。]{0,6}$",
     re.I,
 )
 FREE_OF = re.compile(r"[\s-]?free\b|[\s-]?fri\b|frei\b", re.I)
+FOR_IT = re.compile(
+    r"\b(?:for|compatible with|für|för|pour)\s+(?:(?:an?|the|your|all|any|most)\s+)?$", re.I
+)
+IMITATED = re.compile(
+    r"\b(?:faux|fake|imitation|artificial|synthetic|simulated|vegan|mock|pseudo)[\s-]$"
+    r"|\b(?:kunst|konst)-?$|[仿假]$|人造$",
+    re.I,
+)
+LIKE_IT = re.compile(
+    r"[\s-](?:look|effect|optik|imitat\w+|shaped|scented|flavou?red)\b|-like\b|imitat\w*\b|[味形]",
+    re.I,
+)
 HEAD_END = re.compile(
     r"\s(?:with|in|for|from|by|of|and|without|on|mit|für|aus|med|för|från)\s|[,;:(|/+&]|\s[-–—]\s"
     r"|[，（]",
@@ -48,21 +63,29 @@ MADE = re.compile(
     r"|hergestellt|ursprung\w*|fabriqué)\b|产自|产地|原产|制造|生产",
     re.I,
 )
+MADE_OF = re.compile(
+    r"\b(?:from|of|with|using)\s(?!love\b|pride\b|care\b)(?:\w+\s){0,4}from\s", re.I
+)
 MADE_AFTER = re.compile(r"\s?(?:制造|生产|出产|原产|(?:造|产|制)(?=[\s，。；、,;.的]|$))")
 OTHER_PLACE = re.compile(
     r"\b(?:ships?|shipped|shipping|deliver\w*|dispatch\w*|sent|sold|stock\w*|warehouse\w*|stored"
+    r"|packed|packaged|bottled|filled|abgefüllt|verpackt|förpackad"
     r"|design\w*|inspired|distribut\w+|imported (?:by|to|into)|store in|shop in|office in|versand"
-    r"|skickas|levereras|expédié)\b|发货|配送|仓库|设计|销往",
+    r"|skickas|levereras|expédié)\b|发货|配送|仓库|设计|销往|分装|灌装",
     re.I,
 )
 
 
 def meant(text: str, start: int, end: int) -> bool:
     """Whether text[start:end] is said of the thing, and not denied."""
-    before = _clause(text, start)
-    words = before.split()
-    near = before if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
-    return not (DENIED.search(near) or OTHER.search(near) or FREE_OF.match(text, end))
+    clause = _clause(text, start)
+    words = clause.split()
+    near = clause if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
+    before = (DENIED, OTHER, FOR_IT, IMITATED)
+    behind = (FREE_OF, LIKE_IT)
+    return not (
+        any(one.search(near) for one in before) or any(one.match(text, end) for one in behind)
+    )
 
 
 def as_origin(text: str, start: int, end: int) -> int:
@@ -76,7 +99,9 @@ def as_origin(text: str, start: int, end: int) -> int:
     other = [found.end() for found in OTHER_PLACE.finditer(before)]
     if not made and not other:
         return 1
-    return SAID if max(made, default=-1) > max(other, default=-1) else 0
+    if max(made, default=-1) <= max(other, default=-1):
+        return 0
+    return 1 if MADE_OF.search(before, max(made)) else SAID
 
 
 def in_context(
@@ -85,12 +110,14 @@ def in_context(
     terms: Sequence[tuple[str, str]],
     *,
     is_origin: bool = False,
+    is_kind: bool = False,
     head: tuple[int, int] | None = None,
 ) -> Field:
     """A choice that was read off `text`, by a place where it is meant, or an abstention.
 
     `terms` are all (lower-case word, value) pairs of the choice, the longest first. Of an origin
-    the place is taken that is said to be one, before one that is only named. With the `head` of
+    the place is taken that is said to be one, before one that is only named. A choice that
+    `is_kind` says what the thing is, which no part of a compound does. With the `head` of
     the product's own name, the last word that names a kind there says what it is: an orange bell
     pepper is a pepper, and what a description mentions is not what is sold.
     """
@@ -101,7 +128,7 @@ def in_context(
         return field
     own = (spans[0].start or 0, spans[0].end or 0)
     is_best = head is None and (not is_origin or as_origin(text, *own) == SAID)
-    if is_best and meant(text, *own):  # as of nearly all
+    if is_best and _is_said(text, own, is_kind):  # as of nearly all
         return field
     meaning = dict(terms)
     named_at = occurrences(terms, text)[:MOST_PLACES]
@@ -109,21 +136,32 @@ def in_context(
     fit = {
         (start, end): as_origin(text, start, end) if is_origin else 1
         for start, end in places
-        if meant(text, start, end)
+        if _is_said(text, (start, end), is_kind)
     }
     fit = {place: role for place, role in fit.items() if role}
     named = [] if head is None else [p for p in fit if head[0] <= p[0] and p[1] <= head[1]]
     if named and own != named[-1]:
         return _moved(field, text, named[-1], meaning)
+    if head is not None and is_kind and not named:
+        parts = [p for p in places if head[0] <= p[0] and p[1] <= head[1] and is_part(text, p[1])]
+        if parts:
+            return _open(field, f"{text[slice(*parts[-1])]!r} is a part of another thing's name")
     if own in fit and fit[own] == max(fit.values()):
         return field
-    if own not in places and meant(text, *own):
+    if own not in places and _is_said(text, own, is_kind):
         return field
     if not fit:
         said = text[slice(*own)]
-        why = f"the text names {said!r}, but says that it is not so, or says it of something else"
-        return Field(note=why, model=field.model, prompt_hash=field.prompt_hash)
+        return _open(field, f"the text names {said!r}, {NOT_SO}")
     return _moved(field, text, max(fit, key=lambda place: (fit[place], -place[0])), meaning)
+
+
+def _open(field: Field, why: str) -> Field:
+    return Field(note=why, model=field.model, prompt_hash=field.prompt_hash)
+
+
+def _is_said(text: str, place: tuple[int, int], is_kind: bool) -> bool:
+    return meant(text, *place) and not (is_kind and is_part(text, place[1]))
 
 
 def stated_origin(text: str, terms: Sequence[tuple[str, str]]) -> Field | None:
@@ -160,12 +198,20 @@ def all_in_context(
     terms: Mapping[str, Sequence[tuple[str, str]]],
     origins: frozenset[str],
     heads: Mapping[str, tuple[int, int]],
+    identity: str | None,
 ) -> Mapping[str, Field]:
     """`fields` with each choice of `terms` in its context; those of `origins` name a place, those
-    of `heads` are named in that part of the text.
+    of `heads` are named in that part of the text, and `identity` says what the thing is.
     """
     return {
-        name: in_context(field, text, terms[name], is_origin=name in origins, head=heads.get(name))
+        name: in_context(
+            field,
+            text,
+            terms[name],
+            is_origin=name in origins,
+            is_kind=name == identity,
+            head=heads.get(name),
+        )
         if name in terms
         else field
         for name, field in fields.items()

@@ -21,6 +21,7 @@ from orchestra.combine.instructions import (
 )
 from orchestra.combine.match import MatchRules, is_fault, photo_match
 from orchestra.combine.own import own_value, with_own
+from orchestra.combine.stated import Stated
 from orchestra.core.job import Field
 from orchestra.core.values import agree, comparable, fuller
 
@@ -47,7 +48,7 @@ class MergeRules:
     that the thing is made. Of a field of `columns` the table's own column says what it is; that
     of `named_by` names the thing, and so says its `identity`. What of `claims` stands in the text
     is a field of its own, and so is where it instructs a model (`instructions`): nothing is taken
-    from there.
+    from there. `stated` says what fields come to that are copied from the text.
     """
 
     prefer: Side = "image"
@@ -65,6 +66,7 @@ class MergeRules:
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named_by: str | None = None
     claims: tuple[Claims, ...] = ()
+    stated: Stated = field(default_factory=Stated)
     instructions: tuple[Instructions, ...] = (OVERRIDING,)
 
 
@@ -86,7 +88,11 @@ def merge_readings(
         readings = [without_instructed(one, told, lists) for one in readings]
     own = own_value(words, rules.columns.get(rules.named_by or "", ()))
     heads = {} if own is None or rules.identity is None else {rules.identity: head_of(own)}
-    readings = [all_in_context(one, words, rules.terms, rules.origins, heads) for one in readings]
+    readings = [
+        all_in_context(one, words, rules.terms, rules.origins, heads, rules.identity)
+        for one in readings
+    ]
+    readings = [rules.stated.of(one, words) for one in readings]
     names = dict.fromkeys(name for reading in readings for name in reading)
     found = {name: [reading[name] for reading in readings if name in reading] for name in names}
     merged = {name: _merge_field(name, entries, rules) for name, entries in found.items()}

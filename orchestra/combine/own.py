@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from orchestra.combine.stated import is_nothing
 from orchestra.core.job import Evidence, Field
 
 LINE = re.compile(r"^(?P<column>[^:\n]{1,60}): (?P<value>\S.*?)\s*$", re.M)
 
 
 def own_value(text: str, columns: Iterable[str]) -> Evidence | None:
-    """Where the first of `columns` that `text` has says what; None where it has none."""
+    """Where the first of `columns` that `text` has says what; None where none says anything."""
     found: dict[str, Evidence] = {}
     for line in LINE.finditer(text):
+        if is_nothing(line["value"]):
+            continue
         start, end = line.span("value")
         proof = Evidence(kind="text", text=line["value"], start=start, end=end)
         found.setdefault(line["column"].strip().casefold(), proof)

@@ -378,6 +378,11 @@ class FleetFile(Word):
         """Models that share the fleet's machines; the others are servers elsewhere."""
         return frozenset(card.name for card in self.models if card.hosting.endpoint is None)
 
+    @property
+    def unbilled(self) -> frozenset[str]:
+        """Models on the fleet's machines whose calls nobody else bills: they cost time at most."""
+        return self.local - {card.name for card in self.models if card.price.is_paid}
+
     def card(self, name: str) -> Card:
         """The card called `name`."""
         for card in self.models:

@@ -132,7 +132,7 @@ class OpenFleet:
         store = ImageStore() if images is None else ImageStore(images)
         opened = None if book is None else Book.open(book)
         if opened is not None:
-            opened.recover()  # what a process that died had on its way is presumed to be spent
+            opened.recover(file.unbilled)  # what a process that died had on its way is presumed
         return cls(
             file,
             folder,

@@ -6,6 +6,7 @@ process alone (its memory, its garbage) is left out: only our own metrics are ad
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 try:
@@ -38,14 +39,18 @@ class Together:
         if last:
             self._ended = added((self._ended, last), kinds=KEPT)
 
-    @property
-    def ended(self) -> bytes:
-        """What those counted that ended."""
-        return self._ended
+    def kept(self) -> str:
+        """All of it as JSON, for a process that goes on with it."""
+        return json.dumps(
+            [self._ended.decode(), {name: told.decode() for name, told in self._of.items()}]
+        )
 
-    def restore(self, ended: bytes) -> None:
-        """Begin with what those counted that ended before this process."""
-        self._ended = ended
+    def restore(self, kept: str) -> list[str]:
+        """Begin with what another process kept; the names of those that had not ended."""
+        ended, of = json.loads(kept)
+        self._ended = ended.encode()
+        self._of = {name: told.encode() for name, told in of.items()}
+        return [*self._of]
 
     def samples(self) -> tuple[bytes, ...]:
         """The metrics of all of them, to be added up."""

@@ -8,12 +8,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from orchestra.book.decisions import Decision, NewDecision
+from orchestra.book.decisions import NewDecision
 from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field
 from orchestra.core.values import agree, shown
+from orchestra.review.alike import Alike
 from orchestra.review.desk import OPEN_STATES, Desk
-from orchestra.review.findings import WHOLE_ROW
 from orchestra.review.index import STATES, Choice, Codes
 from orchestra.review.load import STATE_OF
 
@@ -88,44 +88,36 @@ def preview(desk: Desk, choice: Choice, deed: Deed, value: str = "") -> Preview:
 
 def decide_all(
     desk: Desk, choice: Choice, deed: Deed, value: str, why: str, group: str, expected: int
-) -> tuple[Decision, ...] | None:
-    """Do what a preview said; None where that would not be of `expected` fields any more.
+) -> int | None:
+    """Do what a preview said: of how many fields or products it was decided.
 
-    A `group` that was written before is not written again. Raises `InvalidDecision`, `BookError`.
+    None where it would not be of `expected` fields any more. A `group` that was written before is
+    not written again. Raises `InvalidDecision`, `BookError`.
     """
     with desk.lock:
         _check(desk, choice, deed)
-        if known := desk.folder.book.group(group):
+        if known := desk.folder.book.group_size(group):
             return known
         meant = aim(desk, choice, deed)
         if len(meant.places) != expected:
             return None
-        alike = (meant.places, STATE_OF[deed]) if deed in ("approve", "skip") else None
-        if alike and _names_rows(desk, meant.places):
-            alike = None  # what is decided of a row is of all its fields
-        return desk.write(list(_decisions(desk, meant.places, deed, value)), group, why, alike)
+        if deed == "approve" or deed == "skip":
+            return desk.decide_alike(Alike.of_places(desk.index, deed, meant.places), group, why)
+        if deed == "products":
+            return desk.decide_alike(Alike.of_rows(desk.index, meant.places), group, why)
+        return len(desk.write(list(_decisions(desk, meant.places, deed, value)), group, why))
 
 
 def _decisions(desk: Desk, places: Codes, deed: Deed, value: str) -> Iterator[NewDecision]:
-    if deed == "products":
-        rows = np.unique(desk.index.columns["row"][places])
-        yield from (NewDecision(desk.index.rows[int(row)].row_id, "approve") for row in rows)
-        return
     for place in map(int, places):
         row_id, name = desk.index.key(place)
-        if deed in ("approve", "reject", "skip"):
+        if deed == "reject":
             yield NewDecision(row_id, deed, field=name or None)
         elif deed == "edit":
             told = desk.read_value(row_id, name, value)
             yield NewDecision(row_id, "edit", field=name, value=told)
         else:
             yield _taking(desk, place, row_id, name, deed)
-
-
-def _names_rows(desk: Desk, places: Codes) -> bool:
-    """Whether some of the fields stand for their rows."""
-    whole = desk.index.names["field"].codes.get(WHOLE_ROW, -1)
-    return bool((desk.index.columns["field"][places] == whole).any())
 
 
 def _taking(desk: Desk, place: int, row_id: str, name: str, side: str) -> NewDecision:

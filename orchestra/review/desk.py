@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -21,11 +21,13 @@ from orchestra.batch.folder import Folder
 from orchestra.batch.output.report_view import display_name
 from orchestra.batch.spec import BatchSpec
 from orchestra.book.decisions import Action, Decision, NewDecision
+from orchestra.book.groups import Span
 from orchestra.book.journal import FinishedRow
 from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field, Result
 from orchestra.core.values import folded
 from orchestra.pages.regions import regions_of
+from orchestra.review.alike import Alike
 from orchestra.review.card import (
     Item,
     ProductCard,
@@ -35,11 +37,12 @@ from orchestra.review.card import (
     text_parts,
 )
 from orchestra.review.findings import KINDS
-from orchestra.review.index import Codes, Index, Mask
+from orchestra.review.index import Index, Mask
 from orchestra.review.load import load, note, read_row, state_of
 
 NO_FIELD = Field()
 OPEN_STATES = ("open", "skipped")
+MOST_GROUPS = 16  # of which is known where their fields stand
 
 
 class Desk:
@@ -52,6 +55,7 @@ class Desk:
         self.lock = threading.RLock()
         self.standing = Standing.of(folder.book)
         self._loaded = load(folder, self.spec, self.standing)
+        self._groups: dict[str, tuple[Alike, bool]] = {}  # of this session, as they stand
         self._terms = _terms(self.spec)
 
     @classmethod
@@ -92,6 +96,7 @@ class Desk:
                 self.standing = self.standing.renewed(self.folder.book)
                 self._loaded.cells.close()
                 self._loaded = load(self.folder, self.spec, self.standing)
+                self._groups.clear()
             elif self.folder.book.state != self.standing.state:
                 self._note(list(self.folder.book.decisions(self.standing.state)))
 
@@ -183,28 +188,65 @@ class Desk:
             return self.write([NewDecision(row_id, action)])
 
     def write(
-        self,
-        decisions: Sequence[NewDecision],
-        group: str | None = None,
-        why: str = "",
-        alike: tuple[Codes, str] | None = None,
+        self, decisions: Sequence[NewDecision], group: str | None = None, why: str = ""
     ) -> tuple[Decision, ...]:
-        """Write decisions as one `group`, which is written once however often it is sent.
-
-        `alike` says where many fields stand that all come to one state, and raise nothing.
-        """
+        """Write decisions as one `group`, which is written once however often it is sent."""
         if not decisions:
             return ()
         if group is None and len(decisions) > 1:
             group = uuid.uuid4().hex
         with self.lock:
             written = self.folder.book.decide(decisions, by=self.by, why=why, group=group)
-            if alike is None or written[0].id != self.standing.state + 1:
-                self._note(written)
-            else:  # one by one, 50,000 fields would take seconds
-                self.standing = self.standing.renewed(self.folder.book)
-                self.index.set_states(*alike)
+            self._note(written)
             return written
+
+    def decide_alike(self, alike: Alike, group: str, why: str = "") -> int:
+        """Approve or skip many fields as one `group`; how many decisions that is.
+
+        Raises `InvalidDecision` where rows ran since they were read, and `BookError`.
+        """
+        with self.lock:
+            before, book = self.standing.state, self.folder.book
+            count = book.decide_alike(
+                alike.action,
+                alike.by_field(self.index),
+                versions=self._loaded.version,
+                by=self.by,
+                group=group,
+                why=why,
+            )
+            self._keep(group, alike, is_made=True)
+            self._note_alike(alike, before, count, is_made=True)
+            return count
+
+    def undo_span(self, span: Span) -> int:
+        """Take back what was written together; how many decisions that is.
+
+        Raises `InvalidDecision` where some of it is taken back already, and `BookError`.
+        """
+        with self.lock:
+            before, book, group = self.standing.state, self.folder.book, uuid.uuid4().hex
+            count = book.undo_alike(span, by=self.by, group=group)
+            known = self._groups.get(span.group or "")
+            if known is None:
+                self._note_rows({row_id: None for row_id, _, _ in book.members(span)})
+                return count
+            alike, was_made = known
+            self._keep(group, alike, is_made=not was_made)
+            self._note_alike(alike, before, count, is_made=not was_made)
+            return count
+
+    def _keep(self, group: str, alike: Alike, *, is_made: bool) -> None:
+        self._groups[group] = (alike, is_made)
+        if len(self._groups) > MOST_GROUPS:
+            del self._groups[next(iter(self._groups))]
+
+    def _note_alike(self, alike: Alike, before: int, count: int, *, is_made: bool) -> None:
+        one_by_one = alike.note_made(self.index) if is_made else alike.note_undone(self.index)
+        since = self.folder.book.state
+        self._note_rows({self.index.rows[int(row)].row_id: None for row in one_by_one})
+        if since != before + count:  # another process decided too
+            self._note(list(self.folder.book.decisions(before, up_to=since)))
 
     def undo(self, ids: Sequence[int]) -> tuple[Decision, ...]:
         """Take decisions back. Raises `InvalidDecision` for a number that is none."""
@@ -216,18 +258,26 @@ class Desk:
 
     def _note(self, decisions: Sequence[Decision]) -> None:
         """Take over into the index what was decided or taken back."""
-        self.standing = self.standing.renewed(self.folder.book)
         names: dict[str, set[str | None]] = {}
         for one in decisions:
             # What changes a value may raise another field, or no longer raise it.
             is_of_all = one.action in ("edit", "reject")
             names.setdefault(one.row_id, set()).add(None if is_of_all else one.field)
+        self._note_rows(
+            {
+                row_id: None if None in fields else {name for name in fields if name}
+                for row_id, fields in names.items()
+            }
+        )
+
+    def _note_rows(self, names: Mapping[str, Collection[str] | None]) -> None:
+        """Note what stands of some rows: of these fields, or of all."""
+        self.standing = self.standing.renewed(self.folder.book)
         for row_id, fields in names.items():
             row = self.index.row(row_id)
             if row is not None:
-                named = None if None in fields else {name for name in fields if name}
                 decided = self.standing.row(row_id)
-                note(self.index, row, decided, self.folder, self.standing, named)
+                note(self.index, row, decided, self.folder, self.standing, fields)
 
     def read_value(self, row_id: str, name: str, text: str) -> Any:
         """An edit as it was typed: by the recipe's name for it, JSON where the field has such."""

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from orchestra.book.book import Book
 from orchestra.book.decisions import Decision
+from orchestra.book.groups import Span
 
-WINDOW = 4096  # decisions read at once
 PAGE_ENTRIES = 50
 NAMED = 3  # of a group
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One decision, or a group of them: the first few of it, and how many it has.
+    """One decision, or a group of them: the last few of it, and how many it has.
 
-    `ids` are those of it that stand, `oldest` the number of its first.
+    `standing` of them are not taken back; `oldest` is the number of its first.
     """
 
     first: tuple[Decision, ...]
     count: int
-    ids: tuple[int, ...]
+    standing: int
     oldest: int
 
     @property
@@ -36,39 +36,24 @@ class HistoryEntry:
         return self.last.undoes is not None
 
 
-def entries(book: Book, before: int | None = None) -> Iterator[HistoryEntry]:
-    """Entries from the latest on, or from the one before the decision `before`."""
-    group: list[Decision] = []
-    undone: set[int] = set()
-    taken: set[int] = set()
-    for one in _backwards(book):
-        if one.id in undone:
-            taken.add(one.id)
-        elif one.undoes is not None:
-            undone.add(one.undoes)
-        if before is not None and one.id >= before:
-            continue
-        if group and (one.group is None or one.group != group[-1].group):
-            yield _entry(group, taken)
-            group = []
-        group.append(one)
-    if group:
-        yield _entry(group, taken)
+def entries(book: Book, before: int | None = None, most: int = PAGE_ENTRIES) -> list[HistoryEntry]:
+    """Up to `most` entries from the latest on, or from the one before the decision `before`."""
+    spans = list(islice(book.spans(before), most))
+    if not spans:
+        return []
+    undone = book.undone(replace(spans[0], first=spans[-1].first))
+    return [_entry(book, span, undone) for span in spans]
 
 
-def latest(book: Book) -> HistoryEntry | None:
-    """The latest entry that stands and takes back nothing; None where there is none."""
-    return next((one for one in entries(book) if one.ids and not one.is_undo), None)
+def latest(book: Book) -> Span | None:
+    """What was last written together, stands and takes back nothing; None where nothing is."""
+    for span in book.spans():
+        if not span.is_undo and len(book.undone(span)) < span.size:
+            return span
+    return None
 
 
-def _entry(group: list[Decision], taken: set[int]) -> HistoryEntry:
-    standing = tuple(one.id for one in group if one.id not in taken)
-    return HistoryEntry(tuple(group[:NAMED]), len(group), standing, group[-1].id)
-
-
-def _backwards(book: Book) -> Iterator[Decision]:
-    end = book.state
-    while end > 0:
-        start = max(0, end - WINDOW)
-        yield from reversed(list(book.decisions(start, up_to=end)))
-        end = start
+def _entry(book: Book, span: Span, undone: set[int]) -> HistoryEntry:
+    named = book.decisions(max(span.first - 1, span.last - NAMED), up_to=span.last)
+    gone = sum(span.first <= id <= span.last for id in undone)
+    return HistoryEntry(tuple(named)[::-1], span.size, span.size - gone, span.first)

@@ -57,6 +57,18 @@ class Choice:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many decisions stand: of each field by its name, and of each row as a whole.
+
+    `is_raising` are rows of which decisions may leave something for review.
+    """
+
+    of_field: Codes
+    of_row: Codes
+    is_raising: Mask
+
+
 @dataclass(slots=True)
 class Codebook:
     """Codes of the words of one dimension, in the order in which they were met."""
@@ -104,6 +116,8 @@ class Index:
         self._starts = array("i", [0])
         self._orders: dict[str, Codes] = {}
         self._said: dict[str, Codes] = {}
+        self.tally: Tally
+        self.ordinals: NDArray[np.int64]
 
     def add(self, row: RowOf, found: Iterable[Finding]) -> None:
         """Add a row and its fields."""
@@ -134,6 +148,12 @@ class Index:
         self.columns = {name: np.array(codes, np.int32) for name, codes in self._filling.items()}
         self._filling = {}
         self._said = {name: self.columns[name].copy() for name in ("kind", "reason")}
+        self.ordinals = np.array([row.ordinal for row in self.rows], np.int64)
+        self.tally = Tally(
+            np.zeros(len(self), np.int32),
+            np.zeros(len(self.rows), np.int32),
+            np.zeros(len(self.rows), np.bool_),
+        )
         self.texts.ready()
         worst = np.argsort(np.array(self._ranks, np.float64), kind="stable").astype(np.int32)
         self._orders = {"worst": worst, "table": np.arange(len(self.rows), dtype=np.int32)}
@@ -148,6 +168,14 @@ class Index:
             return None
         fields = self.columns["field"]
         return next((place for place in self.fields_of(row) if fields[place] == code), None)
+
+    def places_in(self, rows: Codes) -> Codes:
+        """Where all fields of some rows stand."""
+        starts = np.frombuffer(self._starts, np.int32)
+        counts = starts[rows + 1] - starts[rows]
+        ends = np.cumsum(counts)
+        steps = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        return (np.repeat(starts[rows], counts) + steps).astype(np.int32)
 
     def row(self, row_id: str) -> int | None:
         """The number of the row with this id, of several the first; None where there is none."""

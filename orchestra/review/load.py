@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -81,14 +82,19 @@ def note(
     `names` are the fields that were decided of just now; without them it is of all.
     """
     raised: Mapping[str, Field] = {}
-    if decided is not None and _may_raise(decided, index.rows[number].version):
+    is_raising = decided is not None and _may_raise(decided, index.rows[number].version)
+    if is_raising:
         _, said, now = read_row(index, number, folder, standing)
         raised = {name: one for name, one in now.fields.items() if is_raised(one, said, name)}
         names = None  # what is decided of one field may raise another
+    said = Counter(one.field for one in decided.history if one.undoes is None) if decided else {}
+    index.tally.is_raising[number] = is_raising
+    index.tally.of_row[number] = said.get(None, 0)
     for place in index.fields_of(number):
         name = index.key(place)[1]
         if names is not None and name not in names:
             continue
+        index.tally.of_field[place] = said.get(name, 0)
         again = raised.get(name)
         index.flag(place, None if again is None else _raised(name, again))
         state = state_of(decided, name)[0]

@@ -10,7 +10,6 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Literal
 
 import uvicorn
@@ -148,12 +147,8 @@ class Workbench:
     def _history(self, request: Request) -> Response:
         self._desk.refresh()
         before = request.query_params.get("before", "")
-        found = list(
-            islice(
-                entries(self._desk.folder.book, int(before) if before.isdigit() else None),
-                PAGE_ENTRIES + 1,
-            )
-        )
+        last = int(before) if before.isdigit() else None
+        found = entries(self._desk.folder.book, last, PAGE_ENTRIES + 1)
         shown = found[:PAGE_ENTRIES]
         older = shown[-1].oldest if len(found) > PAGE_ENTRIES else None
         return HTMLResponse(self._render.history(_shown(request), shown, older), headers=NO_STORE)
@@ -191,15 +186,20 @@ class Workbench:
 
     def _undo(self, sent: UndoRequest, shown: Shown) -> Response:
         book = self._desk.folder.book
-        ids: Sequence[int] = () if sent.id is None else (sent.id,)
-        if sent.group:
-            ids = [one.id for one in book.group(sent.group)]
-        elif not ids and (last := latest(book)) is not None:
-            ids = last.ids
-        made = self._desk.undo(ids) if ids else ()
-        key = "did_undo" if made else "nothing_to_undo"
-        values = {"count": len(made)} if made else {}
-        return self._changed(shown, made, word(shown.language, key, **values))
+        if sent.id is not None:
+            return self._undone(shown, self._desk.undo([sent.id]))
+        span = book.span_of(sent.group) if sent.group else latest(book)
+        if span is None:
+            return self._undone(shown, ())
+        if span.size > MOST_ITEMS and not book.undone(span):
+            count = self._desk.undo_span(span)
+            return self._renewed(shown, word(shown.language, "did_undo", count=count))
+        return self._undone(shown, self._desk.undo(range(span.first, span.last + 1)))
+
+    def _undone(self, shown: Shown, made: Sequence[Decision]) -> Response:
+        if not made:
+            return self._changed(shown, (), word(shown.language, "nothing_to_undo"))
+        return self._changed(shown, made, word(shown.language, "did_undo", count=len(made)))
 
     def _preview(self, sent: BulkRequest, shown: Shown) -> Response:
         return self._previewed(sent, shown, is_changed=False)
@@ -223,8 +223,14 @@ class Workbench:
         )
         if made is None:
             return self._previewed(sent, shown, is_changed=True)
-        said = word(shown.language, "did_many", count=len(made))
-        return JSONResponse({"said": said, "progress": self._render.progress(shown)})
+        if sent.deed == "products":
+            return self._renewed(shown, word(shown.language, "did_products", count=made))
+        return self._renewed(shown, word(shown.language, "did_many", count=made))
+
+    def _renewed(self, shown: Shown, said: str) -> Response:
+        """The queue anew, after much of it was decided of."""
+        work, progress = self._render.work(shown), self._render.progress(shown)
+        return JSONResponse({"work": work, "progress": progress, "said": said})
 
     def _changed(self, shown: Shown, made: Sequence[Decision], said: str) -> Response:
         """What of the page is another now."""

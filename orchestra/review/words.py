@@ -164,6 +164,8 @@ WORDS: Words = {
     "did_row_reject": ("{row} rejected whole", "{row} 已整件否决"),
     "did_many": ("{count} fields decided", "已决定 {count} 个字段"),
     "did_many_one": ("1 field decided", "已决定 1 个字段"),
+    "did_products": ("{count} products approved", "已批准 {count} 件商品"),
+    "did_products_one": ("1 product approved", "已批准 1 件商品"),
     "did_undo_one": ("1 decision taken back", "已撤销 1 个决定"),
     "did_undo": ("{count} decisions taken back", "已撤销 {count} 个决定"),
     "nothing_to_undo": ("There is nothing to undo.", "没有可撤销的决定。"),

@@ -92,7 +92,8 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
     turns = turnstile_of(settings.queue, settings.max_ongoing)
     ticker = Ticker(service.fleet.ledger, access.day_micro)
     entrance = LineEntrance(service.fleet.ledger, access, turns, ticker.inside)
-    courier = Courier(filing, settings.webhook, settings.webhook and herald.catch_up)
+    told = None if settings.webhook is None else herald.catch_up
+    courier = Courier(filing, settings.webhook, told)
     work = BatchWork(filing, endpoints(service, responder), entrance, courier)
 
     @asynccontextmanager
@@ -115,8 +116,8 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = StrictRoute
-    shared = _Shared(limits, turns, ticker, filing)
-    for guard in reversed(list(_guards(app, service, settings, shared))):
+    guards = _guards(app, service, settings, _Shared(limits, turns, ticker, filing))
+    for guard in reversed(list(guards)):
         app.add_middleware(guard.cls, *guard.args, **guard.kwargs)  # the last one is met first
     add_errors(app)
     add_jobs(app, service, keepalive_s)
@@ -137,7 +138,7 @@ def make_app(service: Service, settings: HttpSettings = USUAL) -> FastAPI:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What guards have in common with the routes, and with what works in the background."""
+    """What guards and routes of one application share."""
 
     limits: BodyLimits
     turns: Turnstile
@@ -149,19 +150,20 @@ def _guards(
     app: FastAPI, service: Service, settings: HttpSettings, shared: _Shared
 ) -> Iterator[Middleware]:
     """What a request passes on its way to a route, the first one first."""
-    access, canary, door = settings.access, settings.canary, settings.door
     yield Middleware(Traced)  # sees what all others answer
     yield Middleware(NothingForeseen)
+    door = settings.door
     yield Middleware(Draining, door=Entrance.of_environment() if door is None else door)
     yield Middleware(Patience)  # whatever answers, from here on: who reads nothing of it has left
     yield Middleware(HostGuard, settings.host_names)
     yield Middleware(BodyLimit, shared.limits)  # strangers, too, send no more than is taken
-    if access.is_needed:
-        ledger = service.fleet.ledger
-        yield Middleware(KeyGuard, ledger=ledger, access=access, ticker=shared.ticker)
-    yield Middleware(IngressAdmission, turnstile=shared.turns)  # by tenant, so it asks who came
+    if settings.access.is_needed:
+        ledger, ticker = service.fleet.ledger, shared.ticker
+        yield Middleware(KeyGuard, ledger=ledger, access=settings.access, ticker=ticker)
+    yield Middleware(IngressAdmission, turnstile=shared.turns)  # tenants share it: who came?
     yield Middleware(Once, filing=shared.filing)  # idempotency keys are their tenant's own
     yield Middleware(Methods, routes=app.routes)
+    canary = settings.canary
     if canary is not None:  # a request that was answered before is not shared out again
         second = replace(canary.service, on_wait=service.on_wait)
         other = canary_app(second, settings.keepalive_s)

@@ -95,8 +95,18 @@ BUG = "InternalError"
 
 def problem(error: OrchestraError) -> tuple[int, dict[str, Any]]:
     """Status and body of `error`."""
-    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    status = status_of(error)
     return status, body(status, error.kind, str(error))
+
+
+def status_of(error: OrchestraError) -> int:
+    """Status of `error`."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def kind_of_problem(status: int) -> str:
+    """OpenAI's word for errors of this status."""
+    return "invalid_request_error" if status < 500 else "server_error"
 
 
 def reported(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -122,7 +132,7 @@ def reported(error: Exception) -> tuple[int, dict[str, Any]]:
 
 def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
     """The body of an error with this status."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
+    kind = kind_of_problem(status)
     problem = Problem(message=message, type=kind, param=param, code=code)
     return ProblemBody(error=problem).model_dump()
 

@@ -91,5 +91,6 @@ def _keys(request: Request) -> str:
     route = request.scope["route"]
     if route.body_field is not None:
         kind = route.body_field.field_info.annotation
-        return f"Keys: {', '.join(kind.model_fields)}"
+        fields = getattr(kind, "model_fields", None)  # a body of any keys has none
+        return "It takes an object" if fields is None else f"Keys: {', '.join(fields)}"
     return f"Keys: {', '.join(field.name for field in route.dependant.query_params)}"

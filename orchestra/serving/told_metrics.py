@@ -31,7 +31,7 @@ async def exposition(ledger: LedgerMember | None) -> bytes:
             found = await ledger.collect()
     except (TimeoutError, BookError):
         return beside_ours(own) + _up(False)  # its own counts would be less than those of all
-    shared = added(found.samples or (), without=OF_THE_BOOK)
+    shared = added(found.samples, without=OF_THE_BOOK)
     return beside_ours(own) + shared + of_the_book(found.totals) + _up(not found.trouble)
 
 

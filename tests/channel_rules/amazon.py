@@ -27,6 +27,8 @@ SMALL = {"a", "an", "the", "and", "or", "of", "for", "in", "on", "with", "to", "
 def problems(path: Path) -> list[str]:
     """What Amazon would correct, hide or refuse."""
     head, *lines = path.read_text(encoding="utf-8").splitlines()
+    if head.startswith("TemplateType="):  # then labels, then names
+        _, head, *lines = lines
     names = head.split("\t")
     rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
     skus = [row["item_sku"] for row in rows]

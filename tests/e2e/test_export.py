@@ -116,6 +116,31 @@ def test_approved_products_go_to_each_channel_and_pass_its_rules(shop: Path, to:
     assert bullets["AIGC"]["Label"] == "1" and bullets["reviewer"] == "ana"
 
 
+def test_a_template_of_amazon_is_filled_and_comes_back(shop: Path) -> None:
+    names = ("feed_product_type", "item_sku", "update_delete", "brand_name", "item_name",
+             "product_description", "main_image_url", "parent_child", "parent_sku",
+             "relationship_type", "variation_theme", "size_name", "standard_price",
+             *(f"bullet_point{n}" for n in range(1, 6)))  # fmt: skip
+    labels = [name.replace("_", " ").title() for name in names]
+    head = ["\t".join(("TemplateType=fptcustom", "Version=2026.0101", *[""] * (len(names) - 2))),
+            "\t".join(labels), "\t".join(names)]  # fmt: skip
+    (shop / "blank.txt").write_text("\r\n".join(head) + "\r\n", encoding="utf-8", newline="")
+    raw = yaml.safe_load((shop / "recipe.yaml").read_text(encoding="utf-8"))
+    raw["export"]["constants"] |= {"photo": "https://shop.example/p.jpg", "update_delete": "Update"}
+    (shop / "template.yaml").write_text(yaml.safe_dump(raw, allow_unicode=True), encoding="utf-8")
+    arguments = ("--to", "amazon", "--file", "filled.txt", "--recipe", "template.yaml", "--json")
+    told = json.loads(command(shop, "export", "out", *arguments, "--template", "blank.txt"))
+    assert told["products"] == 2 and "quantity" in told["unplaced"]
+    written = (shop / "filled.txt").read_bytes().decode().split("\r\n")
+    assert written[:3] == head
+    assert amazon.problems(shop / "filled.txt") == []
+    table = open_table(shop / "filled.txt")
+    assert (table.columns, table.format.name) == (names, "amazon")
+    rows = [row.values for row in table.rows()]
+    assert [row["item_sku"] for row in rows] == ["red-shirt", "RS-S", "RS-M", "BAN-1"]
+    assert {row["update_delete"] for row in rows} == {"Update"}
+
+
 def test_what_a_channel_refuses_ends_with_a_word_of_why(shop: Path) -> None:
     shown = command(shop, "export", "out", "--to", "google", "--file", "g.tsv", code=1)
     assert "0 products for google" in shown and "3 products that google would not take" in shown

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from workers.choice.calibration import ChoiceCalibration, fitting, shares, signs
 from workers.choice.directions import directions
 from workers.choice.fitted import FittedOptions
+from workers.choice.goods import Goods
 from workers.choice.head import PROMISED, Head
 from workers.choice.known import TrainedHead, trained
 from workers.choice.options import ChoiceOptions
@@ -75,11 +76,13 @@ class Chooser:
         encoder: Vectors,
         space: Space | None = None,
         calibration: ChoiceCalibration | None = None,
+        goods: Goods | None = None,
     ) -> None:
         """Raises CheckpointInvalid where the bundled numbers are missing or damaged."""
         self.encoder = encoder
         self.space = space or Space.load()
         self.calibration = calibration or ChoiceCalibration.load()
+        self.goods = goods or Goods.load()
         self._fitted = lru_cache(maxsize=KEPT)(self._fit)
 
     def choose(
@@ -130,7 +133,7 @@ class Chooser:
         return fitted if fitted.trained or not table else self._settled(fitted, table)
 
     def _fit(self, options: ChoiceOptions) -> FittedOptions:
-        pointed = directions(options, self.encoder.vectors, self.space)
+        pointed = directions(options, self.encoder.vectors, self.space, self.goods)
         texts = [text for text, _ in options.examples]
         owners = [-1 if n is None else options.names.index(n) for _, n in options.examples]
         places = np.zeros((0, pointed.shape[1]), np.float32)

@@ -8,7 +8,7 @@ classes of a set, K names, W numbers of a vector.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,22 +25,24 @@ from workers.choice.names import same
 
 Floats = NDArray[np.floating[Any]]
 SETS = Path(__file__).parent / "known_sets.yaml"
+STORED = ("slopes", "offsets")
 FOLDER = Path(__file__).parents[1] / "checkpoints" / "choice"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedHead:
-    """A linear head of a set's classes: `slopes` (W, C), `offsets` (C)."""
+    """A linear head of a set's classes: `slopes` (W, C), `offsets` (C), and which are asked for."""
 
     slopes: Floats
     offsets: Floats
+    asked: tuple[int, ...] | None = None
 
     @classmethod
     def load(cls, path: Path) -> TrainedHead:
         """Read a file of `save`; raises CheckpointInvalid for a missing or damaged one."""
         try:
             with safe_open(path, framework="numpy") as file:
-                return cls(*(file.get_tensor(n).astype(np.float32) for n in cls.__slots__))
+                return cls(*(file.get_tensor(n).astype(np.float32) for n in STORED))
         except (OSError, SafetensorError) as cause:
             raise CheckpointInvalid(
                 f"The trained head {str(path)!r} cannot be read: {cause}. Restore it from the "
@@ -49,15 +51,19 @@ class TrainedHead:
 
     def save(self, path: Path) -> None:
         """Write half-precision arrays."""
-        save_file({n: getattr(self, n).astype(np.float16) for n in self.__slots__}, path)
+        save_file({n: getattr(self, n).astype(np.float16) for n in STORED}, path)
 
     def of(self, classes: Sequence[int]) -> TrainedHead:
-        """The head of some classes, in their order."""
-        return TrainedHead(self.slopes[:, list(classes)], self.offsets[list(classes)])
+        """The head that is asked for some classes, in their order."""
+        return replace(self, asked=tuple(classes))
 
     def shares(self, vectors: Floats) -> Floats:
-        """Probabilities (N, K)."""
-        return shares(vectors @ self.slopes + self.offsets, 1.0)
+        """Probabilities (N, K); a text of a class that is not asked for has little of each.
+
+        So a plain statement is neither positive nor negative, whether neutral is a name or not.
+        """
+        found = shares(vectors @ self.slopes + self.offsets, 1.0)
+        return found if self.asked is None else found[:, list(self.asked)]
 
 
 @lru_cache(maxsize=512)

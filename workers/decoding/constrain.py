@@ -15,6 +15,7 @@ from typing import Any
 from llguidance import LLMatcher, regex_to_lark
 
 from orchestra.core.errors import AnswerInvalid, InvalidSchema
+from workers.decoding.finite import longest_word
 from workers.decoding.shape import MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS, ValueShape, read_schema
 
 # Scripts without spaces between words: there each character is a word of its own.
@@ -133,6 +134,8 @@ class _Writer:
         runs = [self._terminal(_run(line)) for line in lines]
         if most == 1:
             edges = r"/\S/"
+        elif least == 1 and max(map(len, lines)) <= most:
+            edges = r"/\S(.*\S)?/"  # a run is no longer than its line: there is nothing to count
         elif least == 1:
             edges = rf"/\S(.{{0,{most - 2}}}\S)?/"
         else:
@@ -186,6 +189,9 @@ def _string(shape: ValueShape) -> str:
             f"pattern {shape.pattern!r} cannot be read: {error}. Use plain regex without "
             "lookaround or back-references."
         ) from error
+    longest = longest_word(body)
+    if longest is not None and longest <= most and not least:
+        return rf'"\"" /{escaped}/ "\""'
     return rf'"\"" (/{escaped}/ & /{PLAIN_CHAR}{{{least},{most}}}/) "\""'
 
 

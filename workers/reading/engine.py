@@ -1,7 +1,7 @@
 """The engine that reads photos: PP-OCR finds and reads the lines, rules fill a schema from them.
 
-Fields that no rule knows are read off the print by the reader of texts, where the checkpoint names
-one (`asked.py`).
+Fields that no rule knows are read off the print by the reader of texts, and a brand is also told by
+what the pack looks like, where the checkpoint names models for that (`asked.py`, `looks.py`).
 
 Without a schema the answer is the text as it is printed. It reads no text beside the photo and
 follows no instruction: what to read, the schema says. It writes no tokens, so its usage counts
@@ -21,10 +21,13 @@ from orchestra.core.call import Call, IsCancelled, OnText, Reply, Usage
 from orchestra.core.errors import Cancelled, CheckpointInvalid, OrchestraError, UsageError
 from workers.decoding.meter import PROCESS
 from workers.reading.asked import PrintAsker
+from workers.reading.brands import Looks
 from workers.reading.fields import PackReader
+from workers.reading.looks import BrandEye, PackTower
 from workers.reading.printed import Words
 from workers.reading.reader import NotWanted, Page, PhotoReader
-from workers.reading.weights import RESTORE, load_reader, text_reader
+from workers.reading.wanted import wanted_of
+from workers.reading.weights import RESTORE, beside, load_reader
 from workers.understanding.engine import UnderstandingEngine
 
 WORDS = "words.json"
@@ -42,6 +45,7 @@ class ReadingEngine:
     reader: PhotoReader
     fields: PackReader
     asker: PrintAsker | None = None
+    eye: BrandEye | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -52,9 +56,11 @@ class ReadingEngine:
         `CheckpointInvalid`, and `MissingExtra` without the package that has the networks.
         """
         folder = Path(checkpoint)
-        reader, asks = load_reader(folder, threads or 1), text_reader(folder)
+        reader, words = load_reader(folder, threads or 1), _words(folder)
+        asks, sees = beside(folder, "reader"), beside(folder, "looks")
         asker = asks and PrintAsker(partial(UnderstandingEngine.load, asks, threads=threads))
-        return cls(reader, PackReader(_words(folder)), asker)
+        eye = sees and BrandEye(partial(PackTower.load, sees, threads or 1), words.brands)
+        return cls(reader, PackReader(words), asker, eye)
 
     def count_tokens(self, call: Call) -> int:
         """None: a photo is read whole, and an instruction not at all."""
@@ -72,7 +78,8 @@ class ReadingEngine:
             try:
                 with self._turn, PROCESS.measure() as spent:
                     page = self._page(call, row, is_cancelled)
-                reply = self._reply(call, page, spent.cpu_s)
+                    looks = self._looks(call)
+                reply = self._reply(call, page, looks, spent.cpu_s)
                 if on_text is not None:
                     on_text(row, reply.text)
                 answers.append(reply)
@@ -93,12 +100,19 @@ class ReadingEngine:
         except NotWanted:
             raise Cancelled(f"Row {row} was cancelled. Call again if it is wanted.") from None
 
-    def _reply(self, call: Call, page: Page, cpu_s: float) -> Reply:
+    def _looks(self, call: Call) -> Looks | None:
+        """What the pack looks like, where its brand is asked for."""
+        if self.eye is None or call.schema is None:
+            return None
+        is_asked = any(wanted.is_brand for wanted in wanted_of(call.schema))
+        return self.eye.look(call.images[0]) if is_asked else None
+
+    def _reply(self, call: Call, page: Page, looks: Looks | None, cpu_s: float) -> Reply:
         usage = Usage(images=1, cpu_s=cpu_s)
         if call.schema is None:
             text = "\n".join(line.text for line in page.believed)
             return Reply(text, text, usage=usage)
-        found = self.fields.answer(page, call.schema)
+        found = self.fields.answer(page, call.schema, looks)
         if self.asker is not None and found.open and page.believed:
             with PROCESS.measure() as spent:
                 found.merge(self.asker.answer(page, call.schema, found.open))
@@ -115,6 +129,7 @@ class ReadingEngine:
             abstained={name: why for name, value in found.values.items() if value is None},
             regions=found.regions,
             words=found.words,
+            notes=found.notes,
         )
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestra.core.call import Box
-from workers.reading import printed
+from workers.reading import brands, printed
+from workers.reading.brands import Looks
 from workers.reading.lines import PrintedLine
+from workers.reading.match import folded
 from workers.reading.printed import Print, Words
 from workers.reading.reader import Page
 from workers.reading.wanted import Schema, Wanted, wanted_of
@@ -46,15 +48,17 @@ VOLUMES = {
 
 @dataclass(slots=True)
 class PackAnswer:
-    """A schema's values; confidence, place and printed words of each that is there.
+    """A schema's values; confidence of each that is there, place and words of what was read.
 
-    `open` are the properties of a kind that no rule knows, of which nothing was found.
+    `notes` say what must be known of a value, `open` are the properties of a kind that no rule
+    knows, of which nothing was found.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
     regions: dict[str, Box] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: Any, sure: float, box: Box, words: str) -> None:
@@ -64,12 +68,23 @@ class PackAnswer:
         self.regions[name] = box
         self.words[name] = words
 
+    def found(self, name: str, value: Any, how: Print, size: tuple[int, int]) -> None:
+        """Note a value of a photo of `size` as it was found; what no line says has no place."""
+        if how.lines:
+            self.add(name, value, how.sure, around(how.lines, size), joined(how.lines))
+        else:
+            self.values[name] = value
+            self.confidence[name] = round(min(0.99, how.sure), 4)
+        if how.note is not None:
+            self.notes[name] = how.note
+
     def merge(self, other: PackAnswer) -> None:
         """Take over what another answer found."""
         self.values |= other.values
         self.confidence |= other.confidence
         self.regions |= other.regions
         self.words |= other.words
+        self.notes |= other.notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +93,19 @@ class PackReader:
 
     words: Words
 
-    def answer(self, page: Page, schema: Schema) -> PackAnswer:
-        """The values of an object's schema. Raises `InvalidSchema`."""
+    def answer(self, page: Page, schema: Schema, looks: Looks | None = None) -> PackAnswer:
+        """The values of an object's schema, its brand also by what the pack looks like.
+
+        Raises `InvalidSchema`.
+        """
         answer = PackAnswer()
-        brand = self._brand(page.lines)
+        brand = self._brand(page.lines, looks)
         for wanted in wanted_of(schema):
             found = self._found(page, wanted, brand)
             value = None if found is None else _typed(found.value, wanted)
             answer.values[wanted.name] = value
             if found is not None and value is not None:
-                box, words = around(found.lines, page.size), joined(found.lines)
-                answer.add(wanted.name, value, found.sure, box, words)
+                answer.found(wanted.name, value, found, page.size)
             elif wanted.kind == "other":
                 answer.open.append(wanted.name)
         return answer
@@ -96,7 +113,8 @@ class PackReader:
     def _found(self, page: Page, wanted: Wanted, brand: Print | None) -> Print | None:
         lines, named = page.lines, () if brand is None else brand.lines
         if wanted.kind == "choice":
-            return _trusted(printed.choice(lines, wanted.terms), "choice")
+            found = _trusted(printed.choice(lines, wanted.terms), "choice")
+            return _chosen(brand, wanted) if found is None and wanted.is_brand else found
         if wanted.kind == "brand":
             return brand
         if wanted.kind == "amount":
@@ -109,9 +127,10 @@ class PackReader:
             return _trusted(_whole(page.believed, wanted), "text")
         return _trusted(printed.after_label(lines, wanted.label), "label")
 
-    def _brand(self, lines: Sequence[PrintedLine]) -> Print | None:
+    def _brand(self, lines: Sequence[PrintedLine], looks: Looks | None) -> Print | None:
         known = _trusted(printed.known_brand(lines, self.words), "known brand")
-        return known or _trusted(printed.largest_name(lines, self.words), "largest")
+        found = brands.joined(known, looks, lines)
+        return found or _trusted(printed.largest_name(lines, self.words), "largest")
 
     def _flavour(self, lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:
         found = printed.flavours(lines, self.words)
@@ -133,6 +152,17 @@ def around(lines: Sequence[PrintedLine], size: tuple[int, int]) -> Box:
 def joined(lines: Sequence[PrintedLine]) -> str:
     """The words of lines, as evidence shows them."""
     return " / ".join(line.text for line in lines)
+
+
+def _chosen(brand: Print | None, wanted: Wanted) -> Print | None:
+    """The choice that a brand is, by one of its words."""
+    if brand is None:
+        return None
+    name = folded(str(brand.value))
+    for value, terms in wanted.terms.items():
+        if name in map(folded, terms):
+            return replace(brand, value=value)
+    return None
 
 
 def _whole(lines: Sequence[PrintedLine], wanted: Wanted) -> Print | None:

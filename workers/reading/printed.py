@@ -23,16 +23,23 @@ STACKED = 3  # lines below each other that may be one name
 NET = re.compile(r"\bnet\b|\bnetto|\be\s?$|℮|[净凈]", re.IGNORECASE)  # also as it is misread
 NOT_NET = re.compile(r"\bper\b|/|%|kcal|kj|protein|fat\b|fett|sugar|salt\b|每", re.IGNORECASE)
 PAIR = re.compile(r"^(.{2,30}?)\s*[:：]\s*(.+)$")
+SLOGAN = re.compile(r"\bthe original\b", re.IGNORECASE)  # says who was first, not how it tastes
+UNFLAVOURED = frozenset(("natural", "original", "plain", "unflavoured", "unsweetened"))
+LEAST_NAME = 4  # letters of a name that is not known: three are mostly a piece of a word
 LARGE = 0.6  # of the largest letters: a line of a product's name is at least so high
 
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """A value, how surely it was found (0 to 1), and the lines that say so."""
+    """A value, how surely it was found (0 to 1), and the lines that say so.
+
+    `note` is what must be known of it.
+    """
 
     value: Any
     sure: float
     lines: tuple[PrintedLine, ...]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,10 @@ def largest_name(
     named = [
         line
         for line in lines
-        if line.is_believed and line not in but and not _says_nothing(line.text, words)
+        if line.is_believed
+        and line not in but
+        and not _says_nothing(line.text, words)
+        and letters(line.text) >= LEAST_NAME
     ]
     if not named:
         return None
@@ -123,7 +133,7 @@ def amount(lines: Sequence[PrintedLine]) -> Print | None:
 def flavours(lines: Sequence[PrintedLine], words: Words) -> list[Print]:
     """Flavours that are printed: lines of their own first, then the largest.
 
-    A longer one hides those within it.
+    A longer one hides those within it, and what says that there is none stands behind all others.
     """
     terms = tuple(sorted(((lower(w), w) for w in words.flavours), key=lambda pair: -len(pair[0])))
     found: dict[str, Print] = {}
@@ -131,13 +141,14 @@ def flavours(lines: Sequence[PrintedLine], words: Words) -> list[Print]:
     for line in sorted(lines, key=lambda line: (folded(line.text) not in own, -line.height_px)):
         if line.score < READABLE or letters(line.text) < LEAST_LETTERS:
             continue
-        for said, _ in occurrences(terms, line.text):
+        text = SLOGAN.sub(" ", line.text)
+        for said, _ in occurrences(terms, text):
             found.setdefault(lower(said), Print(said, line.score, (line,)))
-        for word in _words(line.text):
+        for word in _words(text):
             near = _nearest(word, words.flavours)
             if near is not None and near[1] < 1:
                 found.setdefault(lower(near[0]), Print(near[0], near[1] * line.score, (line,)))
-    return list(found.values())
+    return sorted(found.values(), key=lambda one: lower(one.value) in UNFLAVOURED)
 
 
 def choice(lines: Sequence[PrintedLine], terms: Mapping[Any, tuple[str, ...]]) -> Print | None:

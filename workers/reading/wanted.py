@@ -32,7 +32,8 @@ UNIT = re.compile(r"\b(kg|kilograms?|g|grams?|mg|ml|millilit(?:er|re)s?|cl|dl|l|
 class Wanted:
     """One property: `terms` are the words of its choices, `type` what JSON it takes.
 
-    `unit` is what a number is to be given in, where its name or description says so.
+    `unit` is what a number is to be given in, where its name or description says so; `is_brand`
+    whether it asks for a brand, also as a choice.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Wanted:
     terms: Mapping[Any, tuple[str, ...]]
     label: str
     unit: str | None = None
+    is_brand: bool = False
 
 
 def wanted_of(schema: Schema) -> list[Wanted]:
@@ -52,9 +54,11 @@ def _wanted(name: str, shape: Schema, root: Schema) -> Wanted:
     words = _spaced(name)
     about = f"{shape.get('title', '')} {shape.get('description', '')}"
     terms = _terms(shape, root)
-    kind: Kind = "choice" if terms else "amount" if shape.get("x-measure") else _kind(words, about)
+    meant = _kind(words, about)
+    kind: Kind = "choice" if terms else "amount" if shape.get("x-measure") else meant
     unit = UNIT.search(words) or UNIT.search(about.lower())
-    return Wanted(name, kind, _type(shape, root), terms, words, unit and unit[0])
+    is_brand = meant == "brand"
+    return Wanted(name, kind, _type(shape, root), terms, words, unit and unit[0], is_brand)
 
 
 def _kind(words: str, about: str) -> Kind:

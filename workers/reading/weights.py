@@ -43,9 +43,9 @@ def load_reader(checkpoint: Path | str, threads: int = 1) -> PhotoReader:
     )
 
 
-def text_reader(checkpoint: Path) -> Path | None:
-    """The folder of the reader of texts that a listing names, beside its own."""
-    named = _listing(checkpoint).get("reader")
+def beside(checkpoint: Path, part: str) -> Path | None:
+    """The folder that a listing names for `part`: "reader" of texts, or "looks" of packs."""
+    named = _listing(checkpoint).get(part)
     return None if named is None else checkpoint / str(named)
 
 

@@ -9,18 +9,19 @@ and claims such as "eco-friendly"); five at most, plain text, a capital first. 1
 each is given as it is known: the page itself could not be read, and reports differ (250, 500).
 Detail pages: sellercentral.amazon.com/gp/help/external/200390640 (no HTML, addresses, phone
 numbers, prices). Fields: the "Data Definitions" of Amazon's templates (brand_name 50 characters,
-a product id with its type). A template's first rows differ by category: download it, and paste
-these rows under its field names.
+a product id with its type). A template's first rows differ by category: one that was downloaded is
+filled (`amazon_template`), or these rows are pasted under its names.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import IO, ClassVar
 
 from orchestra.batch.channels.ai_labels import with_label
+from orchestra.batch.channels.amazon_template import AmazonTemplate
 from orchestra.batch.channels.channel import Channel, Line, Writer
 from orchestra.batch.channels.delimited import TsvWriter, plain_cell
 from orchestra.batch.channels.listing import Listing, SoldItem
@@ -109,18 +110,32 @@ COLUMNS = (
 
 
 class Amazon(Channel):
-    """Amazon's flat file."""
+    """Amazon's flat file.
+
+    With a `template` its columns are filled: also those that this file has no rule for, from a
+    column or constant of their name. `unplaced` are columns that it lacks and that were filled.
+    """
 
     name: ClassVar[str] = "amazon"
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".tsv")
     key: ClassVar[str | None] = "item_sku"
+    template: AmazonTemplate | None = None
+    unplaced: frozenset[str] = frozenset()
 
     def lines(self, listing: Listing) -> list[Line]:
         """A row for each thing to buy; of variants also one for the parent."""
+        made = self._lines(listing)
+        if self.template is not None:
+            filled = {name for line in made for name in line}
+            self.unplaced |= filled - set(self.template.names)
+        return made
+
+    def _lines(self, listing: Listing) -> list[Line]:
+        own = () if self.template is None else set(self.template.names) - {"", *COLUMNS}
         if len(listing.items) == 1:
-            return [_row(listing, listing.items[0])]
+            return [_row(listing, listing.items[0], own)]
         theme = _theme(listing)
-        shown = _row(listing, listing.items[0])
+        shown = _row(listing, listing.items[0], own)
         parent = {
             **{name: value for name, value in shown.items() if name not in PER_ITEM},
             "item_sku": listing.group,
@@ -129,7 +144,7 @@ class Amazon(Channel):
         }
         children = [
             {
-                **_row(listing, item),
+                **_row(listing, item, own),
                 "parent_child": "child",
                 "parent_sku": listing.group,
                 "relationship_type": "Variation",
@@ -158,7 +173,10 @@ class Amazon(Channel):
 
     def writer(self, file: IO[bytes], suffix: str) -> Writer:
         """Cells between tabs."""
-        return TsvWriter(file, COLUMNS, lambda _, value: plain_cell(value))
+        if self.template is None:
+            return TsvWriter(file, COLUMNS, lambda _, value: plain_cell(value))
+        head, names = self.template.head, self.template.names
+        return TsvWriter(file, names, lambda _, value: plain_cell(value), head)
 
 
 PER_ITEM = frozenset(
@@ -173,7 +191,7 @@ PER_ITEM = frozenset(
 )
 
 
-def _row(listing: Listing, item: SoldItem) -> dict[str, str]:
+def _row(listing: Listing, item: SoldItem, own: Collection[str]) -> dict[str, str]:
     photos = listing.addresses(item)
     gtin = listing.text("gtin", item)
     line = {
@@ -192,6 +210,7 @@ def _row(listing: Listing, item: SoldItem) -> dict[str, str]:
         "size_name": listing.text("size", item),
         "material_type": listing.text("material", item),
     }
+    line |= {name: listing.text(name, item) for name in own}
     line |= {f"bullet_point{n}": p.text for n, p in enumerate(listing.bullets[:BULLETS], 1)}
     line |= {f"other_image_url{n}": photo for n, photo in enumerate(photos[1 : PHOTOS + 1], 1)}
     return {name: value for name, value in line.items() if value}

@@ -52,13 +52,23 @@ class CsvWriter(Writer):
 
 
 class TsvWriter(Writer):
-    """A feed of bare cells between tabs: a quote means nothing, so a cell holds no tab or line."""
+    """A feed of bare cells between tabs: a quote means nothing, so a cell holds no tab or line.
+
+    `head` are lines that stand in the place of the keys' own.
+    """
 
     def __init__(
-        self, file: IO[bytes], keys: Sequence[str], cell: Callable[[str, Any], str]
+        self,
+        file: IO[bytes],
+        keys: Sequence[str],
+        cell: Callable[[str, Any], str],
+        head: Sequence[str] = (),
     ) -> None:
         self._file, self._keys, self._cell = file, tuple(keys), cell
-        self._write(self._keys)
+        for line in head:
+            self._file.write(f"{line}\r\n".encode())
+        if not head:
+            self._write(self._keys)
 
     def add(self, lines: Sequence[Line]) -> None:
         """Write the lines of one product."""

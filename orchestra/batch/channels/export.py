@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from orchestra.batch.channels.ai_labels import file_label, label_lines
 from orchestra.batch.channels.amazon import Amazon
+from orchestra.batch.channels.amazon_template import AmazonTemplate
 from orchestra.batch.channels.channel import Channel, WholeTable, Writer
 from orchestra.batch.channels.google import Google
 from orchestra.batch.channels.listing import Listings
@@ -41,7 +42,10 @@ RUN = "Run the batch to its end, or 'orchestra resume' for rows that wait."
 
 @dataclass(slots=True)
 class Exported:
-    """What was written: products and their lines, and why others were not."""
+    """What was written: products and their lines, and why others were not.
+
+    `unplaced` are attributes that had values and no column in the template.
+    """
 
     file: Path
     channel: str
@@ -51,6 +55,7 @@ class Exported:
     unapproved: int = 0
     rejected: int = 0
     unfinished: int = 0
+    unplaced: tuple[str, ...] = ()
     by_limit: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -74,6 +79,7 @@ class Exported:
             "not_approved": self.unapproved,
             "rejected": self.rejected,
             "unfinished": self.unfinished,
+            "unplaced": list(self.unplaced),
             "faults": dict(sorted(self.by_limit.items(), key=lambda one: -one[1])),
             "errors": str(self.errors),
             "labels": str(self.labels),
@@ -87,15 +93,18 @@ def export(
     *,
     approved: bool = False,
     settings: ExportSettings | None = None,
+    template: Path | None = None,
 ) -> Exported:
     """Write the batch in `out` for the channel `to` into `file`, and two files beside it.
 
     With `approved` only rows that a person approved go out. `settings` take the place of the
-    recipe's block `export`. Raises `UsageError` for a channel or ending that there is not,
+    recipe's block `export`; `template` is one of Amazon's, to be filled. Raises `UsageError` for a
+    channel or ending that there is not and for what is no template,
     `BookError` when `out` holds no batch, `OutputMismatch` when its table has changed,
     `MissingExtra`, and `DiskFull`; then what was there before stays as it was.
     """
     kind, suffix = _channel(to, file)
+    filled = _template(to, template)
     folder = Folder.read(out)
     with closing(folder.book):
         spec = folder.spec
@@ -103,11 +112,23 @@ def export(
         own = spec.recipe.export if spec.recipe else ExportSettings()
         listings = Listings(table, spec.columns, spec.recipe, settings or own)
         channel = kind(table)
+        if isinstance(channel, Amazon):
+            channel.template = filled
         if isinstance(channel, WholeTable):
             channel.fields = folder.book.field_names()
         exporter = Exporter(channel, listings, approved, Exported(file, to))
         exporter.write(output_rows(folder, table, spec.columns), suffix)
+        if isinstance(channel, Amazon):
+            exporter.done.unplaced = tuple(sorted(channel.unplaced))
     return exporter.done
+
+
+def _template(to: str, path: Path | None) -> AmazonTemplate | None:
+    if path is None:
+        return None
+    if to != Amazon.name:
+        raise UsageError(f"--template is one of Amazon's, and {to!r} has none. Leave it out.")
+    return AmazonTemplate.read(path)
 
 
 def _channel(to: str, file: Path) -> tuple[type[Channel], str]:

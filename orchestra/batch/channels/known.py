@@ -56,8 +56,8 @@ WOOCOMMERCE_VARIANT: Names = {
     "in_stock": ("in stock?",),
     "photo": ("images",),
 }
-# support.google.com/merchants/answer/7052112, developers.openai.com/commerce/specs/feed, and the
-# names that tables without a shop's form use.
+# support.google.com/merchants/answer/7052112, developers.openai.com/commerce/specs/feed, Amazon's
+# templates, and the names that tables without a shop's form use.
 PLAIN: Names = {
     "handle": ("handle", "slug"),
     "title": ("title", "name", "product name", "item_name", "名称", "商品名称"),
@@ -67,19 +67,19 @@ PLAIN: Names = {
     "google_category": ("google_product_category", "google product category"),
     "product_type": ("product_type", "product type"),
     "link": ("link", "url", "product url", "product_url"),
-    "material": ("material", "材质"),
-    "colour": ("color", "colour", "颜色"),
-    "size": ("size", "尺码"),
+    "material": ("material", "material_type", "材质"),
+    "colour": ("color", "colour", "color_name", "颜色"),
+    "size": ("size", "size_name", "尺码"),
     "pattern": ("pattern",),
     "gender": ("gender",),
     "age_group": ("age_group", "age group"),
     "condition": ("condition",),
     "mpn": ("mpn",),
-    "gtin": ("gtin", "barcode", "ean", "upc", "gtin13", "条码"),
-    "sku": ("sku", "item_id", "id", "编号"),
+    "gtin": ("gtin", "barcode", "ean", "upc", "gtin13", "external_product_id", "条码"),
+    "sku": ("sku", "item_sku", "item_id", "id", "编号"),
     "is_eligible_search": ("is_eligible_search", "enable_search"),
     "is_eligible_checkout": ("is_eligible_checkout", "enable_checkout"),
-    "price": ("price", "价格"),
+    "price": ("price", "standard_price", "价格"),
     "sale_price": ("sale_price", "sale price"),
     "availability": ("availability",),
     "availability_date": ("availability_date", "availability date"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestra.batch.duplicates.minhash import Bands
-from orchestra.batch.duplicates.tokens import ProductWords, difference
+from orchestra.batch.duplicates.tokens import ProductWords, difference, shared
 
 LEAST_ALIKE = 0.8  # of words, for texts to say the same
 MOST_VARIANTS = 20  # of a product, that a row is compared with
@@ -74,8 +74,10 @@ class KnownTexts:
         yield from best.values()
 
     def _link(self, row: int, tokens: ProductWords, other: int) -> Likeness | None:
+        if shared(tokens, self._tokens[other]) < LEAST_ALIKE:  # most are, and need no closer look
+            return None
         apart = difference(tokens, self._tokens[other])
-        if apart.alike < LEAST_ALIKE or apart.numbered or apart.renamed:
+        if apart.numbered or apart.renamed:
             return None
         if apart.varies:
             why = "nearly the same text, other sizes or colours"

@@ -89,10 +89,9 @@ def difference(one: ProductWords, other: ProductWords) -> Difference:
     left, right = Counter(one.all), Counter(other.all)
     apart = [*(left - right), *(right - left)]
     plain = [token for token in apart if token & KIND_BITS != VARIES]
-    either = (left | right).total()
     heads = Counter(one.title), Counter(other.title)
     return Difference(
-        alike=(left & right).total() / either if either else 1.0,
+        alike=shared(one, other),
         varies=len(plain) < len(apart),
         plain=bool(plain),
         numbered=any(token & KIND_BITS == NUMBERED for token in plain),
@@ -101,6 +100,16 @@ def difference(one: ProductWords, other: ProductWords) -> Difference:
             for rest in (heads[0] - heads[1], heads[1] - heads[0])
         ),
     )
+
+
+def shared(one: ProductWords, other: ProductWords) -> float:
+    """The share of the words of two texts that both have, 0 to 1."""
+    left, right = set(one.all), set(other.all)
+    both = len(left & right)
+    if len(left) < len(one.all) and len(right) < len(other.all):
+        both = (Counter(one.all) & Counter(other.all)).total()  # what both say twice counts twice
+    words = len(one.all) + len(other.all) - both
+    return both / words if words else 1.0
 
 
 def _numbers(text: str) -> Iterator[int]:

@@ -79,7 +79,7 @@ class BatchRun:
     async def run(self) -> Summary:
         """Run what is not finished, then write the outputs."""
         started = time.monotonic()
-        take_over(self.folder, self.progress)
+        take_over(self.fleet, self.folder, self.progress)
         self.folder.open_account(self.settings.budget)
         total = self.request.table.count()
         total = total if self.settings.limit is None else min(total, self.settings.limit)
@@ -314,14 +314,14 @@ class BatchRun:
         return Ran("over budget") if ran.end == "no room" else ran
 
 
-def take_over(folder: Folder, progress: Progress) -> None:
+def take_over(fleet: OpenFleet, folder: Folder, progress: Progress) -> None:
     """Settle what an earlier run left when it died."""
-    presumed = folder.book.recover()
+    presumed = folder.book.recover(fleet.file.unbilled)
     folder.book.drop_strays(ROW_ACCOUNT)
     if presumed:
         progress.say(
-            f"{presumed} calls were on their way when the last run died; they are "
-            "counted at their worst case, marked presumed."
+            f"{presumed} calls were on their way when the last run died; they are counted at their "
+            "worst case, of models here at what they usually cost, marked presumed."
         )
 
 

@@ -1,4 +1,5 @@
-"""Reads a cell as its writer meant it: Excel's `="007"`, and text that was encoded twice. Pure."""
+"""Reads a cell as its writer meant it: Excel's `="007"`, text that was encoded twice, a mark of
+encoding where files were joined. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ FORMULA_TEXT = re.compile(r'\s*="+([^"]*)"+\s*')
 TWICE = re.compile(
     "[Â-ß][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[à-ôâ][\x80-¿€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]{2}"
 )
+MARK = "\ufeff"
 FOOTNOTE = re.compile(r"[A-ZÀ-ß][¹²³](?![\w€‚„…†‡ˆ‰‹])")
 
 
@@ -17,7 +19,7 @@ def as_meant(cell: str) -> str:
         found = FORMULA_TEXT.fullmatch(cell)
         if found is not None:
             return found[1]
-    return cell if cell.isascii() else undone(cell)
+    return cell if cell.isascii() else undone(cell.lstrip(MARK))
 
 
 def undone(text: str) -> str:

@@ -100,6 +100,11 @@ class DelimitedTable(Table):
             ]
         if not record.raw.isascii() or '="' in record.raw:
             cells = [as_meant(cell) for cell in cells]
+        if width > 1 and cells == list(self.written):
+            error = error or (
+                f"Row {ordinal} (line {record.line}) repeats the header, as where two exports were "
+                "joined. Delete the line if it is no product."
+            )
         values = dict(zip(self.columns, chain(cells[:width], repeat("")), strict=False))
         if "\0" in record.raw:
             name = next((name for name, value in values.items() if "\0" in value), self.columns[0])

@@ -11,6 +11,7 @@ from itertools import islice
 
 from orchestra.batch.tables.formats import ALL
 from orchestra.batch.tables.records import NO_DELIMITER, Dialect, Record, records
+from orchestra.batch.tables.template import rows_above
 
 DELIMITERS = ",;\t|"
 RARE = "^~¦\x01"  # of old systems; only where each row has as many as the first
@@ -28,6 +29,7 @@ NAMES = {
 SAMPLE_RECORDS, SAMPLE_CHARS = 200, 1 << 18
 MOST_BANNERS = 20
 SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[,;\t| ]*[\r\n]*', re.IGNORECASE)
+REMARK = re.compile(r"#\s*[^\W\d_]{2}")  # "#INFO,Version=1", not a column "#" of numbers
 NUMBER = re.compile(r"[^\w]*[\d.,:/ -]+%?[^\w]*")
 WORDS = """
 id sku name title description price text image photo picture url link brand vendor category type
@@ -140,17 +142,24 @@ def _try(sample: str, dialect: Dialect) -> _Trial:
 
 
 def banners_of(found: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """What stands above the header: lines of a cell or two, before one of names that are known."""
+    """What stands above the header: remarks, and lines of a cell or two, before one of names that
+    are known."""
     above: list[str] = []
     filled = [cells for cells in found if any(map(str.strip, cells))]
+    if count := rows_above(filled):  # of a template its labels would pass for the header
+        return tuple(_line(cells) for cells in filled[:count]) if count + 1 < len(filled) else ()
     for at, cells in enumerate(filled[: MOST_BANNERS + 1]):
         if _is_header(cells):
             is_last = at + 1 == len(filled)
             return tuple(above) if above and not is_last else ()
         if not _is_banner(cells):
             return ()
-        above.append(" ".join(cell.strip() for cell in cells if cell.strip()))
+        above.append(_line(cells))
     return ()
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " ".join(cell.strip() for cell in cells if cell.strip())
 
 
 def _is_header(cells: Sequence[str]) -> bool:
@@ -169,4 +178,6 @@ def _is_banner(cells: Sequence[str]) -> bool:
     names = [cells[at].strip().casefold() for at in filled]
     is_pair = len(filled) == 2 and (len(cells) > 3 or names[0].endswith(":"))
     is_short = len(filled) == 1 or is_pair
+    if names and REMARK.match(names[0]):
+        return True
     return is_short and filled[0] == 0 and not any(name in HEADER_WORDS for name in names)

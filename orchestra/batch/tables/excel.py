@@ -21,6 +21,7 @@ from orchestra.batch.tables.cells import as_meant
 from orchestra.batch.tables.dialect import SAMPLE_RECORDS, banners_of
 from orchestra.batch.tables.row import Row, Table, named, row_error
 from orchestra.batch.tables.source import Source
+from orchestra.batch.tables.template import is_template
 from orchestra.core.errors import InvalidTable
 
 ZEROS = re.compile(r"0+")
@@ -37,7 +38,10 @@ class ExcelTable(Table):
         self.fingerprint = source.content_hash()
         with self._book() as book:
             names = list(book.sheetnames)
-            self._sheet = next((name for name in names if self._is_table(book, name)), "")
+            tables = [name for name in names if self._is_table(book, name)]
+            # A template of Amazon has sheets that explain it before its own.
+            own = (name for name in tables if is_template(next(_filled(book[name]))[1]))
+            self._sheet = next(own, "".join(tables[:1]))
             if not self._sheet:
                 raise InvalidTable(
                     f"Table {str(self.path)!r} is empty: none of its sheets "

@@ -12,7 +12,7 @@ from typing import Literal
 
 from orchestra.core.errors import InvalidTable
 
-FormatName = Literal["plain", "shopify", "woocommerce", "google", "openai", "photos"]
+FormatName = Literal["plain", "shopify", "woocommerce", "google", "openai", "amazon", "photos"]
 OPTIONS, VARIANTS = "options", "variants"
 
 
@@ -138,7 +138,27 @@ GOOGLE = Format(
     ),
     ids=("id",),
 )
-FORMATS = (SHOPIFY, OPENAI, GOOGLE, WOOCOMMERCE)  # the first that fits
+AMAZON = Format(
+    "amazon",
+    "an Amazon flat file",
+    marks=(
+        ("item_sku",),
+        ("item_name",),
+        ("feed_product_type", "brand_name", "external_product_id", "main_image_url"),
+    ),
+    text=(
+        "item_name",
+        "product_description",
+        *(f"bullet_point{n}" for n in range(1, 6)),
+        "brand_name",
+        "color_name",
+        "material_type",
+        "size_name",
+    ),
+    images=("main_image_url", *(f"other_image_url{n}" for n in range(1, 9))),
+    ids=("item_sku",),
+)
+FORMATS = (SHOPIFY, OPENAI, GOOGLE, WOOCOMMERCE, AMAZON)  # the first that fits
 ALL: dict[str, Format] = {one.name: one for one in (PLAIN, *FORMATS, PHOTOS)}
 
 

@@ -58,6 +58,7 @@ SIGNS = {
 NOT_IN_WORDS = frozenset("³²¹¼½¾£¥§«±µ¿¡¤¦¨¬¯¶¸")
 NOT_BEFORE_WORDS = (NOT_IN_WORDS | {"»"}) - frozenset("£¥¿¡«")
 STANDS_AFTER_WORDS = frozenset("®™°©²³")
+OPENING = frozenset("‚„")  # quotation marks that no word ends with: code pages of DOS have é there
 SPACE_LOG, OTHER_ASCII_LOG = -1.8, -4.0
 OF_PAIR, OF_LETTER = 0.7, 0.3  # a letter's probability: how much its neighbour says
 CASE_LOG, CAPITALS_LOG, MIXED_LOG, NEAR_LOG, BROKEN_LOG = -4.0, -0.7, -7.0, -3.0, -5.0
@@ -177,7 +178,11 @@ def _border(before: str, character: str, previous: str, script: str) -> float:
     if previous and character > "\x7f" and not script:
         if character in STANDS_AFTER_WORDS and character not in "²³":
             return 0.0
-        is_sign = character in NOT_IN_WORDS or unicodedata.category(character)[0] == "S"
+        is_sign = (
+            character in NOT_IN_WORDS
+            or character in OPENING
+            or unicodedata.category(character)[0] == "S"
+        )
         return BROKEN_LOG if is_sign else 0.0
     return BROKEN_LOG if script and before in NOT_BEFORE_WORDS else 0.0
 

@@ -10,7 +10,6 @@ begins, and what was begun may still end.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ from orchestra.core.errors import BookError, BookUnavailable, OrchestraError
 from orchestra.observe.together import Together
 
 BEGINNINGS = (OpenAccount, BeginCall, BookHit, TakeThread, KeepThread)
-COUNTS = "metrics"  # the note of what ended members counted, and of those that live
+COUNTS = "metrics"  # the note of what members counted
 CHECK_S = 1.0
 IDLE_S = 5.0  # nobody's book is closed then, so that other programs may have it
 PROBE_BYTES = 65_536  # what a disk that was full has to take before it counts as mended
@@ -74,7 +73,7 @@ class LedgerServer:
         self._members: dict[str, Member] = {}
         self._last_left = clock()
         self._together = Together()
-        self._awaited: set[str] | None = None  # members of the process before, not heard since
+        self._awaited: list[str] | None = None  # members of the process before
         self._notes: dict[str, str] = {}
 
     async def apply(self, bundle: Bundle) -> Answered:
@@ -89,10 +88,9 @@ class LedgerServer:
             return Answered(self._term, stale=True)
         if member is None:
             member = self._members[bundle.member] = Member(self._clock())
-            self._note_counts()
         member.heard = self._clock()
         if bundle.samples is not None:
-            self._count(bundle.member, bundle.samples)
+            self._together.heard(bundle.member, bundle.samples)
         answers = await asyncio.gather(
             *(self._answer(ledger, message, bundle.joins) for message in bundle.messages)
         )
@@ -105,12 +103,12 @@ class LedgerServer:
     async def collect(self, member: str, samples: bytes) -> Collected:
         """What all calls came to, and the metrics of all members, which are added up.
 
-        They are not told while one of a former process has to be heard again: less than was told
-        before would count as a new beginning.
+        What is told is kept first, so that the next process does not tell less.
         """
         self._have_ledger()
         if samples:
-            self._count(member, samples)
+            self._together.heard(member, samples)
+        self._note_counts()
         totals: Sequence[Any] = ()
         trouble = self._trouble
         if self._ledger is not None:
@@ -118,13 +116,12 @@ class LedgerServer:
                 totals = await self._ledger.send(ReadTotals())
             except OrchestraError as error:
                 trouble = trouble or BookUnavailable(str(error))
-        told = () if self._awaited else self._together.samples()
-        return Collected(tuple(totals), told, _told(trouble))
+        return Collected(tuple(totals), self._together.samples(), _told(trouble))
 
     async def leave(self, member: str, samples: bytes) -> None:
         """A member ends in order. After the last one the book's log is put into its file."""
         if samples:
-            self._count(member, samples)
+            self._together.heard(member, samples)
         if member in self._members:
             await self._bury(member)
         if not self._members and self._book is not None:
@@ -156,7 +153,7 @@ class LedgerServer:
                 self._book.recover()
                 self._book.close_unused()
                 self._grace_ends = None
-                self._awaited = set()
+                self._end_awaited()
         if self._book is not None and not self._members and now - self._last_left > IDLE_S:
             self._let_go()
         elif self._book is not None:
@@ -203,24 +200,23 @@ class LedgerServer:
             self._read_counts()
 
     def _read_counts(self) -> None:
-        """What the process before knew of counters; who was a member then is heard again."""
-        self._awaited = set()
+        """What the process before told of counters; who was a member then may be heard again."""
+        self._awaited = []
         with suppress(BookError):
             kept = self.note(COUNTS)
             if kept is not None:
-                ended, members = json.loads(kept)
-                self._together.restore(ended.encode())
-                self._awaited = set(members)
+                self._awaited = self._together.restore(kept)
 
     def _note_counts(self) -> None:
-        """Keep for the next process what those counted that ended, and who has not."""
-        with suppress(BookError):  # without, counters would begin anew with that process
-            self.keep_note(COUNTS, json.dumps([self._together.ended.decode(), [*self._members]]))
+        with suppress(BookError):  # without, counters would begin anew with the next process
+            self.keep_note(COUNTS, self._together.kept())
 
-    def _count(self, member: str, samples: bytes) -> None:
-        self._together.heard(member, samples)
-        if self._awaited:
-            self._awaited.discard(member)
+    def _end_awaited(self) -> None:
+        """Take those for ended that the process before knew, and that did not come."""
+        for name in self._awaited or ():
+            if name not in self._members:
+                self._together.gone(name)
+        self._awaited = []
 
     def _noting(self) -> Book | None:
         self._have_ledger()

@@ -60,10 +60,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What all calls came to, and the metrics of every member, those that are gone as one.
-
-    There are no `samples` while the ledger does not know all of them.
-    """
+    """What all calls came to, and the metrics of every member, those that are gone as one."""
 
     totals: tuple[ModelTotal, ...] = ()
     samples: tuple[bytes, ...] = ()

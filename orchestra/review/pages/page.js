@@ -90,6 +90,13 @@ function put(told) {
     const isRaised = item.matches(".open.stale, .open.conflict") && !old.matches(".stale, .conflict");
     if (isRaised && item.closest("details")) item.closest("details").open = true;
   }
+  if (told.work && $("work")) {
+    shows += 1; // what was asked for before is of no use any more
+    $("work").innerHTML = told.work;
+    ready();
+    $("queue").focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
   if (told.progress) $("progress").innerHTML = told.progress;
   say(told.said);
   return wasAt;
@@ -229,7 +236,6 @@ async function confirmBulk(form) {
   if (!told) return;
   if (told.preview) return openPreview(told.preview);
   $("preview").close();
-  await show(query);
   put(told);
 }
 

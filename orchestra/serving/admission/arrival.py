@@ -59,7 +59,7 @@ def waited_s(headers: Headers, unix_s: float) -> float:
 
     Read are seconds, milliseconds and microseconds since 1970, with or without `t=`.
     """
-    told = next((value for name, value in headers if name == START_HEADER), None)
+    told = _header(headers, START_HEADER)
     if told is None:
         return 0.0
     found = STARTED.fullmatch(told.strip())
@@ -74,8 +74,15 @@ def waited_s(headers: Headers, unix_s: float) -> float:
 
 def lane_of(headers: Headers, lane: Lane) -> Lane:
     """The lane that a request asks for; a key's own batch lane is never left by a header."""
-    told = next((value for name, value in headers if name == LANE_HEADER), b"")
-    return "batch" if told.strip().lower() == b"batch" else lane
+    told = _header(headers, LANE_HEADER)
+    return "batch" if told is not None and told.strip().lower() == b"batch" else lane
+
+
+def _header(headers: Headers, wanted: bytes) -> bytes | None:
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return None
 
 
 def deadline_s(body: bytes) -> float | None:

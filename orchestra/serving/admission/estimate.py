@@ -7,6 +7,7 @@ others on this machine, queues of models and the ingress's own work included, is
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -25,13 +26,16 @@ LEAST_TAIL, MOST_TAIL = 1.25, 3.0
 class _Ratios:
     """The last ratios of what was to what had been predicted."""
 
-    last: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
+    last: deque[float] = field(default_factory=deque)
+    ordered: list[float] = field(default_factory=list)
     tail: float = LEAST_TAIL
 
     def add(self, ratio: float) -> None:
+        if len(self.last) == LAST:
+            self.ordered.pop(bisect_left(self.ordered, self.last.popleft()))
         self.last.append(ratio)
-        ordered = sorted(self.last)
-        high = ordered[min(len(ordered) - 1, int(SURE * len(ordered)))]
+        insort(self.ordered, ratio)
+        high = self.ordered[min(len(self.ordered) - 1, int(SURE * len(self.ordered)))]
         self.tail = min(MOST_TAIL, max(LEAST_TAIL, high))
 
 

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestra.access.principal import Principal
+from orchestra.access.principal import Lane, Principal
 from orchestra.core.errors import Overloaded, QueueFull
 from orchestra.serving.admission.arrival import arrived, deadline_s, kind_of, lane_of, waited_s
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
@@ -27,7 +26,7 @@ WORK = ("/", "/v1/jobs", "/v1/chat/completions", "/v1/embeddings", "/v1/response
 MOST_BODY = 64 * 2**20  # bytes; what is longer is refused by the guard of its route
 STALL_S = 30.0  # without a byte of a body
 STOPPED = f"The body stopped coming for {STALL_S:g} s before its end. Send all of Content-Length."
-Refuse = Callable[[Overloaded], Response]
+Refuse = Callable[[Overloaded], ASGIApp]
 
 
 class Bookkeeping(Protocol):
@@ -142,13 +141,14 @@ class Admission:
             return
         at_s = time.monotonic() - waited_s(scope["headers"], time.time())
         body = _ReadBody(receive)
-        lane = lane_of(scope["headers"], self._who(scope).lane)
+        who = self._who(scope)
+        lane = lane_of(scope["headers"], who.lane)
         try:
             await self._read(body)
             if not body.is_whole:
                 await self._app(scope, body.receive, send)
                 return
-            entry = self._entry(scope, body, at_s)
+            entry = _entry(scope, body, who, lane, at_s)
             if not await self._turn(entry, body):
                 self._seen.count(lane, "left")
                 return
@@ -176,20 +176,6 @@ class Admission:
                     )
         finally:
             self._reading_bytes -= before
-
-    def _entry(self, scope: Scope, body: _ReadBody, at_s: float) -> Arrival:
-        who = self._who(scope)
-        content = body.content()
-        given_s = deadline_s(content)
-        return Arrival(
-            tenant=who.tenant,
-            weight=who.weight,
-            lane=lane_of(scope["headers"], who.lane),
-            kind=kind_of(scope["path"], content, body.size),
-            arrived_s=at_s,
-            deadline_s=None if given_s is None else at_s + given_s,
-            size=body.size,
-        )
 
     async def _turn(self, entry: Arrival, body: _ReadBody) -> bool:
         """Wait until it may begin; false where its client left. Raises `Overloaded`."""
@@ -247,6 +233,20 @@ class Admission:
     def _tell_depth(self) -> None:
         for lane in LANES:
             self._seen.depth(lane, self.turnstile.queue.count(lane))
+
+
+def _entry(scope: Scope, body: _ReadBody, who: Principal, lane: Lane, at_s: float) -> Arrival:
+    content = body.content()
+    given_s = deadline_s(content)
+    return Arrival(
+        tenant=who.tenant,
+        weight=who.weight,
+        lane=lane,
+        kind=kind_of(scope["path"], content, body.size),
+        arrived_s=at_s,
+        deadline_s=None if given_s is None else at_s + given_s,
+        size=body.size,
+    )
 
 
 def turnstile_of(places: int, at_once: int) -> Turnstile:

@@ -42,6 +42,11 @@ class Turnstile:
         self.held_bytes = 0
         self.passed = 0
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one that came now would begin at once."""
+        return self._has_place() and not len(self.queue)
+
     def pass_in(self) -> None:
         """One that was let in elsewhere takes a place here, whether one is free or not."""
         self.passed += 1
@@ -59,6 +64,7 @@ class Turnstile:
         """
         entry.work_s = self.times.mean_s(entry.kind)
         entry.queued_s = now_s
+        self.queue.at(now_s)
         wait_s = self._wait_s(entry, now_s)
         needed_s = wait_s + entry.work_s
         # What was a guess does not show how good predictions are.
@@ -67,7 +73,12 @@ class Turnstile:
             least_s = wait_s + self.times.most_s(entry.kind)
             sure_s = needed_s * self.times.tail(entry.tenant, entry.lane)
             # Where a place is free what is expected decides: nobody waits who could have it.
-            self._check_deadline(entry, now_s, max(least_s, sure_s) if wait_s else needed_s)
+            needed_s = max(least_s, sure_s) if wait_s else needed_s
+            late_s = self._late_s(entry, now_s, needed_s)
+            if late_s > 0:
+                if self._late_s(entry, now_s, entry.work_s) <= 0:
+                    self.queue.claim(entry, now_s + entry.work_s)
+                raise self._too_late(entry, late_s, needed_s)
         if wait_s:
             self._make_place(entry)
         self.held_bytes += entry.size
@@ -76,8 +87,9 @@ class Turnstile:
 
     def fill(self, now_s: float) -> None:
         """Let in as many as there are free places; what can no longer be in time is refused."""
+        self.queue.at(now_s)
         while self._has_place():
-            entry = self.queue.pop()
+            entry = self.queue.pop(self._to_keep())
             if entry is None:
                 return
             self.held_bytes -= entry.size
@@ -126,10 +138,16 @@ class Turnstile:
         busy = len(self.under_way) + self.passed
         return busy < self.limit.now or (self.passed > 0 and not self.under_way)
 
+    def _to_keep(self) -> int | None:
+        """The free places, of which some may be kept for who was refused; None while most are."""
+        if len(self.under_way) < self.limit.now * QUIET:
+            return None  # nobody lacks room, and no end of another would give up what is kept
+        return self.limit.now - len(self.under_way) - self.passed
+
     def _wait_s(self, entry: Arrival, now_s: float) -> float:
         """Seconds before it would begin; 0 where a place is free."""
         places = self.limit.now
-        if self._has_place() and not len(self.queue):
+        if self._has_place() and self.queue.is_next(entry, self._to_keep()):
             return 0.0
         # What takes longer than expected is half done, for all we know.
         left_s = sum(
@@ -140,11 +158,6 @@ class Turnstile:
     def _late_s(self, entry: Arrival, now_s: float, needed_s: float) -> float:
         """Seconds by which it would miss its deadline if it needed so long from now."""
         return 0.0 if entry.deadline_s is None else now_s + needed_s - entry.deadline_s
-
-    def _check_deadline(self, entry: Arrival, now_s: float, needed_s: float) -> None:
-        late_s = self._late_s(entry, now_s, needed_s)
-        if late_s > 0:
-            raise self._too_late(entry, late_s, needed_s)
 
     def _make_place(self, entry: Arrival) -> None:
         """Raises `QueueFull`, or has another give up its place where the queue is full."""

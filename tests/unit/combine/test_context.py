@@ -30,6 +30,15 @@ def read(text: str, word: str, value: str) -> Field:
         ("juicier than an apple", "apple"),
         ("Great served with apple", "apple"),
         ("这不是苹果", "苹果"),
+        ("A faux apple for the table", "apple"),
+        ("Bowl with an apple-like shine", "apple"),
+        ("apple look", "apple"),
+        ("仿苹果", "苹果"),
+        ("Peeler for apple", "apple"),
+        ("A apple-shaped lamp", "apple"),
+        ("A lamp in the shape of an apple", "apple"),
+        ("适用于苹果", "苹果"),
+        ("苹果味", "苹果"),
     ],
 )
 def test_what_is_denied_or_said_of_something_else_is_no_value(text: str, word: str) -> None:
@@ -46,6 +55,7 @@ def test_what_is_denied_or_said_of_something_else_is_no_value(text: str, word: s
         ("Without sugar, apple", "apple"),
         ("A fresh apple, not a lemon", "apple"),
         ("非常好吃的苹果", "苹果"),
+        ("Snack for kids apple", "apple"),
     ],
 )
 def test_a_denial_of_another_clause_or_word_changes_nothing(text: str, word: str) -> None:
@@ -53,8 +63,15 @@ def test_a_denial_of_another_clause_or_word_changes_nothing(text: str, word: str
     assert in_context(field, text, KINDS) == field
 
 
-def test_the_place_is_where_it_is_made_not_where_it_ships_from() -> None:
-    text = "Ships from Sweden, made in Vietnam."
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ships from Sweden, made in Vietnam.",
+        "Packed in Sweden, grown in Vietnam.",
+        "Made in Vietnam with imported apples from Sweden.",
+    ],
+)
+def test_the_place_is_where_it_is_made_not_where_it_ships_from(text: str) -> None:
     found = in_context(read(text, "Sweden", "Sweden"), text, PLACES, is_origin=True)
     assert found.value == "Vietnam"
     assert [proof.text for proof in found.evidence] == ["Vietnam"]

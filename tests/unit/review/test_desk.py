@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from orchestra.core.job import Result
 from orchestra.review.bulk import Deed, decide_all, preview
 from orchestra.review.card import Item
 from orchestra.review.desk import Desk
+from orchestra.review.findings import KINDS
 from orchestra.review.history import entries, latest
 from orchestra.review.index import Choice
 from tests.review_books import make_batch, run_again
@@ -145,7 +148,7 @@ def bulk(desk: Desk, choice: Choice, deed: Deed, value: str = "", group: str = "
     expected = preview(desk, choice, deed, value).fields
     made = decide_all(desk, choice, deed, value, "all alike", group, expected)
     assert made is not None
-    return len(made)
+    return made
 
 
 def test_a_preview_writes_nothing_and_says_what_will_change(desk: Desk) -> None:
@@ -164,7 +167,7 @@ def test_a_bulk_action_is_one_group_written_once_and_passes_over_what_is_decided
     assert bulk(desk, all_conflicts, "approve") == 3
     assert item(desk, FIRST, "colour").state == "rejected"
     again = decide_all(desk, all_conflicts, "approve", "", "", "g", 3)
-    assert again is not None
+    assert again == 3
     assert len(decided(desk)) == 4
 
 
@@ -204,12 +207,72 @@ def test_history_tells_groups_as_one_and_what_was_taken_back(desk: Desk) -> None
     bulk(desk, CONFLICTS, "approve")
     last = latest(desk.folder.book)
     assert last is not None
-    assert (last.count, last.last.group) == (4, "g")
-    desk.undo(last.ids)
-    told = list(entries(desk.folder.book))
+    assert (last.size, last.group) == (4, "g")
+    desk.undo_span(last)
+    told = entries(desk.folder.book)
     assert [entry.count for entry in told] == [4, 4, 1]
-    assert [bool(entry.ids) for entry in told] == [True, False, True]
+    assert [entry.standing for entry in told] == [4, 0, 1]
     last = latest(desk.folder.book)
     assert last is not None
-    assert last.ids == (one.id,)
-    assert [entry.count for entry in entries(desk.folder.book, before=told[1].oldest)] == [1]
+    assert (last.first, last.last) == (one.id, one.id)
+    assert [entry.count for entry in entries(desk.folder.book, told[1].oldest)] == [1]
+
+
+def stands(desk: Desk) -> list[tuple[str, str, str, str]]:
+    """Every field of the index with its state, and why it is for review."""
+    index = desk.index
+    kinds = index.columns["kind"]
+    return [(*index.key(at), index.state(at), KINDS[kinds[at]]) for at in range(len(index))]
+
+
+CHOICES = (
+    Choice(kind="all", field="brand"),
+    Choice(kind="all", field="colour"),
+    Choice(kind="error"),
+    Choice(kind="all", status="failed"),
+    CONFLICTS,
+    Choice(kind="all", state="skipped"),
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_decided_of_many_at_once_stands_as_if_it_was_decided_one_by_one(
+    desk: Desk, out: Path, seed: int
+) -> None:
+    draw = random.Random(seed)
+    desk.standing.at_once = 0  # as of many thousand decisions
+    deeds: tuple[Deed, ...] = ("approve", "skip", "products", "approve", "reject", "photo")
+    for step in range(14):
+        kind = draw.choice(("bulk", "bulk", "undo", "redo", "one"))
+        if kind == "bulk":
+            choice, deed = draw.choice(CHOICES), draw.choice(deeds)
+            expected = preview(desk, choice, deed).fields
+            decide_all(desk, choice, deed, "", "", f"group {step}", expected)
+        elif kind == "one":
+            row = draw.choice((FIRST, SECOND))
+            name = draw.choice(("brand", "colour"))
+            desk.decide(row, name, draw.choice(("edit", "reject", "approve")), "")
+        else:
+            book = desk.folder.book
+            spans = [span for span in book.spans() if span.is_undo == (kind == "redo")]
+            spans = [span for span in spans if not book.undone(span)]
+            if spans:
+                desk.undo_span(draw.choice(spans[:3]))
+        with closing(Desk.open(out, "ben")) as anew:
+            assert stands(desk) == stands(anew), f"after step {step}: {kind}"
+            assert desk.index.progress() == anew.index.progress()
+
+
+def test_many_are_not_decided_of_where_rows_ran_since_they_were_read(desk: Desk, out: Path) -> None:
+    run_again(out, 1, lambda result: result)
+    with pytest.raises(InvalidDecision, match="Open the page again"):
+        bulk(desk, CONFLICTS, "approve")
+    assert decided(desk) == []
+
+
+def test_what_another_process_decided_meanwhile_is_noted_too(desk: Desk, out: Path) -> None:
+    other = Desk.open(out, "ben")
+    other.decide(SECOND, "brand", "reject")
+    other.close()
+    assert bulk(desk, CONFLICTS, "approve") == 4
+    assert item(desk, SECOND, "brand").state == "rejected"

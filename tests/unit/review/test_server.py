@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from orchestra.core.errors import PortTaken
 from orchestra.review.desk import Desk
 from orchestra.review.guard import Guard
-from orchestra.review.server import Workbench, listen
+from orchestra.review.server import MOST_ITEMS, Workbench, listen
 from tests.review_books import HOSTILE, make_batch
 
 ROWS = 48
@@ -157,6 +158,29 @@ async def test_a_wrong_request_says_what_is_wrong_and_writes_nothing(
     assert answer.status_code == 400
     assert told in answer.json()["error"]["message"]
     assert desk.folder.book.state == before
+
+
+async def test_what_is_decided_of_many_is_answered_with_the_queue_as_it_is_now(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("many")
+    with closing(Desk.open(make_batch(folder, 96, photos=2, side_px=64), "ana")) as desk:
+        app = Guard(Workbench(desk, f"/{SECRET}").app(), SECRET, PORT)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=HOME) as client:
+            query = {"kind": "all", "field": "brand"}
+            body = {"query": {"kind": "all"}, "deed": "approve", "group": "g"}
+            count = (await send(client, "preview", {**body, "value": ""})).json()["fields"]
+            assert count > MOST_ITEMS
+            sent = {**body, "expected": count}
+            answer = await client.post(f"/{SECRET}/bulk", json=sent, params=query)
+            assert f"{count} fields" in answer.json()["said"]
+            assert '<article class="card' not in answer.json()["work"]
+            undone = (await client.post(f"/{SECRET}/undo", json={}, params=query)).json()
+            assert undone["said"] == f"{count} decisions taken back"
+            assert '<article class="card' in undone["work"]
+            again = (await client.post(f"/{SECRET}/undo", json={}, params=query)).json()
+            assert again["said"] == "There is nothing to undo."
 
 
 async def test_a_bulk_action_that_is_sent_twice_is_written_once(

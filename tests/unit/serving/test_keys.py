@@ -221,3 +221,12 @@ async def test_a_server_without_keys_has_its_ceiling_of_a_day(tmp_path: Path) ->
         assert "The server has no money left for this day: $0.000001 of" in answer.text
         assert "at 00:00 UTC" in answer.text
         assert (await http.get("/v1/keys")).status_code == 404
+
+
+async def test_terms_that_are_no_object_are_refused(open_door: Served) -> None:
+    admin = bearer(made(open_door.book, "acme", ADMIN))
+    for path in ("/v1/keys/abc", "/v1/tenants/acme"):
+        for body in (b"null", b"[]", b"[1]", b"1", b'"a"', b"false"):
+            sent = {**admin, "Content-Type": "application/json"}
+            answer = await open_door.http.post(path, content=body, headers=sent)
+            assert answer.status_code == 400 and "It takes an object" in answer.text

@@ -40,9 +40,10 @@ from workers.training.texts.chinese_rows import chinese_text
 from workers.training.texts.product import make_product
 
 Floats = NDArray[np.floating[Any]]
-NAMES = Path(__file__).parent / "names.yaml"
-OPINIONS = Path(__file__).parent / "opinions.yaml"
-CHINESE = Path(__file__).parent / "chinese.yaml"
+HERE = Path(__file__).parent
+NAMES = HERE / "names.yaml"
+OPINIONS = HERE / "opinions.yaml"
+CHINESE = HERE / "chinese.yaml"
 DIRECTIONS, SHRUNK = 48, 3.0
 SEEDS, SHOTS, TABLE = 6, 5, 400
 TEMPERATURES = tuple(float(t) for t in np.geomspace(0.02, 3, 25))

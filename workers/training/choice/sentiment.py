@@ -1,8 +1,9 @@
 """Trains the sentiment head on what buyers say: python -m workers.training.choice.sentiment.
 
-It learns from `opinions.yaml` and `reviews.yaml`, written for the project. Prints how many are
-right of folds that a head did not see, and of `held_back.yaml`, which none ever learns from: these
-choose between ways of training, and `benchmarks/choice/reviews.jsonl` measures what was chosen.
+It learns from `opinions.yaml`, `reviews.yaml` and `plain.yaml`, written for the project. Prints how
+many are right of folds that a head did not see, and of `held_back.yaml`, which none ever learns
+from: these choose between ways of training. `held_again.yaml`, asked once it was chosen, and
+`benchmarks/choice/reviews.jsonl` measure what was chosen.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from workers.training.choice.ridge import left_out, scaled
 
 Floats = NDArray[np.floating[Any]]
 HERE = Path(__file__).parent
-LEARNT, HELD_BACK = ("opinions.yaml", "reviews.yaml"), "held_back.yaml"
+LEARNT = ("opinions.yaml", "reviews.yaml", "plain.yaml")
+HELD_BACK, HELD_AGAIN = "held_back.yaml", "held_again.yaml"
 CLASSES = ("negative", "neutral", "positive")
 FOLDS = 5
+PLAIN = 1.5  # what a text without a mood weighs: there are seven times as many with one
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +51,22 @@ def ratings(*names: str) -> list[Rating]:
         for written in files
         for language in ("en", "zh")
         for tone, title in enumerate(CLASSES)
-        for text in written[language][title]
+        for text in written[language].get(title, ())
     ]
 
 
 def fit(said: Sequence[Rating], out: Path, encoder: Vectors) -> None:
     """Train on all of `said`, write the head, print what it knows of texts that it did not see."""
     vectors = encoder.vectors([each.text for each in said])
-    tones, weights = [each.tone for each in said], np.ones(len(said))
+    tones = [each.tone for each in said]
+    weights = np.where(np.array(tones) == CLASSES.index("neutral"), PLAIN, 1.0)
     scores = left_out(vectors, tones, weights, np.arange(len(said)) % FOLDS)
     head, scale = scaled(train(vectors, tones, weights), scores, np.array(tones))
     print(f"{len(said)} texts, scale {scale}; of folds left out: {_told(scores, said)}")
-    others = ratings(HELD_BACK)
-    scores = encoder.vectors([each.text for each in others]) @ head.slopes + head.offsets
-    print(f"of {len(others)} held back: {_told(scores, others)}")
+    for name in (HELD_BACK, HELD_AGAIN):
+        others = ratings(name)
+        scores = encoder.vectors([each.text for each in others]) @ head.slopes + head.offsets
+        print(f"of {len(others)} in {name}: {_told(scores, others)}")
     head.save(out / "sentiment.safetensors")
 
 
@@ -74,10 +79,11 @@ def _told(scores: Floats, said: Sequence[Rating]) -> str:
         language: right[has_tone & np.array([each.language == language for each in said])].mean()
         for language in ("en", "zh")
     }
-    whole = (scores.argmax(axis=1) == tones).mean()
+    whole = scores.argmax(axis=1) == tones
     return (
         f"{right[has_tone].mean():.1%} right of two tones (en {shares['en']:.1%}, "
-        f"zh {shares['zh']:.1%}), {whole:.1%} of three"
+        f"zh {shares['zh']:.1%}), {whole.mean():.1%} of three, {whole[~has_tone].mean():.1%} of "
+        "those without a tone"
     )
 
 

@@ -175,10 +175,10 @@ def train(data: Path, folder: Path, cache: Path, seed: int = 0) -> KindHead:
     cache.mkdir(parents=True, exist_ok=True)
     shelf = read_shots(data, "train")
     every = [*shelf, *read_iconic(data)]
-    whole = _kept(cache / "whole.npy", lambda: embedded(folder, every, lambda photo: photo))
-    held = _held(shelf, cache / HELD)
+    whole = kept(cache / "whole.npy", lambda: embedded(folder, every, lambda photo: photo))
+    held = held_out(shelf, cache / HELD)
     shots = [shelf[at] for at in held]
-    near = _kept(cache / "closer.npy", lambda: embedded(folder, shots, closer))
+    near = kept(cache / "closer.npy", lambda: embedded(folder, shots, closer))
     kinds = sorted({kind_of(shot) for shot in every}, key=lambda kind: kind.name)
     rows = [at for at in range(len(every)) if at not in set(held)]
     head = fitted(whole[rows], [every[at] for at in rows], kinds, seed)
@@ -192,7 +192,7 @@ def train(data: Path, folder: Path, cache: Path, seed: int = 0) -> KindHead:
     return final
 
 
-def _held(shelf: list[Shot], path: Path) -> list[int]:
+def held_out(shelf: list[Shot], path: Path) -> list[int]:
     """The rows that are held out, by embeddings of the public tower, as `vl` keeps them too."""
     if not path.is_file():
         tower = public_tower(IMAGE_PX)
@@ -201,7 +201,8 @@ def _held(shelf: list[Shot], path: Path) -> list[int]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _kept(path: Path, make: Callable[[], Array]) -> Array:
+def kept(path: Path, make: Callable[[], Array]) -> Array:
+    """What `make` makes, from a file where it was made before."""
     if not path.is_file():
         np.save(path, make())
     return np.load(path)

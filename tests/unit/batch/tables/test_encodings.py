@@ -50,6 +50,7 @@ WRITTEN = [
     ("cp949", ["남성용 가죽 구두 블랙", "국내산 한우 등심 1등급"]),
     ("mac_roman", ["Crème fraîche épaisse", "Bühler Äpfel, süß", "Piña colada"]),
     ("cp850", ["Bühler Äpfel, süß und saftig", "Käse aus Österreich"]),
+    ("cp850", ["Jambon fumé à l'ancienne", "Crème fraîche"]),
     ("cp852", ["Jabłko zielone z Włoch", "Gruszka żółta", "Świeży sok pomarańczowy"]),
 ]
 

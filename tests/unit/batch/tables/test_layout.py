@@ -49,6 +49,8 @@ READ = {
     "end mark of DOS": ("sku,name\r\n1,A\r\n\x1a", [["1", "A"]]),
     "banner": ("Export 2026,,\nShop: X,,\n,,\nsku,name,price\n1,A,2\n", [["1", "A", "2"]]),
     "short banner": ("Product export\n\nsku;name;x\n1;A;2\n2;B;3\n", [["1", "A", "2"]]),
+    "remarks": ("#INFO,Version=1,X=2\n#INFO a,b,\nsku,name,x,y\n1,A,2,3\n", [["1", "A", "2", "3"]]),
+    "a column of numbers": ("#,sku,name\n1,A1,B\n", [["1", "A1", "B"]]),
     "banner of pairs": ("By:,John,\nDate:,2026,\nsku,name,x\n1,A,2\n", [["1", "A", "2"]]),
     "spaces before quotes": ('sku, name, x\n1, "A, b", "c"\n', [["1", "A, b", "c"]]),
     "backslashes": ('sku,name\n1,"A \\"b\\", c"\n2,d\n', [["1", 'A "b", c']]),
@@ -56,6 +58,7 @@ READ = {
     "rows quoted whole": ('sku,name\n"1,A"\n"2,""B, c"""\n', [["1", "A"], ["2", "B, c"]]),
     "stray quotes": ('sku,name\n1,5" pipe\n2,"5" pipe\n3,"Fresh" A\n', [["1", '5" pipe']]),
     "zeros behind formulas": ('sku,name\n"=""007""",A\n="008",B\n', [["007", "A"], ["008", "B"]]),
+    "a mark where files were joined": ("sku,name\n1,A\n\ufeff2,B\n", [["1", "A"], ["2", "B"]]),
     "one column": ('name\nApple\n"Banana, ripe"\n', [["Apple"], ["Banana, ripe"]]),
     "one column with commas": ("name\nBanana, ripe\nApple, green\n", [["Banana, ripe"]]),
     "a name missing": ("sku,name,\n1,A,\n2,B\n", [["1", "A", ""], ["2", "B", ""]]),
@@ -104,8 +107,9 @@ def test_quotes_of_excel_between_tabs_are_quotes(tmp_path: Path) -> None:
         ("1,A,Green\napple from Italy\n2,B,x\n", [2], ["1", "apple from Italy", "2"]),
         ("1,A\n2,B,x\n", [1], ["1", "2"]),
         ("1,A,b,c\n2,B,x\n", [1], ["1", "2"]),
+        ("1,A,x\nsku,name,description\n2,B,x\n", [2], ["1", "sku", "2"]),
     ],
-    ids=["swallowed", "swallowed to a quote", "a line broken in two", "short", "long"],
+    ids=["swallowed", "swallowed to a quote", "a line broken in two", "short", "long", "header"],
 )
 def test_odd_rows_are_errors_of_their_own(
     tmp_path: Path, rows: str, damaged: list[int], ids: list[str]

@@ -7,7 +7,7 @@ import gc
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import prometheus_client
@@ -16,11 +16,20 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestra.access.principal import Principal, asking
+from orchestra.core.errors import QueueFull
+from orchestra.serving.admission.acquainted import (
+    ASKED_A_SECOND,
+    ASKED_AT_ONCE,
+    REFUSED_S,
+    Acquainted,
+)
 from orchestra.serving.admission.front import Front, front_environment, middlewares
 from orchestra.serving.admission.guard import turnstile_of
 from orchestra.serving.admission.ingress import IngressAdmission
 from orchestra.serving.admission.letter import ENVIRONMENT, LETTER, WHO, Settings
 from orchestra.serving.admission.patience import Patience
+from orchestra.serving.admission.prepared import Prepared, refused
+from orchestra.serving.problems import problem
 
 JOB = {"text": "A red apple."}
 SECRET = "s3cret"
@@ -43,11 +52,21 @@ class Work:
 class Keys:
     """The guard of keys: a tenant by the key."""
 
+    wrong: ClassVar[set[str]] = {"wrong"}
+
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.refused = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = dict(scope["headers"]).get(b"authorization", b"anyone").decode()
+        if key in self.wrong:
+            self.refused += 1
+            headers = {"WWW-Authenticate": "Bearer"}
+            await JSONResponse({"error": {"code": "KeyRefused"}}, 401, headers)(
+                scope, receive, send
+            )
+            return
         with asking(Principal(tenant=key, weight=3.0 if key == "heavy" else 1.0)):
             await self.app(scope, receive, send)
 
@@ -71,6 +90,11 @@ async def http(front: Front) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def front_asked(front: Front) -> int:
+    """How often the guard of keys refused, behind the door."""
+    return front._app.refused  # type: ignore[attr-defined]  # white box: who answered
+
+
 async def begin(http: httpx.AsyncClient, count: int, **headers: str) -> list[asyncio.Task[Any]]:
     tasks = []
     for _ in range(count):
@@ -80,9 +104,17 @@ async def begin(http: httpx.AsyncClient, count: int, **headers: str) -> list[asy
     return tasks
 
 
+async def greet(http: httpx.AsyncClient, work: Work) -> None:
+    """A first request, by which the door learns who asks."""
+    work.ends.release()
+    await http.post("/v1/jobs", json=JOB)
+    work.heard.clear()
+
+
 async def test_the_door_has_the_queue_and_the_ingress_lets_in_what_it_sends(
     http: httpx.AsyncClient, work: Work, front: Front
 ) -> None:
+    await greet(http, work)
     tasks = await begin(http, 4)
     assert len(work.heard) == 1 and len(front.admission.turnstile.queue) == 2
     assert (await tasks[3]).status_code == 429
@@ -121,14 +153,88 @@ async def test_tenants_are_known_by_their_credential_once_they_were_answered(
     waiting[0].cancel()
 
 
-async def test_keys_that_were_never_answered_stand_together(
+async def test_a_few_keys_that_were_never_seen_go_past_the_queue_the_others_stand_together(
     http: httpx.AsyncClient, work: Work, front: Front
 ) -> None:
-    tasks = [task for n in range(4) for task in await begin(http, 1, authorization=f"guess {n}")]
-    assert (await tasks[3]).status_code == 429  # their share is one tenant's
-    for _ in range(3):
+    count = 1 + ASKED_AT_ONCE + 2
+    tasks = [
+        task for n in range(count + 1) for task in await begin(http, 1, authorization=f"key {n}")
+    ]
+    assert len(work.heard) == 1 + ASKED_AT_ONCE and len(front.admission.turnstile.queue) == 2
+    assert (await tasks[-1]).status_code == 429  # their share is one tenant's
+    for _ in range(count):
         work.ends.release()
-    await asyncio.gather(*tasks[:3])
+    await asyncio.gather(*tasks)
+    again = await begin(http, 2, authorization="key 3")
+    assert len(work.heard) == count + 1  # who is known waits its turn
+    for _ in again:
+        work.ends.release()
+    await asyncio.gather(*again)
+
+
+async def test_of_one_key_that_was_never_seen_one_request_goes_past_the_queue(
+    http: httpx.AsyncClient, work: Work, front: Front
+) -> None:
+    tasks = await begin(http, 4, authorization="new")
+    assert len(work.heard) == 2 and len(front.admission.turnstile.queue) == 2
+    for _ in tasks:
+        work.ends.release()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_wrong_key_hears_so_at_once_however_much_waits(
+    http: httpx.AsyncClient, work: Work, front: Front
+) -> None:
+    await greet(http, work)
+    waiting = await begin(http, 3)
+    first = await http.post("/v1/jobs", json=JOB, headers={"Authorization": "wrong"})
+    asked = front_asked(front)
+    again = await http.post("/v1/jobs", json=JOB, headers={"Authorization": "wrong"})
+    assert first.status_code == again.status_code == 401
+    assert first.text == again.text and again.headers["www-authenticate"] == "Bearer"
+    assert front_asked(front) == asked == 1  # the second was answered by the door
+    for _ in waiting:
+        work.ends.release()
+    await asyncio.gather(*waiting)
+
+
+async def test_a_key_that_is_revoked_is_forgotten(
+    http: httpx.AsyncClient, work: Work, front: Front
+) -> None:
+    work.ends.release()
+    await http.post("/v1/jobs", json=JOB, headers={"Authorization": "heavy"})
+    Keys.wrong.add("heavy")
+    try:
+        said = [
+            (await http.post("/v1/jobs", json=JOB, headers={"Authorization": "heavy"})).status_code
+            for _ in range(2)
+        ]
+    finally:
+        Keys.wrong.discard("heavy")
+    assert said == [401, 401] and front_asked(front) == 1
+
+
+def test_a_refused_key_is_asked_about_again_after_a_while() -> None:
+    known, answer = Acquainted(), Prepared(401, (), b"")
+    known.refuse((b"key",), answer, now_s=100.0)
+    assert known.refusal((b"key",), 100.0 + REFUSED_S / 2) is answer
+    assert known.refusal((b"key",), 100.0 + REFUSED_S) is None
+
+
+def test_only_so_many_keys_a_second_go_past_the_queue() -> None:
+    known = Acquainted()
+    passed = [known.may_ask((b"%d" % n,), now_s=5.0) for n in range(100)]
+    assert sum(passed) == ASKED_A_SECOND
+    assert known.may_ask((b"later",), now_s=5.1)
+
+
+def test_what_is_refused_at_the_door_reads_as_it_would_elsewhere() -> None:
+    error = QueueFull('Full: "so" many \u00e4.', retry_after_s=1.2)
+    status, told = problem(error)
+    ready = refused(error)
+    assert (ready.status, json.loads(ready.body)) == (status, told)
+    assert dict(ready.headers)[b"retry-after"] == b"2"
+    assert dict(ready.headers)[b"content-length"] == str(len(ready.body)).encode()
 
 
 async def test_what_the_door_counted_stands_in_the_ingress_metrics(
@@ -139,6 +245,7 @@ async def test_what_the_door_counted_stands_in_the_ingress_metrics(
         return prometheus_client.REGISTRY.get_sample_value("orchestra_admission_total", labels) or 0
 
     before = refused()
+    await greet(http, work)
     tasks = await begin(http, 5)
     for _ in range(3):
         work.ends.release()
@@ -217,7 +324,7 @@ def test_serve_gets_a_door_where_one_is_set_up(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     before = gc.get_threshold()
     try:
-        assert [one.cls for one in middlewares()] == [Front, Patience]
+        assert [one.cls for one in middlewares()] == [Patience, Front]
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()

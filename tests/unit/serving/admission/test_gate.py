@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import heapq
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestra.access.principal import Lane
 from orchestra.core.errors import Overloaded, QueueFull
 from orchestra.serving.admission.limit import FixedLimit, FoundLimit
 from orchestra.serving.admission.queue import Arrival, FairQueue
@@ -41,10 +43,15 @@ class Server:
             heapq.heappush(self.ends, (self.now + self.takes[entry], len(self.fates), entry))
 
     def ask(
-        self, took: float, tenant: str = "a", latency: float | None = None, **more: float
+        self,
+        took: float,
+        tenant: str = "a",
+        latency: float | None = None,
+        weight: float = 1.0,
+        lane: Lane = "interactive",
     ) -> Arrival:
         deadline = None if latency is None else self.now + latency
-        entry = Arrival(tenant, more.get("weight", 1.0), "interactive", "kind", self.now, deadline)
+        entry = Arrival(tenant, weight, lane, "kind", self.now, deadline)
         self.takes[entry] = took
         self.turnstile.offer(entry, self.now)
         return entry
@@ -58,7 +65,29 @@ class Server:
         self.now = then
 
     def is_busy_or_empty(self) -> bool:
-        return len(self.turnstile.under_way) >= self.places or not len(self.turnstile.queue)
+        """No place is free while one waits, but those kept for who was refused a moment ago."""
+        turnstile = self.turnstile
+        lanes = turnstile.queue._lanes.values()  # white box: the claims
+        kept = sum(len(lane.claims()) for lane in lanes) if turnstile.under_way else 0
+        return len(turnstile.under_way) + kept >= self.places or not len(turnstile.queue)
+
+    def load(self, seconds: float, rates: dict[str, float], latencies: list[float | None]) -> None:
+        """Requests at random times, of `heavy` with three times the weight of the others."""
+        draw, until = random.Random(3), self.now + seconds
+        while self.now < until:
+            self.until(self.now + draw.expovariate(sum(rates.values())))
+            tenant = draw.choices(list(rates), list(rates.values()))[0]
+            weight = 3.0 if tenant == "heavy" else 1.0
+            with contextlib.suppress(Overloaded):
+                self.ask(draw.uniform(0.2, 0.6), tenant, draw.choice(latencies), weight)
+
+    def done(self) -> dict[str, float]:
+        """Seconds of work that each tenant got in time."""
+        done: dict[str, float] = defaultdict(float)
+        for entry, end in self.ended.items():
+            if entry.deadline_s is None or end <= entry.deadline_s:
+                done[entry.tenant] += self.takes[entry]
+        return done
 
 
 @settings(max_examples=50, deadline=None)
@@ -137,6 +166,50 @@ def test_two_tenants_of_weights_three_and_one_get_three_to_one_under_overload() 
     for entry in server.ended:
         done[entry.tenant] += server.takes[entry]
     assert 2.8 <= done["heavy"] / done["light"] <= 3.2
+
+
+@pytest.mark.parametrize("latencies", [[0.65], [1.0], [2.0], [1.0, 2.0, 5.0], [0.7, None]])
+def test_three_to_one_holds_also_where_hardly_any_can_wait(latencies: list[float | None]) -> None:
+    server = Server(places=8, queue=256)
+    server.load(100, {"heavy": 50, "light": 50}, latencies)  # 20 a second are possible
+    done = server.done()
+    assert 2.7 <= done["heavy"] / done["light"] <= 3.3
+    assert sum(done.values()) >= 0.9 * 100 * 8
+
+
+def test_who_asks_for_less_than_its_share_gets_most_of_it_and_others_the_rest() -> None:
+    server = Server(places=8, queue=256)
+    server.load(150, {"heavy": 5, "light": 95}, [1.0, 2.0])
+    done = server.done()
+    assert done["heavy"] >= 0.75 * 5 * 150 * 0.4  # some of 1 s cannot wait for a place
+    assert sum(done.values()) >= 0.9 * 150 * 8
+
+
+def test_no_place_is_kept_for_what_could_not_be_in_time_anyway() -> None:
+    server = Server(places=8, queue=256)
+    server.load(20, {"light": 100}, [2.0])
+    before = sum(server.done().values())
+    draw = random.Random(4)
+    while server.now < 120:
+        server.until(server.now + draw.expovariate(100))
+        with contextlib.suppress(Overloaded):
+            server.ask(0.4, "heavy", 0.1, weight=3.0)
+        with contextlib.suppress(Overloaded):
+            server.ask(draw.uniform(0.2, 0.6), "light", 2.0)
+    assert sum(server.done().values()) - before >= 0.9 * 100 * 8
+
+
+def test_batch_that_can_wait_does_not_take_the_places_of_people_who_cannot() -> None:
+    server = Server(places=8, queue=256)
+    draw = random.Random(6)
+    asked: tuple[tuple[Lane, float | None], ...] = (("interactive", 0.7), ("batch", None))
+    while server.now < 120:
+        server.until(server.now + draw.expovariate(50))
+        for lane, latency in asked:
+            with contextlib.suppress(Overloaded):
+                server.ask(draw.uniform(0.2, 0.6), lane, latency, lane=lane)
+    done = server.done()
+    assert done["batch"] <= 0.15 * sum(done.values()) and sum(done.values()) >= 0.9 * 120 * 8
 
 
 def test_a_tenant_that_floods_leaves_the_others_their_answers() -> None:

@@ -190,3 +190,55 @@ def test_tenants_that_come_once_are_forgotten() -> None:
         queue.pop()
     lanes = queue._lanes.values()  # white box: what is bounded is memory
     assert sum(len(lane.flows) for lane in lanes) <= 2 * MOST_IDLE + 1
+
+
+def test_a_place_is_kept_for_who_was_refused_while_it_is_its_turn() -> None:
+    queue = FairQueue(10)
+    queue.push(entry("heavy", weight=3.0))
+    queue.push(entry("light"))
+    assert queue.pop() is not None and queue.pop() is not None  # 1/3 and 1 by weight
+    waits = entry("light")
+    queue.push(waits)
+    for _ in range(3):
+        queue.claim(entry("heavy", weight=3.0), until_s=10.0)
+    queue.at(9.9)
+    assert queue.is_next(entry("heavy", weight=3.0), free=1)
+    assert queue.pop(free=2) is None  # two turns of heavy come before it
+    assert queue.pop(free=3) is waits
+
+
+def test_claims_count_no_longer_when_their_time_is_over() -> None:
+    queue = FairQueue(10)
+    queue.push(entry("light"))
+    assert queue.pop() is not None
+    queue.claim(entry("heavy", weight=3.0), until_s=10.0)
+    waits = entry("light")
+    queue.push(waits)
+    queue.at(9.9)
+    assert queue.pop(free=1) is None
+    queue.at(10.0)
+    assert queue.pop(free=1) is waits
+
+
+def test_who_was_refused_long_ago_is_owed_nothing() -> None:
+    queue = FairQueue(1000)
+    queue.claim(entry("back"), until_s=1.0)
+    for _ in range(100):
+        queue.push(entry("busy"))
+        queue.pop()
+    queue.at(2.0)
+    for _ in range(20):
+        queue.push(entry("busy"))
+        queue.push(entry("back"))
+    served = [queue.pop() for _ in range(20)]
+    assert abs(sum(one is not None and one.tenant == "busy" for one in served) - 10) <= 1
+
+
+def test_who_was_refused_is_expected_to_come_again_before_others() -> None:
+    queue = FairQueue(10)
+    light = entry("light")
+    queue.push(light)
+    queue.pop()
+    assert queue.ahead_s(light) == 0.0
+    queue.claim(entry("heavy", weight=3.0), until_s=10.0)
+    assert queue.ahead_s(light) == pytest.approx(3.0)

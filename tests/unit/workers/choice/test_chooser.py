@@ -186,6 +186,24 @@ def test_sentiments_are_a_known_set_in_any_words(
     assert [found[1][at] for at in best] == [2, 0]
 
 
+PLAIN = [
+    "The lid of the tin is blue.",
+    "Is there a bus on Sundays?",
+    "包裹里有三个螺丝。",
+    "周三几点关门？",
+]
+
+
+def test_a_text_without_a_mood_is_neutral_and_neither_of_two_names(
+    chooser: Chooser, encoder: Encoder
+) -> None:
+    texts = encoder.encode(PLAIN)
+    three = chooser.choose(texts, ChoiceOptions.of(["positive", "neutral", "negative"]))
+    assert [chosen.name for chosen in three] == ["neutral"] * len(PLAIN)
+    two = chooser.choose(texts, ChoiceOptions.of(["好评", "差评"]))
+    assert [chosen.name for chosen in two] == [None] * len(PLAIN)
+
+
 def test_languages_are_a_known_set(chooser: Chooser, encoder: Encoder) -> None:
     texts = encoder.encode(["Wo ist der Bahnhof, bitte?", "El libro está sobre la mesa."])
     found = chooser.choose(texts, ChoiceOptions.of(["Spanish", "German", "French"]))

@@ -58,6 +58,15 @@ def test_a_list_of_flavours_rests_on_all_their_lines():
     assert found.words["flavours"] in ("Strawberry / Vanilla", "Vanilla / Strawberry")
 
 
+def test_a_slogan_is_no_flavour_and_none_stands_behind_one():
+    assert answer(page(("THE ORIGINAL", 40), ("HAVRE", 60)), flavour=STRING).values == {
+        "flavour": None
+    }
+    read = page(("ORIGINAL", 40), ("vanilj", 30))
+    assert answer(read, flavour=STRING).values == {"flavour": "vanilj"}
+    assert answer(page(("ORIGINAL", 40)), flavour=STRING).values == {"flavour": "ORIGINAL"}
+
+
 def test_what_is_not_printed_stays_open():
     found = answer(PACK, voltage=STRING, country=STRING)
     assert found.values == {"voltage": None, "country": None}
@@ -114,7 +123,7 @@ def test_the_largest_print_is_an_unsure_brand():
 
 
 def test_common_words_and_their_pieces_are_no_brand():
-    read = page(("EKOLOGISK", 60), ("LOGISK", 60), ("MJÖLK", 50), ("1,5%", 40))
+    read = page(("EKOLOGISK", 60), ("LOGISK", 60), ("MJÖLK", 50), ("1,5%", 40), ("OLK", 70))
     assert answer(read, brand=STRING).values == {"brand": None}
 
 
