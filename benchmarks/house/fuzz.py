@@ -24,7 +24,7 @@ from graphs.answer import build
 from orchestra.book.book import Book
 from orchestra.book.filing.filing import Filing
 from orchestra.serving.guards.keys import Access
-from orchestra.serving.http import make_app
+from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 from tests.asking_graphs import asking, told
 from tests.keyed import keyed_fleet, made, tenant
@@ -54,8 +54,7 @@ def server(folder: Path, *, keys: bool) -> Iterator[tuple[int, str | None]]:
             key = made(book, "fuzzed", EVERYTHING)
     app = make_app(
         Service(fleet, {"answer": build, "asking": asking}),
-        access=Access(keys=keys),
-        filing=Filing.open(folder / "filed"),
+        HttpSettings(access=Access(keys=keys), filing=Filing.open(folder / "filed")),
     )
     with on_a_socket(app) as port:
         yield port, key
