@@ -32,7 +32,7 @@ class Spec:
     """What to send where. `rate` a second at random times, or else `clients` in a closed loop.
 
     `latency_ms` are the deadlines that are drawn from; none where it is empty. `once` is a burst:
-    so many at one moment. `tenants` are header values, drawn alike; `keys` are theirs. With
+    so many at one moment. `tenants` are drawn alike, and `keys` are theirs. With
     `photos` each job has a photo as well, and so many jobs are drawn before the first is sent.
     `key` is sent with each.
     """
@@ -106,10 +106,8 @@ class _Maker:
         asked, latency_s = self.job()
         tenant = self.draw.choice(self.spec.tenants) if self.spec.tenants else ""
         sent = time.monotonic()
-        headers = {"X-Benchmark-Tenant": tenant} if tenant else {}
         key = self.keys.get(tenant, self.spec.key)
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             answer = await self.wire.post(self.spec.path, asked, headers)
         except OSError as error:
