@@ -19,7 +19,16 @@ import os
 from benchmarks.service import overhead, slow, tenants
 from benchmarks.service.load import Spec, load
 from benchmarks.service.server import Server, running
-from benchmarks.service.told import DEADLINES_MS, WARM_S, capacity, cpu, shares, tell, times
+from benchmarks.service.told import (
+    DEADLINES_MS,
+    WARM_S,
+    capacity,
+    cpu,
+    goodput,
+    shares,
+    tell,
+    times,
+)
 
 
 def overload(options: argparse.Namespace) -> None:
@@ -38,11 +47,11 @@ def overload(options: argparse.Namespace) -> None:
             )
         )
         cpu(server, used, made)
-        tell(made, rate, options)
+        tell(made, rate)
         print(f"memory     {before:.0f} MiB before, {server.memory_mib():.0f} MiB after")
         recovered(server)
         rate = (rate + capacity(server, options, seed=9)) / 2
-        good = sum(one.is_good for one in made.records) / options.seconds
+        good = goodput(made)
         print(f"goodput    {good / rate:.1%} of the mean of what it could do before and after")
         plain = capacity(server, options, seed=12, latency_ms=())
         print(f"           {good / plain:.1%} of what it could do of jobs without a deadline")

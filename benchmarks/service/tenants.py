@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
                 )
                 with _beside(server, book) as tried:
                     made = load(spec)
-                tell(made, rate, options)
+                tell(made, rate)
                 _shares(made)
                 _tell_tried(tried)
             _month(server, book)

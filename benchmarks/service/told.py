@@ -51,15 +51,13 @@ def cpu(server: Server, before: dict[str, float], made: Load) -> None:
     print(f"cpu        {sum(used.values()) / made.seconds:.2f} cores; ms an answer: {told}")
 
 
-def tell(made: Load, rate: float, options: argparse.Namespace) -> None:
+def tell(made: Load, rate: float) -> None:
     """Goodput, promises kept, refusals."""
     let_in = [one for one in made.records if one.status in (200, 504)]
-    good = sum(one.is_good for one in made.records)
     refused = [one for one in made.records if one.status in (429, 503)]
     quick = sorted(one.took_s for one in refused)
-    goodput = good / options.seconds
-    print(f"offered    {len(made.records)} in {options.seconds:g} s; {shares(made)}")
-    print(f"goodput    {goodput:.1f}/s, {goodput / rate:.1%} of capacity")
+    print(f"offered    {len(made.records)} in {window_s(made):.1f} s; {shares(made)}")
+    print(f"goodput    {goodput(made):.1f}/s, {goodput(made) / rate:.1%} of capacity")
     if let_in:
         kept = sum(one.is_good for one in let_in) / len(let_in)
         print(
@@ -76,6 +74,18 @@ def tell(made: Load, rate: float, options: argparse.Namespace) -> None:
         print(f"refusals   {len(refused)}, {again} with Retry-After", end="")
         print(f", in p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     print(f"           making the load took {made.cpu_s / made.seconds:.2f} cores")
+
+
+def window_s(made: Load) -> float:
+    """Until the last request was sent."""
+    return max((one.at_s for one in made.records), default=1.0)
+
+
+def goodput(made: Load) -> float:
+    """Answers in time a second while there was load; what the queue held at its end is left out."""
+    until_s = window_s(made)
+    ended = sum(one.is_good and one.at_s + one.took_s <= until_s for one in made.records)
+    return ended / until_s
 
 
 def shares(made: Load) -> str:
