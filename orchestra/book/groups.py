@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.book.decisions import COLUMNS, Decisions, NewDecision, check, check_name, decided_at
 from orchestra.core.errors import InvalidDecision
 
+LOG_PAGES = 1000  # sqlite's own: with so many in the log a commit moves them into the file
 # Of rows by their place, in the order in which those are given.
 _ALIKE = f"""INSERT INTO decisions ({COLUMNS})
     SELECT ? + place.key, row_id, ?, ?, NULL, ?, ?, ?, ?, NULL, version
@@ -61,7 +63,7 @@ class Groups(Decisions):
         result; `BookError` as `Book.do` does.
         """
         check_name(by)
-        with self.transaction(is_shared=True):
+        with self._unmoved(), self.transaction(is_shared=True):
             if known := self.group_size(group):
                 return known
             if self.versions != versions:
@@ -90,7 +92,7 @@ class Groups(Decisions):
         Raises `InvalidDecision` where some of them are taken back already, and `BookError`.
         """
         check_name(by)
-        with self.transaction(is_shared=True):
+        with self._unmoved(), self.transaction(is_shared=True):
             if known := self.group_size(group):
                 return known
             if undone := self.undone(span):
@@ -101,6 +103,16 @@ class Groups(Decisions):
             away = self.state + 1 - span.first
             self._write(_UNDO_ALIKE, (away, by, decided_at(), why, group, span.first, span.last))
             return self.group_size(group)
+
+    @contextmanager
+    def _unmoved(self) -> Iterator[None]:
+        """Leave what is committed in the log, which is as safe there: the next commit moves it into
+        the file, when nobody waits for 50,000 decisions to be answered."""
+        self._write("PRAGMA wal_autocheckpoint = 0")
+        try:
+            yield
+        finally:
+            self._write(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
     def group_size(self, group: str) -> int:
         """How many decisions were written as `group`."""
