@@ -26,7 +26,7 @@ _UNDO_ALIKE = f"""INSERT INTO decisions ({COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DecisionSpan:
     """Decisions that were written together: the numbers of the first and the last."""
 
     first: int
@@ -40,7 +40,7 @@ class Span:
         return self.last - self.first + 1
 
 
-class Groups(Decisions):
+class DecisionGroups(Decisions):
     """The decisions of a book, by what was written together."""
 
     def decide_alike(
@@ -86,7 +86,7 @@ class Groups(Decisions):
                 )
             return count
 
-    def undo_alike(self, span: Span, *, by: str, group: str, why: str = "") -> int:
+    def undo_alike(self, span: DecisionSpan, *, by: str, group: str, why: str = "") -> int:
         """Take back all decisions of `span` as one `group`, in the book itself; how many there are.
 
         Raises `InvalidDecision` where some of them are taken back already, and `BookError`.
@@ -118,7 +118,7 @@ class Groups(Decisions):
         """How many decisions were written as `group`."""
         return self._read("SELECT count(*) FROM decisions WHERE grp = ?", (group,))[0][0]
 
-    def spans(self, before: int | None = None) -> Iterator[Span]:
+    def spans(self, before: int | None = None) -> Iterator[DecisionSpan]:
         """What was written together, the last first; of what came before the decision `before`."""
         end = self.state if before is None else before - 1
         while end > 0:
@@ -132,21 +132,21 @@ class Groups(Decisions):
             last, group, is_undo = found
             query = "SELECT min(id) FROM decisions WHERE grp = ?"
             first = last if group is None else self._read(query, (group,))[0][0]
-            yield Span(first, last, group, bool(is_undo))
+            yield DecisionSpan(first, last, group, bool(is_undo))
             end = first - 1
 
-    def span_of(self, group: str) -> Span | None:
+    def span_of(self, group: str) -> DecisionSpan | None:
         """Where the decisions of `group` stand; None where it is unknown."""
         found = self._read_one("SELECT max(id) FROM decisions WHERE grp = ?", (group,))
         last = None if found is None else found[0]
         return None if last is None else next(self.spans(last + 1))
 
-    def members(self, span: Span) -> list[tuple[str, str | None, str]]:
+    def members(self, span: DecisionSpan) -> list[tuple[str, str | None, str]]:
         """Row id, field and action of each decision of `span`."""
         query = "SELECT row_id, field, action FROM decisions WHERE id BETWEEN ? AND ?"
         return [*map(tuple, self._read(query, (span.first, span.last)))]
 
-    def undone(self, span: Span) -> set[int]:
+    def undone(self, span: DecisionSpan) -> set[int]:
         """The numbers of the decisions of `span` that are taken back."""
         found = self._read(
             "SELECT id, undoes FROM decisions WHERE undoes IS NOT NULL AND id > ? ORDER BY id DESC",
