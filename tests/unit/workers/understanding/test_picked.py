@@ -40,6 +40,8 @@ def test_what_a_text_states_twice_shares_its_probability() -> None:
     one = pick(text, read, SPAN, "container", 0.5)
     assert (one.value, one.span) == ("tin", (5, 8))
     assert one.probability == pytest.approx(0.55)
+    listed = picks(text, read, SPAN, "containers", 0.3)
+    assert [one.value for one in listed] == ["Acme", "tin"]
 
 
 def test_an_empty_text_states_nothing() -> None:
