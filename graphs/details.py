@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from orchestra import Job, JobState, Recipe
 from orchestra.batch.taxonomy.field import DetailRule
 from orchestra.core.schema import narrow
-from orchestra.core.state import fields_of, outcomes_of
+from orchestra.core.state import fields_of, json_of, outcomes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class KeepDetails:
         asked = self.details.asked(state)
         found = {} if outcome is None else outcome.fields
         kept = {name: field for name, field in found.items() if name in asked}
-        return {"fields": {name: field.model_dump(mode="json") for name, field in kept.items()}}
+        return {"fields": json_of(kept)}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

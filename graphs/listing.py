@@ -17,12 +17,12 @@ from langgraph.graph import END, START, StateGraph
 
 from graphs.details import CategoryDetails, KeepDetails
 from graphs.writing import check_field, known_facts, published, shape_of, with_left_out
-from orchestra import Context, Job, JobState, Recipe, ask, cascade, in_turn, merge, serve
+from orchestra import Context, JobState, Recipe, ask, cascade, in_turn, merge, serve
 from orchestra.batch.recipe import WRITTEN, Language
 from orchestra.combine.instructions import instructed
 from orchestra.core.ask import Ask
 from orchestra.core.job import Field
-from orchestra.core.state import fields_of, outcomes_of
+from orchestra.core.state import fields_of, json_of, outcomes_of
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +156,7 @@ class CheckWriting:
     async def __call__(self, state: JobState) -> dict[str, Any]:
         """Fields title, description and bullets, suffixed if there are several languages."""
         outcomes = outcomes_of(state)
-        checked: dict[str, Any] = {}
+        checked: dict[str, Field] = {}
         for node, wanted in self.writers:
             outcome = outcomes.get(node)
             if outcome is None:
@@ -174,19 +174,19 @@ class CheckWriting:
                 if name != "bullets":
                     kept = published(self.recipe, name, kept, words, facts, language, title)
                     title = title or str(kept.value or "")
-                checked[f"{name}{suffix}"] = kept.model_dump(mode="json")
-        return {"fields": checked}
+                checked[f"{name}{suffix}"] = kept
+        return {"fields": json_of(checked)}
 
 
 def _text_of(state: JobState) -> str:
-    return Job.model_validate(state["job"]).text or ""
+    return state["job"].get("text") or ""
 
 
 def written_in(wanted: str, state: JobState) -> Language:
     """The language a writer writes in; `auto` is the job's own."""
     if wanted in ("en", "zh"):
         return "zh" if wanted == "zh" else "en"
-    return "zh" if Job.model_validate(state["job"]).language == "zh" else "en"
+    return "zh" if state["job"].get("language") == "zh" else "en"
 
 
 app = serve(build)

@@ -52,8 +52,10 @@ def server(folder: Path, *, keys: bool) -> Iterator[tuple[int, str | None]]:
         with Book.open(folder / "book.sqlite", exclusive=False) as book:
             tenant(book, "fuzzed")
             key = made(book, "fuzzed", EVERYTHING)
-    settings = HttpSettings(access=Access(keys=keys), filing=Filing.open(folder / "filed"))
-    app = make_app(Service(fleet, {"answer": build, "asking": asking}), settings)
+    app = make_app(
+        Service(fleet, {"answer": build, "asking": asking}),
+        HttpSettings(access=Access(keys=keys), filing=Filing.open(folder / "filed")),
+    )
     with on_a_socket(app) as port:
         yield port, key
     asyncio.run(fleet.close())

@@ -15,28 +15,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import Counter
-from statistics import quantiles
 
-from benchmarks.service import overhead, slow
-from benchmarks.service.load import Load, Spec, load
-from benchmarks.service.server import WEIGHTS, Server, running
-
-DEADLINES_MS = (1000.0, 2000.0, 5000.0)
-LONG_MS = (10_000.0, 20_000.0)  # long enough that there is a queue to be fair in
-WARM_S, CLIENTS = 6.0, 32
-
-
-def capacity(server: Server, options: argparse.Namespace, seed: int = 2) -> float:
-    """Answers a second that 32 clients get who ask again and again."""
-    load(Spec(server.port, WARM_S, clients=8, seed=seed + 100))
-    before = server.cpu_s()
-    closed = load(Spec(server.port, options.capacity_seconds, clients=CLIENTS, seed=seed))
-    cpu(server, before, closed)
-    rate = sum(one.status == 200 for one in closed.records) / closed.seconds
-    print(f"capacity   {rate:.1f} answers/s in a closed loop of {CLIENTS}; {shares(closed)}")
-    print(f"           {times(closed)}")
-    return rate
+from benchmarks.service import overhead, slow, tenants
+from benchmarks.service.load import Spec, load
+from benchmarks.service.server import Server, running
+from benchmarks.service.told import (
+    DEADLINES_MS,
+    WARM_S,
+    capacity,
+    cpu,
+    goodput,
+    shares,
+    tell,
+    times,
+)
 
 
 def overload(options: argparse.Namespace) -> None:
@@ -55,48 +47,14 @@ def overload(options: argparse.Namespace) -> None:
             )
         )
         cpu(server, used, made)
-        tell(made, rate, options)
+        tell(made, rate)
         print(f"memory     {before:.0f} MiB before, {server.memory_mib():.0f} MiB after")
         recovered(server)
         rate = (rate + capacity(server, options, seed=9)) / 2
-        good = sum(one.is_good for one in made.records) / options.seconds
+        good = goodput(made)
         print(f"goodput    {good / rate:.1%} of the mean of what it could do before and after")
-
-
-def cpu(server: Server, before: dict[str, float], made: Load) -> None:
-    """CPU of the busiest processes meanwhile, for each answer."""
-    answers = max(1, sum(one.status == 200 for one in made.records))
-    used = {name: now - before.get(name, 0.0) for name, now in server.cpu_s().items()}
-    busiest = sorted(used.items(), key=lambda pair: -pair[1])[:6]
-    told = ", ".join(f"{name} {1000 * seconds / answers:.1f}" for name, seconds in busiest)
-    print(f"cpu        {sum(used.values()) / made.seconds:.2f} cores; ms an answer: {told}")
-
-
-def tell(made: Load, rate: float, options: argparse.Namespace) -> None:
-    """Goodput, promises kept, refusals."""
-    let_in = [one for one in made.records if one.status in (200, 504)]
-    good = sum(one.is_good for one in made.records)
-    refused = [one for one in made.records if one.status in (429, 503)]
-    quick = sorted(one.took_s for one in refused)
-    goodput = good / options.seconds
-    print(f"offered    {len(made.records)} in {options.seconds:g} s; {shares(made)}")
-    print(f"goodput    {goodput:.1f}/s, {goodput / rate:.1%} of capacity")
-    if let_in:
-        kept = sum(one.is_good for one in let_in) / len(let_in)
-        print(
-            f"promises   {kept:.2%} of {len(let_in)} that were let in ended before their deadline"
-        )
-    for given_s in sorted({one.latency_s or 0.0 for one in let_in}):
-        those = [one for one in let_in if one.latency_s == given_s]
-        late = [one.took_s - given_s for one in those if not one.is_good]
-        worst = f", by {max(late):.2f} s at most" if late else ""
-        print(f"           of {given_s:g} s: {len(those)} let in, {len(late)} late{worst}")
-    if quick:
-        again = sum(bool(one.retry_after) for one in refused)
-        p50, p99 = (quick[int(len(quick) * share)] * 1000 for share in (0.5, 0.99))
-        print(f"refusals   {len(refused)}, {again} with Retry-After", end="")
-        print(f", in p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    print(f"           making the load took {made.cpu_s / made.seconds:.2f} cores")
+        plain = capacity(server, options, seed=12, latency_ms=())
+        print(f"           {good / plain:.1%} of what it could do of jobs without a deadline")
 
 
 def recovered(server: Server) -> None:
@@ -121,41 +79,6 @@ def burst(options: argparse.Namespace) -> None:
         recovered(server)
 
 
-def tenants(options: argparse.Namespace) -> None:
-    """Two tenants of weights 3 and 1, each with more than its share."""
-    with running(is_local=True, more=_more(options)) as server:
-        rate = capacity(server, options)
-        made = load(
-            Spec(
-                server.port,
-                options.seconds,
-                rate=rate * options.times,
-                latency_ms=LONG_MS,
-                tenants=tuple(WEIGHTS),
-                seed=6,
-            )
-        )
-        tell(made, rate, options)
-        good = Counter(one.tenant for one in made.records if one.is_good)
-        print(f"tenants    heavy {good['heavy']}, light {good['light']}: ", end="")
-        print(f"{good['heavy'] / max(1, good['light']):.2f} to 1")
-
-
-def shares(made: Load) -> str:
-    """How many of each status."""
-    counts = Counter(f"{one.status} {one.code}".strip() for one in made.records)
-    return ", ".join(f"{count} x {name}" for name, count in counts.most_common())
-
-
-def times(made: Load) -> str:
-    """Percentiles of those that were answered."""
-    took = [one.took_s * 1000 for one in made.records if one.status == 200]
-    if len(took) < 2:
-        return f"{len(took)} answered"
-    cuts = quantiles(took, n=100)
-    return f"answered in p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms"
-
-
 def _more(options: argparse.Namespace) -> tuple[str, ...]:
     return ("--max-ongoing", str(options.max_ongoing)) if options.max_ongoing else ()
 
@@ -163,7 +86,7 @@ def _more(options: argparse.Namespace) -> tuple[str, ...]:
 COMMANDS = {
     "overload": overload,
     "burst": burst,
-    "tenants": tenants,
+    "tenants": tenants.run,
     "slow": slow.run,
     "overhead": overhead.run,
 }

@@ -32,8 +32,9 @@ class Spec:
     """What to send where. `rate` a second at random times, or else `clients` in a closed loop.
 
     `latency_ms` are the deadlines that are drawn from; none where it is empty. `once` is a burst:
-    so many at one moment. `tenants` are header values, drawn alike. With `photos` each job has a
-    photo as well, and so many jobs are drawn before the first is sent. `key` is sent with each.
+    so many at one moment. `tenants` are drawn alike, and `keys` are theirs. With
+    `photos` each job has a photo as well, and so many jobs are drawn before the first is sent.
+    `key` is sent with each.
     """
 
     port: int
@@ -47,6 +48,7 @@ class Spec:
     path: str = "/v1/jobs"
     photos: int = 0
     key: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class _Maker:
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.spec.seed)
+        self.keys = dict(zip(self.spec.tenants, self.spec.keys, strict=False))
         self.photos = [self.photo(number) for number in range(self.spec.photos)]
         self.began = time.monotonic()
         self.number = self.spec.seed * 1_000_003
@@ -103,9 +106,8 @@ class _Maker:
         asked, latency_s = self.job()
         tenant = self.draw.choice(self.spec.tenants) if self.spec.tenants else ""
         sent = time.monotonic()
-        headers = {"X-Benchmark-Tenant": tenant} if tenant else {}
-        if self.spec.key:
-            headers["Authorization"] = f"Bearer {self.spec.key}"
+        key = self.keys.get(tenant, self.spec.key)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             answer = await self.wire.post(self.spec.path, asked, headers)
         except OSError as error:

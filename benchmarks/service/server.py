@@ -1,7 +1,6 @@
 """The server that is measured: `orchestra serve` with the bundled fleet, or the same without Ray.
 
-The second is the ingress's own application under uvicorn, with the engines in its process; it takes
-the tenant of a request from a header, as no server of users does.
+The second is the ingress's own application under uvicorn, with the engines in its process.
 """
 
 from __future__ import annotations
@@ -20,11 +19,9 @@ from dataclasses import dataclass
 
 import psutil
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graphs.answer import build
 from orchestra import Fleet
-from orchestra.access.principal import Principal, asking
 from orchestra.serving.http import HttpSettings, make_app
 from orchestra.serving.service import Service
 
@@ -94,20 +91,6 @@ def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the server was not ready after {READY_S:g} s")
 
 
-class TenantFromHeader:
-    """Who asks is who the benchmark says."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on under that name."""
-        headers = dict(scope.get("headers", ()))
-        name = headers.get(b"x-benchmark-tenant", b"anyone").decode()
-        with asking(Principal(tenant=name, weight=WEIGHTS.get(name, 1.0))):
-            await self._app(scope, receive, send)
-
-
 def main() -> None:
     """Serve without Ray until SIGINT."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -117,7 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     service = Service(Fleet.open("mini"), {"answer": build})
     app = make_app(service, HttpSettings(queue=options.queue, max_ongoing=options.max_ongoing))
-    uvicorn.run(TenantFromHeader(app), port=options.port, log_level="warning", access_log=False)
+    uvicorn.run(app, port=options.port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

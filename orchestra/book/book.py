@@ -15,7 +15,7 @@ from orchestra.book.calls import DEEDS
 from orchestra.book.database import BookConnection, FileLock, connect, translated
 from orchestra.book.entries import Entries
 from orchestra.book.folds import Folds
-from orchestra.book.groups import Groups
+from orchestra.book.groups import DecisionGroups
 from orchestra.book.journal import Journal
 from orchestra.book.keys.alerts import ALERT_DEEDS, BudgetAlerts
 from orchestra.book.keys.door import Attendance
@@ -40,7 +40,7 @@ T = TypeVar("T")
 LOCK_SUFFIX = ".lock"
 
 
-class Book(Threads, Entries, Groups, Tables, Spending, Timings, Folds, BudgetAlerts):
+class Book(Threads, Entries, DecisionGroups, Tables, Spending, Timings, Folds, BudgetAlerts):
     """Accounts, calls, replies and finished rows; used by any threads of one process.
 
     What is said to it is a message, done in one transaction; `with book.transaction():` groups

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from orchestra.book.decisions import COLUMNS, Decisions, NewDecision, check, check_name, decided_at
 from orchestra.core.errors import InvalidDecision
 
+LOG_PAGES = 1000  # sqlite's own: with so many in the log a commit moves them into the file
 # Of rows by their place, in the order in which those are given.
 _ALIKE = f"""INSERT INTO decisions ({COLUMNS})
     SELECT ? + place.key, row_id, ?, ?, NULL, ?, ?, ?, ?, NULL, version
@@ -24,7 +26,7 @@ _UNDO_ALIKE = f"""INSERT INTO decisions ({COLUMNS})
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DecisionSpan:
     """Decisions that were written together: the numbers of the first and the last."""
 
     first: int
@@ -38,7 +40,7 @@ class Span:
         return self.last - self.first + 1
 
 
-class Groups(Decisions):
+class DecisionGroups(Decisions):
     """The decisions of a book, by what was written together."""
 
     def decide_alike(
@@ -61,7 +63,7 @@ class Groups(Decisions):
         result; `BookError` as `Book.do` does.
         """
         check_name(by)
-        with self.transaction(is_shared=True):
+        with self._unmoved(), self.transaction(is_shared=True):
             if known := self.group_size(group):
                 return known
             if self.versions != versions:
@@ -84,13 +86,13 @@ class Groups(Decisions):
                 )
             return count
 
-    def undo_alike(self, span: Span, *, by: str, group: str, why: str = "") -> int:
+    def undo_alike(self, span: DecisionSpan, *, by: str, group: str, why: str = "") -> int:
         """Take back all decisions of `span` as one `group`, in the book itself; how many there are.
 
         Raises `InvalidDecision` where some of them are taken back already, and `BookError`.
         """
         check_name(by)
-        with self.transaction(is_shared=True):
+        with self._unmoved(), self.transaction(is_shared=True):
             if known := self.group_size(group):
                 return known
             if undone := self.undone(span):
@@ -102,11 +104,21 @@ class Groups(Decisions):
             self._write(_UNDO_ALIKE, (away, by, decided_at(), why, group, span.first, span.last))
             return self.group_size(group)
 
+    @contextmanager
+    def _unmoved(self) -> Iterator[None]:
+        """Leave what is committed in the log, which is as safe there: the next commit moves it into
+        the file, when nobody waits for 50,000 decisions to be answered."""
+        self._write("PRAGMA wal_autocheckpoint = 0")
+        try:
+            yield
+        finally:
+            self._write(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+
     def group_size(self, group: str) -> int:
         """How many decisions were written as `group`."""
         return self._read("SELECT count(*) FROM decisions WHERE grp = ?", (group,))[0][0]
 
-    def spans(self, before: int | None = None) -> Iterator[Span]:
+    def spans(self, before: int | None = None) -> Iterator[DecisionSpan]:
         """What was written together, the last first; of what came before the decision `before`."""
         end = self.state if before is None else before - 1
         while end > 0:
@@ -120,21 +132,21 @@ class Groups(Decisions):
             last, group, is_undo = found
             query = "SELECT min(id) FROM decisions WHERE grp = ?"
             first = last if group is None else self._read(query, (group,))[0][0]
-            yield Span(first, last, group, bool(is_undo))
+            yield DecisionSpan(first, last, group, bool(is_undo))
             end = first - 1
 
-    def span_of(self, group: str) -> Span | None:
+    def span_of(self, group: str) -> DecisionSpan | None:
         """Where the decisions of `group` stand; None where it is unknown."""
         found = self._read_one("SELECT max(id) FROM decisions WHERE grp = ?", (group,))
         last = None if found is None else found[0]
         return None if last is None else next(self.spans(last + 1))
 
-    def members(self, span: Span) -> list[tuple[str, str | None, str]]:
+    def members(self, span: DecisionSpan) -> list[tuple[str, str | None, str]]:
         """Row id, field and action of each decision of `span`."""
         query = "SELECT row_id, field, action FROM decisions WHERE id BETWEEN ? AND ?"
         return [*map(tuple, self._read(query, (span.first, span.last)))]
 
-    def undone(self, span: Span) -> set[int]:
+    def undone(self, span: DecisionSpan) -> set[int]:
         """The numbers of the decisions of `span` that are taken back."""
         found = self._read(
             "SELECT id, undoes FROM decisions WHERE undoes IS NOT NULL AND id > ? ORDER BY id DESC",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,9 @@ def _plan_table(
     lines = [str(planned), *(["", planned.routes()] if routes else [])]
     if save is not None:
         planned.save(save)
-        lines.append(f"saved to {save}: orchestra batch {table} --plan {save}")
+        told = ["orchestra", "batch", str(table), "--plan", str(save)]
+        told += [] if out is None else ["--out", str(out)]  # where the sample is booked
+        lines.append(f"saved to {save}: {shlex.join(told)}")
     return Output(planned.public(), lines)
 
 

@@ -25,7 +25,7 @@ from orchestra.core.place import Place
 from orchestra.core.placeholders import KNOWN, unfilled
 from orchestra.core.schema import resolved
 from orchestra.core.spelling import nearest
-from orchestra.core.state import Context, JobState, Outcome
+from orchestra.core.state import Context, JobState, Outcome, json_of, outcome_json
 
 Reads = Literal["image", "text", "facts"]
 DataOf = Callable[[Any], str | None]  # of the graph's state, whatever that is
@@ -117,10 +117,10 @@ class Ask:
         return self._update(Said({name: outcome}, outcome))
 
     def _update(self, said: Said) -> dict[str, Any]:
-        kept = {name: outcome.model_dump(mode="json") for name, outcome in said.outcomes.items()}
+        kept = {name: outcome_json(outcome) for name, outcome in said.outcomes.items()}
         update: dict[str, Any] = {"outcomes": kept}
         if said.fields:
-            update["fields"] = {n: f.model_dump(mode="json") for n, f in said.fields.items()}
+            update["fields"] = json_of(said.fields)
         if self.key is not None and said.whole is not None and said.whole.answered:
             update[self.key] = said.whole.plain
         return update

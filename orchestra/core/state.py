@@ -84,21 +84,45 @@ class Outcome(Word):
         return {name: field.value for name, field in self.fields.items()}
 
 
-# Fields already read, by the identity of their JSON: each node reads what those before it left.
-_READ: dict[int, tuple[dict[str, Any], dict[str, Any], Field]] = {}
+# Fields and outcomes already read or written, by the identity of their JSON: each node reads what
+# those before it left. Beside them stands a copy, which tells whether somebody changed it since.
+_FIELDS: dict[int, tuple[dict[str, Any], dict[str, Any], Field]] = {}
+_OUTCOMES: dict[int, tuple[dict[str, Any], dict[str, Any], Outcome]] = {}
 MOST_READ = 4096
+MOST_OUTCOMES = 512
+OUTCOME_CHARS = 16_384  # of prompt and reply, beyond which an outcome is not held here
+PLAIN = (str, int, float, bool, type(None))
 
 
 def field_of(raw: dict[str, Any]) -> Field:
     """A field of a state; one that was read before, and is as it was, is not validated again."""
-    found = _READ.get(id(raw))
+    found = _FIELDS.get(id(raw))
     if found is not None and found[0] is raw and found[1] == raw:
         return found[2]
-    read = Field.model_validate(raw)
-    if len(_READ) >= MOST_READ:
-        _READ.clear()
-    _READ[id(raw)] = (raw, dict(raw), read)
-    return read
+    return _hold_field(raw, Field.model_validate(raw))
+
+
+def json_of(fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Fields as they stand in a state."""
+    written = {name: field.model_dump(mode="json") for name, field in fields.items()}
+    for name, raw in written.items():
+        if _is_plain(fields[name]):
+            _hold_field(raw, fields[name])
+    return written
+
+
+def _is_plain(field: Field) -> bool:
+    """Whether a field comes back from JSON as it is, whatever its value may be."""
+    value = field.value
+    parts = value if type(value) is list else (value,)
+    return all(type(part) in PLAIN for part in parts) and all(map(_is_plain, field.alternatives))
+
+
+def _hold_field(raw: dict[str, Any], field: Field) -> Field:
+    if len(_FIELDS) >= MOST_READ:
+        _FIELDS.clear()
+    _FIELDS[id(raw)] = (raw, dict(raw), field)
+    return field
 
 
 def outcomes_of(state: Mapping[str, Any]) -> dict[str, Outcome]:
@@ -109,7 +133,38 @@ def outcomes_of(state: Mapping[str, Any]) -> dict[str, Outcome]:
 
 def _outcome_of(raw: dict[str, Any]) -> Outcome:
     fields = {name: field_of(value) for name, value in (raw.get("fields") or {}).items()}
-    return Outcome.model_validate({**raw, "fields": fields})
+    found = _OUTCOMES.get(id(raw))
+    if found is not None and found[0] is raw and found[1] == _beside_fields(raw):
+        known = found[2].fields
+        if known.keys() == fields.keys() and all(known[name] is fields[name] for name in known):
+            return found[2]
+    return _hold_outcome(raw, Outcome.model_validate({**raw, "fields": fields}))
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as it stands in a state."""
+    rest = outcome.model_dump(mode="json", exclude={"fields"})
+    raw = {"fields": json_of(outcome.fields), **rest}
+    _hold_outcome(raw, outcome)
+    return raw
+
+
+def _hold_outcome(raw: dict[str, Any], outcome: Outcome) -> Outcome:
+    call = outcome.call
+    if call is None or len(call.data or "") + len(call.raw or "") <= OUTCOME_CHARS:
+        if len(_OUTCOMES) >= MOST_OUTCOMES:
+            _OUTCOMES.clear()
+        _OUTCOMES[id(raw)] = (raw, _beside_fields(raw), outcome)
+    return outcome
+
+
+def _beside_fields(raw: dict[str, Any]) -> dict[str, Any]:
+    """A copy of what stands in an outcome beside its fields, that shares none of its mappings."""
+    return {
+        key: dict(part) if isinstance(part, dict) else part
+        for key, part in raw.items()
+        if key != "fields"
+    }
 
 
 def fields_of(state: Mapping[str, Any]) -> dict[str, Field]:

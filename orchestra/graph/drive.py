@@ -86,7 +86,9 @@ async def _steps(
     """Chunks of the graph: whether of its top, their mode, what they hold. Wanted ones are told."""
     wanted = frozenset() if way.listener is None else way.listener.modes
     voiced = () if run.voice is None else ("tasks",)
-    modes: list[Any] = list({"values", "updates", *voiced, *wanted})
+    # Updates tell of questions, and a graph without checkpoints asks none.
+    asking = () if graph.checkpointer is None else ("updates",)
+    modes: list[Any] = list({"values", *asking, *voiced, *wanted})
     durability: Any = {} if way.durability is None else {"durability": way.durability}
     chunks: Any = graph.astream(
         way.given,

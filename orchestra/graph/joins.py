@@ -15,7 +15,7 @@ from orchestra.core.ask import run_of
 from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field
 from orchestra.core.place import branches_of
-from orchestra.core.state import Context, JobState, Outcome, outcomes_of
+from orchestra.core.state import Context, JobState, Outcome, json_of, outcomes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +98,4 @@ def _branch(name: str, outcome: Outcome) -> Branch:
 
 
 def _as_update(fields: Mapping[str, Field]) -> dict[str, Any]:
-    return {"fields": {name: field.model_dump(mode="json") for name, field in fields.items()}}
+    return {"fields": json_of(fields)}

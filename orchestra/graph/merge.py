@@ -15,7 +15,7 @@ from orchestra.core.errors import InvalidGraph
 from orchestra.core.job import Field, Job
 from orchestra.core.place import branches_of
 from orchestra.core.spelling import nearest
-from orchestra.core.state import Context, JobState, Outcome, outcomes_of
+from orchestra.core.state import Context, JobState, Outcome, json_of, outcome_json, outcomes_of
 
 LONG_CHARS = 20_000
 
@@ -45,10 +45,10 @@ class Merge:
         if clashing and run is not None:
             changed = await run.settle(clashing, self.nodes, state)
             merged = await self._joined(outcomes | changed, words) if changed else merged
-        joined = {name: field.model_dump(mode="json") for name, field in merged.items()}
+        joined = json_of(merged)
         if not changed:
             return {"fields": joined}
-        kept = {node: outcome.model_dump(mode="json") for node, outcome in changed.items()}
+        kept = {node: outcome_json(outcome) for node, outcome in changed.items()}
         return {"fields": joined, "outcomes": kept}
 
     async def _joined(self, outcomes: Mapping[str, Outcome], words: str) -> dict[str, Field]:

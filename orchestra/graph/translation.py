@@ -94,8 +94,8 @@ async def fitted(
     context = card.limits.context_tokens
     check_prompt(len(call.instruction.encode()) + talk_bytes(call.turns, ()), context, card.name)
     counts_schema, room, whole = schema_copies(card) > 0, context - call.written_tokens, call.text
-    if whole is not None:
-        call = replace(call, text=clip(whole, readable_bytes(room)))
+    if whole is not None and (shown := clip(whole, readable_bytes(room))) != whole:
+        call = replace(call, text=shown)
     if counts_schema:
         call = _constrained(call, ask, state, card)  # it takes room in the prompt
     try:

@@ -21,7 +21,7 @@ from orchestra.batch.folder import Folder
 from orchestra.batch.output.report_view import display_name
 from orchestra.batch.spec import BatchSpec
 from orchestra.book.decisions import Action, Decision, NewDecision
-from orchestra.book.groups import Span
+from orchestra.book.groups import DecisionSpan
 from orchestra.book.journal import FinishedRow
 from orchestra.core.errors import InvalidDecision
 from orchestra.core.job import Field, Result
@@ -219,7 +219,7 @@ class Desk:
             self._note_alike(alike, before, count, is_made=True)
             return count
 
-    def undo_span(self, span: Span) -> int:
+    def undo_span(self, span: DecisionSpan) -> int:
         """Take back what was written together; how many decisions that is.
 
         Raises `InvalidDecision` where some of it is taken back already, and `BookError`.

@@ -7,7 +7,7 @@ from itertools import islice
 
 from orchestra.book.book import Book
 from orchestra.book.decisions import Decision
-from orchestra.book.groups import Span
+from orchestra.book.groups import DecisionSpan
 
 PAGE_ENTRIES = 50
 NAMED = 3  # of a group
@@ -45,7 +45,7 @@ def entries(book: Book, before: int | None = None, most: int = PAGE_ENTRIES) -> 
     return [_entry(book, span, undone) for span in spans]
 
 
-def latest(book: Book) -> Span | None:
+def latest(book: Book) -> DecisionSpan | None:
     """What was last written together, stands and takes back nothing; None where nothing is."""
     for span in book.spans():
         if not span.is_undo and len(book.undone(span)) < span.size:
@@ -53,7 +53,7 @@ def latest(book: Book) -> Span | None:
     return None
 
 
-def _entry(book: Book, span: Span, undone: set[int]) -> HistoryEntry:
+def _entry(book: Book, span: DecisionSpan, undone: set[int]) -> HistoryEntry:
     named = book.decisions(max(span.first - 1, span.last - NAMED), up_to=span.last)
     gone = sum(span.first <= id <= span.last for id in undone)
     return HistoryEntry(tuple(named)[::-1], span.size, span.size - gone, span.first)

@@ -58,7 +58,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class DecidedCounts:
     """How many decisions stand: of each field by its name, and of each row as a whole.
 
     `is_raising` are rows of which decisions may leave something for review.
@@ -116,7 +116,7 @@ class Index:
         self._starts = array("i", [0])
         self._orders: dict[str, Codes] = {}
         self._said: dict[str, Codes] = {}
-        self.tally: Tally
+        self.tally: DecidedCounts
         self.ordinals: NDArray[np.int64]
 
     def add(self, row: RowOf, found: Iterable[Finding]) -> None:
@@ -149,7 +149,7 @@ class Index:
         self._filling = {}
         self._said = {name: self.columns[name].copy() for name in ("kind", "reason")}
         self.ordinals = np.array([row.ordinal for row in self.rows], np.int64)
-        self.tally = Tally(
+        self.tally = DecidedCounts(
             np.zeros(len(self), np.int32),
             np.zeros(len(self.rows), np.int32),
             np.zeros(len(self.rows), np.bool_),

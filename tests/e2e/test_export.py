@@ -120,6 +120,7 @@ def test_a_template_of_amazon_is_filled_and_comes_back(shop: Path) -> None:
     names = ("feed_product_type", "item_sku", "update_delete", "brand_name", "item_name",
              "product_description", "main_image_url", "parent_child", "parent_sku",
              "relationship_type", "variation_theme", "size_name", "standard_price",
+             "external_product_id", "external_product_id_type",
              *(f"bullet_point{n}" for n in range(1, 6)))  # fmt: skip
     labels = [name.replace("_", " ").title() for name in names]
     head = ["\t".join(("TemplateType=fptcustom", "Version=2026.0101", *[""] * (len(names) - 2))),

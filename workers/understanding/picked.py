@@ -61,10 +61,16 @@ def candidates(text: str, found: Found, shape: ValueShape, asked: str) -> Iterab
 
 
 def _quoted(text: str, found: Found, shape: ValueShape) -> Iterable[Pick]:
+    """Runs of words; those that stand in a text twice share their probability."""
+    known: dict[str, Pick] = {}
     for span, share in found.pairs():
         words = text[slice(*span)]
-        if shape.is_within(len(words)) and _fits(words, shape.pattern):
-            yield Pick(words, share, span)
+        before = known.get(words)
+        if before is not None:
+            known[words] = Pick(words, before.probability + share, before.span)
+        elif shape.is_within(len(words)) and _fits(words, shape.pattern):
+            known[words] = Pick(words, share, span)
+    return known.values()
 
 
 def _fits(words: str, pattern: str | None) -> bool:

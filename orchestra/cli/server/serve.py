@@ -6,15 +6,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import click
 
-from orchestra.book.postgres import is_postgres
 from orchestra.cli.command import command, is_json, print_json
-from orchestra.cli.options import PATH, cache_of, cache_options, fleet_option, policy_option, stack
+from orchestra.cli.options import PATH, cache_of
+from orchestra.cli.server.serve_options import app_options, args_of, end_options
 from orchestra.cluster.owned import (
     LOOPBACK,
     check_host,
@@ -29,18 +30,14 @@ from orchestra.cluster.stop import Stop
 from orchestra.cluster.supervised import CLUSTER_DIED, end_descendants, go_on_in_child
 from orchestra.cluster.watch import Watch, dead_part, proxy_pulse
 from orchestra.core.errors import ModelUnavailable
-from orchestra.fleet.source import graph_place, load_graph
+from orchestra.fleet.source import load_graph
 from orchestra.observe import otlp
-from orchestra.observe.export import DEFAULT_MIB
-from orchestra.observe.lines import SERVICE_NAME
 from orchestra.serving.admission.front import front_environment
-from orchestra.serving.admission.guard import PLACES
 from orchestra.serving.app import graph_name
 from orchestra.serving.app import serve as app_of
 from orchestra.serving.args import checked_fleet, read_args
 from orchestra.serving.canary.second import with_second
 from orchestra.serving.config import as_yaml, deploy_config
-from orchestra.serving.courier import webhook_of
 from orchestra.serving.inherited import Told, inherited
 
 EPILOG = """\b
@@ -56,61 +53,8 @@ DIED = (
     "Free memory, or load the model alone to see it: orchestra run"
 )
 DEFAULT_GRAPHS = ("answer", "listing")
-GRACE_S = 30.0
 # Where to ask what listens on all addresses.
 WILDCARDS = {str(IPv4Address(0)): LOOPBACK, "::": "::1"}
-
-end_options = stack(
-    click.option(
-        "--grace-s",
-        type=click.FloatRange(0),
-        default=GRACE_S,
-        metavar="N",
-        help="Seconds that requests under way have when it is stopped.",
-    ),
-    click.option(
-        "--service-name",
-        "service",
-        envvar=SERVICE_NAME,
-        default="orchestra",
-        help="Name of the service in its log lines and spans.",
-    ),
-    click.option(
-        "--log-level",
-        "level",
-        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-        default="info",
-    ),
-    click.option(
-        "--log", type=PATH, help="Write the log lines, JSON, to this file instead of stderr."
-    ),
-    click.option(
-        "--traces",
-        type=PATH,
-        help="Write the spans of every request to this file, one JSON object a line.",
-    ),
-    click.option(
-        "--traces-mib",
-        "most_mib",
-        type=click.IntRange(1),
-        default=DEFAULT_MIB,
-        metavar="N",
-        help="Most MiB of that file, and of --log, with the one before it; the newest stay.",
-    ),
-)
-
-canary_options = stack(
-    click.option(
-        "--canary-percent",
-        type=click.FloatRange(0, 100),
-        default=0.0,
-        metavar="N",
-        help="Share of requests that a second version answers, until it is worse.",
-    ),
-    click.option("--canary-fleet", default="", help="Its fleet, where that is another."),
-    click.option("--canary-policy", default="", help="Its policy."),
-    click.option("--canary-graph", default="", help="What it runs instead of the first graph."),
-)
 
 
 @command("serve", EPILOG)
@@ -121,61 +65,16 @@ canary_options = stack(
     default=DEFAULT_GRAPHS,
     help="Graph to serve; may be given again. The first one runs jobs that name none.",
 )
-@fleet_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8000)
-@click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
-@click.option(
-    "--book",
-    help="File or postgresql:// that keeps the ledger over restarts (default: spending counts from "
-    "the start).",
-)
-@click.option("--keys", is_flag=True, help="Every request needs a key of the book.")
-@click.option(
-    "--cost-usd-per-day",
-    metavar="N",
-    help="Most that the server spends in a day (UTC); a fleet that bills needs it, or --yes.",
-)
-@click.option("--yes", is_flag=True, help="Serve a fleet that bills without that ceiling.")
 @click.option(
     "--host",
     default=LOOPBACK,
     metavar="ADDRESS",
     help="Listen there; one beyond this machine, as 0.0.0.0, needs --keys.",
 )
-@click.option(
-    "--ingresses",
-    type=click.IntRange(1),
-    default=1,
-    help="Processes that run graphs; they share one ledger.",
-)
-@policy_option
-@cache_options
-@canary_options
-@click.option(
-    "--webhook",
-    help="Address to tell of batches that end and runs that wait, signed by the secret in "
-    "ORCHESTRA_WEBHOOK_SECRET.",
-)
-@click.option(
-    "--queue",
-    type=click.IntRange(1),
-    default=PLACES,
-    show_default=True,
-    help="Requests that may wait to be served; others are refused at once.",
-)
-@click.option(
-    "--max-ongoing",
-    type=click.IntRange(1),
-    help="Requests served at once (default: found by how long they take).",
-)
+@click.option("--cpus", type=click.IntRange(1), help="Logical CPUs that replicas may reserve.")
+@app_options
 @end_options
-@click.option(
-    "--host-name",
-    "host_names",
-    multiple=True,
-    metavar="NAME",
-    help="Name that clients reach the server by, beside its addresses; may be given again.",
-)
 @click.option(
     "--write-config",
     type=PATH,
@@ -183,73 +82,28 @@ canary_options = stack(
 )
 def serve_command(
     graphs: tuple[str, ...],
-    fleet: str,
     port: int,
-    cpus: int | None,
-    book: str | None,
-    keys: bool,
-    cost_usd_per_day: str | None,
-    yes: bool,
     host: str,
-    ingresses: int,
-    policy: Path | None,
-    cache: Path | None,
-    cache_mib: int | None,
-    webhook: str | None,
-    queue: int,
-    max_ongoing: int | None,
-    host_names: tuple[str, ...],
+    cpus: int | None,
     write_config: Path | None,
     grace_s: float,
-    canary_percent: float,
-    canary_fleet: str,
-    canary_policy: str,
-    canary_graph: str,
-    **told: Any,
+    **given: Any,
 ) -> None:
     """Serve graphs and models until Ctrl-C: jobs, plans and OpenAI's chat API.
 
     Exits with 0 when it was stopped, 1 or 2 when it could not start, 75 when its cluster died and
     it should be started again, 130 after a second Ctrl-C.
     """
-    args = {"fleet": _absolute(fleet), "graphs": ",".join(map(_found, graphs[1:]))}
-    args |= _canary_args(canary_percent, canary_fleet, canary_policy, canary_graph)
-    args |= {} if queue == PLACES else {"queue": str(queue)}
-    args |= {} if max_ongoing is None else {"max_ongoing": str(max_ongoing)}
-    if book is not None:
-        args["book"] = book if is_postgres(book) else str(Path(book).resolve())
-    for name, path in (("policy", policy), ("cache", cache)):
-        if path is not None:
-            args[name] = str(path.resolve())
-    if webhook is not None:
-        webhook_of(webhook)  # what is wrong with it is said before anything starts
-        args["webhook"] = webhook
-    args |= {"keys": "true"} if keys else {}
-    args |= {"yes": "true"} if yes else {}
-    args |= {} if cost_usd_per_day is None else {"cost_usd_per_day": cost_usd_per_day}
-    check_host(host, has_keys=keys)
-    if host_names:
-        args["host_names"] = ",".join(host_names)
-    if ingresses > 1:
-        args["ingresses"] = str(ingresses)
+    args = args_of(graphs[1:], given)
+    check_host(host, has_keys=given["keys"])
     if write_config is not None:
         _write(write_config, graphs, args, port)
         return
-    store = cache_of(cache, cache_mib)  # here already, so that its bound is set
+    store = cache_of(given["cache"], given["cache_mib"])  # here already, so that its bound is set
     if store is not None:
         store.close()
-    _serve(graphs, args, host, port, cpus, grace_s, Told(**told))
-
-
-def _canary_args(percent: float, fleet: str, policy: str, graph: str) -> dict[str, str]:
-    """What is given of a canary, as replicas read it."""
-    given = {
-        "canary_percent": str(percent) if percent else "",
-        "canary_fleet": _absolute(fleet),
-        "canary_policy": policy and str(Path(policy).resolve()),
-        "canary_graph": graph and _found(graph),
-    }
-    return {name: value for name, value in given.items() if value}
+    told = Told(**{field.name: given[field.name] for field in fields(Told)})
+    _serve(graphs, args, host, port, cpus, grace_s, told)
 
 
 def _write(path: Path, graphs: Sequence[str], args: dict[str, str], port: int) -> None:
@@ -277,7 +131,6 @@ def _serve(
     click.echo(f"starting a cluster on loopback, with the fleet {file.name!r} ...", err=True)
     if otlp.is_wanted():
         otlp.check()
-    checked = read_args(args)
     os.environ.update(front_environment(checked.queue, checked.max_ongoing))
     is_traced = told.traces is not None or otlp.is_wanted()
     try:
@@ -292,7 +145,8 @@ def _serve(
             if not stop.finishes(lambda: _deploy(build, args)):
                 click.echo("stopped before the models were loaded", err=True)
                 return
-            _print_ready(port, [graph_name(load_graph(graph)) for graph in graphs])
+            names = [graph_name(load_graph(graph)) for graph in graphs]
+            _print_ready(url_of(host, port), names, has_keys=checked.keys)
             stop.requested.wait()
             click.echo("stopping: requests under way are finished first", err=True)
             if not door.shut(grace_s):
@@ -360,19 +214,13 @@ def _last_line(message: str) -> str:
     return (lines or ["no reason"])[-1]
 
 
-def _absolute(fleet: str) -> str:
-    """Replicas run in other folders, so a file is named by its whole path."""
-    return str(Path(fleet).resolve()) if fleet.endswith((".yaml", ".yml")) else fleet
+def url_of(host: str, port: int) -> str:
+    """Where what listens at `host` is reached from this machine."""
+    reached = WILDCARDS.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-def _found(graph: str) -> str:
-    """A graph as replicas find it: a file by its whole path. Raises `InvalidGraph`."""
-    place = graph_place(load_graph(graph))
-    return place if place and ".py:" in graph else graph
-
-
-def _print_ready(port: int, graphs: list[str]) -> None:
-    url = f"http://{LOOPBACK}:{port}"
+def _print_ready(url: str, graphs: list[str], *, has_keys: bool) -> None:
     replicas = replica_metrics()
     if is_json():
         places = {"url": url, "openai": f"{url}/v1", "docs": f"{url}/docs", "graphs": graphs}
@@ -381,8 +229,9 @@ def _print_ready(port: int, graphs: list[str]) -> None:
     click.echo(f"ready   {url}   (OpenAI base URL {url}/v1, documentation {url}/docs)")
     click.echo(f"graphs  {', '.join(graphs)}   state {url}/readyz")
     click.echo(f"metrics {url}/metrics   of replicas {replicas}")
+    key = "-H 'Authorization: Bearer orc_...' " if has_keys else ""
     click.echo(
-        f"try     curl {url}/v1/jobs -H 'Content-Type: application/json' "
+        f"try     curl {url}/v1/jobs {key}-H 'Content-Type: application/json' "
         '-d \'{"text": "A red apple from Italy. What colour is it?"}\''
     )
     click.echo("stop    Ctrl-C", err=True)

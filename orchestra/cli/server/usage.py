@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from orchestra.batch.folder import BOOK
 from orchestra.book.book import Book
 from orchestra.book.usage import UsageSums, usage
 from orchestra.cli.command import Output, command
@@ -45,9 +46,12 @@ def usage_command(
     tenant: str | None,
     as_csv: bool,
 ) -> Output:
-    """Sum what the calls of BOOK used, which a server may have at the same time."""
+    """Sum what the calls of BOOK used, which a server may have at the same time.
+
+    BOOK may also be the folder of a batch.
+    """
     headings = tuple(filter(None, (part.strip() for part in by.split(","))))
-    with Book.open(book, exclusive=False) as opened:
+    with Book.open(book / BOOK if book.is_dir() else book, exclusive=False) as opened:
         found = usage(
             opened,
             headings,

@@ -2,7 +2,7 @@
 
 The front checks no key. Of a credential that it has not seen it knows nothing, and a few of those
 go past the queue, so that a right one is soon known and a wrong one hears at once that it is wrong.
-What was refused stays refused for some seconds, without asking an ingress again.
+What was refused stays refused for a minute, without asking an ingress again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orchestra.serving.admission.prepared import Prepared
 
 KNOWN = 4096  # credentials that are remembered, the last seen
 NAMES = (b"authorization", b"x-api-key", b"api-key")
-REFUSED_S = 10.0  # that a refused credential is not asked about again
+REFUSED_S = 60.0  # that a refused credential is not asked about again
 ASKED_AT_ONCE = 8  # credentials of nobody knows whom that may go past the queue
 ASKED_A_SECOND = 20.0  # and how many of them: who guesses keys takes no more than that
 

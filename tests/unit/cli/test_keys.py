@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,10 @@ def test_usage_by_any_headings_is_what_costs_says(path: Path) -> None:
         assert total.cost_micro == 60
         by_tenant = {line.name: line.cost_micro for line in costs(book, "tenant").lines}
     assert by_tenant == {"acme": 46, "(no tenant)": 14}
+    of_folder = path.parent / "out"
+    of_folder.mkdir()
+    shutil.copy(path, of_folder / "book.sqlite")
+    assert called("usage", of_folder) == called("usage", path)
     for by in ("tenant", "tenant,key", "day,model", "graph,month", "key,node,model,day"):
         found = called("usage", path, "--by", by)
         assert sum(round(line["cost_usd"] * 1e6) for line in found["lines"]) == 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_a_table_is_planned_saved_and_run_by_its_plan(
     for word in ("sample ", "hosts for the deadline", "one more dollar"):
         assert word in shown.stdout
     assert "kind " not in shown.stdout
+    told = shlex.join(["orchestra", "batch", str(products), "--plan", str(saved)])
+    assert f"{told} --out {out}" in shown.stdout
     ran = call("batch", products, "--fleet", scripted, "--out", out, "--plan", saved)
     assert ran.exit_code == 0, ran.output
     assert re.search(r"spend +\$[\d.]+, quoted \$[\d.]+ \[.*\]: (within|outside)", ran.stdout)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,9 +15,19 @@ from hypothesis import strategies as st
 from orchestra.combine.merge import MergeRules
 from orchestra.core.ask import CURRENT_RUN, After, Ask, Said, run_of
 from orchestra.core.errors import InvalidGraph
-from orchestra.core.job import Field, Job
+from orchestra.core.job import CallRecord, Field, Job
 from orchestra.core.place import Place
-from orchestra.core.state import Context, JobState, Outcome, fields_of, keep_all, outcomes_of
+from orchestra.core.state import (
+    OUTCOME_CHARS,
+    Context,
+    JobState,
+    Outcome,
+    fields_of,
+    json_of,
+    keep_all,
+    outcome_json,
+    outcomes_of,
+)
 from orchestra.graph.merge import merge
 
 UPDATE = st.none() | st.dictionaries(st.sampled_from("abc"), st.integers())
@@ -101,3 +113,41 @@ async def test_a_node_finds_the_run_under_way_whatever_its_context_is() -> None:
         assert await run_of(object()) is run
     finally:
         CURRENT_RUN.reset(before)
+
+
+def test_what_was_written_is_read_back_without_being_validated_again() -> None:
+    call = CallRecord(
+        node="look", model="m", instruction="Look.", raw="{}", cost_usd=Decimal("0.000001")
+    )
+    outcome = Outcome(fields={"colour": Field(value="red", source="text")}, call=call)
+    raw = outcome_json(outcome)
+    assert outcomes_of({"outcomes": {"look": raw}})["look"] is outcome
+    copied = json.loads(json.dumps(raw))
+    assert outcomes_of({"outcomes": {"look": copied}})["look"] == outcome
+
+
+@pytest.mark.parametrize("place", ["fields", "call", "notes"])
+def test_an_outcome_that_was_changed_is_read_again(place: str) -> None:
+    call = CallRecord(node="look", model="m", instruction="Look.", raw="{}")
+    raw = outcome_json(Outcome(fields={"colour": Field(value="red", source="text")}, call=call))
+    change = {"fields": ("colour", {"value": "blue"}), "call": ("model", "n"), "notes": None}[place]
+    if change is None:
+        raw["notes"] = ["changed"]
+    else:
+        raw[place][change[0]] = change[1]
+    assert outcomes_of({"outcomes": {"look": raw}})["look"] == Outcome.model_validate(raw)
+
+
+@pytest.mark.parametrize("value", [(1, 2), [Decimal(1)], {"made": (1,)}, datetime(2026, 1, 2)])
+def test_a_value_that_json_changes_is_read_as_json_has_it(value: object) -> None:
+    raw = json_of({"a": Field(value=value, source="derived")})
+    assert fields_of({"fields": raw})["a"].value == raw["a"]["value"]
+    assert type(fields_of({"fields": raw})["a"].value) is type(raw["a"]["value"])
+
+
+def test_a_long_answer_is_not_held_beyond_its_run() -> None:
+    call = CallRecord(node="look", model="m", instruction="Look.", raw="x" * (OUTCOME_CHARS + 1))
+    raw = outcome_json(Outcome(answer="x", call=call))
+    read = outcomes_of({"outcomes": {"look": raw}})["look"]
+    assert read == outcomes_of({"outcomes": {"look": raw}})["look"]
+    assert read is not outcomes_of({"outcomes": {"look": raw}})["look"]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestra.cli.server.serve import GRACE_S, serve_command
+from orchestra.cli.server.serve import serve_command, url_of
+from orchestra.cli.server.serve_options import GRACE_S
 from orchestra.cluster.drain import DOOR_FILE
 from orchestra.cluster.supervised import CLUSTER_DIED, TEARDOWN_S
 from orchestra.serving.args import AppArgs
@@ -130,3 +131,9 @@ def test_a_users_file_of_keys_is_no_part_of_the_image() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     kept = [line[1:] for line in lines if line.startswith("!")]
     assert not any(fnmatch.fnmatch("deploy/kubernetes/mine/endpoints.env", one) for one in kept)
+
+
+def test_a_server_is_told_by_the_address_at_which_it_answers() -> None:
+    assert url_of("127.0.0.1", 8000) == url_of("0.0.0.0", 8000) == "http://127.0.0.1:8000"
+    assert url_of("10.0.0.7", 80) == "http://10.0.0.7:80"
+    assert url_of("::", 80) == url_of("::1", 80) == "http://[::1]:80"

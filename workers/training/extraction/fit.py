@@ -18,6 +18,7 @@ from workers.training.extraction.lessons import Batch, ReadingLesson, batch_of, 
 from workers.training.extraction.network import Reader, span_scores
 from workers.training.extraction.titles import Title
 
+LIKELIEST = 12  # spans that are looked at
 FieldOf = Callable[[Title, str], NDArray[np.float32]]
 
 
@@ -136,7 +137,7 @@ def _batches(
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The best span of a field, its probability, and that of "not stated"."""
+    """The likeliest value of a field, its probability, and the likeliest place of it."""
 
     value: str
     probability: float
@@ -151,7 +152,7 @@ def read(
     temperature: float = 1.0,
     batch: int = 32,
 ) -> list[Mapping[str, Guess]]:
-    """The best span of every field of each lesson, in order."""
+    """The likeliest value of every field of each lesson, in order."""
     found: list[Mapping[str, Guess]] = [{} for _ in lessons]
     order = sorted(range(len(lessons)), key=lambda i: len(lessons[i].states))
     with torch.no_grad():
@@ -160,16 +161,26 @@ def read(
             part = [lessons[i] for i in rows]
             made = batch_of(part, [range(len(one.names)) for one in part], field_of)
             sure = (logits_of(reader, made) / temperature).softmax(-1)[..., 1:]
-            best, place = sure.max(-1)
+            best, place = sure.topk(min(LIKELIEST, sure.shape[-1]), -1)
             for row, (i, one) in enumerate(zip(rows, part, strict=True)):
                 found[i] = {
-                    name: _guess(one, int(place[row, j]), float(best[row, j]))
+                    name: _guess(one, place[row, j].tolist(), best[row, j].tolist())
                     for j, name in enumerate(one.names)
                 }
     return found
 
 
-def _guess(lesson: ReadingLesson, place: int, probability: float) -> Guess:
-    first, last = place // WIDEST, place // WIDEST + place % WIDEST
-    start, end = lesson.words[first][0], lesson.words[last][1]
-    return Guess(lesson.title.text[start:end], probability, (start, end))
+def _guess(lesson: ReadingLesson, places: list[int], shares: list[float]) -> Guess:
+    """The likeliest value: what a text states twice shares its probability."""
+    total: dict[str, float] = {}
+    where: dict[str, tuple[int, int]] = {}
+    for place, share in zip(places, shares, strict=True):
+        first, last = place // WIDEST, place // WIDEST + place % WIDEST
+        if last >= len(lesson.words):
+            continue
+        span = (lesson.words[first][0], lesson.words[last][1])
+        value = lesson.title.text[slice(*span)]
+        total[value] = total.get(value, 0.0) + share
+        where.setdefault(value, span)
+    value = max(total, key=lambda one: total[one])
+    return Guess(value, total[value], where[value])

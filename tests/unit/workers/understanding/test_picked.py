@@ -33,6 +33,17 @@ def test_a_value_that_is_not_likely_enough_is_not_stated() -> None:
     assert one.probability == pytest.approx(0.7)
 
 
+def test_what_a_text_states_twice_shares_its_probability() -> None:
+    text = "Acme tin, tea, red tin"
+    places = np.array([(0, 4), (5, 8), (19, 22)])
+    read = Found(places, np.array([0.4, 0.3, 0.25], np.float32), 0.05)
+    one = pick(text, read, SPAN, "container", 0.5)
+    assert (one.value, one.span) == ("tin", (5, 8))
+    assert one.probability == pytest.approx(0.55)
+    listed = picks(text, read, SPAN, "containers", 0.3)
+    assert [one.value for one in listed] == ["Acme", "tin"]
+
+
 def test_an_empty_text_states_nothing() -> None:
     nothing = Found(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), 1.0)
     assert pick("", nothing, SPAN, "age", 0.5).value is None
