@@ -50,6 +50,8 @@ class Server:
         for one in [self.process, *self.process.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
                 name = (one.cmdline() or [one.name()])[0].rpartition("/")[2]
+                if name.startswith("ray::"):  # an actor's name has its method while that runs
+                    name = name.partition(".")[0]
                 used[name] = used.get(name, 0.0) + sum(one.cpu_times()[:2])
         return used
 
