@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
 from orchestra.batch.tables.records import Dialect, records
 from orchestra.batch.tables.template import MOST_ABOVE, SKUS, rows_above
 from orchestra.core.errors import UsageError
@@ -70,9 +73,6 @@ def _of_text(path: Path) -> list[tuple[Sequence[str], str]]:
 
 
 def _of_workbook(path: Path) -> list[tuple[Sequence[str], str]]:
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except (InvalidFileException, KeyError, ValueError, OSError, EOFError) as error:
