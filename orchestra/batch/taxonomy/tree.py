@@ -138,11 +138,6 @@ class Taxonomy:
             )
         return paths[0]
 
-    def attributes_of(self, path: Sequence[str]) -> tuple[str, ...]:
-        """The fields that the category's format gives it."""
-        found = next((one for one in self.categories if one.path == tuple(path)), None)
-        return () if found is None else found.attributes
-
 
 def checked(categories: Iterable[Category], where: str, *, whole: bool) -> tuple[Category, ...]:
     """The categories, none of them doubled and, of a `whole` file, each below one that is there.

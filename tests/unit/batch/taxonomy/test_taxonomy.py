@@ -105,7 +105,9 @@ def test_shopify_lines_are_read_and_a_colon_stays_in_a_name(tmp_path: Path) -> N
 
 def test_shopifys_json_has_attributes_and_their_values(tmp_path: Path) -> None:
     found = read_taxonomy(_saved(tmp_path, "taxonomy.json", json.dumps(_shopify_json())))
-    assert found.attributes_of(("Home", "Mugs")) == ("Material",)
+    assert [one.attributes for one in found.categories if one.path == ("Home", "Mugs")] == [
+        ("Material",)
+    ]
     assert found.values == {"Material": ("Clay",)}
 
 
@@ -127,7 +129,7 @@ def test_own_trees_are_nested_names_or_names_with_parents(tmp_path: Path) -> Non
     found = read_taxonomy(table)
     assert _names(found) == ["Home > Mugs", "Home"]
     assert found.categories[0].synonyms == ("cup", "beaker")
-    assert found.attributes_of(("Home", "Mugs")) == ("Material",)
+    assert found.categories[0].attributes == ("Material",)
     bare = _saved(tmp_path, "paths.txt", "Home > Kitchen > Mugs\nHome > Kitchen > Pans\n")
     assert [one.name for one in read_taxonomy(bare).leaves] == [
         "Home > Kitchen > Mugs",

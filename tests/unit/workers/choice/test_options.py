@@ -7,7 +7,7 @@ import pytest
 from orchestra.core.errors import InvalidLabels, InvalidSchema
 from workers.choice.names import language, said, same
 from workers.choice.options import ChoiceOptions
-from workers.choice.taxonomy import deepest, linked_paths, nested_paths, steps
+from workers.choice.taxonomy import deepest, steps
 
 
 @pytest.mark.parametrize(
@@ -80,28 +80,8 @@ def test_the_key_knows_no_order() -> None:
     )
 
 
-def test_a_tree_is_the_paths_of_its_leaves() -> None:
-    tree = {"Home": {"Kitchen": ["Mugs", "Pans"], "Bath": {}}, "Toys": None}
-    paths = ("Home > Kitchen > Mugs", "Home > Kitchen > Pans", "Home > Bath", "Toys")
-    assert nested_paths(tree) == paths
-    assert steps(paths[0]) == ("Home", "Kitchen", "Mugs")
-    links = [("Home", None), ("Kitchen", "Home"), ("Mugs", "Kitchen")]
-    assert linked_paths(links) == paths[:1]
-
-
-def test_cycles_and_names_twice_are_errors() -> None:
-    loop: dict[str, Any] = {}
-    loop["Home"] = loop
-    with pytest.raises(InvalidSchema, match="'Home' contains itself"):
-        nested_paths(loop)
-    with pytest.raises(InvalidSchema, match="its own ancestor"):
-        linked_paths({"a": "b", "b": "a", "c": "a"})
-    with pytest.raises(InvalidSchema, match="'a' stands twice"):
-        linked_paths([("a", None), ("a", "b")])
-    with pytest.raises(InvalidSchema, match="'Kitchn' is a parent and no name"):
-        linked_paths({"Kitchen": None, "Mugs": "Kitchn"})
-    with pytest.raises(InvalidSchema, match="stands twice"):
-        nested_paths({"Home": ["Mugs", "Mugs"]})
+def test_a_path_has_its_steps() -> None:
+    assert steps("Home > Kitchen > Mugs") == ("Home", "Kitchen", "Mugs")
 
 
 def test_the_deepest_likely_category_holds_its_leaves_together() -> None:
