@@ -211,7 +211,7 @@ def next_week(
     if (table["kept"], table["changed"], table["gone"]) != asked:
         wrong.append(f"{asked} rows were kept, changed and gone, and the batch says {table}")
     told = command(catalog.folder, "diff", "out", "--json", limit_s=LONGEST_S)
-    print(f"  diff: {len(json.loads(told))} entries")
+    print(f"  diff: {len(json.loads(told)['rows'])} rows differ")
     return changed, gone
 
 

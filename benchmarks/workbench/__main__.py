@@ -37,6 +37,7 @@ CLICKED = """([selector, awaited]) => new Promise((done) => {
   watch.observe(document.body, { childList: true, subtree: true, attributes: true });
   document.querySelector(selector).click();
 })"""
+PAINTS = """() => performance.getEntriesByName("first-contentful-paint").length"""
 PAINTED = """() => performance.getEntriesByName("first-contentful-paint")[0].startTime"""
 LOADED = """() => performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd"""
 
@@ -79,9 +80,8 @@ def bulk(page: Page, address: str, query: str) -> tuple[float, float, float, int
     count = int(page.get_attribute("#preview form", "data-expected") or 0)
     page.evaluate("document.querySelector('#queue').id = 'before'")
     approved = clicked(page, "#preview form .main", "#queue")
-    page.wait_for_selector("#said:not(:empty)")
-    page.evaluate("document.querySelector('#queue').id = 'before'")
-    undone = clicked(page, "[data-do=undo-last]", "#queue")
+    page.evaluate("document.querySelector('#said').textContent = ''")
+    undone = clicked(page, "[data-do=undo-last]", "#said:not(:empty)")
     return preview, approved, undone, count
 
 
@@ -94,6 +94,7 @@ def measure(address: str, times: int) -> None:
         for _ in range(times):
             page.goto(address)
             page.wait_for_selector(".card")
+            page.wait_for_function(PAINTS)
             found.setdefault("first page, painted", []).append(page.evaluate(PAINTED))
             found.setdefault("first page, usable", []).append(page.evaluate(LOADED))
             one = clicked(page, ".item.open [data-do=approve]", ".item.approved")
