@@ -14,6 +14,9 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from orchestra.serving.gone import HungUp
 
 MOST_DEPTH = 64  # of lists and objects in each other
 MOST_DIGITS = 300  # of a number
@@ -34,14 +37,19 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that is given a `StrictRequest`."""
+    """A route that is given a `StrictRequest`; who leaves before the body is whole hung up."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's own handler, behind a request that reads strictly."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:  # FastAPI takes what it cannot read for a bad body
+                if isinstance(error.__cause__, ClientDisconnect):
+                    raise HungUp from None
+                raise
 
         return strict
 

@@ -202,6 +202,23 @@ async def test_a_request_that_its_server_cancels_is_counted_and_stops_the_decodi
     await served.fleet.close()
 
 
+@pytest.mark.parametrize("came", [b"", b'{"text": "A red'])
+async def test_who_leaves_before_the_body_is_whole_hung_up(came: bytes) -> None:
+    served, engines = service()
+    caller = Caller("/v1/jobs", {}, lambda: False)
+    coming: list[Message] = [{"type": "http.request", "body": came, "more_body": True}]
+
+    async def receive() -> Message:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    caller.receive = receive
+    before = cancelled()
+    await caller.call(make_app(served))
+    assert caller.sent[0]["status"] == 499
+    assert cancelled() == before + 1 and not engines["r1"].calls
+    await served.fleet.close()
+
+
 class Telling(ScriptedEngine):
     """Tells one piece, then takes its time."""
 
