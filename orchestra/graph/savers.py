@@ -8,11 +8,11 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.errors import NodeError
+from langgraph.errors import NodeCancelledError, NodeError
 from langgraph.graph.state import CompiledStateGraph
 
 from orchestra.core.ask import CURRENT_RUN
-from orchestra.core.errors import BookError, GraphFailed, InvalidGraph
+from orchestra.core.errors import BookError, Cancelled, GraphFailed, InvalidGraph
 from orchestra.routing.compiled import guarded
 from orchestra.routing.introspect import may_wait
 
@@ -123,6 +123,11 @@ async def note_failure(state: Any, error: NodeError) -> None:
 
 def _raised(error: NodeError) -> BaseException:
     """What a node raised; of one that did before the run waited, a checkpoint has the text."""
+    if isinstance(error.error, NodeCancelledError):  # Ray does that to what nobody waits for
+        return Cancelled(
+            f"What the node {error.node!r} waited for was cancelled, as where who asked has left. "
+            "Ask again."
+        )
     if isinstance(error.error, BaseException):
         return error.error
     return GraphFailed(

@@ -219,6 +219,29 @@ async def test_who_leaves_before_the_body_is_whole_hung_up(came: bytes) -> None:
     await served.fleet.close()
 
 
+def leaving_build() -> StateGraph[JobState, Context]:
+    async def wait(state: JobState) -> dict[str, Any]:
+        raise asyncio.CancelledError  # as a response of Ray does whose asker has left
+
+    graph = StateGraph(JobState, context_schema=Context)
+    graph.add_node("wait", wait)
+    graph.add_edge(START, "wait")
+    return graph
+
+
+async def test_what_ray_cancels_under_a_node_is_a_hang_up_and_no_bug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fleet, _ = scripted_fleet(told, told)
+    before = cancelled()
+    transport = httpx.ASGITransport(make_app(Service(fleet, {"leaving": leaving_build})))
+    async with fleet, httpx.AsyncClient(transport=transport, base_url="http://o") as client:
+        answer = await client.post("/v1/jobs", json={"text": "A red apple"})
+    assert answer.status_code == 499 and cancelled() == before + 1
+    assert answer.json()["error"]["code"] == "Cancelled"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 class Telling(ScriptedEngine):
     """Tells one piece, then takes its time."""
 
