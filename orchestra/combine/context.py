@@ -45,10 +45,11 @@ FOR_IT = re.compile(
     r"\b(?:for|compatible with|für|för|pour)\s+(?:(?:an?|the|your|all|any|most)\s+)?$", re.I
 )
 IMITATED = re.compile(
-    r"\b(?:faux|fake|imitation|artificial|synthetic|simulated|vegan|mock|pseudo)[\s-]$"
-    r"|\b(?:kunst|konst)-?$|[仿假]$|人造$",
+    r"\b(?:faux|fake|imitation|simulated|mock|pseudo)[\s-]$|\b(?:kunst|konst)-?$|[仿假]$|人造$",
     re.I,
 )
+MAN_MADE = re.compile(r"\b(?:artificial|synthetic|vegan)[\s-]$", re.I)
+NATURAL = re.compile(r"(?:leather|suede|silk|wool|fur|down|linen|cashmere)\b", re.I)
 LIKE_IT = re.compile(
     r"[\s-](?:look|effect|optik|imitat\w+|shaped|scented|flavou?red)\b|-like\b|imitat\w*\b|[味形]",
     re.I,
@@ -81,6 +82,8 @@ def meant(text: str, start: int, end: int) -> bool:
     clause = _clause(text, start)
     words = clause.split()
     near = clause if len(words) <= MOST_WORDS else " ".join(words[-MOST_WORDS:]) + " "
+    if MAN_MADE.search(near) and NATURAL.match(text, start):  # synthetic rubber is rubber
+        return False
     before = (DENIED, OTHER, FOR_IT, IMITATED)
     behind = (FREE_OF, LIKE_IT)
     return not (

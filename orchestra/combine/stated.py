@@ -18,7 +18,7 @@ Kind = Literal["span", "sentence", "measure"]
 
 NOTHING = re.compile(
     r"(?:none|n/?a|not (?:applicable|available|specified|stated)|unknown|unspecified|unbranded"
-    r"|generic|various|other|misc|tb[ad]|null|nil|no (?:brand|name)|[xX]{2,}|[-–—_.?/*]+"
+    r"|generic|various|other|misc|tb[ad]|null|nil|no (?:brand|name)|[xX]{3,}|[-–—_.?/*]+"
     r"|(?:as |see |same as )(?:shown|pictured|above|below|description|photo|picture|image)"
     r"|无(?:品牌)?|没有|暂无|不详|未知|其他|其它|见(?:描述|详情|图)|如图(?:所示)?|详见.*)",
     re.I,

@@ -27,9 +27,7 @@ except ImportError:  # comes with the `ray` extra
 
 HEADERS_S = 20.0
 LINGER_S = 5.0  # a client that was refused may go on sending so long, and is not read
-MOST_HEAD_BYTES = (
-    2 * MOST_HEADER_BYTES
-)  # the first line as well; what is between is told by a guard
+MOST_HEAD_BYTES = 2 * MOST_HEADER_BYTES  # with the first line; less than that a guard refuses
 PLACE = "orchestra.serving.wire:BoundedProtocol"
 
 

@@ -156,3 +156,23 @@ def test_the_place_that_a_text_calls_the_origin_is_found_without_a_model(
     if found is not None:
         (proof,) = found.evidence
         assert text[proof.start : proof.end] == proof.text
+
+
+STUFFS = (("leather", "leather"), ("polyester", "polyester"), ("rubber", "rubber"))
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "is_meant"),
+    [
+        ("Synthetic leather sofa", "leather", False),
+        ("Vegan-leather bag", "leather", False),
+        ("Faux leather", "leather", False),
+        ("Genuine leather", "leather", True),
+        ("100% synthetic polyester", "polyester", True),
+        ("A sole of synthetic rubber", "rubber", True),
+    ],
+)
+def test_what_is_made_in_place_of_a_stuff_is_not_that_stuff(
+    text: str, word: str, is_meant: bool
+) -> None:
+    assert in_context(read(text, word, word), text, STUFFS).answered is is_meant

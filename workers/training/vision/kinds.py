@@ -208,13 +208,18 @@ def kept(path: Path, make: Callable[[], Array]) -> Array:
     return np.load(path)
 
 
-def main() -> None:
-    """Parse the command line and fit."""
-    parser = argparse.ArgumentParser(description="Fit the head of a vl checkpoint.")
+def arguments(description: str) -> argparse.Namespace:
+    """What the fits over a vl checkpoint take: data, checkpoint, cache."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
     parser.add_argument("--checkpoint", type=Path, default=Path("workers/checkpoints/vl"))
     parser.add_argument("--cache", type=Path, required=True, help="folder for embeddings")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse the command line and fit."""
+    given = arguments("Fit the head of a vl checkpoint.")
     train(given.data, given.checkpoint, given.cache)
 
 

@@ -13,7 +13,6 @@ Shapes: N photos, V views, E embedding.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,15 @@ from numpy.typing import NDArray
 from workers.reading.brands import LEAST
 from workers.reading.looks import PACKED, brand_of, most_like
 from workers.training.pictures.photos import Shot, read_iconic, read_shots
-from workers.training.vision.kinds import HELD, embedded, fitted, held_out, kept, kind_of
+from workers.training.vision.kinds import (
+    HELD,
+    arguments,
+    embedded,
+    fitted,
+    held_out,
+    kept,
+    kind_of,
+)
 from workers.vision.kinds import KindHead, Mixing, closer
 
 BRANDS = ("Alpro", "Arla", "Bravo", "Garant", "God Morgon", "Oatly", "Tropicana", "Valio", "Yoggi")
@@ -107,11 +114,7 @@ def fit(data: Path, folder: Path, cache: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Parse the command line and fit."""
-    parser = argparse.ArgumentParser(description="Fit how sure a look at a pack is of its brand.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of grocery/, clothing/")
-    parser.add_argument("--checkpoint", type=Path, default=Path("workers/checkpoints/vl"))
-    parser.add_argument("--cache", type=Path, required=True, help="folder for embeddings")
-    given = parser.parse_args()
+    given = arguments("Fit how sure a look at a pack is of its brand.")
     fit(given.data, given.checkpoint, given.cache)
 
 
