@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
 
 import httpx
@@ -104,6 +104,13 @@ async def begin(http: httpx.AsyncClient, count: int, **headers: str) -> list[asy
     return tasks
 
 
+async def finish(work: Work, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Have the models answer as many requests, and await these."""
+    for _ in tasks:
+        work.ends.release()
+    await asyncio.gather(*tasks)
+
+
 async def greet(http: httpx.AsyncClient, work: Work) -> None:
     """A first request, by which the door learns who asks."""
     work.ends.release()
@@ -167,9 +174,7 @@ async def test_a_few_keys_that_were_never_seen_go_past_the_queue_the_others_stan
     await asyncio.gather(*tasks)
     again = await begin(http, 2, authorization="key 3")
     assert len(work.heard) == count + 1  # who is known waits its turn
-    for _ in again:
-        work.ends.release()
-    await asyncio.gather(*again)
+    await finish(work, again)
 
 
 async def test_of_one_key_that_was_never_seen_one_request_goes_past_the_queue(
@@ -177,9 +182,7 @@ async def test_of_one_key_that_was_never_seen_one_request_goes_past_the_queue(
 ) -> None:
     tasks = await begin(http, 4, authorization="new")
     assert len(work.heard) == 2 and len(front.admission.turnstile.queue) == 2
-    for _ in tasks:
-        work.ends.release()
-    await asyncio.gather(*tasks)
+    await finish(work, tasks)
 
 
 async def test_a_wrong_key_hears_so_at_once_however_much_waits(
@@ -193,9 +196,7 @@ async def test_a_wrong_key_hears_so_at_once_however_much_waits(
     assert first.status_code == again.status_code == 401
     assert first.text == again.text and again.headers["www-authenticate"] == "Bearer"
     assert front_asked(front) == asked == 1  # the second was answered by the door
-    for _ in waiting:
-        work.ends.release()
-    await asyncio.gather(*waiting)
+    await finish(work, waiting)
 
 
 async def test_a_key_that_is_revoked_is_forgotten(
